@@ -1,0 +1,4 @@
+//! The command-line tool of procstate.
+#![forbid(unsafe_code)]
+
+fn main() {}

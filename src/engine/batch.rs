@@ -1,0 +1,102 @@
+//! What a commit is made of.
+
+use bytes::Bytes;
+
+use crate::error::{Failure, Result};
+use crate::record::{Key, limits};
+
+/// Preconditions and writes, committed together or not at all.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Batch {
+    pub(crate) preconditions: Vec<Precondition>,
+    pub(crate) writes: Vec<Write>,
+}
+
+/// What must hold of a key for a commit to go through.
+#[derive(Debug, Clone)]
+pub(crate) struct Precondition {
+    pub(crate) key: Key,
+    pub(crate) expect: Expect,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Expect {
+    Absent,
+    /// The record is there, written by the commit with this sequence number.
+    Version(u64),
+}
+
+impl Expect {
+    /// Expects a key to be as it was when read.
+    pub(crate) fn unchanged(version: Option<u64>) -> Self {
+        version.map_or(Self::Absent, Self::Version)
+    }
+
+    pub(crate) fn holds(self, version: Option<u64>) -> bool {
+        self == Self::unchanged(version)
+    }
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum Write {
+    Put { key: Key, payload: Bytes },
+    Delete { key: Key },
+}
+
+impl Write {
+    pub(crate) fn key(&self) -> &Key {
+        match self {
+            Self::Put { key, .. } | Self::Delete { key } => key,
+        }
+    }
+
+    fn size(&self) -> usize {
+        match self {
+            Self::Put { key, payload } => key.bytes().len() + payload.len(),
+            Self::Delete { key } => key.bytes().len(),
+        }
+    }
+}
+
+impl Batch {
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+
+    #[must_use]
+    pub(crate) fn expect(mut self, key: Key, expect: Expect) -> Self {
+        self.preconditions.push(Precondition { key, expect });
+        self
+    }
+
+    #[must_use]
+    pub(crate) fn put(mut self, key: Key, payload: Bytes) -> Self {
+        self.writes.push(Write::Put { key, payload });
+        self
+    }
+
+    #[must_use]
+    pub(crate) fn delete(mut self, key: Key) -> Self {
+        self.writes.push(Write::Delete { key });
+        self
+    }
+
+    /// Checks the sizes. Every engine does this before anything else.
+    pub(crate) fn check(&self) -> Result<()> {
+        let mut total = 0;
+        for write in &self.writes {
+            if let Write::Put { key, payload } = write
+                && payload.len() > limits::RECORD_BYTES_MAX
+            {
+                let (bytes, limit) = (payload.len(), limits::RECORD_BYTES_MAX);
+                return Err(Failure::TooLarge { record: key.describe(), bytes, limit }.into());
+            }
+            total += write.size();
+        }
+        if total > limits::COMMIT_BYTES_MAX {
+            let record = format!("one commit of {} writes", self.writes.len());
+            return Err(Failure::TooLarge { record, bytes: total, limit: limits::COMMIT_BYTES_MAX }.into());
+        }
+        Ok(())
+    }
+}

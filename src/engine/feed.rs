@@ -1,0 +1,196 @@
+//! The feed of commits: what was written, in order, to whoever listens.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+
+use super::batch::{Batch, Write};
+use crate::record::Key;
+
+/// Announces commits to subscriptions. Costs one atomic read per commit while
+/// nobody listens.
+#[derive(Debug, Default)]
+pub(crate) struct Feed {
+    listening: AtomicUsize,
+    queues: Mutex<Vec<Weak<Queue>>>,
+}
+
+/// The keys that one commit wrote.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Commit {
+    pub(crate) seq: u64,
+    pub(crate) keys: Arc<[(Key, Written)]>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Written {
+    Put,
+    Deleted,
+}
+
+/// What a subscription hears next.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Received {
+    Commit(Commit),
+    /// The reader was too slow; this many commits were let go of.
+    Missed(u64),
+    /// Nothing came in the time given.
+    Nothing,
+    /// The store was closed, and everything before was heard.
+    Closed,
+}
+
+/// One listener. Its queue is bounded: a writer never waits for a reader.
+#[derive(Debug)]
+pub(crate) struct Subscription {
+    queue: Arc<Queue>,
+}
+
+#[derive(Debug)]
+struct Queue {
+    state: Mutex<State>,
+    arrived: Condvar,
+    capacity: usize,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    commits: VecDeque<Commit>,
+    missed: u64,
+    closed: bool,
+}
+
+impl Feed {
+    pub(crate) fn subscribe(&self, capacity: usize) -> Subscription {
+        let queue =
+            Arc::new(Queue { state: Mutex::default(), arrived: Condvar::new(), capacity: capacity.max(1) });
+        let mut queues = self.queues.lock();
+        queues.push(Arc::downgrade(&queue));
+        self.listening.store(queues.len(), Ordering::Release);
+        Subscription { queue }
+    }
+
+    /// Announces a commit. Engines call this in commit order, under the lock that
+    /// makes that order.
+    pub(crate) fn publish(&self, seq: u64, batch: &Batch) {
+        if self.listening.load(Ordering::Acquire) == 0 {
+            return;
+        }
+        let commit = Commit { seq, keys: batch.writes.iter().map(written).collect() };
+        self.each(|queue| queue.push(commit.clone()));
+    }
+
+    /// Tells every listener that nothing more will come.
+    pub(crate) fn close(&self) {
+        self.each(|queue| {
+            queue.state.lock().closed = true;
+            queue.arrived.notify_all();
+        });
+    }
+
+    fn each(&self, tell: impl Fn(&Queue)) {
+        let mut queues = self.queues.lock();
+        queues.retain(|queue| queue.upgrade().inspect(|queue| tell(queue)).is_some());
+        self.listening.store(queues.len(), Ordering::Release);
+    }
+}
+
+fn written(write: &Write) -> (Key, Written) {
+    match write {
+        Write::Put { key, .. } => (key.clone(), Written::Put),
+        Write::Delete { key } => (key.clone(), Written::Deleted),
+    }
+}
+
+impl Queue {
+    fn push(&self, commit: Commit) {
+        let mut state = self.state.lock();
+        // Once behind, a reader hears so before anything that came after.
+        if state.missed > 0 || state.commits.len() == self.capacity {
+            state.missed += 1;
+        } else {
+            state.commits.push_back(commit);
+        }
+        self.arrived.notify_all();
+    }
+}
+
+impl Subscription {
+    /// Waits for the next commit, for at most `timeout`; `None` waits for ever.
+    pub(crate) fn receive(&self, timeout: Option<Duration>) -> Received {
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let mut state = self.queue.state.lock();
+        loop {
+            if let Some(commit) = state.commits.pop_front() {
+                return Received::Commit(commit);
+            }
+            if state.missed > 0 {
+                return Received::Missed(std::mem::take(&mut state.missed));
+            }
+            if state.closed {
+                return Received::Closed;
+            }
+            match deadline {
+                None => self.queue.arrived.wait(&mut state),
+                Some(deadline) if Instant::now() >= deadline => return Received::Nothing,
+                Some(deadline) => {
+                    self.queue.arrived.wait_until(&mut state, deadline);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn batch(work: &str) -> Batch {
+        Batch::new().put(Key::owner(work), bytes::Bytes::new())
+    }
+
+    fn seq(received: Received) -> u64 {
+        match received {
+            Received::Commit(commit) => commit.seq,
+            other => panic!("no commit: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_slow_reader_hears_what_it_missed_and_goes_on() {
+        let feed = Feed::default();
+        let slow = feed.subscribe(2);
+        for n in 1..=5 {
+            feed.publish(n, &batch("p"));
+        }
+        assert_eq!(seq(slow.receive(None)), 1);
+        // Still behind: what comes now must not be heard before the gap.
+        feed.publish(6, &batch("p"));
+        assert_eq!(seq(slow.receive(None)), 2);
+        assert_eq!(slow.receive(None), Received::Missed(4));
+        feed.publish(7, &batch("p"));
+        assert_eq!(seq(slow.receive(None)), 7);
+        assert_eq!(slow.receive(Some(Duration::ZERO)), Received::Nothing);
+    }
+
+    #[test]
+    fn a_closed_feed_is_drained_first() {
+        let feed = Feed::default();
+        let reader = feed.subscribe(8);
+        feed.publish(1, &batch("p"));
+        feed.close();
+        assert_eq!(seq(reader.receive(None)), 1);
+        assert_eq!(reader.receive(None), Received::Closed);
+    }
+
+    #[test]
+    fn a_dropped_subscription_costs_nothing() {
+        let feed = Feed::default();
+        drop(feed.subscribe(1));
+        feed.publish(1, &batch("p"));
+        assert_eq!(feed.listening.load(Ordering::Acquire), 0);
+    }
+}

@@ -1,0 +1,120 @@
+//! The memory engine: a sorted map. For tests, and the reference for every
+//! other engine.
+
+use std::collections::BTreeMap;
+use std::ops::{Bound, ControlFlow};
+
+use bytes::Bytes;
+use parking_lot::RwLock;
+
+use super::{Batch, Durability, Engine, Feed, Outcome, Stats, Visitor, Write};
+use crate::error::{Failure, Result};
+use crate::record::{Key, KeyRange, Record};
+
+#[derive(Debug, Default)]
+pub(crate) struct MemoryEngine {
+    state: RwLock<State>,
+    feed: Feed,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    records: BTreeMap<Bytes, Record>,
+    last_seq: u64,
+    closed: bool,
+}
+
+impl State {
+    fn check_open(&self) -> Result<()> {
+        if self.closed { Err(Failure::Closed.into()) } else { Ok(()) }
+    }
+
+    fn version(&self, key: &Key) -> Option<u64> {
+        self.records.get(key.bytes()).map(|record| record.version)
+    }
+
+    fn apply(&mut self, write: &Write) {
+        match write {
+            Write::Put { key, payload } => {
+                let record = Record { key: key.clone(), version: self.last_seq, payload: payload.clone() };
+                self.records.insert(key.bytes().clone(), record);
+            }
+            Write::Delete { key } => {
+                self.records.remove(key.bytes());
+            }
+        }
+    }
+}
+
+impl MemoryEngine {
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+}
+
+impl Engine for MemoryEngine {
+    fn get(&self, key: &Key) -> Result<Option<Record>> {
+        let state = self.state.read();
+        state.check_open()?;
+        Ok(state.records.get(key.bytes()).cloned())
+    }
+
+    fn scan(&self, range: &KeyRange, visit: &mut Visitor<'_>) -> Result<()> {
+        let state = self.state.read();
+        state.check_open()?;
+        if range.start >= range.end {
+            return Ok(());
+        }
+        let bounds = (Bound::Included(&range.start[..]), Bound::Excluded(&range.end[..]));
+        for (_, record) in state.records.range::<[u8], _>(bounds) {
+            if let ControlFlow::Break(()) = visit(record.clone()) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn commit(&self, batch: &Batch, _: Durability) -> Result<Outcome> {
+        batch.check()?;
+        let mut state = self.state.write();
+        state.check_open()?;
+        let failed = batch.preconditions.iter().position(|p| !p.expect.holds(state.version(&p.key)));
+        if let Some(failed) = failed {
+            return Ok(Outcome::Failed(failed));
+        }
+        if batch.writes.is_empty() {
+            return Ok(Outcome::Committed(state.last_seq));
+        }
+        state.last_seq += 1;
+        for write in &batch.writes {
+            state.apply(write);
+        }
+        self.feed.publish(state.last_seq, batch);
+        Ok(Outcome::Committed(state.last_seq))
+    }
+
+    fn sync(&self) -> Result<()> {
+        self.state.read().check_open()
+    }
+
+    fn last_seq(&self) -> u64 {
+        self.state.read().last_seq
+    }
+
+    fn feed(&self) -> &Feed {
+        &self.feed
+    }
+
+    fn stats(&self) -> Result<Stats> {
+        let state = self.state.read();
+        state.check_open()?;
+        let records = state.records.len() as u64;
+        Ok(Stats { engine: "memory", last_seq: state.last_seq, records, disk_bytes: 0 })
+    }
+
+    fn close(&self) -> Result<()> {
+        self.state.write().closed = true;
+        self.feed.close();
+        Ok(())
+    }
+}

@@ -1,0 +1,93 @@
+//! Engines: get, scan and compare-and-commit over records.
+//!
+//! The one write primitive is [`Engine::commit`]: a [`Batch`] of preconditions
+//! and writes, all or nothing. Claiming, fencing, moving an item between lists
+//! and changing settings without a lost update are each one batch. It is also
+//! what a replicated engine offers (etcd's `Txn`), so an engine for several
+//! machines would be another implementation of this trait.
+
+mod batch;
+mod feed;
+mod memory;
+mod poison;
+mod sled;
+#[cfg(test)]
+mod suite;
+
+use std::ops::ControlFlow;
+
+pub(crate) use batch::{Batch, Expect, Precondition, Write};
+pub(crate) use feed::{Commit, Feed, Received, Subscription};
+pub(crate) use memory::MemoryEngine;
+
+use crate::error::Result;
+use crate::record::{Key, KeyRange, Record};
+
+/// What a commit survives once it is acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Durability {
+    /// The program's death: a panic, `kill -9`. Power loss may take the last
+    /// moments.
+    Buffered,
+    /// Power loss too.
+    Synced,
+}
+
+/// How a commit ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// All of it is in, under this sequence number.
+    Committed(u64),
+    /// The precondition with this index does not hold; nothing was written.
+    Failed(usize),
+}
+
+/// Called with each record of a scan, in key order.
+pub(crate) type Visitor<'a> = dyn FnMut(Record) -> ControlFlow<()> + 'a;
+
+/// A store of records.
+///
+/// Sequence numbers start at 1 and grow by one with every commit that writes.
+/// An error from any write or sync is final: the engine is poisoned, and every
+/// later call but [`close`](Engine::close) says so.
+pub(crate) trait Engine: Send + Sync + 'static {
+    /// The newest committed record under `key`.
+    fn get(&self, key: &Key) -> Result<Option<Record>>;
+
+    /// Visits the records in `range` as they were at one point in time, until
+    /// `visit` breaks. `visit` must not call the engine.
+    fn scan(&self, range: &KeyRange, visit: &mut Visitor<'_>) -> Result<()>;
+
+    /// Writes all of `batch` if every precondition holds, and nothing otherwise.
+    /// Once it returns, the commit survives what `durability` says.
+    ///
+    /// A batch without writes checks its preconditions and answers with the
+    /// newest sequence number.
+    fn commit(&self, batch: &Batch, durability: Durability) -> Result<Outcome>;
+
+    /// Makes every commit so far survive power loss.
+    fn sync(&self) -> Result<()>;
+
+    /// The newest sequence number; 0 for a store that was never written to.
+    fn last_seq(&self) -> u64;
+
+    /// Where every commit is announced, in order.
+    fn feed(&self) -> &Feed;
+
+    /// Figures for people, by name.
+    fn stats(&self) -> Result<Stats>;
+
+    /// Syncs and lets go of every file. Later calls fail.
+    fn close(&self) -> Result<()>;
+}
+
+/// Figures of an engine.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Stats {
+    /// The engine's name.
+    pub(crate) engine: &'static str,
+    pub(crate) last_seq: u64,
+    pub(crate) records: u64,
+    /// Bytes in the store's files; 0 in memory.
+    pub(crate) disk_bytes: u64,
+}

@@ -1,0 +1,1 @@
+//! A sled engine: one sled transaction per commit.

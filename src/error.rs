@@ -1,0 +1,186 @@
+//! What can go wrong, told to the person who has to act on it.
+
+use std::error::Error as StdError;
+use std::path::PathBuf;
+use std::{fmt, io};
+
+use jiff::Timestamp;
+
+/// The result of most calls of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// A call failed. The text says what failed, on what, and what to do next; the
+/// predicates say which kind of failure it is.
+///
+/// Nothing of what the failed call would have written is visible, unless the
+/// call says otherwise.
+pub struct Error {
+    failure: Box<Failure>,
+}
+
+/// Every way to fail, with its text. One list, so that the texts can be read in
+/// one sitting.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    #[error("{what} name {name:?} cannot be used: {why}")]
+    Name { what: &'static str, name: String, why: String },
+
+    #[error("invalid argument: {0}")]
+    Argument(String),
+
+    #[error("process {process:?} cannot be stored: {why}")]
+    InvalidProcess { process: String, why: String },
+
+    #[error("{record} would take {bytes} bytes; the limit is {limit}. Nothing was written")]
+    TooLarge { record: String, bytes: usize, limit: usize },
+
+    #[error(
+        "there is no process {process:?} in this store; register work for it or change its settings to create it"
+    )]
+    NoProcess { process: String },
+
+    #[error(
+        "process {process:?} is already in this store; ask for it to be replaced if that is what you want. Nothing was written"
+    )]
+    Exists { process: String },
+
+    #[error("process {process:?} was taken over{}; this run writes no more", by_since(.by, .since))]
+    Conflict { process: String, by: String, since: Option<Timestamp> },
+
+    #[error("process {process:?} is held by {by:?}{} and its run shows life; wait for it to finish", since_text(.since))]
+    Held { process: String, by: String, since: Option<Timestamp> },
+
+    #[error("the run on process {process:?} has ended; claim the process again to go on")]
+    RunEnded { process: String },
+
+    #[error("store {} is in use by {holder}; only one program can have a store open at a time", .path.display())]
+    Locked { path: PathBuf, holder: String },
+
+    #[error("there is no store at {}; create it with `procstate --db {} init` or by opening it from a program", .path.display(), .path.display())]
+    NoStore { path: PathBuf },
+
+    #[error("{} is not a procstate store: {why}", .path.display())]
+    NotAStore { path: PathBuf, why: String },
+
+    #[error("store {} has format {found}, and this version of procstate reads formats up to {supported}; use a newer version. Nothing was changed", .path.display())]
+    NewerFormat { path: PathBuf, found: u32, supported: u32 },
+
+    #[error("{place} is damaged: {why}")]
+    Corrupt { place: String, why: String },
+
+    #[error(
+        "store {place} was stopped by an earlier error, to protect what it holds: {cause}. Remove the cause and open the store again; every acknowledged durable write is kept"
+    )]
+    Poisoned { place: String, cause: String },
+
+    #[error("could not {action} {}", .path.display())]
+    Io { action: &'static str, path: PathBuf, source: io::Error },
+
+    #[error("store {place} could not {action}: {why}")]
+    Storage { place: String, action: &'static str, why: String },
+
+    #[error("the store was closed")]
+    Closed,
+
+    #[error("{source_name}{position}: {why}")]
+    Input { source_name: String, position: String, why: String },
+}
+
+fn by_since(by: &str, since: &Option<Timestamp>) -> String {
+    if by.is_empty() {
+        return " (its lock was released)".to_owned();
+    }
+    format!(" by {by:?}{}", since_text(since))
+}
+
+fn since_text(since: &Option<Timestamp>) -> String {
+    since.map(|since| format!(" since {since}")).unwrap_or_default()
+}
+
+impl Error {
+    /// Another instance owns the process: the run that asked has lost it, or the
+    /// call needs a process that nobody holds.
+    #[must_use]
+    pub fn is_conflict(&self) -> bool {
+        matches!(*self.failure, Failure::Conflict { .. } | Failure::Held { .. })
+    }
+
+    /// Stored bytes are not what was written.
+    #[must_use]
+    pub fn is_corrupt(&self) -> bool {
+        matches!(*self.failure, Failure::Corrupt { .. })
+    }
+
+    /// Another program, or another `Store` of this one, has the store open.
+    #[must_use]
+    pub fn is_locked(&self) -> bool {
+        matches!(*self.failure, Failure::Locked { .. })
+    }
+
+    /// The store stopped at an earlier error and must be opened again.
+    #[must_use]
+    pub fn is_poisoned(&self) -> bool {
+        matches!(*self.failure, Failure::Poisoned { .. })
+    }
+
+    /// The process or the store that was asked for does not exist.
+    #[must_use]
+    pub fn is_not_found(&self) -> bool {
+        matches!(*self.failure, Failure::NoProcess { .. } | Failure::NoStore { .. })
+    }
+
+    /// The process is already there.
+    #[must_use]
+    pub fn is_exists(&self) -> bool {
+        matches!(*self.failure, Failure::Exists { .. })
+    }
+
+    /// The caller's input is at fault: a name, a message, a size.
+    #[must_use]
+    pub fn is_invalid(&self) -> bool {
+        matches!(
+            *self.failure,
+            Failure::Name { .. }
+                | Failure::Argument(_)
+                | Failure::InvalidProcess { .. }
+                | Failure::TooLarge { .. }
+                | Failure::Input { .. }
+        )
+    }
+
+    pub(crate) fn failure(&self) -> &Failure {
+        &self.failure
+    }
+
+    pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>, source: io::Error) -> Self {
+        Failure::Io { action, path: path.into(), source }.into()
+    }
+
+    pub(crate) fn argument(why: impl Into<String>) -> Self {
+        Failure::Argument(why.into()).into()
+    }
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        Self { failure: Box::new(failure) }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.failure, f)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.failure, f)
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.failure.source()
+    }
+}

@@ -1,0 +1,24 @@
+//! An embedded store for the state of background processes.
+//!
+//! See the README for a tour; [`Store`] is where to begin.
+#![forbid(unsafe_code)]
+
+mod clock;
+mod engine;
+mod error;
+mod folder;
+mod index;
+#[cfg(feature = "json")]
+pub mod json;
+mod model;
+pub mod proto;
+mod record;
+mod run;
+mod runner;
+mod store;
+
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use engine::Durability;
+pub use error::{Error, Result};
+pub use model::List;
+pub use proto::{Params, Process, Status, Work, WorkResponse};

@@ -1,0 +1,17 @@
+//! The three lists of work items.
+
+/// The list that a work item is on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum List {
+    /// To be processed.
+    Active,
+    /// To be cleaned up and then dropped.
+    Cleanup,
+    /// No longer active: a trace of earlier state.
+    Dropped,
+}
+
+impl List {
+    /// All lists, in the order of a run.
+    pub const ALL: [Self; 3] = [Self::Active, Self::Cleanup, Self::Dropped];
+}

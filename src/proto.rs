@@ -1,0 +1,24 @@
+//! The wire types of the schema, generated from `proto/` at build time.
+//!
+//! The messages of `process.proto` under flat names: `Process`, its nested
+//! `Work`, `Params`, `Status` with its `State`, and `RunError` for the nested
+//! `Error`.
+
+pub use self::process::process::status::State;
+pub use self::process::process::{Error as RunError, Params, Status, Work};
+pub use self::process::{Process, WorkResponse};
+
+#[allow(clippy::all, missing_docs, unreachable_pub, unused_qualifications, reason = "generated")]
+mod process {
+    include!(concat!(env!("OUT_DIR"), "/process.rs"));
+}
+
+#[allow(clippy::all, missing_docs, unreachable_pub, unused_qualifications, reason = "generated")]
+mod procstate {
+    pub(crate) mod record {
+        include!(concat!(env!("OUT_DIR"), "/procstate.record.rs"));
+    }
+}
+
+/// The payloads of the store's own records, generated from `record.proto`.
+pub(crate) use self::procstate::record;

@@ -1,0 +1,140 @@
+//! The value envelope: tells whether a value is what was written, under this
+//! key, and by which commit.
+//!
+//! ```text
+//! offset  size
+//!      0     4  crc32 (IEEE) over the key, bytes 4..18, and the payload; little endian
+//!      4     1  format of the envelope, 1
+//!      5     1  kind of the record, the tag of its key
+//!      6     8  version: sequence number of the commit that wrote it; little endian
+//!     14     4  length of the payload; little endian
+//!     18     -  payload: a message of record.proto
+//! ```
+//!
+//! The key is in the checksum, so that a value found under another key is seen.
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use crc32fast::Hasher;
+
+use super::key::{Key, Kind};
+
+const FORMAT: u8 = 1;
+const CRC_LEN: usize = 4;
+pub(crate) const HEADER_LEN: usize = 18;
+
+/// What an envelope says of its payload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Header {
+    pub(crate) kind: Kind,
+    pub(crate) version: u64,
+}
+
+/// Why a value is not a sound envelope for its key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Damage {
+    #[error("its value is cut short")]
+    Truncated,
+    #[error("its value is in format {0}, which this version does not know")]
+    Format(u8),
+    #[error("its checksum does not match: the bytes are not those that were written under this key")]
+    Checksum,
+    #[error("its value belongs to another kind of record")]
+    Kind,
+}
+
+/// Seals `payload` for storing under `key` by the commit `version`.
+pub(crate) fn seal(key: &Key, version: u64, payload: &[u8]) -> Bytes {
+    let mut value = BytesMut::with_capacity(HEADER_LEN + payload.len());
+    value.put_u32_le(0);
+    value.put_u8(FORMAT);
+    value.put_u8(key.kind().tag());
+    value.put_u64_le(version);
+    // A payload is at most RECORD_BYTES_MAX, which a commit checks.
+    value.put_u32_le(u32::try_from(payload.len()).unwrap_or(u32::MAX));
+    value.put_slice(payload);
+    let crc = checksum(key.bytes(), value.get(CRC_LEN..).unwrap_or_default());
+    if let Some(slot) = value.first_chunk_mut::<CRC_LEN>() {
+        *slot = crc.to_le_bytes();
+    }
+    value.freeze()
+}
+
+/// Opens the envelope found under `key`. The payload shares the value's memory.
+pub(crate) fn open(key: &Key, value: &Bytes) -> Result<(Header, Bytes), Damage> {
+    if value.len() < HEADER_LEN {
+        return Err(Damage::Truncated);
+    }
+    let mut head = value.clone();
+    let crc = head.get_u32_le();
+    let format = head.get_u8();
+    if format != FORMAT {
+        return Err(Damage::Format(format));
+    }
+    let tag = head.get_u8();
+    let version = head.get_u64_le();
+    let length = head.get_u32_le();
+    if head.len() as u64 != u64::from(length) {
+        return Err(Damage::Truncated);
+    }
+    if crc != checksum(key.bytes(), value.get(CRC_LEN..).unwrap_or_default()) {
+        return Err(Damage::Checksum);
+    }
+    if tag != key.kind().tag() {
+        return Err(Damage::Kind);
+    }
+    Ok((Header { kind: key.kind(), version }, head))
+}
+
+fn checksum(key: &[u8], rest: &[u8]) -> u32 {
+    let mut hasher = Hasher::new();
+    hasher.update(key);
+    hasher.update(rest);
+    hasher.finalize()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::List;
+
+    #[test]
+    fn golden_bytes() {
+        let key = Key::owner("p");
+        let value = seal(&key, 7, b"abc");
+        assert_eq!(&value[4..], b"\x01\x10\x07\0\0\0\0\0\0\0\x03\0\0\0abc");
+        assert_eq!(
+            value[..4],
+            crc32fast::hash(b"\x01p\0\x10\x01\x10\x07\0\0\0\0\0\0\0\x03\0\0\0abc").to_le_bytes()
+        );
+    }
+
+    #[test]
+    fn opens_what_it_sealed() {
+        let key = Key::item("p", List::Active, "w");
+        let value = seal(&key, u64::MAX, b"payload");
+        let (header, payload) = open(&key, &value).unwrap();
+        assert_eq!(header, Header { kind: Kind::Active, version: u64::MAX });
+        assert_eq!(&payload[..], b"payload");
+    }
+
+    #[test]
+    fn sees_every_flipped_bit_and_every_cut() {
+        let key = Key::owner("p");
+        let sound = seal(&key, 300, b"some payload");
+        for byte in 0..sound.len() {
+            for bit in 0..8 {
+                let mut damaged = sound.to_vec();
+                damaged[byte] ^= 1 << bit;
+                assert!(open(&key, &damaged.into()).is_err(), "byte {byte} bit {bit}");
+            }
+            assert!(open(&key, &sound.slice(..byte)).is_err(), "cut at {byte}");
+        }
+    }
+
+    #[test]
+    fn sees_a_value_under_another_key() {
+        let value = seal(&Key::item("p", List::Active, "a"), 1, b"x");
+        let other = Key::item("p", List::Active, "b");
+        assert_eq!(open(&other, &value), Err(Damage::Checksum));
+    }
+}

@@ -1,0 +1,371 @@
+//! Keys: where a record stands.
+//!
+//! ```text
+//! key      = KEYSPACE name TERMINATOR tag [detail]
+//! KEYSPACE = 01                    (00 is for an engine's own records)
+//! name     = the process name, each 00 in it written as 00 FF
+//! TERMINATOR = 00
+//! tag      = 10 owner | 20 settings | 30 status | 40 totals
+//!          | 50 active | 60 cleanup | 70 dropped | 80 history
+//! detail   = the work name as it is (active, cleanup, dropped)
+//!          | start seconds (i64, sign flipped) nanos (u32) run (u64), big endian (history)
+//! ```
+//!
+//! A tag is below FF, so that a terminator is never taken for an escaped 00:
+//! the records of one process are one range, each list is one range in it, and
+//! processes sort by the bytes of their names.
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use crate::model::List;
+
+const KEYSPACE: u8 = 0x01;
+const NUL: u8 = 0x00;
+const ESCAPE: u8 = 0xFF;
+
+/// What a record holds. The number is the key's tag and stands in the envelope
+/// too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub(crate) enum Kind {
+    Owner = 0x10,
+    Settings = 0x20,
+    Status = 0x30,
+    Totals = 0x40,
+    Active = 0x50,
+    Cleanup = 0x60,
+    Dropped = 0x70,
+    History = 0x80,
+}
+
+impl Kind {
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Owner,
+        Self::Settings,
+        Self::Status,
+        Self::Totals,
+        Self::Active,
+        Self::Cleanup,
+        Self::Dropped,
+        Self::History,
+    ];
+
+    pub(crate) fn from_tag(tag: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.tag() == tag)
+    }
+
+    pub(crate) fn tag(self) -> u8 {
+        self as u8
+    }
+}
+
+impl From<List> for Kind {
+    fn from(list: List) -> Self {
+        match list {
+            List::Active => Self::Active,
+            List::Cleanup => Self::Cleanup,
+            List::Dropped => Self::Dropped,
+        }
+    }
+}
+
+/// The encoded key of a record.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Key {
+    bytes: Bytes,
+    kind: Kind,
+}
+
+/// What a key says: whose record, and which.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Address {
+    pub(crate) process: String,
+    pub(crate) slot: Slot,
+}
+
+/// A record's place within its process.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Slot {
+    Owner,
+    Settings,
+    Status,
+    Totals,
+    Item(List, String),
+    History { seconds: i64, nanos: u32, run: u64 },
+}
+
+impl Key {
+    pub(crate) fn owner(process: &str) -> Self {
+        Self::build(process, Kind::Owner, &[])
+    }
+
+    pub(crate) fn settings(process: &str) -> Self {
+        Self::build(process, Kind::Settings, &[])
+    }
+
+    pub(crate) fn status(process: &str) -> Self {
+        Self::build(process, Kind::Status, &[])
+    }
+
+    pub(crate) fn totals(process: &str) -> Self {
+        Self::build(process, Kind::Totals, &[])
+    }
+
+    pub(crate) fn item(process: &str, list: List, work: &str) -> Self {
+        Self::build(process, list.into(), work.as_bytes())
+    }
+
+    /// The record of the run that started at this time. Runs sort by start; the
+    /// run number tells apart runs that a clock gave the same start.
+    pub(crate) fn history(process: &str, seconds: i64, nanos: u32, run: u64) -> Self {
+        let mut detail = [0; 20];
+        let mut rest = detail.as_mut_slice();
+        rest.put_u64((seconds as u64) ^ (1 << 63));
+        rest.put_u32(nanos);
+        rest.put_u64(run);
+        Self::build(process, Kind::History, &detail)
+    }
+
+    fn build(process: &str, kind: Kind, detail: &[u8]) -> Self {
+        let mut bytes = process_prefix(process, detail.len());
+        bytes.put_u8(kind.tag());
+        bytes.put_slice(detail);
+        Self { bytes: bytes.freeze(), kind }
+    }
+
+    /// Takes bytes read from a file for a key; `None` if no key looks like that.
+    pub(crate) fn from_bytes(bytes: Bytes) -> Option<Self> {
+        let (_, kind, detail) = split(&bytes)?;
+        parse_slot(kind, detail)?;
+        Some(Self { bytes, kind })
+    }
+
+    pub(crate) fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    pub(crate) fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    pub(crate) fn address(&self) -> Option<Address> {
+        let (name, kind, detail) = split(&self.bytes)?;
+        Some(Address { process: unescape(name)?, slot: parse_slot(kind, detail)? })
+    }
+
+    /// The record in words, for messages.
+    pub(crate) fn describe(&self) -> String {
+        match self.address() {
+            Some(address) => address.describe(),
+            None => format!("a record under a key that does not parse ({:02x?})", &self.bytes[..]),
+        }
+    }
+}
+
+impl Address {
+    pub(crate) fn describe(&self) -> String {
+        let process = &self.process;
+        match &self.slot {
+            Slot::Owner => format!("the owner record of process {process:?}"),
+            Slot::Settings => format!("the settings of process {process:?}"),
+            Slot::Status => format!("the status of process {process:?}"),
+            Slot::Totals => format!("the totals of process {process:?}"),
+            Slot::Item(List::Active, work) => format!("active work {work:?} of process {process:?}"),
+            Slot::Item(List::Cleanup, work) => format!("cleanup work {work:?} of process {process:?}"),
+            Slot::Item(List::Dropped, work) => format!("dropped work {work:?} of process {process:?}"),
+            Slot::History { .. } => format!("a past run of process {process:?}"),
+        }
+    }
+}
+
+/// A range of keys, from `start` up to but not including `end`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct KeyRange {
+    pub(crate) start: Bytes,
+    pub(crate) end: Bytes,
+}
+
+impl KeyRange {
+    /// Every record of every process.
+    pub(crate) fn all() -> Self {
+        Self { start: Bytes::from_static(&[KEYSPACE]), end: Bytes::from_static(&[KEYSPACE + 1]) }
+    }
+
+    /// Every record of one process, its owner record first.
+    pub(crate) fn process(process: &str) -> Self {
+        let start = process_prefix(process, 0);
+        let mut end = start.clone();
+        end.put_u8(ESCAPE);
+        Self { start: start.freeze(), end: end.freeze() }
+    }
+
+    /// The records of one kind of one process.
+    pub(crate) fn kind(process: &str, kind: Kind) -> Self {
+        let mut start = process_prefix(process, 0);
+        let mut end = start.clone();
+        start.put_u8(kind.tag());
+        end.put_u8(kind.tag() + 1);
+        Self { start: start.freeze(), end: end.freeze() }
+    }
+
+    /// What comes after the last record of a process.
+    pub(crate) fn after_process(process: &str) -> Self {
+        Self { start: Self::process(process).end, end: Self::all().end }
+    }
+
+    /// The part of this range that comes after `key`.
+    pub(crate) fn after(mut self, key: &Key) -> Self {
+        let mut start = BytesMut::from(&key.bytes[..]);
+        start.put_u8(NUL);
+        self.start = start.freeze().max(self.start);
+        self
+    }
+
+    pub(crate) fn contains(&self, key: &[u8]) -> bool {
+        self.start <= key && key < self.end
+    }
+}
+
+/// `KEYSPACE name TERMINATOR`, with room for a tag and `more` bytes.
+fn process_prefix(process: &str, more: usize) -> BytesMut {
+    let mut bytes = BytesMut::with_capacity(process.len() + more + 3);
+    bytes.put_u8(KEYSPACE);
+    for byte in process.bytes() {
+        bytes.put_u8(byte);
+        if byte == NUL {
+            bytes.put_u8(ESCAPE);
+        }
+    }
+    bytes.put_u8(NUL);
+    bytes
+}
+
+/// Splits a key into the escaped name, the kind and the detail.
+fn split(key: &[u8]) -> Option<(&[u8], Kind, &[u8])> {
+    let (&KEYSPACE, rest) = key.split_first()? else { return None };
+    let mut from = 0;
+    loop {
+        let nul = from + rest.get(from..)?.iter().position(|&byte| byte == NUL)?;
+        let &tag = rest.get(nul + 1)?;
+        if tag != ESCAPE {
+            return Some((rest.get(..nul)?, Kind::from_tag(tag)?, rest.get(nul + 2..)?));
+        }
+        from = nul + 2;
+    }
+}
+
+fn unescape(name: &[u8]) -> Option<String> {
+    let mut bytes = Vec::with_capacity(name.len());
+    let mut rest = name.iter();
+    while let Some(&byte) = rest.next() {
+        bytes.push(byte);
+        if byte == NUL {
+            rest.next().filter(|&&escape| escape == ESCAPE)?;
+        }
+    }
+    String::from_utf8(bytes).ok().filter(|name| !name.is_empty())
+}
+
+fn parse_slot(kind: Kind, detail: &[u8]) -> Option<Slot> {
+    let item = |list| {
+        let work = std::str::from_utf8(detail).ok()?;
+        (!work.is_empty()).then(|| Slot::Item(list, work.to_owned()))
+    };
+    let alone = |slot| detail.is_empty().then_some(slot);
+    match kind {
+        Kind::Owner => alone(Slot::Owner),
+        Kind::Settings => alone(Slot::Settings),
+        Kind::Status => alone(Slot::Status),
+        Kind::Totals => alone(Slot::Totals),
+        Kind::Active => item(List::Active),
+        Kind::Cleanup => item(List::Cleanup),
+        Kind::Dropped => item(List::Dropped),
+        Kind::History => {
+            let detail: &[u8; 20] = detail.try_into().ok()?;
+            let (seconds, rest) = detail.split_first_chunk()?;
+            let (nanos, rest) = rest.split_first_chunk()?;
+            let run = rest.first_chunk()?;
+            Some(Slot::History {
+                seconds: (u64::from_be_bytes(*seconds) ^ (1 << 63)) as i64,
+                nanos: u32::from_be_bytes(*nanos),
+                run: u64::from_be_bytes(*run),
+            })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn keys_of(process: &str, work: &str) -> Vec<Key> {
+        let mut keys =
+            vec![Key::owner(process), Key::settings(process), Key::status(process), Key::totals(process)];
+        keys.extend(List::ALL.map(|list| Key::item(process, list, work)));
+        keys.push(Key::history(process, -1, 999_999_999, u64::MAX));
+        keys
+    }
+
+    fn name() -> impl Strategy<Value = String> {
+        "[\\x00\\x01a\u{10FFFF}/]{1,6}"
+    }
+
+    #[test]
+    fn golden_bytes() {
+        assert_eq!(&Key::owner("a\0b").bytes[..], b"\x01a\x00\xffb\x00\x10");
+        assert_eq!(&Key::item("p", List::Active, "w\0").bytes[..], b"\x01p\x00\x50w\x00");
+        assert_eq!(
+            &Key::history("p", 1, 2, 3).bytes[..],
+            b"\x01p\x00\x80\x80\0\0\0\0\0\0\x01\0\0\0\x02\0\0\0\0\0\0\0\x03"
+        );
+    }
+
+    #[test]
+    fn runs_sort_by_start_across_the_epoch() {
+        assert!(Key::history("p", -2, 5, 9) < Key::history("p", -1, 0, 1));
+        assert!(Key::history("p", -1, 0, 1) < Key::history("p", 0, 0, 0));
+    }
+
+    proptest! {
+        #[test]
+        fn every_key_parses_back(process in name(), work in name()) {
+            for key in keys_of(&process, &work) {
+                let again = Key::from_bytes(key.bytes.clone()).unwrap();
+                prop_assert_eq!(&again, &key);
+                prop_assert_eq!(key.address().unwrap().process, process.clone());
+            }
+            let slot = Key::item(&process, List::Cleanup, &work).address().unwrap().slot;
+            prop_assert_eq!(slot, Slot::Item(List::Cleanup, work));
+        }
+
+        #[test]
+        fn a_process_is_one_range_and_holds_no_other(a in name(), b in name(), work in name()) {
+            let range = KeyRange::process(&a);
+            for key in keys_of(&b, &work) {
+                prop_assert_eq!(range.contains(&key.bytes), a == b);
+                prop_assert!(KeyRange::all().contains(&key.bytes));
+                if a < b {
+                    prop_assert!(range.end <= key.bytes);
+                    prop_assert!(KeyRange::after_process(&a).contains(&key.bytes));
+                }
+            }
+        }
+
+        #[test]
+        fn a_kind_is_one_range(process in name(), work in name()) {
+            for key in keys_of(&process, &work) {
+                for kind in Kind::ALL {
+                    prop_assert_eq!(KeyRange::kind(&process, kind).contains(&key.bytes), key.kind() == kind);
+                }
+            }
+        }
+
+        #[test]
+        fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..40)) {
+            if let Some(key) = Key::from_bytes(bytes.into()) {
+                let _ = key.describe();
+            }
+        }
+    }
+}

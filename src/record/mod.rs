@@ -1,0 +1,26 @@
+//! How state becomes bytes: keys, value envelopes, limits.
+//!
+//! Every process and each of its parts is a record of its own. A record is
+//! found by its [`Key`], and its value is sealed in an envelope that tells
+//! whether the bytes are those that were written, under this key, by which
+//! commit. `docs/format.md` describes both byte by byte.
+
+mod envelope;
+mod key;
+pub(crate) mod limits;
+mod payload;
+
+pub(crate) use envelope::{Damage, Header, open, seal};
+pub(crate) use key::{Address, Key, KeyRange, Kind, Slot};
+pub(crate) use payload::Payload;
+
+use bytes::Bytes;
+
+/// One stored record: what a read answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Record {
+    pub(crate) key: Key,
+    /// The sequence number of the commit that wrote it.
+    pub(crate) version: u64,
+    pub(crate) payload: Bytes,
+}

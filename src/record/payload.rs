@@ -1,0 +1,35 @@
+//! Payloads: the messages of `record.proto` and which records hold them.
+
+use bytes::Bytes;
+use prost::Message;
+use prost_types::Timestamp;
+
+use super::Record;
+use crate::error::{Failure, Result};
+use crate::proto::record::{History, Item, Owner, RunStatus, Settings, Totals};
+
+/// A message that is the payload of a record.
+pub(crate) trait Payload: Message + Default {
+    fn to_payload(&self) -> Bytes {
+        self.encode_to_vec().into()
+    }
+
+    fn from_record(record: &Record) -> Result<Self> {
+        Self::decode(record.payload.clone()).map_err(|error| {
+            Failure::Corrupt {
+                place: record.key.describe(),
+                why: format!("its checksum is right and its message does not decode: {error}"),
+            }
+            .into()
+        })
+    }
+}
+
+impl Payload for Owner {}
+impl Payload for Settings {}
+impl Payload for RunStatus {}
+impl Payload for Totals {}
+impl Payload for Item {}
+impl Payload for History {}
+/// When a cleanup was asked for, or an item dropped.
+impl Payload for Timestamp {}
