@@ -3,7 +3,8 @@
 use bytes::Bytes;
 
 use crate::error::{Failure, Result};
-use crate::record::{Key, limits};
+use crate::model::limits;
+use crate::record::Key;
 
 /// Preconditions and writes, committed together or not at all.
 #[derive(Debug, Clone, Default)]

@@ -7,7 +7,6 @@
 
 mod envelope;
 mod key;
-pub(crate) mod limits;
 mod payload;
 
 pub(crate) use envelope::{Damage, Header, open, seal};

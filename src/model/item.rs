@@ -1,0 +1,242 @@
+//! The rules of one work item: registering, working on it, ending it.
+
+use jiff::Timestamp;
+
+use super::{run, stats, time};
+use crate::proto::record::{Item, RunStatus};
+use crate::proto::{Params, State, Status, Work};
+
+/// What registering a name with `params` makes of it. `active` is the item if
+/// the name is on the active list; `None` as the answer: nothing changes.
+pub(crate) fn register(
+    active: Option<&Item>,
+    params: &Params,
+    run: Option<&RunStatus>,
+    now: Timestamp,
+    seq: u64,
+) -> Option<Item> {
+    let modified = Some(time::to_wire(now));
+    let Some(active) = active else {
+        let work = Work { modified, params: Some(params.clone()), status: Some(queued()) };
+        return Some(Item { work: Some(work), registered: seq, run: 0 });
+    };
+    let mut item = active.clone();
+    let work = item.work.get_or_insert_default();
+    if work.params.as_ref() == Some(params) {
+        return None;
+    }
+    work.modified = modified;
+    work.params = Some(params.clone());
+    if !is_in_hand(active, run) {
+        work.status = Some(queued());
+        item.run = 0;
+    }
+    Some(item)
+}
+
+fn queued() -> Status {
+    Status { state: State::New.into(), ..Status::default() }
+}
+
+/// Whether the run that is on works on the item right now.
+fn is_in_hand(item: &Item, run: Option<&RunStatus>) -> bool {
+    let active = status(item).is_some_and(|status| status.state() == State::Active);
+    active && run.is_some_and(|run| run.run == item.run && run::is_unfinished(run))
+}
+
+/// Whether a run has still to do the item.
+///
+/// Items that were put on the list after the run began wait for the next one.
+/// An item that this run completed is not done again when the run is resumed.
+pub(crate) fn is_to_do(item: &Item, run: &RunStatus) -> bool {
+    item.registered < run.run && !is_done(item, run)
+}
+
+fn is_done(item: &Item, run: &RunStatus) -> bool {
+    let Some(status) = status(item) else { return false };
+    if status.state() != State::Completed {
+        return false;
+    }
+    if item.run == run.run {
+        return true;
+    }
+    // Imported items carry no run; a completion since the run's start is its own.
+    let started = run.status.as_ref().and_then(|status| time::read(&status.start_time));
+    let finished = time::read(&status.finish_time);
+    run.continues_import && item.run == 0 && finished.is_some() && finished >= started
+}
+
+/// What the run must undo in its own counts before it does the item again: the
+/// state in which it ended it before.
+pub(crate) fn ended_before(item: &Item, run: &RunStatus) -> Option<State> {
+    let state = status(item)?.state();
+    let ended = matches!(state, State::Incomplete | State::Aborted);
+    (ended && item.run == run.run).then_some(state)
+}
+
+/// The item as a run takes it in hand. Within one run, across its takeovers, the
+/// item's statistics and errors go on; they add up to the run's.
+pub(crate) fn begin(item: &mut Item, run: u64, now: Timestamp) {
+    let goes_on = item.run == run;
+    item.run = run;
+    let now = Some(time::to_wire(now));
+    let status = item.work.get_or_insert_default().status.get_or_insert_default();
+    if !goes_on {
+        *status = Status { start_time: now, ..Status::default() };
+    }
+    status.start_time = status.start_time.or(now);
+    status.progress_time = now;
+    status.finish_time = None;
+    status.set_state(State::Active);
+}
+
+/// Ends the item.
+pub(crate) fn finish(item: &mut Item, state: State, now: Timestamp) {
+    let status = item.work.get_or_insert_default().status.get_or_insert_default();
+    status.progress_time = Some(time::to_wire(now));
+    status.finish_time = status.progress_time;
+    status.set_state(state);
+}
+
+/// Counts an item that ended in `state`, or takes it back with -1.
+pub(crate) fn count(stats: &mut stats::Stats, state: State, sign: f64) {
+    stats::add(stats, stats::WORK_ITEMS, sign);
+    match state {
+        State::Incomplete => stats::add(stats, stats::WORK_ITEMS_DIRTY, sign),
+        State::Aborted => stats::add(stats, stats::WORK_ITEMS_ABORTED, sign),
+        State::Unspecified | State::New | State::Active | State::Completed => {}
+    }
+}
+
+/// Puts a run's view of an item onto what others made of it meanwhile: the
+/// parameters are theirs, the status is the run's. `None` if it is no longer the
+/// same registration; the run must leave it alone.
+pub(crate) fn merge(ours: &Item, theirs: Option<&Item>) -> Option<Item> {
+    let theirs = theirs.filter(|theirs| theirs.registered == ours.registered)?;
+    let mut merged = theirs.clone();
+    merged.run = ours.run;
+    merged.work.get_or_insert_default().status = ours.work.as_ref().and_then(|work| work.status.clone());
+    Some(merged)
+}
+
+pub(crate) fn status(item: &Item) -> Option<&Status> {
+    item.work.as_ref()?.status.as_ref()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RUN: u64 = 100;
+
+    fn now() -> Timestamp {
+        "2026-01-01T10:00:00Z".parse().unwrap()
+    }
+
+    fn later() -> Timestamp {
+        "2026-01-01T10:10:00Z".parse().unwrap()
+    }
+
+    fn params(n: i64) -> Params {
+        Params::new().int("n", n)
+    }
+
+    fn registered() -> Item {
+        register(None, &params(1), None, now(), 5).unwrap()
+    }
+
+    fn in_hand() -> Item {
+        let mut item = registered();
+        begin(&mut item, RUN, now());
+        item
+    }
+
+    fn state(item: &Item) -> State {
+        status(item).unwrap().state()
+    }
+
+    #[test]
+    fn a_new_item_is_queued() {
+        let item = registered();
+        assert_eq!(state(&item), State::New);
+        assert_eq!(item.registered, 5);
+    }
+
+    #[test]
+    fn equal_params_change_nothing() {
+        assert_eq!(register(Some(&registered()), &params(1), None, later(), 9), None);
+    }
+
+    #[test]
+    fn new_params_queue_it_again_in_its_place() {
+        let mut item = in_hand();
+        finish(&mut item, State::Completed, now());
+        let again = register(Some(&item), &params(2), Some(&run::begin(RUN, now())), later(), 9).unwrap();
+        assert_eq!(state(&again), State::New);
+        assert_eq!((again.registered, again.run), (5, 0));
+        assert_eq!(again.work.unwrap().modified, Some(time::to_wire(later())));
+    }
+
+    #[test]
+    fn an_item_in_hand_keeps_its_status_and_gets_the_params() {
+        let run = run::begin(RUN, now());
+        let again = register(Some(&in_hand()), &params(2), Some(&run), later(), 9).unwrap();
+        assert_eq!(state(&again), State::Active);
+        assert_eq!(again.work.unwrap().params, Some(params(2)));
+        // Left active by a run that is over: it is in nobody's hand.
+        let other = run::begin(RUN + 1, now());
+        let again = register(Some(&in_hand()), &params(2), Some(&other), later(), 9).unwrap();
+        assert_eq!(state(&again), State::New);
+    }
+
+    #[test]
+    fn a_run_does_what_was_there_when_it_began_and_nothing_twice() {
+        let run = run::begin(RUN, now());
+        let mut item = registered();
+        assert!(is_to_do(&item, &run));
+        item.registered = RUN;
+        assert!(!is_to_do(&item, &run));
+        let mut item = in_hand();
+        assert!(is_to_do(&item, &run));
+        finish(&mut item, State::Incomplete, now());
+        assert!(is_to_do(&item, &run));
+        finish(&mut item, State::Completed, now());
+        assert!(!is_to_do(&item, &run));
+        assert!(is_to_do(&item, &run::begin(RUN + 1, now())));
+    }
+
+    #[test]
+    fn a_resumed_import_goes_by_times() {
+        let resumed = run::resume(run::begin(0, now()), RUN, later());
+        let mut item = Item { run: 0, ..in_hand() };
+        finish(&mut item, State::Completed, now());
+        assert!(!is_to_do(&item, &resumed));
+        let before = "2026-01-01T09:00:00Z".parse().unwrap();
+        finish(&mut item, State::Completed, before);
+        assert!(is_to_do(&item, &resumed));
+    }
+
+    #[test]
+    fn statistics_go_on_within_a_run_and_begin_anew_in_the_next() {
+        let mut item = in_hand();
+        stats::add(&mut item.work.as_mut().unwrap().status.as_mut().unwrap().stats, "n", 3.0);
+        let mut same = item.clone();
+        begin(&mut same, RUN, later());
+        assert_eq!(status(&same).unwrap().stats.len(), 1);
+        assert_eq!(status(&same).unwrap().start_time, Some(time::to_wire(now())));
+        begin(&mut item, RUN + 1, later());
+        assert_eq!(status(&item).unwrap().stats.len(), 0);
+    }
+
+    #[test]
+    fn merging_takes_their_params_and_our_status() {
+        let ours = in_hand();
+        let theirs = register(Some(&registered()), &params(2), None, later(), 9).unwrap();
+        let merged = merge(&ours, Some(&theirs)).unwrap();
+        assert_eq!(merged.work.as_ref().unwrap().params, Some(params(2)));
+        assert_eq!(state(&merged), State::Active);
+        let reborn = Item { registered: 77, ..registered() };
+        assert_eq!(merge(&ours, Some(&reborn)), None);
+        assert_eq!(merge(&ours, None), None);
+    }
+}

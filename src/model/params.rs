@@ -1,0 +1,47 @@
+//! Building and reading parameters.
+
+use crate::proto::Params;
+
+/// Parameters, of a process (its settings) or of one work item.
+///
+/// ```
+/// use procstate::Params;
+///
+/// let params = Params::new().int("keysPerAccount", 8).string("region", "eu");
+/// assert_eq!(params.get_int("keysPerAccount"), Some(8));
+/// assert_eq!(params.get_string("region"), Some("eu"));
+/// assert_eq!(params.get_int("region"), None);
+/// ```
+impl Params {
+    /// No parameters.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// With the whole number `value` as `name`.
+    #[must_use]
+    pub fn int(mut self, name: impl Into<String>, value: i64) -> Self {
+        self.int_params.insert(name.into(), value);
+        self
+    }
+
+    /// With the text `value` as `name`.
+    #[must_use]
+    pub fn string(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.string_params.insert(name.into(), value.into());
+        self
+    }
+
+    /// The whole number `name`.
+    #[must_use]
+    pub fn get_int(&self, name: &str) -> Option<i64> {
+        self.int_params.get(name).copied()
+    }
+
+    /// The text `name`.
+    #[must_use]
+    pub fn get_string(&self, name: &str) -> Option<&str> {
+        self.string_params.get(name).map(String::as_str)
+    }
+}

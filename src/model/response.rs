@@ -1,0 +1,68 @@
+//! One work item as an endpoint answers it.
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::run;
+use crate::proto::{State, Work, WorkResponse};
+
+/// What may stand in a path segment as it is (RFC 3986, "unreserved").
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// Where a work item was found.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Found {
+    Active(Work),
+    Cleanup,
+    Dropped,
+    Nowhere,
+}
+
+pub(crate) fn work_response(process: &str, name: &str, found: Found) -> WorkResponse {
+    let (state, details) = match found {
+        Found::Active(work) => (active_state(&work), Some(work)),
+        Found::Cleanup => ("cleanup".to_owned(), None),
+        Found::Dropped => ("dropped".to_owned(), None),
+        Found::Nowhere => ("purged".to_owned(), None),
+    };
+    WorkResponse { id: name.to_owned(), state, details, uri: uri(process, name) }
+}
+
+fn active_state(work: &Work) -> String {
+    match work.status.as_ref().map_or(State::Unspecified, |status| status.state()) {
+        State::New => "queued".to_owned(),
+        state => run::state_name(state),
+    }
+}
+
+fn uri(process: &str, name: &str) -> String {
+    let segment = |text| utf8_percent_encode(text, SEGMENT);
+    format!("/processes/{}/work/{}", segment(process), segment(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::Status;
+
+    #[test]
+    fn every_state_by_its_name() {
+        let names = ["unspecified", "queued", "active", "aborted", "incomplete", "completed"];
+        for (number, name) in (0..).zip(names) {
+            let work =
+                Work { status: Some(Status { state: number, ..Status::default() }), ..Work::default() };
+            let response = work_response("p", "w", Found::Active(work.clone()));
+            assert_eq!((response.state.as_str(), response.details), (name, Some(work)));
+        }
+        for (found, name) in
+            [(Found::Cleanup, "cleanup"), (Found::Dropped, "dropped"), (Found::Nowhere, "purged")]
+        {
+            let response = work_response("p", "w", found);
+            assert_eq!((response.state.as_str(), response.details), (name, None));
+        }
+    }
+
+    #[test]
+    fn a_uri_keeps_names_apart() {
+        assert_eq!(uri("a/b", "c d\0ü"), "/processes/a%2Fb/work/c%20d%00%C3%BC");
+    }
+}

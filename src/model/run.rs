@@ -1,0 +1,144 @@
+//! The status of a run: its beginning, its end, and what it adds up to.
+
+use jiff::Timestamp;
+
+use super::{stats, time};
+use crate::proto::record::{History, RunStatus};
+use crate::proto::{State, Status};
+
+/// How many of a run's errors its line of history keeps.
+const HISTORY_ERRORS_MAX: usize = 3;
+
+/// The run that begins at `now`.
+pub(crate) fn begin(run: u64, now: Timestamp) -> RunStatus {
+    RunStatus { status: Some(running(now)), run, ..RunStatus::default() }
+}
+
+/// The run as it goes on under a new owner. One that came in by import gets the
+/// number `run`.
+pub(crate) fn resume(mut earlier: RunStatus, run: u64, now: Timestamp) -> RunStatus {
+    if earlier.run == 0 {
+        earlier.run = run;
+        earlier.continues_import = true;
+    }
+    let status = earlier.status.get_or_insert_with(|| running(now));
+    status.progress_time = Some(time::to_wire(now));
+    status.set_state(State::Active);
+    earlier
+}
+
+fn running(now: Timestamp) -> Status {
+    let now = Some(time::to_wire(now));
+    Status { start_time: now, progress_time: now, state: State::Active.into(), ..Status::default() }
+}
+
+/// A run that started and did not come to an end.
+pub(crate) fn is_unfinished(run: &RunStatus) -> bool {
+    run.status.as_ref().is_some_and(|status| status.start_time.is_some() && status.finish_time.is_none())
+}
+
+/// How a run that was not aborted ends.
+pub(crate) fn final_state(run: &RunStatus) -> State {
+    let items_failed = run.status.as_ref().is_some_and(|status| {
+        stats::get(&status.stats, stats::WORK_ITEMS_DIRTY) > 0.0
+            || stats::get(&status.stats, stats::WORK_ITEMS_ABORTED) > 0.0
+    });
+    if items_failed || run.run_errors > 0 { State::Incomplete } else { State::Completed }
+}
+
+/// Ends a run: its times, its state, and the statistics of its end.
+pub(crate) fn finish(status: &mut Status, state: State, now: Timestamp) {
+    status.set_state(state);
+    status.progress_time = Some(time::to_wire(now));
+    status.finish_time = status.progress_time;
+    #[allow(clippy::cast_precision_loss, reason = "a count of errors is far below 2^52")]
+    let errors = status.total_errors as f64;
+    stats::add(&mut status.stats, stats::ERRORS, errors);
+    let duration = seconds_since_start(status, now);
+    stats::add(&mut status.stats, stats::DURATION, duration);
+    stats::add(&mut status.stats, stats::RUNS, 1.0);
+    stats::add(&mut status.stats, &format!("state.{}", state_name(state)), 1.0);
+}
+
+fn seconds_since_start(status: &Status, now: Timestamp) -> f64 {
+    let start = time::read(&status.start_time).unwrap_or(now);
+    now.duration_since(start).as_secs_f64().max(0.0)
+}
+
+/// A state by its name on the wire, in lower case.
+pub(crate) fn state_name(state: State) -> String {
+    state.as_str_name().to_ascii_lowercase()
+}
+
+/// The line of history that a finished run leaves.
+pub(crate) fn history(instance: &str, status: &Status) -> History {
+    History {
+        instance: instance.to_owned(),
+        start_time: status.start_time,
+        finish_time: status.finish_time,
+        state: status.state,
+        stats: status.stats.clone(),
+        errors: status.errors.iter().take(HISTORY_ERRORS_MAX).cloned().collect(),
+        total_errors: status.total_errors,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_finished_run_counts_itself() {
+        let mut run = begin(1, at("2026-01-01T10:00:00Z"));
+        assert!(is_unfinished(&run));
+        let status = run.status.as_mut().unwrap();
+        status.total_errors = 2;
+        finish(status, State::Incomplete, at("2026-01-01T10:00:01.5Z"));
+        assert_eq!(status.progress_time, status.finish_time);
+        let expected = [("duration", 1.5), ("errors", 2.0), ("runs", 1.0), ("state.incomplete", 1.0)];
+        assert_eq!(status.stats, expected.map(|(label, value)| (label.to_owned(), value)).into());
+        assert!(!is_unfinished(&run));
+    }
+
+    #[test]
+    fn an_end_before_the_start_lasts_no_time() {
+        let mut status = running(at("2026-01-01T10:00:00Z"));
+        finish(&mut status, State::Completed, at("2025-01-01T10:00:00Z"));
+        assert!(stats::get(&status.stats, stats::DURATION).abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn errors_that_remain_make_it_incomplete() {
+        let mut run = begin(1, at("2026-01-01T10:00:00Z"));
+        // An error that a retry made good is counted and does not remain.
+        run.status.as_mut().unwrap().total_errors = 1;
+        assert_eq!(final_state(&run), State::Completed);
+        stats::add(&mut run.status.as_mut().unwrap().stats, stats::WORK_ITEMS_DIRTY, 1.0);
+        assert_eq!(final_state(&run), State::Incomplete);
+        let own = RunStatus { run_errors: 1, ..RunStatus::default() };
+        assert_eq!(final_state(&own), State::Incomplete);
+    }
+
+    #[test]
+    fn resuming_keeps_start_stats_and_errors() {
+        let mut earlier = begin(7, at("2026-01-01T10:00:00Z"));
+        stats::add(&mut earlier.status.as_mut().unwrap().stats, "work.n", 3.0);
+        let resumed = resume(earlier.clone(), 90, at("2026-01-01T10:05:00Z"));
+        assert_eq!(resumed.run, 7);
+        let (before, after) = (earlier.status.unwrap(), resumed.status.unwrap());
+        assert_eq!((before.start_time, &before.stats), (after.start_time, &after.stats));
+        assert_ne!(before.progress_time, after.progress_time);
+    }
+
+    #[test]
+    fn a_resumed_import_gets_a_number() {
+        let resumed = resume(begin(0, at("2026-01-01T10:00:00Z")), 90, at("2026-01-01T10:05:00Z"));
+        assert_eq!((resumed.run, resumed.continues_import), (90, true));
+        let again = resume(resumed, 120, at("2026-01-01T10:06:00Z"));
+        assert_eq!((again.run, again.continues_import), (90, true));
+    }
+}
