@@ -20,5 +20,11 @@ mod store;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use engine::Durability;
 pub use error::{Error, Result};
+pub use jiff::Timestamp;
 pub use model::List;
 pub use proto::{Params, Process, Status, Work, WorkResponse};
+pub use run::{Claim, ClaimOptions, Instance, Loss, Origin, Progress, Run, WorkItem};
+pub use store::{
+    Change, Changed, Effect, Event, ImportMode, Item, Page, PastRun, ProcessHandle, Purged, Released,
+    Settings, Stats, Store, StoreBuilder, Summary, Watch,
+};

@@ -17,7 +17,7 @@ mod suite;
 use std::ops::ControlFlow;
 
 pub(crate) use batch::{Batch, Expect, Precondition, Write};
-pub(crate) use feed::{Commit, Feed, Received, Subscription};
+pub(crate) use feed::{Commit, Feed, Received, Subscription, Written};
 pub(crate) use memory::MemoryEngine;
 
 use crate::error::Result;

@@ -1,5 +1,7 @@
 //! The three lists of work items.
 
+use std::fmt;
+
 /// The list that a work item is on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum List {
@@ -14,4 +16,14 @@ pub enum List {
 impl List {
     /// All lists, in the order of a run.
     pub const ALL: [Self; 3] = [Self::Active, Self::Cleanup, Self::Dropped];
+}
+
+impl fmt::Display for List {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Active => "active",
+            Self::Cleanup => "cleanup",
+            Self::Dropped => "dropped",
+        })
+    }
 }

@@ -1,1 +1,19 @@
-//! run
+//! The owner's view: claim a process, work through its items, finish.
+//!
+//! Every write of a run is fenced: it carries the precondition that the owner
+//! record still has the version that the claim gave it. Who lost the process
+//! learns so at its next write, and none of its later writes lands.
+
+mod claim;
+mod core;
+mod cursor;
+mod handle;
+mod instance;
+mod item;
+mod progress;
+
+pub use claim::{Claim, ClaimOptions, Origin};
+pub use handle::Run;
+pub use instance::Instance;
+pub use item::WorkItem;
+pub use progress::{Loss, Progress};

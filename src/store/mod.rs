@@ -1,1 +1,216 @@
-//! store
+//! The store: typed operations on processes, each made of reads and one batch.
+
+mod builder;
+mod history;
+mod import;
+mod liveness;
+mod page;
+mod process;
+mod purge;
+mod read;
+mod release;
+mod settings;
+mod snapshot;
+mod summary;
+mod watch;
+mod work;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+pub use builder::StoreBuilder;
+pub use history::PastRun;
+pub use import::ImportMode;
+pub use page::{Item, Page};
+pub use process::{Effect, ProcessHandle};
+pub use purge::Purged;
+pub use release::Released;
+pub use settings::Settings;
+pub use summary::Summary;
+pub use watch::{Change, Changed, Event, Watch};
+
+pub(crate) use liveness::{Liveness, Pulse};
+pub(crate) use page::work_name;
+pub(crate) use read::{Attempt, Versioned};
+
+use jiff::Timestamp;
+
+use crate::clock::Clock;
+use crate::engine::Engine;
+use crate::error::Result;
+use crate::model::names;
+use crate::record::{Key, KeyRange};
+
+/// A store of process state: one folder that one program has open.
+///
+/// Clones share the store; the last one to go closes it. See
+/// [`close`](Store::close) for doing so with an answer.
+///
+/// ```
+/// use procstate::{Params, Store};
+///
+/// let folder = tempfile::tempdir()?;
+/// let store = Store::open(folder.path().join("state"))?;
+/// let keys = store.process("gckeys")?;
+/// keys.register("project-1", Params::new().int("keysPerAccount", 8))?;
+/// assert_eq!(store.processes()?, ["gckeys"]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Store {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) engine: Box<dyn Engine>,
+    pub(crate) clock: Arc<dyn Clock>,
+    /// Tells this opening of the store from every other.
+    pub(crate) opening: String,
+    pub(crate) liveness: Liveness,
+    pub(crate) history_max: usize,
+    path: Option<PathBuf>,
+}
+
+/// Figures of a store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// The engine that keeps the records.
+    pub engine: &'static str,
+    /// The sequence number of the newest commit.
+    pub last_seq: u64,
+    /// Processes in the store.
+    pub processes: u64,
+    /// Records in the store: a process has up to four and one for each work item
+    /// and each past run.
+    pub records: u64,
+    /// Bytes in the files of the store; 0 for one in memory.
+    pub disk_bytes: u64,
+}
+
+impl Store {
+    /// Opens the store in the folder `path`, and creates it if there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`is_locked`](crate::Error::is_locked) while another program, or another
+    /// `Store` of this one, has it open; [`is_corrupt`](crate::Error::is_corrupt)
+    /// if what it holds is not what was written; an error that says why if the
+    /// folder is something else, is not writable, or has a newer format. In each
+    /// case nothing is changed.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        Self::builder().open(path)
+    }
+
+    /// A store that lives in memory and is gone with its last handle. For tests.
+    #[must_use]
+    pub fn in_memory() -> Self {
+        Self::builder().in_memory()
+    }
+
+    /// Opens a store with other than the usual options.
+    #[must_use]
+    pub fn builder() -> StoreBuilder {
+        StoreBuilder::new()
+    }
+
+    /// The process `name`, whether or not it is in the store yet: registering
+    /// work and changing settings create it.
+    ///
+    /// # Errors
+    ///
+    /// If the name is empty or longer than 1 KiB.
+    pub fn process(&self, name: &str) -> Result<ProcessHandle> {
+        names::check_process(name)?;
+        Ok(ProcessHandle::new(self.clone(), name))
+    }
+
+    /// The names of all processes, sorted by their bytes.
+    ///
+    /// # Errors
+    ///
+    /// If the store cannot be read.
+    pub fn processes(&self) -> Result<Vec<String>> {
+        let mut names: Vec<String> = Vec::new();
+        let mut range = KeyRange::all();
+        while let Some(name) = self.first_process(&range)? {
+            range = KeyRange::after_process(&name);
+            if self.inner.engine.get(&Key::owner(&name))?.is_some() {
+                names.push(name);
+            }
+        }
+        Ok(names)
+    }
+
+    /// The process of the first record in `range`.
+    fn first_process(&self, range: &KeyRange) -> Result<Option<String>> {
+        let mut first = None;
+        self.inner.engine.scan(range, &mut |record| {
+            first = record.key.address();
+            std::ops::ControlFlow::Break(())
+        })?;
+        Ok(first.map(|address| address.process))
+    }
+
+    /// Makes everything written so far survive power loss.
+    ///
+    /// # Errors
+    ///
+    /// If the disk fails; the store is then poisoned and must be opened again.
+    pub fn sync(&self) -> Result<()> {
+        self.inner.engine.sync()
+    }
+
+    /// Figures of the store.
+    ///
+    /// # Errors
+    ///
+    /// If the store cannot be read.
+    pub fn stats(&self) -> Result<Stats> {
+        let engine = self.inner.engine.stats()?;
+        Ok(Stats {
+            engine: engine.engine,
+            last_seq: engine.last_seq,
+            processes: self.processes()?.len() as u64,
+            records: engine.records,
+            disk_bytes: engine.disk_bytes,
+        })
+    }
+
+    /// The folder of the store; `None` for one in memory.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        self.inner.path.as_deref()
+    }
+
+    /// Makes everything durable and lets go of the folder. Every other handle
+    /// fails from now on.
+    ///
+    /// Dropping the last handle does the same and can only log what fails.
+    ///
+    /// # Errors
+    ///
+    /// If the disk fails.
+    pub fn close(self) -> Result<()> {
+        self.inner.engine.close()
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.inner.clock.now()
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        if let Err(error) = self.engine.close() {
+            tracing::error!(%error, path = ?self.path, "closing the store failed");
+        }
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").field("path", &self.inner.path).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,563 @@
+//! What a run and its items share: the state in hand, and the fenced write.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use parking_lot::{Mutex, MutexGuard};
+
+use super::claim::ClaimOptions;
+use super::cursor::Cursor;
+use super::progress::{Loss, Progress};
+use crate::engine::{Batch, Durability, Expect, Outcome};
+use crate::error::{Error, Failure, Result};
+use crate::model::errors::{self, Budget};
+use crate::model::{List, item, run, stats, time};
+use crate::proto::record::{Item, Owner, RunStatus, Settings, Totals};
+use crate::proto::{State as RunState, Status};
+use crate::record::{Key, Payload};
+use crate::store::{ProcessHandle, Pulse, Versioned};
+
+/// Names a work item among those in hand.
+pub(super) type ItemId = u64;
+
+/// What makes this run the owner.
+pub(super) struct Token {
+    pub(super) instance: Arc<str>,
+    /// The version of the owner record: the fencing token.
+    pub(super) version: u64,
+    pub(super) pulse: Arc<Pulse>,
+    /// When the claim was sent, by the monotonic clock.
+    pub(super) sent: Duration,
+}
+
+pub(super) struct Core {
+    pub(super) handle: ProcessHandle,
+    pub(super) options: ClaimOptions,
+    pub(super) instance: Arc<str>,
+    token: u64,
+    pulse: Arc<Pulse>,
+    owner_key: Key,
+    settings_key: Key,
+    status_key: Key,
+    state: Mutex<State>,
+}
+
+pub(super) struct State {
+    pub(super) run: RunStatus,
+    pub(super) settings: Versioned<Settings>,
+    pub(super) cursor: Cursor,
+    items: BTreeMap<ItemId, InHand>,
+    last_id: ItemId,
+    /// When the last accepted write was sent, by the monotonic clock.
+    sent: Duration,
+    /// The latest time the run has seen: its times never go back.
+    latest: Timestamp,
+    /// Why the run was aborted.
+    aborted: Option<String>,
+    lost: Option<Loss>,
+    ended: bool,
+    /// A failure of a call that could not answer.
+    pending: Option<Error>,
+}
+
+/// A work item that the run is on.
+pub(super) struct InHand {
+    pub(super) name: String,
+    pub(super) list: List,
+    key: Key,
+    /// The version of its record; `None` once it is no longer the run's to write.
+    version: Option<u64>,
+    /// The item; of a cleanup item only the status counts, and is not stored.
+    pub(super) item: Item,
+    /// It had an error since the last attempt began.
+    pub(super) has_failed: bool,
+    pub(super) drop_when_done: bool,
+    /// When it goes to the dropped list, if its end takes it there.
+    leaves: Option<Timestamp>,
+    is_dirty: bool,
+}
+
+impl Core {
+    pub(super) fn new(
+        handle: ProcessHandle,
+        options: ClaimOptions,
+        token: Token,
+        run: RunStatus,
+        settings: Versioned<Settings>,
+        now: Timestamp,
+    ) -> Self {
+        let name = handle.name();
+        Self {
+            owner_key: Key::owner(name),
+            settings_key: Key::settings(name),
+            status_key: Key::status(name),
+            state: Mutex::new(State {
+                cursor: Cursor::new(),
+                items: BTreeMap::new(),
+                last_id: 0,
+                sent: token.sent,
+                latest: latest(&run, now),
+                aborted: None,
+                lost: None,
+                ended: false,
+                pending: None,
+                run,
+                settings,
+            }),
+            instance: token.instance,
+            token: token.version,
+            pulse: token.pulse,
+            handle,
+            options,
+        }
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock()
+    }
+
+    pub(super) fn token(&self) -> u64 {
+        self.token
+    }
+
+    /// Until when, by the monotonic clock, nobody can have taken the process over.
+    pub(super) fn deadline(&self) -> Duration {
+        self.lock().sent.saturating_add(self.pulse.timeout)
+    }
+
+    pub(super) fn is_lapsed(&self) -> bool {
+        self.monotonic() >= self.deadline()
+    }
+
+    pub(super) fn monotonic(&self) -> Duration {
+        self.handle.store.inner.clock.monotonic()
+    }
+
+    /// The time, never before any other that this run has written.
+    pub(super) fn now(&self, state: &mut State) -> Timestamp {
+        state.latest = state.latest.max(self.handle.store.now());
+        state.latest
+    }
+
+    /// Fails if the run is lost or over, or a call that could not answer failed.
+    pub(super) fn check(&self, state: &mut State) -> Result<()> {
+        if let Some(error) = state.pending.take() {
+            return Err(error);
+        }
+        if let Some(loss) = &state.lost {
+            return Err(self.conflict(loss));
+        }
+        if state.ended {
+            return Err(Failure::RunEnded { process: self.handle.name().to_owned() }.into());
+        }
+        Ok(())
+    }
+
+    fn conflict(&self, loss: &Loss) -> Error {
+        let process = self.handle.name().to_owned();
+        Failure::Conflict { process, by: loss.by.clone(), since: loss.since }.into()
+    }
+
+    /// Says how far the run is, unless it did so a moment ago.
+    pub(super) fn progress(&self, throttled: bool) -> Result<Progress> {
+        let mut state = self.lock();
+        match self.check(&mut state) {
+            Err(error) if error.is_conflict() => return Ok(Progress::Conflict),
+            other => other?,
+        }
+        let is_early = self.monotonic().saturating_sub(state.sent) < self.options.progress_interval;
+        if throttled && is_early && state.aborted.is_none() {
+            return Ok(Progress::None);
+        }
+        let now = time::to_wire(self.now(&mut state));
+        state.status().progress_time = Some(now);
+        for item in state.items.values_mut().filter(|item| item.is_dirty) {
+            item.status().progress_time = Some(now);
+        }
+        let merged = match self.write(&mut state, self.options.durability, &mut |batch| Ok(batch)) {
+            Err(error) if error.is_conflict() => return Ok(Progress::Conflict),
+            other => other?,
+        };
+        Ok(match (state.aborted.is_some(), merged) {
+            (true, _) => Progress::Aborted,
+            (false, true) => Progress::Merged,
+            (false, false) => Progress::Updated,
+        })
+    }
+
+    /// Writes the status, every changed item in hand, and what `more` adds, all
+    /// or nothing and only as the owner. Answers whether others' changes were
+    /// taken in on the way.
+    fn write(
+        &self,
+        state: &mut State,
+        durability: Durability,
+        more: &mut dyn FnMut(Batch) -> Result<Batch>,
+    ) -> Result<bool> {
+        let mut merged = false;
+        loop {
+            let (batch, ids) = self.batch(state);
+            let fences = batch.preconditions.len();
+            let sent = self.monotonic();
+            match self.handle.store.inner.engine.commit(&more(batch)?, durability)? {
+                Outcome::Committed(version) => {
+                    self.pulse.beat(self.monotonic());
+                    state.written(version, sent, &ids);
+                    return Ok(merged);
+                }
+                Outcome::Failed(0) => return Err(self.lose(state)?),
+                Outcome::Failed(1) => state.settings = self.handle.read_settings()?,
+                Outcome::Failed(index) if index < fences => {
+                    if let Some(id) = ids.get(index - 2) {
+                        self.merge(state, *id)?;
+                    }
+                }
+                // What `more` expects; it reads anew.
+                Outcome::Failed(_) => {}
+            }
+            merged = true;
+        }
+    }
+
+    fn batch(&self, state: &State) -> (Batch, Vec<ItemId>) {
+        let mut ids = Vec::new();
+        let mut batch = Batch::new()
+            .expect(self.owner_key.clone(), Expect::Version(self.token))
+            .expect(self.settings_key.clone(), state.settings.unchanged())
+            .put(self.status_key.clone(), state.run.to_payload());
+        for (id, item) in &state.items {
+            if let Some(version) = item.version.filter(|_| item.has_news()) {
+                ids.push(*id);
+                batch = item.write_to(batch.expect(item.key.clone(), Expect::Version(version)), &self.handle);
+            }
+        }
+        (batch, ids)
+    }
+
+    /// Notes who has the process now.
+    fn lose(&self, state: &mut State) -> Result<Error> {
+        let owner: Versioned<Owner> = self.handle.read_owner()?;
+        let loss = Loss { by: owner.value.instance, since: time::read(&owner.value.claimed) };
+        self.handle.store.inner.liveness.end(self.pulse.claim);
+        let error = self.conflict(&loss);
+        state.lost = Some(loss);
+        Ok(error)
+    }
+
+    /// Takes in what others made of an item in hand. Work that was registered
+    /// anew is not the run's to write, nor is a cleanup that was asked for again.
+    fn merge(&self, state: &mut State, id: ItemId) -> Result<()> {
+        let Some(item) = state.items.get_mut(&id) else { return Ok(()) };
+        item.version = None;
+        if item.list == List::Active {
+            let theirs: Versioned<Item> = self.handle.store.read(&item.key)?;
+            if let Some(merged) = item::merge(&item.item, theirs.present()) {
+                item.item = merged;
+                item.version = theirs.version;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the next item in hand; `None` once all are done or the run is
+    /// aborted.
+    pub(super) fn next_item(&self) -> Result<Option<(ItemId, String, List)>> {
+        let mut state = self.lock();
+        self.check(&mut state)?;
+        while state.aborted.is_none() {
+            let Some((list, name)) = state.next_name(&self.handle)? else { break };
+            if let Some(id) = self.begin_item(&mut state, list, &name)? {
+                return Ok(Some((id, name, list)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Begins an item; `None` if it is not to be done any more.
+    fn begin_item(&self, state: &mut State, list: List, name: &str) -> Result<Option<ItemId>> {
+        let key = self.handle.item_key(list, name);
+        let Some(record) = self.handle.store.inner.engine.get(&key)? else { return Ok(None) };
+        let mut item = match list {
+            List::Active => Item::from_record(&record)?,
+            List::Cleanup | List::Dropped => Item::default(),
+        };
+        if list == List::Active && !item::is_to_do(&item, &state.run) {
+            return Ok(None);
+        }
+        let before = item::ended_before(&item, &state.run);
+        let now = self.now(state);
+        item::begin(&mut item, state.run.run, now);
+        let id = state.take_in_hand(InHand::new(name, list, key, record.version, item));
+        if let Some(ended) = before {
+            item::count(&mut state.status().stats, ended, -1.0);
+        }
+        if list != List::Active {
+            return Ok(Some(id));
+        }
+        state.status().progress_time = Some(time::to_wire(now));
+        self.write(state, self.options.durability, &mut |batch| Ok(batch))?;
+        if state.items.get(&id).is_some_and(|item| item.version.is_some()) {
+            return Ok(Some(id));
+        }
+        state.items.remove(&id);
+        Ok(None)
+    }
+
+    /// Ends an item in `how`, or by what errors it had; its move between lists
+    /// lands with it.
+    pub(super) fn finish_item(&self, id: ItemId, how: Option<RunState>) -> Result<()> {
+        let mut state = self.lock();
+        self.check(&mut state)?;
+        let now = self.now(&mut state);
+        let Some(item) = state.items.get_mut(&id) else { return Ok(()) };
+        let by_errors = if item.has_failed { RunState::Incomplete } else { RunState::Completed };
+        let end = how.unwrap_or(by_errors);
+        item::finish(&mut item.item, end, now);
+        item.is_dirty = true;
+        let is_done_for_good = item.list == List::Cleanup || item.drop_when_done;
+        item.leaves = (is_done_for_good && end == RunState::Completed).then_some(now);
+        state.count_end(id, end);
+        state.status().progress_time = Some(time::to_wire(now));
+        let written = self.write(&mut state, self.options.durability, &mut |batch| Ok(batch));
+        state.items.remove(&id);
+        written.map(drop)
+    }
+
+    /// Counts an error of an item.
+    pub(super) fn item_error(&self, id: ItemId, text: &str) {
+        let mut state = self.lock();
+        let now = self.now(&mut state);
+        let Some(item) = state.items.get_mut(&id) else { return };
+        item.has_failed = true;
+        item.is_dirty = true;
+        let text_of_run = format!("{}: {text}", item.name);
+        let budget = errors::record(item.status(), errors::ITEM_ERRORS_MAX, now, text);
+        if budget == Budget::Exceeded {
+            let why = format!("more than {} errors of work {:?}", errors::ITEM_ERRORS_MAX, item.name);
+            state.abort(why);
+        }
+        state.count_error(now, &text_of_run);
+    }
+
+    /// Counts an error of the run as a whole.
+    pub(super) fn run_error(&self, text: &str) {
+        let mut state = self.lock();
+        let now = self.now(&mut state);
+        state.run.run_errors = state.run.run_errors.saturating_add(1);
+        state.count_error(now, text);
+    }
+
+    /// Notes that the run is to stop early, with the reason as an error of it.
+    pub(super) fn abort(&self, reason: &str) {
+        self.run_error(reason);
+        self.lock().abort(reason.to_owned());
+    }
+
+    /// Ends the run.
+    pub(super) fn finish(&self) -> Result<Status> {
+        let mut state = self.lock();
+        self.check(&mut state)?;
+        let now = self.now(&mut state);
+        state.abandon_items(now);
+        let end = match state.aborted {
+            Some(_) => RunState::Aborted,
+            None => run::final_state(&state.run),
+        };
+        run::finish(state.status(), end, now);
+        let run = state.run.clone();
+        let status = run.status.clone().unwrap_or_default();
+        self.write(&mut state, Durability::Synced, &mut |batch| {
+            let key = Key::totals(self.handle.name());
+            let mut totals: Versioned<Totals> = self.handle.store.read(&key)?;
+            let batch = batch.expect(key.clone(), totals.unchanged());
+            stats::add_all(&mut totals.value.aggregate_stats, &status.stats);
+            self.handle.put_history(batch.put(key, totals.value.to_payload()), &self.instance, &run)
+        })?;
+        self.end(&mut state);
+        Ok(status)
+    }
+
+    /// Gives the process up with the run unfinished, for the next instance to go
+    /// on with at once.
+    pub(super) fn hand_back(&self) -> Result<()> {
+        let mut state = self.lock();
+        self.check(&mut state)?;
+        let nobody = Owner { process_name: self.handle.name().to_owned(), ..Owner::default() };
+        self.write(&mut state, Durability::Synced, &mut |batch| {
+            Ok(batch.put(self.owner_key.clone(), nobody.to_payload()))
+        })?;
+        self.end(&mut state);
+        Ok(())
+    }
+
+    fn end(&self, state: &mut State) {
+        state.ended = true;
+        state.items.clear();
+        self.handle.store.inner.liveness.end(self.pulse.claim);
+    }
+
+    /// Ends a run whose handle is gone, as well as can be.
+    pub(super) fn end_dropped(&self) {
+        if self.lock().is_closed() {
+            return;
+        }
+        let why = if std::thread::panicking() {
+            "the worker panicked"
+        } else {
+            "the run was dropped before its end"
+        };
+        self.lock().pending = None;
+        self.abort(why);
+        if let Err(error) = self.finish() {
+            tracing::warn!(process = self.handle.name(), %error, "a dropped run could not be finished");
+        }
+        self.handle.store.inner.liveness.end(self.pulse.claim);
+    }
+
+    /// Keeps a failure of a call that cannot answer, for the next one that can.
+    pub(super) fn keep_failure(&self, error: Error) {
+        let mut state = self.lock();
+        if state.lost.is_none() {
+            state.pending.get_or_insert(error);
+        }
+    }
+}
+
+/// The latest time that stands in a run.
+fn latest(run: &RunStatus, now: Timestamp) -> Timestamp {
+    let status = run.status.as_ref();
+    let written = status.and_then(|status| {
+        [&status.start_time, &status.progress_time].into_iter().filter_map(time::read).max()
+    });
+    written.map_or(now, |written| written.max(now))
+}
+
+impl fmt::Debug for Core {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Core").field("process", &self.handle.name()).finish_non_exhaustive()
+    }
+}
+
+impl State {
+    pub(super) fn status(&mut self) -> &mut Status {
+        self.run.status.get_or_insert_default()
+    }
+
+    pub(super) fn item(&mut self, id: ItemId) -> Option<&mut InHand> {
+        self.items.get_mut(&id)
+    }
+
+    pub(super) fn loss(&self) -> Option<&Loss> {
+        self.lost.as_ref()
+    }
+
+    /// The worker should stop.
+    pub(super) fn is_over(&self) -> bool {
+        self.aborted.is_some() || self.is_closed()
+    }
+
+    /// The run writes no more.
+    pub(super) fn is_closed(&self) -> bool {
+        self.lost.is_some() || self.ended
+    }
+
+    /// Adds to a counter of an item, and to the run's own of the same name.
+    pub(super) fn add_item_stat(&mut self, id: ItemId, label: &str, value: f64) {
+        let Some(item) = self.items.get_mut(&id) else { return };
+        item.is_dirty = true;
+        stats::add(&mut item.status().stats, label, value);
+        stats::add(&mut self.status().stats, &stats::of_work(label), value);
+    }
+
+    fn next_name(&mut self, handle: &ProcessHandle) -> Result<Option<(List, String)>> {
+        self.cursor.next(handle)
+    }
+
+    fn take_in_hand(&mut self, item: InHand) -> ItemId {
+        self.last_id += 1;
+        self.items.insert(self.last_id, item);
+        self.last_id
+    }
+
+    fn written(&mut self, version: u64, sent: Duration, ids: &[ItemId]) {
+        self.sent = sent;
+        for id in ids {
+            if let Some(item) = self.items.get_mut(id) {
+                item.version = Some(version);
+                item.is_dirty = false;
+            }
+        }
+    }
+
+    fn count_end(&mut self, id: ItemId, end: RunState) {
+        let cleaned = self.items.get(&id).is_some_and(|item| item.list == List::Cleanup);
+        let stats = &mut self.status().stats;
+        if cleaned && end == RunState::Completed {
+            stats::add(stats, stats::WORK_ITEMS_CLEANED, 1.0);
+        } else {
+            item::count(stats, end, 1.0);
+        }
+    }
+
+    fn count_error(&mut self, now: Timestamp, text: &str) {
+        if errors::record(self.status(), errors::RUN_ERRORS_MAX, now, text) == Budget::Exceeded {
+            self.abort(format!("more than {} errors", errors::RUN_ERRORS_MAX));
+        }
+    }
+
+    fn abort(&mut self, why: String) {
+        self.aborted.get_or_insert(why);
+    }
+
+    /// Items still in hand when the run ends were not done.
+    fn abandon_items(&mut self, now: Timestamp) {
+        let ids: Vec<ItemId> = self.items.keys().copied().collect();
+        for id in ids {
+            if let Some(item) = self.items.get_mut(&id) {
+                item::finish(&mut item.item, RunState::Aborted, now);
+                item.is_dirty = true;
+            }
+            self.count_end(id, RunState::Aborted);
+        }
+    }
+}
+
+impl InHand {
+    fn new(name: &str, list: List, key: Key, version: u64, item: Item) -> Self {
+        let name = name.to_owned();
+        let version = Some(version);
+        Self {
+            name,
+            list,
+            key,
+            version,
+            item,
+            has_failed: false,
+            drop_when_done: false,
+            leaves: None,
+            is_dirty: true,
+        }
+    }
+
+    /// Whether its record has something to be written. Only active work has a
+    /// status that is stored.
+    fn has_news(&self) -> bool {
+        self.is_dirty && (self.list == List::Active || self.leaves.is_some())
+    }
+
+    fn write_to(&self, batch: Batch, handle: &ProcessHandle) -> Batch {
+        match self.leaves {
+            None => batch.put(self.key.clone(), self.item.to_payload()),
+            Some(now) => batch
+                .delete(self.key.clone())
+                .put(handle.item_key(List::Dropped, &self.name), time::to_wire(now).to_payload()),
+        }
+    }
+
+    pub(super) fn status(&mut self) -> &mut Status {
+        self.item.work.get_or_insert_default().status.get_or_insert_default()
+    }
+}

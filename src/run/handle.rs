@@ -1,0 +1,200 @@
+//! The handle on a run.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::claim::Origin;
+use super::core::Core;
+use super::item::WorkItem;
+use super::progress::{Loss, Progress};
+use crate::error::Result;
+use crate::proto::{Params, Status};
+use crate::store::ProcessHandle;
+
+/// A run that this instance owns.
+///
+/// It ends with [`finish`](Run::finish), [`abort`](Run::abort) or
+/// [`hand_back`](Run::hand_back); a run that is dropped before (a panic, an early
+/// return) is finished as aborted, as well as can be. After a crash of the
+/// program the next claim goes on with it.
+///
+/// ```
+/// use procstate::{Claim, Instance, Params, Store};
+///
+/// let store = Store::in_memory();
+/// let keys = store.process("gckeys")?;
+/// keys.register("project-1", Params::new().int("keysPerAccount", 8))?;
+///
+/// let Claim::Won(mut run) = keys.claim(&Instance::new())? else { panic!("nobody else is here") };
+/// while let Some(mut work) = run.next_work()? {
+///     work.add_stat("keysRemoved", 2.0);
+/// }
+/// let status = run.finish()?;
+/// assert_eq!(status.stats["work.keysRemoved"], 2.0);
+/// # Ok::<(), procstate::Error>(())
+/// ```
+pub struct Run {
+    core: Arc<Core>,
+    origin: Origin,
+}
+
+impl Run {
+    pub(super) fn new(core: Arc<Core>, origin: Origin) -> Self {
+        Self { core, origin }
+    }
+
+    /// The process.
+    #[must_use]
+    pub fn process(&self) -> &ProcessHandle {
+        &self.core.handle
+    }
+
+    /// The id of the instance that owns the run.
+    #[must_use]
+    pub fn instance(&self) -> &str {
+        &self.core.instance
+    }
+
+    /// The fencing token: grows with every claim of the process. Hand it to other
+    /// systems that the run writes to, so that they can refuse an earlier owner.
+    #[must_use]
+    pub fn token(&self) -> u64 {
+        self.core.token()
+    }
+
+    /// Whether this is a new run, or goes on with one that never finished.
+    #[must_use]
+    pub fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// The parameters of the process, as of the run's last write.
+    #[must_use]
+    pub fn settings(&self) -> Params {
+        self.core.lock().settings.value.settings.clone().unwrap_or_default()
+    }
+
+    /// The status of the run so far.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        self.core.lock().status().clone()
+    }
+
+    /// The next work item: active items in name order, then those to clean up.
+    /// `None` once there are no more, or the run is aborted.
+    ///
+    /// Items that are registered while the run is on wait for the next run; an
+    /// item that is unregistered meanwhile is skipped. Items may be handed to
+    /// other threads and be in hand at the same time.
+    ///
+    /// # Errors
+    ///
+    /// [`is_conflict`](crate::Error::is_conflict) if the run has lost the
+    /// process; if the store cannot be read or written.
+    pub fn next_work(&mut self) -> Result<Option<WorkItem>> {
+        let next = self.core.next_item()?;
+        Ok(next.map(|(id, name, list)| WorkItem::new(self.core.clone(), id, name, list)))
+    }
+
+    /// Adds `value` to the counter `label` of the run. Stored with the next
+    /// progress.
+    pub fn add_stat(&self, label: &str, value: f64) {
+        let mut state = self.core.lock();
+        crate::model::stats::add(&mut state.status().stats, label, value);
+    }
+
+    /// Counts an error of the run as a whole. Stored with the next progress; a run
+    /// with such an error ends incomplete.
+    pub fn add_error(&self, text: impl AsRef<str>) {
+        self.core.run_error(text.as_ref());
+    }
+
+    /// Says how far the run is: stores its status and that of the items in hand,
+    /// unless that was done less than the progress interval ago. It is also the
+    /// run's sign of life.
+    ///
+    /// # Errors
+    ///
+    /// If the store cannot be written. Having lost the process is no error here
+    /// but [`Progress::Conflict`]; [`loss`](Run::loss) then tells by whom.
+    pub fn progress(&self) -> Result<Progress> {
+        self.core.progress(true)
+    }
+
+    /// [`progress`](Run::progress) at once, however short ago the last one was.
+    ///
+    /// # Errors
+    ///
+    /// As [`progress`](Run::progress).
+    pub fn progress_now(&self) -> Result<Progress> {
+        self.core.progress(false)
+    }
+
+    /// Who took the process over, once the run has heard of it.
+    #[must_use]
+    pub fn loss(&self) -> Option<Loss> {
+        self.core.lock().loss().cloned()
+    }
+
+    /// Whether another instance may have taken the process over because this run
+    /// has shown no life for too long. True before anyone can have.
+    #[must_use]
+    pub fn is_lapsed(&self) -> bool {
+        self.core.is_lapsed()
+    }
+
+    /// How long the run may still go without progress before it is lapsed.
+    #[must_use]
+    pub fn lapses_in(&self) -> Duration {
+        self.core.deadline().saturating_sub(self.core.monotonic())
+    }
+
+    /// Ends the run: completed, incomplete if errors remain, aborted if they
+    /// stopped it. Its statistics are added to the totals of the process.
+    /// Survives power loss once the call returns.
+    ///
+    /// # Errors
+    ///
+    /// [`is_conflict`](crate::Error::is_conflict) if the run has lost the
+    /// process; if the store cannot be written.
+    pub fn finish(self) -> Result<Status> {
+        self.core.finish()
+    }
+
+    /// Ends the run as aborted, with `reason` as an error of it.
+    ///
+    /// # Errors
+    ///
+    /// As [`finish`](Run::finish).
+    pub fn abort(self, reason: impl AsRef<str>) -> Result<Status> {
+        self.core.abort(reason.as_ref());
+        self.core.finish()
+    }
+
+    /// Gives the process up without an end of the run: the next instance that
+    /// claims it goes on with the run at once.
+    ///
+    /// # Errors
+    ///
+    /// As [`finish`](Run::finish).
+    pub fn hand_back(self) -> Result<()> {
+        self.core.hand_back()
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        self.core.end_dropped();
+    }
+}
+
+impl fmt::Debug for Run {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Run")
+            .field("process", &self.core.handle.name())
+            .field("instance", &self.core.instance)
+            .field("token", &self.core.token())
+            .finish_non_exhaustive()
+    }
+}

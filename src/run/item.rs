@@ -1,0 +1,140 @@
+//! One work item in the hands of a run.
+
+use std::sync::Arc;
+
+use super::core::{Core, ItemId};
+use super::progress::Progress;
+use crate::error::Result;
+use crate::model::List;
+use crate::proto::{Params, State, Status};
+
+/// One work item that a run is on: active work to process, or cleanup work to
+/// clean up ([`list`](WorkItem::list) tells which).
+///
+/// Its end is stored by [`finish`](WorkItem::finish), or when it is dropped:
+/// completed if it had no errors, incomplete if it had, aborted if the thread
+/// panics. Cleanup work that completes moves to the dropped list.
+#[derive(Debug)]
+pub struct WorkItem {
+    core: Arc<Core>,
+    id: ItemId,
+    name: String,
+    list: List,
+    is_finished: bool,
+}
+
+impl WorkItem {
+    pub(super) fn new(core: Arc<Core>, id: ItemId, name: String, list: List) -> Self {
+        Self { core, id, name, list, is_finished: false }
+    }
+
+    /// The name of the work.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The list it is on: [`List::Active`] or [`List::Cleanup`].
+    #[must_use]
+    pub fn list(&self) -> List {
+        self.list
+    }
+
+    /// Its parameters, as of the run's last write. Cleanup work has none.
+    #[must_use]
+    pub fn params(&self) -> Params {
+        let mut state = self.core.lock();
+        let work = state.item(self.id).and_then(|item| item.item.work.as_ref());
+        work.and_then(|work| work.params.clone()).unwrap_or_default()
+    }
+
+    /// Its status so far in this run.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        self.core.lock().item(self.id).map(|item| item.status().clone()).unwrap_or_default()
+    }
+
+    /// Adds `value` to the counter `label` of this item, and to `work.LABEL` of
+    /// the process. Stored with the next progress.
+    pub fn add_stat(&mut self, label: &str, value: f64) {
+        self.core.lock().add_item_stat(self.id, label, value);
+    }
+
+    /// Counts an error of this item, and of the run. Stored with the next
+    /// progress. The first 10 of an item and 25 of a run are kept, each up to
+    /// 1 KiB; one more aborts the run.
+    pub fn add_error(&mut self, text: impl AsRef<str>) {
+        self.core.item_error(self.id, text.as_ref());
+    }
+
+    /// Begins another attempt: the errors so far stay counted, and no longer make
+    /// the item incomplete.
+    pub fn begin_attempt(&mut self) {
+        if let Some(item) = self.core.lock().item(self.id) {
+            item.has_failed = false;
+        }
+    }
+
+    /// When the item completes it is done for good: it moves to the dropped list,
+    /// and later runs do not do it again.
+    pub fn drop_when_done(&mut self) {
+        if let Some(item) = self.core.lock().item(self.id) {
+            item.drop_when_done = true;
+        }
+    }
+
+    /// Says how far the run is; as [`Run::progress`](crate::Run::progress).
+    ///
+    /// # Errors
+    ///
+    /// If the store cannot be written.
+    pub fn progress(&self) -> Result<Progress> {
+        self.core.progress(true)
+    }
+
+    /// Whether the worker should stop: the run is aborted, lost, or over.
+    #[must_use]
+    pub fn should_stop(&self) -> bool {
+        self.core.lock().is_over()
+    }
+
+    /// Stores the end of the item: completed, or incomplete if it had errors.
+    ///
+    /// # Errors
+    ///
+    /// [`is_conflict`](crate::Error::is_conflict) if the run has lost the
+    /// process; if the store cannot be written.
+    pub fn finish(mut self) -> Result<()> {
+        self.end(None)
+    }
+
+    /// Stores that errors stopped the item early, with `reason` as one of them.
+    ///
+    /// # Errors
+    ///
+    /// As [`finish`](WorkItem::finish).
+    pub fn abort(mut self, reason: impl AsRef<str>) -> Result<()> {
+        self.core.item_error(self.id, reason.as_ref());
+        self.end(Some(State::Aborted))
+    }
+
+    fn end(&mut self, how: Option<State>) -> Result<()> {
+        self.is_finished = true;
+        self.core.finish_item(self.id, how)
+    }
+}
+
+impl Drop for WorkItem {
+    fn drop(&mut self) {
+        if self.is_finished || self.core.lock().is_closed() {
+            return;
+        }
+        let how = std::thread::panicking().then(|| {
+            self.core.item_error(self.id, "the worker panicked");
+            State::Aborted
+        });
+        if let Err(error) = self.end(how) {
+            self.core.keep_failure(error);
+        }
+    }
+}

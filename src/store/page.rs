@@ -1,0 +1,107 @@
+//! The lists of a process, page by page.
+
+use std::ops::ControlFlow;
+
+use jiff::Timestamp;
+
+use super::process::ProcessHandle;
+use crate::error::Result;
+use crate::model::{List, time};
+use crate::proto::{Work, record};
+use crate::record::{Address, KeyRange, Payload, Record, Slot};
+
+/// A part of a list, in name order.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Page {
+    /// The items.
+    pub items: Vec<Item>,
+    /// The name to ask on after; `None` at the end of the list.
+    pub next: Option<String>,
+}
+
+/// A work item as a list shows it.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Item {
+    /// The name of the work.
+    pub name: String,
+    /// The list it is on.
+    pub list: List,
+    /// The item, while it is active work.
+    pub work: Option<Work>,
+    /// When the cleanup was asked for, or the item dropped.
+    pub since: Option<Timestamp>,
+}
+
+impl ProcessHandle {
+    /// Up to `limit` items of `list`, in name order, those after the name
+    /// `after`. A page shows one point in time; the next page may show a later
+    /// one.
+    ///
+    /// ```
+    /// # use procstate::{List, Params, Store};
+    /// # let store = Store::in_memory();
+    /// # let keys = store.process("gckeys")?;
+    /// keys.register_all((0..5).map(|n| (format!("project-{n}"), Params::new())))?;
+    /// let first = keys.list(List::Active, None, 3)?;
+    /// let rest = keys.list(List::Active, first.next.as_deref(), 3)?;
+    /// assert_eq!(rest.items[0].name, "project-3");
+    /// assert_eq!((rest.items.len(), rest.next), (2, None));
+    /// # Ok::<(), procstate::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`is_not_found`](crate::Error::is_not_found) if the process is not in the
+    /// store.
+    pub fn list(&self, list: List, after: Option<&str>, limit: usize) -> Result<Page> {
+        self.existing_owner()?;
+        let mut records = self.scan_list(list, after, limit.saturating_add(1))?;
+        let more = records.len() > limit;
+        records.truncate(limit);
+        let items: Vec<Item> = records.iter().map(|record| item(record, list)).collect::<Result<_>>()?;
+        let next = items.last().filter(|_| more).map(|item| item.name.clone());
+        Ok(Page { items, next })
+    }
+
+    /// The first `limit` records of `list` after the name `after`.
+    pub(crate) fn scan_list(&self, list: List, after: Option<&str>, limit: usize) -> Result<Vec<Record>> {
+        let mut range = KeyRange::kind(self.name(), list.into());
+        if let Some(after) = after {
+            range = range.after(&self.item_key(list, after));
+        }
+        let mut records = Vec::new();
+        self.store.inner.engine.scan(&range, &mut |record| {
+            if records.len() == limit {
+                return ControlFlow::Break(());
+            }
+            records.push(record);
+            ControlFlow::Continue(())
+        })?;
+        Ok(records)
+    }
+}
+
+fn item(record: &Record, list: List) -> Result<Item> {
+    let name = work_name(record);
+    Ok(match list {
+        List::Active => {
+            let item = record::Item::from_record(record)?;
+            Item { name, list, work: Some(item.work.unwrap_or_default()), since: None }
+        }
+        List::Cleanup | List::Dropped => {
+            let since = prost_types::Timestamp::from_record(record)?;
+            Item { name, list, work: None, since: time::from_wire(&since) }
+        }
+    })
+}
+
+/// The work that the record of a list is about.
+pub(crate) fn work_name(record: &Record) -> String {
+    match record.key.address() {
+        Some(Address { slot: Slot::Item(_, name), .. }) => name,
+        // An engine answers no other key in the range of a list.
+        _ => String::new(),
+    }
+}

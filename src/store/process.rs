@@ -1,0 +1,112 @@
+//! A handle on one process.
+
+use std::sync::Arc;
+
+use super::{Store, Versioned};
+use crate::engine::{Batch, Durability, Expect};
+use crate::error::{Error, Failure, Result};
+use crate::model::time;
+use crate::proto::record::{Owner, RunStatus, Settings};
+use crate::record::{Key, Payload};
+
+/// One process of a store.
+///
+/// A handle is cheap to make and to clone. Every change through it survives
+/// power loss once the call returns, unless
+/// [`with_durability`](ProcessHandle::with_durability) says otherwise.
+#[derive(Debug, Clone)]
+pub struct ProcessHandle {
+    pub(crate) store: Store,
+    name: Arc<str>,
+    pub(crate) durability: Durability,
+}
+
+/// Whether a call changed anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Effect {
+    /// The change is in the store.
+    Changed,
+    /// It was like that already; nothing was written.
+    Unchanged,
+}
+
+impl ProcessHandle {
+    pub(super) fn new(store: Store, name: &str) -> Self {
+        Self { store, name: name.into(), durability: Durability::Synced }
+    }
+
+    /// The name of the process.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The store that the process is in.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The same process, with changes through this handle as durable as
+    /// `durability` says. Claims and the end of a run are always
+    /// [`Synced`](Durability::Synced).
+    #[must_use]
+    pub fn with_durability(mut self, durability: Durability) -> Self {
+        self.durability = durability;
+        self
+    }
+
+    /// Whether the process is in the store.
+    ///
+    /// # Errors
+    ///
+    /// If the store cannot be read.
+    pub fn exists(&self) -> Result<bool> {
+        Ok(self.read_owner()?.is_present())
+    }
+
+    pub(crate) fn read_owner(&self) -> Result<Versioned<Owner>> {
+        self.store.read(&Key::owner(&self.name))
+    }
+
+    pub(crate) fn read_settings(&self) -> Result<Versioned<Settings>> {
+        self.store.read(&Key::settings(&self.name))
+    }
+
+    pub(crate) fn read_status(&self) -> Result<Versioned<RunStatus>> {
+        self.store.read(&Key::status(&self.name))
+    }
+
+    /// The owner record of a process that must be there.
+    pub(crate) fn existing_owner(&self) -> Result<Versioned<Owner>> {
+        let owner = self.read_owner()?;
+        if owner.is_present() { Ok(owner) } else { Err(self.not_found()) }
+    }
+
+    pub(crate) fn not_found(&self) -> Error {
+        Failure::NoProcess { process: self.name().to_owned() }.into()
+    }
+
+    /// Adds the creation of the process to a batch, if it is not there yet.
+    pub(super) fn create_in(&self, batch: Batch) -> Result<Batch> {
+        if self.exists()? {
+            return Ok(batch);
+        }
+        let owner = Owner { process_name: self.name().to_owned(), ..Owner::default() };
+        let key = Key::owner(&self.name);
+        Ok(batch.expect(key.clone(), Expect::Absent).put(key, owner.to_payload()))
+    }
+
+    /// Adds a change of the settings to a batch: every change that a run must
+    /// notice moves the version of this record.
+    pub(super) fn put_settings(
+        &self,
+        batch: Batch,
+        read: &Versioned<Settings>,
+        mut settings: Settings,
+    ) -> Batch {
+        settings.settings_time = Some(time::to_wire(self.store.now()));
+        let key = Key::settings(&self.name);
+        batch.expect(key.clone(), read.unchanged()).put(key, settings.to_payload())
+    }
+}

@@ -1,0 +1,67 @@
+//! Typed reads, and the loop around every change: read, decide, commit, and
+//! again if somebody else wrote meanwhile.
+
+use crate::engine::{Batch, Durability, Expect, Outcome};
+use crate::error::Result;
+use crate::record::{Key, Payload};
+
+use super::Store;
+
+/// A message as it was read, with what a precondition needs to know of it.
+#[derive(Debug, Clone)]
+pub(crate) struct Versioned<T> {
+    /// `None` if the record is absent.
+    pub(crate) version: Option<u64>,
+    /// The message; the default one if the record is absent.
+    pub(crate) value: T,
+}
+
+impl<T> Versioned<T> {
+    pub(crate) fn is_present(&self) -> bool {
+        self.version.is_some()
+    }
+
+    pub(crate) fn present(&self) -> Option<&T> {
+        self.is_present().then_some(&self.value)
+    }
+
+    pub(crate) fn unchanged(&self) -> Expect {
+        Expect::unchanged(self.version)
+    }
+}
+
+/// What a change came to after reading.
+pub(crate) enum Attempt<T> {
+    /// Nothing is to be written.
+    Done(T),
+    /// This is to be written; if a precondition fails, all is read again.
+    Commit(Batch, T),
+}
+
+impl Store {
+    pub(crate) fn read<T: Payload>(&self, key: &Key) -> Result<Versioned<T>> {
+        match self.inner.engine.get(key)? {
+            None => Ok(Versioned { version: None, value: T::default() }),
+            Some(record) => Ok(Versioned { version: Some(record.version), value: T::from_record(&record)? }),
+        }
+    }
+
+    /// Repeats `attempt` until its batch goes through. Each failure means that
+    /// another commit did, so somebody always gets on.
+    pub(crate) fn change<T>(
+        &self,
+        durability: Durability,
+        mut attempt: impl FnMut() -> Result<Attempt<T>>,
+    ) -> Result<T> {
+        loop {
+            match attempt()? {
+                Attempt::Done(answer) => return Ok(answer),
+                Attempt::Commit(batch, answer) => {
+                    if let Outcome::Committed(_) = self.inner.engine.commit(&batch, durability)? {
+                        return Ok(answer);
+                    }
+                }
+            }
+        }
+    }
+}

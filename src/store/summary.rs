@@ -1,0 +1,99 @@
+//! A process at a glance.
+
+use std::ops::ControlFlow;
+
+use jiff::Timestamp;
+
+use super::Versioned;
+use super::process::ProcessHandle;
+use crate::error::Result;
+use crate::model::ownership::{self, Decision, Situation};
+use crate::model::{List, time};
+use crate::proto::State;
+use crate::proto::record::{Owner, RunStatus};
+use crate::record::{KeyRange, Kind};
+
+/// A process at a glance.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Summary {
+    /// The name of the process.
+    pub name: String,
+    /// Where its latest run stands; `Unspecified` if it never ran.
+    pub state: State,
+    /// The last instance that took it over; empty if there was none.
+    pub instance: String,
+    /// When it did.
+    pub claimed: Option<Timestamp>,
+    /// Whether that instance has a run on that shows life.
+    pub is_held: bool,
+    /// The last progress.
+    pub progress: Option<Timestamp>,
+    /// Items to be processed.
+    pub active: u64,
+    /// Items to be cleaned up.
+    pub cleanup: u64,
+    /// Items that are only a trace.
+    pub dropped: u64,
+    /// When the next run is due: now or in the past if one is due; for a held
+    /// process when it may be taken over if its owner shows no more life.
+    pub next_due: Timestamp,
+}
+
+impl ProcessHandle {
+    /// The process at a glance. Counts its items, so its cost grows with them.
+    ///
+    /// # Errors
+    ///
+    /// [`is_not_found`](crate::Error::is_not_found) if the process is not in the
+    /// store.
+    pub fn summary(&self) -> Result<Summary> {
+        let owner = self.existing_owner()?;
+        let status = self.read_status()?;
+        let decision = self.decide(&owner, &status, false)?;
+        let run = status.value.status.unwrap_or_default();
+        Ok(Summary {
+            name: self.name().to_owned(),
+            state: run.state(),
+            claimed: time::read(&owner.value.claimed),
+            instance: owner.value.instance,
+            is_held: matches!(decision, Decision::Held { .. }),
+            progress: time::read(&run.progress_time),
+            active: self.count(List::Active)?,
+            cleanup: self.count(List::Cleanup)?,
+            dropped: self.count(List::Dropped)?,
+            next_due: match decision {
+                Decision::Held { until: at } | Decision::NotDue { at } => at,
+                Decision::Start | Decision::Resume => self.store.now(),
+            },
+        })
+    }
+
+    /// Whether the process can be claimed now.
+    pub(crate) fn decide(
+        &self,
+        owner: &Versioned<Owner>,
+        status: &Versioned<RunStatus>,
+        forced: bool,
+    ) -> Result<Decision> {
+        let inner = &self.store.inner;
+        let settings = self.read_settings()?;
+        Ok(ownership::decide(&Situation {
+            now: inner.clock.now(),
+            owner_lives_for: inner.liveness.lives_for(&owner.value, &inner.opening, inner.clock.monotonic()),
+            status: status.present(),
+            settings: &settings.value,
+            settings_version: settings.version.unwrap_or_default(),
+            forced,
+        }))
+    }
+
+    fn count(&self, list: List) -> Result<u64> {
+        let mut count = 0;
+        self.store.inner.engine.scan(&KeyRange::kind(self.name(), Kind::from(list)), &mut |_| {
+            count += 1;
+            ControlFlow::Continue(())
+        })?;
+        Ok(count)
+    }
+}

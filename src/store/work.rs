@@ -1,0 +1,192 @@
+//! Registering and unregistering work, and asking after it.
+
+use std::collections::BTreeMap;
+
+use super::process::{Effect, ProcessHandle};
+use super::{Attempt, Versioned};
+use crate::engine::{Batch, Expect};
+use crate::error::Result;
+use crate::model::response::{self, Found};
+use crate::model::{List, item, names, time};
+use crate::proto::record::Item;
+use crate::proto::{Params, WorkResponse};
+use crate::record::{Key, Payload};
+
+/// How many items one commit registers at most.
+const ITEMS_PER_COMMIT: usize = 1000;
+
+/// Where one name stands: on one list at most.
+struct Place {
+    active: Versioned<Item>,
+    cleanup: Versioned<prost_types::Timestamp>,
+    dropped: Versioned<prost_types::Timestamp>,
+}
+
+impl ProcessHandle {
+    /// Puts the work `name` on the active list, with `params`; changes its
+    /// parameters if it is there already, and takes it off the other lists.
+    /// Creates the process if need be.
+    ///
+    /// A run that is on does an item registered meanwhile next time; if it is
+    /// working on this very item, it gets the new parameters after its next
+    /// progress.
+    ///
+    /// # Errors
+    ///
+    /// If the name is empty or over 1 KiB, the item over 1 MiB, or the store
+    /// cannot be written.
+    pub fn register(&self, name: &str, params: Params) -> Result<Effect> {
+        let changed = self.register_all([(name, params)])?;
+        Ok(if changed == 0 { Effect::Unchanged } else { Effect::Changed })
+    }
+
+    /// Registers many items, a thousand in a commit; answers how many of them
+    /// changed anything. If it fails, the items before the failing commit are
+    /// registered.
+    ///
+    /// # Errors
+    ///
+    /// As [`register`](ProcessHandle::register).
+    pub fn register_all<N: Into<String>>(
+        &self,
+        items: impl IntoIterator<Item = (N, Params)>,
+    ) -> Result<usize> {
+        let mut changed = 0;
+        let mut chunk = BTreeMap::new();
+        for (name, params) in items {
+            let name = name.into();
+            names::check_work(&name)?;
+            chunk.insert(name, params);
+            if chunk.len() == ITEMS_PER_COMMIT {
+                changed += self.register_chunk(&std::mem::take(&mut chunk))?;
+            }
+        }
+        if !chunk.is_empty() {
+            changed += self.register_chunk(&chunk)?;
+        }
+        Ok(changed)
+    }
+
+    fn register_chunk(&self, items: &BTreeMap<String, Params>) -> Result<usize> {
+        self.store.change(self.durability, || {
+            // Read before the lists: an item is never taken for older than it is.
+            let seq = self.store.inner.engine.last_seq();
+            let run = self.read_status()?;
+            let mut batch = Batch::new();
+            let mut changed = 0;
+            for (name, params) in items {
+                let place = self.place(name)?;
+                let registered =
+                    item::register(place.active.present(), params, run.present(), self.store.now(), seq);
+                if let Some(item) = registered {
+                    batch = self.move_to_active(batch, name, &place, &item);
+                    changed += 1;
+                }
+            }
+            if changed == 0 {
+                return Ok(Attempt::Done(0));
+            }
+            Ok(Attempt::Commit(self.touch_settings(batch)?, changed))
+        })
+    }
+
+    fn move_to_active(&self, mut batch: Batch, name: &str, place: &Place, item: &Item) -> Batch {
+        let key = self.item_key(List::Active, name);
+        batch = batch.expect(key.clone(), place.active.unchanged()).put(key, item.to_payload());
+        batch = self.leave(batch, name, List::Cleanup, &place.cleanup);
+        self.leave(batch, name, List::Dropped, &place.dropped)
+    }
+
+    /// Takes `name` off `list` if it is on it, and makes sure that it is not put
+    /// there meanwhile if it is not.
+    fn leave<T>(&self, batch: Batch, name: &str, list: List, read: &Versioned<T>) -> Batch {
+        let key = self.item_key(list, name);
+        let batch = batch.expect(key.clone(), read.unchanged());
+        if read.is_present() { batch.delete(key) } else { batch }
+    }
+
+    fn touch_settings(&self, batch: Batch) -> Result<Batch> {
+        let settings = self.read_settings()?;
+        let unchanged = settings.value.clone();
+        self.create_in(self.put_settings(batch, &settings, unchanged))
+    }
+
+    /// Takes the work `name` off the active list and puts it on the cleanup list,
+    /// also if it was never active. On the cleanup or dropped list already:
+    /// nothing changes.
+    ///
+    /// # Errors
+    ///
+    /// [`is_not_found`](crate::Error::is_not_found) if the process is not in the
+    /// store; if the name is empty or over 1 KiB, or the store cannot be written.
+    pub fn unregister(&self, name: &str) -> Result<Effect> {
+        names::check_work(name)?;
+        self.existing_owner()?;
+        self.store.change(self.durability, || {
+            let place = self.place(name)?;
+            if place.cleanup.is_present() || place.dropped.is_present() {
+                return Ok(Attempt::Done(Effect::Unchanged));
+            }
+            let key = self.item_key(List::Cleanup, name);
+            let requested = time::to_wire(self.store.now());
+            let mut batch = self.leave(Batch::new(), name, List::Active, &place.active);
+            batch = self.leave(batch, name, List::Dropped, &place.dropped);
+            batch = batch.expect(key.clone(), place.cleanup.unchanged()).put(key, requested.to_payload());
+            Ok(Attempt::Commit(self.touch_settings(batch)?, Effect::Changed))
+        })
+    }
+
+    /// What there is to say of the work `name`.
+    ///
+    /// # Errors
+    ///
+    /// [`is_not_found`](crate::Error::is_not_found) if the process is not in the
+    /// store; if the name is empty or over 1 KiB. A name that the process does
+    /// not know is no error: its state is `purged`.
+    pub fn work(&self, name: &str) -> Result<WorkResponse> {
+        names::check_work(name)?;
+        self.existing_owner()?;
+        // A commit without writes checks that the three lists were read at one
+        // point in time: a move between them must not hide the item.
+        self.store.change(self.durability, || {
+            let place = self.place(name)?;
+            let batch = List::ALL.into_iter().fold(Batch::new(), |batch, list| {
+                batch.expect(self.item_key(list, name), Expect::unchanged(place.version(list)))
+            });
+            Ok(Attempt::Commit(batch, response::work_response(self.name(), name, place.found())))
+        })
+    }
+
+    fn place(&self, name: &str) -> Result<Place> {
+        Ok(Place {
+            active: self.store.read(&self.item_key(List::Active, name))?,
+            cleanup: self.store.read(&self.item_key(List::Cleanup, name))?,
+            dropped: self.store.read(&self.item_key(List::Dropped, name))?,
+        })
+    }
+
+    pub(crate) fn item_key(&self, list: List, name: &str) -> Key {
+        Key::item(self.name(), list, name)
+    }
+}
+
+impl Place {
+    fn version(&self, list: List) -> Option<u64> {
+        match list {
+            List::Active => self.active.version,
+            List::Cleanup => self.cleanup.version,
+            List::Dropped => self.dropped.version,
+        }
+    }
+
+    fn found(self) -> Found {
+        if self.active.is_present() {
+            return Found::Active(self.active.value.work.unwrap_or_default());
+        }
+        match (self.cleanup.is_present(), self.dropped.is_present()) {
+            (true, _) => Found::Cleanup,
+            (false, true) => Found::Dropped,
+            (false, false) => Found::Nowhere,
+        }
+    }
+}
