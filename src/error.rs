@@ -148,6 +148,10 @@ impl Error {
         )
     }
 
+    pub(crate) fn into_failure(self) -> Failure {
+        *self.failure
+    }
+
     pub(crate) fn failure(&self) -> &Failure {
         &self.failure
     }

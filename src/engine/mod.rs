@@ -7,16 +7,18 @@
 //! machines would be another implementation of this trait.
 
 mod batch;
+mod direct;
 mod feed;
+mod group;
 mod memory;
 mod poison;
-mod sled;
 #[cfg(test)]
 mod suite;
 
 use std::ops::ControlFlow;
 
-pub(crate) use batch::{Batch, Expect, Precondition, Write};
+pub(crate) use batch::{Batch, Expect, Write};
+pub(crate) use direct::{DirectEngine, Options};
 pub(crate) use feed::{Commit, Feed, Received, Subscription, Written};
 pub(crate) use memory::MemoryEngine;
 

@@ -1,1 +1,198 @@
-//! folder
+//! The folder of a store.
+//!
+//! ```text
+//! LOCK        held by the program that has the store open; names it
+//! MANIFEST    format, identity, and what the index holds at least
+//! index/      the records
+//! ```
+
+mod copy;
+mod lock;
+mod manifest;
+mod sync;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+pub(crate) use copy::copy_files;
+pub(crate) use manifest::Manifest;
+pub(crate) use sync::{sync_dir, sync_file};
+
+use crate::error::{Error, Failure, Result};
+use lock::Lock;
+
+const LOCK: &str = "LOCK";
+const MANIFEST: &str = "MANIFEST";
+const INDEX: &str = "index";
+
+/// A store's folder, locked for this program.
+#[derive(Debug)]
+pub(crate) struct Folder {
+    path: PathBuf,
+    manifest: Manifest,
+    _lock: Lock,
+}
+
+impl Folder {
+    /// Locks the folder at `path` and reads its manifest. Where there is no store
+    /// one is begun if `create` says so; a beginning that was interrupted is
+    /// taken up again.
+    pub(crate) fn open(path: &Path, create: bool) -> Result<Self> {
+        if create {
+            create_dir(path)?;
+        }
+        check_is_store(path, create)?;
+        let lock = Lock::exclusive(path)?;
+        let manifest = match Manifest::read(path)? {
+            Some(manifest) => manifest,
+            None if create => begin(path)?,
+            None => return Err(Failure::NoStore { path: path.to_owned() }.into()),
+        };
+        Ok(Self { path: path.to_owned(), manifest, _lock: lock })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn index(&self) -> PathBuf {
+        self.path.join(INDEX)
+    }
+
+    pub(crate) fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// Notes that the index durably holds everything up to the commit `seq`.
+    pub(crate) fn set_index_seq(&mut self, seq: u64) -> Result<()> {
+        if self.manifest.index_seq == Some(seq) {
+            return Ok(());
+        }
+        let manifest = Manifest { index_seq: Some(seq), ..self.manifest.clone() };
+        manifest.write(&self.path)?;
+        self.manifest = manifest;
+        Ok(())
+    }
+}
+
+fn begin(path: &Path) -> Result<Manifest> {
+    let manifest = Manifest::new();
+    manifest.write(path)?;
+    if let Some(parent) = path.canonicalize().ok().as_deref().and_then(Path::parent) {
+        sync_dir(parent)?;
+    }
+    Ok(manifest)
+}
+
+fn create_dir(path: &Path) -> Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    if path.exists() {
+        return Err(not_a_store(path, "it is a file; a store is a folder"));
+    }
+    fs::create_dir_all(path).map_err(|error| Error::io("create the folder", path, error))
+}
+
+/// Looks at the folder before anything in it is touched.
+fn check_is_store(path: &Path, create: bool) -> Result<()> {
+    if !path.exists() {
+        return Err(Failure::NoStore { path: path.to_owned() }.into());
+    }
+    if !path.is_dir() {
+        return Err(not_a_store(path, "it is a file; a store is a folder"));
+    }
+    if path.join(MANIFEST).exists() {
+        return Ok(());
+    }
+    match foreign_file(path)? {
+        Some(name) => Err(not_a_store(
+            path,
+            &format!("it has no MANIFEST, and holds other files ({name}); name a new or empty folder"),
+        )),
+        None if create => Ok(()),
+        None => Err(Failure::NoStore { path: path.to_owned() }.into()),
+    }
+}
+
+/// A file that is not what an interrupted beginning leaves.
+fn foreign_file(path: &Path) -> Result<Option<String>> {
+    let entries = fs::read_dir(path).map_err(|error| Error::io("list the folder", path, error))?;
+    for entry in entries {
+        let entry = entry.map_err(|error| Error::io("list the folder", path, error))?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name != LOCK && name != manifest::TEMPORARY {
+            return Ok(Some(name));
+        }
+    }
+    Ok(None)
+}
+
+fn not_a_store(path: &Path, why: &str) -> Error {
+    Failure::NotAStore { path: path.to_owned(), why: why.to_owned() }.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn listing(path: &Path) -> Vec<String> {
+        let mut names: Vec<String> = fs::read_dir(path)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn begins_a_store_and_finds_it_again() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("a/b");
+        let id = Folder::open(&path, true).unwrap().manifest().id.clone();
+        assert_eq!(listing(&path), ["LOCK", "MANIFEST"]);
+        assert_eq!(Folder::open(&path, false).unwrap().manifest().id, id);
+    }
+
+    #[test]
+    fn a_second_opening_hears_who_has_it() {
+        let temp = tempfile::tempdir().unwrap();
+        let _first = Folder::open(temp.path(), true).unwrap();
+        let error = Folder::open(temp.path(), true).unwrap_err();
+        assert!(error.is_locked(), "{error}");
+        let text = error.to_string();
+        assert!(text.contains(&format!("pid {}", std::process::id())), "{text}");
+    }
+
+    #[test]
+    fn creates_nothing_unasked() {
+        let temp = tempfile::tempdir().unwrap();
+        for path in [temp.path().to_owned(), temp.path().join("missing")] {
+            let error = Folder::open(&path, false).unwrap_err();
+            assert!(error.is_not_found(), "{error}");
+        }
+        assert_eq!(listing(temp.path()), [""; 0]);
+    }
+
+    #[test]
+    fn leaves_other_folders_and_files_alone() {
+        let temp = tempfile::tempdir().unwrap();
+        fs::write(temp.path().join("thesis.txt"), "years of work").unwrap();
+        for create in [false, true] {
+            let text = Folder::open(temp.path(), create).unwrap_err().to_string();
+            assert!(text.contains("is not a procstate store") && text.contains("thesis.txt"), "{text}");
+            let text = Folder::open(&temp.path().join("thesis.txt"), create).unwrap_err().to_string();
+            assert!(text.ends_with("it is a file; a store is a folder"), "{text}");
+        }
+        assert_eq!(listing(temp.path()), ["thesis.txt"]);
+    }
+
+    #[test]
+    fn an_interrupted_beginning_is_taken_up_again() {
+        let temp = tempfile::tempdir().unwrap();
+        fs::write(temp.path().join(LOCK), "pid 1").unwrap();
+        fs::write(temp.path().join(manifest::TEMPORARY), "procst").unwrap();
+        assert!(Folder::open(temp.path(), false).unwrap_err().is_not_found());
+        Folder::open(temp.path(), true).unwrap();
+    }
+}

@@ -31,12 +31,6 @@ pub(crate) fn due(period: Option<Duration>, last_start: Option<Timestamp>, now: 
     Due::At(slot_start(slot.saturating_add(1), period))
 }
 
-/// When the slot after the one of `now` begins.
-pub(crate) fn next_slot(period: Duration, now: Timestamp) -> Timestamp {
-    let period = nanos(period);
-    slot_start(now.as_nanosecond().div_euclid(period).saturating_add(1), period)
-}
-
 fn nanos(period: Duration) -> i128 {
     let nanos = i128::from(period.as_secs()) * NANOS_PER_SECOND + i128::from(period.subsec_nanos());
     nanos.max(1)
@@ -92,6 +86,5 @@ mod tests {
         assert_eq!(slot, Due::At(Timestamp::UNIX_EPOCH));
         let slot = due(Some(Duration::MAX), Some(at("2026-01-01T00:00:00Z")), at("2026-01-02T00:00:00Z"));
         assert_eq!(slot, Due::At(Timestamp::MAX));
-        assert_eq!(next_slot(HOUR, at("2026-01-01T10:00:00Z")), at("2026-01-01T11:00:00Z"));
     }
 }

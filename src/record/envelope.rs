@@ -16,18 +16,11 @@
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use crc32fast::Hasher;
 
-use super::key::{Key, Kind};
+use super::key::Key;
 
 const FORMAT: u8 = 1;
 const CRC_LEN: usize = 4;
 pub(crate) const HEADER_LEN: usize = 18;
-
-/// What an envelope says of its payload.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Header {
-    pub(crate) kind: Kind,
-    pub(crate) version: u64,
-}
 
 /// Why a value is not a sound envelope for its key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -59,8 +52,9 @@ pub(crate) fn seal(key: &Key, version: u64, payload: &[u8]) -> Bytes {
     value.freeze()
 }
 
-/// Opens the envelope found under `key`. The payload shares the value's memory.
-pub(crate) fn open(key: &Key, value: &Bytes) -> Result<(Header, Bytes), Damage> {
+/// Opens the envelope found under `key`: its version and its payload, which shares
+/// the value's memory.
+pub(crate) fn open(key: &Key, value: &Bytes) -> Result<(u64, Bytes), Damage> {
     if value.len() < HEADER_LEN {
         return Err(Damage::Truncated);
     }
@@ -82,7 +76,7 @@ pub(crate) fn open(key: &Key, value: &Bytes) -> Result<(Header, Bytes), Damage> 
     if tag != key.kind().tag() {
         return Err(Damage::Kind);
     }
-    Ok((Header { kind: key.kind(), version }, head))
+    Ok((version, head))
 }
 
 fn checksum(key: &[u8], rest: &[u8]) -> u32 {
@@ -112,8 +106,8 @@ mod tests {
     fn opens_what_it_sealed() {
         let key = Key::item("p", List::Active, "w");
         let value = seal(&key, u64::MAX, b"payload");
-        let (header, payload) = open(&key, &value).unwrap();
-        assert_eq!(header, Header { kind: Kind::Active, version: u64::MAX });
+        let (version, payload) = open(&key, &value).unwrap();
+        assert_eq!(version, u64::MAX);
         assert_eq!(&payload[..], b"payload");
     }
 

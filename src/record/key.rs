@@ -221,7 +221,8 @@ impl KeyRange {
         self
     }
 
-    pub(crate) fn contains(&self, key: &[u8]) -> bool {
+    #[cfg(test)]
+    fn contains(&self, key: &[u8]) -> bool {
         self.start <= key && key < self.end
     }
 }

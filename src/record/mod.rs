@@ -9,7 +9,7 @@ mod envelope;
 mod key;
 mod payload;
 
-pub(crate) use envelope::{Damage, Header, open, seal};
+pub(crate) use envelope::{Damage, open, seal};
 pub(crate) use key::{Address, Key, KeyRange, Kind, Slot};
 pub(crate) use payload::Payload;
 

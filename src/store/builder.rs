@@ -1,13 +1,17 @@
 //! Opening a store with other than the usual options.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use uuid::Uuid;
 
 use super::{Inner, Liveness, Store};
 use crate::clock::{Clock, SystemClock};
-use crate::engine::{Engine, MemoryEngine};
-use std::path::PathBuf;
+use crate::engine::{self, DirectEngine, Engine, MemoryEngine};
+use crate::error::Result;
+use crate::folder::Folder;
+use crate::index;
 
 /// Options of a store; made by [`Store::builder`].
 #[derive(Debug, Clone)]
@@ -15,11 +19,20 @@ pub struct StoreBuilder {
     clock: Arc<dyn Clock>,
     create: bool,
     history_max: usize,
+    engine: engine::Options,
 }
 
 impl StoreBuilder {
     pub(super) fn new() -> Self {
-        Self { clock: Arc::new(SystemClock::new()), create: true, history_max: 100 }
+        Self {
+            clock: Arc::new(SystemClock::new()),
+            create: true,
+            history_max: 100,
+            engine: engine::Options {
+                index: index::Options { cache_bytes: 16 << 20, verify: true },
+                sync_interval: Duration::from_millis(200),
+            },
+        }
     }
 
     /// Takes times from `clock` instead of the machine's.
@@ -49,10 +62,40 @@ impl StoreBuilder {
         self.store(Box::new(MemoryEngine::new()), None)
     }
 
-    /// temporary
-    pub fn open(self, path: impl AsRef<std::path::Path>) -> crate::Result<Store> {
-        let _ = path;
-        Ok(self.in_memory())
+    /// How long a [`Buffered`](crate::Durability::Buffered) write may wait for its
+    /// sync: what a power loss can take of them. Default: 200 ms.
+    #[must_use]
+    pub fn sync_interval(mut self, interval: Duration) -> Self {
+        self.engine.sync_interval = interval;
+        self
+    }
+
+    /// Memory for the cache of the index, in bytes. Default: 16 MiB.
+    #[must_use]
+    pub fn cache_bytes(mut self, bytes: u64) -> Self {
+        self.engine.index.cache_bytes = bytes;
+        self
+    }
+
+    /// Whether opening reads every record and compares the whole with what was
+    /// written, so that damage is found then and not later, or never. Takes about
+    /// a second for a million records. Default: yes.
+    #[must_use]
+    pub fn verify(mut self, verify: bool) -> Self {
+        self.engine.index.verify = verify;
+        self
+    }
+
+    /// Opens the store in the folder `path`, and creates it if there is none.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::open`]; [`is_not_found`](crate::Error::is_not_found) if there
+    /// is no store and none is to be created.
+    pub fn open(self, path: impl AsRef<Path>) -> Result<Store> {
+        let path = path.as_ref();
+        let engine = DirectEngine::open(Folder::open(path, self.create)?, &self.engine)?;
+        Ok(self.store(Box::new(engine), Some(path.to_owned())))
     }
 
     fn store(self, engine: Box<dyn Engine>, path: Option<PathBuf>) -> Store {

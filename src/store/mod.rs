@@ -39,6 +39,7 @@ use jiff::Timestamp;
 use crate::clock::Clock;
 use crate::engine::Engine;
 use crate::error::Result;
+use crate::folder;
 use crate::model::names;
 use crate::record::{Key, KeyRange};
 
@@ -151,6 +152,18 @@ impl Store {
             std::ops::ControlFlow::Break(())
         })?;
         Ok(first.map(|address| address.process))
+    }
+
+    /// Copies the files of a store that no program has open, and changes nothing in
+    /// it: to look at a store, open a copy.
+    ///
+    /// # Errors
+    ///
+    /// [`is_locked`](crate::Error::is_locked) while a program has it open;
+    /// [`is_not_found`](crate::Error::is_not_found) if there is no store at `from`;
+    /// if a file cannot be read or written.
+    pub fn copy_files(from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<()> {
+        folder::copy_files(from.as_ref(), to.as_ref())
     }
 
     /// Makes everything written so far survive power loss.

@@ -1,1 +1,0 @@
-//! A sled engine: one sled transaction per commit.

@@ -1,0 +1,153 @@
+//! The manifest: what this folder is. Lines of text, for the operator's eyes too.
+//!
+//! ```text
+//! procstate store
+//! format 1
+//! id 019a2f0e-...
+//! index 1234
+//! crc32 89abcdef
+//! ```
+//!
+//! `index` is a commit that the index durably holds, or `none` before there is
+//! an index. An index that holds less was rolled back. `crc32` is over the lines
+//! before it. The file is replaced as a whole, never changed in place.
+
+use std::fs::{self, File};
+use std::io::{ErrorKind, Write};
+use std::path::Path;
+
+use uuid::Uuid;
+
+use super::{MANIFEST, sync_dir};
+use crate::error::{Error, Failure, Result};
+
+pub(super) const TEMPORARY: &str = "MANIFEST.new";
+
+const TITLE: &str = "procstate store";
+const FORMAT: u32 = 1;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Manifest {
+    /// Tells this store from every other.
+    pub(crate) id: String,
+    /// A commit that the index durably holds; `None` before there is an index.
+    pub(crate) index_seq: Option<u64>,
+}
+
+impl Manifest {
+    pub(super) fn new() -> Self {
+        Self { id: Uuid::now_v7().to_string(), index_seq: None }
+    }
+
+    /// The manifest in `folder`, if there is one.
+    pub(super) fn read(folder: &Path) -> Result<Option<Self>> {
+        let path = folder.join(MANIFEST);
+        match fs::read(&path) {
+            Ok(bytes) => Self::parse(folder, &String::from_utf8_lossy(&bytes)).map(Some),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Error::io("read", path, error)),
+        }
+    }
+
+    pub(super) fn write(&self, folder: &Path) -> Result<()> {
+        let (temporary, path) = (folder.join(TEMPORARY), folder.join(MANIFEST));
+        let written = File::create(&temporary).and_then(|mut file| {
+            file.write_all(self.to_text().as_bytes())?;
+            file.sync_all()
+        });
+        written.map_err(|error| Error::io("write", &temporary, error))?;
+        fs::rename(&temporary, &path).map_err(|error| Error::io("replace", &path, error))?;
+        sync_dir(folder)
+    }
+
+    fn to_text(&self) -> String {
+        let index = self.index_seq.map_or("none".to_owned(), |seq| seq.to_string());
+        let body = format!("{TITLE}\nformat {FORMAT}\nid {}\nindex {index}\n", self.id);
+        format!("{body}crc32 {:08x}\n", crc32fast::hash(body.as_bytes()))
+    }
+
+    fn parse(folder: &Path, text: &str) -> Result<Self> {
+        check_format(folder, text)?;
+        Self::parse_body(text).ok_or_else(|| {
+            Failure::Corrupt {
+                place: folder.join(MANIFEST).display().to_string(),
+                why: "its text is not what was written (its checksum does not match). Restore the file, or the store from a backup"
+                    .to_owned(),
+            }
+            .into()
+        })
+    }
+
+    fn parse_body(text: &str) -> Option<Self> {
+        let (body, crc) = text.split_at_checked(text.rfind("crc32 ")?)?;
+        let crc = u32::from_str_radix(crc.strip_prefix("crc32 ")?.strip_suffix('\n')?, 16).ok()?;
+        if crc != crc32fast::hash(body.as_bytes()) {
+            return None;
+        }
+        let field = |name: &str| body.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        let index_seq = match field("index")? {
+            "none" => None,
+            seq => Some(seq.parse().ok()?),
+        };
+        Some(Self { id: field("id")?.to_owned(), index_seq })
+    }
+}
+
+/// The first two lines are readable in every format, so that a newer one is told
+/// from damage.
+fn check_format(folder: &Path, text: &str) -> Result<()> {
+    let mut lines = text.lines();
+    if lines.next() != Some(TITLE) {
+        return Err(Failure::NotAStore {
+            path: folder.to_owned(),
+            why: format!("its {MANIFEST} does not begin with {TITLE:?}"),
+        }
+        .into());
+    }
+    let format = lines.next().and_then(|line| line.strip_prefix("format ")?.parse::<u32>().ok());
+    match format {
+        Some(found) if found > FORMAT => {
+            Err(Failure::NewerFormat { path: folder.to_owned(), found, supported: FORMAT }.into())
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Manifest> {
+        Manifest::parse(Path::new("state"), text)
+    }
+
+    #[test]
+    fn golden_text() {
+        let manifest = Manifest { id: "x".to_owned(), index_seq: Some(7) };
+        let text = manifest.to_text();
+        assert_eq!(text, "procstate store\nformat 1\nid x\nindex 7\ncrc32 66de418a\n");
+        assert_eq!(parse(&text).unwrap(), manifest);
+        let fresh = Manifest { index_seq: None, ..manifest };
+        assert_eq!(parse(&fresh.to_text()).unwrap(), fresh);
+    }
+
+    #[test]
+    fn every_changed_byte_is_seen() {
+        let text = Manifest::new().to_text();
+        for at in 0..text.len() {
+            let mut bytes = text.clone().into_bytes();
+            bytes[at] ^= 1;
+            let changed = String::from_utf8_lossy(&bytes).into_owned();
+            assert!(parse(&changed).is_err(), "byte {at}: {changed}");
+            assert!(parse(&text[..at]).is_err(), "cut at {at}");
+        }
+    }
+
+    #[test]
+    fn a_newer_format_is_told_from_damage() {
+        let error = parse("procstate store\nformat 9\nwhatever comes then\n").unwrap_err();
+        assert!(!error.is_corrupt());
+        assert!(error.to_string().contains("has format 9"), "{error}");
+        assert!(parse("procstate store\nformat 1\nid x\n").unwrap_err().is_corrupt());
+    }
+}

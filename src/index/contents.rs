@@ -1,0 +1,95 @@
+//! The contents record: what the index holds in all, kept in the same
+//! transaction as every change. A record that is lost, or rolled back to an older
+//! version, shows as a difference.
+
+use super::META;
+
+/// Where it stands.
+pub(super) const KEY: &[u8] = &[META, b'c'];
+
+const LEN: usize = 28;
+
+/// Sequence number of the last commit, and count and sum of all records.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Contents {
+    pub(crate) seq: u64,
+    pub(crate) records: u64,
+    /// The sum of the records' checksums, whatever their order.
+    sum: u64,
+}
+
+impl Contents {
+    /// No records, as of the commit `seq`.
+    pub(super) fn empty_at(seq: u64) -> Self {
+        Self { seq, ..Self::default() }
+    }
+
+    pub(super) fn add(&mut self, key: &[u8], value: &[u8]) {
+        self.records = self.records.wrapping_add(1);
+        self.sum = self.sum.wrapping_add(checksum(key, value));
+    }
+
+    pub(super) fn remove(&mut self, key: &[u8], value: &[u8]) {
+        self.records = self.records.wrapping_sub(1);
+        self.sum = self.sum.wrapping_sub(checksum(key, value));
+    }
+
+    /// `seq records sum crc32`, little endian.
+    pub(super) fn encode(self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(LEN);
+        for number in [self.seq, self.records, self.sum] {
+            bytes.extend_from_slice(&number.to_le_bytes());
+        }
+        bytes.extend_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
+        bytes
+    }
+
+    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
+        let bytes: &[u8; LEN] = bytes.try_into().ok()?;
+        let (body, crc) = bytes.split_last_chunk()?;
+        if u32::from_le_bytes(*crc) != crc32fast::hash(body) {
+            return None;
+        }
+        let (seq, rest) = body.split_first_chunk()?;
+        let (records, rest) = rest.split_first_chunk()?;
+        let sum = rest.first_chunk()?;
+        let [seq, records, sum] = [seq, records, sum].map(|number| u64::from_le_bytes(*number));
+        Some(Self { seq, records, sum })
+    }
+}
+
+fn checksum(key: &[u8], value: &[u8]) -> u64 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&(key.len() as u64).to_le_bytes());
+    hasher.update(key);
+    hasher.update(value);
+    u64::from(hasher.finalize())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn golden_bytes_and_every_flipped_bit() {
+        let contents = Contents { seq: 1, records: 2, sum: 3 };
+        let bytes = contents.encode();
+        assert_eq!(bytes[..24], [1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(Contents::decode(&bytes), Some(contents));
+        for bit in 0..bytes.len() * 8 {
+            let mut damaged = bytes.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(Contents::decode(&damaged), None, "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn adding_and_removing_in_any_order_is_nothing() {
+        let mut contents = Contents::default();
+        contents.add(b"a", b"1");
+        contents.add(b"b", b"2");
+        contents.remove(b"a", b"1");
+        contents.remove(b"b", b"2");
+        assert_eq!(contents, Contents::default());
+    }
+}

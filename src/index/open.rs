@@ -1,0 +1,109 @@
+//! Opening sled with its known faults fenced.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+use super::Index;
+use super::guard::guard;
+use crate::error::{Error, Failure, Result};
+use crate::folder::{sync_dir, sync_file};
+
+/// How long sled's lock on its file may lag behind the end of the one who held
+/// it.
+const LOCK_LAG: Duration = Duration::from_secs(2);
+
+#[derive(Debug, Clone)]
+pub(crate) struct Options {
+    /// Memory for pages of the index, in bytes; sled uses a multiple of it.
+    pub(crate) cache_bytes: u64,
+    /// Whether every record is read and compared with what was written.
+    pub(crate) verify: bool,
+}
+
+impl Index {
+    /// Opens the index in `dir`, and creates it if there is none. The caller
+    /// holds a lock of its own on the store, so nobody else is here.
+    pub(crate) fn open(dir: &Path, options: &Options) -> Result<Self> {
+        let is_new = !dir.join("db").exists();
+        if !is_new {
+            set_aside_broken_snapshots(dir)?;
+        }
+        let db = open_when_unlocked(dir, options)?;
+        let path = dir.join("db");
+        let file = File::open(&path).map_err(|error| Error::io("open", &path, error))?;
+        let index = Self { db, file, flushing: Mutex::new(()), dir: dir.to_owned() };
+        if is_new {
+            index.sync()?;
+            make_names_durable(dir)?;
+        }
+        if options.verify {
+            index.verify()?;
+        }
+        Ok(index)
+    }
+}
+
+fn open_when_unlocked(dir: &Path, options: &Options) -> Result<sled::Db> {
+    let give_up = Instant::now() + LOCK_LAG;
+    loop {
+        let opened = guard(dir, "open", || {
+            // A new configuration each time: a shared one panics.
+            let config =
+                sled::Config::new().path(dir).cache_capacity(options.cache_bytes).flush_every_ms(Some(500));
+            Ok(config.open()?)
+        });
+        match opened {
+            Err(error) if is_lock_held(&error) && Instant::now() < give_up => {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            opened => return opened,
+        }
+    }
+}
+
+/// sled gives the reason as text only.
+fn is_lock_held(error: &Error) -> bool {
+    matches!(error.failure(), Failure::Storage { why, .. } if why.contains("could not acquire lock"))
+}
+
+/// sled writes a snapshot under a name that it later takes for a finished one.
+/// One that was cut short would keep the index from ever opening again.
+fn set_aside_broken_snapshots(dir: &Path) -> Result<()> {
+    let entries = fs::read_dir(dir).map_err(|error| Error::io("list the folder", dir, error))?;
+    for entry in entries {
+        let path = entry.map_err(|error| Error::io("list the folder", dir, error))?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if name.starts_with("snap.") && name.ends_with(".generating") && !is_whole_snapshot(&path)? {
+            set_aside(&path, &name)?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether a snapshot file has the trailer of a finished one: its length and its
+/// checksum.
+fn is_whole_snapshot(path: &Path) -> Result<bool> {
+    let bytes = fs::read(path).map_err(|error| Error::io("read", path, error))?;
+    let Some((body, trailer)) = bytes.split_last_chunk::<12>() else { return Ok(false) };
+    let crc = trailer.last_chunk::<4>().map(|crc| u32::from_le_bytes(*crc));
+    Ok(crc == Some(crc32fast::hash(body)))
+}
+
+fn set_aside(path: &Path, name: &str) -> Result<()> {
+    // Not under "snap.": sled would read it.
+    let aside: PathBuf = path.with_file_name(format!("broken-{name}"));
+    fs::rename(path, &aside).map_err(|error| Error::io("move aside", path, error))?;
+    tracing::warn!(path = %aside.display(), "set aside a snapshot of the index that was cut short");
+    Ok(())
+}
+
+/// sled never makes the names of its files durable.
+fn make_names_durable(dir: &Path) -> Result<()> {
+    sync_file(&dir.join("conf"))?;
+    sync_dir(&dir.join("blobs"))?;
+    sync_dir(dir)?;
+    dir.parent().map_or(Ok(()), sync_dir)
+}

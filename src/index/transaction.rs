@@ -1,0 +1,132 @@
+//! One sled transaction.
+
+use std::cell::Cell;
+
+use bytes::Bytes;
+use sled::IVec;
+use sled::transaction::{
+    ConflictableTransactionError, TransactionError, TransactionalTree, UnabortableTransactionError,
+};
+
+use super::contents::{self, Contents};
+use super::{chunks, record_key};
+use crate::error::{Error, Failure, Result};
+
+/// What the body of a transaction may do. It must not touch the index by any
+/// other way: sled would deadlock.
+pub(crate) struct Transaction<'a> {
+    tree: &'a TransactionalTree,
+    contents: Cell<Contents>,
+}
+
+/// Why the body of a transaction stops.
+pub(crate) enum Stop<R> {
+    /// It decided so; nothing is written.
+    Refuse(R),
+    /// What it read is damaged, or sled failed.
+    Fail(Error),
+    /// sled wants out.
+    Sled(UnabortableTransactionError),
+}
+
+impl<R> From<Error> for Stop<R> {
+    fn from(error: Error) -> Self {
+        Self::Fail(error)
+    }
+}
+
+impl<R> From<UnabortableTransactionError> for Stop<R> {
+    fn from(error: UnabortableTransactionError) -> Self {
+        Self::Sled(error)
+    }
+}
+
+impl Transaction<'_> {
+    pub(crate) fn get<R>(&self, key: &[u8]) -> Result<Option<Bytes>, Stop<R>> {
+        let head = self.tree.get(record_key(key))?;
+        head.map(|head| self.join(key, head)).transpose()
+    }
+
+    pub(crate) fn put<R>(&self, key: &[u8], value: &[u8]) -> Result<(), Stop<R>> {
+        let parts = chunks::split(key, value);
+        let replaced = self.tree.insert(record_key(key), parts.head)?;
+        self.forget(key, replaced)?;
+        for (key, chunk) in parts.chunks {
+            self.tree.insert(key, chunk)?;
+        }
+        self.update(|contents| contents.add(key, value));
+        Ok(())
+    }
+
+    pub(crate) fn delete<R>(&self, key: &[u8]) -> Result<(), Stop<R>> {
+        let removed = self.tree.remove(record_key(key))?;
+        self.forget(key, removed)
+    }
+
+    /// Takes what stood under `key` out of the contents, and its chunks away.
+    fn forget<R>(&self, key: &[u8], head: Option<IVec>) -> Result<(), Stop<R>> {
+        let Some(head) = head else { return Ok(()) };
+        let old_chunks = chunks::chunk_keys(key, &head);
+        let value = self.join(key, head)?;
+        for chunk in old_chunks {
+            self.tree.remove(chunk)?;
+        }
+        self.update(|contents| contents.remove(key, &value));
+        Ok(())
+    }
+
+    fn join<R>(&self, key: &[u8], head: IVec) -> Result<Bytes, Stop<R>> {
+        chunks::join(key, head, |chunk| Ok(self.tree.get(chunk)?))
+    }
+
+    pub(crate) fn set_seq(&self, seq: u64) {
+        self.update(|contents| contents.seq = seq);
+    }
+
+    fn update(&self, change: impl FnOnce(&mut Contents)) {
+        let mut contents = self.contents.get();
+        change(&mut contents);
+        self.contents.set(contents);
+    }
+}
+
+/// Runs `body` in a transaction; the inner error is its refusal.
+pub(super) fn run<T, R>(
+    db: &sled::Db,
+    body: &impl Fn(&Transaction<'_>) -> Result<T, Stop<R>>,
+) -> Result<Result<T, R>> {
+    let outcome = db.transaction(|tree| {
+        let before = match tree.get(contents::KEY)? {
+            None => Contents::default(),
+            Some(bytes) => Contents::decode(&bytes).ok_or_else(|| abort(Stop::Fail(contents_damaged())))?,
+        };
+        let transaction = Transaction { tree, contents: Cell::new(before) };
+        let answer = body(&transaction).map_err(abort)?;
+        if transaction.contents.get() != before {
+            tree.insert(contents::KEY, transaction.contents.get().encode())?;
+        }
+        Ok(answer)
+    });
+    match outcome {
+        Ok(answer) => Ok(Ok(answer)),
+        Err(TransactionError::Abort(Stop::Refuse(refusal))) => Ok(Err(refusal)),
+        Err(TransactionError::Abort(Stop::Fail(error))) => Err(error),
+        Err(TransactionError::Abort(Stop::Sled(error))) => {
+            // `abort` hands these to sled, which answers them as one of the others.
+            Err(sled::Error::ReportableBug(error.to_string()).into())
+        }
+        Err(TransactionError::Storage(error)) => Err(error.into()),
+    }
+}
+
+fn abort<R>(stop: Stop<R>) -> ConflictableTransactionError<Stop<R>> {
+    match stop {
+        Stop::Sled(error) => error.into(),
+        stop => ConflictableTransactionError::Abort(stop),
+    }
+}
+
+fn contents_damaged() -> Error {
+    let why = "the index is damaged: its contents record does not decode".to_owned();
+    Failure::Storage { place: String::new(), action: "", why }.into()
+}

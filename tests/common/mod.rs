@@ -1,0 +1,135 @@
+//! What the integration tests share: a store in a folder of its own, on every
+//! engine, checked from end to end when a test is done with it.
+#![allow(dead_code, unreachable_pub, reason = "each test target uses a part of it")]
+
+use std::ops::Deref;
+use std::time::Duration;
+
+use procstate::{Claim, ClaimOptions, Instance, ManualClock, ProcessHandle, Run, Store, StoreBuilder};
+use tempfile::TempDir;
+
+/// Where a test store keeps its records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Backing {
+    Memory,
+    Disk,
+}
+
+/// A store for one test.
+pub struct TestStore {
+    store: Option<Store>,
+    folder: Option<TempDir>,
+    pub clock: ManualClock,
+}
+
+impl TestStore {
+    pub fn new(backing: Backing) -> Self {
+        let clock = ManualClock::new("2026-01-01T10:00:00Z".parse().unwrap());
+        let folder = (backing == Backing::Disk).then(|| tempfile::tempdir().unwrap());
+        let mut test = Self { store: None, folder, clock };
+        test.store = Some(test.open());
+        test
+    }
+
+    fn builder(&self) -> StoreBuilder {
+        Store::builder().clock(self.clock.clone())
+    }
+
+    fn open(&self) -> Store {
+        match &self.folder {
+            None => self.builder().in_memory(),
+            Some(folder) => self.builder().open(folder.path().join("state")).unwrap(),
+        }
+    }
+
+    /// Closes the store and opens it again, as a restart of the program would. A
+    /// store in memory stays as it is.
+    pub fn reopen(&mut self) {
+        if self.folder.is_some() {
+            self.store.take().unwrap().close().unwrap();
+            self.store = Some(self.open());
+        }
+    }
+
+    pub fn is_on_disk(&self) -> bool {
+        self.folder.is_some()
+    }
+
+    pub fn handle(&self, name: &str) -> ProcessHandle {
+        self.process(name).unwrap()
+    }
+
+    /// Claims a process that must be free, due or not, without a pause between
+    /// writes of progress.
+    pub fn won(&self, name: &str) -> Run {
+        won(&self.handle(name))
+    }
+
+    pub fn advance(&self, seconds: u64) {
+        self.clock.advance(Duration::from_secs(seconds));
+    }
+}
+
+pub fn eager() -> ClaimOptions {
+    ClaimOptions::new().force(true).progress_interval(Duration::ZERO)
+}
+
+pub fn won(process: &ProcessHandle) -> Run {
+    match process.claim_with(&Instance::new(), &eager()).unwrap() {
+        Claim::Won(run) => run,
+        other => panic!("the claim was not won: {other:?}"),
+    }
+}
+
+impl Deref for TestStore {
+    type Target = Store;
+
+    fn deref(&self) -> &Store {
+        self.store.as_ref().unwrap()
+    }
+}
+
+impl Drop for TestStore {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            check(self);
+        }
+    }
+}
+
+/// Reads everything, and checks that no work is on two lists.
+pub fn check(store: &Store) {
+    for name in store.processes().unwrap() {
+        let process = store.process(&name).unwrap();
+        let whole = process.snapshot().unwrap();
+        assert_eq!(whole.process_name, name);
+        for work in whole.active_work.keys() {
+            assert!(!whole.cleanup_work.contains_key(work), "{work:?} is active and cleanup");
+            assert!(!whole.dropped_work.contains_key(work), "{work:?} is active and dropped");
+        }
+        for work in whole.cleanup_work.keys() {
+            assert!(!whole.dropped_work.contains_key(work), "{work:?} is cleanup and dropped");
+        }
+        process.history().unwrap();
+    }
+}
+
+/// Defines tests that run over every engine: each takes a [`TestStore`].
+#[macro_export]
+macro_rules! on_every_engine {
+    ($($(#[$attribute:meta])* fn $name:ident($store:ident: $type:ty) $body:block)*) => {
+        $(fn $name($store: $type) $body)*
+
+        mod memory {
+            $($(#[$attribute])* #[test] fn $name() {
+                super::$name($crate::common::TestStore::new($crate::common::Backing::Memory));
+            })*
+        }
+
+        mod disk {
+            $($(#[$attribute])* #[test] fn $name() {
+                super::$name($crate::common::TestStore::new($crate::common::Backing::Disk));
+            })*
+        }
+    };
+}

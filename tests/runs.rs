@@ -1,0 +1,448 @@
+//! What a run does with its items, and what others may do to them meanwhile.
+
+mod common;
+
+use common::{TestStore, eager, won};
+use procstate::Clock;
+use procstate::proto::State;
+use procstate::{
+    Claim, Durability, Effect, Instance, List, Origin, Params, ProcessHandle, Progress, Run, Status,
+};
+
+fn params(n: i64) -> Params {
+    Params::new().int("n", n)
+}
+
+fn registered(store: &TestStore, names: &[&str]) -> ProcessHandle {
+    let process = store.handle("p");
+    process.register_all(names.iter().map(|name| (*name, params(1)))).unwrap();
+    process
+}
+
+/// Does everything that is left, and answers the names.
+fn drain(run: &mut Run) -> Vec<String> {
+    std::iter::from_fn(|| run.next_work().unwrap().map(|work| work.name().to_owned())).collect()
+}
+
+fn item_status(process: &ProcessHandle, name: &str) -> Status {
+    process.work(name).unwrap().details.unwrap().status.unwrap()
+}
+
+fn state_of(process: &ProcessHandle, name: &str) -> String {
+    process.work(name).unwrap().state
+}
+
+on_every_engine! {
+    fn items_come_in_name_order_then_cleanup(store: TestStore) {
+        let process = registered(&store, &["b", "a/2", "a", "\u{0}", "c"]);
+        process.unregister("c").unwrap();
+        process.unregister("0 never there").unwrap();
+        let mut run = won(&process);
+        assert_eq!(drain(&mut run), ["\u{0}", "a", "a/2", "b", "0 never there", "c"]);
+        let status = run.finish().unwrap();
+        assert_eq!(status.state(), State::Completed);
+        assert_eq!(status.stats["workItems"], 4.0);
+        assert_eq!(status.stats["workItemsCleaned"], 2.0);
+        assert_eq!(state_of(&process, "c"), "dropped");
+        assert_eq!(state_of(&process, "a"), "completed");
+        assert_eq!(state_of(&process, "unheard of"), "purged");
+    }
+
+    fn many_items_are_each_done_once(store: TestStore) {
+        let process = store.handle("p");
+        let names: Vec<String> = (0..700).map(|n| format!("item-{n:04}")).collect();
+        assert_eq!(process.register_all(names.iter().map(|name| (name.as_str(), params(1)))).unwrap(), 700);
+        let mut run = won(&process);
+        assert_eq!(drain(&mut run), names);
+        run.finish().unwrap();
+    }
+
+    fn statistics_add_up_over_items_and_runs(store: TestStore) {
+        let process = registered(&store, &["a", "b"]);
+        for _ in 0..2 {
+            let mut run = won(&process);
+            while let Some(mut work) = run.next_work().unwrap() {
+                work.add_stat("keys", 2.0);
+                work.add_stat("keys", 0.5);
+            }
+            run.add_stat("own", 1.0);
+            store.advance(10);
+            let status = run.finish().unwrap();
+            assert_eq!(status.stats["work.keys"], 5.0);
+            assert_eq!(status.stats["duration"], 10.0);
+        }
+        assert_eq!(item_status(&process, "a").stats["keys"], 2.5);
+        let totals = process.snapshot().unwrap().aggregate_stats;
+        let expected = [
+            ("work.keys", 10.0), ("own", 2.0), ("workItems", 4.0), ("duration", 20.0), ("runs", 2.0),
+            ("errors", 0.0), ("state.completed", 2.0),
+        ];
+        assert_eq!(totals, expected.map(|(label, value)| (label.to_owned(), value)).into());
+        let history = process.history().unwrap();
+        assert_eq!(history.len(), 2);
+        assert_eq!(history[0].stats["work.keys"], 5.0);
+        assert!(history[0].start > history[1].start, "the latest first");
+    }
+
+    fn progress_is_written_no_more_often_than_its_interval(store: TestStore) {
+        let process = registered(&store, &["a"]);
+        let Claim::Won(mut run) = process.claim(&Instance::new()).unwrap() else { panic!() };
+        let mut work = run.next_work().unwrap().unwrap();
+        work.add_stat("n", 1.0);
+        let before = store.stats().unwrap().last_seq;
+        assert_eq!(run.progress().unwrap(), Progress::None);
+        assert_eq!(store.stats().unwrap().last_seq, before);
+        store.advance(1);
+        assert_eq!(run.progress().unwrap(), Progress::Updated);
+        assert_eq!(store.stats().unwrap().last_seq, before + 1);
+        assert_eq!(item_status(&process, "a").stats["n"], 1.0);
+        assert_eq!(run.progress_now().unwrap(), Progress::Updated);
+    }
+
+    fn params_changed_in_hand_reach_the_worker_and_its_status_stays(store: TestStore) {
+        let process = registered(&store, &["a"]);
+        let mut run = won(&process);
+        let mut work = run.next_work().unwrap().unwrap();
+        work.add_stat("n", 1.0);
+        assert_eq!(process.register("a", params(2)).unwrap(), Effect::Changed);
+        assert_eq!(state_of(&process, "a"), "active");
+        assert_eq!(work.params(), params(1));
+        assert_eq!(run.progress().unwrap(), Progress::Merged);
+        assert_eq!(work.params(), params(2));
+        assert_eq!(run.progress().unwrap(), Progress::Updated);
+        // And once more, unseen by any progress before the end.
+        process.register("a", params(3)).unwrap();
+        work.finish().unwrap();
+        let details = process.work("a").unwrap().details.unwrap();
+        assert_eq!(details.params, Some(params(3)));
+        assert_eq!(details.status.as_ref().unwrap().state(), State::Completed);
+        assert_eq!(details.status.unwrap().stats["n"], 1.0);
+        run.finish().unwrap();
+    }
+
+    fn an_item_unregistered_in_hand_is_not_resurrected(store: TestStore) {
+        let process = registered(&store, &["a", "b"]);
+        let mut run = won(&process);
+        let mut work = run.next_work().unwrap().unwrap();
+        process.unregister("a").unwrap();
+        process.unregister("b").unwrap();
+        work.add_stat("n", 1.0);
+        assert_eq!(run.progress().unwrap(), Progress::Merged);
+        assert_eq!(state_of(&process, "a"), "cleanup");
+        work.finish().unwrap();
+        assert_eq!(state_of(&process, "a"), "cleanup");
+        // b is skipped as active work; both are cleaned up.
+        let mut seen = Vec::new();
+        while let Some(work) = run.next_work().unwrap() {
+            seen.push((work.name().to_owned(), work.list()));
+        }
+        assert_eq!(seen, [("a".to_owned(), List::Cleanup), ("b".to_owned(), List::Cleanup)]);
+        let status = run.finish().unwrap();
+        assert_eq!(status.stats["work.n"], 1.0, "what was done is counted");
+        assert_eq!(state_of(&process, "a"), "dropped");
+    }
+
+    fn an_item_registered_anew_in_hand_waits_for_the_next_run(store: TestStore) {
+        let process = registered(&store, &["a"]);
+        let mut run = won(&process);
+        let mut work = run.next_work().unwrap().unwrap();
+        work.add_stat("n", 1.0);
+        process.unregister("a").unwrap();
+        process.register("a", params(2)).unwrap();
+        work.finish().unwrap();
+        let fresh = process.work("a").unwrap();
+        assert_eq!(fresh.state, "queued");
+        assert_eq!(fresh.details.unwrap().params, Some(params(2)));
+        assert_eq!(drain(&mut run), [""; 0]);
+        run.finish().unwrap();
+        let Claim::Won(mut next) = process.claim(&Instance::new()).unwrap() else { panic!("not due") };
+        assert_eq!(drain(&mut next), ["a"]);
+        next.finish().unwrap();
+    }
+
+    fn new_work_waits_for_the_next_run(store: TestStore) {
+        let process = registered(&store, &["b"]);
+        let mut run = won(&process);
+        process.register("a", params(1)).unwrap();
+        process.register("c", params(1)).unwrap();
+        assert_eq!(run.progress().unwrap(), Progress::Merged);
+        assert_eq!(drain(&mut run), ["b"]);
+        run.finish().unwrap();
+        assert_eq!(state_of(&process, "c"), "queued");
+        let mut next = won(&process);
+        assert_eq!(drain(&mut next), ["a", "b", "c"]);
+        next.finish().unwrap();
+    }
+
+    fn settings_changed_during_a_run_are_kept_and_seen(store: TestStore) {
+        let process = registered(&store, &["a"]);
+        let run = won(&process);
+        process.set_params(params(7)).unwrap();
+        run.add_stat("n", 1.0);
+        assert_eq!(run.settings(), Params::default());
+        assert_eq!(run.progress().unwrap(), Progress::Merged);
+        assert_eq!(run.settings(), params(7));
+        process.set_params(params(8)).unwrap();
+        let status = run.finish().unwrap();
+        assert_eq!(process.settings().unwrap().params, params(8));
+        assert_eq!(status.stats["n"], 1.0);
+    }
+
+    fn a_cleanup_asked_for_again_in_hand_is_kept(store: TestStore) {
+        let process = registered(&store, &["a"]);
+        process.unregister("a").unwrap();
+        let mut run = won(&process);
+        let work = run.next_work().unwrap().unwrap();
+        assert_eq!(work.list(), List::Cleanup);
+        process.register("a", params(2)).unwrap();
+        work.finish().unwrap();
+        assert_eq!(state_of(&process, "a"), "queued", "registered meanwhile: not dropped");
+        process.unregister("a").unwrap();
+        let work = run.next_work().unwrap();
+        assert!(work.is_none(), "cleanup is done once in a run");
+        run.finish().unwrap();
+        assert_eq!(state_of(&process, "a"), "cleanup");
+    }
+
+    fn a_failed_cleanup_stays_on_its_list(store: TestStore) {
+        let process = registered(&store, &[]);
+        process.set_params(params(1)).unwrap();
+        process.unregister("a").unwrap();
+        let mut run = won(&process);
+        let mut work = run.next_work().unwrap().unwrap();
+        work.add_error("not today");
+        work.finish().unwrap();
+        assert_eq!(run.finish().unwrap().state(), State::Incomplete);
+        assert_eq!(state_of(&process, "a"), "cleanup");
+    }
+
+    fn work_that_is_done_for_good_is_dropped(store: TestStore) {
+        let process = registered(&store, &["done", "failed"]);
+        let mut run = won(&process);
+        while let Some(mut work) = run.next_work().unwrap() {
+            work.drop_when_done();
+            if work.name() == "failed" {
+                work.add_error("no");
+            }
+        }
+        run.finish().unwrap();
+        assert_eq!(state_of(&process, "done"), "dropped");
+        assert_eq!(state_of(&process, "failed"), "incomplete");
+        let mut next = won(&process);
+        assert_eq!(drain(&mut next), ["failed"]);
+        next.finish().unwrap();
+    }
+
+    fn a_resumed_run_goes_on_and_does_nothing_twice(store: TestStore) {
+        let mut store = store;
+        let process = registered(&store, &["a", "b", "c", "d"]);
+        let mut run = won(&process);
+        let start = run.status().start_time;
+        drop(run.next_work().unwrap().unwrap());
+        let mut failed = run.next_work().unwrap().unwrap();
+        failed.add_error("no");
+        failed.finish().unwrap();
+        let mut broken_off = run.next_work().unwrap().unwrap();
+        broken_off.add_stat("n", 1.0);
+        let _ = run.progress().unwrap();
+        process.register("e", params(1)).unwrap();
+        store.advance(31);
+        // As a crash would leave it.
+        std::mem::forget((run, broken_off));
+        store.reopen();
+
+        let process = store.handle("p");
+        let mut run = won(&process);
+        assert!(matches!(run.origin(), Origin::Resumed { .. }));
+        assert_eq!(run.status().start_time, start);
+        assert_eq!(drain(&mut run), ["b", "c", "d"], "a is done, e came later");
+        let status = run.finish().unwrap();
+        assert_eq!(status.stats["workItems"], 4.0);
+        assert_eq!(status.stats["work.n"], 1.0);
+        assert_eq!(status.total_errors, 1);
+        // The second time b was fine.
+        assert_eq!(status.state(), State::Completed);
+        assert_eq!(item_status(&process, "c").stats["n"], 1.0);
+    }
+
+    fn a_run_handed_back_is_resumed_at_once(store: TestStore) {
+        let process = registered(&store, &["a", "b"]);
+        let mut run = won(&process);
+        drop(run.next_work().unwrap());
+        run.hand_back().unwrap();
+        let Claim::Won(mut run) = process.claim(&Instance::new()).unwrap() else { panic!("not free") };
+        assert_eq!(drain(&mut run), ["b"]);
+        run.finish().unwrap();
+    }
+
+    fn the_error_budget_of_an_item_aborts_the_run(store: TestStore) {
+        let process = registered(&store, &["a", "b"]);
+        let mut run = won(&process);
+        let mut work = run.next_work().unwrap().unwrap();
+        for n in 0..10 {
+            work.add_error(format!("error {n}"));
+        }
+        assert_eq!(run.progress().unwrap(), Progress::Updated);
+        work.add_error("one too many");
+        assert!(work.should_stop());
+        assert_eq!(run.progress().unwrap(), Progress::Aborted);
+        drop(work);
+        assert!(run.next_work().unwrap().is_none());
+        let status = run.finish().unwrap();
+        assert_eq!(status.state(), State::Aborted);
+        assert_eq!(status.total_errors, 11);
+        assert_eq!(status.errors[0].text, "a: error 0");
+        assert_eq!(status.stats["state.aborted"], 1.0);
+        assert_eq!(item_status(&process, "a").errors.len(), 10);
+    }
+
+    fn the_error_budget_of_a_run_aborts_it(store: TestStore) {
+        let process = registered(&store, &["a"]);
+        let run = won(&process);
+        for _ in 0..25 {
+            run.add_error("x".repeat(2000));
+        }
+        assert_eq!(run.progress().unwrap(), Progress::Updated);
+        run.add_error("one too many");
+        assert_eq!(run.progress().unwrap(), Progress::Aborted);
+        let status = run.finish().unwrap();
+        assert_eq!((status.errors.len(), status.total_errors), (25, 26));
+        assert_eq!(status.errors[24].text.len(), 1024);
+    }
+
+    fn a_dropped_run_is_finished_as_aborted(store: TestStore) {
+        let process = registered(&store, &["a"]);
+        drop(won(&process));
+        let status = process.snapshot().unwrap().process_status.unwrap();
+        assert_eq!(status.state(), State::Aborted);
+        assert_eq!(status.errors[0].text, "the run was dropped before its end");
+        assert!(matches!(process.claim(&Instance::new()).unwrap(), Claim::Won(_)), "still held");
+    }
+
+    fn a_panic_ends_the_item_and_the_run(store: TestStore) {
+        let process = registered(&store, &["a"]);
+        let mut run = won(&process);
+        let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || {
+            let _work = run.next_work().unwrap().unwrap();
+            panic!("on purpose");
+        }));
+        assert!(panicked.is_err());
+        assert_eq!(state_of(&process, "a"), "aborted");
+        let status = process.snapshot().unwrap().process_status.unwrap();
+        assert_eq!(status.state(), State::Aborted);
+        assert_eq!(status.errors[0].text, "a: the worker panicked");
+        assert_eq!(status.stats["workItemsAborted"], 1.0);
+    }
+
+    fn an_item_left_in_hand_at_the_end_was_not_done(store: TestStore) {
+        let process = registered(&store, &["a"]);
+        let mut run = won(&process);
+        let work = run.next_work().unwrap().unwrap();
+        let status = run.finish().unwrap();
+        assert_eq!(status.state(), State::Incomplete);
+        assert_eq!(state_of(&process, "a"), "aborted");
+        let error = work.finish().unwrap_err();
+        assert_eq!(error.to_string(), "the run on process \"p\" has ended; claim the process again to go on");
+    }
+
+    fn times_of_a_run_never_go_back(store: TestStore) {
+        let process = registered(&store, &["a"]);
+        let mut run = won(&process);
+        store.clock.jump(jiff::SignedDuration::from_hours(-24));
+        drop(run.next_work().unwrap());
+        let status = run.finish().unwrap();
+        assert_eq!(status.start_time, status.finish_time);
+        assert_eq!(status.stats["duration"], 0.0);
+        assert_eq!(item_status(&process, "a").finish_time, status.start_time);
+    }
+
+    fn old_history_makes_room(store: TestStore) {
+        let process = registered(&store, &[]);
+        process.set_params(params(1)).unwrap();
+        for _ in 0..105 {
+            store.advance(1);
+            won(&process).finish().unwrap();
+        }
+        let history = process.history().unwrap();
+        assert_eq!(history.len(), 100);
+        assert_eq!(history[0].finish, Some(store.clock.now()));
+    }
+
+    fn purging_removes_what_is_old_and_nothing_else(store: TestStore) {
+        let process = registered(&store, &["old", "new", "active"]);
+        process.unregister("old").unwrap();
+        won_and_done(&process);
+        store.advance(3600);
+        process.unregister("new").unwrap();
+        won_and_done(&process);
+        let purged = process.purge(std::time::Duration::from_secs(1800)).unwrap();
+        assert_eq!((purged.dropped, purged.runs), (1, 1));
+        assert_eq!(state_of(&process, "old"), "purged");
+        assert_eq!(state_of(&process, "new"), "dropped");
+        assert_eq!(state_of(&process, "active"), "completed");
+        assert_eq!(process.history().unwrap().len(), 1);
+    }
+
+    fn many_dropped_items_are_purged(store: TestStore) {
+        let process = store.handle("p");
+        process.set_params(params(1)).unwrap();
+        let handle = process.clone().with_durability(Durability::Buffered);
+        for n in 0..1100 {
+            handle.unregister(&format!("w{n}")).unwrap();
+        }
+        won_and_done(&process);
+        assert_eq!(process.list(List::Dropped, None, 2000).unwrap().items.len(), 1100);
+        store.advance(1);
+        assert_eq!(process.purge(std::time::Duration::ZERO).unwrap().dropped, 1100);
+        assert_eq!(process.list(List::Dropped, None, 1).unwrap().items.len(), 0);
+    }
+}
+
+fn won_and_done(process: &ProcessHandle) {
+    let mut run = won(process);
+    drain(&mut run);
+    run.finish().unwrap();
+}
+
+/// Many threads register and unregister while runs go over the items, and every
+/// name ends where its last call put it.
+#[test]
+fn registering_and_running_at_once_lose_nothing() {
+    let store = TestStore::new(common::Backing::Memory);
+    let process = store.handle("p");
+    process.set_params(params(0)).unwrap();
+    std::thread::scope(|scope| {
+        for thread in 0..3 {
+            let process = &process;
+            scope.spawn(move || {
+                for round in 0..200 {
+                    for n in 0..5 {
+                        let name = format!("{thread}-{n}");
+                        process.register(&name, params(round)).unwrap();
+                        if round % 3 == 0 {
+                            process.unregister(&name).unwrap();
+                        }
+                    }
+                }
+            });
+        }
+        scope.spawn(|| {
+            for _ in 0..100 {
+                let Claim::Won(mut run) = process.claim_with(&Instance::new(), &eager()).unwrap() else {
+                    panic!("nobody else claims")
+                };
+                while let Some(mut work) = run.next_work().unwrap() {
+                    work.add_stat("n", 1.0);
+                    let _ = run.progress().unwrap();
+                }
+                run.finish().unwrap();
+            }
+        });
+    });
+    let whole = process.snapshot().unwrap();
+    assert_eq!(whole.active_work.len(), 15);
+    for (name, work) in &whole.active_work {
+        assert_eq!(work.params, Some(params(199)), "{name}");
+    }
+    assert_eq!(whole.aggregate_stats["runs"], 100.0);
+}
