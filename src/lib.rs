@@ -9,7 +9,7 @@ mod error;
 mod folder;
 mod index;
 #[cfg(feature = "json")]
-pub mod json;
+pub mod interchange;
 mod model;
 pub mod proto;
 mod record;

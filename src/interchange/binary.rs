@@ -1,0 +1,121 @@
+//! Protobuf binary: one bare message, or many, each led by its length.
+
+use bytes::Buf;
+use prost::Message as _;
+use prost_reflect::{DynamicMessage, ReflectMessage, Value};
+
+use super::{Unknown, invalid, schema};
+use crate::error::{Error, Result};
+use crate::proto::Process;
+
+/// Appends a process, led by its length as a varint.
+pub fn write_delimited(process: &Process, output: &mut Vec<u8>) {
+    output.extend_from_slice(&process.encode_length_delimited_to_vec());
+}
+
+/// The bytes of one message, and where they stand.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Message<'a> {
+    bytes: &'a [u8],
+    offset: usize,
+    /// Its number in the input, from 1.
+    number: usize,
+}
+
+impl<'a> Message<'a> {
+    pub(super) fn whole(bytes: &'a [u8]) -> Self {
+        Self { bytes, offset: 0, number: 1 }
+    }
+}
+
+/// The messages of an input that is nothing but messages led by their lengths,
+/// each a process with a name.
+pub(super) fn split_delimited(input: &[u8]) -> Option<Vec<Message<'_>>> {
+    let (messages, rest) = split(input);
+    let is_process = |message: &Message<'_>| {
+        Process::decode(message.bytes).is_ok_and(|process| !process.process_name.is_empty())
+    };
+    let is_stream = rest == input.len() && !messages.is_empty() && messages.iter().all(is_process);
+    is_stream.then_some(messages)
+}
+
+/// As many messages as there are whole ones, and where they end.
+fn split(input: &[u8]) -> (Vec<Message<'_>>, usize) {
+    let mut messages = Vec::new();
+    let mut end = 0;
+    while let Some(rest) = input.get(end..).filter(|rest| !rest.is_empty()) {
+        let mut reader = rest;
+        let Ok(length) = prost::decode_length_delimiter(&mut reader) else { break };
+        let Some(bytes) = reader.get(..length) else { break };
+        let offset = input.len() - reader.remaining();
+        messages.push(Message { bytes, offset, number: messages.len() + 1 });
+        end = offset + length;
+    }
+    (messages, end)
+}
+
+/// What is wrong with an input that begins as a stream of messages led by their
+/// lengths; `None` if it does not.
+pub(super) fn broken_stream(source: &str, input: &[u8]) -> Option<Error> {
+    let (messages, end) = split(input);
+    let first = messages.first()?;
+    Process::decode(first.bytes).ok().filter(|process| !process.process_name.is_empty())?;
+    if let Some(error) = messages.iter().find_map(|message| read(source, *message, Unknown::Ignore).err()) {
+        return Some(error);
+    }
+    let position = format!(", message {}, byte {end}", messages.len() + 1);
+    Some(invalid(source, position, "the message is cut short: the input ends before it does".to_owned()))
+}
+
+/// One process.
+pub(super) fn read(source: &str, message: Message<'_>, unknown: Unknown) -> Result<Process> {
+    let position = |at: usize| format!(", message {}, byte {}", message.number, message.offset + at);
+    let mut process = Process::default();
+    let mut rest = message.bytes;
+    if let Err(error) = process.merge(&mut rest) {
+        let at = message.bytes.len() - rest.len();
+        return Err(invalid(source, position(at), describe(&error)));
+    }
+    if unknown == Unknown::Reject {
+        let reflected = DynamicMessage::decode(schema::descriptor::<Process>()?, message.bytes)
+            .map_err(|error| invalid(source, position(0), error.to_string()))?;
+        if let Some(field) = unknown_field(&reflected) {
+            let why = format!(
+                "unknown field {field}; ask for unknown fields to be ignored to read it without them"
+            );
+            return Err(invalid(source, position(0), why));
+        }
+    }
+    Ok(process)
+}
+
+fn describe(error: &prost::DecodeError) -> String {
+    let text = error.to_string();
+    let text = text.trim_start_matches("failed to decode Protobuf message: ");
+    match text.strip_suffix("buffer underflow") {
+        Some(field) => format!("{field}the message is cut short: the input ends before it does"),
+        None => format!("this is neither JSON nor a Process message: {text}"),
+    }
+}
+
+/// The path of a field that the schema does not know.
+fn unknown_field(message: &DynamicMessage) -> Option<String> {
+    if let Some(field) = message.unknown_fields().next() {
+        return Some(format!("number {} of {}", field.number(), message.descriptor().full_name()));
+    }
+    message
+        .fields()
+        .find_map(|(field, value)| unknown_in(value).map(|path| format!("{path}, in {}", field.json_name())))
+}
+
+fn unknown_in(value: &Value) -> Option<String> {
+    match value {
+        Value::Message(message) => unknown_field(message),
+        Value::List(values) => values.iter().find_map(unknown_in),
+        Value::Map(values) => values.iter().find_map(|(key, value)| {
+            let key = key.as_str().unwrap_or_default();
+            Some(format!("{}, in {key:?}", unknown_in(value)?))
+        }),
+        _ => None,
+    }
+}

@@ -1,0 +1,71 @@
+//! Canonical protobuf JSON.
+
+use prost_reflect::{DeserializeOptions, DynamicMessage, SerializeOptions};
+use serde_json::de::{Deserializer, SliceRead};
+use serde_path_to_error::Track;
+
+use super::schema::{self, Message, descriptor};
+use super::{Unknown, invalid};
+use crate::error::{Failure, Result};
+use crate::proto::Process;
+
+/// A message as canonical JSON, on one line. Equal messages give equal text: the
+/// members of every object are sorted by name.
+///
+/// # Errors
+///
+/// [`is_invalid`](crate::Error::is_invalid) if JSON cannot say it: a time before
+/// the year 1 or after 9999, nanoseconds out of range. Binary can.
+pub fn to_json<M: Message>(message: &M) -> Result<String> {
+    let reflected = schema::reflect(message)?;
+    let mut track = Track::new();
+    // By way of a value: it sorts what comes from hash maps.
+    let serializer = serde_path_to_error::Serializer::new(serde_json::value::Serializer, &mut track);
+    let value = reflected.serialize_with_options(serializer, &SerializeOptions::new()).map_err(|error| {
+        let why = describe(&error, &track.path().to_string());
+        Failure::Argument(format!("{} cannot be written as JSON, {why}; write it as binary", M::NAME))
+    })?;
+    Ok(value.to_string())
+}
+
+/// Whether `text` is JSON values and nothing else.
+pub(super) fn is_json(text: &[u8]) -> bool {
+    Deserializer::from_slice(text).into_iter::<serde::de::IgnoredAny>().all(|value| value.is_ok())
+}
+
+/// The processes in JSON text, one after the other.
+pub(super) fn read(source: &str, text: &[u8], unknown: Unknown) -> Result<Vec<Process>> {
+    let mut deserializer = Deserializer::from_slice(text);
+    let mut processes = Vec::new();
+    while deserializer.end().is_err() {
+        processes.push(read_one(source, &mut deserializer, unknown)?);
+    }
+    Ok(processes)
+}
+
+fn read_one(
+    source: &str,
+    deserializer: &mut Deserializer<SliceRead<'_>>,
+    unknown: Unknown,
+) -> Result<Process> {
+    let options = DeserializeOptions::new().deny_unknown_fields(unknown == Unknown::Reject);
+    let mut track = Track::new();
+    let tracked = serde_path_to_error::Deserializer::new(deserializer, &mut track);
+    let read = DynamicMessage::deserialize_with_options(descriptor::<Process>()?, tracked, &options);
+    let reflected = read.map_err(|error| {
+        let position = format!(", line {}, column {}", error.line(), error.column());
+        invalid(source, position, describe(&error, &track.path().to_string()))
+    })?;
+    reflected.transcode_to().map_err(|error| invalid(source, String::new(), error.to_string()))
+}
+
+fn describe(error: &serde_json::Error, path: &str) -> String {
+    let text = error.to_string();
+    // The position stands in front already.
+    let text = text.split(" at line ").next().unwrap_or(&text);
+    let what = if error.is_eof() { format!("the text ends too early ({text})") } else { text.to_owned() };
+    match path {
+        "." | "" | "?" => what,
+        path => format!("in {path}: {what}"),
+    }
+}

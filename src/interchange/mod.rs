@@ -1,0 +1,74 @@
+//! Process state to and from other programs: canonical protobuf JSON, and
+//! protobuf binary.
+//!
+//! Reading loses nothing without a word: a field that the schema does not know is
+//! an error, in JSON and in binary, unless [`Unknown::Ignore`] says otherwise.
+//!
+//! ```
+//! use procstate::interchange::{Unknown, read_processes, to_json};
+//!
+//! let text = br#"{"processName": "gckeys", "scheduleFrequency": "3600s"}"#;
+//! let processes = read_processes("gckeys.json", text, Unknown::Reject)?;
+//! assert_eq!(to_json(&processes[0])?, r#"{"processName":"gckeys","scheduleFrequency":"3600s"}"#);
+//! # Ok::<(), procstate::Error>(())
+//! ```
+
+mod binary;
+mod json;
+mod schema;
+
+pub use binary::write_delimited;
+pub use json::to_json;
+pub use schema::Message;
+
+use crate::error::{Error, Failure, Result};
+use crate::proto::Process;
+
+/// What to do about fields that the schema does not know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Unknown {
+    /// They are an error.
+    Reject,
+    /// They are left out.
+    Ignore,
+}
+
+/// Reads the processes in `input`, which `source` names in messages (a file's
+/// path, `<stdin>`).
+///
+/// The content tells the form:
+/// - JSON: one object a process, one after the other, each on a line or over
+///   several. Taken for JSON is what begins like it and is JSON throughout.
+/// - Binary, many: `Process` messages, each led by its length, as
+///   [`write_delimited`] writes them. They must fill the input exactly, and each
+///   must have a name.
+/// - Binary, one: a bare `Process` message. Everything else is taken for that.
+///
+/// # Errors
+///
+/// [`is_invalid`](crate::Error::is_invalid), with the position and the field, for
+/// the first thing that is not as it should be.
+pub fn read_processes(source: &str, input: &[u8], unknown: Unknown) -> Result<Vec<Process>> {
+    let text = input.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(input);
+    let begins_like_json = matches!(text.trim_ascii_start().first(), Some(b'{' | b'['));
+    if begins_like_json && json::is_json(text) {
+        return json::read(source, text, unknown);
+    }
+    if let Some(messages) = binary::split_delimited(input) {
+        return messages.into_iter().map(|message| binary::read(source, message, unknown)).collect();
+    }
+    if input.trim_ascii().is_empty() {
+        return Err(invalid(source, String::new(), "it is empty".to_owned()));
+    }
+    let bare = binary::read(source, binary::Message::whole(input), unknown);
+    match bare {
+        // Broken JSON is more likely than a message that begins like it.
+        Err(_) if begins_like_json => json::read(source, text, unknown),
+        Err(error) => Err(binary::broken_stream(source, input).unwrap_or(error)),
+        Ok(process) => Ok(vec![process]),
+    }
+}
+
+fn invalid(source: &str, position: String, why: String) -> Error {
+    Failure::Input { source_name: source.to_owned(), position, why }.into()
+}

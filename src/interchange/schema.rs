@@ -1,0 +1,56 @@
+//! The schema at run time, for what goes by its names.
+
+use std::sync::OnceLock;
+
+use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor};
+
+use crate::error::{Failure, Result};
+use crate::proto::{Process, Status, Work, WorkResponse};
+
+/// A message of the schema that has a JSON form.
+pub trait Message: prost::Message + Default + sealed::Sealed {
+    /// Its name in the schema.
+    #[doc(hidden)]
+    const NAME: &'static str;
+}
+
+mod sealed {
+    /// Only messages of the schema.
+    pub trait Sealed {}
+}
+
+macro_rules! messages {
+    ($($message:ty: $name:literal,)*) => {$(
+        impl sealed::Sealed for $message {}
+        impl Message for $message {
+            const NAME: &'static str = $name;
+        }
+    )*};
+}
+
+messages! {
+    Process: "process.Process",
+    Status: "process.Process.Status",
+    Work: "process.Process.Work",
+    WorkResponse: "process.WorkResponse",
+}
+
+/// The description of a message type.
+pub(super) fn descriptor<M: Message>() -> Result<MessageDescriptor> {
+    static POOL: OnceLock<Option<DescriptorPool>> = OnceLock::new();
+    let decode = || {
+        DescriptorPool::decode(include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin")).as_slice()).ok()
+    };
+    let pool = POOL.get_or_init(decode).as_ref();
+    // The build made the descriptors from the same files as the types.
+    let missing = || Failure::Argument(format!("the schema of {} was not built in", M::NAME));
+    Ok(pool.and_then(|pool| pool.get_message_by_name(M::NAME)).ok_or_else(missing)?)
+}
+
+/// A message in the form that knows its own fields.
+pub(super) fn reflect<M: Message>(message: &M) -> Result<DynamicMessage> {
+    let mut reflected = DynamicMessage::new(descriptor::<M>()?);
+    let transcoded = reflected.transcode_from(message);
+    transcoded.map_err(|error| Failure::Argument(format!("{} does not fit its schema: {error}", M::NAME)))?;
+    Ok(reflected)
+}

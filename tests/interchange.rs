@@ -1,0 +1,259 @@
+//! Process state in and out: JSON and binary, and through a store.
+
+#[path = "common/arbitrary.rs"]
+#[allow(unreachable_pub)]
+mod arbitrary;
+
+use std::path::{Path, PathBuf};
+
+use procstate::interchange::{Unknown, read_processes, to_json, write_delimited};
+use procstate::proto::{Status, Work};
+use procstate::{ImportMode, Process, Store};
+use proptest::prelude::*;
+use prost::Message;
+
+fn read(input: impl AsRef<[u8]>) -> procstate::Result<Vec<Process>> {
+    read_processes("in", input.as_ref(), Unknown::Reject)
+}
+
+fn read_one(input: impl AsRef<[u8]>) -> Process {
+    let mut processes = read(input).unwrap();
+    assert_eq!(processes.len(), 1);
+    processes.remove(0)
+}
+
+/// NaN is not equal to itself, its bytes are.
+fn bytes(process: &Process) -> Vec<u8> {
+    process.encode_to_vec()
+}
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new("tests/fixtures/interchange").join(name)
+}
+
+proptest! {
+    #![proptest_config(arbitrary::config())]
+
+    #[test]
+    fn json_out_and_in_is_equal(process in arbitrary::process()) {
+        let text = to_json(&process).unwrap();
+        prop_assert_eq!(&text, &to_json(&process.clone()).unwrap(), "not deterministic");
+        prop_assert_eq!(bytes(&read_one(&text)), bytes(&process), "{}", text);
+    }
+
+    #[test]
+    fn binary_out_and_in_is_equal(processes in proptest::collection::vec(arbitrary::process(), 1..4)) {
+        let mut stream = Vec::new();
+        for process in &processes {
+            write_delimited(process, &mut stream);
+        }
+        let again: Vec<_> = read(&stream).unwrap().iter().map(bytes).collect();
+        prop_assert_eq!(again, processes.iter().map(bytes).collect::<Vec<_>>());
+        let first = &processes[0];
+        prop_assert_eq!(bytes(&read_one(bytes(first))), bytes(first));
+    }
+
+    #[test]
+    fn through_a_store_is_equal(process in arbitrary::process()) {
+        let store = Store::in_memory();
+        let handle = store.import(process.clone(), ImportMode::New).unwrap();
+        prop_assert_eq!(bytes(&handle.snapshot().unwrap()), bytes(&process));
+        // And what replaces it leaves nothing of it.
+        let other = Process { process_name: process.process_name.clone(), ..Process::default() };
+        store.import(other.clone(), ImportMode::Replace).unwrap();
+        prop_assert_eq!(handle.snapshot().unwrap(), other);
+    }
+
+    #[test]
+    fn arbitrary_bytes_are_an_error_or_a_process(input in proptest::collection::vec(any::<u8>(), 0..60)) {
+        let _ = read(&input);
+    }
+
+    #[test]
+    fn damaged_input_is_an_error_or_a_process(
+        process in arbitrary::process(), at in any::<prop::sample::Index>(), byte: u8, cut in any::<bool>()
+    ) {
+        for mut input in [to_json(&process).unwrap().into_bytes(), bytes(&process)] {
+            let at = at.index(input.len());
+            if cut { input.truncate(at) } else { input[at] = byte }
+            let _ = read(&input);
+        }
+    }
+}
+
+/// The fixtures were made by Google's Python protobuf (see the folder's README).
+#[test]
+fn reads_what_python_wrote_and_writes_what_python_reads() {
+    let json = std::fs::read(fixture("full.json")).unwrap();
+    let binary = std::fs::read(fixture("full.binpb")).unwrap();
+    let process = read_one(&json);
+    assert_eq!(bytes(&process), bytes(&read_one(&binary)));
+    assert_eq!(process.active_work.len(), 3);
+    assert!(process.aggregate_stats["nan"].is_nan());
+    assert_eq!(process.schedule_frequency.unwrap().nanos, -500_000_000);
+    let expected: serde_json::Value = serde_json::from_slice(&json).unwrap();
+    let written: serde_json::Value = serde_json::from_str(&to_json(&process).unwrap()).unwrap();
+    assert_eq!(written, expected);
+    let many = std::fs::read(fixture("many.binpb")).unwrap();
+    let names: Vec<_> = read(&many).unwrap().into_iter().map(|process| process.process_name).collect();
+    assert_eq!(names, ["one", "two", "three"]);
+}
+
+#[test]
+fn accepts_what_canonical_parsers_accept() {
+    let process = read_one(
+        r#"{
+            "process_name": "p", "scheduleFrequency": "1.5s", "settingsTime": "2026-01-01T02:00:00.25+02:00",
+            "instance": null, "activeWork": {"w": {
+                "modified": null, "params": {"intParams": {"a": "9007199254740993", "b": 3, "c": -4}},
+                "status": {"stats": {"accounts": "20", "x": "NaN", "y": "-Infinity", "z": 1e3},
+                           "state": 5, "totalErrors": "7", "errors": []}}},
+            "cleanupWork": null
+        }"#,
+    );
+    let work = &process.active_work["w"];
+    let (params, status) = (work.params.as_ref().unwrap(), work.status.as_ref().unwrap());
+    assert_eq!(params.int_params["a"], 9_007_199_254_740_993);
+    assert_eq!((params.int_params["b"], params.int_params["c"]), (3, -4));
+    assert_eq!(status.stats["accounts"], 20.0);
+    assert!(status.stats["x"].is_nan());
+    assert_eq!((status.stats["y"], status.stats["z"]), (f64::NEG_INFINITY, 1000.0));
+    assert_eq!((status.state, status.total_errors), (5, 7));
+    let time = process.settings_time.unwrap();
+    assert_eq!((time.seconds, time.nanos), (1_767_225_600, 250_000_000));
+}
+
+#[test]
+fn reads_many_objects_however_they_are_laid_out() {
+    let text = "\u{feff}{\"processName\":\"a\"}\n{\"processName\":\n\"b\"} {\"processName\":\"c\"}\n\n";
+    let names: Vec<_> = read(text).unwrap().into_iter().map(|process| process.process_name).collect();
+    assert_eq!(names, ["a", "b", "c"]);
+}
+
+/// A length of 123 is `{`, and the tag that follows it is white space.
+#[test]
+fn binary_that_begins_like_json_is_binary() {
+    for length in [0x7B, 0x5B, 0x20] {
+        let name = "n".repeat(length - 2);
+        let mut stream = Vec::new();
+        write_delimited(&Process { process_name: name.clone(), ..Process::default() }, &mut stream);
+        assert_eq!(usize::from(stream[0]), length);
+        assert_eq!(read_one(&stream).process_name, name);
+    }
+    let bare = Process { process_name: "{...".to_owned(), ..Process::default() };
+    assert_eq!(read_one(bytes(&bare)), bare);
+}
+
+#[test]
+fn a_hundred_thousand_items_go_out_and_in() {
+    let work = Work { status: Some(Status { state: 1, ..Status::default() }), ..Work::default() };
+    let process = Process {
+        process_name: "big".to_owned(),
+        active_work: (0..100_000).map(|n| (format!("item-{n}"), work.clone())).collect(),
+        ..Process::default()
+    };
+    let again = read_one(to_json(&process).unwrap());
+    assert!(again == process);
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let handle = store.import(again, ImportMode::New).unwrap();
+    assert!(handle.snapshot().unwrap() == process);
+    store.close().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    assert!(store.process("big").unwrap().snapshot().unwrap() == process);
+}
+
+fn message(input: impl AsRef<[u8]>) -> String {
+    let error = read(input).unwrap_err();
+    assert!(error.is_invalid());
+    error.to_string()
+}
+
+#[test]
+fn every_mistake_is_named_with_its_place() {
+    let cases: [(&str, &str); 8] = [
+        ("", "in: it is empty"),
+        (
+            "{\"processName\": \"p\"",
+            "in, line 1, column 19: the text ends too early (EOF while parsing an object)",
+        ),
+        (
+            "{\"processName\": \"p\"}\n{\"processName\": 5}",
+            "in, line 2, column 17: in processName: invalid type: integer `5`, expected a string",
+        ),
+        ("{\"processNaem\": \"p\"}", "in, line 1, column 14: unrecognized field name 'processNaem'"),
+        (
+            "{\"activeWork\": {\"a/b\": {\"status\": {\"startTime\": \"yesterday\"}}}}",
+            "in, line 1, column 59: in activeWork.a/b.status.startTime: invalid rfc3339 timestamp: invalid date",
+        ),
+        (
+            "{\"activeWork\": {\"w\": {\"status\": {\"state\": \"DONE\"}}}}",
+            "in, line 1, column 48: in activeWork.w.status.state: unrecognized enum value 'DONE'",
+        ),
+        (
+            "{\"settings\": {\"intParams\": {\"n\": \"1.5\"}}}",
+            "in, line 1, column 38: in settings.intParams.n: invalid digit found in string",
+        ),
+        ("[1]", "in, line 1, column 0: invalid type: sequence, expected a map"),
+    ];
+    for (input, expected) in cases {
+        let text = message(input);
+        assert_eq!(text, expected, "{input}");
+    }
+}
+
+#[test]
+fn broken_binary_is_named_with_its_place() {
+    let process = |name: &str| Process { process_name: name.to_owned(), ..Process::default() };
+    let mut stream = Vec::new();
+    write_delimited(&process("one"), &mut stream);
+    let second = stream.len();
+    write_delimited(&process("two"), &mut stream);
+    let text = message(&stream[..stream.len() - 1]);
+    assert_eq!(
+        text,
+        format!("in, message 2, byte {second}: the message is cut short: the input ends before it does")
+    );
+    let bare = bytes(&process("name"));
+    assert_eq!(
+        message(&bare[..bare.len() - 1]),
+        "in, message 1, byte 2: Process.process_name: the message is cut short: the input ends before it does"
+    );
+    assert_eq!(
+        message(b"hello world"),
+        "in, message 1, byte 3: this is neither JSON nor a Process message: unexpected end group tag"
+    );
+}
+
+#[test]
+fn unknown_fields_are_an_error_or_left_out() {
+    let mut binary = bytes(&Process { process_name: "p".to_owned(), ..Process::default() });
+    let work = [&[0x22, 0x08, 0x0A, 0x01, b'w', 0x12, 0x03, 0x98, 0x06, 0x01][..]].concat();
+    binary.extend_from_slice(&work);
+    assert_eq!(
+        message(&binary),
+        "in, message 1, byte 0: unknown field number 99 of process.Process.Work, in \"w\", in activeWork; ask for unknown fields to be ignored to read it without them"
+    );
+    let read = read_processes("in", &binary, Unknown::Ignore).unwrap();
+    assert_eq!(read[0].active_work["w"], Work::default());
+    let json = "{\"processName\": \"p\", \"colour\": {\"deep\": [1]}}";
+    assert!(message(json).contains("colour"));
+    assert_eq!(read_processes("in", json.as_bytes(), Unknown::Ignore).unwrap()[0].process_name, "p");
+}
+
+#[test]
+fn what_json_cannot_say_is_an_error() {
+    let time = prost_types::Timestamp { seconds: i64::MAX, nanos: 0 };
+    let process = Process { settings_time: Some(time), ..Process::default() };
+    let error = to_json(&process).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "invalid argument: process.Process cannot be written as JSON, in settingsTime: timestamp out of range; write it as binary"
+    );
+}
+
+#[test]
+fn deep_nesting_is_bounded() {
+    assert!(read("{\"a\":".repeat(100_000)).is_err());
+    assert!(read_processes("in", "{\"a\":".repeat(100_000).as_bytes(), Unknown::Ignore).is_err());
+}
