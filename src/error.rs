@@ -82,6 +82,7 @@ pub(crate) enum Failure {
     #[error("the store was closed")]
     Closed,
 
+    #[cfg(feature = "json")]
     #[error("{source_name}{position}: {why}")]
     Input { source_name: String, position: String, why: String },
 }
@@ -138,14 +139,15 @@ impl Error {
     /// The caller's input is at fault: a name, a message, a size.
     #[must_use]
     pub fn is_invalid(&self) -> bool {
-        matches!(
-            *self.failure,
+        match *self.failure {
             Failure::Name { .. }
-                | Failure::Argument(_)
-                | Failure::InvalidProcess { .. }
-                | Failure::TooLarge { .. }
-                | Failure::Input { .. }
-        )
+            | Failure::Argument(_)
+            | Failure::InvalidProcess { .. }
+            | Failure::TooLarge { .. } => true,
+            #[cfg(feature = "json")]
+            Failure::Input { .. } => true,
+            _ => false,
+        }
     }
 
     pub(crate) fn into_failure(self) -> Failure {

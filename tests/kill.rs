@@ -1,0 +1,184 @@
+//! Killed by SIGKILL at any moment and opened again, a store has everything that
+//! it acknowledged, and nothing is torn.
+//!
+//! The victim is this test program itself, started again. It prints each
+//! acknowledgement as it gets it; what it printed is the oracle. Long run:
+//! `PROCSTATE_KILLS=10000 cargo test --release --test kill`.
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use common::{check, eager};
+use procstate::{Claim, Instance, Origin, Params, Store};
+
+const FOLDER: &str = "PROCSTATE_TEST_VICTIM";
+const NAMES: u64 = 7;
+
+/// What a victim was told: the last value of each promise.
+type Acknowledged = BTreeMap<String, u64>;
+
+#[test]
+fn victim() {
+    let Ok(folder) = std::env::var(FOLDER) else { return };
+    let store = Store::open(folder).unwrap();
+    let process = store.process("p").unwrap();
+    process.register("hot", Params::new()).unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| register_for_ever(&store));
+        scope.spawn(|| run_for_ever(&store));
+    });
+}
+
+fn register_for_ever(store: &Store) {
+    let process = store.process("p").unwrap();
+    let whole = process.snapshot().unwrap();
+    let first = whole.active_work.values().filter_map(|work| work.params.as_ref()?.get_int("n")).max();
+    for n in first.unwrap_or(0) + 1.. {
+        let name = format!("w{}", n as u64 % NAMES);
+        process
+            .register(&name, Params::new().int("n", n).string("pad", "x".repeat(n as usize % 9000)))
+            .unwrap();
+        acknowledge(&name, n as u64);
+    }
+}
+
+fn run_for_ever(store: &Store) {
+    let process = store.process("p").unwrap();
+    loop {
+        let Claim::Won(mut run) = process.claim_with(&Instance::new(), &eager()).unwrap() else {
+            panic!("nobody else is here")
+        };
+        acknowledge("claim", run.token());
+        let mut work = run.next_work().unwrap().unwrap();
+        if work.name() != "hot" {
+            run.finish().unwrap();
+            continue;
+        }
+        for _ in 0..20 {
+            work.add_stat("n", 1.0);
+            let _ = work.progress().unwrap();
+            acknowledge("progress", run.status().stats["work.n"] as u64);
+        }
+        drop(work);
+        while run.next_work().unwrap().is_some() {}
+        let status = run.finish().unwrap();
+        acknowledge("finish", status.stats["work.n"] as u64);
+    }
+}
+
+/// One write a line: what is printed was acknowledged, whatever comes then.
+fn acknowledge(what: &str, n: u64) {
+    std::io::stdout().write_all(format!("\n@{what} {n}\n").as_bytes()).unwrap();
+}
+
+/// Starts the victim, kills it after `delay`, and answers what it was told.
+fn kill_after(folder: &Path, delay: Duration) -> Acknowledged {
+    let mut victim = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "victim", "--nocapture"])
+        .env(FOLDER, folder)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdout = victim.stdout.take().unwrap();
+    let reader = std::thread::spawn(move || {
+        let mut text = String::new();
+        stdout.read_to_string(&mut text).unwrap();
+        text
+    });
+    std::thread::sleep(delay);
+    assert!(victim.try_wait().unwrap().is_none(), "the victim ended by itself: {}", stderr_of(victim));
+    victim.kill().unwrap();
+    victim.wait().unwrap();
+    acknowledged(&reader.join().unwrap())
+}
+
+fn stderr_of(mut victim: std::process::Child) -> String {
+    let mut text = String::new();
+    victim.stderr.take().unwrap().read_to_string(&mut text).unwrap();
+    text
+}
+
+fn acknowledged(text: &str) -> Acknowledged {
+    let whole_lines = text.rsplit_once('\n').map_or("", |(lines, _)| lines);
+    let parse = |line: &str| {
+        let (what, n) = line.strip_prefix('@')?.split_once(' ')?;
+        Some((what.to_owned(), n.parse().ok()?))
+    };
+    whole_lines.lines().filter_map(parse).collect()
+}
+
+/// Opens the store as the next program would, and holds it to its promises.
+fn inspect(folder: &Path, told: &Acknowledged, context: &str) {
+    let store = Store::open(folder).unwrap_or_else(|error| panic!("{context}: {error}"));
+    check(&store);
+    let process = store.process("p").unwrap();
+    if !process.exists().unwrap() {
+        assert!(told.is_empty(), "{context}: {told:?} was acknowledged and nothing is there");
+        return;
+    }
+    let whole = process.snapshot().unwrap();
+    for (name, n) in told.iter().filter(|(name, _)| name.starts_with('w')) {
+        let params = whole.active_work[name].params.as_ref().unwrap();
+        let found = params.get_int("n").unwrap() as u64;
+        assert!(found >= *n, "{context}: {name} is back at {found}, and {n} was acknowledged");
+        assert_eq!(params.get_string("pad").unwrap().len() as u64, found % 9000, "{context}: torn");
+    }
+    let promised = |what: &str| told.get(what).copied().unwrap_or_default();
+    if let Some(status) = &whole.process_status {
+        let of_run = status.stats.get("work.n").copied().unwrap_or_default();
+        let total = whole.aggregate_stats.get("work.n").copied().unwrap_or_default();
+        let runs = whole.aggregate_stats.get("runs").copied().unwrap_or_default();
+        // A resumed run does the rest of its item anew, and counts both parts.
+        assert!(total >= runs * 20.0, "{context}: totals without their run");
+        let unfinished = status.finish_time.is_none();
+        if unfinished && promised("finish") == 0 {
+            assert!(of_run as u64 >= promised("progress"), "{context}: progress was lost");
+        }
+        // One commit writes the item and the run: they never differ.
+        let item = whole.active_work["hot"].status.as_ref().and_then(|status| status.stats.get("n"));
+        if unfinished && of_run > 0.0 {
+            assert_eq!(item.copied(), Some(of_run), "{context}: torn");
+        }
+        let token = match process.claim(&Instance::new()).unwrap() {
+            Claim::Won(run) => {
+                assert_eq!(matches!(run.origin(), Origin::Resumed { .. }), unfinished, "{context}");
+                let token = run.token();
+                run.hand_back().unwrap();
+                token
+            }
+            other => panic!("{context}: a dead owner was waited for: {other:?}"),
+        };
+        assert!(token > promised("claim"), "{context}: a fencing token came twice");
+    }
+    store.close().unwrap();
+}
+
+#[test]
+fn killed_at_any_moment_it_keeps_its_promises() {
+    let kills: u32 = std::env::var("PROCSTATE_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(200);
+    let seed = std::env::var("PROCSTATE_SEED")
+        .ok()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or_else(|| fastrand::u64(..));
+    let mut random = fastrand::Rng::with_seed(seed);
+    let mut folder = tempfile::tempdir().unwrap();
+    let mut promises = 0;
+    for kill in 0..kills {
+        // Now and then from the beginning: creating a store is killed too.
+        if kill % 20 == 0 {
+            folder = tempfile::tempdir().unwrap();
+        }
+        let delay = Duration::from_micros(random.u64(0..if kill % 4 == 0 { 15_000 } else { 90_000 }));
+        let context = format!("PROCSTATE_SEED={seed}, kill {kill} after {delay:?}");
+        let told = kill_after(folder.path(), delay);
+        promises += told.len();
+        inspect(folder.path(), &told, &context);
+    }
+    assert!(promises > kills as usize, "the victims were told next to nothing: the test tests nothing");
+}
