@@ -7,7 +7,7 @@ use super::META;
 /// Where it stands.
 pub(super) const KEY: &[u8] = &[META, b'c'];
 
-const LEN: usize = 28;
+const LEN: usize = 36;
 
 /// Sequence number of the last commit, and count and sum of all records.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -16,12 +16,14 @@ pub(crate) struct Contents {
     pub(crate) records: u64,
     /// The sum of the records' checksums, whatever their order.
     sum: u64,
+    /// The newest set of chunks.
+    pub(super) last_set: u64,
 }
 
 impl Contents {
-    /// No records, as of the commit `seq`.
-    pub(super) fn empty_at(seq: u64) -> Self {
-        Self { seq, ..Self::default() }
+    /// The same without any records, to add them up again.
+    pub(super) fn emptied(self) -> Self {
+        Self { records: 0, sum: 0, ..self }
     }
 
     pub(super) fn add(&mut self, key: &[u8], value: &[u8]) {
@@ -34,10 +36,10 @@ impl Contents {
         self.sum = self.sum.wrapping_sub(checksum(key, value));
     }
 
-    /// `seq records sum crc32`, little endian.
+    /// `seq records sum last_set crc32`, little endian.
     pub(super) fn encode(self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(LEN);
-        for number in [self.seq, self.records, self.sum] {
+        for number in [self.seq, self.records, self.sum, self.last_set] {
             bytes.extend_from_slice(&number.to_le_bytes());
         }
         bytes.extend_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
@@ -52,9 +54,11 @@ impl Contents {
         }
         let (seq, rest) = body.split_first_chunk()?;
         let (records, rest) = rest.split_first_chunk()?;
-        let sum = rest.first_chunk()?;
-        let [seq, records, sum] = [seq, records, sum].map(|number| u64::from_le_bytes(*number));
-        Some(Self { seq, records, sum })
+        let (sum, rest) = rest.split_first_chunk()?;
+        let last_set = rest.first_chunk()?;
+        let [seq, records, sum, last_set] =
+            [seq, records, sum, last_set].map(|number| u64::from_le_bytes(*number));
+        Some(Self { seq, records, sum, last_set })
     }
 }
 
@@ -72,9 +76,10 @@ mod tests {
 
     #[test]
     fn golden_bytes_and_every_flipped_bit() {
-        let contents = Contents { seq: 1, records: 2, sum: 3 };
+        let contents = Contents { seq: 1, records: 2, sum: 3, last_set: 4 };
         let bytes = contents.encode();
-        assert_eq!(bytes[..24], [1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0]);
+        let numbers = [1, 2, 3, 4].map(u64::to_le_bytes).concat();
+        assert_eq!(bytes[..32], numbers);
         assert_eq!(Contents::decode(&bytes), Some(contents));
         for bit in 0..bytes.len() * 8 {
             let mut damaged = bytes.clone();

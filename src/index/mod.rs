@@ -15,6 +15,7 @@
 //! - Calls inside a transaction deadlock the program: a transaction's body gets
 //!   [`Transaction`] and nothing else (13).
 
+mod blobs;
 mod chunks;
 mod contents;
 mod guard;
@@ -59,7 +60,7 @@ impl Index {
     pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Bytes>> {
         self.guarded("read a record", || {
             let read = |key: &[u8]| self.db.get(key).map_err(Error::from);
-            read(&record_key(key))?.map(|head| chunks::join(key, head, read)).transpose()
+            read(&record_key(key))?.map(|head| chunks::join(head, read)).transpose()
         })
     }
 
@@ -75,7 +76,7 @@ impl Index {
                 // After its first error sled's iterator repeats it for ever.
                 let (key, head) = entry?;
                 let key = Bytes::from_owner(key).slice(1..);
-                let value = chunks::join(&key, head, read)?;
+                let value = chunks::join(head, read)?;
                 if visit(key, value).is_break() {
                     break;
                 }
@@ -108,7 +109,7 @@ impl Index {
     /// Reads every record and compares count and sum with the contents record.
     pub(crate) fn verify(&self) -> Result<()> {
         let stated = self.contents()?.unwrap_or_default();
-        let mut found = Contents::empty_at(stated.seq);
+        let mut found = stated.emptied();
         self.scan(&[], &[u8::MAX], &mut |key, value| {
             found.add(&key, &value);
             ControlFlow::Continue(())
@@ -131,6 +132,7 @@ impl Index {
     /// Makes every transaction so far survive power loss.
     pub(crate) fn sync(&self) -> Result<()> {
         self.flush()?;
+        blobs::sync(&self.dir)?;
         self.file.sync_data().map_err(|error| Error::io("make durable", self.dir.join("db"), error))
     }
 

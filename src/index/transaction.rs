@@ -8,6 +8,7 @@ use sled::transaction::{
     ConflictableTransactionError, TransactionError, TransactionalTree, UnabortableTransactionError,
 };
 
+use super::chunks::Set;
 use super::contents::{self, Contents};
 use super::{chunks, record_key};
 use crate::error::{Error, Failure, Result};
@@ -44,16 +45,20 @@ impl<R> From<UnabortableTransactionError> for Stop<R> {
 impl Transaction<'_> {
     pub(crate) fn get<R>(&self, key: &[u8]) -> Result<Option<Bytes>, Stop<R>> {
         let head = self.tree.get(record_key(key))?;
-        head.map(|head| self.join(key, head)).transpose()
+        head.map(|head| self.join(head)).transpose()
     }
 
     pub(crate) fn put<R>(&self, key: &[u8], value: &[u8]) -> Result<(), Stop<R>> {
-        let parts = chunks::split(key, value);
-        let replaced = self.tree.insert(record_key(key), parts.head)?;
+        let replaced = if chunks::is_large(key, value) {
+            let set = Set::new(self.new_set(), value);
+            for (key, chunk) in set.entries(value) {
+                self.tree.insert(key, chunk)?;
+            }
+            self.tree.insert(record_key(key), set.head())?
+        } else {
+            self.tree.insert(record_key(key), chunks::whole(value))?
+        };
         self.forget(key, replaced)?;
-        for (key, chunk) in parts.chunks {
-            self.tree.insert(key, chunk)?;
-        }
         self.update(|contents| contents.add(key, value));
         Ok(())
     }
@@ -66,17 +71,23 @@ impl Transaction<'_> {
     /// Takes what stood under `key` out of the contents, and its chunks away.
     fn forget<R>(&self, key: &[u8], head: Option<IVec>) -> Result<(), Stop<R>> {
         let Some(head) = head else { return Ok(()) };
-        let old_chunks = chunks::chunk_keys(key, &head);
-        let value = self.join(key, head)?;
-        for chunk in old_chunks {
+        let set = Set::of_head(&head);
+        let value = self.join(head)?;
+        for chunk in set.into_iter().flat_map(Set::keys) {
             self.tree.remove(chunk)?;
         }
         self.update(|contents| contents.remove(key, &value));
         Ok(())
     }
 
-    fn join<R>(&self, key: &[u8], head: IVec) -> Result<Bytes, Stop<R>> {
-        chunks::join(key, head, |chunk| Ok(self.tree.get(chunk)?))
+    fn join<R>(&self, head: IVec) -> Result<Bytes, Stop<R>> {
+        chunks::join(head, |chunk| Ok(self.tree.get(chunk)?))
+    }
+
+    /// The id of a new set of chunks.
+    fn new_set(&self) -> u64 {
+        self.update(|contents| contents.last_set += 1);
+        self.contents.get().last_set
     }
 
     pub(crate) fn set_seq(&self, seq: u64) {
