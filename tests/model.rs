@@ -1,0 +1,287 @@
+//! Any interleaving of register, unregister, settings, runs, crashes and
+//! reopening, against a plain model: over every engine.
+
+#[path = "common/arbitrary.rs"]
+#[allow(dead_code, unreachable_pub)]
+mod arbitrary;
+mod common;
+
+use std::collections::BTreeMap;
+
+use common::{Backing, TestStore, check, eager};
+use procstate::{Claim, Instance, List, Params, Process, ProcessHandle, Progress, Run, WorkItem};
+use proptest::prelude::*;
+
+/// What anybody may do next. Names and parameters are few, so that they meet.
+#[derive(Debug, Clone)]
+enum Step {
+    Register(u8, i64),
+    Unregister(u8),
+    SetParam(i64),
+    Claim,
+    NextWork,
+    AddStat,
+    Fail,
+    Progress,
+    FinishItem,
+    DropWhenDone,
+    FinishRun,
+    HandBack,
+    /// The program dies: whatever was in hand is gone.
+    Crash,
+    Purge,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let name = || 0..4_u8;
+    prop_oneof![
+        4 => (name(), 0..3_i64).prop_map(|(name, n)| Step::Register(name, n)),
+        3 => name().prop_map(Step::Unregister),
+        1 => (0..3_i64).prop_map(Step::SetParam),
+        3 => Just(Step::Claim),
+        5 => Just(Step::NextWork),
+        2 => Just(Step::AddStat),
+        1 => Just(Step::Fail),
+        2 => Just(Step::Progress),
+        4 => Just(Step::FinishItem),
+        1 => Just(Step::DropWhenDone),
+        2 => Just(Step::FinishRun),
+        1 => Just(Step::HandBack),
+        1 => Just(Step::Crash),
+        1 => Just(Step::Purge),
+    ]
+}
+
+/// Where every name is, and with which parameters: nothing else.
+#[derive(Debug, Default, PartialEq)]
+struct Model {
+    places: BTreeMap<String, (List, Option<i64>)>,
+    param: Option<i64>,
+    stats: f64,
+}
+
+impl Model {
+    fn of(process: &Process) -> Self {
+        let mut places = BTreeMap::new();
+        for (name, work) in &process.active_work {
+            let n = work.params.as_ref().and_then(|params| params.get_int("n"));
+            places.insert(name.clone(), (List::Active, n));
+        }
+        for name in process.cleanup_work.keys() {
+            assert_eq!(places.insert(name.clone(), (List::Cleanup, None)), None, "{name} is on two lists");
+        }
+        for name in process.dropped_work.keys() {
+            assert_eq!(places.insert(name.clone(), (List::Dropped, None)), None, "{name} is on two lists");
+        }
+        let status = process.process_status.as_ref();
+        let unfinished = status.filter(|status| status.finish_time.is_none());
+        let stat = |stats: &BTreeMap<String, f64>| stats.get("work.s").copied().unwrap_or_default();
+        Self {
+            places,
+            param: process.settings.as_ref().and_then(|settings| settings.get_int("n")),
+            stats: stat(&process.aggregate_stats) + unfinished.map_or(0.0, |status| stat(&status.stats)),
+        }
+    }
+
+    fn register(&mut self, name: &str, n: i64) {
+        self.places.insert(name.to_owned(), (List::Active, Some(n)));
+    }
+
+    fn unregister(&mut self, name: &str) {
+        if !matches!(self.places.get(name), Some((List::Cleanup | List::Dropped, _))) {
+            self.places.insert(name.to_owned(), (List::Cleanup, None));
+        }
+    }
+
+    fn list_of(&self, name: &str) -> Option<List> {
+        self.places.get(name).map(|(list, _)| *list)
+    }
+}
+
+/// The item in hand, as the model knows it.
+struct InHand {
+    work: WorkItem,
+    failed: bool,
+    drops: bool,
+    /// It left its list and came back, or left: its end is not the run's to write.
+    is_gone: bool,
+}
+
+struct World {
+    store: TestStore,
+    model: Model,
+    run: Option<Run>,
+    item: Option<InHand>,
+    /// Counted since the last write of the run.
+    unwritten: f64,
+}
+
+impl World {
+    fn new(backing: Backing) -> Self {
+        let store = TestStore::new(backing);
+        store.handle("p").set_params(Params::new().int("n", 0)).unwrap();
+        let model = Model { param: Some(0), ..Model::default() };
+        Self { store, model, run: None, item: None, unwritten: 0.0 }
+    }
+
+    fn process(&self) -> ProcessHandle {
+        self.store.handle("p")
+    }
+
+    /// Every write of a run takes all that was counted with it.
+    fn wrote(&mut self) {
+        self.model.stats += std::mem::take(&mut self.unwritten);
+    }
+
+    fn follow(&mut self, step: &Step) {
+        self.store.advance(1);
+        match step {
+            Step::Register(name, n) => {
+                let name = format!("w{name}");
+                if self.model.list_of(&name) != Some(List::Active) {
+                    self.leaves_hand(&name);
+                }
+                self.process().register(&name, Params::new().int("n", *n)).unwrap();
+                self.model.register(&name, *n);
+            }
+            Step::Unregister(name) => {
+                let name = format!("w{name}");
+                if self.model.list_of(&name) == Some(List::Active) {
+                    self.leaves_hand(&name);
+                }
+                self.process().unregister(&name).unwrap();
+                self.model.unregister(&name);
+            }
+            Step::SetParam(n) => {
+                self.process().set_params(Params::new().int("n", *n)).unwrap();
+                self.model.param = Some(*n);
+            }
+            Step::Claim => self.claim(),
+            Step::NextWork => self.next_work(),
+            Step::AddStat => {
+                if let Some(item) = &mut self.item {
+                    item.work.add_stat("s", 1.0);
+                    self.unwritten += 1.0;
+                }
+            }
+            Step::Fail => {
+                if let Some(item) = &mut self.item {
+                    item.work.add_error("no");
+                    item.failed = true;
+                }
+            }
+            Step::Progress => {
+                if let Some(run) = &self.run {
+                    assert_ne!(run.progress().unwrap(), Progress::Conflict);
+                    self.wrote();
+                }
+            }
+            Step::FinishItem => self.finish_item(),
+            Step::DropWhenDone => {
+                if let Some(item) = &mut self.item {
+                    item.work.drop_when_done();
+                    item.drops = true;
+                }
+            }
+            Step::FinishRun => {
+                self.finish_item();
+                if let Some(run) = self.run.take() {
+                    run.finish().unwrap();
+                    self.wrote();
+                }
+            }
+            Step::HandBack => {
+                self.finish_item();
+                if let Some(run) = self.run.take() {
+                    run.hand_back().unwrap();
+                    self.wrote();
+                }
+            }
+            Step::Crash => self.crash(),
+            Step::Purge => {
+                self.process().purge(std::time::Duration::ZERO).unwrap();
+                self.model.places.retain(|_, (list, _)| *list != List::Dropped);
+            }
+        }
+    }
+
+    /// Others took the name off the list on which the run has it in hand.
+    fn leaves_hand(&mut self, name: &str) {
+        if let Some(item) = self.item.as_mut().filter(|item| item.work.name() == name) {
+            item.is_gone = true;
+        }
+    }
+
+    fn claim(&mut self) {
+        if self.run.is_some() {
+            return;
+        }
+        match self.process().claim_with(&Instance::new(), &eager()).unwrap() {
+            Claim::Won(run) => self.run = Some(run),
+            other => panic!("nobody else is here: {other:?}"),
+        }
+    }
+
+    fn next_work(&mut self) {
+        self.finish_item();
+        let Some(run) = &mut self.run else { return };
+        let Some(work) = run.next_work().unwrap() else { return };
+        let list = self.model.list_of(work.name());
+        assert_eq!(list, Some(work.list()), "{} is not on that list", work.name());
+        if work.list() == List::Active {
+            self.wrote();
+        }
+        self.item = Some(InHand { work, failed: false, drops: false, is_gone: false });
+    }
+
+    fn finish_item(&mut self) {
+        let Some(InHand { work, failed, drops, is_gone }) = self.item.take() else { return };
+        let (name, list) = (work.name().to_owned(), work.list());
+        work.finish().unwrap();
+        self.wrote();
+        if !failed && !is_gone && (drops || list == List::Cleanup) {
+            self.model.places.insert(name, (List::Dropped, None));
+        }
+    }
+
+    fn crash(&mut self) {
+        if let Some(item) = self.item.take() {
+            std::mem::forget(item.work);
+        }
+        if let Some(run) = self.run.take() {
+            std::mem::forget(run);
+        }
+        self.unwritten = 0.0;
+        // Memory does not survive a crash; its owner dies by the clock.
+        self.store.advance(31);
+        self.store.reopen();
+    }
+}
+
+fn holds_for(backing: Backing, steps: &[Step]) {
+    let mut world = World::new(backing);
+    for step in steps {
+        world.follow(step);
+        let found = Model::of(&world.process().snapshot().unwrap());
+        assert_eq!(found, world.model, "after {step:?}");
+    }
+    check(&world.store);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, max_shrink_iters: 5000, ..arbitrary::config() })]
+
+    #[test]
+    fn memory(steps in proptest::collection::vec(step(), 1..60)) {
+        holds_for(Backing::Memory, &steps);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 40, max_shrink_iters: 1000, ..arbitrary::config() })]
+
+    #[test]
+    fn disk(steps in proptest::collection::vec(step(), 1..60)) {
+        holds_for(Backing::Disk, &steps);
+    }
+}

@@ -1,0 +1,135 @@
+//! The rules of the code base that a compiler does not keep.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// From the bottom up: a module may use those before it, and itself.
+const LAYERS: [&str; 11] =
+    ["error", "proto", "clock", "model", "record", "folder", "index", "engine", "store", "run", "runner"];
+
+/// Leaves that no layer below the program may use.
+const OUTERMOST: [&str; 1] = ["interchange"];
+
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(sources(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+    found
+}
+
+fn library() -> Vec<PathBuf> {
+    let bin = Path::new("src/bin");
+    sources(Path::new("src")).into_iter().filter(|path| !path.starts_with(bin)).collect()
+}
+
+/// The module under `src/` that a file belongs to.
+fn layer(path: &Path) -> String {
+    let below = path.strip_prefix("src").unwrap().components().next().unwrap();
+    below.as_os_str().to_string_lossy().trim_end_matches(".rs").to_owned()
+}
+
+/// The modules that a line names after `crate::`.
+fn imports(line: &str) -> Vec<&str> {
+    line.match_indices("crate::")
+        .filter(|(at, _)| !line[..*at].ends_with('$'))
+        .filter_map(|(at, found)| {
+            let rest = &line[at + found.len()..];
+            let end = rest.find(|c: char| !c.is_ascii_lowercase() && c != '_').unwrap_or(rest.len());
+            Some(&rest[..end]).filter(|name| !name.is_empty())
+        })
+        .collect()
+}
+
+#[test]
+fn imports_go_downwards_only() {
+    let rank = |name: &str| LAYERS.iter().position(|layer| *layer == name);
+    let mut checked = 0;
+    for path in library() {
+        let layer = layer(&path);
+        if layer == "lib" || OUTERMOST.contains(&layer.as_str()) {
+            continue;
+        }
+        let own = rank(&layer).unwrap_or_else(|| panic!("{layer} has no place among the layers"));
+        let text = fs::read_to_string(&path).unwrap();
+        for (line, text) in text.lines().enumerate().filter(|(_, text)| !text.trim_start().starts_with("//"))
+        {
+            for name in imports(text) {
+                assert!(!OUTERMOST.contains(&name), "{}:{}: uses {name}", path.display(), line + 1);
+                let used = rank(name).unwrap_or_else(|| panic!("{}: what is {name}?", path.display()));
+                assert!(used <= own, "{}:{}: {layer} uses {name}, above it", path.display(), line + 1);
+                checked += 1;
+            }
+        }
+    }
+    assert!(checked > 100, "only {checked} imports were seen");
+}
+
+#[test]
+fn only_the_index_names_sled() {
+    for path in library() {
+        let text = fs::read_to_string(&path).unwrap();
+        if layer(&path) != "index" {
+            let line = text.lines().find(|line| line.contains("sled::"));
+            assert_eq!(line, None, "{}", path.display());
+        }
+    }
+}
+
+#[test]
+fn the_tool_uses_the_public_api_only() {
+    for path in sources(Path::new("src/bin")) {
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(!text.contains("#[path"), "{}", path.display());
+    }
+}
+
+#[test]
+fn nothing_is_left_for_later() {
+    // Spelled so that this file is not found.
+    let marks =
+        ["TO".to_owned() + "DO", "FIX".to_owned() + "ME", "XX".to_owned() + "X", "dbg".to_owned() + "!("];
+    for folder in ["src", "tests", "benches", "examples", "proto"] {
+        for path in sources(Path::new(folder)) {
+            let text = fs::read_to_string(&path).unwrap();
+            for mark in &marks {
+                assert!(!text.contains(mark.as_str()), "{}: {mark}", path.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn files_and_functions_are_small() {
+    const FILE_LINES_MAX: usize = 620;
+    const FUNCTION_LINES_MAX: usize = 50;
+    for path in sources(Path::new("src")) {
+        let text = fs::read_to_string(&path).unwrap();
+        let code: Vec<&str> = text.lines().take_while(|line| *line != "#[cfg(test)]").collect();
+        assert!(code.len() <= FILE_LINES_MAX, "{}: {} lines", path.display(), code.len());
+        if path.ends_with("suite.rs") {
+            continue;
+        }
+        let mut start = None;
+        for (line, text) in code.iter().enumerate() {
+            let indent = text.len() - text.trim_start().len();
+            let is_function = text.contains("fn ") && text.trim_end().ends_with('{');
+            if is_function && start.is_none() {
+                start = Some((line, indent));
+            }
+            if let Some((first, first_indent)) = start
+                && text.trim() == "}"
+                && indent == first_indent
+            {
+                let length = line - first + 1;
+                assert!(length <= FUNCTION_LINES_MAX, "{}:{}: {length} lines", path.display(), first + 1);
+                start = None;
+            }
+        }
+    }
+}
