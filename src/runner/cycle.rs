@@ -135,3 +135,135 @@ impl Cycle {
 fn is_final(error: &Error) -> bool {
     error.is_poisoned() || matches!(error.failure(), Failure::Closed)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::ManualClock;
+    use crate::proto::Params;
+    use crate::runner::RunnerBuilder;
+    use crate::store::{ProcessHandle, Store};
+    use jiff::SignedDuration;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    /// A cycle that is turned by hand, on a clock that stands at ten past twelve.
+    struct Bench {
+        clock: ManualClock,
+        process: ProcessHandle,
+        cycle: Cycle,
+    }
+
+    impl Bench {
+        fn new(with: impl FnOnce(RunnerBuilder) -> RunnerBuilder) -> Self {
+            let clock = ManualClock::new("2026-11-23T12:10:00Z".parse().unwrap());
+            let store = Store::builder().clock(clock.clone()).in_memory();
+            let process = store.process("p").unwrap();
+            process.register("w", Params::new()).unwrap();
+            let builder = Runner::builder(&store, "p").every(HOUR).worker_fn(|_| Ok(()));
+            let cycle = Cycle::new(with(builder.rest(Duration::ZERO)).build().unwrap());
+            Self { clock, process, cycle }
+        }
+
+        /// Turns as often as a runner would at this moment, and counts all runs
+        /// so far.
+        fn runs(&mut self) -> usize {
+            while self.cycle.turn().unwrap().is_zero() {}
+            self.process.history().unwrap().len()
+        }
+
+        fn runs_after(&mut self, time: Duration) -> usize {
+            self.clock.advance(time);
+            self.runs()
+        }
+    }
+
+    #[test]
+    fn one_run_in_each_slot() {
+        let mut bench = Bench::new(|builder| builder);
+        assert_eq!(bench.runs(), 1);
+        assert_eq!(bench.runs_after(49 * MINUTE), 1);
+        assert_eq!(bench.runs_after(MINUTE), 2);
+        for slot in 3..10 {
+            assert_eq!(bench.runs_after(59 * MINUTE), slot - 1);
+            assert_eq!(bench.runs_after(MINUTE), slot);
+        }
+        // Slots that nobody was there for are not made up for.
+        assert_eq!(bench.runs_after(5 * HOUR), 10);
+    }
+
+    #[test]
+    fn a_clock_that_jumps_neither_stops_the_runs_nor_doubles_them() {
+        let mut bench = Bench::new(|builder| builder);
+        assert_eq!(bench.runs(), 1);
+        let day = SignedDuration::from_hours(24);
+        for (jump, runs) in [(-day, 2), (day, 3)] {
+            bench.clock.jump(jump);
+            assert_eq!(bench.runs(), runs);
+            assert_eq!(bench.runs(), runs);
+        }
+        assert_eq!(bench.runs_after(HOUR), 4);
+    }
+
+    #[test]
+    fn changed_settings_and_work_are_seen_at_once() {
+        let mut bench = Bench::new(|builder| builder.jitter(HOUR));
+        assert_eq!(bench.runs(), 1);
+        bench.process.register("x", Params::new()).unwrap();
+        assert_eq!(bench.runs(), 2);
+        bench.process.set_schedule(Some(MINUTE)).unwrap();
+        assert_eq!(bench.runs(), 3);
+        assert_eq!(bench.runs_after(2 * MINUTE), 4);
+    }
+
+    /// When the run of the slot after twelve starts, to the second.
+    fn put_off_by(seed: u64) -> Duration {
+        let mut bench = Bench::new(|builder| builder.jitter(10 * MINUTE).seed(seed));
+        assert_eq!(bench.runs(), 1);
+        assert_eq!(bench.runs_after(50 * MINUTE), 1);
+        (1..=600).map(Duration::from_secs).find(|_| bench.runs_after(Duration::from_secs(1)) == 2).unwrap()
+    }
+
+    #[test]
+    fn jitter_puts_runs_off_by_the_seed() {
+        let waits: Vec<Duration> = (0..5).map(put_off_by).collect();
+        assert_eq!(waits, (0..5).map(put_off_by).collect::<Vec<_>>());
+        assert!(waits.iter().any(|wait| *wait != waits[0]), "{waits:?}");
+    }
+
+    #[test]
+    fn jitter_leaves_half_of_the_period() {
+        let mut bench = Bench::new(|builder| builder.jitter(1000 * HOUR));
+        for runs in 1..50 {
+            assert_eq!(bench.runs(), runs);
+            let to_the_slot = if runs == 1 { 50 * MINUTE } else { 30 * MINUTE };
+            bench.runs_after(to_the_slot);
+            bench.clock.advance(30 * MINUTE);
+        }
+    }
+
+    #[test]
+    fn rests_between_runs() {
+        let mut bench = Bench::new(|builder| builder.rest(MINUTE));
+        assert_eq!(bench.runs(), 1);
+        bench.process.register("x", Params::new()).unwrap();
+        assert_eq!(bench.runs_after(MINUTE / 2), 1);
+        assert_eq!(bench.runs_after(MINUTE / 2), 2);
+    }
+
+    #[test]
+    fn waits_longer_after_each_failure_and_recovers() {
+        let mut bench = Bench::new(|builder| builder);
+        let error = Error::argument("a failure");
+        for wait in [250, 500, 1000] {
+            bench.cycle.note_trouble(&error);
+            assert_eq!(bench.cycle.turn().unwrap(), Duration::from_millis(wait));
+        }
+        (0..20).for_each(|_| bench.cycle.note_trouble(&error));
+        assert_eq!(bench.cycle.turn().unwrap(), TROUBLE_WAIT_MAX);
+        assert_eq!(bench.runs_after(TROUBLE_WAIT_MAX), 1);
+        bench.cycle.note_trouble(&error);
+        assert_eq!(bench.cycle.turn().unwrap(), TROUBLE_WAIT_MIN);
+    }
+}
