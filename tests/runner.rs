@@ -1,4 +1,5 @@
 //! Runners through the public API: who works on what, when, and how it ends.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
@@ -318,8 +319,14 @@ fn the_third_attempt_succeeds() {
         .retry(Retry::attempts(5).initial(Duration::from_millis(5)))
         .worker_fn(|work| match work.attempt() {
             1 => Err("first".into()),
-            2 => Ok(work.add_error("second")),
-            _ => Ok(work.add_stat("attempt", f64::from(work.attempt()))),
+            2 => {
+                work.add_error("second");
+                Ok(())
+            }
+            attempt => {
+                work.add_stat("attempt", f64::from(attempt));
+                Ok(())
+            }
         })
         .run_once()
         .unwrap();
@@ -394,6 +401,21 @@ fn a_worker_that_heeds_its_timeout() {
 }
 
 #[test]
+fn an_attempt_that_timed_out_is_not_the_last() {
+    let store = Store::in_memory();
+    let process = process(&store, 1);
+    let retry = Retry::attempts(2).initial(Duration::from_millis(1));
+    let slow_once = runner(&store).retry(retry).item_timeout(Duration::from_millis(20)).worker_fn(|work| {
+        if work.attempt() == 1 {
+            until_told(work);
+        }
+        Ok(())
+    });
+    assert_eq!(finished(slow_once.run_once().unwrap()).state(), State::Completed);
+    assert_eq!(item(&process, "w00").total_errors, 1);
+}
+
+#[test]
 fn a_worker_that_ignores_its_timeout_is_left_behind() {
     let store = Store::in_memory();
     let process = process(&store, 3);
@@ -448,6 +470,24 @@ fn too_many_errors_stop_the_workers() {
     });
     assert_eq!(finished(outcome.run_once().unwrap()).state(), State::Aborted);
     assert_eq!(state_of(&process, "w01"), "queued");
+}
+
+#[test]
+fn a_worker_that_ignores_the_end_of_its_run_is_left_behind() {
+    struct Deaf(Puppet);
+    impl Worker for Deaf {
+        fn process(&self, work: &mut WorkContext) -> WorkResult {
+            (0..11).for_each(|n| work.add_error(format!("error {n}")));
+            self.0.process(work)
+        }
+    }
+    let store = Store::in_memory();
+    let process = process(&store, 2);
+    let (worker, strings) = puppet();
+    let outcome = runner(&store).stop_grace(Duration::from_millis(10)).worker(Deaf(worker)).run_once();
+    assert_eq!(finished(outcome.unwrap()).state(), State::Aborted);
+    assert_eq!(state_of(&process, "w00"), "aborted");
+    strings.finish();
 }
 
 #[test]
@@ -545,7 +585,10 @@ fn handed_back_is_gone_on_with_at_once() {
 
     let names = Arc::new(Mutex::new(Vec::new()));
     let seen = names.clone();
-    let second = runner(&store).worker_fn(move |work| Ok(seen.lock().unwrap().push(work.name().to_owned())));
+    let second = runner(&store).worker_fn(move |work| {
+        seen.lock().unwrap().push(work.name().to_owned());
+        Ok(())
+    });
     let status = finished(second.run_once().unwrap());
     assert_eq!(*names.lock().unwrap(), ["w01", "w02"]);
     assert_eq!((status.state(), status.stats["workItems"]), (State::Completed, 3.0));

@@ -1,5 +1,6 @@
 //! Options of a runner.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -124,7 +125,8 @@ impl RunnerBuilder {
     }
 
     /// How long one attempt at an item may take. After that it has failed with
-    /// "timed out", and its worker is told to stop. Default: any time.
+    /// "timed out", and its worker is told to stop. Once the worker has returned,
+    /// the item is tried again if it has attempts left. Default: any time.
     ///
     /// It does not make up for signs of life: a worker that is silent for the
     /// heartbeat timeout loses the run, unless the runner
@@ -257,5 +259,15 @@ impl RunnerBuilder {
     fn beat_interval(&self) -> Duration {
         let third = self.options.claim.timeout() / 3;
         self.options.claim.interval().min(third).max(Duration::from_millis(1))
+    }
+}
+
+impl fmt::Debug for RunnerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RunnerBuilder")
+            .field("process", &self.process)
+            .field("every", &self.every)
+            .field("options", &self.options)
+            .finish_non_exhaustive()
     }
 }

@@ -57,6 +57,7 @@ impl WorkContext {
     /// of a run are kept, each up to 1 KiB; one more aborts the run.
     pub fn add_error(&mut self, text: impl AsRef<str>) {
         self.task.add_error(text.as_ref());
+        self.task.report_end();
     }
 
     /// Says how far the item is, and that its worker is alive. Call it often: it
@@ -68,7 +69,9 @@ impl WorkContext {
     ///
     /// If the store cannot be written.
     pub fn progress(&mut self) -> Result<Progress> {
-        match self.task.with_item(|item| item.progress()) {
+        let progress = self.task.with_item(|item| item.progress());
+        self.task.report_end();
+        match progress {
             Some(Ok(Progress::Conflict)) => Ok(Progress::Conflict),
             Some(progress) if !self.task.must_stop() => progress,
             _ if self.task.is_lost() => Ok(Progress::Conflict),

@@ -1,18 +1,6 @@
 //! Runs a process on schedule: claims it, calls a [`Worker`] for each item,
-//! shows life, and hands over in good order.
-//!
-//! # Flow control
-//!
-//! Operators steer a runner through settings of the process, whole numbers that
-//! may change at any time; a run sees them at its next write:
-//!
-//! | setting | |
-//! |---|---|
-//! | `flow.paused` | not 0: no new items are begun, the run stays and shows life |
-//! | `flow.concurrency` | how many items are worked on at once, 1 to 1024 |
-//! | `flow.itemsPerMinute` | how many items may begin in a minute; 0 or less: any number |
-//!
-//! They override what the builder says; a concurrency below 1 is ignored.
+//! shows life, and hands over in good order. [`Runner`] tells what operators can
+//! steer and what a worker can do to the program.
 
 mod builder;
 mod context;
@@ -73,7 +61,10 @@ const ABANDONED_MAX: usize = 64;
 ///
 /// - **It fails or panics**: an error of its item. Others go on.
 /// - **It is silent** for the heartbeat timeout: the run lapses. It is left
-///   unfinished, and the next instance that claims the process goes on with it.
+///   unfinished, and the next instance that claims the process goes on with it,
+///   beginning with the items that are not done. An item that hangs every time
+///   thus holds up the others, unless there is an
+///   [`item_timeout`](RunnerBuilder::item_timeout).
 /// - **It ignores that it should stop**: after a grace its thread is left behind,
 ///   and nothing it calls has an effect any more. The run goes on with its other
 ///   threads, and is aborted if none is left. Up to 64 such threads are put up

@@ -402,3 +402,46 @@ fn conclude(run: Run, end: End) -> Result<Outcome> {
         None => Err(error),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::ManualClock;
+    use crate::proto::Params;
+    use crate::run::{Claim, ClaimOptions, Instance};
+    use crate::store::Store;
+
+    /// A run that another instance has taken over, which it does not know yet.
+    fn taken_over(then: impl FnOnce(Shift<'_>, &Instance)) {
+        let clock = ManualClock::new("2026-11-23T12:00:00Z".parse().unwrap());
+        let store = Store::builder().clock(clock.clone()).in_memory();
+        let process = store.process("p").unwrap();
+        process.register("w", Params::new()).unwrap();
+        let runner = Runner::builder(&store, "p").worker_fn(|_| Ok(())).build().unwrap();
+        let won = |instance: &Instance| match process.claim_with(instance, &ClaimOptions::new()).unwrap() {
+            Claim::Won(run) => run,
+            other => panic!("not won: {other:?}"),
+        };
+        let run = won(&runner.instance);
+        clock.advance(Duration::from_secs(30));
+        let other = Instance::new();
+        let _kept = won(&other);
+        then(Shift::new(&runner, run), &other);
+    }
+
+    #[test]
+    fn a_loss_is_told_with_its_winner_wherever_it_is_found() {
+        taken_over(|shift, other| {
+            assert!(matches!(shift.show_life(), Err(End::Lost(loss)) if loss.by == other.id()));
+        });
+        taken_over(|mut shift, other| {
+            assert!(matches!(shift.assign(), Err(End::Lost(loss)) if loss.by == other.id()));
+        });
+        for end in [End::Done, End::HandBack, End::Stuck] {
+            taken_over(|shift, other| {
+                let outcome = conclude(shift.run, end).unwrap();
+                assert!(matches!(outcome, Outcome::Lost(loss) if loss.by == other.id()));
+            });
+        }
+    }
+}

@@ -77,6 +77,13 @@ impl Task {
         self.item.lock().take()
     }
 
+    /// Has the runner look around if the run is over and this worker not told yet.
+    pub(super) fn report_end(&self) {
+        if !self.must_stop() && self.with_item(|item| item.should_stop()) == Some(true) {
+            self.shared.signal.raise();
+        }
+    }
+
     pub(super) fn add_error(&self, text: &str) {
         self.has_errors.store(true, Ordering::Relaxed);
         self.with_item(|item| item.add_error(text));
