@@ -79,6 +79,9 @@ pub(crate) enum Failure {
     #[error("store {place} could not {action}: {why}")]
     Storage { place: String, action: &'static str, why: String },
 
+    #[error("the runner of process {process:?} cannot work: {why}")]
+    Runner { process: String, why: String },
+
     #[error("the store was closed")]
     Closed,
 

@@ -24,6 +24,9 @@ pub use jiff::Timestamp;
 pub use model::List;
 pub use proto::{Params, Process, Status, Work, WorkResponse};
 pub use run::{Claim, ClaimOptions, Instance, Loss, Origin, Progress, Run, WorkItem};
+pub use runner::{
+    Outcome, Retry, Runner, RunnerBuilder, RunnerHandle, Shutdown, Stopper, WorkContext, WorkResult, Worker,
+};
 pub use store::{
     Change, Changed, Effect, Event, ImportMode, Item, Page, PastRun, ProcessHandle, Purged, Released,
     Settings, Stats, Store, StoreBuilder, Summary, Watch,

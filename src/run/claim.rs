@@ -122,7 +122,11 @@ impl ClaimOptions {
         self
     }
 
-    fn timeout(&self) -> Duration {
+    pub(crate) fn interval(&self) -> Duration {
+        self.progress_interval
+    }
+
+    pub(crate) fn timeout(&self) -> Duration {
         let usual = self.progress_interval.saturating_mul(3).max(HEARTBEAT_TIMEOUT_MIN);
         self.heartbeat_timeout.unwrap_or(usual)
     }

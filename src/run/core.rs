@@ -399,6 +399,11 @@ impl Core {
         self.handle.store.inner.liveness.end(self.pulse.claim);
     }
 
+    /// Writes no more, and leaves the run unfinished for whoever takes it over.
+    pub(super) fn leave(&self) {
+        self.end(&mut self.lock());
+    }
+
     /// Ends a run whose handle is gone, as well as can be.
     pub(super) fn end_dropped(&self) {
         if self.lock().is_closed() {
@@ -414,7 +419,8 @@ impl Core {
         if let Err(error) = self.finish() {
             tracing::warn!(process = self.handle.name(), %error, "a dropped run could not be finished");
         }
-        self.handle.store.inner.liveness.end(self.pulse.claim);
+        // Or an item still in hand would be stored as done when it is dropped.
+        self.leave();
     }
 
     /// Keeps a failure of a call that cannot answer, for the next one that can.

@@ -181,6 +181,21 @@ impl Run {
     pub fn hand_back(self) -> Result<()> {
         self.core.hand_back()
     }
+
+    /// Writes no more, and leaves the run unfinished: it has lapsed.
+    pub(crate) fn leave(&self) {
+        self.core.leave();
+    }
+
+    /// Whether errors have stopped the run, or it is lost.
+    pub(crate) fn is_over(&self) -> bool {
+        self.core.lock().is_over()
+    }
+
+    /// A whole number among the settings, as of the run's last write.
+    pub(crate) fn setting(&self, name: &str) -> Option<i64> {
+        self.core.lock().settings.value.settings.as_ref()?.get_int(name)
+    }
 }
 
 impl Drop for Run {

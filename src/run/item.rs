@@ -48,6 +48,12 @@ impl WorkItem {
         work.and_then(|work| work.params.clone()).unwrap_or_default()
     }
 
+    /// The parameters of the process, as of the run's last write.
+    #[must_use]
+    pub fn settings(&self) -> Params {
+        self.core.lock().settings.value.settings.clone().unwrap_or_default()
+    }
+
     /// Its status so far in this run.
     #[must_use]
     pub fn status(&self) -> Status {

@@ -1,1 +1,166 @@
-//! runner
+//! Runs a process on schedule: claims it, calls a [`Worker`] for each item,
+//! shows life, and hands over in good order. [`Runner`] tells what operators can
+//! steer and what a worker can do to the program.
+
+mod builder;
+mod context;
+mod cycle;
+mod flow;
+mod handle;
+mod outcome;
+mod retry;
+mod seat;
+mod shift;
+mod signal;
+mod stop;
+mod task;
+mod worker;
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+pub use builder::RunnerBuilder;
+pub use context::WorkContext;
+pub use handle::RunnerHandle;
+pub use outcome::Outcome;
+pub use retry::Retry;
+pub use stop::{Shutdown, Stopper};
+pub use worker::{WorkResult, Worker};
+
+use builder::Options;
+use cycle::Cycle;
+use shift::Shift;
+use stop::Shared;
+
+use crate::error::{Failure, Result};
+use crate::run::{Claim, Instance};
+use crate::store::{ProcessHandle, Store};
+
+/// How many threads whose workers do not return are put up with.
+const ABANDONED_MAX: usize = 64;
+
+/// Calls a [`Worker`] for each item of one process.
+///
+/// A runner is one instance: any number of them, in one program or over its
+/// restarts, may run the same process, and one at a time gets it.
+///
+/// # Flow control
+///
+/// Operators steer a runner through settings of the process, whole numbers that
+/// may change at any time; a run sees them at its next write. They override the
+/// builder.
+///
+/// | setting | |
+/// |---|---|
+/// | `flow.paused` | not 0: no new items are begun; the run stays and shows life |
+/// | `flow.concurrency` | how many items are worked on at once, 1 to 1024; below 1 it is ignored |
+/// | `flow.itemsPerMinute` | how many items may begin in a minute; 0 or less: any number |
+///
+/// # What a worker can do to the program
+///
+/// - **It fails or panics**: an error of its item. Others go on.
+/// - **It is silent** for the heartbeat timeout: the run lapses. It is left
+///   unfinished, and the next instance that claims the process goes on with it,
+///   beginning with the items that are not done. An item that hangs every time
+///   thus holds up the others, unless there is an
+///   [`item_timeout`](RunnerBuilder::item_timeout).
+/// - **It ignores that it should stop**: after a grace its thread is left behind,
+///   and nothing it calls has an effect any more. The run goes on with its other
+///   threads, and is aborted if none is left. Up to 64 such threads are put up
+///   with; beyond that the runner claims nothing until one returns.
+pub struct Runner {
+    handle: ProcessHandle,
+    worker: Arc<dyn Worker>,
+    instance: Instance,
+    options: Options,
+    shared: Arc<Shared>,
+}
+
+impl Runner {
+    /// Begins to describe a runner of the process `process`.
+    pub fn builder(store: &Store, process: &str) -> RunnerBuilder {
+        RunnerBuilder::new(store, process)
+    }
+
+    fn new(handle: ProcessHandle, worker: Arc<dyn Worker>, instance: Instance, options: Options) -> Self {
+        Self { handle, worker, instance, options, shared: Arc::default() }
+    }
+
+    /// The instance that the runner is.
+    #[must_use]
+    pub fn instance(&self) -> &Instance {
+        &self.instance
+    }
+
+    /// A way to stop the runner from elsewhere.
+    #[must_use]
+    pub fn stopper(&self) -> Stopper {
+        Stopper::new(self.shared.clone())
+    }
+
+    /// Does one whole run, if one is due and nobody else is on it. Returns when
+    /// the run has ended; workers are called on threads of their own.
+    ///
+    /// # Errors
+    ///
+    /// If the store cannot be read or written; if no thread can be started, or
+    /// too many of them do not return.
+    pub fn run_once(&self) -> Result<Outcome> {
+        self.claim_and_run(false)
+    }
+
+    /// [`run_once`](Runner::run_once), also if no run is due. A live owner is not
+    /// disturbed.
+    ///
+    /// # Errors
+    ///
+    /// As [`run_once`](Runner::run_once).
+    pub fn run_now(&self) -> Result<Outcome> {
+        self.claim_and_run(true)
+    }
+
+    /// Starts the runner on a thread of its own; it claims the process whenever a
+    /// run is due, until it is told to stop.
+    ///
+    /// # Errors
+    ///
+    /// If no thread can be started.
+    pub fn spawn(self) -> Result<RunnerHandle> {
+        RunnerHandle::start(Cycle::new(self))
+    }
+
+    fn claim_and_run(&self, force: bool) -> Result<Outcome> {
+        self.check_threads()?;
+        if self.shared.stop().is_some() {
+            return Ok(Outcome::Stopped);
+        }
+        let options = self.options.claim.clone().force(force);
+        match self.handle.claim_with(&self.instance, &options)? {
+            Claim::Won(run) => Shift::new(self, run).run(),
+            Claim::Held { by, since, until } => Ok(Outcome::Held { by, since, until }),
+            Claim::NotDue { at } => Ok(Outcome::NotDue { at }),
+        }
+    }
+
+    fn check_threads(&self) -> Result<()> {
+        let stuck = self.shared.abandoned.load(Ordering::Relaxed);
+        if stuck < ABANDONED_MAX {
+            return Ok(());
+        }
+        Err(self.failure(format!("{stuck} of its workers do not return; restart the program")))
+    }
+
+    fn failure(&self, why: String) -> crate::Error {
+        Failure::Runner { process: self.handle.name().to_owned(), why }.into()
+    }
+}
+
+impl fmt::Debug for Runner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Runner")
+            .field("process", &self.handle.name())
+            .field("instance", &self.instance.id())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,273 @@
+//! Options of a runner.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::flow::Flow;
+use super::worker::{FnWorker, Worker};
+use super::{Outcome, Retry, Runner, RunnerHandle, WorkContext, WorkResult};
+use crate::engine::Durability;
+use crate::error::{Error, Result};
+use crate::run::{ClaimOptions, Instance};
+use crate::store::Store;
+
+/// The most items that one runner works on at once.
+pub(super) const CONCURRENCY_MAX: usize = 1024;
+
+/// Options of a [`Runner`]; made by [`Runner::builder`].
+#[must_use]
+pub struct RunnerBuilder {
+    store: Store,
+    process: String,
+    every: Option<Duration>,
+    worker: Option<Arc<dyn Worker>>,
+    label: Option<String>,
+    options: Options,
+}
+
+/// What a runner goes by.
+#[derive(Debug, Clone)]
+pub(super) struct Options {
+    pub(super) claim: ClaimOptions,
+    pub(super) flow: Flow,
+    pub(super) retry: Retry,
+    pub(super) item_timeout: Option<Duration>,
+    pub(super) stop_grace: Duration,
+    pub(super) beats_by_itself: bool,
+    pub(super) beat_interval: Duration,
+    pub(super) jitter: Duration,
+    pub(super) seed: Option<u64>,
+    pub(super) rest: Duration,
+}
+
+impl RunnerBuilder {
+    pub(super) fn new(store: &Store, process: &str) -> Self {
+        Self {
+            store: store.clone(),
+            process: process.to_owned(),
+            every: None,
+            worker: None,
+            label: None,
+            options: Options {
+                claim: ClaimOptions::new(),
+                flow: Flow { is_paused: false, concurrency: 1, items_per_minute: None },
+                retry: Retry::default(),
+                item_timeout: None,
+                stop_grace: Duration::from_secs(10),
+                beats_by_itself: false,
+                beat_interval: Duration::ZERO,
+                jitter: Duration::ZERO,
+                seed: None,
+                rest: Duration::from_secs(1),
+            },
+        }
+    }
+
+    /// Sets the schedule of the process, and creates the process if need be. Not
+    /// said, the process keeps the schedule it has, and must be in the store.
+    pub fn every(mut self, period: Duration) -> Self {
+        self.every = Some(period);
+        self
+    }
+
+    /// Who does the work.
+    pub fn worker(mut self, worker: impl Worker) -> Self {
+        self.worker = Some(Arc::new(worker));
+        self
+    }
+
+    /// A function that does the work. It has nothing to clean up.
+    ///
+    /// ```
+    /// # use procstate::{Runner, Store};
+    /// # use std::time::Duration;
+    /// # let store = Store::in_memory();
+    /// let runner = Runner::builder(&store, "gckeys")
+    ///     .every(Duration::from_secs(3600))
+    ///     .worker_fn(|work| {
+    ///         work.add_stat("keysRemoved", 2.0);
+    ///         Ok(())
+    ///     })
+    ///     .spawn()?;
+    /// # Ok::<(), procstate::Error>(())
+    /// ```
+    pub fn worker_fn<F>(self, work: F) -> Self
+    where
+        F: Fn(&mut WorkContext) -> WorkResult + Send + Sync + 'static,
+    {
+        self.worker(FnWorker(work))
+    }
+
+    /// How the ids of this runner's instance begin, for people to know it by.
+    pub fn label(mut self, label: impl Into<String>) -> Self {
+        self.label = Some(label.into());
+        self
+    }
+
+    /// How many items are worked on at once, 1 to 1024. Default: 1.
+    pub fn concurrency(mut self, items: usize) -> Self {
+        self.options.flow.concurrency = items;
+        self
+    }
+
+    /// How many items may begin in a minute, evenly spread. Default: any number.
+    pub fn items_per_minute(mut self, items: u32) -> Self {
+        self.options.flow.items_per_minute = (items > 0).then_some(items);
+        self
+    }
+
+    /// Whether, and how soon, an item that failed is tried again in the same run.
+    /// Default: it is not.
+    pub fn retry(mut self, retry: Retry) -> Self {
+        self.options.retry = retry;
+        self
+    }
+
+    /// How long one attempt at an item may take. After that it has failed with
+    /// "timed out", and its worker is told to stop. Once the worker has returned,
+    /// the item is tried again if it has attempts left. Default: any time.
+    ///
+    /// It does not make up for signs of life: a worker that is silent for the
+    /// heartbeat timeout loses the run, unless the runner
+    /// [beats by itself](RunnerBuilder::beat_by_itself).
+    pub fn item_timeout(mut self, timeout: Duration) -> Self {
+        self.options.item_timeout = Some(timeout);
+        self
+    }
+
+    /// How long a worker that was told to stop may go on before the runner leaves
+    /// it and its thread behind and ends its item as aborted. Default: 10 s.
+    pub fn stop_grace(mut self, grace: Duration) -> Self {
+        self.options.stop_grace = grace;
+        self
+    }
+
+    /// Whether the runner shows life while workers are silent, for items with long
+    /// silent calls. It stops to while an item is over its time, so that a wedged
+    /// worker does not look alive for ever; for that it needs an
+    /// [`item_timeout`](RunnerBuilder::item_timeout). Default: only the
+    /// [`progress`](WorkContext::progress) of workers is a sign of life.
+    pub fn beat_by_itself(mut self, beats: bool) -> Self {
+        self.options.beats_by_itself = beats;
+        self
+    }
+
+    /// The shortest time between two writes of progress. Default: 1 s.
+    pub fn progress_interval(mut self, interval: Duration) -> Self {
+        self.options.claim = self.options.claim.progress_interval(interval);
+        self
+    }
+
+    /// How long the runner counts as alive after its last write. Default: three
+    /// times the progress interval, at least 30 s.
+    pub fn heartbeat_timeout(mut self, timeout: Duration) -> Self {
+        self.options.claim = self.options.claim.heartbeat_timeout(timeout);
+        self
+    }
+
+    /// What progress and the ends of items survive. Default:
+    /// [`Buffered`](Durability::Buffered).
+    pub fn progress_durability(mut self, durability: Durability) -> Self {
+        self.options.claim = self.options.claim.progress_durability(durability);
+        self
+    }
+
+    /// Puts each scheduled run off by a random time up to `longest`, but never
+    /// by more than half the schedule's period, so that not all programs wake at
+    /// the same second. Default: none.
+    pub fn jitter(mut self, longest: Duration) -> Self {
+        self.options.jitter = longest;
+        self
+    }
+
+    /// Makes the jitter the same every time.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.options.seed = Some(seed);
+        self
+    }
+
+    /// The shortest time between two runs of this runner: how soon a process
+    /// without a schedule, or whose settings or work changed, is run again.
+    /// Default: 1 s.
+    pub fn rest(mut self, rest: Duration) -> Self {
+        self.options.rest = rest;
+        self
+    }
+
+    /// Makes the runner, which does nothing yet; only the schedule, if
+    /// [`every`](RunnerBuilder::every) was said, is stored.
+    ///
+    /// # Errors
+    ///
+    /// [`is_invalid`](Error::is_invalid) if an option makes no sense or no worker
+    /// was given; [`is_not_found`](Error::is_not_found) if the process is not in
+    /// the store and no schedule was given; if the store cannot be written.
+    pub fn build(mut self) -> Result<Runner> {
+        let worker = self.worker.take().ok_or_else(|| Error::argument("a runner without a worker"))?;
+        self.check()?;
+        self.options.beat_interval = self.beat_interval();
+        let handle = self.store.process(&self.process)?;
+        match self.every {
+            Some(every) => drop(handle.set_schedule(Some(every))?),
+            None => drop(handle.settings()?),
+        }
+        let instance = self.label.as_deref().map_or_else(Instance::new, Instance::named);
+        Ok(Runner::new(handle, worker, instance, self.options))
+    }
+
+    /// Starts the runner on a thread of its own; it claims the process whenever a
+    /// run is due, until it is told to stop.
+    ///
+    /// # Errors
+    ///
+    /// As [`build`](RunnerBuilder::build); if no thread can be started.
+    pub fn spawn(self) -> Result<RunnerHandle> {
+        self.build()?.spawn()
+    }
+
+    /// Does one run, if one is due and nobody else is on it.
+    ///
+    /// # Errors
+    ///
+    /// As [`build`](RunnerBuilder::build) and [`Runner::run_once`].
+    pub fn run_once(self) -> Result<Outcome> {
+        self.build()?.run_once()
+    }
+
+    fn check(&self) -> Result<()> {
+        let (options, refuse) = (&self.options, |why: &str| Err(Error::argument(why)));
+        if !(1..=CONCURRENCY_MAX).contains(&options.flow.concurrency) {
+            return refuse("the concurrency of a runner must be from 1 to 1024");
+        }
+        if options.item_timeout.is_some_and(|timeout| timeout.is_zero()) {
+            return refuse("the item timeout of a runner must be above zero");
+        }
+        if options.beats_by_itself && options.item_timeout.is_none() {
+            return refuse("a runner that beats by itself needs an item timeout");
+        }
+        let (timeout, interval) = (options.claim.timeout(), options.claim.interval());
+        if timeout.is_zero() || timeout < interval.saturating_mul(2) {
+            return refuse(
+                "the heartbeat timeout must be at least twice the progress interval, and above zero",
+            );
+        }
+        Ok(())
+    }
+
+    /// How often the runner itself shows life when it does.
+    fn beat_interval(&self) -> Duration {
+        let third = self.options.claim.timeout() / 3;
+        self.options.claim.interval().min(third).max(Duration::from_millis(1))
+    }
+}
+
+impl fmt::Debug for RunnerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RunnerBuilder")
+            .field("process", &self.process)
+            .field("every", &self.every)
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}

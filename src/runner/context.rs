@@ -1,0 +1,104 @@
+//! What a worker sees of the item it is on.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::task::Task;
+use crate::error::Result;
+use crate::proto::Params;
+use crate::run::Progress;
+
+/// One work item in the hands of a [`Worker`](crate::Worker).
+///
+/// Once the item is not the worker's any more (it took longer than it may, or
+/// another instance took the process over), nothing that is called here has any
+/// effect.
+pub struct WorkContext {
+    task: Arc<Task>,
+}
+
+impl WorkContext {
+    pub(super) fn new(task: Arc<Task>) -> Self {
+        Self { task }
+    }
+
+    /// The name of the work.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.task.name()
+    }
+
+    /// Its parameters, as of the run's last write. Cleanup work has none.
+    #[must_use]
+    pub fn params(&self) -> Params {
+        self.task.with_item(|item| item.params()).unwrap_or_default()
+    }
+
+    /// The parameters of the process, as of the run's last write.
+    #[must_use]
+    pub fn settings(&self) -> Params {
+        self.task.with_item(|item| item.settings()).unwrap_or_default()
+    }
+
+    /// Which attempt at the item within this run this is; the first is 1.
+    #[must_use]
+    pub fn attempt(&self) -> u32 {
+        self.task.attempt()
+    }
+
+    /// Adds `value` to the counter `label` of the item, and to `work.LABEL` of the
+    /// process. Stored with the next progress.
+    pub fn add_stat(&mut self, label: &str, value: f64) {
+        self.task.with_item(|item| item.add_stat(label, value));
+    }
+
+    /// Counts an error of the item, which has then failed even if the worker
+    /// returns `Ok`. Stored with the next progress. The first 10 of an item and 25
+    /// of a run are kept, each up to 1 KiB; one more aborts the run.
+    pub fn add_error(&mut self, text: impl AsRef<str>) {
+        self.task.add_error(text.as_ref());
+        self.task.report_end();
+    }
+
+    /// Says how far the item is, and that its worker is alive. Call it often: it
+    /// writes once per progress interval at most. After
+    /// [`Conflict`](Progress::Conflict) or [`Aborted`](Progress::Aborted) (also if
+    /// the item took too long) the worker should return.
+    ///
+    /// # Errors
+    ///
+    /// If the store cannot be written.
+    pub fn progress(&mut self) -> Result<Progress> {
+        let progress = self.task.with_item(|item| item.progress());
+        self.task.report_end();
+        match progress {
+            Some(Ok(Progress::Conflict)) => Ok(Progress::Conflict),
+            Some(progress) if !self.task.must_stop() => progress,
+            _ if self.task.is_lost() => Ok(Progress::Conflict),
+            _ => Ok(Progress::Aborted),
+        }
+    }
+
+    /// When the item completes it is done for good: it moves to the dropped list,
+    /// and later runs do not do it again.
+    pub fn drop_when_done(&mut self) {
+        self.task.with_item(|item| item.drop_when_done());
+    }
+
+    /// Whether the worker should return as soon as it can: the item took longer
+    /// than it may, or its run is aborted or lost. A worker that does not is left
+    /// behind with its thread. Cheap enough to ask in every loop.
+    #[must_use]
+    pub fn should_stop(&self) -> bool {
+        self.task.must_stop() || self.task.with_item(|item| item.should_stop()).unwrap_or(true)
+    }
+}
+
+impl fmt::Debug for WorkContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WorkContext")
+            .field("name", &self.name())
+            .field("attempt", &self.attempt())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,269 @@
+//! The schedule: when a runner claims its process.
+//!
+//! Nothing is waited for blindly. Every wait is short, and after it all that
+//! matters is looked at again: the wall clock, which may have jumped, the
+//! settings, which may have changed, and the owner, who may be done.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::{Outcome, Runner};
+use crate::error::{Error, Failure, Result};
+use crate::model::ownership::Decision;
+use crate::model::time;
+
+/// How long a runner with nothing to do sleeps before it looks again. A look is
+/// three reads.
+const LOOK_INTERVAL: Duration = Duration::from_millis(250);
+
+/// The waits after failures of the store: the first, and the longest.
+const TROUBLE_WAIT_MIN: Duration = Duration::from_millis(250);
+const TROUBLE_WAIT_MAX: Duration = Duration::from_secs(30);
+
+pub(super) struct Cycle {
+    runner: Runner,
+    random: fastrand::Rng,
+    /// The slot that is waited for, and by how much its run is put off.
+    slot: Option<(Timestamp, Duration)>,
+    /// No claim before this time, by the monotonic clock.
+    not_before: Duration,
+    /// The wait after the next failure.
+    trouble_wait: Duration,
+}
+
+impl Cycle {
+    pub(super) fn new(runner: Runner) -> Self {
+        let random = runner.options.seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed);
+        Self { runner, random, slot: None, not_before: Duration::ZERO, trouble_wait: TROUBLE_WAIT_MIN }
+    }
+
+    pub(super) fn runner(&self) -> &Runner {
+        &self.runner
+    }
+
+    pub(super) fn run(mut self) -> Result<()> {
+        let (shared, store) = (self.runner.shared.clone(), self.runner.handle.store().clone());
+        let clock = &*store.inner.clock;
+        loop {
+            let seen = shared.signal.seen();
+            if shared.stop().is_some() {
+                return Ok(());
+            }
+            match self.turn() {
+                Ok(wait) => shared.signal.wait(seen, clock, wait),
+                Err(error) if is_final(&error) => return Err(error),
+                Err(error) => self.note_trouble(&error),
+            }
+        }
+    }
+
+    /// Runs the process if it is time to. Answers how long to wait at most.
+    fn turn(&mut self) -> Result<Duration> {
+        let too_early = self.not_before.saturating_sub(self.monotonic());
+        if !too_early.is_zero() {
+            return Ok(too_early);
+        }
+        match self.decision()? {
+            Decision::Held { .. } => return Ok(LOOK_INTERVAL),
+            Decision::NotDue { at } => {
+                self.note_slot(at)?;
+                return Ok(LOOK_INTERVAL);
+            }
+            Decision::Start if self.is_put_off() => return Ok(LOOK_INTERVAL),
+            Decision::Start | Decision::Resume => {}
+        }
+        let outcome = self.runner.run_once()?;
+        self.note_outcome(&outcome);
+        Ok(Duration::ZERO)
+    }
+
+    /// What a claim would come to.
+    fn decision(&self) -> Result<Decision> {
+        let handle = &self.runner.handle;
+        handle.decide(&handle.existing_owner()?, &handle.read_status()?, false)
+    }
+
+    fn note_slot(&mut self, at: Timestamp) -> Result<()> {
+        if self.slot.is_none_or(|(known, _)| known != at) {
+            let settings = self.runner.handle.read_settings()?.value;
+            let period = time::period(&settings.schedule_frequency).unwrap_or_default();
+            let longest = self.runner.options.jitter.min(period / 2);
+            self.slot = Some((at, longest.mul_f64(self.random.f64())));
+        }
+        Ok(())
+    }
+
+    /// Whether the slot that was waited for has come and its run is still put
+    /// off. A run that is due for another reason is not.
+    fn is_put_off(&self) -> bool {
+        let now = self.runner.handle.store().now();
+        self.slot.is_some_and(|(at, jitter)| {
+            at <= now && now.as_nanosecond() - at.as_nanosecond() < jitter.as_nanos().cast_signed()
+        })
+    }
+
+    fn note_outcome(&mut self, outcome: &Outcome) {
+        let (process, instance) = (self.runner.handle.name(), self.runner.instance.id());
+        match outcome {
+            // Another instance was faster.
+            Outcome::Held { .. } | Outcome::NotDue { .. } => return,
+            Outcome::Lost(loss) => tracing::warn!(process, instance, by = loss.by, "lost the process"),
+            Outcome::Lapsed => tracing::warn!(process, instance, "the run lapsed: no worker showed life"),
+            Outcome::Finished(status) => {
+                tracing::info!(process, instance, state = status.state().as_str_name(), "run finished");
+            }
+            Outcome::HandedBack | Outcome::Stopped => {}
+        }
+        self.trouble_wait = TROUBLE_WAIT_MIN;
+        self.not_before = self.monotonic().saturating_add(self.runner.options.rest);
+    }
+
+    fn note_trouble(&mut self, error: &Error) {
+        let (process, wait) = (self.runner.handle.name(), self.trouble_wait);
+        tracing::error!(process, %error, ?wait, "the runner failed and will try again");
+        self.not_before = self.monotonic().saturating_add(wait);
+        self.trouble_wait = (wait * 2).min(TROUBLE_WAIT_MAX);
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.runner.handle.store().inner.clock.monotonic()
+    }
+}
+
+/// No later call can do better.
+fn is_final(error: &Error) -> bool {
+    error.is_poisoned() || matches!(error.failure(), Failure::Closed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::ManualClock;
+    use crate::proto::Params;
+    use crate::runner::RunnerBuilder;
+    use crate::store::{ProcessHandle, Store};
+    use jiff::SignedDuration;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    /// A cycle that is turned by hand, on a clock that stands at ten past twelve.
+    struct Bench {
+        clock: ManualClock,
+        process: ProcessHandle,
+        cycle: Cycle,
+    }
+
+    impl Bench {
+        fn new(with: impl FnOnce(RunnerBuilder) -> RunnerBuilder) -> Self {
+            let clock = ManualClock::new("2026-11-23T12:10:00Z".parse().unwrap());
+            let store = Store::builder().clock(clock.clone()).in_memory();
+            let process = store.process("p").unwrap();
+            process.register("w", Params::new()).unwrap();
+            let builder = Runner::builder(&store, "p").every(HOUR).worker_fn(|_| Ok(()));
+            let cycle = Cycle::new(with(builder.rest(Duration::ZERO)).build().unwrap());
+            Self { clock, process, cycle }
+        }
+
+        /// Turns as often as a runner would at this moment, and counts all runs
+        /// so far.
+        fn runs(&mut self) -> usize {
+            while self.cycle.turn().unwrap().is_zero() {}
+            self.process.history().unwrap().len()
+        }
+
+        fn runs_after(&mut self, time: Duration) -> usize {
+            self.clock.advance(time);
+            self.runs()
+        }
+    }
+
+    #[test]
+    fn one_run_in_each_slot() {
+        let mut bench = Bench::new(|builder| builder);
+        assert_eq!(bench.runs(), 1);
+        assert_eq!(bench.runs_after(49 * MINUTE), 1);
+        assert_eq!(bench.runs_after(MINUTE), 2);
+        for slot in 3..10 {
+            assert_eq!(bench.runs_after(59 * MINUTE), slot - 1);
+            assert_eq!(bench.runs_after(MINUTE), slot);
+        }
+        // Slots that nobody was there for are not made up for.
+        assert_eq!(bench.runs_after(5 * HOUR), 10);
+    }
+
+    #[test]
+    fn a_clock_that_jumps_neither_stops_the_runs_nor_doubles_them() {
+        let mut bench = Bench::new(|builder| builder);
+        assert_eq!(bench.runs(), 1);
+        let day = SignedDuration::from_hours(24);
+        for (jump, runs) in [(-day, 2), (day, 3)] {
+            bench.clock.jump(jump);
+            assert_eq!(bench.runs(), runs);
+            assert_eq!(bench.runs(), runs);
+        }
+        assert_eq!(bench.runs_after(HOUR), 4);
+    }
+
+    #[test]
+    fn changed_settings_and_work_are_seen_at_once() {
+        let mut bench = Bench::new(|builder| builder.jitter(HOUR));
+        assert_eq!(bench.runs(), 1);
+        bench.process.register("x", Params::new()).unwrap();
+        assert_eq!(bench.runs(), 2);
+        bench.process.set_schedule(Some(MINUTE)).unwrap();
+        assert_eq!(bench.runs(), 3);
+        assert_eq!(bench.runs_after(2 * MINUTE), 4);
+    }
+
+    /// When the run of the slot after twelve starts, to the second.
+    fn put_off_by(seed: u64) -> Duration {
+        let mut bench = Bench::new(|builder| builder.jitter(10 * MINUTE).seed(seed));
+        assert_eq!(bench.runs(), 1);
+        assert_eq!(bench.runs_after(50 * MINUTE), 1);
+        (1..=600).map(Duration::from_secs).find(|_| bench.runs_after(Duration::from_secs(1)) == 2).unwrap()
+    }
+
+    #[test]
+    fn jitter_puts_runs_off_by_the_seed() {
+        let waits: Vec<Duration> = (0..5).map(put_off_by).collect();
+        assert_eq!(waits, (0..5).map(put_off_by).collect::<Vec<_>>());
+        assert!(waits.iter().any(|wait| *wait != waits[0]), "{waits:?}");
+    }
+
+    #[test]
+    fn jitter_leaves_half_of_the_period() {
+        let mut bench = Bench::new(|builder| builder.jitter(1000 * HOUR));
+        for runs in 1..50 {
+            assert_eq!(bench.runs(), runs);
+            let to_the_slot = if runs == 1 { 50 * MINUTE } else { 30 * MINUTE };
+            bench.runs_after(to_the_slot);
+            bench.clock.advance(30 * MINUTE);
+        }
+    }
+
+    #[test]
+    fn rests_between_runs() {
+        let mut bench = Bench::new(|builder| builder.rest(MINUTE));
+        assert_eq!(bench.runs(), 1);
+        bench.process.register("x", Params::new()).unwrap();
+        assert_eq!(bench.runs_after(MINUTE / 2), 1);
+        assert_eq!(bench.runs_after(MINUTE / 2), 2);
+    }
+
+    #[test]
+    fn waits_longer_after_each_failure_and_recovers() {
+        let mut bench = Bench::new(|builder| builder);
+        let error = Error::argument("a failure");
+        for wait in [250, 500, 1000] {
+            bench.cycle.note_trouble(&error);
+            assert_eq!(bench.cycle.turn().unwrap(), Duration::from_millis(wait));
+        }
+        (0..20).for_each(|_| bench.cycle.note_trouble(&error));
+        assert_eq!(bench.cycle.turn().unwrap(), TROUBLE_WAIT_MAX);
+        assert_eq!(bench.runs_after(TROUBLE_WAIT_MAX), 1);
+        bench.cycle.note_trouble(&error);
+        assert_eq!(bench.cycle.turn().unwrap(), TROUBLE_WAIT_MIN);
+    }
+}

@@ -1,0 +1,109 @@
+//! The handle on a runner that runs.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::{Builder, JoinHandle};
+
+use super::cycle::Cycle;
+use super::stop::{Shared, Shutdown, Stopper};
+use super::task::panic_text;
+use crate::error::{Error, Failure, Result};
+
+/// A runner on its own thread. Dropping the handle stops it as
+/// [`Shutdown::HandBack`] does, and waits for it.
+pub struct RunnerHandle {
+    process: Arc<str>,
+    instance: Arc<str>,
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<Result<()>>>,
+}
+
+impl RunnerHandle {
+    pub(super) fn start(cycle: Cycle) -> Result<Self> {
+        let runner = cycle.runner();
+        let (process, instance): (Arc<str>, Arc<str>) =
+            (runner.handle.name().into(), runner.instance.id().into());
+        let shared = runner.shared.clone();
+        // A thread's name cannot hold a NUL.
+        let name = format!("runner {}", process.replace('\0', " "));
+        let thread = Builder::new().name(name).spawn(move || cycle.run());
+        let thread = thread.map_err(|error| failure(&process, format!("no thread for it: {error}")))?;
+        Ok(Self { process, instance, shared, thread: Some(thread) })
+    }
+
+    /// The id of the instance that the runner is.
+    #[must_use]
+    pub fn instance(&self) -> &str {
+        &self.instance
+    }
+
+    /// Asks the runner to stop, and returns at once; [`join`](RunnerHandle::join)
+    /// waits for it.
+    pub fn shutdown(&self, how: Shutdown) {
+        self.stopper().stop(how);
+    }
+
+    /// A way to stop the runner from elsewhere.
+    #[must_use]
+    pub fn stopper(&self) -> Stopper {
+        Stopper::new(self.shared.clone())
+    }
+
+    /// Whether the runner has stopped; [`join`](RunnerHandle::join) tells why.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
+    /// How many workers were left behind with their threads, because they did not
+    /// return when they should, and still have not.
+    #[must_use]
+    pub fn stuck_workers(&self) -> usize {
+        self.shared.abandoned.load(Ordering::Relaxed)
+    }
+
+    /// Waits until the runner stops; does not ask it to.
+    ///
+    /// # Errors
+    ///
+    /// What stopped it, if nobody asked it to: the store was closed, or is
+    /// [poisoned](Error::is_poisoned).
+    pub fn join(mut self) -> Result<()> {
+        self.wait()
+    }
+
+    fn wait(&mut self) -> Result<()> {
+        let Some(thread) = self.thread.take() else { return Ok(()) };
+        let ended = thread.join();
+        ended.unwrap_or_else(|payload| {
+            Err(failure(&self.process, format!("it panicked: {}", panic_text(payload))))
+        })
+    }
+}
+
+fn failure(process: &str, why: String) -> Error {
+    Failure::Runner { process: process.to_owned(), why }.into()
+}
+
+impl Drop for RunnerHandle {
+    fn drop(&mut self) {
+        if self.thread.is_none() {
+            return;
+        }
+        self.shutdown(Shutdown::HandBack);
+        if let Err(error) = self.wait() {
+            tracing::warn!(process = %self.process, %error, "the runner had stopped");
+        }
+    }
+}
+
+impl fmt::Debug for RunnerHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RunnerHandle")
+            .field("process", &self.process)
+            .field("instance", &self.instance)
+            .field("is_finished", &self.is_finished())
+            .finish_non_exhaustive()
+    }
+}
