@@ -1,4 +1,46 @@
-//! The command-line tool of procstate.
+//! The command-line tool of procstate: look at a store, change it, run commands
+//! for its work items.
 #![forbid(unsafe_code)]
 
-fn main() {}
+mod args;
+mod commands;
+mod failure;
+mod open;
+mod output;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::Args;
+use failure::{Failure, Found};
+use output::Output;
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    log_to_stderr(args.verbose);
+    let mut output = Output::new(args.json);
+    let result = commands::dispatch(&args, &mut output).and_then(|found| {
+        output.flush()?;
+        Ok(found)
+    });
+    match result {
+        Ok(Found::AllWell) => ExitCode::SUCCESS,
+        Ok(Found::Something) => ExitCode::from(1),
+        Err(Failure::ClosedPipe) => ExitCode::SUCCESS,
+        Err(failure) => {
+            output::say(&format!("procstate: {failure}"));
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+fn log_to_stderr(verbose: bool) {
+    let level = if verbose { "procstate=debug,sled=warn" } else { "procstate=warn" };
+    tracing_subscriber::fmt()
+        .with_env_filter(level)
+        .with_writer(std::io::stderr)
+        .without_time()
+        .with_target(false)
+        .init();
+}

@@ -1,0 +1,246 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use procstate::Params;
+
+/// Looks at a store of background-process state, changes it, and runs commands
+/// for its work items.
+///
+/// Data goes to standard output, words to standard error. Exit status: 0 fine,
+/// 1 findings (the asked name is absent, work was left undone), 2 could not run.
+/// Commands that only look work on a private copy and leave the store as it is.
+#[derive(Debug, Parser)]
+#[command(name = "procstate", version, max_term_width = 100)]
+pub(crate) struct Args {
+    /// The folder of the store.
+    #[arg(long, value_name = "DIR", env = "PROCSTATE_DB", global = true)]
+    pub(crate) db: Option<PathBuf>,
+
+    /// Print JSON: canonical protobuf JSON for processes and work, else one object
+    /// a line.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+
+    /// Say more about what happens.
+    #[arg(short, long, global = true)]
+    pub(crate) verbose: bool,
+
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Create an empty store.
+    Init,
+    /// Store processes that other programs wrote, as JSON or binary.
+    ///
+    /// The content tells the form. All files are read and checked before anything
+    /// is written; each process is stored whole or not at all.
+    Import(Import),
+    /// Write processes for other programs.
+    ///
+    /// JSON: one process a line. Binary: Process messages, each led by its length.
+    Export(Export),
+    /// List the processes.
+    Ls,
+    /// Show one process.
+    Show {
+        /// The process.
+        name: String,
+    },
+    /// List the work of a process, or show one item.
+    Work {
+        /// The process.
+        name: String,
+        /// The work item.
+        work: Option<String>,
+    },
+    /// Put work on the active list, or change its parameters.
+    ///
+    /// Creates the process if need be.
+    Register {
+        /// The process.
+        name: String,
+        /// The work item.
+        work: String,
+        #[command(flatten)]
+        params: ParamArgs,
+    },
+    /// Take work off the active list, to be cleaned up and dropped.
+    Unregister {
+        /// The process.
+        name: String,
+        /// The work item.
+        work: String,
+    },
+    /// Show or change the settings of a process.
+    ///
+    /// Without options it shows them. With options it changes those named, and
+    /// creates the process if need be.
+    Settings(SettingsArgs),
+    /// Take a dead owner's lock away, and say whose it was.
+    ///
+    /// The run that it left unfinished stays, for the next instance to go on with.
+    Release {
+        /// The process.
+        name: String,
+    },
+    /// Remove dropped work and past runs that are old.
+    Purge {
+        /// The process.
+        name: String,
+        /// How old: 90s, 12h, 30d.
+        #[arg(long, value_name = "AGE", value_parser = humantime::parse_duration)]
+        older_than: Duration,
+    },
+    /// List the past runs of a process.
+    History {
+        /// The process.
+        name: String,
+    },
+    /// Print sizes and counts of the store.
+    Stats,
+    /// Run a command for each active work item.
+    ///
+    /// {} in the command stands for the name of the item; a command without {} gets
+    /// it as its last argument. The command also finds PROCSTATE_PROCESS,
+    /// PROCSTATE_WORK, and the item's parameters as PROCSTATE_INT_name and
+    /// PROCSTATE_STR_name in its environment. Exit status 0 completes the item; any
+    /// other is kept with the last lines of standard error. Work that was
+    /// unregistered is dropped without a command.
+    ///
+    /// Killed at any moment and started again, it goes on where it was: items that
+    /// completed are not done again. Interrupt it once to stop after the items in
+    /// hand, twice to stop them too. After kill -9 commands that it had started may
+    /// still be running.
+    ///
+    /// Example: procstate --db state run nightly --jobs 2 -- ./job.sh {}
+    Run(Run),
+    /// Print a completion script for a shell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Import {
+    /// The files; - is standard input.
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Replace a process of the same name, with its history.
+    #[arg(long)]
+    pub(crate) replace: bool,
+    /// Leave out fields that the schema does not know, instead of refusing them.
+    #[arg(long)]
+    pub(crate) ignore_unknown: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Export {
+    /// The processes; none: all.
+    #[arg(value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+    /// The form.
+    #[arg(long, value_enum, default_value_t = Format::Json)]
+    pub(crate) format: Format,
+    /// Write to this file instead of standard output; it is replaced once all is
+    /// written.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    Json,
+    Binary,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct SettingsArgs {
+    /// The process.
+    pub(crate) name: String,
+    /// How often a run is due: 90s, 1h, 1d.
+    #[arg(long, value_name = "PERIOD", value_parser = humantime::parse_duration)]
+    pub(crate) every: Option<Duration>,
+    /// No schedule: a run is due whenever nobody holds the process.
+    #[arg(long, conflicts_with = "every")]
+    pub(crate) no_schedule: bool,
+    #[command(flatten)]
+    pub(crate) params: ParamArgs,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ParamArgs {
+    /// A whole number.
+    #[arg(long = "int", value_name = "NAME=VALUE", value_parser = int_param)]
+    ints: Vec<(String, i64)>,
+    /// A text.
+    #[arg(long = "str", value_name = "NAME=VALUE", value_parser = str_param)]
+    strings: Vec<(String, String)>,
+}
+
+impl ParamArgs {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.ints.is_empty() && self.strings.is_empty()
+    }
+
+    /// Adds them to `params`.
+    pub(crate) fn add_to(&self, params: &mut Params) {
+        params.int_params.extend(self.ints.iter().cloned());
+        params.string_params.extend(self.strings.iter().cloned());
+    }
+
+    pub(crate) fn to_params(&self) -> Params {
+        let mut params = Params::new();
+        self.add_to(&mut params);
+        params
+    }
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Run {
+    /// The process.
+    pub(crate) name: String,
+    /// How many commands run at once.
+    #[arg(long, short, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) jobs: u16,
+    /// An item that completes is done for good: later runs do not do it again.
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// How often an item that fails is tried again, with growing pauses.
+    #[arg(long, default_value_t = 0, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=9))]
+    pub(crate) retries: u32,
+    /// How long one command may take before it is killed.
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub(crate) timeout: Option<Duration>,
+    /// The command and its arguments.
+    #[arg(last = true, required = true, value_name = "CMD")]
+    pub(crate) command: Vec<String>,
+}
+
+fn int_param(text: &str) -> Result<(String, i64), String> {
+    let (name, value) = str_param(text)?;
+    let value = value.parse().map_err(|error| format!("{value:?} is not a whole number: {error}"))?;
+    Ok((name, value))
+}
+
+fn str_param(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("it must be NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        use clap::CommandFactory;
+        Args::command().debug_assert();
+    }
+}

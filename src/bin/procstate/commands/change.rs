@@ -1,0 +1,115 @@
+//! Changes that an operator makes.
+
+use std::path::Path;
+use std::time::Duration;
+
+use procstate::{Effect, Params};
+use serde_json::json;
+
+use crate::args::SettingsArgs;
+use crate::failure::{Failure, Found};
+use crate::open;
+use crate::output::{Output, json_time, one_line, say, time};
+
+pub(crate) fn register(db: &Path, name: &str, work: &str, params: Params) -> Result<Found, Failure> {
+    let store = open::for_changing(db)?;
+    let effect = store.process(name)?.register(work, params)?;
+    store.close()?;
+    report(
+        effect,
+        &format!("registered {work:?}"),
+        &format!("{work:?} was registered with these parameters already"),
+    )
+}
+
+pub(crate) fn unregister(db: &Path, name: &str, work: &str) -> Result<Found, Failure> {
+    let store = open::for_changing(db)?;
+    let effect = store.process(name)?.unregister(work)?;
+    store.close()?;
+    report(effect, &format!("unregistered {work:?}"), &format!("{work:?} was unregistered already"))
+}
+
+fn report(effect: Effect, changed: &str, unchanged: &str) -> Result<Found, Failure> {
+    say(if effect == Effect::Changed { changed } else { unchanged });
+    Ok(Found::AllWell)
+}
+
+pub(crate) fn settings(db: &Path, args: &SettingsArgs, output: &mut Output) -> Result<Found, Failure> {
+    if args.every.is_none() && !args.no_schedule && args.params.is_empty() {
+        return print_settings(db, &args.name, output);
+    }
+    let store = open::for_changing(db)?;
+    let process = store.process(&args.name)?;
+    if !process.exists()? {
+        say(&format!("creating process {:?}", args.name));
+    }
+    if args.every.is_some() || args.no_schedule {
+        process.set_schedule(args.every)?;
+    }
+    if !args.params.is_empty() {
+        process.update_params(|params| args.params.add_to(params))?;
+    }
+    store.close()?;
+    Ok(Found::AllWell)
+}
+
+fn print_settings(db: &Path, name: &str, output: &mut Output) -> Result<Found, Failure> {
+    let store = open::for_looking(db)?;
+    let settings = store.process(name)?.settings()?;
+    if output.is_json() {
+        output.json(&json!({
+            "scheduleSeconds": settings.schedule.map(|every| every.as_secs_f64()),
+            "intParams": settings.params.int_params,
+            "stringParams": settings.params.string_params,
+            "changed": json_time(settings.changed),
+        }))?;
+        return Ok(Found::AllWell);
+    }
+    let every =
+        settings.schedule.map_or("none".to_owned(), |every| humantime::format_duration(every).to_string());
+    output.line(&format!("schedule = {every}"))?;
+    for (name, value) in &settings.params.int_params {
+        output.line(&format!("{} = {value}", one_line(name)))?;
+    }
+    for (name, value) in &settings.params.string_params {
+        output.line(&format!("{} = {value:?}", one_line(name)))?;
+    }
+    Ok(Found::AllWell)
+}
+
+pub(crate) fn release(db: &Path, name: &str, output: &mut Output) -> Result<Found, Failure> {
+    let store = open::for_changing(db)?;
+    let released = store.process(name)?.release()?;
+    store.close()?;
+    match released {
+        None => say(&format!("process {name:?} has no owner")),
+        Some(released) if output.is_json() => {
+            output.json(&json!({"instance": released.instance, "since": json_time(released.since)}))?;
+        }
+        Some(released) => {
+            say(&format!(
+                "took the lock from {}, its owner since {}",
+                released.instance,
+                time(released.since)
+            ));
+        }
+    }
+    Ok(Found::AllWell)
+}
+
+pub(crate) fn purge(
+    db: &Path,
+    name: &str,
+    older_than: Duration,
+    output: &mut Output,
+) -> Result<Found, Failure> {
+    let store = open::for_changing(db)?;
+    let purged = store.process(name)?.purge(older_than)?;
+    store.close()?;
+    if output.is_json() {
+        output.json(&json!({"dropped": purged.dropped, "runs": purged.runs}))?;
+    } else {
+        say(&format!("purged {} dropped items and {} past runs", purged.dropped, purged.runs));
+    }
+    Ok(Found::AllWell)
+}

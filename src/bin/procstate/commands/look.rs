@@ -1,0 +1,172 @@
+//! Lists: processes, work, past runs, figures.
+
+use std::path::Path;
+
+use procstate::interchange::to_json;
+use procstate::proto::State;
+use procstate::{Clock, Item, List, PastRun, ProcessHandle, Summary, SystemClock, Timestamp};
+use serde_json::json;
+
+use crate::failure::{Failure, Found};
+use crate::open;
+use crate::output::{Output, age, json_time, one_line, time};
+
+/// How many items are read at a time.
+const PAGE: usize = 1000;
+
+pub(crate) fn ls(db: &Path, output: &mut Output) -> Result<Found, Failure> {
+    let store = open::for_looking(db)?;
+    let mut rows = Vec::new();
+    for name in store.processes()? {
+        let summary = store.process(&name)?.summary()?;
+        if output.is_json() {
+            output.json(&summary_json(&summary))?;
+        } else {
+            rows.push(summary_row(&summary));
+        }
+    }
+    if !output.is_json() {
+        let head = ["PROCESS", "STATE", "OWNER", "PROGRESS", "ACTIVE", "CLEANUP", "DROPPED", "NEXT DUE"];
+        output.table(&head, rows)?;
+    }
+    Ok(Found::AllWell)
+}
+
+fn summary_row(summary: &Summary) -> Vec<String> {
+    let now = SystemClock::new().now();
+    let due = if summary.next_due <= now { "now".to_owned() } else { time(Some(summary.next_due)) };
+    let owner = if summary.instance.is_empty() { "-" } else { &summary.instance };
+    vec![
+        one_line(&summary.name),
+        state(summary.state),
+        one_line(owner),
+        age(summary.progress, now),
+        summary.active.to_string(),
+        summary.cleanup.to_string(),
+        summary.dropped.to_string(),
+        due,
+    ]
+}
+
+fn summary_json(summary: &Summary) -> serde_json::Value {
+    json!({
+        "name": summary.name,
+        "state": state(summary.state),
+        "instance": summary.instance,
+        "claimed": json_time(summary.claimed),
+        "progress": json_time(summary.progress),
+        "active": summary.active,
+        "cleanup": summary.cleanup,
+        "dropped": summary.dropped,
+        "nextDue": json_time(Some(summary.next_due)),
+    })
+}
+
+/// A state by its name on the wire, in lower case.
+pub(crate) fn state(state: State) -> String {
+    state.as_str_name().to_ascii_lowercase()
+}
+
+pub(crate) fn work_list(db: &Path, name: &str, output: &mut Output) -> Result<Found, Failure> {
+    let store = open::for_looking(db)?;
+    let process = store.process(name)?;
+    let mut rows = Vec::new();
+    for list in List::ALL {
+        let mut after = None;
+        loop {
+            let page = process.list(list, after.as_deref(), PAGE)?;
+            for item in &page.items {
+                if output.is_json() {
+                    output.line(&to_json(&process.work(&item.name)?)?)?;
+                } else {
+                    rows.push(item_row(&process, item)?);
+                }
+            }
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+    }
+    if !output.is_json() {
+        output.table(&["WORK", "STATE", "SINCE", "ERRORS", "LAST ERROR"], rows)?;
+    }
+    Ok(Found::AllWell)
+}
+
+fn item_row(process: &ProcessHandle, item: &Item) -> Result<Vec<String>, Failure> {
+    let now = SystemClock::new().now();
+    let response = process.work(&item.name)?;
+    let status = item.work.as_ref().and_then(|work| work.status.clone()).unwrap_or_default();
+    let progress = status.progress_time.and_then(|wire| Timestamp::new(wire.seconds, wire.nanos).ok());
+    let last_error = status.errors.last().map_or(String::new(), |error| first_line(&error.text));
+    let errors = if item.work.is_some() { status.total_errors.to_string() } else { "-".to_owned() };
+    Ok(vec![one_line(&item.name), response.state, age(progress.or(item.since), now), errors, last_error])
+}
+
+fn first_line(text: &str) -> String {
+    one_line(text.lines().next().unwrap_or_default())
+}
+
+pub(crate) fn history(db: &Path, name: &str, output: &mut Output) -> Result<Found, Failure> {
+    let store = open::for_looking(db)?;
+    let runs = store.process(name)?.history()?;
+    if output.is_json() {
+        runs.iter().try_for_each(|run| output.json(&run_json(run)))?;
+    } else {
+        let rows = runs.iter().map(run_row).collect();
+        output.table(&["START", "TOOK", "STATE", "ITEMS", "ERRORS", "INSTANCE"], rows)?;
+    }
+    Ok(Found::AllWell)
+}
+
+fn run_row(run: &PastRun) -> Vec<String> {
+    let stat = |label: &str| run.stats.get(label).copied().unwrap_or_default();
+    vec![
+        time(run.start),
+        format!("{:.1}s", stat("duration")),
+        state(run.state),
+        stat("workItems").to_string(),
+        run.total_errors.to_string(),
+        one_line(&run.instance),
+    ]
+}
+
+fn run_json(run: &PastRun) -> serde_json::Value {
+    let errors: Vec<&str> = run.errors.iter().map(|error| error.text.as_str()).collect();
+    json!({
+        "start": json_time(run.start),
+        "finish": json_time(run.finish),
+        "state": state(run.state),
+        "instance": run.instance,
+        "stats": run.stats,
+        "errors": errors,
+        "totalErrors": run.total_errors,
+    })
+}
+
+pub(crate) fn stats(db: &Path, output: &mut Output) -> Result<Found, Failure> {
+    let store = open::for_looking(db)?;
+    let stats = store.stats()?;
+    if output.is_json() {
+        output.json(&json!({
+            "engine": stats.engine,
+            "lastSeq": stats.last_seq,
+            "processes": stats.processes,
+            "records": stats.records,
+            "diskBytes": stats.disk_bytes,
+        }))?;
+        return Ok(Found::AllWell);
+    }
+    let rows = [
+        ("engine", stats.engine.to_owned()),
+        ("last sequence number", stats.last_seq.to_string()),
+        ("processes", stats.processes.to_string()),
+        ("records", stats.records.to_string()),
+        ("bytes on disk", stats.disk_bytes.to_string()),
+    ];
+    for (label, value) in rows {
+        output.line(&format!("{label:<22}{value}"))?;
+    }
+    Ok(Found::AllWell)
+}

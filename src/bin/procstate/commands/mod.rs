@@ -1,0 +1,62 @@
+//! The commands, a file a family.
+
+mod change;
+mod look;
+mod run;
+mod show;
+mod transfer;
+
+use std::path::Path;
+
+use clap::CommandFactory;
+use procstate::Store;
+
+use crate::args::{Args, Command};
+use crate::failure::{Failure, Found};
+use crate::output::{Output, say};
+
+pub(crate) fn dispatch(args: &Args, output: &mut Output) -> Result<Found, Failure> {
+    if let Command::Completions { shell } = &args.command {
+        return completions(*shell, output);
+    }
+    let db = args.db.as_deref().ok_or_else(|| {
+        Failure::Failed("which store? Name its folder with --db DIR or in PROCSTATE_DB".to_owned())
+    })?;
+    match &args.command {
+        Command::Init => init(db),
+        Command::Import(import) => transfer::import(db, import),
+        Command::Export(export) => transfer::export(db, export, output),
+        Command::Ls => look::ls(db, output),
+        Command::Show { name } => show::show(db, name, output),
+        Command::Work { name, work: None } => look::work_list(db, name, output),
+        Command::Work { name, work: Some(work) } => show::work(db, name, work, output),
+        Command::Register { name, work, params } => change::register(db, name, work, params.to_params()),
+        Command::Unregister { name, work } => change::unregister(db, name, work),
+        Command::Settings(settings) => change::settings(db, settings, output),
+        Command::Release { name } => change::release(db, name, output),
+        Command::Purge { name, older_than } => change::purge(db, name, *older_than, output),
+        Command::History { name } => look::history(db, name, output),
+        Command::Stats => look::stats(db, output),
+        Command::Run(run) => run::run(db, run),
+        Command::Completions { shell } => completions(*shell, output),
+    }
+}
+
+fn init(db: &Path) -> Result<Found, Failure> {
+    if db.join("MANIFEST").exists() {
+        return Err(Failure::Failed(format!(
+            "there is a store at {} already; it was left as it is",
+            db.display()
+        )));
+    }
+    Store::open(db)?.close()?;
+    say(&format!("created an empty store at {}", db.display()));
+    Ok(Found::AllWell)
+}
+
+fn completions(shell: clap_complete::Shell, output: &mut Output) -> Result<Found, Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Args::command(), "procstate", &mut script);
+    output.bytes(&script)?;
+    Ok(Found::AllWell)
+}

@@ -1,0 +1,101 @@
+//! One process, or one work item, in full.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use procstate::interchange::to_json;
+use procstate::proto::Status;
+use procstate::{Params, Process, Summary, Timestamp};
+
+use super::look::state;
+use crate::failure::{Failure, Found};
+use crate::open;
+use crate::output::{Output, one_line, time};
+
+pub(crate) fn show(db: &Path, name: &str, output: &mut Output) -> Result<Found, Failure> {
+    let store = open::for_looking(db)?;
+    let handle = store.process(name)?;
+    let process = handle.snapshot()?;
+    if output.is_json() {
+        output.line(&to_json(&process)?)?;
+    } else {
+        print_process(&process, &handle.summary()?, output)?;
+    }
+    Ok(Found::AllWell)
+}
+
+fn print_process(process: &Process, summary: &Summary, output: &mut Output) -> Result<(), Failure> {
+    field(output, "process", &one_line(&process.process_name))?;
+    let owner = if summary.instance.is_empty() { "nobody".to_owned() } else { one_line(&summary.instance) };
+    field(output, "owner", &owner)?;
+    field(output, "claimed", &time(summary.claimed))?;
+    let every = process.schedule_frequency.map_or("no schedule".to_owned(), |every| {
+        std::time::Duration::try_from(every)
+            .map_or(format!("{every}"), |every| format!("every {}", humantime::format_duration(every)))
+    });
+    field(output, "schedule", &every)?;
+    field(output, "next due", &time(Some(summary.next_due)))?;
+    let counts =
+        format!("{} active, {} cleanup, {} dropped", summary.active, summary.cleanup, summary.dropped);
+    field(output, "work", &counts)?;
+    params(output, "settings", process.settings.as_ref())?;
+    if let Some(status) = &process.process_status {
+        print_status(status, output)?;
+    }
+    numbers(output, "totals", &process.aggregate_stats)
+}
+
+pub(crate) fn work(db: &Path, name: &str, work: &str, output: &mut Output) -> Result<Found, Failure> {
+    let store = open::for_looking(db)?;
+    let response = store.process(name)?.work(work)?;
+    let found = if response.state == "purged" { Found::Something } else { Found::AllWell };
+    if output.is_json() {
+        output.line(&to_json(&response)?)?;
+        return Ok(found);
+    }
+    field(output, "work", &one_line(&response.id))?;
+    field(output, "list", &response.state)?;
+    if let Some(details) = response.details {
+        field(output, "modified", &wire_time(details.modified))?;
+        params(output, "params", details.params.as_ref())?;
+        print_status(&details.status.unwrap_or_default(), output)?;
+    }
+    Ok(found)
+}
+
+fn print_status(status: &Status, output: &mut Output) -> Result<(), Failure> {
+    field(output, "state", &state(status.state()))?;
+    field(output, "started", &wire_time(status.start_time))?;
+    field(output, "progress", &wire_time(status.progress_time))?;
+    field(output, "finished", &wire_time(status.finish_time))?;
+    numbers(output, "stats", &status.stats)?;
+    if status.total_errors > 0 {
+        field(output, "errors", &status.total_errors.to_string())?;
+        for error in &status.errors {
+            output.line(&format!("  {}  {}", wire_time(error.time), one_line(&error.text)))?;
+        }
+    }
+    Ok(())
+}
+
+fn params(output: &mut Output, label: &str, params: Option<&Params>) -> Result<(), Failure> {
+    let Some(params) = params else { return Ok(()) };
+    let ints = params.int_params.iter().map(|(name, value)| (name, value.to_string()));
+    let strings = params.string_params.iter().map(|(name, value)| (name, format!("{value:?}")));
+    for (name, value) in ints.chain(strings) {
+        field(output, label, &format!("{} = {value}", one_line(name)))?;
+    }
+    Ok(())
+}
+
+fn numbers(output: &mut Output, label: &str, stats: &BTreeMap<String, f64>) -> Result<(), Failure> {
+    stats.iter().try_for_each(|(name, value)| field(output, label, &format!("{} = {value}", one_line(name))))
+}
+
+fn field(output: &mut Output, label: &str, value: &str) -> Result<(), Failure> {
+    output.line(&format!("{label:<10}{value}"))
+}
+
+fn wire_time(wire: Option<prost_types::Timestamp>) -> String {
+    time(wire.and_then(|wire| Timestamp::new(wire.seconds, wire.nanos).ok()))
+}

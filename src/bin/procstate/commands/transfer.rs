@@ -1,0 +1,122 @@
+//! Processes in and out.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io::{Read, Write};
+use std::path::Path;
+
+use procstate::interchange::{Unknown, read_processes, to_json, write_delimited};
+use procstate::{ImportMode, Process, Store};
+use tempfile::NamedTempFile;
+
+use crate::args::{Export, Format, Import};
+use crate::failure::{Failure, Found};
+use crate::open;
+use crate::output::{Output, say};
+
+pub(crate) fn import(db: &Path, import: &Import) -> Result<Found, Failure> {
+    let processes = read_all(import)?;
+    let store = open::for_changing(db)?;
+    if !import.replace {
+        refuse_existing(&store, &processes)?;
+    }
+    let mode = if import.replace { ImportMode::Replace } else { ImportMode::New };
+    let count = processes.len();
+    for (process, _) in processes {
+        store.import(process, mode)?;
+    }
+    store.close()?;
+    say(&format!("imported {count} {}", if count == 1 { "process" } else { "processes" }));
+    Ok(Found::AllWell)
+}
+
+/// The processes of all files, each with the file it is from.
+fn read_all(import: &Import) -> Result<Vec<(Process, String)>, Failure> {
+    let unknown = if import.ignore_unknown { Unknown::Ignore } else { Unknown::Reject };
+    let mut processes: Vec<(Process, String)> = Vec::new();
+    let mut seen: HashMap<String, String> = HashMap::new();
+    for path in &import.files {
+        let (source, bytes) = read_file(path)?;
+        for process in read_processes(&source, &bytes, unknown)? {
+            // What is checked here is not written by halves.
+            Store::in_memory()
+                .import(process.clone(), ImportMode::New)
+                .map_err(|error| Failure::Failed(format!("{source}: {error}")))?;
+            if let Some(first) = seen.insert(process.process_name.clone(), source.clone()) {
+                return Err(Failure::Failed(format!(
+                    "{source}: process {:?} stands in {first} already; nothing was imported",
+                    process.process_name
+                )));
+            }
+            processes.push((process, source.clone()));
+        }
+    }
+    Ok(processes)
+}
+
+fn read_file(path: &Path) -> Result<(String, Vec<u8>), Failure> {
+    let source = if path == Path::new("-") { "<stdin>".to_owned() } else { path.display().to_string() };
+    let read = if path == Path::new("-") {
+        let mut bytes = Vec::new();
+        std::io::stdin().read_to_end(&mut bytes).map(|_| bytes)
+    } else {
+        fs::read(path)
+    };
+    let bytes = read.map_err(|error| Failure::Failed(format!("could not read {source}: {error}")))?;
+    Ok((source, bytes))
+}
+
+fn refuse_existing(store: &Store, processes: &[(Process, String)]) -> Result<(), Failure> {
+    for (process, source) in processes {
+        if store.process(&process.process_name)?.exists()? {
+            return Err(Failure::Failed(format!(
+                "{source}: process {:?} is in the store already; --replace replaces it. Nothing was imported",
+                process.process_name
+            )));
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn export(db: &Path, export: &Export, output: &mut Output) -> Result<Found, Failure> {
+    let store = open::for_looking(db)?;
+    let names = if export.names.is_empty() { store.processes()? } else { export.names.clone() };
+    for name in &names {
+        // Before anything is written: all of them, or none.
+        store.process(name)?.settings()?;
+    }
+    match &export.output {
+        None => names.iter().try_for_each(|name| output.bytes(&encode(&store, name, export.format)?))?,
+        Some(path) => export_to_file(&store, &names, export.format, path)?,
+    }
+    Ok(Found::AllWell)
+}
+
+fn encode(store: &Store, name: &str, format: Format) -> Result<Vec<u8>, Failure> {
+    let process = store.process(name)?.snapshot()?;
+    let mut bytes = Vec::new();
+    match format {
+        Format::Binary => write_delimited(&process, &mut bytes),
+        Format::Json => {
+            let text = to_json(&process)
+                .map_err(|error| Failure::Failed(format!("process {name:?}: {error} (--format binary)")))?;
+            bytes.extend_from_slice(text.as_bytes());
+            bytes.push(b'\n');
+        }
+    }
+    Ok(bytes)
+}
+
+/// The file is there once all of it is.
+fn export_to_file(store: &Store, names: &[String], format: Format, path: &Path) -> Result<(), Failure> {
+    let failed =
+        |error: std::io::Error| Failure::Failed(format!("could not write {}: {error}", path.display()));
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = NamedTempFile::new_in(folder).map_err(failed)?;
+    for name in names {
+        file.write_all(&encode(store, name, format)?).map_err(failed)?;
+    }
+    file.as_file().sync_all().map_err(failed)?;
+    file.persist(path).map_err(|error| failed(error.error))?;
+    Ok(())
+}

@@ -1,0 +1,72 @@
+//! How a command ends.
+
+use std::error::Error;
+use std::{fmt, io};
+
+/// What a command that could run has to report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Found {
+    AllWell,
+    /// What was asked for is not there, or not all work was done.
+    Something,
+}
+
+/// Why a command ends early.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// What was asked for is not there.
+    Absent(String),
+    /// It could not run.
+    Failed(String),
+    /// Nobody reads the output any more, which is fine.
+    ClosedPipe,
+}
+
+impl Failure {
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self {
+            Self::ClosedPipe => 0,
+            Self::Absent(_) => 1,
+            Self::Failed(_) => 2,
+        }
+    }
+
+    pub(crate) fn failed(error: &(dyn Error + 'static)) -> Self {
+        Self::Failed(chain(error))
+    }
+}
+
+/// An error and its causes, in one line.
+pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(&format!(": {cause}"));
+        source = cause.source();
+    }
+    text
+}
+
+impl From<procstate::Error> for Failure {
+    fn from(error: procstate::Error) -> Self {
+        if error.is_not_found() { Self::Absent(chain(&error)) } else { Self::failed(&error) }
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            return Self::ClosedPipe;
+        }
+        Self::Failed(format!("could not write the output: {error}"))
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Absent(text) | Self::Failed(text) => f.write_str(text),
+            Self::ClosedPipe => f.write_str("nobody reads the output"),
+        }
+    }
+}

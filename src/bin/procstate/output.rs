@@ -1,0 +1,113 @@
+//! Data goes to standard output, words to standard error.
+
+use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
+
+use comfy_table::{ContentArrangement, Table, presets};
+use procstate::Timestamp;
+use serde_json::Value;
+
+use crate::failure::Failure;
+
+/// Where data goes.
+pub(crate) struct Output {
+    stdout: BufWriter<Stdout>,
+    is_json: bool,
+}
+
+impl Output {
+    pub(crate) fn new(is_json: bool) -> Self {
+        Self { stdout: BufWriter::new(io::stdout()), is_json }
+    }
+
+    /// Whether a program reads it, rather than a person.
+    pub(crate) fn is_json(&self) -> bool {
+        self.is_json
+    }
+
+    pub(crate) fn line(&mut self, text: &str) -> Result<(), Failure> {
+        Ok(writeln!(self.stdout, "{text}")?)
+    }
+
+    pub(crate) fn json(&mut self, value: &Value) -> Result<(), Failure> {
+        self.line(&value.to_string())
+    }
+
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        Ok(self.stdout.write_all(bytes)?)
+    }
+
+    /// A table, its columns as wide as they must be.
+    pub(crate) fn table(&mut self, head: &[&str], rows: Vec<Vec<String>>) -> Result<(), Failure> {
+        let mut table = Table::new();
+        table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+        table.set_header(head);
+        table.add_rows(rows);
+        for column in table.column_iter_mut() {
+            column.set_padding((0, 2));
+        }
+        for line in table.lines() {
+            self.line(line.trim_end())?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn flush(&mut self) -> Result<(), Failure> {
+        Ok(self.stdout.flush()?)
+    }
+}
+
+/// Says something to the person at the terminal; if nobody hears it, so be it.
+pub(crate) fn say(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
+pub(crate) fn stderr_is_terminal() -> bool {
+    io::stderr().is_terminal()
+}
+
+/// A time for a person, to the second.
+pub(crate) fn time(time: Option<Timestamp>) -> String {
+    time.map_or("-".to_owned(), |time| format!("{time:.0}"))
+}
+
+/// How long ago something was: `3m ago`, or `in 5h`.
+pub(crate) fn age(time: Option<Timestamp>, now: Timestamp) -> String {
+    let Some(time) = time else { return "-".to_owned() };
+    let seconds = now.duration_since(time).as_secs();
+    let amount = match seconds.unsigned_abs() {
+        seconds @ 0..60 => format!("{seconds}s"),
+        seconds @ 60..3600 => format!("{}m", seconds / 60),
+        seconds @ 3600..172_800 => format!("{}h", seconds / 3600),
+        seconds => format!("{}d", seconds / 86_400),
+    };
+    if seconds < 0 { format!("in {amount}") } else { format!("{amount} ago") }
+}
+
+/// A time as JSON.
+pub(crate) fn json_time(time: Option<Timestamp>) -> Value {
+    time.map_or(Value::Null, |time| Value::String(time.to_string()))
+}
+
+/// A text that may hold anything, on one line.
+pub(crate) fn one_line(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ages_are_short() {
+        let now: Timestamp = "2026-01-03T00:00:00Z".parse().unwrap();
+        let at = |text: &str| age(Some(text.parse().unwrap()), now);
+        assert_eq!(at("2026-01-02T23:59:59Z"), "1s ago");
+        assert_eq!(at("2026-01-02T23:57:00Z"), "3m ago");
+        assert_eq!(at("2026-01-01T12:00:00Z"), "36h ago");
+        assert_eq!(at("2025-12-01T00:00:00Z"), "33d ago");
+        assert_eq!(at("2026-01-03T05:00:00Z"), "in 5h");
+        assert_eq!(age(None, now), "-");
+    }
+}
