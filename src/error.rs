@@ -76,7 +76,7 @@ pub(crate) enum Failure {
     #[error("could not {action} {}", .path.display())]
     Io { action: &'static str, path: PathBuf, source: io::Error },
 
-    #[error("store {place} could not {action}: {why}")]
+    #[error("{place} could not {action}: {why}")]
     Storage { place: String, action: &'static str, why: String },
 
     #[error("the runner of process {process:?} cannot work: {why}")]
@@ -151,10 +151,6 @@ impl Error {
             Failure::Input { .. } => true,
             _ => false,
         }
-    }
-
-    pub(crate) fn into_failure(self) -> Failure {
-        *self.failure
     }
 
     pub(crate) fn failure(&self) -> &Failure {

@@ -2,6 +2,9 @@
 //!
 //! See the README for a tour; [`Store`] is where to begin.
 #![forbid(unsafe_code)]
+#![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![cfg_attr(not(test), warn(clippy::cast_possible_truncation, clippy::cast_sign_loss))]
+#![warn(clippy::print_stdout, clippy::print_stderr)]
 
 mod clock;
 mod engine;

@@ -123,7 +123,8 @@ fn spawn_syncer(shared: Arc<Shared>, interval: Duration) -> Result<JoinHandle<()
         }
     };
     std::thread::Builder::new().name("procstate-sync".to_owned()).spawn(run).map_err(|error| {
-        Failure::Storage { place: String::new(), action: "start its thread", why: error.to_string() }.into()
+        Failure::Storage { place: "the store".to_owned(), action: "start its thread", why: error.to_string() }
+            .into()
     })
 }
 

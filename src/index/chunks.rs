@@ -17,7 +17,8 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use sled::IVec;
 
 use super::CHUNK;
-use crate::error::{Failure, Result};
+use super::guard::Fault;
+use crate::error::Result;
 
 /// The most bytes of one sled key and value.
 const ENTRY_BYTES_MAX: usize = 6 << 10;
@@ -92,28 +93,23 @@ impl Set {
 }
 
 /// Puts a value together from its head, and its chunks as `read` answers them.
-pub(super) fn join<E: From<crate::Error>>(
+pub(super) fn join<E: From<Fault>>(
     head: IVec,
     read: impl Fn(&[u8]) -> Result<Option<IVec>, E>,
 ) -> Result<Bytes, E> {
     let Some(set) = Set::of_head(&head) else {
         return match head.first() {
             Some(&WHOLE) => Ok(Bytes::from_owner(head).slice(1..)),
-            _ => Err(damaged("its head does not parse").into()),
+            _ => Err(Fault::Damaged("the head of a record does not parse").into()),
         };
     };
     let mut value = BytesMut::new();
     for key in set.keys() {
-        let chunk = read(&key)?.ok_or_else(|| damaged("a part of it is missing"))?;
+        let chunk = read(&key)?.ok_or(Fault::Damaged("a part of a large record is missing"))?;
         value.put_slice(&chunk);
     }
     if value.len() as u64 != u64::from(set.length) {
-        return Err(damaged("its parts do not add up to its length").into());
+        return Err(Fault::Damaged("the parts of a large record do not add up to its length").into());
     }
     Ok(value.freeze())
-}
-
-fn damaged(why: &str) -> crate::Error {
-    let why = format!("the index is damaged: of a large record, {why}");
-    Failure::Storage { place: String::new(), action: "", why }.into()
 }

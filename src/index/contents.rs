@@ -3,9 +3,13 @@
 //! version, shows as a difference.
 
 use super::META;
+use super::guard::Fault;
 
 /// Where it stands.
 pub(super) const KEY: &[u8] = &[META, b'c'];
+
+/// What to say of a record that does not decode.
+pub(super) const DAMAGED: Fault = Fault::Damaged("its contents record does not decode");
 
 const LEN: usize = 36;
 

@@ -7,30 +7,43 @@ use std::path::Path;
 
 use crate::error::{Error, Failure, Result};
 
-/// A sled error on its way to [`guard`], which knows the place and the action.
-impl From<sled::Error> for Error {
+/// What went wrong in a call into sled, before `guard` says where.
+pub(crate) enum Fault {
+    Sled(sled::Error),
+    /// What the index holds is not what was written.
+    Damaged(&'static str),
+    /// What the caller's own code says.
+    Other(Error),
+}
+
+impl From<sled::Error> for Fault {
     fn from(error: sled::Error) -> Self {
-        let why = match &error {
-            sled::Error::Corruption { .. } => "the index is damaged".to_owned(),
-            other => other.to_string(),
-        };
-        Failure::Storage { place: String::new(), action: "", why }.into()
+        Self::Sled(error)
+    }
+}
+
+impl From<Error> for Fault {
+    fn from(error: Error) -> Self {
+        Self::Other(error)
     }
 }
 
 /// Calls into sled. Its panics are assertions on what it reads: after one, as
 /// after any error, the index is not to be used any more.
-pub(super) fn guard<T>(dir: &Path, named: &'static str, call: impl FnOnce() -> Result<T>) -> Result<T> {
-    let result = catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|panic| {
-        let why = format!("the index is damaged, or sled failed: {}", panic_text(panic.as_ref()));
-        Err(Failure::Storage { place: String::new(), action: "", why }.into())
-    });
-    result.map_err(|error| match error.into_failure() {
-        Failure::Storage { place, why, .. } if place.is_empty() => {
-            Failure::Storage { place: format!("index {}", dir.display()), action: named, why }.into()
-        }
-        other => other.into(),
-    })
+pub(super) fn guard<T>(
+    dir: &Path,
+    action: &'static str,
+    call: impl FnOnce() -> Result<T, Fault>,
+) -> Result<T> {
+    let why = match catch_unwind(AssertUnwindSafe(call)) {
+        Ok(Ok(value)) => return Ok(value),
+        Ok(Err(Fault::Other(error))) => return Err(error),
+        Ok(Err(Fault::Damaged(why))) => format!("it is damaged: {why}"),
+        Ok(Err(Fault::Sled(sled::Error::Corruption { .. }))) => "it is damaged".to_owned(),
+        Ok(Err(Fault::Sled(error))) => error.to_string(),
+        Err(panic) => format!("it is damaged, or sled failed: {}", panic_text(panic.as_ref())),
+    };
+    Err(Failure::Storage { place: format!("index {}", dir.display()), action, why }.into())
 }
 
 fn panic_text(panic: &(dyn Any + Send)) -> String {

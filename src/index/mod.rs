@@ -34,7 +34,7 @@ pub(crate) use open::Options;
 pub(crate) use transaction::{Stop, Transaction};
 
 use crate::error::{Error, Failure, Result};
-use guard::guard;
+use guard::{Fault, guard};
 
 /// Leads the key of the contents record.
 const META: u8 = 0;
@@ -59,7 +59,7 @@ pub(crate) struct Index {
 impl Index {
     pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Bytes>> {
         self.guarded("read a record", || {
-            let read = |key: &[u8]| self.db.get(key).map_err(Error::from);
+            let read = |key: &[u8]| self.db.get(key).map_err(Fault::from);
             read(&record_key(key))?.map(|head| chunks::join(head, read)).transpose()
         })
     }
@@ -71,7 +71,7 @@ impl Index {
             return Ok(());
         }
         self.guarded("read records", || {
-            let read = |key: &[u8]| self.db.get(key).map_err(Error::from);
+            let read = |key: &[u8]| self.db.get(key).map_err(Fault::from);
             for entry in self.db.range(record_key(start)..record_key(end)) {
                 // After its first error sled's iterator repeats it for ever.
                 let (key, head) = entry?;
@@ -98,11 +98,7 @@ impl Index {
     pub(crate) fn contents(&self) -> Result<Option<Contents>> {
         self.guarded("read its contents record", || {
             let value = self.db.get(contents::KEY)?;
-            value
-                .map(|value| {
-                    Contents::decode(&value).ok_or_else(|| self.corrupt("its contents record is damaged"))
-                })
-                .transpose()
+            value.map(|value| Contents::decode(&value).ok_or(contents::DAMAGED)).transpose()
         })
     }
 
@@ -149,7 +145,7 @@ impl Index {
         self.guarded("read its size", || Ok(self.db.size_on_disk()?))
     }
 
-    fn guarded<T>(&self, action: &'static str, call: impl FnOnce() -> Result<T>) -> Result<T> {
+    fn guarded<T>(&self, action: &'static str, call: impl FnOnce() -> Result<T, Fault>) -> Result<T> {
         guard(&self.dir, action, call)
     }
 

@@ -10,8 +10,9 @@ use sled::transaction::{
 
 use super::chunks::Set;
 use super::contents::{self, Contents};
+use super::guard::Fault;
 use super::{chunks, record_key};
-use crate::error::{Error, Failure, Result};
+use crate::error::{Error, Result};
 
 /// What the body of a transaction may do. It must not touch the index by any
 /// other way: sled would deadlock.
@@ -24,15 +25,21 @@ pub(crate) struct Transaction<'a> {
 pub(crate) enum Stop<R> {
     /// It decided so; nothing is written.
     Refuse(R),
-    /// What it read is damaged, or sled failed.
-    Fail(Error),
+    /// What it read is damaged.
+    Fail(Fault),
     /// sled wants out.
     Sled(UnabortableTransactionError),
 }
 
+impl<R> From<Fault> for Stop<R> {
+    fn from(fault: Fault) -> Self {
+        Self::Fail(fault)
+    }
+}
+
 impl<R> From<Error> for Stop<R> {
     fn from(error: Error) -> Self {
-        Self::Fail(error)
+        Self::Fail(error.into())
     }
 }
 
@@ -105,11 +112,11 @@ impl Transaction<'_> {
 pub(super) fn run<T, R>(
     db: &sled::Db,
     body: &impl Fn(&Transaction<'_>) -> Result<T, Stop<R>>,
-) -> Result<Result<T, R>> {
+) -> Result<Result<T, R>, Fault> {
     let outcome = db.transaction(|tree| {
         let before = match tree.get(contents::KEY)? {
             None => Contents::default(),
-            Some(bytes) => Contents::decode(&bytes).ok_or_else(|| abort(Stop::Fail(contents_damaged())))?,
+            Some(bytes) => Contents::decode(&bytes).ok_or_else(|| abort(contents::DAMAGED.into()))?,
         };
         let transaction = Transaction { tree, contents: Cell::new(before) };
         let answer = body(&transaction).map_err(abort)?;
@@ -135,9 +142,4 @@ fn abort<R>(stop: Stop<R>) -> ConflictableTransactionError<Stop<R>> {
         Stop::Sled(error) => error.into(),
         stop => ConflictableTransactionError::Abort(stop),
     }
-}
-
-fn contents_damaged() -> Error {
-    let why = "the index is damaged: its contents record does not decode".to_owned();
-    Failure::Storage { place: String::new(), action: "", why }.into()
 }

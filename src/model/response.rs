@@ -11,7 +11,7 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'
 /// Where a work item was found.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Found {
-    Active(Work),
+    Active(Box<Work>),
     Cleanup,
     Dropped,
     Nowhere,
@@ -19,7 +19,7 @@ pub(crate) enum Found {
 
 pub(crate) fn work_response(process: &str, name: &str, found: Found) -> WorkResponse {
     let (state, details) = match found {
-        Found::Active(work) => (active_state(&work), Some(work)),
+        Found::Active(work) => (active_state(&work), Some(*work)),
         Found::Cleanup => ("cleanup".to_owned(), None),
         Found::Dropped => ("dropped".to_owned(), None),
         Found::Nowhere => ("purged".to_owned(), None),
@@ -50,7 +50,7 @@ mod tests {
         for (number, name) in (0..).zip(names) {
             let work =
                 Work { status: Some(Status { state: number, ..Status::default() }), ..Work::default() };
-            let response = work_response("p", "w", Found::Active(work.clone()));
+            let response = work_response("p", "w", Found::Active(work.clone().into()));
             assert_eq!((response.state.as_str(), response.details), (name, Some(work)));
         }
         for (found, name) in

@@ -120,7 +120,7 @@ impl Key {
     pub(crate) fn history(process: &str, seconds: i64, nanos: u32, run: u64) -> Self {
         let mut detail = [0; 20];
         let mut rest = detail.as_mut_slice();
-        rest.put_u64((seconds as u64) ^ (1 << 63));
+        rest.put_u64(seconds.cast_unsigned() ^ (1 << 63));
         rest.put_u32(nanos);
         rest.put_u64(run);
         Self::build(process, Kind::History, &detail)
@@ -287,7 +287,7 @@ fn parse_slot(kind: Kind, detail: &[u8]) -> Option<Slot> {
             let (nanos, rest) = rest.split_first_chunk()?;
             let run = rest.first_chunk()?;
             Some(Slot::History {
-                seconds: (u64::from_be_bytes(*seconds) ^ (1 << 63)) as i64,
+                seconds: (u64::from_be_bytes(*seconds) ^ (1 << 63)).cast_signed(),
                 nanos: u32::from_be_bytes(*nanos),
                 run: u64::from_be_bytes(*run),
             })

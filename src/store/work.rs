@@ -181,7 +181,7 @@ impl Place {
 
     fn found(self) -> Found {
         if self.active.is_present() {
-            return Found::Active(self.active.value.work.unwrap_or_default());
+            return Found::Active(self.active.value.work.unwrap_or_default().into());
         }
         match (self.cleanup.is_present(), self.dropped.is_present()) {
             (true, _) => Found::Cleanup,

@@ -1,6 +1,9 @@
 //! The command-line tool of procstate: look at a store, change it, run commands
 //! for its work items.
 #![forbid(unsafe_code)]
+#![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+#![warn(clippy::print_stdout, clippy::print_stderr)]
 
 mod args;
 mod commands;
