@@ -64,7 +64,8 @@ fn describe(error: &serde_json::Error, path: &str) -> String {
     // The position stands in front already.
     let text = text.split(" at line ").next().unwrap_or(&text);
     let what = if error.is_eof() { format!("the text ends too early ({text})") } else { text.to_owned() };
-    match path {
+    // What was not read yet has no name.
+    match path.trim_end_matches(".?") {
         "." | "" | "?" => what,
         path => format!("in {path}: {what}"),
     }
