@@ -1,6 +1,21 @@
-//! An embedded store for the state of background processes.
+//! An embedded store for the state of background processes: who owns each one, what
+//! work it has, how far the work got, what went wrong.
 //!
-//! See the README for a tour; [`Store`] is where to begin.
+//! - [`Store`] is one folder; [`Store::process`] gives a [`ProcessHandle`], through
+//!   which work is registered and settings change.
+//! - [`Runner`] calls your [`Worker`] for each work item, on schedule, and survives
+//!   crashes: most programs need no more.
+//! - [`ProcessHandle::claim`] gives a [`Run`] for finer control: one owner at a time,
+//!   every write fenced.
+//!
+//! The README has a tour, what each write survives, and what this is not.
+//!
+//! # Words
+//!
+//! A *process* is always the domain object, never one of the operating system. An
+//! *instance* competes for processes. A *run* is one pass over the *work items* of a
+//! process, from its claim to its end; it may change owners on the way. The *fencing
+//! token* of a claim grows with each claim of a process.
 #![forbid(unsafe_code)]
 #![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![cfg_attr(not(test), warn(clippy::cast_possible_truncation, clippy::cast_sign_loss))]
@@ -34,3 +49,8 @@ pub use store::{
     Change, Changed, Effect, Event, ImportMode, Item, Page, PastRun, ProcessHandle, Purged, Released,
     Settings, Stats, Store, StoreBuilder, Summary, Watch,
 };
+
+/// The README's examples are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
