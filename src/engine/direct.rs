@@ -43,9 +43,12 @@ pub(crate) struct DirectEngine {
 
 #[derive(Debug)]
 struct Shared {
-    /// Written while a commit is applied, so that a scan sees one point in time;
-    /// `None` once the store is closed.
+    /// Read by every call for as long as it takes; written to close the store, and
+    /// `None` from then on.
     open: RwLock<Option<Open>>,
+    /// Written while a commit is applied, read by scans: they see one point in
+    /// time. Nobody holds it while waiting for the disk.
+    view: RwLock<()>,
     last_seq: AtomicU64,
     /// What the kernel has.
     flushed: Group,
@@ -69,6 +72,8 @@ impl DirectEngine {
     pub(crate) fn open(mut folder: Folder, options: &Options) -> Result<Self> {
         let index = open_index(&folder, &options.index)?;
         let seq = index.contents()?.unwrap_or_default().seq;
+        // After a crash the kernel may have what the disk has not.
+        index.sync()?;
         folder.set_index_seq(seq)?;
         let shared = Arc::new(Shared {
             last_seq: AtomicU64::new(seq),
@@ -80,6 +85,7 @@ impl DirectEngine {
             stop: Mutex::new(false),
             stopped: Condvar::new(),
             open: RwLock::new(Some(Open { index, folder })),
+            view: RwLock::new(()),
         });
         let syncer = spawn_syncer(shared.clone(), options.sync_interval)?;
         Ok(Self { shared, syncer: Mutex::new(Some(syncer)) })
@@ -137,13 +143,11 @@ impl Shared {
         call(&open.index)
     }
 
-    fn apply(&self, batch: &Batch) -> Result<Outcome> {
-        self.poison.check()?;
-        let open = self.open.write();
-        let open = open.as_ref().ok_or(Failure::Closed)?;
+    fn apply(&self, index: &Index, batch: &Batch) -> Result<Outcome> {
+        let _view = self.view.write();
         let seq = self.last_seq.load(Ordering::Acquire) + 1;
         let sealed: Vec<(&Key, Option<Bytes>)> = batch.writes.iter().map(|write| seal(write, seq)).collect();
-        let answer = self.poison.on_error(open.index.transact(|transaction| {
+        let answer = self.poison.on_error(index.transact(|transaction| {
             if let Some(failed) = first_failed(transaction, batch)? {
                 return Err(Stop::Refuse(failed));
             }
@@ -249,6 +253,7 @@ impl Engine for DirectEngine {
     fn scan(&self, range: &KeyRange, visit: &mut Visitor<'_>) -> Result<()> {
         let mut damage = Ok(());
         self.shared.with_index(|index| {
+            let _view = self.shared.view.read();
             self.shared.poison.on_error(index.scan(&range.start, &range.end, &mut |key, value| {
                 match open_entry(key, &value) {
                     Ok(record) => visit(record),
@@ -264,7 +269,7 @@ impl Engine for DirectEngine {
 
     fn commit(&self, batch: &Batch, durability: Durability) -> Result<Outcome> {
         batch.check()?;
-        let outcome = self.shared.apply(batch)?;
+        let outcome = self.shared.with_index(|index| self.shared.apply(index, batch))?;
         let Outcome::Committed(seq) = outcome else { return Ok(outcome) };
         let is_much = self.shared.unsynced_bytes.load(Ordering::Acquire) > UNSYNCED_BYTES_MAX;
         match durability {
@@ -305,10 +310,11 @@ impl Engine for DirectEngine {
         {
             tracing::error!("the sync thread of the store panicked");
         }
-        let synced = if shared.open.read().is_some() { shared.sync() } else { Ok(()) };
+        // Waits for every call that is under way.
         let open = shared.open.write().take();
         shared.feed.close();
         let Some(Open { index, mut folder }) = open else { return Ok(()) };
+        let synced = shared.poison.check().and_then(|()| index.sync());
         index.close()?;
         synced?;
         folder.set_index_seq(self.last_seq())

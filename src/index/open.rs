@@ -27,16 +27,15 @@ impl Index {
     /// Opens the index in `dir`, and creates it if there is none. The caller
     /// holds a lock of its own on the store, so nobody else is here.
     pub(crate) fn open(dir: &Path, options: &Options) -> Result<Self> {
-        let is_new = !dir.join("db").exists();
-        if !is_new {
+        if dir.exists() {
             set_aside_broken_snapshots(dir)?;
         }
         let db = open_when_unlocked(dir, options)?;
         let path = dir.join("db");
         let file = File::open(&path).map_err(|error| Error::io("open", &path, error))?;
         let index = Self { db, file, flushing: Mutex::new(()), dir: dir.to_owned() };
-        if is_new {
-            index.sync()?;
+        if index.contents()?.is_none() {
+            // Its beginning may have been interrupted: until something is in it.
             make_names_durable(dir)?;
         }
         if options.verify {

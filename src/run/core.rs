@@ -385,9 +385,11 @@ impl Core {
     pub(super) fn hand_back(&self) -> Result<()> {
         let mut state = self.lock();
         self.check(&mut state)?;
-        let nobody = Owner { process_name: self.handle.name().to_owned(), ..Owner::default() };
+        // Still the last instance that had it, and from now on a dead one.
+        let owner: Versioned<Owner> = self.handle.read_owner()?;
+        let gone = Owner { opening: String::new(), claim: 0, ..owner.value };
         self.write(&mut state, Durability::Synced, &mut |batch| {
-            Ok(batch.put(self.owner_key.clone(), nobody.to_payload()))
+            Ok(batch.put(self.owner_key.clone(), gone.to_payload()))
         })?;
         self.end(&mut state);
         Ok(())
