@@ -233,17 +233,24 @@ fn a_lapsed_run_is_gone_on_with_by_its_own_runner() {
     let store = store(&clock);
     let process = process(&store, 1);
     let is_first = AtomicBool::new(true);
+    let (hears, heard) = channel();
     let runner = runner(&store).every(HOUR).worker_fn(move |work| {
         if is_first.swap(false, SeqCst) {
             until_told(work);
+            hears.send(work.progress()?)?;
+        } else {
+            work.add_stat("second", 1.0);
         }
         Ok(())
     });
     let runner = runner.spawn().unwrap();
     eventually("the item is begun", || state_of(&process, "w00") == "active");
     clock.advance(Duration::from_secs(30));
+    assert_eq!(heard.recv_timeout(10 * SECOND), Ok(Progress::Conflict));
     eventually("the item is done", || state_of(&process, "w00") == "completed");
     eventually("the run is done", || process.history().unwrap().len() == 1);
+    let run = process.history().unwrap().remove(0);
+    assert_eq!((run.state, run.stats.get("work.second")), (State::Completed, Some(&1.0)));
     runner.shutdown(Shutdown::Finish);
     runner.join().unwrap();
 }
@@ -601,12 +608,20 @@ fn stopping_interrupts_the_wait_for_another_attempt() {
         let process = process(&store, 1);
         let retry = Retry::attempts(2).initial(HOUR).max_backoff(HOUR);
         let (worker, strings) = puppet();
-        let failing = runner(&store).every(HOUR).retry(retry).worker(worker).spawn().unwrap();
+        let failing = runner(&store)
+            .every(HOUR)
+            .progress_interval(10 * SECOND)
+            .retry(retry)
+            .worker(worker)
+            .spawn()
+            .unwrap();
         strings.begun();
         strings.orders.send(Order::Return(Err("no".into()))).unwrap();
         a_moment();
+        let asked = Instant::now();
         failing.shutdown(how);
         failing.join().unwrap();
+        assert!(asked.elapsed() < 5 * SECOND, "{how:?}");
         assert_eq!(state_of(&process, "w00"), "incomplete", "{how:?}");
         assert_eq!(process.history().unwrap().first().map(|run| run.state), state, "{how:?}");
     }

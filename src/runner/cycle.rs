@@ -141,6 +141,7 @@ mod tests {
     use super::*;
     use crate::clock::ManualClock;
     use crate::proto::Params;
+    use crate::run::{Claim, Instance};
     use crate::runner::RunnerBuilder;
     use crate::store::{ProcessHandle, Store};
     use jiff::SignedDuration;
@@ -241,6 +242,16 @@ mod tests {
             bench.runs_after(to_the_slot);
             bench.clock.advance(30 * MINUTE);
         }
+    }
+
+    #[test]
+    fn takes_over_from_a_holder_that_shows_no_life() {
+        let mut bench = Bench::new(|builder| builder);
+        let held = bench.process.claim(&Instance::new()).unwrap();
+        assert!(matches!(held, Claim::Won(_)));
+        bench.clock.advance(Duration::from_secs(29));
+        assert_eq!(bench.cycle.turn().unwrap(), LOOK_INTERVAL);
+        assert_eq!(bench.runs_after(Duration::from_secs(1)), 1);
     }
 
     #[test]
