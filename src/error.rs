@@ -1,5 +1,6 @@
 //! What can go wrong, told to the person who has to act on it.
 
+use std::any::Any;
 use std::error::Error as StdError;
 use std::path::PathBuf;
 use std::{fmt, io};
@@ -88,6 +89,33 @@ pub(crate) enum Failure {
     #[cfg(feature = "json")]
     #[error("{source_name}{position}: {why}")]
     Input { source_name: String, position: String, why: String },
+}
+
+/// An error and its causes, in one line.
+pub(crate) fn chain(error: &(dyn StdError + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(&format!(": {cause}"));
+        source = cause.source();
+    }
+    text
+}
+
+/// What a panic said.
+pub(crate) fn panic_text(payload: Box<dyn Any + Send>) -> String {
+    let payload = match payload.downcast::<String>() {
+        Ok(text) => return *text,
+        Err(payload) => payload,
+    };
+    match payload.downcast::<&'static str>() {
+        Ok(text) => (*text).to_owned(),
+        Err(payload) => {
+            // Dropping a stranger's value could panic again.
+            std::mem::forget(payload);
+            "a panic without a text".to_owned()
+        }
+    }
 }
 
 fn by_since(by: &str, since: &Option<Timestamp>) -> String {
@@ -187,5 +215,24 @@ impl fmt::Display for Error {
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         self.failure.source()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_text_of_a_panic_is_kept() {
+        let text = |panic: fn()| panic_text(std::panic::catch_unwind(panic).unwrap_err());
+        assert_eq!(text(|| panic!("plain")), "plain");
+        assert_eq!(text(|| panic!("{}", 5)), "5");
+        assert_eq!(text(|| std::panic::panic_any(5)), "a panic without a text");
+    }
+
+    #[test]
+    fn an_error_is_told_with_its_causes() {
+        let error = Error::io("write", "/state", io::Error::other("the disk is full"));
+        assert_eq!(chain(&error), "could not write /state: the disk is full");
     }
 }

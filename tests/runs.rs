@@ -310,6 +310,19 @@ on_every_engine! {
         assert_eq!(status.errors[24].text.len(), 1024);
     }
 
+    fn a_run_whose_end_is_too_large_stays_unfinished(store: TestStore) {
+        let process = registered(&store, &["a"]);
+        let run = won(&process);
+        for n in 0..1100 {
+            run.add_stat(&format!("{n}{}", "x".repeat(1000)), 1.0);
+        }
+        let error = run.finish().unwrap_err();
+        assert!(error.is_invalid() && error.to_string().contains("the limit is 1048576"), "{error}");
+        let status = process.snapshot().unwrap().process_status.unwrap();
+        assert_eq!((status.state(), status.finish_time), (State::Active, None));
+        assert!(matches!(won(&process).origin(), Origin::Resumed { .. }));
+    }
+
     fn a_dropped_run_is_finished_as_aborted(store: TestStore) {
         let process = registered(&store, &["a"]);
         drop(won(&process));

@@ -3,7 +3,7 @@
 
 use std::sync::OnceLock;
 
-use crate::error::{Error, Failure, Result};
+use crate::error::{self, Error, Failure, Result};
 
 /// Remembers the first failure of a store.
 #[derive(Debug)]
@@ -32,19 +32,9 @@ impl Poison {
     }
 
     fn poison(&self, error: &Error) {
-        let text = error_chain(error);
+        let text = error::chain(error);
         if self.cause.set(text.clone()).is_ok() {
             tracing::error!(store = %self.place, cause = %text, "store poisoned");
         }
     }
-}
-
-fn error_chain(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        text.push_str(&format!(": {cause}"));
-        source = cause.source();
-    }
-    text
 }

@@ -1,11 +1,10 @@
 //! Between sled and everybody else: its panics become errors, its errors get
 //! words.
 
-use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use crate::error::{Error, Failure, Result};
+use crate::error::{self, Error, Failure, Result};
 
 /// What went wrong in a call into sled, before `guard` says where.
 pub(crate) enum Fault {
@@ -41,12 +40,7 @@ pub(super) fn guard<T>(
         Ok(Err(Fault::Damaged(why))) => format!("it is damaged: {why}"),
         Ok(Err(Fault::Sled(sled::Error::Corruption { .. }))) => "it is damaged".to_owned(),
         Ok(Err(Fault::Sled(error))) => error.to_string(),
-        Err(panic) => format!("it is damaged, or sled failed: {}", panic_text(panic.as_ref())),
+        Err(panic) => format!("it is damaged, or sled failed: {}", error::panic_text(panic)),
     };
     Err(Failure::Storage { place: format!("index {}", dir.display()), action, why }.into())
-}
-
-fn panic_text(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "unknown panic".to_owned())
 }

@@ -356,7 +356,7 @@ impl Core {
         self.lock().abort(reason.to_owned());
     }
 
-    /// Ends the run.
+    /// Ends the run. If its end cannot be written, it stays unfinished.
     pub(super) fn finish(&self) -> Result<Status> {
         let mut state = self.lock();
         self.check(&mut state)?;
@@ -367,16 +367,21 @@ impl Core {
             None => run::final_state(&state.run),
         };
         run::finish(state.status(), end, now);
+        let written = self.write_finish(&mut state);
+        self.end(&mut state);
+        written
+    }
+
+    fn write_finish(&self, state: &mut State) -> Result<Status> {
         let run = state.run.clone();
         let status = run.status.clone().unwrap_or_default();
-        self.write(&mut state, Durability::Synced, &mut |batch| {
+        self.write(state, Durability::Synced, &mut |batch| {
             let key = Key::totals(self.handle.name());
             let mut totals: Versioned<Totals> = self.handle.store.read(&key)?;
             let batch = batch.expect(key.clone(), totals.unchanged());
             stats::add_all(&mut totals.value.aggregate_stats, &status.stats);
             self.handle.put_history(batch.put(key, totals.value.to_payload()), &self.instance, &run)
         })?;
-        self.end(&mut state);
         Ok(status)
     }
 

@@ -7,8 +7,7 @@ use std::thread::{Builder, JoinHandle};
 
 use super::cycle::Cycle;
 use super::stop::{Shared, Shutdown, Stopper};
-use super::task::panic_text;
-use crate::error::{Error, Failure, Result};
+use crate::error::{self, Error, Failure, Result};
 
 /// A runner on its own thread. Dropping the handle stops it as
 /// [`Shutdown::HandBack`] does, and waits for it.
@@ -77,7 +76,7 @@ impl RunnerHandle {
         let Some(thread) = self.thread.take() else { return Ok(()) };
         let ended = thread.join();
         ended.unwrap_or_else(|payload| {
-            Err(failure(&self.process, format!("it panicked: {}", panic_text(payload))))
+            Err(failure(&self.process, format!("it panicked: {}", error::panic_text(payload))))
         })
     }
 }

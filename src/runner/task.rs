@@ -1,7 +1,5 @@
 //! One attempt at one item, between the runner and the thread that works on it.
 
-use std::any::Any;
-use std::error::Error;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,6 +9,7 @@ use parking_lot::Mutex;
 use super::WorkContext;
 use super::stop::Shared;
 use super::worker::Worker;
+use crate::error;
 use crate::model::List;
 use crate::run::WorkItem;
 
@@ -149,12 +148,12 @@ impl Task {
                 List::Active => self.worker.process(&mut context),
                 List::Cleanup | List::Dropped => self.worker.clean_up(&mut context),
             };
-            result.map_err(|error| text_of(error.as_ref()))
+            result.map_err(|failure| error::chain(failure.as_ref()))
         }));
         self.end(match result {
             Ok(Ok(())) => Verdict::Done,
             Ok(Err(text)) => Verdict::Failed(text),
-            Err(payload) => Verdict::Panicked(panic_text(payload)),
+            Err(payload) => Verdict::Panicked(error::panic_text(payload)),
         });
     }
 
@@ -167,51 +166,5 @@ impl Task {
         }
         drop(state);
         self.shared.signal.raise();
-    }
-}
-
-/// An error with its causes.
-fn text_of(error: &(dyn Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(&format!(": {cause}"));
-        source = cause.source();
-    }
-    text
-}
-
-pub(super) fn panic_text(payload: Box<dyn Any + Send>) -> String {
-    let payload = match payload.downcast::<String>() {
-        Ok(text) => return *text,
-        Err(payload) => payload,
-    };
-    match payload.downcast::<&'static str>() {
-        Ok(text) => (*text).to_owned(),
-        Err(payload) => {
-            // Dropping a stranger's value could panic again.
-            std::mem::forget(payload);
-            "a panic without a text".to_owned()
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_text_of_a_panic_is_kept() {
-        let text = |panic: fn()| panic_text(catch_unwind(panic).unwrap_err());
-        assert_eq!(text(|| panic!("plain")), "plain");
-        assert_eq!(text(|| panic!("{}", 5)), "5");
-        assert_eq!(text(|| std::panic::panic_any(5)), "a panic without a text");
-    }
-
-    #[test]
-    fn an_error_is_told_with_its_causes() {
-        let cause = std::io::Error::other("the disk is full");
-        let error = crate::Error::io("write", "/state", cause);
-        assert_eq!(text_of(&error), "could not write /state: the disk is full");
     }
 }
