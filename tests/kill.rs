@@ -11,7 +11,8 @@ use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use common::{check, eager};
 use procstate::{Claim, Instance, Origin, Params, Store};
@@ -76,8 +77,17 @@ fn acknowledge(what: &str, n: u64) {
     std::io::stdout().write_all(format!("\n@{what} {n}\n").as_bytes()).unwrap();
 }
 
-/// Starts the victim, kills it after `delay`, and answers what it was told.
-fn kill_after(folder: &Path, delay: Duration) -> Acknowledged {
+/// When a victim is killed.
+#[derive(Debug)]
+enum Moment {
+    /// So long after its start: while it creates or opens the store, or later.
+    After(Duration),
+    /// So long after it was told so many things.
+    Told(usize, Duration),
+}
+
+/// Starts the victim, kills it, and answers what it was told.
+fn kill_at(folder: &Path, moment: &Moment) -> Acknowledged {
     let mut victim = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "victim", "--nocapture"])
         .env(FOLDER, folder)
@@ -85,17 +95,47 @@ fn kill_after(folder: &Path, delay: Duration) -> Acknowledged {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut stdout = victim.stdout.take().unwrap();
-    let reader = std::thread::spawn(move || {
-        let mut text = String::new();
-        stdout.read_to_string(&mut text).unwrap();
-        text
+    let stdout = victim.stdout.take().unwrap();
+    let lines = AtomicUsize::new(0);
+    let text = std::thread::scope(|scope| {
+        let reader = scope.spawn(|| read_all(stdout, &lines));
+        let delay = match moment {
+            Moment::After(delay) => *delay,
+            Moment::Told(count, delay) => {
+                let give_up = Instant::now() + Duration::from_secs(20);
+                while lines.load(Ordering::Relaxed) < *count && Instant::now() < give_up {
+                    std::thread::sleep(Duration::from_micros(200));
+                }
+                *delay
+            }
+        };
+        std::thread::sleep(delay);
+        if victim.try_wait().unwrap().is_some() {
+            panic!("the victim ended by itself: {}", stderr_of(victim));
+        }
+        victim.kill().unwrap();
+        victim.wait().unwrap();
+        reader.join().unwrap()
     });
-    std::thread::sleep(delay);
-    assert!(victim.try_wait().unwrap().is_none(), "the victim ended by itself: {}", stderr_of(victim));
-    victim.kill().unwrap();
-    victim.wait().unwrap();
-    acknowledged(&reader.join().unwrap())
+    acknowledged(&text)
+}
+
+/// Everything that comes, counting the lines as they do.
+fn read_all(mut input: impl Read, lines: &AtomicUsize) -> String {
+    let mut text = Vec::new();
+    let mut buffer = [0; 4096];
+    loop {
+        match input.read(&mut buffer).unwrap() {
+            0 => return String::from_utf8(text).unwrap(),
+            length => {
+                text.extend_from_slice(&buffer[..length]);
+                lines.fetch_add(
+                    buffer[..length].iter().filter(|&&byte| byte == b'@').count(),
+                    Ordering::Relaxed,
+                );
+            }
+        }
+    }
 }
 
 fn stderr_of(mut victim: std::process::Child) -> String {
@@ -174,9 +214,12 @@ fn killed_at_any_moment_it_keeps_its_promises() {
         if kill % 20 == 0 {
             folder = tempfile::tempdir().unwrap();
         }
-        let delay = Duration::from_micros(random.u64(0..if kill % 4 == 0 { 15_000 } else { 90_000 }));
-        let context = format!("PROCSTATE_SEED={seed}, kill {kill} after {delay:?}");
-        let told = kill_after(folder.path(), delay);
+        let moment = match kill % 4 {
+            0 => Moment::After(Duration::from_micros(random.u64(0..15_000))),
+            _ => Moment::Told(random.usize(0..150), Duration::from_micros(random.u64(0..2000))),
+        };
+        let context = format!("PROCSTATE_SEED={seed}, kill {kill}, {moment:?}");
+        let told = kill_at(folder.path(), &moment);
         promises += told.len();
         inspect(folder.path(), &told, &context);
     }

@@ -277,10 +277,15 @@ fn a_killed_run_goes_on_where_it_was() {
 #[test]
 fn an_interrupt_hands_the_run_back() {
     let tool = Tool::imported();
-    let script = "sleep 0.4";
+    let begun = tool.folder.path().join("begun");
+    let script = format!("touch {}; sleep 0.4", begun.display());
     let run =
-        tool.command(&["run", "nightly", "--", "sh", "-c", script]).stderr(Stdio::piped()).spawn().unwrap();
-    std::thread::sleep(Duration::from_millis(200));
+        tool.command(&["run", "nightly", "--", "sh", "-c", &script]).stderr(Stdio::piped()).spawn().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !begun.exists() {
+        assert!(Instant::now() < deadline, "no command was started");
+        std::thread::sleep(Duration::from_millis(5));
+    }
     let pid = run.id().to_string();
     assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
     let output = run.wait_with_output().unwrap();

@@ -6,8 +6,9 @@ use jiff::Timestamp;
 
 use super::process::ProcessHandle;
 use crate::error::Result;
+use crate::model::response::{self, Found};
 use crate::model::{List, time};
-use crate::proto::{Work, record};
+use crate::proto::{Work, WorkResponse, record};
 use crate::record::{Address, KeyRange, Payload, Record, Slot};
 
 /// A part of a list, in name order.
@@ -32,6 +33,30 @@ pub struct Item {
     pub work: Option<Work>,
     /// When the cleanup was asked for, or the item dropped.
     pub since: Option<Timestamp>,
+}
+
+impl Item {
+    /// The item as an endpoint answers it: what [`ProcessHandle::work`] says of it.
+    /// `process` is the name of the process that it is from.
+    ///
+    /// ```
+    /// # use procstate::{List, Params, Store};
+    /// # let store = Store::in_memory();
+    /// # let keys = store.process("gckeys")?;
+    /// keys.register("project-1", Params::new())?;
+    /// let page = keys.list(List::Active, None, 10)?;
+    /// assert_eq!(page.items[0].response("gckeys"), keys.work("project-1")?);
+    /// # Ok::<(), procstate::Error>(())
+    /// ```
+    #[must_use]
+    pub fn response(&self, process: &str) -> WorkResponse {
+        let found = match self.list {
+            List::Active => Found::Active(self.work.clone().unwrap_or_default().into()),
+            List::Cleanup => Found::Cleanup,
+            List::Dropped => Found::Dropped,
+        };
+        response::work_response(process, &self.name, found)
+    }
 }
 
 impl ProcessHandle {

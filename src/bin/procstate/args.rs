@@ -104,7 +104,7 @@ pub(crate) enum Command {
     },
     /// Print sizes and counts of the store.
     Stats,
-    /// Run a command for each active work item.
+    /// Run a command for each active work item, whether or not a run is due.
     ///
     /// {} in the command stands for the name of the item; a command without {} gets
     /// it as its last argument. The command also finds PROCSTATE_PROCESS,

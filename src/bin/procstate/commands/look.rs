@@ -4,7 +4,7 @@ use std::path::Path;
 
 use procstate::interchange::to_json;
 use procstate::proto::State;
-use procstate::{Clock, Item, List, PastRun, ProcessHandle, Summary, SystemClock, Timestamp};
+use procstate::{Clock, Item, List, PastRun, Summary, SystemClock, Timestamp};
 use serde_json::json;
 
 use crate::failure::{Failure, Found};
@@ -77,9 +77,9 @@ pub(crate) fn work_list(db: &Path, name: &str, output: &mut Output) -> Result<Fo
             let page = process.list(list, after.as_deref(), PAGE)?;
             for item in &page.items {
                 if output.is_json() {
-                    output.line(&to_json(&process.work(&item.name)?)?)?;
+                    output.line(&to_json(&item.response(name))?)?;
                 } else {
-                    rows.push(item_row(&process, item)?);
+                    rows.push(item_row(name, item));
                 }
             }
             after = page.next;
@@ -94,14 +94,14 @@ pub(crate) fn work_list(db: &Path, name: &str, output: &mut Output) -> Result<Fo
     Ok(Found::AllWell)
 }
 
-fn item_row(process: &ProcessHandle, item: &Item) -> Result<Vec<String>, Failure> {
+fn item_row(process: &str, item: &Item) -> Vec<String> {
     let now = SystemClock::new().now();
-    let response = process.work(&item.name)?;
     let status = item.work.as_ref().and_then(|work| work.status.clone()).unwrap_or_default();
     let progress = status.progress_time.and_then(|wire| Timestamp::new(wire.seconds, wire.nanos).ok());
     let last_error = status.errors.last().map_or(String::new(), |error| first_line(&error.text));
     let errors = if item.work.is_some() { status.total_errors.to_string() } else { "-".to_owned() };
-    Ok(vec![one_line(&item.name), response.state, age(progress.or(item.since), now), errors, last_error])
+    let state = item.response(process).state;
+    vec![one_line(&item.name), state, age(progress.or(item.since), now), errors, last_error]
 }
 
 fn first_line(text: &str) -> String {
