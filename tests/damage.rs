@@ -186,7 +186,7 @@ fn a_second_program_hears_who_has_the_store() {
     assert!(error.is_locked());
     let pid = format!("in use by pid {} (", std::process::id());
     assert!(error.to_string().contains(&pid), "{error}");
-    assert!(Store::copy_files(folder.path(), folder.path().join("copy")).unwrap_err().is_locked());
+    assert!(Store::copy_files(folder.path(), folder.path().with_extension("copy")).unwrap_err().is_locked());
     store.close().unwrap();
     Store::open(folder.path()).unwrap();
 }
@@ -212,7 +212,15 @@ fn copying_changes_nothing_in_the_original() {
     let sound = Sound::new();
     let lock = sound.path().join("LOCK");
     let before = (fs::read(&lock).unwrap(), fs::metadata(&lock).unwrap().modified().unwrap());
-    drop(sound.copy());
+    let copy = sound.copy();
+    // A copy has no lock file, and can be copied all the same.
+    let again = tempfile::tempdir().unwrap();
+    Store::copy_files(copy.path(), again.path()).unwrap();
+    let error = Store::copy_files(copy.path(), again.path()).unwrap_err();
+    assert!(error.to_string().ends_with("is not empty"), "{error}");
+    let error = Store::copy_files(copy.path(), copy.path().join("inside")).unwrap_err();
+    assert!(error.to_string().ends_with("would lie inside the store"), "{error}");
+    assert!(!copy.path().join("inside").exists());
     assert_eq!(before, (fs::read(&lock).unwrap(), fs::metadata(&lock).unwrap().modified().unwrap()));
 }
 

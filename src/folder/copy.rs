@@ -11,8 +11,22 @@ use crate::error::{Error, Result};
 /// created. Nothing at `from` is changed, not even the lock file.
 pub(crate) fn copy_files(from: &Path, to: &Path) -> Result<()> {
     check_is_store(from, false)?;
+    check_target(from, to)?;
     let _lock = Lock::shared(from)?;
     copy_dir(from, to)
+}
+
+/// A copy into the store itself would never end, one beside other files would mix
+/// with them.
+fn check_target(from: &Path, to: &Path) -> Result<()> {
+    let absolute = |path: &Path| std::path::absolute(path).map_err(|error| Error::io("find", path, error));
+    if absolute(to)?.starts_with(absolute(from)?) {
+        return Err(Error::argument(format!("the copy {} would lie inside the store", to.display())));
+    }
+    match fs::read_dir(to).map(|mut entries| entries.next().is_none()) {
+        Ok(false) => Err(Error::argument(format!("the folder for the copy, {}, is not empty", to.display()))),
+        Ok(true) | Err(_) => Ok(()),
+    }
 }
 
 fn copy_dir(from: &Path, to: &Path) -> Result<()> {

@@ -4,7 +4,7 @@
 //! however that died. The text in the file is for the error message of others.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::Path;
 
 use jiff::Timestamp;
@@ -15,7 +15,8 @@ use crate::error::{Error, Failure, Result};
 /// Held for as long as it lives.
 #[derive(Debug)]
 pub(super) struct Lock {
-    _file: File,
+    /// `None` where there is no lock file: then nobody has the store open.
+    _file: Option<File>,
 }
 
 impl Lock {
@@ -32,15 +33,19 @@ impl Lock {
         taken(folder, file.try_lock())?;
         let noted = file.set_len(0).and_then(|()| file.write_all(describe_self().as_bytes()));
         noted.map_err(|error| Error::io("write", &path, error))?;
-        Ok(Self { _file: file })
+        Ok(Self { _file: Some(file) })
     }
 
     /// Keeps writers out, and changes nothing.
     pub(super) fn shared(folder: &Path) -> Result<Self> {
         let path = folder.join(LOCK);
-        let file = File::open(&path).map_err(|error| Error::io("open", &path, error))?;
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Self { _file: None }),
+            Err(error) => return Err(Error::io("open", &path, error)),
+        };
         taken(folder, file.try_lock_shared())?;
-        Ok(Self { _file: file })
+        Ok(Self { _file: Some(file) })
     }
 }
 

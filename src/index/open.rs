@@ -34,10 +34,7 @@ impl Index {
         let path = dir.join("db");
         let file = File::open(&path).map_err(|error| Error::io("open", &path, error))?;
         let index = Self { db, file, flushing: Mutex::new(()), dir: dir.to_owned() };
-        if index.contents()?.is_none() {
-            // Its beginning may have been interrupted: until something is in it.
-            make_names_durable(dir)?;
-        }
+        make_names_durable(dir)?;
         if options.verify {
             index.verify()?;
         }
@@ -99,7 +96,8 @@ fn set_aside(path: &Path, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// sled never makes the names of its files durable.
+/// sled never makes the names of its files durable, not even of the snapshot that
+/// each opening writes.
 fn make_names_durable(dir: &Path) -> Result<()> {
     sync_file(&dir.join("conf"))?;
     sync_dir(&dir.join("blobs"))?;

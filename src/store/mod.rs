@@ -154,8 +154,8 @@ impl Store {
         Ok(first.map(|address| address.process))
     }
 
-    /// Copies the files of a store that no program has open, and changes nothing in
-    /// it: to look at a store, open a copy.
+    /// Copies the files of a store that no program has open into a new or empty
+    /// folder, and changes nothing in it: to look at a store, open a copy.
     ///
     /// # Errors
     ///
