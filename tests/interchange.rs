@@ -243,17 +243,65 @@ fn unknown_fields_are_an_error_or_left_out() {
 
 #[test]
 fn what_json_cannot_say_is_an_error() {
-    let time = prost_types::Timestamp { seconds: i64::MAX, nanos: 0 };
-    let process = Process { settings_time: Some(time), ..Process::default() };
-    let error = to_json(&process).unwrap_err();
+    let time = |seconds, nanos| Some(prost_types::Timestamp { seconds, nanos });
+    let period = |seconds, nanos| Some(prost_types::Duration { seconds, nanos });
+    let of_time = |settings_time| Process { settings_time, ..Process::default() };
+    let of_period = |schedule_frequency| Process { schedule_frequency, ..Process::default() };
+    let cases = [
+        of_time(time(i64::MAX, 0)),
+        of_time(time(253_402_300_800, 0)),
+        of_time(time(0, -1)),
+        of_time(time(0, 1_000_000_000)),
+        of_period(period(1, -1)),
+        of_period(period(-1, 1)),
+        of_period(period(0, i32::MIN)),
+        of_period(period(i64::MIN, 0)),
+    ];
+    for process in cases {
+        assert!(to_json(&process).unwrap_err().is_invalid(), "{process:?}");
+        assert_eq!(
+            read_one(bytes(&Process { process_name: "p".to_owned(), ..process.clone() })).settings_time,
+            process.settings_time
+        );
+    }
+    let mut process = Process::default();
+    process.active_work.insert("a/b".to_owned(), Work { modified: time(0, -5), ..Work::default() });
     assert_eq!(
-        error.to_string(),
-        "invalid argument: process.Process cannot be written as JSON, in settingsTime: timestamp out of range; write it as binary"
+        to_json(&process).unwrap_err().to_string(),
+        "invalid argument: process.Process cannot be written as JSON, in activeWork[\"a/b\"].modified: a time that JSON has no form for; write it as binary"
     );
+}
+
+#[test]
+fn a_name_that_comes_twice_is_an_error() {
+    let text = "{\"processName\": \"p\", \"activeWork\": {\"w\": {}, \"v\": {}, \"w\": {}}}";
+    assert_eq!(message(text), "in, line 1, column 57: \"w\" comes twice in one object");
+    assert!(message("{\"processName\": \"p\", \"processName\": \"q\"}").contains("comes twice"));
+    // Two processes of an input may share what they like.
+    assert_eq!(read("{\"processName\": \"p\"} {\"processName\": \"p\"}").unwrap().len(), 2);
 }
 
 #[test]
 fn deep_nesting_is_bounded() {
     assert!(read("{\"a\":".repeat(100_000)).is_err());
     assert!(read_processes("in", "{\"a\":".repeat(100_000).as_bytes(), Unknown::Ignore).is_err());
+}
+
+/// What the documentation of `read_processes` says is not an error.
+#[test]
+fn what_is_read_although_it_says_more() {
+    let process = read_one(
+        r#"{"processName": "p", "settingsTime": "2026-01-01T00:00:00.1234567899Z", "aggregateStats": {"x": "1e999"}}"#,
+    );
+    assert_eq!(process.settings_time.unwrap().nanos, 123_456_789);
+    assert_eq!(process.aggregate_stats["x"], f64::INFINITY);
+    let mut twice =
+        bytes(&Process { process_name: "p".to_owned(), instance: "a".to_owned(), ..Process::default() });
+    twice.extend_from_slice(&bytes(&Process { instance: "b".to_owned(), ..Process::default() }));
+    assert_eq!(read_one(&twice).instance, "b");
+    println!(
+        "{:?}",
+        read(r#"{"processName": "p", "settings": {"intParams": {"n": 9.223372036854775808e18}}}"#)
+    );
+    println!("{:?}", read(r#"{"processName": "p", "settings": {"intParams": {"n": 1.5}}}"#));
 }

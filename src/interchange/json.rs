@@ -5,8 +5,9 @@ use serde_json::de::{Deserializer, SliceRead};
 use serde_path_to_error::Track;
 
 use super::schema::{self, Message, descriptor};
-use super::{Unknown, invalid};
-use crate::error::{Failure, Result};
+use super::unique::Unique;
+use super::{Unknown, invalid, times};
+use crate::error::{Error, Failure, Result};
 use crate::proto::Process;
 
 /// A message as canonical JSON, on one line. Equal messages give equal text: the
@@ -18,14 +19,21 @@ use crate::proto::Process;
 /// the year 1 or after 9999, nanoseconds out of range. Binary can.
 pub fn to_json<M: Message>(message: &M) -> Result<String> {
     let reflected = schema::reflect(message)?;
+    if let Some(path) = times::unsayable(&reflected) {
+        let why = format!("in {path}: a time that JSON has no form for");
+        return Err(not_json::<M>(&why));
+    }
     let mut track = Track::new();
     // By way of a value: it sorts what comes from hash maps.
     let serializer = serde_path_to_error::Serializer::new(serde_json::value::Serializer, &mut track);
-    let value = reflected.serialize_with_options(serializer, &SerializeOptions::new()).map_err(|error| {
-        let why = describe(&error, &track.path().to_string());
-        Failure::Argument(format!("{} cannot be written as JSON, {why}; write it as binary", M::NAME))
-    })?;
+    let value = reflected
+        .serialize_with_options(serializer, &SerializeOptions::new())
+        .map_err(|error| not_json::<M>(&describe(&error, &track.path().to_string())))?;
     Ok(value.to_string())
+}
+
+fn not_json<M: Message>(why: &str) -> Error {
+    Failure::Argument(format!("{} cannot be written as JSON, {why}; write it as binary", M::NAME)).into()
 }
 
 /// Whether `text` is JSON values and nothing else.
@@ -35,12 +43,26 @@ pub(super) fn is_json(text: &[u8]) -> bool {
 
 /// The processes in JSON text, one after the other.
 pub(super) fn read(source: &str, text: &[u8], unknown: Unknown) -> Result<Vec<Process>> {
+    if is_json(text) {
+        refuse_repeated_names(source, text)?;
+    }
     let mut deserializer = Deserializer::from_slice(text);
     let mut processes = Vec::new();
     while deserializer.end().is_err() {
         processes.push(read_one(source, &mut deserializer, unknown)?);
     }
     Ok(processes)
+}
+
+fn refuse_repeated_names(source: &str, text: &[u8]) -> Result<()> {
+    for value in Deserializer::from_slice(text).into_iter::<Unique>() {
+        value.map_err(|error| invalid(source, position(&error), describe(&error, "")))?;
+    }
+    Ok(())
+}
+
+fn position(error: &serde_json::Error) -> String {
+    format!(", line {}, column {}", error.line(), error.column())
 }
 
 fn read_one(
@@ -52,10 +74,8 @@ fn read_one(
     let mut track = Track::new();
     let tracked = serde_path_to_error::Deserializer::new(deserializer, &mut track);
     let read = DynamicMessage::deserialize_with_options(descriptor::<Process>()?, tracked, &options);
-    let reflected = read.map_err(|error| {
-        let position = format!(", line {}, column {}", error.line(), error.column());
-        invalid(source, position, describe(&error, &track.path().to_string()))
-    })?;
+    let reflected =
+        read.map_err(|error| invalid(source, position(&error), describe(&error, &track.path().to_string())))?;
     reflected.transcode_to().map_err(|error| invalid(source, String::new(), error.to_string()))
 }
 
