@@ -299,9 +299,4 @@ fn what_is_read_although_it_says_more() {
         bytes(&Process { process_name: "p".to_owned(), instance: "a".to_owned(), ..Process::default() });
     twice.extend_from_slice(&bytes(&Process { instance: "b".to_owned(), ..Process::default() }));
     assert_eq!(read_one(&twice).instance, "b");
-    println!(
-        "{:?}",
-        read(r#"{"processName": "p", "settings": {"intParams": {"n": 9.223372036854775808e18}}}"#)
-    );
-    println!("{:?}", read(r#"{"processName": "p", "settings": {"intParams": {"n": 1.5}}}"#));
 }

@@ -160,3 +160,55 @@ fn record_key(key: &[u8]) -> Vec<u8> {
     bytes.extend_from_slice(key);
     bytes
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OPTIONS: Options = Options { cache_bytes: 1 << 20, verify: true };
+
+    fn put(index: &Index, key: &[u8], value: &[u8]) {
+        let written: Result<(), ()> = index.transact(|transaction| transaction.put(key, value)).unwrap();
+        written.unwrap();
+    }
+
+    /// A record that sled lost or rolled back is sound in itself; that it is not
+    /// the newest shows in the sum alone.
+    #[test]
+    fn records_that_changed_behind_our_back_are_noticed_at_opening() {
+        let large = vec![7; 20_000];
+        let tampers: [fn(&sled::Db); 4] = [
+            |db| drop(db.insert(record_key(b"a"), chunks::whole(b"older")).unwrap()),
+            |db| drop(db.remove(record_key(b"a")).unwrap()),
+            |db| drop(db.insert(record_key(b"c"), chunks::whole(b"of nobody")).unwrap()),
+            |db| drop(db.remove(contents::KEY).unwrap()),
+        ];
+        for (n, tamper) in tampers.into_iter().enumerate() {
+            let folder = tempfile::tempdir().unwrap();
+            let dir = folder.path().join("index");
+            let index = Index::open(&dir, &OPTIONS).unwrap();
+            put(&index, b"a", b"newest");
+            put(&index, b"b", &large);
+            index.close().unwrap();
+            let index = Index::open(&dir, &OPTIONS).unwrap();
+            tamper(&index.db);
+            index.close().unwrap();
+            let error = Index::open(&dir, &OPTIONS).unwrap_err();
+            assert!(error.is_corrupt(), "{n}: {error}");
+            assert!(error.to_string().contains("some are missing or older"), "{n}: {error}");
+        }
+    }
+
+    /// A chunk that is missing is found by reading it.
+    #[test]
+    fn a_large_record_with_a_missing_part_is_not_answered() {
+        let folder = tempfile::tempdir().unwrap();
+        let index = Index::open(&folder.path().join("index"), &OPTIONS).unwrap();
+        put(&index, b"b", &[7; 20_000]);
+        let part =
+            chunks::Set::of_head(&index.db.get(record_key(b"b")).unwrap().unwrap()).unwrap().keys().nth(1);
+        index.db.remove(part.unwrap()).unwrap();
+        let error = index.get(b"b").unwrap_err();
+        assert!(error.to_string().contains("a part of a large record is missing"), "{error}");
+    }
+}
