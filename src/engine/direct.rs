@@ -103,6 +103,11 @@ fn open_index(folder: &Folder, options: &index::Options) -> Result<Index> {
             "its file is missing. Put the folder back, or restore the store from a backup".to_owned(),
         ));
     }
+    if stated.is_none() && dir.exists() {
+        // Its creation was interrupted: sled may not open what is there, and nothing
+        // was acknowledged yet.
+        std::fs::remove_dir_all(&dir).map_err(|error| Error::io("remove", &dir, error))?;
+    }
     let index = Index::open(&dir, options)?;
     let found = index.contents()?.map(|contents: Contents| contents.seq);
     match (stated, found) {

@@ -26,9 +26,15 @@ impl Poison {
         }
     }
 
-    /// Poisons the store with a failed result, and hands the result on.
+    /// Poisons the store with a failed result, and hands the result on. A damaged
+    /// record stops nobody but those who need it: it is found before anything is
+    /// written.
     pub(crate) fn on_error<T>(&self, result: Result<T>) -> Result<T> {
-        result.inspect_err(|error| self.poison(error))
+        result.inspect_err(|error| {
+            if !error.is_corrupt() {
+                self.poison(error);
+            }
+        })
     }
 
     fn poison(&self, error: &Error) {

@@ -356,3 +356,43 @@ fn clear(engine: &dyn Engine) {
         .fold(Batch::new(), |batch, record| batch.delete(record.key));
     commit(engine, &batch);
 }
+
+/// A program killed while it creates a store leaves files that sled never opens.
+#[test]
+fn an_interrupted_creation_is_taken_up_again() {
+    for length in [0, 4, 20, 58] {
+        let folder = tempfile::tempdir().unwrap();
+        drop(Folder::open(folder.path(), true).unwrap());
+        let index = folder.path().join("index");
+        std::fs::create_dir(&index).unwrap();
+        std::fs::write(index.join("conf"), vec![b'x'; length]).unwrap();
+        let engine = open_direct(&folder).unwrap_or_else(|error| panic!("{length}: {error}"));
+        assert_eq!(commit(&engine, &put(1, b"a")), 1);
+        engine.close().unwrap();
+        assert_eq!(payload(&open_direct(&folder).unwrap(), 1), Some(b"a".to_vec()));
+    }
+}
+
+#[test]
+fn a_damaged_record_stops_nobody_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = open_direct(&folder).unwrap();
+    commit(&engine, &put(1, b"a"));
+    commit(&engine, &put(2, b"b"));
+    engine.close().unwrap();
+    let options = index::Options { cache_bytes: 1 << 20, verify: true };
+    let index = index::Index::open(&folder.path().join("index"), &options).unwrap();
+    let damage: Result<(), ()> =
+        index.transact(|transaction| transaction.put(key(1).bytes(), b"no envelope of ours")).unwrap();
+    damage.unwrap();
+    index.close().unwrap();
+
+    let engine = open_direct(&folder).unwrap();
+    assert!(engine.get(&key(1)).unwrap_err().is_corrupt());
+    assert!(engine.scan(&KeyRange::all(), &mut |_| ControlFlow::Continue(())).unwrap_err().is_corrupt());
+    let needs_it = put(3, b"c").expect(key(1), Expect::Absent);
+    assert!(engine.commit(&needs_it, Durability::Synced).unwrap_err().is_corrupt());
+    assert_eq!(payload(&engine, 2), Some(b"b".to_vec()));
+    assert_eq!(payload(&engine, 3), None);
+    assert_eq!(commit(&engine, &put(4, b"d")), 3);
+}
