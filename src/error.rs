@@ -70,6 +70,14 @@ pub(crate) enum Failure {
     Corrupt { place: String, why: String },
 
     #[error(
+        "the log is damaged: {} at byte {offset}: {why}. It held commits from {first} on, at least to {last}, which the index does not have. Nothing was changed. `procstate salvage --output NEWDIR` saves what can still be read", .path.display()
+    )]
+    LogDamaged { path: PathBuf, offset: u64, why: String, first: u64, last: u64 },
+
+    #[error("the disk of {} is full ({source}). Nothing was written; the store can be read, and written to again once there is space", .path.display())]
+    DiskFull { path: PathBuf, source: io::Error },
+
+    #[error(
         "store {place} was stopped by an earlier error, to protect what it holds: {cause}. Remove the cause and open the store again; every acknowledged durable write is kept"
     )]
     Poisoned { place: String, cause: String },
@@ -140,7 +148,7 @@ impl Error {
     /// Stored bytes are not what was written.
     #[must_use]
     pub fn is_corrupt(&self) -> bool {
-        matches!(*self.failure, Failure::Corrupt { .. })
+        matches!(*self.failure, Failure::Corrupt { .. } | Failure::LogDamaged { .. })
     }
 
     /// Another program, or another `Store` of this one, has the store open.
@@ -159,6 +167,12 @@ impl Error {
     #[must_use]
     pub fn is_not_found(&self) -> bool {
         matches!(*self.failure, Failure::NoProcess { .. } | Failure::NoStore { .. })
+    }
+
+    /// The disk is full. Nothing was written, and the store can still be read.
+    #[must_use]
+    pub fn is_disk_full(&self) -> bool {
+        matches!(*self.failure, Failure::DiskFull { .. })
     }
 
     /// The process is already there.
@@ -187,6 +201,20 @@ impl Error {
 
     pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>, source: io::Error) -> Self {
         Failure::Io { action, path: path.into(), source }.into()
+    }
+
+    /// What a failed attempt to get ready for writing means: a full disk is no
+    /// reason to stop the store.
+    pub(crate) fn before_writing(self) -> Self {
+        use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+        match *self.failure {
+            Failure::Io { path, source, .. }
+                if matches!(source.kind(), StorageFull | QuotaExceeded | FileTooLarge) =>
+            {
+                Failure::DiskFull { path, source }.into()
+            }
+            failure => failure.into(),
+        }
     }
 
     pub(crate) fn argument(why: impl Into<String>) -> Self {

@@ -22,6 +22,8 @@
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
 mod clock;
+#[allow(dead_code, unused_imports, reason = "not in use yet")]
+mod disk;
 mod engine;
 mod error;
 mod folder;

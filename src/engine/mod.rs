@@ -8,6 +8,8 @@
 
 mod batch;
 mod direct;
+#[allow(dead_code, unused_imports, reason = "not in use yet")]
+mod durable;
 mod feed;
 mod group;
 mod memory;

@@ -1,0 +1,57 @@
+//! Disk I/O of the log and of archives, behind a seam: tests put a disk there
+//! that fails, and that forgets what was not synced.
+//!
+//! What is assumed of a disk is what its methods say, and no more: a write may be
+//! torn and reordered until its file is synced, a name may be lost until its
+//! folder is.
+
+mod real;
+#[cfg(test)]
+pub(crate) mod sim;
+
+use std::fmt::Debug;
+use std::path::Path;
+use std::sync::Arc;
+
+pub(crate) use real::RealDisk;
+
+use crate::error::Result;
+
+pub(crate) trait Disk: Debug + Send + Sync + 'static {
+    /// Creates an empty file; one that is there is emptied.
+    fn create(&self, path: &Path) -> Result<Arc<dyn DiskFile>>;
+
+    /// Opens a file for reading and writing.
+    fn open(&self, path: &Path) -> Result<Arc<dyn DiskFile>>;
+
+    /// The names of the files in a folder, in no order; none if there is no such
+    /// folder.
+    fn list(&self, dir: &Path) -> Result<Vec<String>>;
+
+    /// Creates a folder, unless it is there, and makes its name durable.
+    fn create_dir(&self, dir: &Path) -> Result<()>;
+
+    /// Gives a file another name in its folder, in place of any that has it.
+    fn rename(&self, from: &Path, to: &Path) -> Result<()>;
+
+    fn remove(&self, path: &Path) -> Result<()>;
+
+    /// Makes the names in a folder survive power loss.
+    fn sync_dir(&self, dir: &Path) -> Result<()>;
+}
+
+/// An open file.
+pub(crate) trait DiskFile: Debug + Send + Sync + 'static {
+    /// Writes all of `bytes`; they survive the program's death once it returns.
+    fn write_at(&self, bytes: &[u8], offset: u64) -> Result<()>;
+
+    /// Fills `bytes` from `offset` on, as far as the file goes; answers how far.
+    fn read_at(&self, bytes: &mut [u8], offset: u64) -> Result<usize>;
+
+    /// The length of the file in bytes.
+    fn len(&self) -> Result<u64>;
+
+    /// Makes what was written survive power loss. After an error nobody knows
+    /// what the disk holds, and a second try tells nothing.
+    fn sync(&self) -> Result<()>;
+}

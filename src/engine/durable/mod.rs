@@ -1,0 +1,3 @@
+//! The durable engine.
+
+mod wal;

@@ -1,0 +1,131 @@
+//! What the folder of the log holds, as found at opening.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::frame::{self, Frame, Place};
+use super::header::{Header, Opened, PAGE};
+use super::pool::{Slot, Stock, path_of, slot_of};
+use crate::disk::{Disk, DiskFile};
+use crate::error::{Failure, Result};
+
+#[derive(Debug)]
+pub(crate) struct Directory {
+    disk: Arc<dyn Disk>,
+    dir: PathBuf,
+    /// By id, which is the order of the log.
+    segments: BTreeMap<u64, Stored>,
+    /// Files that hold no segment.
+    free: Vec<Slot>,
+}
+
+/// Where a segment is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stored {
+    pub(crate) slot: Slot,
+    pub(crate) bytes: u64,
+}
+
+impl Directory {
+    pub(crate) fn load(disk: Arc<dyn Disk>, dir: &Path, store: [u8; 16]) -> Result<Self> {
+        let mut found = Self { disk, dir: dir.to_owned(), segments: BTreeMap::new(), free: Vec::new() };
+        for slot in found.disk.list(dir)?.iter().filter_map(|name| slot_of(name)) {
+            found.add(slot, store)?;
+        }
+        found.free.sort_unstable();
+        Ok(found)
+    }
+
+    fn add(&mut self, slot: Slot, store: [u8; 16]) -> Result<()> {
+        let mut page = vec![0; PAGE];
+        let read = self.file(slot)?.read_at(&mut page, 0)?;
+        page.truncate(read);
+        let header = match Header::decode(&page) {
+            Opened::Header(header) => header,
+            Opened::Nothing => {
+                self.free.push(slot);
+                return Ok(());
+            }
+            Opened::Newer(found) => {
+                return Err(Failure::NewerFormat { path: self.path(slot), found, supported: 1 }.into());
+            }
+        };
+        if header.store != store {
+            return Err(self.foreign(slot, "it is a part of another store; put the right file back"));
+        }
+        let stored = Stored { slot, bytes: header.segment_bytes.into() };
+        match self.segments.insert(header.segment, stored) {
+            Some(_) => Err(self.foreign(slot, "another file is the same segment; remove the copy")),
+            None => Ok(()),
+        }
+    }
+
+    fn foreign(&self, slot: Slot, why: &str) -> crate::Error {
+        Failure::Corrupt { place: self.path(slot).display().to_string(), why: why.to_owned() }.into()
+    }
+
+    pub(crate) fn path(&self, slot: Slot) -> PathBuf {
+        path_of(&self.dir, slot)
+    }
+
+    pub(crate) fn file(&self, slot: Slot) -> Result<Arc<dyn DiskFile>> {
+        self.disk.open(&self.path(slot))
+    }
+
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    pub(crate) fn get(&self, segment: u64) -> Option<Stored> {
+        self.segments.get(&segment).copied()
+    }
+
+    /// The segments, oldest first.
+    pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = (u64, Stored)> + '_ {
+        self.segments.iter().map(|(id, stored)| (*id, *stored))
+    }
+
+    pub(crate) fn after(&self, segment: u64) -> impl Iterator<Item = (u64, Stored)> + '_ {
+        self.iter().filter(move |(id, _)| *id > segment)
+    }
+
+    /// The bytes of a segment, as far as its file goes.
+    pub(crate) fn read(&self, stored: Stored) -> Result<Vec<u8>> {
+        let mut bytes = vec![0; usize::try_from(stored.bytes).unwrap_or(usize::MAX)];
+        let read = self.file(stored.slot)?.read_at(&mut bytes, 0)?;
+        bytes.truncate(read);
+        Ok(bytes)
+    }
+
+    /// The frame that a segment begins with, if it is sound.
+    pub(crate) fn first_frame(&self, segment: u64, stored: Stored) -> Result<Option<frame::Head>> {
+        // Most first frames are short; only of a large one is all of it read.
+        let mut bytes = vec![0; PAGE];
+        let read = self.file(stored.slot)?.read_at(&mut bytes, PAGE as u64)?;
+        bytes.truncate(read);
+        if let Some(first) = frame_at(&bytes, 0, Place { segment, offset: PAGE as u64 }) {
+            return Ok(Some(first.head));
+        }
+        let bytes = self.read(stored)?;
+        Ok(frame_at(&bytes, PAGE, Place { segment, offset: PAGE as u64 }).map(|frame| frame.head))
+    }
+
+    /// What remains for new segments once those up to `last` are in use.
+    pub(crate) fn stock(&self, last: Option<u64>) -> Stock {
+        let is_unused = |id: &u64| last.is_none_or(|last| *id > last);
+        let unused = self.segments.iter().filter(|(id, _)| is_unused(id)).map(|(_, stored)| stored.slot);
+        let next_slot =
+            self.segments.values().map(|stored| stored.slot).chain(self.free.iter().copied()).max();
+        Stock {
+            newest: self.segments.keys().max().copied().unwrap_or(0),
+            next_slot: next_slot.map_or(0, |slot| slot + 1),
+            free: self.free.iter().copied().chain(unused).collect(),
+        }
+    }
+}
+
+/// The frame at `at` in `bytes`, which stands at `place`.
+pub(crate) fn frame_at(bytes: &[u8], at: usize, place: Place) -> Option<Frame<'_>> {
+    frame::open(bytes.get(at..)?, place)
+}

@@ -1,0 +1,157 @@
+//! Entries: a commit as the log has it.
+//!
+//! ```text
+//! entry = writes (u32) write...
+//! write = op (u8) length of key (u16) length of payload (u32)
+//!         [replaces (u64)] key payload
+//! op    = 01 put | 02 delete | 11 put with replaces | 12 delete with replaces
+//! ```
+//! Little endian. A write of an owner record says which version it replaces, 0 for
+//! none: the index checks that the owner it sees replaced is that one.
+
+use bytes::{Buf, BufMut, Bytes};
+
+use crate::engine::{Batch, Write};
+use crate::record::{Key, Kind};
+
+const PUT: u8 = 1;
+const DELETE: u8 = 2;
+const REPLACES: u8 = 0x10;
+
+/// A write as it was logged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Logged {
+    pub(crate) key: Key,
+    /// `None` deletes.
+    pub(crate) payload: Option<Bytes>,
+    /// Of an owner record: the version it replaces, 0 for none.
+    pub(crate) replaces: Option<u64>,
+}
+
+/// The key of a write, and its payload unless it deletes.
+pub(crate) fn parts(write: &Write) -> (&Key, Option<&Bytes>) {
+    match write {
+        Write::Put { key, payload } => (key, Some(payload)),
+        Write::Delete { key } => (key, None),
+    }
+}
+
+fn has_replaces(key: &Key) -> bool {
+    key.kind() == Kind::Owner
+}
+
+/// The length of a batch as an entry.
+pub(crate) fn encoded_len(batch: &Batch) -> usize {
+    let of = |write: &Write| {
+        let (key, payload) = parts(write);
+        let replaces = if has_replaces(key) { 8 } else { 0 };
+        7 + replaces + key.bytes().len() + payload.map_or(0, Bytes::len)
+    };
+    4 + batch.writes.iter().map(of).sum::<usize>()
+}
+
+/// Hands the bytes of a batch to `put`, piece by piece. `replaces` answers which
+/// version of an owner record the n-th write replaces.
+pub(crate) fn encode<E>(
+    batch: &Batch,
+    replaces: impl Fn(usize) -> u64,
+    mut put: impl FnMut(&[u8]) -> Result<(), E>,
+) -> Result<(), E> {
+    // The number of writes and the lengths are bounded by COMMIT_BYTES_MAX.
+    put(&u32::try_from(batch.writes.len()).unwrap_or(u32::MAX).to_le_bytes())?;
+    for (n, write) in batch.writes.iter().enumerate() {
+        let (key, payload) = parts(write);
+        let mut head = [0; 15];
+        let mut rest = head.as_mut_slice();
+        let op = if payload.is_some() { PUT } else { DELETE };
+        rest.put_u8(if has_replaces(key) { op | REPLACES } else { op });
+        rest.put_u16_le(u16::try_from(key.bytes().len()).unwrap_or(u16::MAX));
+        rest.put_u32_le(u32::try_from(payload.map_or(0, Bytes::len)).unwrap_or(u32::MAX));
+        if has_replaces(key) {
+            rest.put_u64_le(replaces(n));
+        }
+        let unused = rest.len();
+        put(head.get(..head.len() - unused).unwrap_or_default())?;
+        put(key.bytes())?;
+        if let Some(payload) = payload {
+            put(payload)?;
+        }
+    }
+    Ok(())
+}
+
+/// The writes of an entry; `None` if it is none.
+pub(crate) fn decode(mut entry: &[u8]) -> Option<Vec<Logged>> {
+    let writes = entry.try_get_u32_le().ok()?;
+    let mut logged = Vec::with_capacity(usize::try_from(writes).ok()?.min(entry.len() / 7));
+    for _ in 0..writes {
+        logged.push(decode_write(&mut entry)?);
+    }
+    entry.is_empty().then_some(logged)
+}
+
+fn decode_write(entry: &mut &[u8]) -> Option<Logged> {
+    let op = entry.try_get_u8().ok()?;
+    let key_len = usize::from(entry.try_get_u16_le().ok()?);
+    let payload_len = usize::try_from(entry.try_get_u32_le().ok()?).ok()?;
+    let replaces = if op & REPLACES == 0 { None } else { Some(entry.try_get_u64_le().ok()?) };
+    let (key, rest) = entry.split_at_checked(key_len)?;
+    let (payload, rest) = rest.split_at_checked(payload_len)?;
+    *entry = rest;
+    let key = Key::from_bytes(Bytes::copy_from_slice(key))?;
+    let payload = match op & !REPLACES {
+        PUT => Some(Bytes::copy_from_slice(payload)),
+        DELETE if payload.is_empty() => None,
+        _ => return None,
+    };
+    (replaces.is_some() == has_replaces(&key)).then_some(Logged { key, payload, replaces })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::List;
+
+    fn encoded(batch: &Batch) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let put = |piece: &[u8]| -> Result<(), ()> {
+            bytes.extend_from_slice(piece);
+            Ok(())
+        };
+        encode(batch, |n| 40 + n as u64, put).unwrap();
+        bytes
+    }
+
+    fn batch() -> Batch {
+        Batch::new()
+            .put(Key::item("p", List::Active, "w"), Bytes::from_static(b"abc"))
+            .put(Key::owner("p"), Bytes::from_static(b"o"))
+            .delete(Key::status("p"))
+    }
+
+    #[test]
+    fn golden_bytes() {
+        let expected = [
+            b"\x03\0\0\0".as_slice(),
+            b"\x01\x05\0\x03\0\0\0\x01p\0\x50wabc",
+            b"\x11\x04\0\x01\0\0\0\x29\0\0\0\0\0\0\0\x01p\0\x10o",
+            b"\x02\x04\0\0\0\0\0\x01p\0\x30",
+        ];
+        assert_eq!(encoded(&batch()), expected.concat());
+        assert_eq!(encoded_len(&batch()), expected.concat().len());
+    }
+
+    #[test]
+    fn decodes_what_it_encoded_and_nothing_else() {
+        let bytes = encoded(&batch());
+        let logged = decode(&bytes).unwrap();
+        assert_eq!(logged.len(), 3);
+        assert_eq!(logged[1].replaces, Some(41));
+        assert_eq!(logged[2], Logged { key: Key::status("p"), payload: None, replaces: None });
+        for cut in 0..bytes.len() {
+            assert_eq!(decode(&bytes[..cut]), None, "cut at {cut}");
+        }
+        assert_eq!(decode(&[bytes, vec![0]].concat()), None);
+        assert_eq!(decode(&u32::MAX.to_le_bytes()), None);
+    }
+}

@@ -1,0 +1,106 @@
+//! The first page of a segment: whose it is, and which one.
+//!
+//! ```text
+//! offset  size
+//!      0     8  "PSTATLOG"
+//!      8     4  format, 1
+//!     12     4  length of the segment
+//!     16    16  id of the store
+//!     32     8  id of the segment: a number that counts up in the upper half, a
+//!               random one in the lower; each use of a file has a new id
+//!     40     4  crc32 over bytes 0..40
+//!     44     -  zero, up to 4096
+//! ```
+//! Little endian. It is durable before the segment holds a frame, and has a page
+//! of its own, so that no write of a frame can tear it.
+
+use bytes::{Buf, BufMut};
+
+pub(crate) const PAGE: usize = 4096;
+
+const MAGIC: &[u8; 8] = b"PSTATLOG";
+const FORMAT: u32 = 1;
+const BODY_LEN: usize = 40;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Header {
+    pub(crate) store: [u8; 16],
+    pub(crate) segment: u64,
+    pub(crate) segment_bytes: u32,
+}
+
+/// What a page that should be a header is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Opened {
+    Header(Header),
+    /// None, or not a whole one.
+    Nothing,
+    /// One that a newer version wrote.
+    Newer(u32),
+}
+
+impl Header {
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut page = Vec::with_capacity(PAGE);
+        page.put_slice(MAGIC);
+        page.put_u32_le(FORMAT);
+        page.put_u32_le(self.segment_bytes);
+        page.put_slice(&self.store);
+        page.put_u64_le(self.segment);
+        page.put_u32_le(crc32fast::hash(&page));
+        page.resize(PAGE, 0);
+        page
+    }
+
+    pub(crate) fn decode(page: &[u8]) -> Opened {
+        Self::parse(page).unwrap_or(Opened::Nothing)
+    }
+
+    fn parse(page: &[u8]) -> Option<Opened> {
+        let (mut body, mut rest) = page.split_at_checked(BODY_LEN)?;
+        if rest.try_get_u32_le().ok()? != crc32fast::hash(body) {
+            return None;
+        }
+        body = body.strip_prefix(MAGIC)?;
+        let format = body.get_u32_le();
+        if format != FORMAT {
+            return Some(Opened::Newer(format));
+        }
+        let segment_bytes = body.get_u32_le();
+        let (store, mut body) = body.split_first_chunk()?;
+        Some(Opened::Header(Self { store: *store, segment: body.get_u64_le(), segment_bytes }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEADER: Header = Header { store: *b"0123456789abcdef", segment: 9, segment_bytes: 1 << 22 };
+
+    #[test]
+    fn golden_bytes_and_every_flipped_bit() {
+        let page = HEADER.encode();
+        assert_eq!(
+            &page[..40],
+            b"PSTATLOG\x01\0\0\0\0\0\x40\x000123456789abcdef\x09\0\0\0\0\0\0\0".as_slice()
+        );
+        assert_eq!(page.len(), PAGE);
+        assert_eq!(Header::decode(&page), Opened::Header(HEADER));
+        for bit in 0..44 * 8 {
+            let mut damaged = page.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(Header::decode(&damaged), Opened::Nothing, "bit {bit}");
+        }
+        assert_eq!(Header::decode(&[]), Opened::Nothing);
+    }
+
+    #[test]
+    fn a_newer_format_is_told_from_damage() {
+        let mut page = HEADER.encode();
+        page[8] = 2;
+        let crc = crc32fast::hash(&page[..40]);
+        page[40..44].copy_from_slice(&crc.to_le_bytes());
+        assert_eq!(Header::decode(&page), Opened::Newer(2));
+    }
+}

@@ -1,0 +1,257 @@
+//! The end of the log, where commits are appended. One writer at a time; syncing
+//! is done beside it.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::entry;
+use super::frame::{self, Frame, HEADER_LEN, Head, Kind, Place, frame_len};
+use super::header::PAGE;
+use super::pool::{Pool, Segment, Slot};
+use crate::disk::DiskFile;
+use crate::engine::Batch;
+use crate::error::{Error, Result};
+
+/// The frame that leads to the next segment. Every segment has room for it.
+const NEXT_BODY: usize = 8;
+
+/// Buffers larger than this are given back after use.
+const BUFFER_BYTES_KEPT: usize = 1 << 20;
+
+#[derive(Debug)]
+pub(crate) struct Log {
+    pool: Arc<Pool>,
+    current: Segment,
+    offset: u64,
+    /// The segments before, oldest first.
+    sealed: VecDeque<Sealed>,
+    /// Files of sealed segments with frames that were not synced.
+    unsynced: Vec<Arc<dyn DiskFile>>,
+    buffer: Vec<u8>,
+    last_seq: u64,
+    /// Bytes of all frames since the log was opened.
+    written: u64,
+}
+
+/// A segment that gets no more frames.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Sealed {
+    pub(crate) slot: Slot,
+    /// The commit of which the next segment has its first frame. Once an index
+    /// has that one, nobody needs this segment, and the log still begins with a
+    /// frame that is durable.
+    pub(crate) until: u64,
+    pub(crate) bytes: u64,
+}
+
+impl Log {
+    /// Begins an empty log, the first commit of which is the one after `seq`.
+    pub(crate) fn create(pool: Arc<Pool>, seq: u64) -> Result<Self> {
+        let current = pool.take()?;
+        let mut log = Self::resume(pool, current, PAGE as u64, VecDeque::new(), seq);
+        log.mark(Kind::Mark, seq)?;
+        log.current.file.sync()?;
+        Ok(log)
+    }
+
+    /// Goes on in `current` at `offset`, after the commit `last_seq`.
+    pub(crate) fn resume(
+        pool: Arc<Pool>,
+        current: Segment,
+        offset: u64,
+        sealed: VecDeque<Sealed>,
+        last_seq: u64,
+    ) -> Self {
+        Self { pool, current, offset, sealed, unsynced: Vec::new(), buffer: Vec::new(), last_seq, written: 0 }
+    }
+
+    pub(crate) fn last_seq(&self) -> u64 {
+        self.last_seq
+    }
+
+    pub(crate) fn written(&self) -> u64 {
+        self.written
+    }
+
+    /// Bytes of all segments in use.
+    pub(crate) fn retained(&self) -> u64 {
+        self.sealed.iter().map(|sealed| sealed.bytes).sum::<u64>() + self.offset
+    }
+
+    /// Segments in use.
+    pub(crate) fn segments(&self) -> usize {
+        self.sealed.len() + 1
+    }
+
+    /// Gets ready for a batch. After an error nothing was written.
+    pub(crate) fn reserve(&self, batch: &Batch) -> Result<()> {
+        let length = entry::encoded_len(batch);
+        match self.segments_wanted(length) {
+            0 => Ok(()),
+            count => self.pool.prepare(count).map_err(Error::before_writing),
+        }
+    }
+
+    /// Appends a batch as the commit after the last. After an error nobody knows
+    /// what the log holds.
+    pub(crate) fn append(
+        &mut self,
+        batch: &Batch,
+        replaces: impl Fn(usize) -> u64,
+        synced: u64,
+    ) -> Result<()> {
+        let seq = self.last_seq + 1;
+        let length = entry::encoded_len(batch);
+        if !self.fits(length) && (self.is_small(length) || body_limit(self.room()) == 0) {
+            self.rotate(synced)?;
+        }
+        if self.fits(length) {
+            frame::begin(&mut self.buffer);
+            self.buffer.reserve(length);
+            let buffer = &mut self.buffer;
+            let put = |piece: &[u8]| -> Result<()> {
+                buffer.extend_from_slice(piece);
+                Ok(())
+            };
+            entry::encode(batch, replaces, put)?;
+            self.write(Head { kind: Kind::Whole, seq, synced, part: 0 })?;
+        } else {
+            self.append_in_parts(batch, replaces, seq, synced)?;
+        }
+        if self.buffer.capacity() > BUFFER_BYTES_KEPT {
+            self.buffer = Vec::new();
+        }
+        self.last_seq = seq;
+        Ok(())
+    }
+
+    /// Appends a frame that is no commit, if there is room for it.
+    pub(crate) fn mark(&mut self, kind: Kind, synced: u64) -> Result<()> {
+        if !self.fits(0) {
+            return Ok(());
+        }
+        frame::begin(&mut self.buffer);
+        self.write(Head { kind, seq: self.last_seq, synced, part: 0 })
+    }
+
+    /// Says at the end of the log that all of it is synced, which it is made. What
+    /// it says needs a sync too, but no commit depends on it.
+    pub(crate) fn close(&mut self, synced: u64) -> Result<()> {
+        if !self.fits(0) {
+            self.rotate(synced)?;
+        }
+        self.sync()?;
+        self.mark(Kind::Close, self.last_seq)?;
+        self.sync()
+    }
+
+    fn sync(&mut self) -> Result<()> {
+        self.take_unsynced().iter().try_for_each(|file| file.sync())
+    }
+
+    /// The files that hold what was not synced: the sync of all of them makes the
+    /// log durable up to its last commit.
+    pub(crate) fn take_unsynced(&mut self) -> Vec<Arc<dyn DiskFile>> {
+        let mut files = std::mem::take(&mut self.unsynced);
+        files.push(self.current.file.clone());
+        files
+    }
+
+    /// Lets go of segments that nobody needs who has everything up to the commit
+    /// `seq`, which is synced.
+    pub(crate) fn release(&mut self, seq: u64) {
+        while let Some(oldest) = self.sealed.front().filter(|sealed| sealed.until <= seq) {
+            self.pool.release([oldest.slot]);
+            self.sealed.pop_front();
+        }
+    }
+
+    /// Room for frames in the current segment, with the way to the next kept free.
+    fn room(&self) -> usize {
+        let room = self.current.bytes.saturating_sub(self.offset + frame_len(NEXT_BODY) as u64);
+        usize::try_from(room).unwrap_or(usize::MAX)
+    }
+
+    /// The same in a new one.
+    fn room_of_new(&self) -> usize {
+        let room = self.pool.segment_bytes().saturating_sub((PAGE + frame_len(NEXT_BODY)) as u64);
+        usize::try_from(room).unwrap_or(usize::MAX)
+    }
+
+    fn fits(&self, body: usize) -> bool {
+        frame_len(body) <= self.room()
+    }
+
+    /// Whether a commit is kept in one piece rather than fill up the segment.
+    fn is_small(&self, body: usize) -> bool {
+        frame_len(body) <= self.room_of_new() / 4
+    }
+
+    fn segments_wanted(&self, body: usize) -> usize {
+        if self.fits(body) {
+            0
+        } else if self.is_small(body) {
+            1
+        } else {
+            // At most one more than needed, if nothing fits into the current one.
+            body.div_ceil(body_limit(self.room_of_new()).max(1)) + 1
+        }
+    }
+
+    fn append_in_parts(
+        &mut self,
+        batch: &Batch,
+        replaces: impl Fn(usize) -> u64,
+        seq: u64,
+        synced: u64,
+    ) -> Result<()> {
+        let mut head = Head { kind: Kind::First, seq, synced, part: 0 };
+        frame::begin(&mut self.buffer);
+        entry::encode::<Error>(batch, replaces, |mut piece| {
+            loop {
+                let filled = self.buffer.len() - HEADER_LEN;
+                let space = body_limit(self.room()).saturating_sub(filled);
+                let (now, rest) = piece.split_at_checked(space).unwrap_or((piece, &[]));
+                self.buffer.extend_from_slice(now);
+                if rest.is_empty() {
+                    return Ok(());
+                }
+                self.write(head)?;
+                self.rotate(synced)?;
+                frame::begin(&mut self.buffer);
+                head = Head { kind: Kind::Middle, part: head.part + 1, ..head };
+                piece = rest;
+            }
+        })?;
+        self.write(Head { kind: Kind::Last, ..head })
+    }
+
+    /// Writes the frame in the buffer.
+    fn write(&mut self, head: Head) -> Result<()> {
+        let place = Place { segment: self.current.id, offset: self.offset };
+        frame::seal(&mut self.buffer, head, place);
+        debug_assert!(frame::open(&self.buffer, place).is_some_and(|frame: Frame<'_>| frame.head == head));
+        self.current.file.write_at(&self.buffer, self.offset)?;
+        self.offset += self.buffer.len() as u64;
+        self.written += self.buffer.len() as u64;
+        Ok(())
+    }
+
+    /// Goes on in a new segment.
+    fn rotate(&mut self, synced: u64) -> Result<()> {
+        let next = self.pool.take()?;
+        frame::begin(&mut self.buffer);
+        self.buffer.extend_from_slice(&next.id.to_le_bytes());
+        self.write(Head { kind: Kind::Next, seq: self.last_seq, synced, part: 0 })?;
+        let full = std::mem::replace(&mut self.current, next);
+        self.sealed.push_back(Sealed { slot: full.slot, until: self.last_seq + 1, bytes: full.bytes });
+        self.unsynced.push(full.file);
+        self.offset = PAGE as u64;
+        Ok(())
+    }
+}
+
+/// The longest body of a frame that takes no more than `room`.
+fn body_limit(room: usize) -> usize {
+    (room / frame::ALIGN * frame::ALIGN).saturating_sub(HEADER_LEN)
+}

@@ -1,0 +1,36 @@
+//! The write-ahead log: every commit, in order, in segments that are used again.
+//!
+//! A commit is a frame, or several if it is large, and its frames may lie in
+//! several segments. The log ends where no sound frame follows. Frames carry what
+//! was synced when they were written, so that at opening a torn tail, which is cut,
+//! is told from damage, which is an error.
+//!
+//! - A segment gets a header with a new id before it gets frames, and the header is
+//!   durable by then. A frame's checksum covers that id and the frame's offset:
+//!   stale and misplaced bytes are no frames.
+//! - The last frame of a full segment names the next one, so a missing segment is
+//!   missed. No segment is let go of before the next one has a durable frame, so
+//!   the log is never empty.
+//! - What was cut at opening is zeroed before anything is appended, and what was
+//!   kept is written again, since the kernel may show what the disk never got.
+
+mod directory;
+mod entry;
+mod frame;
+mod header;
+mod log;
+mod open;
+mod pool;
+mod repair;
+mod scan;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use directory::Directory;
+pub(crate) use entry::{Logged, decode};
+pub(crate) use frame::Kind as FrameKind;
+pub(crate) use log::Log;
+pub(crate) use open::Files;
+pub(crate) use pool::Pool;
+pub(crate) use repair::repair;
+pub(crate) use scan::{Scan, scan};

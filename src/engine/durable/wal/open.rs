@@ -1,0 +1,68 @@
+//! Opening the log: a new one, or one that was scanned.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::directory::Directory;
+use super::log::{Log, Sealed};
+use super::pool::{Pool, Segment, Stock};
+use super::scan::Scan;
+use crate::disk::Disk;
+use crate::error::{Error, Failure, Result};
+
+/// Where the log is, and how it is to be.
+#[derive(Debug, Clone)]
+pub(crate) struct Files {
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) dir: PathBuf,
+    pub(crate) store: [u8; 16],
+    /// The length of a segment, in bytes.
+    pub(crate) segment_bytes: u32,
+}
+
+impl Files {
+    pub(crate) fn load(&self) -> Result<Directory> {
+        Directory::load(self.disk.clone(), &self.dir, self.store)
+    }
+
+    /// Begins a log the first commit of which is the one after `seq`.
+    pub(crate) fn create(&self, seq: u64) -> Result<(Log, Arc<Pool>)> {
+        self.disk.create_dir(&self.dir)?;
+        let pool = self.pool(self.load()?.stock(None));
+        Ok((Log::create(pool.clone(), seq)?, pool))
+    }
+
+    /// Goes on where a log ends that was scanned and repaired.
+    pub(crate) fn resume(&self, directory: &Directory, found: &Scan) -> Result<(Log, Arc<Pool>)> {
+        let last = found.end.segment;
+        let stored = directory.get(last).ok_or_else(|| self.missing(last))?;
+        let (slot, bytes) = (stored.slot, stored.bytes);
+        let current = Segment { id: last, slot, file: directory.file(slot)?, bytes };
+        let pool = self.pool(directory.stock(Some(last)));
+        let sealed = sealed(directory, found)?;
+        Ok((Log::resume(pool.clone(), current, found.end.offset, sealed, found.last_seq), pool))
+    }
+
+    fn pool(&self, stock: Stock) -> Arc<Pool> {
+        Arc::new(Pool::new(self.disk.clone(), &self.dir, self.store, self.segment_bytes, stock))
+    }
+
+    fn missing(&self, segment: u64) -> Error {
+        let place = format!("log {}", self.dir.display());
+        Failure::Corrupt { place, why: format!("segment {segment} is gone") }.into()
+    }
+}
+
+/// The segments before the one where the log ends.
+fn sealed(directory: &Directory, found: &Scan) -> Result<VecDeque<Sealed>> {
+    let mut sealed = VecDeque::new();
+    let mut until = found.last_seq + 1;
+    for (segment, stored) in directory.iter().rev().filter(|(segment, _)| *segment <= found.end.segment) {
+        if segment < found.end.segment {
+            sealed.push_front(Sealed { slot: stored.slot, until, bytes: stored.bytes });
+        }
+        until = directory.first_frame(segment, stored)?.map_or(until, |head| head.seq);
+    }
+    Ok(sealed)
+}

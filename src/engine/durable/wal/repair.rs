@@ -1,0 +1,62 @@
+//! Making the end of a log fit for going on, after the program or the machine
+//! died.
+
+use super::directory::Directory;
+use super::frame::HEADER_LEN;
+use super::header::PAGE;
+use super::scan::{Scan, Visited};
+use crate::error::Result;
+
+/// Makes what was found durable, and lets nothing that stands behind the end ever
+/// be taken for a part of the log. Can be interrupted and done again.
+pub(crate) fn repair(directory: &Directory, found: &Scan) -> Result<()> {
+    if found.is_clean {
+        return write_close_again(directory, found);
+    }
+    for visited in found.segments.iter().filter(|visited| visited.segment <= found.end.segment) {
+        if visited.segment == found.end.segment || visited.last_seq > found.synced {
+            write_again(directory, found, visited)?;
+        }
+    }
+    erase_unused(directory, found)
+}
+
+/// The frame at the end says that everything before it is durable. It may itself
+/// not be.
+fn write_close_again(directory: &Directory, found: &Scan) -> Result<()> {
+    let Some(stored) = directory.get(found.end.segment) else { return Ok(()) };
+    let file = directory.file(stored.slot)?;
+    let mut close = [0; HEADER_LEN];
+    let at = found.end.offset.saturating_sub(HEADER_LEN as u64);
+    file.read_at(&mut close, at)?;
+    file.write_at(&close, at)?;
+    file.sync()
+}
+
+/// Writes again what was read, since the kernel may show what the disk never got,
+/// and zeroes what is behind the end.
+fn write_again(directory: &Directory, found: &Scan, visited: &Visited) -> Result<()> {
+    let mut bytes = directory.read(visited.stored)?;
+    let is_last = visited.segment == found.end.segment;
+    let end = if is_last { found.end.offset } else { visited.end };
+    let end = usize::try_from(end).unwrap_or(usize::MAX);
+    if is_last {
+        bytes.resize(usize::try_from(visited.stored.bytes).unwrap_or(usize::MAX), 0);
+        bytes.get_mut(end..).unwrap_or_default().fill(0);
+    } else {
+        bytes.truncate(end);
+    }
+    let file = directory.file(visited.stored.slot)?;
+    file.write_at(bytes.get(PAGE..).unwrap_or_default(), PAGE as u64)?;
+    file.sync()
+}
+
+/// Takes the header from segments behind the end.
+fn erase_unused(directory: &Directory, found: &Scan) -> Result<()> {
+    for (_, stored) in directory.after(found.end.segment) {
+        let file = directory.file(stored.slot)?;
+        file.write_at(&[0; PAGE], 0)?;
+        file.sync()?;
+    }
+    Ok(())
+}

@@ -1,0 +1,325 @@
+//! Reading the log from a commit on to its end, and telling what kind of end it
+//! is.
+//!
+//! The log ends where no frame follows. Writes that were not synced may be lost
+//! in any order, so what is found behind that point says nothing by itself. But
+//! each frame says what was synced when it was written. If a frame behind the end
+//! says that a missing commit was synced, that commit was there and is damaged: an
+//! error. Otherwise the end is a torn tail: no commit behind it was ever reported
+//! as synced.
+
+use super::directory::{Directory, Stored, frame_at};
+use super::frame::{ALIGN, Frame, Head, Kind, Place};
+use super::header::PAGE;
+use crate::error::{Error, Failure, Result};
+
+/// Called with the sequence number and the entry of each commit.
+pub(crate) type Visitor<'a> = dyn FnMut(u64, &[u8]) -> Result<()> + 'a;
+
+/// What was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Scan {
+    /// The last commit of the log.
+    pub(crate) last_seq: u64,
+    /// The commit up to which it is known to have been durable.
+    pub(crate) synced: u64,
+    /// Where the next frame goes.
+    pub(crate) end: Place,
+    /// Whether the log was closed in good order, and nothing stands behind its end.
+    pub(crate) is_clean: bool,
+    /// The segments that were read, oldest first.
+    pub(crate) segments: Vec<Visited>,
+    /// Damage to commits that the caller has anyway.
+    pub(crate) harmless: Option<String>,
+    /// The newest commit of which a frame stands behind the end.
+    pub(crate) torn: Option<u64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Visited {
+    pub(crate) segment: u64,
+    pub(crate) stored: Stored,
+    /// The newest commit of which it has a frame before the end.
+    pub(crate) last_seq: u64,
+    /// Where its frames end.
+    pub(crate) end: u64,
+}
+
+/// Reads the commits after `known`, which the caller has from elsewhere. `None` if
+/// the log has no frame at all.
+pub(crate) fn scan(directory: &Directory, known: u64, visit: &mut Visitor<'_>) -> Result<Option<Scan>> {
+    let Some((segment, stored)) = find_start(directory, known)? else { return Ok(None) };
+    let mut scanner = Scanner::new(directory, known, segment);
+    let mut next = Some((segment, stored));
+    while let Some((segment, stored)) = next {
+        next = scanner.read_segment(segment, stored, visit)?;
+    }
+    scanner.finish().map(Some)
+}
+
+/// The newest segment that begins at or before the commit `known`, so that the way
+/// from there to what follows is read too; or the oldest, if it begins with the
+/// commit after.
+fn find_start(directory: &Directory, known: u64) -> Result<Option<(u64, Stored)>> {
+    let mut oldest = None;
+    for (segment, stored) in directory.iter().rev() {
+        let Some(head) = directory.first_frame(segment, stored)? else { continue };
+        if head.seq <= known {
+            return Ok(Some((segment, stored)));
+        }
+        oldest = Some((segment, stored, head));
+    }
+    let Some((segment, stored, head)) = oldest else { return Ok(None) };
+    if head.seq == known + 1 && matches!(head.kind, Kind::Whole | Kind::First) {
+        return Ok(Some((segment, stored)));
+    }
+    let why = "the segments before this one are missing, or their headers are damaged".to_owned();
+    let (path, offset) = (directory.path(stored.slot), PAGE as u64);
+    Err(Failure::LogDamaged { path, offset, why, first: known + 1, last: head.seq }.into())
+}
+
+/// A commit of several frames, of which some were read.
+#[derive(Debug)]
+struct Open {
+    seq: u64,
+    parts: u32,
+    entry: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct Scanner<'a> {
+    directory: &'a Directory,
+    known: u64,
+    /// The last whole commit that was read; `None` before the first frame.
+    last_seq: Option<u64>,
+    open: Option<Open>,
+    found: Scan,
+}
+
+/// What a frame means for the scan.
+enum Step {
+    Accepted,
+    Next(u64),
+    /// Sound in itself, but not what comes next.
+    Misplaced,
+}
+
+impl<'a> Scanner<'a> {
+    fn new(directory: &'a Directory, known: u64, segment: u64) -> Self {
+        let end = Place { segment, offset: PAGE as u64 };
+        let found = Scan {
+            last_seq: 0,
+            synced: 0,
+            end,
+            is_clean: false,
+            segments: Vec::new(),
+            harmless: None,
+            torn: None,
+        };
+        Self { directory, known, last_seq: None, open: None, found }
+    }
+
+    /// Reads the frames of a segment; answers which segment comes next.
+    fn read_segment(
+        &mut self,
+        segment: u64,
+        stored: Stored,
+        visit: &mut Visitor<'_>,
+    ) -> Result<Option<(u64, Stored)>> {
+        let bytes = self.directory.read(stored)?;
+        let mut visited = Visited { segment, stored, last_seq: 0, end: PAGE as u64 };
+        let mut at = PAGE;
+        loop {
+            let place = Place { segment, offset: at as u64 };
+            let frame = frame_at(&bytes, at, place);
+            let step = match frame {
+                Some(frame) => self.accept(&frame, visit)?,
+                None => Step::Misplaced,
+            };
+            let after = at + frame.map_or(0, |frame| frame.len());
+            match step {
+                Step::Accepted => at = after,
+                Step::Next(next) => {
+                    visited.end = after as u64;
+                    visited.last_seq = self.newest_seq();
+                    self.found.segments.push(visited);
+                    return self.go_on(place, next).map(Some);
+                }
+                Step::Misplaced => match self.resume_behind(&bytes, place)? {
+                    Some(resumed) => at = resumed,
+                    None => {
+                        visited.end = at as u64;
+                        visited.last_seq = self.newest_seq();
+                        self.found.segments.push(visited);
+                        self.judge_end(&bytes, place, stored)?;
+                        return Ok(None);
+                    }
+                },
+            }
+            self.note_boundary(segment, at);
+        }
+    }
+
+    /// Where the log could end so far: behind a whole commit.
+    fn note_boundary(&mut self, segment: u64, at: usize) {
+        if self.open.is_none() {
+            self.found.end = Place { segment, offset: at as u64 };
+        }
+    }
+
+    fn go_on(&mut self, place: Place, next: u64) -> Result<(u64, Stored)> {
+        let Some(stored) = self.directory.get(next) else {
+            let why = format!("it leads to segment {next:016x}, which is missing or has a damaged header");
+            return Err(self.damaged(place, why, self.wanted()));
+        };
+        self.note_boundary(next, PAGE);
+        Ok((next, stored))
+    }
+
+    fn accept(&mut self, frame: &Frame<'_>, visit: &mut Visitor<'_>) -> Result<Step> {
+        let Head { kind, seq, synced, part } = frame.head;
+        let is_next_commit = self.open.is_none() && self.last_seq.is_none_or(|last| seq == last + 1);
+        match kind {
+            Kind::Whole if is_next_commit => self.commit(seq, frame.body, visit)?,
+            Kind::First if is_next_commit && part == 0 => {
+                self.open = Some(Open { seq, parts: 1, entry: frame.body.to_vec() });
+            }
+            Kind::Middle | Kind::Last => match &mut self.open {
+                Some(open) if open.seq == seq && open.parts == part => {
+                    open.parts += 1;
+                    open.entry.extend_from_slice(frame.body);
+                    if kind == Kind::Last
+                        && let Some(open) = self.open.take()
+                    {
+                        self.commit(seq, &open.entry, visit)?;
+                    }
+                }
+                // The end of a commit that the caller has.
+                None if self.last_seq.is_none() && seq <= self.known => {
+                    self.last_seq = (kind == Kind::Last).then_some(seq);
+                }
+                _ => return Ok(Step::Misplaced),
+            },
+            Kind::Mark | Kind::Close
+                if self.open.is_none() && self.last_seq.is_none_or(|last| seq == last) =>
+            {
+                self.last_seq = Some(seq);
+            }
+            Kind::Next => {
+                let Ok(id) = frame.body.try_into() else { return Ok(Step::Misplaced) };
+                self.note(synced, false);
+                return Ok(Step::Next(u64::from_le_bytes(id)));
+            }
+            _ => return Ok(Step::Misplaced),
+        }
+        self.note(synced, kind == Kind::Close);
+        Ok(Step::Accepted)
+    }
+
+    fn commit(&mut self, seq: u64, entry: &[u8], visit: &mut Visitor<'_>) -> Result<()> {
+        self.last_seq = Some(seq);
+        if seq > self.known { visit(seq, entry) } else { Ok(()) }
+    }
+
+    fn note(&mut self, synced: u64, is_clean: bool) {
+        self.found.synced = self.found.synced.max(synced);
+        self.found.is_clean = is_clean;
+    }
+
+    /// The newest commit of which a frame was accepted.
+    fn newest_seq(&self) -> u64 {
+        self.open.as_ref().map(|open| open.seq).or(self.last_seq).unwrap_or(self.known)
+    }
+
+    /// The commit that is to come next.
+    fn wanted(&self) -> u64 {
+        self.open.as_ref().map_or_else(|| self.last_seq.map_or(self.known, |last| last + 1), |open| open.seq)
+    }
+
+    /// Where a broken place in commits that the caller has is over, if it is.
+    fn resume_behind(&mut self, bytes: &[u8], place: Place) -> Result<Option<usize>> {
+        if self.wanted() > self.known {
+            return Ok(None);
+        }
+        let known = self.known;
+        let joins = |head: Head| match head.kind {
+            Kind::Whole | Kind::First => head.seq <= known + 1,
+            Kind::Mark | Kind::Close | Kind::Next => head.seq <= known,
+            Kind::Middle | Kind::Last => false,
+        };
+        let Some((at, head)) = frames_behind(bytes, place).find(|(_, head)| joins(*head)) else {
+            return Ok(None);
+        };
+        self.open = None;
+        self.last_seq = match head.kind {
+            Kind::Whole | Kind::First => Some(head.seq - 1),
+            _ => Some(head.seq),
+        };
+        self.found.harmless =
+            Some(format!("{} from byte {} to {at}", self.path_of(place.segment).display(), place.offset));
+        Ok(Some(at))
+    }
+
+    /// Fails unless the log may end at `place`.
+    fn judge_end(&mut self, bytes: &[u8], place: Place, stored: Stored) -> Result<()> {
+        let wanted = self.wanted();
+        let (mut synced, mut newest) = (self.found.synced.max(self.known), None);
+        let mut look = |head: Head| {
+            synced = synced.max(head.synced);
+            newest = newest.max(Some(head.seq));
+        };
+        frames_behind(bytes, place).for_each(|(_, head)| look(head));
+        for (segment, stored) in self.directory.after(place.segment) {
+            let bytes = self.directory.read(stored)?;
+            let start = Place { segment, offset: PAGE as u64 };
+            frames_from(&bytes, start).for_each(|(_, head)| look(head));
+        }
+        let is_short = (bytes.len() as u64) < stored.bytes;
+        if synced >= wanted || is_short {
+            let why = if is_short { "the file is cut short" } else { "there is no sound frame" };
+            return Err(self.damaged(place, why.to_owned(), synced.max(wanted)));
+        }
+        // Who opened a closed log and died may have left something behind its end.
+        self.found.is_clean &= newest.is_none();
+        self.found.torn =
+            newest.filter(|newest| *newest >= wanted).or(self.open.as_ref().map(|open| open.seq));
+        Ok(())
+    }
+
+    fn damaged(&self, place: Place, why: String, last: u64) -> Error {
+        let path = self.path_of(place.segment);
+        Failure::LogDamaged { path, offset: place.offset, why, first: self.wanted(), last }.into()
+    }
+
+    fn path_of(&self, segment: u64) -> std::path::PathBuf {
+        self.directory.get(segment).map(|stored| self.directory.path(stored.slot)).unwrap_or_default()
+    }
+
+    fn finish(mut self) -> Result<Scan> {
+        self.found.last_seq = self.last_seq.unwrap_or(self.known);
+        Ok(self.found)
+    }
+}
+
+/// The sound frames from `place` on, wherever they begin.
+fn frames_from(bytes: &[u8], place: Place) -> impl Iterator<Item = (usize, Head)> + '_ {
+    let mut at = usize::try_from(place.offset).unwrap_or(usize::MAX);
+    std::iter::from_fn(move || {
+        while at < bytes.len() {
+            let here = at;
+            match frame_at(bytes, here, Place { segment: place.segment, offset: here as u64 }) {
+                Some(frame) => {
+                    at += frame.len();
+                    return Some((here, frame.head));
+                }
+                None => at += ALIGN,
+            }
+        }
+        None
+    })
+}
+
+/// The sound frames behind a broken one.
+fn frames_behind(bytes: &[u8], place: Place) -> impl Iterator<Item = (usize, Head)> + '_ {
+    frames_from(bytes, Place { offset: place.offset + ALIGN as u64, ..place })
+}

@@ -1,0 +1,434 @@
+//! The log on a disk that fails, forgets and loses power, at every operation.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use fastrand::Rng;
+
+use super::{Directory, Files, FrameKind, Log, Pool, decode, repair, scan};
+use crate::disk::sim::{Fault, Plan, SimDisk, Survives};
+use crate::disk::{Disk, DiskFile};
+use crate::engine::Batch;
+use crate::error::Result;
+use crate::model::List;
+use crate::record::Key;
+
+/// Room for one page of frames behind the header.
+const SEGMENT_BYTES: u32 = 8192;
+
+fn files(disk: &SimDisk) -> Files {
+    Files {
+        disk: Arc::new(disk.clone()),
+        dir: "/s/wal".into(),
+        store: *b"0123456789abcdef",
+        segment_bytes: SEGMENT_BYTES,
+    }
+}
+
+/// A log, and what it must hold.
+struct Driver {
+    disk: SimDisk,
+    log: Option<(Log, Arc<Pool>)>,
+    /// The payload of each commit that was accepted, from the first on.
+    written: Vec<Bytes>,
+    /// Commits that must survive a power cut.
+    synced: u64,
+    /// Commits that an index would have.
+    known: u64,
+    /// Makes every payload another, so that a commit that was given up and comes
+    /// back is not taken for the one that stands in its place.
+    nonce: u64,
+}
+
+fn key() -> Key {
+    Key::item("p", List::Active, "w")
+}
+
+impl Driver {
+    fn new() -> Self {
+        Self { disk: SimDisk::new(), log: None, written: Vec::new(), synced: 0, known: 0, nonce: 0 }
+    }
+
+    fn log(&mut self) -> &mut Log {
+        &mut self.log.as_mut().unwrap().0
+    }
+
+    /// Opens the log. What it holds are the commits that were accepted, up to one
+    /// that is not before `at_least`.
+    fn open(&mut self, at_least: u64) -> Result<()> {
+        self.log = None;
+        let files = files(&self.disk);
+        let directory = files.load()?;
+        let mut read: Vec<Bytes> = Vec::new();
+        let mut first = 0;
+        let found = scan(&directory, self.known, &mut |seq, entry| {
+            first = if read.is_empty() { seq } else { first };
+            assert_eq!(seq, first + read.len() as u64);
+            let [write] = decode(entry).unwrap().try_into().unwrap();
+            assert_eq!(write.key, key());
+            read.push(write.payload.unwrap());
+            Ok(())
+        })?;
+        let Some(found) = found else {
+            assert_eq!((at_least, self.known), (0, 0), "an empty log");
+            self.written.clear();
+            self.synced = 0;
+            self.log = Some(files.create(0)?);
+            return Ok(());
+        };
+        assert!(found.last_seq >= at_least, "ends at {}, not {at_least}: {found:?}", found.last_seq);
+        assert_eq!(found.last_seq, self.known + read.len() as u64);
+        assert!(found.last_seq <= self.written.len() as u64 + 1);
+        for (seq, payload) in (self.known + 1..).zip(&read) {
+            // Of a commit that was refused, the payload is not among the written.
+            if let Some(written) = self.written.get(seq as usize - 1) {
+                assert!(payload == written, "commit {seq} is another");
+            }
+        }
+        self.written.truncate(self.known as usize);
+        self.written.extend(read);
+        repair(&directory, &found)?;
+        self.synced = found.last_seq;
+        self.log = Some(files.resume(&directory, &found)?);
+        Ok(())
+    }
+
+    fn commit(&mut self, bytes: usize) -> Result<()> {
+        self.nonce += 1;
+        let mut payload = self.nonce.to_le_bytes().to_vec();
+        payload.resize(bytes.max(8), self.nonce as u8);
+        let payload = Bytes::from(payload);
+        let batch = Batch::new().put(key(), payload.clone());
+        let synced = self.synced;
+        let log = self.log();
+        log.reserve(&batch)?;
+        log.append(&batch, |_| 0, synced)?;
+        self.written.push(payload);
+        Ok(())
+    }
+
+    fn sync(&mut self) -> Result<()> {
+        let upto = self.log().last_seq();
+        for file in self.log().take_unsynced() {
+            file.sync()?;
+        }
+        self.synced = upto;
+        Ok(())
+    }
+
+    /// An index and a snapshot have everything that is synced.
+    fn release(&mut self) -> Result<()> {
+        self.known = self.synced;
+        let known = self.known;
+        self.log().release(known);
+        self.log.as_ref().unwrap().1.prepare(1)
+    }
+
+    fn close(&mut self) -> Result<()> {
+        let (last, synced) = (self.log().last_seq(), self.synced);
+        self.log().close(synced)?;
+        self.synced = last;
+        self.open(last)
+    }
+
+    fn step(&mut self, step: Step) -> Result<()> {
+        match step {
+            Step::Commit(bytes) => self.commit(bytes),
+            Step::Sync => self.sync(),
+            Step::Mark => {
+                let synced = self.synced;
+                self.log().mark(FrameKind::Mark, synced)
+            }
+            Step::Release => self.release(),
+            Step::Close => self.close(),
+        }
+    }
+
+    fn run(&mut self, steps: &[Step]) -> Result<()> {
+        self.open(0)?;
+        steps.iter().try_for_each(|step| self.step(*step))
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    Commit(usize),
+    Sync,
+    Mark,
+    Release,
+    Close,
+}
+
+/// Every kind of thing that happens to a log, across segments and their reuse.
+fn workload() -> Vec<Step> {
+    use Step::{Close, Commit, Mark, Release, Sync};
+    vec![
+        Commit(100),
+        Sync,
+        Commit(50),
+        Commit(700),
+        Mark,
+        Commit(900),
+        Sync,
+        Commit(3000),
+        Commit(20_000),
+        Commit(10),
+        Sync,
+        Release,
+        Commit(800),
+        Commit(800),
+        Commit(800),
+        Commit(800),
+        Commit(800),
+        Sync,
+        Commit(5),
+        Close,
+        Commit(400),
+        Sync,
+        Commit(9000),
+        Release,
+        Commit(1500),
+        Commit(2000),
+        Sync,
+        Commit(30),
+        Commit(31),
+    ]
+}
+
+const SURVIVES: [Survives; 7] = [
+    Survives::Nothing,
+    Survives::Everything,
+    Survives::Chance(1),
+    Survives::Chance(2),
+    Survives::Chance(3),
+    Survives::Chance(4),
+    Survives::Chance(5),
+];
+
+#[test]
+fn keeps_commits_of_every_size() {
+    for size in [8, 100, 4000, 4016, 4024, 4032, 4100, 8192, 50_000] {
+        let mut driver = Driver::new();
+        driver.open(0).unwrap();
+        for n in 0..6 {
+            driver.commit(size + n * 8).unwrap();
+            let written = driver.written.len() as u64;
+            driver.open(written).unwrap();
+        }
+        driver.close().unwrap();
+        driver.commit(size).unwrap();
+        driver.open(7).unwrap();
+    }
+}
+
+#[test]
+fn uses_its_files_again() {
+    let mut driver = Driver::new();
+    driver.open(0).unwrap();
+    for _ in 0..500 {
+        driver.commit(1000).unwrap();
+        driver.sync().unwrap();
+        driver.release().unwrap();
+    }
+    assert!(driver.disk.list(Path::new("/s/wal")).unwrap().len() <= 3);
+    driver.open(500).unwrap();
+}
+
+/// The power goes at every operation, and of what was not synced any part is
+/// left. What is left is what was accepted, up to somewhere after the last sync.
+#[test]
+fn no_power_cut_takes_what_was_synced() {
+    let mut healthy = Driver::new();
+    healthy.run(&workload()).unwrap();
+    let operations = healthy.disk.operations();
+    assert!(operations > 60, "{operations}");
+    for at in 1..=operations {
+        for survives in SURVIVES {
+            let mut driver = Driver::new();
+            driver.disk.plan(Some(Plan { at, what: Fault::PowerOff }));
+            assert!(driver.run(&workload()).is_err());
+            driver.disk.lose_power(survives);
+            driver.open(driver.synced).unwrap_or_else(|error| panic!("{at} {survives:?}: {error}"));
+            // And what it went on with is kept as well.
+            driver.commit(40).unwrap();
+            driver.commit(600).unwrap();
+            let written = driver.written.len() as u64;
+            driver.open(written).unwrap();
+        }
+    }
+}
+
+/// Power goes again while the log is repaired.
+#[test]
+fn no_second_power_cut_does_either() {
+    let mut healthy = Driver::new();
+    healthy.run(&workload()).unwrap();
+    for at in (1..=healthy.disk.operations()).step_by(3) {
+        for second in 1.. {
+            let mut driver = Driver::new();
+            driver.disk.plan(Some(Plan { at, what: Fault::PowerOff }));
+            assert!(driver.run(&workload()).is_err());
+            driver.disk.lose_power(Survives::Chance(at));
+            driver.disk.plan(Some(Plan { at: second, what: Fault::PowerOff }));
+            let synced = driver.synced;
+            let repaired = driver.open(synced).is_ok();
+            driver.disk.lose_power(Survives::Chance(second));
+            driver.open(if repaired { driver.synced } else { synced }).unwrap();
+            if repaired {
+                break;
+            }
+        }
+    }
+}
+
+/// Each operation fails, and the program opens the log again. All that was
+/// accepted is there, and survives a power cut from then on.
+#[test]
+fn no_failed_operation_takes_what_was_accepted() {
+    let mut healthy = Driver::new();
+    healthy.run(&workload()).unwrap();
+    for at in 1..=healthy.disk.operations() {
+        for what in [Fault::Error, Fault::Torn, Fault::Full] {
+            let mut driver = Driver::new();
+            driver.disk.plan(Some(Plan { at, what }));
+            assert!(driver.run(&workload()).is_err());
+            driver.disk.plan(None);
+            let written = driver.written.len() as u64;
+            driver.open(written).unwrap_or_else(|error| panic!("{at} {what:?}: {error}"));
+            driver.disk.lose_power(Survives::Nothing);
+            driver.open(driver.synced).unwrap_or_else(|error| panic!("{at} {what:?}: {error}"));
+        }
+    }
+}
+
+/// How many random histories are tried; `PROCSTATE_CASES` makes a long run.
+fn cases(default: u64) -> u64 {
+    std::env::var("PROCSTATE_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(default)
+}
+
+/// Power cuts one after the other, with work between them.
+#[test]
+fn nothing_given_up_ever_comes_back() {
+    for seed in 0..cases(400) {
+        let mut rng = Rng::with_seed(seed);
+        let mut driver = Driver::new();
+        for _ in 0..12 {
+            driver.open(driver.synced).unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+            driver.disk.plan(Some(Plan { at: rng.u64(1..60), what: Fault::PowerOff }));
+            while driver.step(random_step(&mut rng)).is_ok() {}
+            driver.disk.lose_power(Survives::Chance(rng.u64(..)));
+        }
+    }
+}
+
+fn random_step(rng: &mut Rng) -> Step {
+    match rng.u32(0..20) {
+        // One size for most, so that frames that were given up join new ones.
+        0..12 => Step::Commit(168),
+        12 => Step::Commit(rng.usize(0..3000)),
+        13 => Step::Commit(rng.usize(0..30_000)),
+        14..17 => Step::Sync,
+        17 => Step::Mark,
+        18 => Step::Release,
+        _ => Step::Close,
+    }
+}
+
+/// After the store was closed every flipped bit, cut and missing file is an error,
+/// or costs nothing.
+#[test]
+fn damage_is_never_silent() {
+    let build = || {
+        let mut driver = Driver::new();
+        driver.run(&workload()).unwrap();
+        driver.close().unwrap();
+        driver.log = None;
+        driver
+    };
+    let names = build().disk.list(Path::new("/s/wal")).unwrap();
+    let (mut errors, mut tries) = (0, 0);
+    let mut check = |what: String, damage: &dyn Fn(&Driver)| {
+        let mut driver = build();
+        damage(&driver);
+        let written = driver.written.len() as u64;
+        tries += 1;
+        if let Err(error) = driver.open(written) {
+            assert!(error.is_corrupt(), "{what}: {error}");
+            errors += 1;
+        }
+    };
+    for name in &names {
+        let path = Path::new("/s/wal").join(name);
+        for at in (0..SEGMENT_BYTES as usize).step_by(13) {
+            check(format!("{name}: {at} flipped"), &|driver| {
+                driver.disk.change(&path, |bytes| bytes[at] ^= 1 << (at % 8));
+            });
+        }
+        for length in (0..SEGMENT_BYTES as usize).step_by(512) {
+            check(format!("{name} cut to {length}"), &|driver| {
+                driver.disk.change(&path, |bytes| bytes.truncate(length));
+            });
+        }
+        check(format!("{name} missing"), &|driver| driver.disk.remove(&path).unwrap());
+    }
+    assert!(errors > 500, "only {errors} of {tries} were noticed: the test hits nothing");
+}
+
+/// A frame that a faulty disk brings back, or puts elsewhere, is none.
+#[test]
+fn a_misplaced_page_is_never_taken_for_frames() {
+    let mut driver = Driver::new();
+    driver.open(0).unwrap();
+    for _ in 0..60 {
+        driver.commit(504).unwrap();
+    }
+    driver.close().unwrap();
+    let names = driver.disk.list(Path::new("/s/wal")).unwrap();
+    let disk = driver.disk.clone();
+    let page = |name: &str, at: u64| {
+        let file: Arc<dyn DiskFile> = disk.open(&Path::new("/s/wal").join(name)).unwrap();
+        let mut page = vec![0; 1024];
+        file.read_at(&mut page, at).unwrap();
+        page
+    };
+    let from = page(&names[1], 5120);
+    for (name, at) in [(&names[1], 4096_usize), (&names[1], 6144), (&names[2], 5120)] {
+        let path = Path::new("/s/wal").join(name);
+        let sound = page(name, at as u64);
+        driver.disk.change(&path, |bytes| bytes[at..at + 1024].copy_from_slice(&from));
+        assert!(driver.open(60).unwrap_err().is_corrupt(), "{name} {at}");
+        driver.disk.change(&path, |bytes| bytes[at..at + 1024].copy_from_slice(&sound));
+        driver.open(60).unwrap();
+    }
+}
+
+#[test]
+fn an_error_names_the_place_and_what_is_lost() {
+    let mut driver = Driver::new();
+    driver.open(0).unwrap();
+    for _ in 0..5 {
+        driver.commit(64).unwrap();
+    }
+    driver.close().unwrap();
+    driver.disk.change(Path::new("/s/wal/000000.wal"), |bytes| bytes[4096 + 200] ^= 1);
+    let text = driver.open(5).unwrap_err().to_string();
+    assert!(text.starts_with("the log is damaged: /s/wal/000000.wal at byte 4240: there is no sound frame. It held commits from 2 on, at least to 5"), "{text}");
+}
+
+/// Damage to commits that the index has costs nothing, and is told.
+#[test]
+fn damage_to_what_is_known_is_harmless() {
+    let mut driver = Driver::new();
+    driver.open(0).unwrap();
+    for _ in 0..5 {
+        driver.commit(64).unwrap();
+    }
+    driver.close().unwrap();
+    driver.disk.change(Path::new("/s/wal/000000.wal"), |bytes| bytes[4096 + 200] ^= 1);
+    driver.known = 3;
+    driver.open(5).unwrap();
+    let directory: Directory = files(&driver.disk).load().unwrap();
+    let found = scan(&directory, 3, &mut |_, _| Ok(())).unwrap().unwrap();
+    assert!(found.harmless.is_some_and(|place| place.starts_with("/s/wal/000000.wal from byte 4240 to ")));
+}
