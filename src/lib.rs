@@ -21,6 +21,8 @@
 #![cfg_attr(not(test), warn(clippy::cast_possible_truncation, clippy::cast_sign_loss))]
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
+#[allow(dead_code, unused_imports, reason = "not in use yet")]
+mod archive;
 mod clock;
 #[allow(dead_code, unused_imports, reason = "not in use yet")]
 mod disk;

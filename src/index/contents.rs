@@ -4,6 +4,7 @@
 
 use super::META;
 use super::guard::Fault;
+use crate::record;
 
 /// Where it stands.
 pub(super) const KEY: &[u8] = &[META, b'c'];
@@ -32,12 +33,12 @@ impl Contents {
 
     pub(super) fn add(&mut self, key: &[u8], value: &[u8]) {
         self.records = self.records.wrapping_add(1);
-        self.sum = self.sum.wrapping_add(checksum(key, value));
+        self.sum = self.sum.wrapping_add(record::fingerprint(key, value));
     }
 
     pub(super) fn remove(&mut self, key: &[u8], value: &[u8]) {
         self.records = self.records.wrapping_sub(1);
-        self.sum = self.sum.wrapping_sub(checksum(key, value));
+        self.sum = self.sum.wrapping_sub(record::fingerprint(key, value));
     }
 
     /// `seq records sum last_set crc32`, little endian.
@@ -64,14 +65,6 @@ impl Contents {
             [seq, records, sum, last_set].map(|number| u64::from_le_bytes(*number));
         Some(Self { seq, records, sum, last_set })
     }
-}
-
-fn checksum(key: &[u8], value: &[u8]) -> u64 {
-    let mut hasher = crc32fast::Hasher::new();
-    hasher.update(&(key.len() as u64).to_le_bytes());
-    hasher.update(key);
-    hasher.update(value);
-    u64::from(hasher.finalize())
 }
 
 #[cfg(test)]

@@ -6,10 +6,12 @@
 //! commit. `docs/format.md` describes both byte by byte.
 
 mod envelope;
+mod fingerprint;
 mod key;
 mod payload;
 
 pub(crate) use envelope::{Damage, open, seal};
+pub(crate) use fingerprint::fingerprint;
 pub(crate) use key::{Address, Key, KeyRange, Kind, Slot};
 pub(crate) use payload::Payload;
 

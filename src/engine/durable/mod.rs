@@ -1,3 +1,4 @@
 //! The durable engine.
 
+mod memtable;
 mod wal;

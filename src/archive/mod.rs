@@ -1,0 +1,68 @@
+//! Archives: all records of a store at one point in time, in one file. Snapshots
+//! and backups are archives.
+//!
+//! ```text
+//! header  "PSTATARC" format (u32, 1) zero (u32) id of the store (16 bytes)
+//!         seq (u64) crc32 of the header so far (u32) zero (u32)
+//! block   crc32 (u32) over the block's number (u64), the rest of its head and
+//!         its body; length of the body (u32); kind (u8: 1 records, 2 end) zero (3)
+//!         body
+//! records record...
+//! record  length of the key (u16) length of the value (u32) key value
+//! end     records (u64) sum (u64)
+//! ```
+//! Little endian. Blocks are numbered from 0. `seq` is the commit up to which the
+//! archive has everything. `sum` is the wrapping sum of the records' fingerprints.
+//! Keys ascend. The value is the record's envelope. Nothing follows the end.
+
+mod reader;
+mod writer;
+
+pub(crate) use reader::{read, read_header};
+pub(crate) use writer::Writer;
+
+use crate::record;
+
+const MAGIC: &[u8; 8] = b"PSTATARC";
+const FORMAT: u32 = 1;
+const HEADER_LEN: usize = 48;
+const HEADER_CHECKED: usize = 40;
+const BLOCK_HEAD_LEN: usize = 12;
+
+/// A block is closed when its body is at least this long.
+const BLOCK_BYTES: usize = 256 << 10;
+
+/// No body is longer: a block, and one record more.
+const BODY_BYTES_MAX: usize = 4 << 20;
+
+const RECORDS: u8 = 1;
+const END: u8 = 2;
+
+/// What an archive holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Summary {
+    pub(crate) store: [u8; 16],
+    /// The commit up to which it has everything.
+    pub(crate) seq: u64,
+    pub(crate) records: u64,
+    pub(crate) sum: u64,
+    /// The length of the file.
+    pub(crate) bytes: u64,
+}
+
+impl Summary {
+    fn add(&mut self, key: &[u8], value: &[u8]) {
+        self.records += 1;
+        self.sum = self.sum.wrapping_add(record::fingerprint(key, value));
+    }
+}
+
+fn checksum(block: u64, rest: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&block.to_le_bytes());
+    hasher.update(rest);
+    hasher.finalize()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,108 @@
+//! Writing an archive: under a temporary name, which it loses when all of it is
+//! durable.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::BufMut;
+
+use super::{BLOCK_BYTES, BLOCK_HEAD_LEN, END, FORMAT, HEADER_LEN, MAGIC, RECORDS, Summary, checksum};
+use crate::disk::{Disk, DiskFile};
+use crate::error::Result;
+
+#[derive(Debug)]
+pub(crate) struct Writer {
+    disk: Arc<dyn Disk>,
+    file: Arc<dyn DiskFile>,
+    temporary: PathBuf,
+    summary: Summary,
+    blocks: u64,
+    /// The block that is being filled, behind the room for its head.
+    block: Vec<u8>,
+}
+
+/// What the file is called until it is complete.
+pub(crate) fn temporary_name(path: &Path) -> PathBuf {
+    path.with_extension("new")
+}
+
+impl Writer {
+    /// Begins the archive `path` of everything up to the commit `seq`.
+    pub(crate) fn create(disk: Arc<dyn Disk>, path: &Path, store: [u8; 16], seq: u64) -> Result<Self> {
+        let temporary = temporary_name(path);
+        let file = disk.create(&temporary)?;
+        let summary = Summary { store, seq, records: 0, sum: 0, bytes: 0 };
+        let mut writer = Self { disk, file, temporary, summary, blocks: 0, block: Vec::new() };
+        writer.write(&header(store, seq))?;
+        writer.begin_block();
+        Ok(writer)
+    }
+
+    /// Adds a record. Keys ascend.
+    pub(crate) fn add(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
+        self.summary.add(key, value);
+        // Keys and values are bounded by far less.
+        self.block.put_u16_le(u16::try_from(key.len()).unwrap_or(u16::MAX));
+        self.block.put_u32_le(u32::try_from(value.len()).unwrap_or(u32::MAX));
+        self.block.put_slice(key);
+        self.block.put_slice(value);
+        if self.block.len() >= BLOCK_BYTES { self.end_block(RECORDS) } else { Ok(()) }
+    }
+
+    /// Completes the archive and gives it its name.
+    pub(crate) fn finish(mut self, path: &Path) -> Result<Summary> {
+        if self.block.len() > BLOCK_HEAD_LEN {
+            self.end_block(RECORDS)?;
+        }
+        self.block.put_u64_le(self.summary.records);
+        self.block.put_u64_le(self.summary.sum);
+        self.end_block(END)?;
+        self.file.sync()?;
+        self.disk.rename(&self.temporary, path)?;
+        path.parent().map_or(Ok(()), |dir| self.disk.sync_dir(dir))?;
+        Ok(self.summary)
+    }
+
+    fn begin_block(&mut self) {
+        self.block.clear();
+        self.block.resize(BLOCK_HEAD_LEN, 0);
+    }
+
+    fn end_block(&mut self, kind: u8) -> Result<()> {
+        let length = u32::try_from(self.block.len() - BLOCK_HEAD_LEN).unwrap_or(u32::MAX);
+        if let Some(head) = self.block.first_chunk_mut::<BLOCK_HEAD_LEN>() {
+            let mut rest = head.as_mut_slice();
+            rest.put_u32_le(0);
+            rest.put_u32_le(length);
+            rest.put_u8(kind);
+        }
+        let crc = checksum(self.blocks, self.block.get(4..).unwrap_or_default());
+        if let Some(slot) = self.block.first_chunk_mut() {
+            *slot = crc.to_le_bytes();
+        }
+        let block = std::mem::take(&mut self.block);
+        self.write(&block)?;
+        self.block = block;
+        self.blocks += 1;
+        self.begin_block();
+        Ok(())
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.file.write_at(bytes, self.summary.bytes)?;
+        self.summary.bytes += bytes.len() as u64;
+        Ok(())
+    }
+}
+
+fn header(store: [u8; 16], seq: u64) -> Vec<u8> {
+    let mut header = Vec::with_capacity(HEADER_LEN);
+    header.put_slice(MAGIC);
+    header.put_u32_le(FORMAT);
+    header.put_u32_le(0);
+    header.put_slice(&store);
+    header.put_u64_le(seq);
+    header.put_u32_le(crc32fast::hash(&header));
+    header.put_u32_le(0);
+    header
+}

@@ -1,0 +1,271 @@
+//! The memtable: what the log holds and the index does not yet, by key.
+//!
+//! It has up to two generations. Commits go to the active one. A checkpoint
+//! freezes that and begins another; when the index has what was frozen, it is
+//! dropped.
+
+mod tree;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+pub(crate) use tree::{Range, Tree};
+
+use crate::record::{Key, KeyRange};
+
+/// What an entry takes besides its key and payload, roughly, in bytes.
+const ENTRY_OVERHEAD: usize = 160;
+
+/// The newest state of a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Entry {
+    /// The commit that wrote it.
+    pub(crate) seq: u64,
+    /// `None`: deleted.
+    pub(crate) payload: Option<Bytes>,
+    /// Of an owner record.
+    pub(crate) owner: Option<Arc<Succession>>,
+}
+
+/// What an owner record replaces in the index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Succession {
+    /// The version before the generation's first write; 0 for none.
+    pub(crate) base: u64,
+    /// Whether the record was deleted within the generation.
+    pub(crate) was_absent: bool,
+}
+
+impl Entry {
+    /// The version that a precondition sees.
+    pub(crate) fn version(&self) -> Option<u64> {
+        self.payload.as_ref().map(|_| self.seq)
+    }
+
+    fn bytes(&self) -> usize {
+        ENTRY_OVERHEAD + self.payload.as_ref().map_or(0, Bytes::len)
+    }
+}
+
+/// One generation.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Generation {
+    tree: Tree<Entry>,
+    bytes: usize,
+}
+
+impl Generation {
+    /// Puts the newest state of a key. `replaces` is, of an owner record, the
+    /// version before; 0 for none.
+    pub(crate) fn put(&mut self, key: &Key, seq: u64, payload: Option<Bytes>, replaces: Option<u64>) {
+        let owner = replaces.map(|replaces| self.succession(key, replaces, payload.is_none()));
+        let entry = Entry { seq, payload, owner };
+        self.bytes += entry.bytes();
+        match self.tree.insert(key, entry) {
+            Some(replaced) => self.bytes -= replaced.bytes(),
+            None => self.bytes += key.bytes().len(),
+        }
+    }
+
+    fn succession(&self, key: &Key, replaces: u64, is_deleted: bool) -> Arc<Succession> {
+        let before = self.tree.get(key).and_then(|entry| entry.owner.as_deref()).copied();
+        let Succession { base, was_absent } =
+            before.unwrap_or(Succession { base: replaces, was_absent: false });
+        Arc::new(Succession { base, was_absent: was_absent || is_deleted })
+    }
+
+    pub(crate) fn get(&self, key: &Key) -> Option<&Entry> {
+        self.tree.get(key)
+    }
+
+    pub(crate) fn iter(&self) -> Range<'_, Entry> {
+        self.tree.iter()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.tree.is_empty()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.tree.len()
+    }
+
+    /// The memory it takes, roughly.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Memtable {
+    pub(crate) active: Generation,
+    pub(crate) frozen: Option<Arc<Generation>>,
+    /// Held by everyone who reads the index beside this memtable as it is.
+    readers: Arc<Readers>,
+}
+
+/// A token: while others hold it, there are readers.
+#[derive(Debug, Default)]
+pub(crate) struct Readers;
+
+/// The memtable at one point in time.
+#[derive(Debug, Clone)]
+pub(crate) struct View {
+    active: Generation,
+    frozen: Option<Arc<Generation>>,
+    _reader: Arc<Readers>,
+}
+
+impl Memtable {
+    /// The newest state of a key; `None` if that is the index's business.
+    pub(crate) fn get(&self, key: &Key) -> Option<&Entry> {
+        self.active.get(key).or_else(|| self.frozen.as_ref()?.get(key))
+    }
+
+    /// Lets the next freeze know of a reader of the index.
+    pub(crate) fn reader(&self) -> Arc<Readers> {
+        self.readers.clone()
+    }
+
+    pub(crate) fn view(&self) -> View {
+        View { active: self.active.clone(), frozen: self.frozen.clone(), _reader: self.readers.clone() }
+    }
+
+    /// Freezes the active generation. The index may change by it once those who
+    /// read the index without it are gone: they hold what is answered.
+    pub(crate) fn freeze(&mut self) -> (Arc<Generation>, Arc<Readers>) {
+        let frozen = Arc::new(std::mem::take(&mut self.active));
+        self.frozen = Some(frozen.clone());
+        (frozen, std::mem::take(&mut self.readers))
+    }
+
+    /// Forgets the frozen generation: the index has it.
+    pub(crate) fn thaw(&mut self) -> Option<Arc<Generation>> {
+        self.frozen.take()
+    }
+}
+
+impl View {
+    /// The entries in a range, in order, the newest of each key.
+    pub(crate) fn range<'a>(&'a self, range: &'a KeyRange) -> Merged<'a> {
+        let of = |generation: &'a Generation| generation.tree.range(&range.start, &range.end).peekable();
+        Merged { active: of(&self.active), frozen: self.frozen.as_deref().map(of) }
+    }
+
+    /// Whether it has an entry for a key, so that the index is not asked.
+    pub(crate) fn covers(&self, key: &Key) -> bool {
+        self.active.get(key).is_some() || self.frozen.as_ref().is_some_and(|frozen| frozen.get(key).is_some())
+    }
+}
+
+/// Both generations in one.
+#[derive(Debug)]
+pub(crate) struct Merged<'a> {
+    active: std::iter::Peekable<Range<'a, Entry>>,
+    frozen: Option<std::iter::Peekable<Range<'a, Entry>>>,
+}
+
+impl<'a> Merged<'a> {
+    /// The next entry, if its key is below `limit`.
+    pub(crate) fn next_below(&mut self, limit: &[u8]) -> Option<(&'a Key, &'a Entry)> {
+        let below = |(key, _): &(&Key, &Entry)| key.bytes()[..] < *limit;
+        let active = self.active.peek().copied();
+        let frozen = self.frozen.as_mut().and_then(|frozen| frozen.peek().copied());
+        let is_active = match (active, frozen) {
+            (Some((active, _)), Some((frozen, _))) => active.bytes() <= frozen.bytes(),
+            (active, _) => active.is_some(),
+        };
+        let next = if is_active { active } else { frozen }.filter(below)?;
+        if is_active {
+            self.active.next();
+        }
+        if let (Some(frozen), Some((key, _))) = (&mut self.frozen, frozen)
+            && key == next.0
+        {
+            frozen.next();
+        }
+        Some(next)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::model::List;
+
+    fn key(n: u8) -> Key {
+        Key::item("p", List::Active, &format!("{n:03}"))
+    }
+
+    proptest! {
+        #[test]
+        fn a_view_merges_generations_and_stands_still(writes in proptest::collection::vec((any::<u8>(), any::<bool>()), 0..200), freeze in 0..200_usize) {
+            let mut memtable = Memtable::default();
+            let mut model = BTreeMap::new();
+            for (n, (at, put)) in writes.iter().enumerate() {
+                if n == freeze {
+                    memtable.freeze();
+                }
+                let payload = put.then(|| Bytes::from(vec![n as u8]));
+                memtable.active.put(&key(*at), n as u64, payload.clone(), None);
+                model.insert(key(*at), payload);
+            }
+            let view = memtable.view();
+            memtable.active.put(&key(0), 999, None, None);
+            let range = KeyRange::all();
+            let mut merged = view.range(&range);
+            let mut found = BTreeMap::new();
+            // Fetched in steps, as the index asks for what stands before each of its keys.
+            for limit in [key(50).bytes().clone(), key(120).bytes().clone(), range.end.clone()] {
+                while let Some((key, entry)) = merged.next_below(&limit) {
+                    prop_assert!(key.bytes() < &limit);
+                    prop_assert_eq!(found.insert(key.clone(), entry.payload.clone()), None, "twice");
+                }
+            }
+            prop_assert_eq!(found, model);
+        }
+    }
+
+    #[test]
+    fn counts_what_it_holds() {
+        let mut generation = Generation::default();
+        generation.put(&key(1), 1, Some(Bytes::from(vec![0; 1000])), None);
+        let one = generation.bytes();
+        assert!((1000..1300).contains(&one));
+        for seq in 2..100 {
+            generation.put(&key(1), seq, Some(Bytes::from(vec![0; 1000])), None);
+        }
+        assert_eq!(generation.bytes(), one);
+        generation.put(&key(1), 100, None, None);
+        assert_eq!(generation.bytes(), one - 1000);
+    }
+
+    #[test]
+    fn an_owner_keeps_what_it_replaces_in_the_index() {
+        let mut generation = Generation::default();
+        let owner = Key::owner("p");
+        let succession = |generation: &Generation| *generation.get(&owner).unwrap().owner.clone().unwrap();
+        generation.put(&owner, 9, Some(Bytes::new()), Some(4));
+        generation.put(&owner, 12, Some(Bytes::new()), Some(9));
+        assert_eq!(succession(&generation), Succession { base: 4, was_absent: false });
+        generation.put(&owner, 13, None, Some(12));
+        generation.put(&owner, 14, Some(Bytes::new()), Some(0));
+        assert_eq!(succession(&generation), Succession { base: 4, was_absent: true });
+    }
+
+    #[test]
+    fn a_freeze_hands_out_its_readers() {
+        let mut memtable = Memtable::default();
+        let before = memtable.view();
+        let (_, mut readers) = memtable.freeze();
+        let _after = memtable.view();
+        assert!(Arc::get_mut(&mut readers).is_none());
+        drop(before);
+        assert!(Arc::get_mut(&mut readers).is_some(), "who came later does not count");
+    }
+}

@@ -1,0 +1,11 @@
+//! The fingerprint of a record. Sums of fingerprints tell whether two collections
+//! hold the same records, whatever their order.
+
+/// crc32 over the length of the key, the key and the value.
+pub(crate) fn fingerprint(key: &[u8], value: &[u8]) -> u64 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&(key.len() as u64).to_le_bytes());
+    hasher.update(key);
+    hasher.update(value);
+    u64::from(hasher.finalize())
+}
