@@ -70,7 +70,7 @@ pub(crate) enum Failure {
     Corrupt { place: String, why: String },
 
     #[error(
-        "the log is damaged: {} at byte {offset}: {why}. It held commits from {first} on, at least to {last}, which the index does not have. Nothing was changed. `procstate salvage --output NEWDIR` saves what can still be read", .path.display()
+        "the log is damaged: {} at byte {offset}: {why}. It held commits from {first} on, at least to {last}, which the index does not have. Nothing was changed. Put back what was moved or deleted, or restore the store from a backup, a copy of its folder", .path.display()
     )]
     LogDamaged { path: PathBuf, offset: u64, why: String, first: u64, last: u64 },
 

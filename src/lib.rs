@@ -21,10 +21,8 @@
 #![cfg_attr(not(test), warn(clippy::cast_possible_truncation, clippy::cast_sign_loss))]
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
-#[allow(dead_code, unused_imports, reason = "not in use yet")]
 mod archive;
 mod clock;
-#[allow(dead_code, unused_imports, reason = "not in use yet")]
 mod disk;
 mod engine;
 mod error;
@@ -40,7 +38,7 @@ mod runner;
 mod store;
 
 pub use clock::{Clock, ManualClock, SystemClock};
-pub use engine::Durability;
+pub use engine::{Durability, OpenReport, Rebuilt, Stats, TornTail};
 pub use error::{Error, Result};
 pub use jiff::Timestamp;
 pub use model::List;
@@ -51,7 +49,7 @@ pub use runner::{
 };
 pub use store::{
     Change, Changed, Effect, Event, ImportMode, Item, Page, PastRun, ProcessHandle, Purged, Released,
-    Settings, Stats, Store, StoreBuilder, Summary, Watch,
+    Settings, Store, StoreBuilder, Summary, Watch,
 };
 
 /// The README's examples are tests.

@@ -6,23 +6,41 @@ mod common;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use common::won;
-use procstate::{Instance, Params, Process, Store};
+use procstate::{OpenReport, Params, Process, Store, StoreBuilder};
 use tempfile::TempDir;
 
-/// A closed store of some history, and what is in it.
+/// A store of some history, with a snapshot, and what is in it.
 struct Sound {
     folder: TempDir,
     content: Process,
 }
 
+/// How the program ended that had the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Closed,
+    Killed,
+}
+
+/// Small files, so that there are several, and copies of them are cheap.
+fn builder() -> StoreBuilder {
+    Store::builder()
+        .segment_bytes(16 << 10)
+        .snapshot_log_bytes(64 << 10)
+        .memtable_bytes(64 << 10)
+        .sync_interval(Duration::from_millis(5))
+}
+
 impl Sound {
-    fn new() -> Self {
+    fn new(end: End) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(folder.path().join("state")).unwrap();
+        let path = folder.path().join("store");
+        let store = builder().open(&path).unwrap();
         let process = store.process("p").unwrap();
-        for round in 0..3 {
+        for round in 0..8 {
             process
                 .register_all((0..40).map(|n| (format!("w{n}"), Params::new().int("n", round * n))))
                 .unwrap();
@@ -32,11 +50,23 @@ impl Sound {
             }
             run.finish().unwrap();
         }
-        let large = Params::new().string("large", "x".repeat(50_000));
+        let large = Params::new().string("large", "x".repeat(30_000));
         process.register("large", large).unwrap();
         let content = process.snapshot().unwrap();
-        store.close().unwrap();
-        Self { folder, content }
+        await_that("there is a snapshot", || store.stats().unwrap().snapshot_seq > 0);
+        let sound = Self { folder, content };
+        match end {
+            End::Closed => store.close().unwrap(),
+            End::Killed => {
+                // Until the log itself says that all of it is synced.
+                std::thread::sleep(Duration::from_millis(100));
+                copy(&path, &sound.path());
+                drop(store);
+                return sound;
+            }
+        }
+        fs::rename(&path, sound.path()).unwrap();
+        sound
     }
 
     fn path(&self) -> PathBuf {
@@ -50,22 +80,79 @@ impl Sound {
         copy
     }
 
-    /// Opens a damaged copy: all of the content, or an error. Answers which.
-    fn is_whole_or_an_error(&self, folder: &Path, damage: &str) -> bool {
-        let read = || -> procstate::Result<Process> {
-            let store = Store::builder().create(false).open(folder)?;
-            store.process("p")?.snapshot()
-        };
-        match read() {
-            Ok(process) => {
-                assert!(process == self.content, "{damage}: other content, without a word");
-                true
+    fn read(folder: &Path) -> procstate::Result<(Process, OpenReport)> {
+        let store = Store::builder().create(false).open(folder)?;
+        let process = store.process("p")?.snapshot()?;
+        Ok((process, store.open_report().clone()))
+    }
+
+    /// Opens a damaged copy: all of the content, or an error, which is answered.
+    fn whole_or_error(&self, folder: &Path, damage: &str) -> Result<OpenReport, String> {
+        match Self::read(folder) {
+            Ok((process, report)) => {
+                assert!(process == self.content, "{damage}: other content. {report:?}");
+                Ok(report)
             }
             Err(error) => {
                 let text = error.to_string();
                 assert!(text.len() > 30 && !text.contains("panicked"), "{damage}: {text}");
-                false
+                Err(text)
             }
+        }
+    }
+
+    /// Opens a damaged copy, which must have all of the content.
+    fn whole(&self, folder: &Path, damage: &str) -> OpenReport {
+        self.whole_or_error(folder, damage).unwrap_or_else(|error| panic!("{damage}: {error}"))
+    }
+
+    /// Breaks each of the files in `dir`, in copies of the store: bits flipped, cut
+    /// short, deleted. Calls `check` with each copy and what was done to it.
+    fn break_each(&self, dir: &str, check: &mut dyn FnMut(&Path, &str)) {
+        let files = relative(&self.path()).into_iter().filter(|file| file.starts_with(dir));
+        for file in files {
+            let bytes = fs::read(self.path().join(&file)).unwrap();
+            let name = file.display();
+            let mut breaks = vec![(format!("{name} deleted"), None)];
+            let mut keep = |damage: String, bytes: Vec<u8>| breaks.push((damage, Some(bytes)));
+            for at in (0..bytes.len()).step_by((bytes.len() / 60).max(1)) {
+                let mut flipped = bytes.clone();
+                flipped[at] ^= 1 << (at % 8);
+                keep(format!("{name} with byte {at} flipped"), flipped);
+            }
+            for part in 0..12 {
+                let length = bytes.len() * part / 12;
+                keep(format!("{name} cut at {length}"), bytes[..length].to_vec());
+            }
+            keep(format!("{name} one byte short"), bytes[..bytes.len().saturating_sub(1)].to_vec());
+            for (damage, bytes) in breaks {
+                let copy = self.copy();
+                let path = copy.path().join(&file);
+                bytes.map_or_else(|| fs::remove_file(&path), |bytes| fs::write(&path, bytes)).unwrap();
+                check(copy.path(), &damage);
+            }
+        }
+    }
+}
+
+fn await_that(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !is_so() {
+        assert!(Instant::now() < deadline, "{what}: not within 20 s");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Copies files as they are, as a kill leaves them.
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let target = to.join(path.file_name().unwrap());
+        if path.is_dir() {
+            copy(&path, &target);
+        } else if !path.ends_with("LOCK") {
+            fs::copy(&path, &target).unwrap();
         }
     }
 }
@@ -89,80 +176,134 @@ fn relative(folder: &Path) -> Vec<PathBuf> {
     files(folder).iter().map(|path| path.strip_prefix(folder).unwrap().to_owned()).collect()
 }
 
-/// sled answers older records, or none, after such damage, and says nothing.
+/// sled answers older records, or none, after such damage, and says nothing. The
+/// index is rebuilt.
 #[test]
-fn a_flipped_bit_is_never_silent() {
-    let sound = Sound::new();
+fn no_damage_to_the_index_loses_anything() {
+    for end in [End::Closed, End::Killed] {
+        let sound = Sound::new(end);
+        let mut rebuilt = 0;
+        sound.break_each("index", &mut |copy, damage| {
+            let report = sound.whole(copy, &format!("{end:?}, {damage}"));
+            let Some(found) = report.rebuilt else { return };
+            rebuilt += 1;
+            let kept = found.kept.expect("there was an index");
+            assert!(kept.is_dir() && kept.starts_with(copy), "{damage}: {}", kept.display());
+            assert_eq!(sound.whole(copy, damage).rebuilt, None, "{damage}: rebuilt again");
+        });
+        assert!(rebuilt > 10, "only {rebuilt} rebuilds: the test hits nothing");
+    }
+}
+
+#[test]
+fn damage_to_the_log_is_never_silent() {
+    for end in [End::Closed, End::Killed] {
+        let sound = Sound::new(end);
+        let (mut errors, mut reports) = (0, 0);
+        sound.break_each("wal", &mut |copy, damage| match sound.whole_or_error(copy, damage) {
+            Ok(report) => reports += usize::from(report.damaged_log.is_some()),
+            Err(error) => {
+                errors += 1;
+                assert!(
+                    error.contains(".wal") || error.contains("wal: all of it is gone"),
+                    "{damage}: {error}"
+                );
+                assert!(error.contains("backup"), "what to do, {damage}: {error}");
+            }
+        });
+        // The index of a store that was closed has everything.
+        assert!(end == End::Closed || errors > 10, "only {errors} errors: the test hits nothing");
+        assert!(reports > 10, "{end:?}: only {reports} reports: the test hits nothing");
+    }
+}
+
+#[test]
+fn no_damage_to_a_snapshot_loses_anything() {
+    let sound = Sound::new(End::Killed);
+    sound.break_each("snapshots", &mut |copy, damage| {
+        assert_eq!(sound.whole(copy, damage).rebuilt, None, "{damage}");
+    });
+}
+
+/// Where two things are damaged nothing is made up.
+#[test]
+fn damage_to_index_and_snapshot_is_an_error() {
+    let sound = Sound::new(End::Closed);
     let mut errors = 0;
-    for file in relative(&sound.path()) {
-        let length = fs::metadata(sound.path().join(&file)).unwrap().len() as usize;
-        let step = (length / 150).max(1);
-        for at in (0..length).step_by(step) {
-            let copy = sound.copy();
-            let path = copy.path().join(&file);
-            let mut bytes = fs::read(&path).unwrap();
-            bytes[at] ^= 1 << (at % 8);
-            fs::write(&path, bytes).unwrap();
-            let damage = format!("{} with byte {at} flipped", file.display());
-            errors += usize::from(!sound.is_whole_or_an_error(copy.path(), &damage));
-        }
-    }
-    assert!(errors > 20, "only {errors} flips were noticed: the test hits nothing");
+    sound.break_each("snapshots", &mut |copy, damage| {
+        fs::remove_dir_all(copy.join("index")).unwrap();
+        let Err(error) = sound.whole_or_error(copy, damage) else { return };
+        errors += 1;
+        assert!(error.contains("could not be rebuilt from snapshot and log either"), "{damage}: {error}");
+        assert!(!copy.join("index").exists(), "{damage}: something was made up");
+    });
+    assert!(errors > 10, "only {errors} errors: the test hits nothing");
 }
 
 #[test]
-fn a_cut_or_missing_file_is_never_silent() {
-    let sound = Sound::new();
-    for file in relative(&sound.path()) {
-        let bytes = fs::read(sound.path().join(&file)).unwrap();
-        let cuts = (0..20).map(|part| bytes.len() * part / 20);
-        for cut in cuts.chain(bytes.len().checked_sub(1)) {
-            let copy = sound.copy();
-            fs::write(copy.path().join(&file), &bytes[..cut]).unwrap();
-            sound.is_whole_or_an_error(copy.path(), &format!("{} cut at {cut}", file.display()));
-        }
-        let copy = sound.copy();
-        fs::remove_file(copy.path().join(&file)).unwrap();
-        sound.is_whole_or_an_error(copy.path(), &format!("{} deleted", file.display()));
-    }
+fn a_damaged_manifest_is_an_error() {
+    let sound = Sound::new(End::Closed);
+    sound.break_each("MANIFEST", &mut |copy, damage| {
+        let error = sound.whole_or_error(copy, damage).unwrap_err();
+        assert!(error.contains("MANIFEST") || error.contains("format"), "{damage}: {error}");
+    });
 }
 
 #[test]
-fn a_missing_index_is_not_an_empty_store() {
-    let sound = Sound::new();
+fn a_missing_index_is_rebuilt() {
+    let sound = Sound::new(End::Closed);
     let copy = sound.copy();
     fs::remove_dir_all(copy.path().join("index")).unwrap();
-    let error = Store::open(copy.path()).unwrap_err();
-    assert!(error.is_corrupt());
-    assert!(error.to_string().contains("its file is missing"), "{error}");
+    let rebuilt = sound.whole(copy.path(), "no index").rebuilt.unwrap();
+    assert_eq!((&*rebuilt.why, rebuilt.kept), ("its files are missing", None));
 }
 
 /// An index put back from an old copy is sound in itself.
 #[test]
-fn a_rolled_back_index_is_noticed() {
-    let sound = Sound::new();
+fn a_rolled_back_index_is_rebuilt() {
+    let sound = Sound::new(End::Closed);
     let old = sound.copy();
     let store = Store::open(sound.path()).unwrap();
     store.process("p").unwrap().unregister("w1").unwrap();
     store.close().unwrap();
     fs::remove_dir_all(sound.path().join("index")).unwrap();
     fs::rename(old.path().join("index"), sound.path().join("index")).unwrap();
-    let error = Store::open(sound.path()).unwrap_err();
-    assert!(error.is_corrupt());
-    assert!(error.to_string().contains("it was rolled back"), "{error}");
+    let (process, report) = Sound::read(&sound.path()).unwrap();
+    assert!(process.cleanup_work.contains_key("w1"));
+    assert!(report.rebuilt.unwrap().why.contains("it was rolled back"));
+}
+
+/// A store that has no log yet gets one, and everything is kept.
+#[cfg(feature = "json")]
+#[test]
+fn a_store_of_format_1_is_taken_along() {
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/format-1");
+    let folder = tempfile::tempdir().unwrap();
+    copy(&fixture.join("store"), folder.path());
+    for opening in 0..3 {
+        let store = Store::open(folder.path()).unwrap();
+        let process = store.process("gckeys").unwrap();
+        let content = procstate::interchange::to_json(&process.snapshot().unwrap()).unwrap();
+        let expected = fs::read_to_string(fixture.join("content.json")).unwrap();
+        assert_eq!(content.trim(), expected.trim(), "opening {opening}");
+        assert_eq!(store.open_report(), &OpenReport::default());
+        drop((process, store));
+        let manifest = fs::read_to_string(folder.path().join("MANIFEST")).unwrap();
+        assert!(manifest.contains("format 2"), "an older version would not see the log: {manifest}");
+    }
 }
 
 /// What a program leaves that is killed while sled opens its file: without our
 /// help the store would never open again.
 #[test]
 fn a_snapshot_that_was_cut_short_is_set_aside() {
-    let sound = Sound::new();
+    let sound = Sound::new(End::Closed);
     let copy = sound.copy();
     let index = copy.path().join("index");
     let snapshot = files(&index).into_iter().find(|path| path.to_string_lossy().contains("snap."));
     let bytes = snapshot.map_or(vec![1; 200], |path| fs::read(path).unwrap());
     fs::write(index.join("snap.FFFFFFFFFFFFFFF0.generating"), &bytes[..bytes.len() / 2]).unwrap();
-    assert!(sound.is_whole_or_an_error(copy.path(), "a cut snapshot"));
+    assert_eq!(sound.whole(copy.path(), "a cut snapshot").rebuilt, None);
     assert!(index.join("broken-snap.FFFFFFFFFFFFFFF0.generating").exists(), "it is kept");
 }
 
@@ -193,14 +334,14 @@ fn a_second_program_hears_who_has_the_store() {
 
 #[test]
 fn a_newer_format_is_refused_and_left_as_it_is() {
-    let sound = Sound::new();
+    let sound = Sound::new(End::Closed);
     let manifest = sound.path().join("MANIFEST");
-    let text = fs::read_to_string(&manifest).unwrap().replace("format 1", "format 2");
+    let text = fs::read_to_string(&manifest).unwrap().replace("format 2", "format 3");
     fs::write(&manifest, &text).unwrap();
     let before: Vec<_> = files(&sound.path()).iter().map(|path| fs::read(path).unwrap()).collect();
     let error = Store::open(sound.path()).unwrap_err();
     assert!(
-        error.to_string().contains("has format 2, and this version of procstate reads formats up to 1"),
+        error.to_string().contains("has format 3, and this version of procstate reads formats up to 2"),
         "{error}"
     );
     let after: Vec<_> = files(&sound.path()).iter().map(|path| fs::read(path).unwrap()).collect();
@@ -209,7 +350,7 @@ fn a_newer_format_is_refused_and_left_as_it_is() {
 
 #[test]
 fn copying_changes_nothing_in_the_original() {
-    let sound = Sound::new();
+    let sound = Sound::new(End::Closed);
     let lock = sound.path().join("LOCK");
     let before = (fs::read(&lock).unwrap(), fs::metadata(&lock).unwrap().modified().unwrap());
     let copy = sound.copy();
@@ -266,12 +407,9 @@ fn a_full_disk_is_an_error_and_costs_nothing_acknowledged() {
         }
         assert!(acknowledged < 1000, "the disk is never full");
     };
-    assert!(error.to_string().contains("No space left"), "{error}");
-    // From now on nobody knows what the disk holds: it says so and does nothing.
-    let poisoned = process.snapshot().unwrap_err();
-    assert!(poisoned.is_poisoned(), "{poisoned}");
-    assert!(poisoned.to_string().contains("No space left"), "{poisoned}");
-    assert!(process.claim(&Instance::new()).unwrap_err().is_poisoned());
+    assert!(error.is_disk_full() && error.to_string().contains("No space left"), "{error}");
+    // Nothing was written, so that everything can be read.
+    assert_eq!(process.snapshot().unwrap().active_work.len(), acknowledged);
     let _ = store.close();
     let remount = Command::new("mount").args(["-o", "remount,size=64m"]).arg(mount.path()).status().unwrap();
     assert!(remount.success());
@@ -283,7 +421,7 @@ fn a_full_disk_is_an_error_and_costs_nothing_acknowledged() {
 
 #[test]
 fn a_read_only_folder_is_an_error() {
-    let sound = Sound::new();
+    let sound = Sound::new(End::Closed);
     let path = sound.path();
     let Some(mount) = Mount::new(&["--bind", &path.to_string_lossy()]) else { return };
     let remount = Command::new("mount").args(["-o", "remount,bind,ro"]).arg(mount.path()).status().unwrap();
@@ -293,5 +431,5 @@ fn a_read_only_folder_is_an_error() {
     // Looking is possible all the same.
     let copy = tempfile::tempdir().unwrap();
     Store::copy_files(mount.path(), copy.path()).unwrap();
-    assert!(sound.is_whole_or_an_error(copy.path(), "a copy"));
+    sound.whole(copy.path(), "a copy");
 }

@@ -18,7 +18,7 @@
 mod reader;
 mod writer;
 
-pub(crate) use reader::{read, read_header};
+pub(crate) use reader::{Visitor, read};
 pub(crate) use writer::Writer;
 
 use crate::record;

@@ -46,15 +46,6 @@ pub(crate) fn read(disk: &dyn Disk, path: &Path, visit: &mut Visitor<'_>) -> Res
     Ok(found)
 }
 
-/// Reads the header: of which store, up to which commit, and how long the file is.
-/// Says nothing of the records.
-pub(crate) fn read_header(disk: &dyn Disk, path: &Path) -> Result<Summary> {
-    let mut reader = Reader { file: disk.open(path)?, path, at: 0, blocks: 0 };
-    let mut summary = reader.header()?;
-    summary.bytes = reader.file.len()?;
-    Ok(summary)
-}
-
 struct Reader<'a> {
     file: Arc<dyn DiskFile>,
     path: &'a Path,

@@ -45,7 +45,6 @@ fn reads_what_was_written() {
         assert!(read == records, "{count} of {bytes}");
         assert_eq!(found, written);
         assert_eq!((found.seq, found.store, found.records), (7, STORE, count as u64));
-        assert_eq!(Summary { records: 0, sum: 0, ..found }, read_header(&disk, path()).unwrap());
     }
 }
 

@@ -1,5 +1,5 @@
-//! Disk I/O of the log and of archives, behind a seam: tests put a disk there
-//! that fails, and that forgets what was not synced.
+//! Disk I/O of the log, the manifest and archives, behind a seam: tests put a disk
+//! there that fails, and that forgets what was not synced.
 //!
 //! What is assumed of a disk is what its methods say, and no more: a write may be
 //! torn and reordered until its file is synced, a name may be lost until its
@@ -38,6 +38,18 @@ pub(crate) trait Disk: Debug + Send + Sync + 'static {
 
     /// Makes the names in a folder survive power loss.
     fn sync_dir(&self, dir: &Path) -> Result<()>;
+
+    /// All of a file; `None` if there is none of that name.
+    fn read(&self, dir: &Path, name: &str) -> Result<Option<Vec<u8>>> {
+        if !self.list(dir)?.iter().any(|found| found == name) {
+            return Ok(None);
+        }
+        let file = self.open(&dir.join(name))?;
+        let mut bytes = vec![0; usize::try_from(file.len()?).unwrap_or(usize::MAX)];
+        let read = file.read_at(&mut bytes, 0)?;
+        bytes.truncate(read);
+        Ok(Some(bytes))
+    }
 }
 
 /// An open file.

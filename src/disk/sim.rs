@@ -164,12 +164,6 @@ impl SimDisk {
         state.operations = 0;
     }
 
-    /// Whether what was planned has come about.
-    pub(crate) fn has_failed(&self) -> bool {
-        let state = self.state.lock();
-        state.plan.is_some_and(|plan| state.operations >= plan.at)
-    }
-
     /// The power goes and comes back.
     pub(crate) fn lose_power(&self, survives: Survives) {
         let mut rng = Rng::with_seed(match survives {

@@ -109,7 +109,7 @@ impl Engine for MemoryEngine {
         let state = self.state.read();
         state.check_open()?;
         let records = state.records.len() as u64;
-        Ok(Stats { engine: "memory", last_seq: state.last_seq, records, disk_bytes: 0 })
+        Ok(Stats { engine: "memory", last_seq: state.last_seq, records, ..Stats::default() })
     }
 
     fn close(&self) -> Result<()> {

@@ -6,23 +6,27 @@
 //! what a replicated engine offers (etcd's `Txn`), so an engine for several
 //! machines would be another implementation of this trait.
 
+#[cfg(test)]
+mod bare;
 mod batch;
-mod direct;
-#[allow(dead_code, unused_imports, reason = "not in use yet")]
 mod durable;
 mod feed;
 mod group;
 mod memory;
 mod poison;
+mod stats;
+mod stored;
 #[cfg(test)]
 mod suite;
 
 use std::ops::ControlFlow;
 
 pub(crate) use batch::{Batch, Expect, Write};
-pub(crate) use direct::{DirectEngine, Options};
+pub(crate) use durable::{DurableEngine, Options};
+pub use durable::{OpenReport, Rebuilt, TornTail};
 pub(crate) use feed::{Commit, Feed, Received, Subscription, Written};
 pub(crate) use memory::MemoryEngine;
+pub use stats::Stats;
 
 use crate::error::Result;
 use crate::record::{Key, KeyRange, Record};
@@ -78,20 +82,9 @@ pub(crate) trait Engine: Send + Sync + 'static {
     /// Where every commit is announced, in order.
     fn feed(&self) -> &Feed;
 
-    /// Figures for people, by name.
+    /// All figures but the number of processes.
     fn stats(&self) -> Result<Stats>;
 
     /// Syncs and lets go of every file. Later calls fail.
     fn close(&self) -> Result<()>;
-}
-
-/// Figures of an engine.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Stats {
-    /// The engine's name.
-    pub(crate) engine: &'static str,
-    pub(crate) last_seq: u64,
-    pub(crate) records: u64,
-    /// Bytes in the store's files; 0 in memory.
-    pub(crate) disk_bytes: u64,
 }

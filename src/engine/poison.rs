@@ -37,7 +37,7 @@ impl Poison {
         })
     }
 
-    fn poison(&self, error: &Error) {
+    pub(crate) fn poison(&self, error: &Error) {
         let text = error::chain(error);
         if self.cause.set(text.clone()).is_ok() {
             tracing::error!(store = %self.place, cause = %text, "store poisoned");

@@ -9,10 +9,11 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use tempfile::TempDir;
 
-use super::{Batch, DirectEngine, Durability, Engine, Expect, MemoryEngine, Options, Outcome, Received};
+use super::bare::BareEngine;
+use super::{Batch, Durability, DurableEngine, Engine, Expect, MemoryEngine, Options, Outcome, Received};
 use crate::error::Result;
 use crate::folder::Folder;
-use crate::index;
+use crate::index::{self, Index};
 use crate::model::List;
 use crate::model::limits::{COMMIT_BYTES_MAX, RECORD_BYTES_MAX};
 use crate::record::{Key, KeyRange, Record};
@@ -21,15 +22,30 @@ use crate::record::{Key, KeyRange, Record};
 struct Subject {
     engine: Option<Box<dyn Engine>>,
     folder: Option<TempDir>,
+    open: fn(&TempDir) -> Result<Box<dyn Engine>>,
 }
 
 impl Subject {
     fn memory() -> Self {
-        Self { engine: Some(Box::new(MemoryEngine::new())), folder: None }
+        Self { engine: Some(Box::new(MemoryEngine::new())), folder: None, open: |_| unreachable!() }
     }
 
-    fn direct() -> Self {
-        let mut subject = Self { engine: None, folder: Some(tempfile::tempdir().unwrap()) };
+    /// The index alone.
+    fn sled() -> Self {
+        Self::on_disk(|folder| Ok(Box::new(BareEngine::new(Index::open(folder.path(), &INDEX)?))))
+    }
+
+    fn durable() -> Self {
+        Self::on_disk(|folder| Ok(Box::new(open_durable(folder, &Options::default())?)))
+    }
+
+    /// Always in the middle of a checkpoint or a snapshot.
+    fn durable_small() -> Self {
+        Self::on_disk(|folder| Ok(Box::new(open_durable(folder, &small())?)))
+    }
+
+    fn on_disk(open: fn(&TempDir) -> Result<Box<dyn Engine>>) -> Self {
+        let mut subject = Self { engine: None, folder: Some(tempfile::tempdir().unwrap()), open };
         subject.reopen();
         subject
     }
@@ -40,7 +56,7 @@ impl Subject {
         if let Some(engine) = self.engine.take() {
             engine.close().unwrap();
         }
-        self.engine = Some(Box::new(open_direct(folder).unwrap()));
+        self.engine = Some((self.open)(folder).unwrap());
     }
 }
 
@@ -52,10 +68,20 @@ impl std::ops::Deref for Subject {
     }
 }
 
-fn open_direct(folder: &TempDir) -> Result<DirectEngine> {
-    let index = index::Options { cache_bytes: 1 << 20, verify: true };
-    let options = Options { index, sync_interval: Duration::from_millis(50) };
-    DirectEngine::open(Folder::open(folder.path(), true)?, &options)
+const INDEX: index::Options = index::Options { cache_bytes: 1 << 20, verify: true };
+
+fn small() -> Options {
+    Options {
+        sync_interval: Duration::from_millis(1),
+        segment_bytes: 16 << 10,
+        memtable_bytes: 8 << 10,
+        snapshot_log_bytes: 64 << 10,
+        verify_log: true,
+    }
+}
+
+fn open_durable(folder: &TempDir, options: &Options) -> Result<DurableEngine> {
+    DurableEngine::open(Folder::open(folder.path(), true)?, &INDEX, options)
 }
 
 fn key(n: usize) -> Key {
@@ -96,8 +122,16 @@ macro_rules! suite {
             $($(#[$attribute])* #[test] fn $name() { super::$name(super::Subject::memory()); })*
         }
 
-        mod direct {
-            $($(#[$attribute])* #[test] fn $name() { super::$name(super::Subject::direct()); })*
+        mod sled {
+            $($(#[$attribute])* #[test] fn $name() { super::$name(super::Subject::sled()); })*
+        }
+
+        mod durable {
+            $($(#[$attribute])* #[test] fn $name() { super::$name(super::Subject::durable()); })*
+        }
+
+        mod durable_small {
+            $($(#[$attribute])* #[test] fn $name() { super::$name(super::Subject::durable_small()); })*
         }
     };
 }
@@ -366,28 +400,28 @@ fn an_interrupted_creation_is_taken_up_again() {
         let index = folder.path().join("index");
         std::fs::create_dir(&index).unwrap();
         std::fs::write(index.join("conf"), vec![b'x'; length]).unwrap();
-        let engine = open_direct(&folder).unwrap_or_else(|error| panic!("{length}: {error}"));
+        let engine =
+            open_durable(&folder, &Options::default()).unwrap_or_else(|error| panic!("{length}: {error}"));
         assert_eq!(commit(&engine, &put(1, b"a")), 1);
         engine.close().unwrap();
-        assert_eq!(payload(&open_direct(&folder).unwrap(), 1), Some(b"a".to_vec()));
+        assert_eq!(payload(&open_durable(&folder, &Options::default()).unwrap(), 1), Some(b"a".to_vec()));
     }
 }
 
 #[test]
 fn a_damaged_record_stops_nobody_else() {
     let folder = tempfile::tempdir().unwrap();
-    let engine = open_direct(&folder).unwrap();
+    let engine = open_durable(&folder, &Options::default()).unwrap();
     commit(&engine, &put(1, b"a"));
     commit(&engine, &put(2, b"b"));
     engine.close().unwrap();
-    let options = index::Options { cache_bytes: 1 << 20, verify: true };
-    let index = index::Index::open(&folder.path().join("index"), &options).unwrap();
+    let index = Index::open(&folder.path().join("index"), &INDEX).unwrap();
     let damage: Result<(), ()> =
         index.transact(|transaction| transaction.put(key(1).bytes(), b"no envelope of ours")).unwrap();
     damage.unwrap();
     index.close().unwrap();
 
-    let engine = open_direct(&folder).unwrap();
+    let engine = open_durable(&folder, &Options::default()).unwrap();
     assert!(engine.get(&key(1)).unwrap_err().is_corrupt());
     assert!(engine.scan(&KeyRange::all(), &mut |_| ControlFlow::Continue(())).unwrap_err().is_corrupt());
     let needs_it = put(3, b"c").expect(key(1), Expect::Absent);

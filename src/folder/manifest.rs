@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! procstate store
-//! format 1
+//! format 2
 //! id 019a2f0e-...
 //! index 1234
 //! crc32 89abcdef
@@ -11,20 +11,24 @@
 //! `index` is a commit that the index durably holds, or `none` before there is
 //! an index. An index that holds less was rolled back. `crc32` is over the lines
 //! before it. The file is replaced as a whole, never changed in place.
+//!
+//! A store of format 1 has no log: its index holds everything. Opening it begins
+//! a log.
 
-use std::fs::{self, File};
-use std::io::{ErrorKind, Write};
 use std::path::Path;
 
 use uuid::Uuid;
 
-use super::{MANIFEST, sync_dir};
-use crate::error::{Error, Failure, Result};
+use super::MANIFEST;
+use crate::disk::Disk;
+use crate::error::{Failure, Result};
 
 pub(super) const TEMPORARY: &str = "MANIFEST.new";
 
 const TITLE: &str = "procstate store";
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
+/// The format of stores that have no log.
+const FORMAT_WITHOUT_LOG: u32 = 1;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Manifest {
@@ -32,37 +36,34 @@ pub(crate) struct Manifest {
     pub(crate) id: String,
     /// A commit that the index durably holds; `None` before there is an index.
     pub(crate) index_seq: Option<u64>,
+    /// Whether a log belongs to the store, without which it is not complete.
+    pub(crate) has_log: bool,
 }
 
 impl Manifest {
     pub(super) fn new() -> Self {
-        Self { id: Uuid::now_v7().to_string(), index_seq: None }
+        Self { id: Uuid::now_v7().to_string(), index_seq: None, has_log: true }
     }
 
     /// The manifest in `folder`, if there is one.
-    pub(super) fn read(folder: &Path) -> Result<Option<Self>> {
-        let path = folder.join(MANIFEST);
-        match fs::read(&path) {
-            Ok(bytes) => Self::parse(folder, &String::from_utf8_lossy(&bytes)).map(Some),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(Error::io("read", path, error)),
-        }
+    pub(crate) fn read(disk: &dyn Disk, folder: &Path) -> Result<Option<Self>> {
+        let Some(bytes) = disk.read(folder, MANIFEST)? else { return Ok(None) };
+        Self::parse(folder, &String::from_utf8_lossy(&bytes)).map(Some)
     }
 
-    pub(super) fn write(&self, folder: &Path) -> Result<()> {
-        let (temporary, path) = (folder.join(TEMPORARY), folder.join(MANIFEST));
-        let written = File::create(&temporary).and_then(|mut file| {
-            file.write_all(self.to_text().as_bytes())?;
-            file.sync_all()
-        });
-        written.map_err(|error| Error::io("write", &temporary, error))?;
-        fs::rename(&temporary, &path).map_err(|error| Error::io("replace", &path, error))?;
-        sync_dir(folder)
+    pub(crate) fn write(&self, disk: &dyn Disk, folder: &Path) -> Result<()> {
+        let temporary = folder.join(TEMPORARY);
+        let file = disk.create(&temporary)?;
+        file.write_at(self.to_text().as_bytes(), 0)?;
+        file.sync()?;
+        disk.rename(&temporary, &folder.join(MANIFEST))?;
+        disk.sync_dir(folder)
     }
 
     fn to_text(&self) -> String {
         let index = self.index_seq.map_or("none".to_owned(), |seq| seq.to_string());
-        let body = format!("{TITLE}\nformat {FORMAT}\nid {}\nindex {index}\n", self.id);
+        let format = if self.has_log { FORMAT } else { FORMAT_WITHOUT_LOG };
+        let body = format!("{TITLE}\nformat {format}\nid {}\nindex {index}\n", self.id);
         format!("{body}crc32 {:08x}\n", crc32fast::hash(body.as_bytes()))
     }
 
@@ -89,7 +90,8 @@ impl Manifest {
             "none" => None,
             seq => Some(seq.parse().ok()?),
         };
-        Some(Self { id: field("id")?.to_owned(), index_seq })
+        let has_log = field("format")?.parse::<u32>().ok()? > FORMAT_WITHOUT_LOG;
+        Some(Self { id: field("id")?.to_owned(), index_seq, has_log })
     }
 }
 
@@ -123,9 +125,13 @@ mod tests {
 
     #[test]
     fn golden_text() {
-        let manifest = Manifest { id: "x".to_owned(), index_seq: Some(7) };
-        let text = manifest.to_text();
+        let without_log = Manifest { id: "x".to_owned(), index_seq: Some(7), has_log: false };
+        let text = without_log.to_text();
         assert_eq!(text, "procstate store\nformat 1\nid x\nindex 7\ncrc32 66de418a\n");
+        assert_eq!(parse(&text).unwrap(), without_log);
+        let manifest = Manifest { has_log: true, ..without_log };
+        let text = manifest.to_text();
+        assert_eq!(text, "procstate store\nformat 2\nid x\nindex 7\ncrc32 77a32bf3\n");
         assert_eq!(parse(&text).unwrap(), manifest);
         let fresh = Manifest { index_seq: None, ..manifest };
         assert_eq!(parse(&fresh.to_text()).unwrap(), fresh);

@@ -3,6 +3,8 @@
 //! ```text
 //! LOCK        held by the program that has the store open; names it
 //! MANIFEST    format, identity, and what the index holds at least
+//! wal/        the log
+//! snapshots/  archives that the index can be rebuilt from
 //! index/      the records
 //! ```
 
@@ -18,6 +20,7 @@ pub(crate) use copy::copy_files;
 pub(crate) use manifest::Manifest;
 pub(crate) use sync::{sync_dir, sync_file};
 
+use crate::disk::RealDisk;
 use crate::error::{Error, Failure, Result};
 use lock::Lock;
 
@@ -43,7 +46,7 @@ impl Folder {
         }
         check_is_store(path, create)?;
         let lock = Lock::exclusive(path)?;
-        let manifest = match Manifest::read(path)? {
+        let manifest = match Manifest::read(&RealDisk, path)? {
             Some(manifest) => manifest,
             None if create => begin(path)?,
             None => return Err(Failure::NoStore { path: path.to_owned() }.into()),
@@ -63,13 +66,14 @@ impl Folder {
         &self.manifest
     }
 
-    /// Notes that the index durably holds everything up to the commit `seq`.
+    /// Notes that there is a log, and that the index durably holds everything up
+    /// to the commit `seq`.
     pub(crate) fn set_index_seq(&mut self, seq: u64) -> Result<()> {
-        if self.manifest.index_seq == Some(seq) {
+        if self.manifest.index_seq == Some(seq) && self.manifest.has_log {
             return Ok(());
         }
-        let manifest = Manifest { index_seq: Some(seq), ..self.manifest.clone() };
-        manifest.write(&self.path)?;
+        let manifest = Manifest { index_seq: Some(seq), has_log: true, ..self.manifest.clone() };
+        manifest.write(&RealDisk, &self.path)?;
         self.manifest = manifest;
         Ok(())
     }
@@ -77,7 +81,7 @@ impl Folder {
 
 fn begin(path: &Path) -> Result<Manifest> {
     let manifest = Manifest::new();
-    manifest.write(path)?;
+    manifest.write(&RealDisk, path)?;
     if let Some(parent) = path.canonicalize().ok().as_deref().and_then(Path::parent) {
         sync_dir(parent)?;
     }

@@ -19,24 +19,24 @@ const LEN: usize = 36;
 pub(crate) struct Contents {
     pub(crate) seq: u64,
     pub(crate) records: u64,
-    /// The sum of the records' checksums, whatever their order.
-    sum: u64,
+    /// The sum of the records' fingerprints, whatever their order.
+    pub(crate) sum: u64,
     /// The newest set of chunks.
     pub(super) last_set: u64,
 }
 
 impl Contents {
     /// The same without any records, to add them up again.
-    pub(super) fn emptied(self) -> Self {
+    pub(crate) fn emptied(self) -> Self {
         Self { records: 0, sum: 0, ..self }
     }
 
-    pub(super) fn add(&mut self, key: &[u8], value: &[u8]) {
+    pub(crate) fn add(&mut self, key: &[u8], value: &[u8]) {
         self.records = self.records.wrapping_add(1);
         self.sum = self.sum.wrapping_add(record::fingerprint(key, value));
     }
 
-    pub(super) fn remove(&mut self, key: &[u8], value: &[u8]) {
+    pub(crate) fn remove(&mut self, key: &[u8], value: &[u8]) {
         self.records = self.records.wrapping_sub(1);
         self.sum = self.sum.wrapping_sub(record::fingerprint(key, value));
     }

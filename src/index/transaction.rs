@@ -97,6 +97,11 @@ impl Transaction<'_> {
         self.contents.get().last_set
     }
 
+    /// The commit up to which the index has everything.
+    pub(crate) fn seq(&self) -> u64 {
+        self.contents.get().seq
+    }
+
     pub(crate) fn set_seq(&self, seq: u64) {
         self.update(|contents| contents.seq = seq);
     }

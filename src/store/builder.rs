@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{Inner, Liveness, Store};
 use crate::clock::{Clock, SystemClock};
-use crate::engine::{self, DirectEngine, Engine, MemoryEngine};
+use crate::engine::{self, DurableEngine, Engine, MemoryEngine, OpenReport};
 use crate::error::Result;
 use crate::folder::Folder;
 use crate::index;
@@ -20,6 +20,7 @@ pub struct StoreBuilder {
     create: bool,
     history_max: usize,
     engine: engine::Options,
+    index: index::Options,
 }
 
 impl StoreBuilder {
@@ -28,10 +29,8 @@ impl StoreBuilder {
             clock: Arc::new(SystemClock::new()),
             create: true,
             history_max: 100,
-            engine: engine::Options {
-                index: index::Options { cache_bytes: 16 << 20, verify: true },
-                sync_interval: Duration::from_millis(200),
-            },
+            engine: engine::Options::default(),
+            index: index::Options { cache_bytes: 16 << 20, verify: true },
         }
     }
 
@@ -59,7 +58,7 @@ impl StoreBuilder {
     /// A store that lives in memory and is gone with its last handle.
     #[must_use]
     pub fn in_memory(self) -> Store {
-        self.store(Box::new(MemoryEngine::new()), None)
+        self.store(Box::new(MemoryEngine::new()), OpenReport::default(), None)
     }
 
     /// How long a [`Buffered`](crate::Durability::Buffered) write may wait for its
@@ -70,19 +69,48 @@ impl StoreBuilder {
         self
     }
 
-    /// Memory for the cache of the index, in bytes. Default: 16 MiB.
+    /// Memory for what the log has and the index does not yet, in bytes: beyond it
+    /// writers wait for the disk. One large import is let in all the same.
+    /// Default: 64 MiB; at least 64 KiB.
     #[must_use]
-    pub fn cache_bytes(mut self, bytes: u64) -> Self {
-        self.engine.index.cache_bytes = bytes;
+    pub fn memtable_bytes(mut self, bytes: usize) -> Self {
+        self.engine.memtable_bytes = bytes.max(64 << 10);
         self
     }
 
-    /// Whether opening reads every record and compares the whole with what was
-    /// written, so that damage is found then and not later, or never. Takes about
-    /// a second for a million records. Default: yes.
+    /// The length of the files of the log, which are written in full when they are
+    /// made, and used again. Default: 4 MiB; from 16 KiB to 1 GiB, in steps of 4 KiB.
+    #[must_use]
+    pub fn segment_bytes(mut self, bytes: u32) -> Self {
+        self.engine.segment_bytes = bytes.clamp(16 << 10, 1 << 30) & !4095;
+        self
+    }
+
+    /// How much log there is at least, in bytes, when a snapshot is written that
+    /// makes it superfluous. The log is let outgrow the state first, so that
+    /// snapshots do not cost more than the commits. Default: 64 MiB; at least
+    /// 64 KiB.
+    #[must_use]
+    pub fn snapshot_log_bytes(mut self, bytes: u64) -> Self {
+        self.engine.snapshot_log_bytes = bytes.max(64 << 10);
+        self
+    }
+
+    /// Memory for the cache of the index, in bytes. Default: 16 MiB.
+    #[must_use]
+    pub fn cache_bytes(mut self, bytes: u64) -> Self {
+        self.index.cache_bytes = bytes;
+        self
+    }
+
+    /// Whether opening reads every record and all of the log and compares them with
+    /// what was written, so that damage is found, and mended, while there is
+    /// another copy of everything. Takes a few seconds for a million records.
+    /// Default: yes.
     #[must_use]
     pub fn verify(mut self, verify: bool) -> Self {
-        self.engine.index.verify = verify;
+        self.index.verify = verify;
+        self.engine.verify_log = verify;
         self
     }
 
@@ -94,11 +122,12 @@ impl StoreBuilder {
     /// is no store and none is to be created.
     pub fn open(self, path: impl AsRef<Path>) -> Result<Store> {
         let path = path.as_ref();
-        let engine = DirectEngine::open(Folder::open(path, self.create)?, &self.engine)?;
-        Ok(self.store(Box::new(engine), Some(path.to_owned())))
+        let engine = DurableEngine::open(Folder::open(path, self.create)?, &self.index, &self.engine)?;
+        let report = engine.report().clone();
+        Ok(self.store(Box::new(engine), report, Some(path.to_owned())))
     }
 
-    fn store(self, engine: Box<dyn Engine>, path: Option<PathBuf>) -> Store {
+    fn store(self, engine: Box<dyn Engine>, report: OpenReport, path: Option<PathBuf>) -> Store {
         Store {
             inner: Arc::new(Inner {
                 engine,
@@ -106,6 +135,7 @@ impl StoreBuilder {
                 opening: Uuid::now_v7().to_string(),
                 liveness: Liveness::default(),
                 history_max: self.history_max,
+                report,
                 path,
             }),
         }

@@ -37,7 +37,7 @@ pub(crate) use read::{Attempt, Versioned};
 use jiff::Timestamp;
 
 use crate::clock::Clock;
-use crate::engine::Engine;
+use crate::engine::{Engine, OpenReport, Stats};
 use crate::error::Result;
 use crate::folder;
 use crate::model::names;
@@ -70,24 +70,8 @@ pub(crate) struct Inner {
     pub(crate) opening: String,
     pub(crate) liveness: Liveness,
     pub(crate) history_max: usize,
+    report: OpenReport,
     path: Option<PathBuf>,
-}
-
-/// Figures of a store.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Stats {
-    /// The engine that keeps the records.
-    pub engine: &'static str,
-    /// The sequence number of the newest commit.
-    pub last_seq: u64,
-    /// Processes in the store.
-    pub processes: u64,
-    /// Records in the store: a process has up to four and one for each work item
-    /// and each past run.
-    pub records: u64,
-    /// Bytes in the files of the store; 0 for one in memory.
-    pub disk_bytes: u64,
 }
 
 impl Store {
@@ -181,14 +165,13 @@ impl Store {
     ///
     /// If the store cannot be read.
     pub fn stats(&self) -> Result<Stats> {
-        let engine = self.inner.engine.stats()?;
-        Ok(Stats {
-            engine: engine.engine,
-            last_seq: engine.last_seq,
-            processes: self.processes()?.len() as u64,
-            records: engine.records,
-            disk_bytes: engine.disk_bytes,
-        })
+        Ok(Stats { processes: self.processes()?.len() as u64, ..self.inner.engine.stats()? })
+    }
+
+    /// What opening the store found and did.
+    #[must_use]
+    pub fn open_report(&self) -> &OpenReport {
+        &self.inner.report
     }
 
     /// The folder of the store; `None` for one in memory.

@@ -1,4 +1,158 @@
-//! The durable engine.
+//! The durable engine: a write-ahead log, a memtable, and an index that is brought
+//! up to date behind the commits.
+//!
+//! ```text
+//! commit -> log (write, and fdatasync if Synced) -> memtable -> acknowledged
+//!                                                      |
+//!                         checkpoint, in the background v
+//!             snapshot  <-  index at `applied`  <-  newest state of each key
+//! ```
+//!
+//! - **A commit** checks its preconditions, appends one entry to the log and puts
+//!   its records into the memtable, under one lock that makes the order. Syncs are
+//!   shared by all who wait for one.
+//! - **Reads** ask the memtable first, then the index. A scan takes a view of the
+//!   memtable, which costs nothing and stands still; what a checkpoint changes in
+//!   the index is what the view has itself.
+//! - **A checkpoint** freezes the memtable, syncs the log up to there, waits for
+//!   readers without the frozen part, and puts it into the index in bounded
+//!   transactions. Each checks that the index is where the last checkpoint left it,
+//!   and that an owner record is replaced by its successor only.
+//! - **A snapshot** is an archive of the index between two checkpoints. Log that it
+//!   covers is let go of: snapshot and log are always complete.
+//! - **Opening** reads the log after `applied` and judges its end; an index that is
+//!   missing, damaged or behind is rebuilt from snapshot and log.
+//! - **A failed write or sync** stops the store for good. A disk that is full before
+//!   anything was written does not.
+//!
+//! `docs/durability.md` says what that promises, `docs/format.md` what the files
+//! hold.
 
+mod base;
+mod checkpoint;
+mod close;
+mod commit;
+mod figures;
+mod home;
+mod maintain;
 mod memtable;
+mod options;
+mod pressure;
+mod read;
+mod rebuild;
+mod recover;
+mod report;
+mod shared;
+mod signal;
+#[cfg(test)]
+mod sim;
+mod snapshots;
+#[cfg(test)]
+mod tests;
+mod threads;
 mod wal;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use parking_lot::Mutex;
+use uuid::Uuid;
+
+pub(crate) use options::Options;
+pub use report::{OpenReport, Rebuilt, TornTail};
+
+use super::{Batch, Durability, Engine, Feed, Outcome, Stats, Visitor};
+use crate::disk::{Disk, RealDisk};
+use crate::error::{Failure, Result};
+use crate::folder::Folder;
+use crate::index;
+use crate::record::{Key, KeyRange, Record};
+use home::FolderHome;
+use recover::Parts;
+use shared::Shared;
+use snapshots::Snapshots;
+use threads::Threads;
+use wal::Files;
+
+#[derive(Debug)]
+pub(crate) struct DurableEngine {
+    shared: Arc<Shared>,
+    threads: Mutex<Option<Threads>>,
+}
+
+impl DurableEngine {
+    /// Opens the store in `folder`, and creates it in a new one.
+    pub(crate) fn open(folder: Folder, index: &index::Options, options: &Options) -> Result<Self> {
+        let place = folder.path().display().to_string();
+        let parts = parts_of(folder, index, options)?;
+        let shared = Arc::new(Shared::open(parts, options.clone(), place)?);
+        let threads = Threads::spawn(&shared)?;
+        if shared.report.damaged_log.is_some() {
+            // A new snapshot makes it superfluous.
+            shared.checkpoints.work();
+        }
+        Ok(Self { shared, threads: Mutex::new(Some(threads)) })
+    }
+
+    /// What opening found and did.
+    pub(crate) fn report(&self) -> &OpenReport {
+        &self.shared.report
+    }
+}
+
+fn parts_of(folder: Folder, index: &index::Options, options: &Options) -> Result<Parts> {
+    let id = Uuid::parse_str(&folder.manifest().id).map_err(|error| Failure::Corrupt {
+        place: format!("the manifest of {}", folder.path().display()),
+        why: format!("its id is none: {error}"),
+    })?;
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    let (store, path) = (id.into_bytes(), folder.path().to_owned());
+    let log =
+        Files { disk: disk.clone(), dir: path.join("wal"), store, segment_bytes: options.segment_bytes };
+    let snapshots = Snapshots { disk, dir: path.join("snapshots"), store };
+    Ok(Parts { home: Arc::new(FolderHome::new(folder, index.clone())), log, snapshots })
+}
+
+impl Engine for DurableEngine {
+    fn get(&self, key: &Key) -> Result<Option<Record>> {
+        self.shared.get(key)
+    }
+
+    fn scan(&self, range: &KeyRange, visit: &mut Visitor<'_>) -> Result<()> {
+        self.shared.scan(range, visit)
+    }
+
+    fn commit(&self, batch: &Batch, durability: Durability) -> Result<Outcome> {
+        self.shared.commit(batch, durability)
+    }
+
+    fn sync(&self) -> Result<()> {
+        self.shared.with_base(|_| self.shared.sync())
+    }
+
+    fn last_seq(&self) -> u64 {
+        self.shared.last_seq.load(Ordering::Acquire)
+    }
+
+    fn feed(&self) -> &Feed {
+        &self.shared.feed
+    }
+
+    fn stats(&self) -> Result<Stats> {
+        self.shared.stats()
+    }
+
+    fn close(&self) -> Result<()> {
+        if let Some(threads) = self.threads.lock().take() {
+            threads.stop(&self.shared);
+        }
+        self.shared.close()
+    }
+}
+
+impl Drop for DurableEngine {
+    fn drop(&mut self) {
+        // Whoever wants to know calls `close`.
+        let _ = self.close();
+    }
+}

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use procstate::interchange::to_json;
 use procstate::proto::State;
-use procstate::{Clock, Item, List, PastRun, Summary, SystemClock, Timestamp};
+use procstate::{Clock, Item, List, PastRun, Stats, Summary, SystemClock, Timestamp};
 use serde_json::json;
 
 use crate::failure::{Failure, Found};
@@ -151,22 +151,57 @@ pub(crate) fn stats(db: &Path, output: &mut Output) -> Result<Found, Failure> {
     if output.is_json() {
         output.json(&json!({
             "engine": stats.engine,
-            "lastSeq": stats.last_seq,
             "processes": stats.processes,
             "records": stats.records,
             "diskBytes": stats.disk_bytes,
+            "lastSeq": stats.last_seq,
+            "syncedSeq": stats.synced_seq,
+            "logSegments": stats.log_segments,
+            "logBytes": stats.log_bytes,
+            "logFreeBytes": stats.log_free_bytes,
+            "memtableRecords": stats.memtable_records,
+            "memtableBytes": stats.memtable_bytes,
+            "checkpointSeq": stats.checkpoint_seq,
+            "snapshotSeq": stats.snapshot_seq,
+            "snapshotBytes": stats.snapshot_bytes,
+            "indexRecords": stats.index_records,
+            "indexBytes": stats.index_bytes,
         }))?;
         return Ok(Found::AllWell);
     }
-    let rows = [
-        ("engine", stats.engine.to_owned()),
-        ("last sequence number", stats.last_seq.to_string()),
-        ("processes", stats.processes.to_string()),
-        ("records", stats.records.to_string()),
-        ("bytes on disk", stats.disk_bytes.to_string()),
-    ];
-    for (label, value) in rows {
-        output.line(&format!("{label:<22}{value}"))?;
+    for (label, value) in stats_rows(&stats) {
+        output.line(&format!("{label:<12}{value}"))?;
     }
     Ok(Found::AllWell)
+}
+
+/// The figures that mean something for a store that was just opened.
+fn stats_rows(stats: &Stats) -> [(&'static str, String); 7] {
+    [
+        (
+            "store",
+            format!(
+                "{} processes, {} records, {} bytes on disk",
+                stats.processes, stats.records, stats.disk_bytes
+            ),
+        ),
+        ("commits", format!("{}, synced up to {}", stats.last_seq, stats.synced_seq)),
+        (
+            "log",
+            format!(
+                "{} segments with {} bytes, {} bytes free",
+                stats.log_segments, stats.log_bytes, stats.log_free_bytes
+            ),
+        ),
+        ("memtable", format!("{} records, {} bytes of memory", stats.memtable_records, stats.memtable_bytes)),
+        ("checkpoint", format!("has every commit up to {}", stats.checkpoint_seq)),
+        (
+            "snapshot",
+            match stats.snapshot_bytes {
+                0 => "none yet: the log is complete".to_owned(),
+                bytes => format!("has every commit up to {}, {bytes} bytes", stats.snapshot_seq),
+            },
+        ),
+        ("index", format!("{} records, {} bytes", stats.index_records, stats.index_bytes)),
+    ]
 }

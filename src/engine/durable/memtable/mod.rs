@@ -24,17 +24,9 @@ pub(crate) struct Entry {
     pub(crate) seq: u64,
     /// `None`: deleted.
     pub(crate) payload: Option<Bytes>,
-    /// Of an owner record.
-    pub(crate) owner: Option<Arc<Succession>>,
-}
-
-/// What an owner record replaces in the index.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Succession {
-    /// The version before the generation's first write; 0 for none.
-    pub(crate) base: u64,
-    /// Whether the record was deleted within the generation.
-    pub(crate) was_absent: bool,
+    /// Of an owner record: the version before the generation's first write, which
+    /// the index has; 0 for none.
+    pub(crate) replaces: Option<u64>,
 }
 
 impl Entry {
@@ -59,8 +51,8 @@ impl Generation {
     /// Puts the newest state of a key. `replaces` is, of an owner record, the
     /// version before; 0 for none.
     pub(crate) fn put(&mut self, key: &Key, seq: u64, payload: Option<Bytes>, replaces: Option<u64>) {
-        let owner = replaces.map(|replaces| self.succession(key, replaces, payload.is_none()));
-        let entry = Entry { seq, payload, owner };
+        let replaces = replaces.map(|replaces| self.base_of(key).unwrap_or(replaces));
+        let entry = Entry { seq, payload, replaces };
         self.bytes += entry.bytes();
         match self.tree.insert(key, entry) {
             Some(replaced) => self.bytes -= replaced.bytes(),
@@ -68,15 +60,12 @@ impl Generation {
         }
     }
 
-    fn succession(&self, key: &Key, replaces: u64, is_deleted: bool) -> Arc<Succession> {
-        let before = self.tree.get(key).and_then(|entry| entry.owner.as_deref()).copied();
-        let Succession { base, was_absent } =
-            before.unwrap_or(Succession { base: replaces, was_absent: false });
-        Arc::new(Succession { base, was_absent: was_absent || is_deleted })
+    fn base_of(&self, key: &Key) -> Option<u64> {
+        self.tree.get(key.bytes())?.replaces
     }
 
     pub(crate) fn get(&self, key: &Key) -> Option<&Entry> {
-        self.tree.get(key)
+        self.tree.get(key.bytes())
     }
 
     pub(crate) fn iter(&self) -> Range<'_, Entry> {
@@ -85,10 +74,6 @@ impl Generation {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.tree.is_empty()
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.tree.len()
     }
 
     /// The memory it takes, roughly.
@@ -118,6 +103,11 @@ pub(crate) struct View {
 }
 
 impl Memtable {
+    /// One that holds what was read from a log.
+    pub(crate) fn starting_with(active: Generation) -> Self {
+        Self { active, ..Self::default() }
+    }
+
     /// The newest state of a key; `None` if that is the index's business.
     pub(crate) fn get(&self, key: &Key) -> Option<&Entry> {
         self.active.get(key).or_else(|| self.frozen.as_ref()?.get(key))
@@ -153,9 +143,26 @@ impl View {
         Merged { active: of(&self.active), frozen: self.frozen.as_deref().map(of) }
     }
 
+    /// Every entry, the newest of each key.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&Key, &Entry)> {
+        let of = |generation| Generation::iter(generation).peekable();
+        let mut merged = Merged { active: of(&self.active), frozen: self.frozen.as_deref().map(of) };
+        std::iter::from_fn(move || merged.next_below(&[u8::MAX]))
+    }
+
     /// Whether it has an entry for a key, so that the index is not asked.
-    pub(crate) fn covers(&self, key: &Key) -> bool {
-        self.active.get(key).is_some() || self.frozen.as_ref().is_some_and(|frozen| frozen.get(key).is_some())
+    pub(crate) fn covers(&self, key: &[u8]) -> bool {
+        let has = |generation: &Generation| generation.tree.get(key).is_some();
+        has(&self.active) || self.frozen.as_deref().is_some_and(has)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.active.is_empty() && self.frozen.is_none()
+    }
+
+    /// The memory it takes, roughly.
+    pub(crate) fn bytes(&self) -> usize {
+        self.active.bytes() + self.frozen.as_deref().map_or(0, Generation::bytes)
     }
 }
 
@@ -249,13 +256,10 @@ mod tests {
     fn an_owner_keeps_what_it_replaces_in_the_index() {
         let mut generation = Generation::default();
         let owner = Key::owner("p");
-        let succession = |generation: &Generation| *generation.get(&owner).unwrap().owner.clone().unwrap();
-        generation.put(&owner, 9, Some(Bytes::new()), Some(4));
-        generation.put(&owner, 12, Some(Bytes::new()), Some(9));
-        assert_eq!(succession(&generation), Succession { base: 4, was_absent: false });
-        generation.put(&owner, 13, None, Some(12));
-        generation.put(&owner, 14, Some(Bytes::new()), Some(0));
-        assert_eq!(succession(&generation), Succession { base: 4, was_absent: true });
+        for (seq, replaces) in [(9, 4), (12, 9), (13, 12)] {
+            generation.put(&owner, seq, Some(Bytes::new()), Some(replaces));
+            assert_eq!(generation.get(&owner).unwrap().replaces, Some(4));
+        }
     }
 
     #[test]

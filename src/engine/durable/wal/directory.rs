@@ -73,10 +73,6 @@ impl Directory {
         self.disk.open(&self.path(slot))
     }
 
-    pub(crate) fn dir(&self) -> &Path {
-        &self.dir
-    }
-
     pub(crate) fn get(&self, segment: u64) -> Option<Stored> {
         self.segments.get(&segment).copied()
     }

@@ -47,11 +47,6 @@ pub(crate) enum Kind {
 impl Kind {
     const ALL: [Self; 7] =
         [Self::Whole, Self::First, Self::Middle, Self::Last, Self::Mark, Self::Close, Self::Next];
-
-    /// Whether a commit begins or ends here, or nothing is open.
-    pub(crate) fn is_boundary(self) -> bool {
-        !matches!(self, Self::Middle | Self::Last)
-    }
 }
 
 /// Where a frame stands. Part of its checksum.

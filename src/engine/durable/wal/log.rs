@@ -31,6 +31,8 @@ pub(crate) struct Log {
     last_seq: u64,
     /// Bytes of all frames since the log was opened.
     written: u64,
+    /// What the frames say is synced.
+    noted: u64,
 }
 
 /// A segment that gets no more frames.
@@ -62,7 +64,8 @@ impl Log {
         sealed: VecDeque<Sealed>,
         last_seq: u64,
     ) -> Self {
-        Self { pool, current, offset, sealed, unsynced: Vec::new(), buffer: Vec::new(), last_seq, written: 0 }
+        let (unsynced, buffer) = (Vec::new(), Vec::new());
+        Self { pool, current, offset, sealed, unsynced, buffer, last_seq, written: 0, noted: 0 }
     }
 
     pub(crate) fn last_seq(&self) -> u64 {
@@ -71,6 +74,11 @@ impl Log {
 
     pub(crate) fn written(&self) -> u64 {
         self.written
+    }
+
+    /// The commit up to which some frame says that everything is synced.
+    pub(crate) fn noted(&self) -> u64 {
+        self.noted
     }
 
     /// Bytes of all segments in use.
@@ -234,6 +242,7 @@ impl Log {
         self.current.file.write_at(&self.buffer, self.offset)?;
         self.offset += self.buffer.len() as u64;
         self.written += self.buffer.len() as u64;
+        self.noted = self.noted.max(head.synced);
         Ok(())
     }
 

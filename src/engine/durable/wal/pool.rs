@@ -115,10 +115,10 @@ impl Pool {
         Ok(())
     }
 
-    /// Files that hold no segment in use.
-    pub(crate) fn unused(&self) -> usize {
+    /// The bytes of files that hold no segment in use.
+    pub(crate) fn unused_bytes(&self) -> u64 {
         let state = self.state.lock();
-        state.stock.free.len() + state.prepared.len()
+        (state.stock.free.len() + state.prepared.len()) as u64 * self.segment_bytes()
     }
 
     fn make(&self, stock: &mut Stock) -> Result<Segment> {

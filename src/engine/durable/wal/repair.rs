@@ -14,7 +14,8 @@ pub(crate) fn repair(directory: &Directory, found: &Scan) -> Result<()> {
         return write_close_again(directory, found);
     }
     for visited in found.segments.iter().filter(|visited| visited.segment <= found.end.segment) {
-        if visited.segment == found.end.segment || visited.last_seq > found.synced {
+        // The way to the next segment is durable if a later commit is.
+        if visited.segment == found.end.segment || visited.last_seq >= found.synced {
             write_again(directory, found, visited)?;
         }
     }

@@ -142,6 +142,7 @@ impl Driver {
             }
             Step::Release => self.release(),
             Step::Close => self.close(),
+            Step::Kill => self.open(self.written.len() as u64),
         }
     }
 
@@ -158,6 +159,8 @@ enum Step {
     Mark,
     Release,
     Close,
+    /// The program dies and starts again.
+    Kill,
 }
 
 /// Every kind of thing that happens to a log, across segments and their reuse.
@@ -323,7 +326,7 @@ fn nothing_given_up_ever_comes_back() {
 }
 
 fn random_step(rng: &mut Rng) -> Step {
-    match rng.u32(0..20) {
+    match rng.u32(0..21) {
         // One size for most, so that frames that were given up join new ones.
         0..12 => Step::Commit(168),
         12 => Step::Commit(rng.usize(0..3000)),
@@ -331,6 +334,7 @@ fn random_step(rng: &mut Rng) -> Step {
         14..17 => Step::Sync,
         17 => Step::Mark,
         18 => Step::Release,
+        19 => Step::Kill,
         _ => Step::Close,
     }
 }

@@ -1,0 +1,109 @@
+//! The index alone as an engine: each commit is a transaction of its own. Tests
+//! hold it to what every engine promises; nobody else uses it, since it loses
+//! what was not synced when the program dies.
+
+use std::ops::ControlFlow;
+
+use bytes::Bytes;
+use parking_lot::RwLock;
+
+use super::stored::{open_entry, open_value};
+use super::{Batch, Durability, Engine, Feed, Outcome, Stats, Visitor, Write};
+use crate::error::{Failure, Result};
+use crate::index::{Index, Stop, Transaction};
+use crate::record::{self, Key, KeyRange, Record};
+
+#[derive(Debug)]
+pub(crate) struct BareEngine {
+    /// Written by commits: a scan sees all of a transaction, or nothing.
+    index: RwLock<Option<Index>>,
+    feed: Feed,
+}
+
+impl BareEngine {
+    pub(crate) fn new(index: Index) -> Self {
+        Self { index: RwLock::new(Some(index)), feed: Feed::default() }
+    }
+
+    fn with_index<T>(&self, call: impl FnOnce(&Index) -> Result<T>) -> Result<T> {
+        call(self.index.read().as_ref().ok_or(Failure::Closed)?)
+    }
+}
+
+fn run(transaction: &Transaction<'_>, batch: &Batch) -> Result<u64, Stop<usize>> {
+    for (n, precondition) in batch.preconditions.iter().enumerate() {
+        let value = transaction.get(precondition.key.bytes())?;
+        let record = value.map(|value| open_value(&precondition.key, &value)).transpose()?;
+        if !precondition.expect.holds(record.map(|record| record.version)) {
+            return Err(Stop::Refuse(n));
+        }
+    }
+    let seq = transaction.seq() + u64::from(!batch.writes.is_empty());
+    for write in &batch.writes {
+        match write {
+            Write::Put { key, payload } => transaction.put(key.bytes(), &record::seal(key, seq, payload))?,
+            Write::Delete { key } => transaction.delete(key.bytes())?,
+        }
+    }
+    transaction.set_seq(seq);
+    Ok(seq)
+}
+
+impl Engine for BareEngine {
+    fn get(&self, key: &Key) -> Result<Option<Record>> {
+        let value = self.with_index(|index| index.get(key.bytes()))?;
+        value.map(|value| open_value(key, &value)).transpose()
+    }
+
+    fn scan(&self, range: &KeyRange, visit: &mut Visitor<'_>) -> Result<()> {
+        let mut damage = Ok(());
+        let mut open = |key, value: Bytes| match open_entry(key, &value) {
+            Ok(record) => visit(record),
+            Err(error) => {
+                damage = Err(error);
+                ControlFlow::Break(())
+            }
+        };
+        self.with_index(|index| index.scan(&range.start, &range.end, &mut open))?;
+        damage
+    }
+
+    fn commit(&self, batch: &Batch, durability: Durability) -> Result<Outcome> {
+        batch.check()?;
+        let index = self.index.write();
+        let index = index.as_ref().ok_or(Failure::Closed)?;
+        let seq = match index.transact(|transaction| run(transaction, batch))? {
+            Ok(seq) => seq,
+            Err(failed) => return Ok(Outcome::Failed(failed)),
+        };
+        if !batch.writes.is_empty() {
+            self.feed.publish(seq, batch);
+            if durability == Durability::Synced {
+                index.sync()?;
+            }
+        }
+        Ok(Outcome::Committed(seq))
+    }
+
+    fn sync(&self) -> Result<()> {
+        self.with_index(Index::sync)
+    }
+
+    fn last_seq(&self) -> u64 {
+        self.stats().map_or(0, |stats| stats.last_seq)
+    }
+
+    fn feed(&self) -> &Feed {
+        &self.feed
+    }
+
+    fn stats(&self) -> Result<Stats> {
+        let contents = self.with_index(Index::contents)?.unwrap_or_default();
+        Ok(Stats { last_seq: contents.seq, records: contents.records, ..Stats::default() })
+    }
+
+    fn close(&self) -> Result<()> {
+        self.feed.close();
+        self.index.write().take().map_or(Ok(()), Index::close)
+    }
+}

@@ -1,0 +1,138 @@
+//! What is done behind the commits: syncs, checkpoints, snapshots. The threads call
+//! this; so do tests, which have no threads.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use super::base::Base;
+use super::checkpoint;
+use super::memtable::{Generation, Readers};
+use super::shared::{Ground, Shared};
+use super::wal::FrameKind;
+use crate::error::Result;
+
+/// How often a checkpoint looks whether the readers are gone that it waits for.
+const LOOK: Duration = Duration::from_micros(200);
+
+impl Shared {
+    /// Bounds what a power loss takes, and has a segment ready before it is needed.
+    pub(super) fn keep_up(&self) -> Result<()> {
+        self.poison.check()?;
+        self.sync()?;
+        let durable = self.durable.load(Ordering::Acquire);
+        {
+            let mut writer = self.writer.lock();
+            // Said in the log, damage to what was synced is told from a torn tail.
+            if writer.log.noted() < durable && writer.log.last_seq() == durable {
+                self.poison.on_error(writer.log.mark(FrameKind::Mark, durable))?;
+            }
+        }
+        match self.pool.prepare(1).map_err(crate::Error::before_writing) {
+            // Who needs it will say so.
+            Err(error) if error.is_disk_full() => Ok(()),
+            prepared => self.poison.on_error(prepared),
+        }
+    }
+
+    /// Writes the checkpoint and the snapshot that are due.
+    pub(super) fn maintain(&self) -> Result<()> {
+        self.with_base(|base| {
+            let mut ground = self.ground.lock();
+            let done = self.checkpoint(base, &mut ground).and_then(|()| {
+                if self.is_snapshot_due(&ground) { self.snapshot(base, &mut ground) } else { Ok(()) }
+            });
+            // Whatever it was, damage included: the index is not what it should be.
+            done.inspect_err(|error| self.poison.poison(error))
+        })
+    }
+
+    /// Brings the index up to the newest commit.
+    pub(super) fn checkpoint(&self, base: &dyn Base, ground: &mut Ground) -> Result<()> {
+        let Some((frozen, readers, upto)) = self.freeze() else { return Ok(()) };
+        // The index never has what the log could lose.
+        self.sync_to(upto)?;
+        self.wait_for(readers)?;
+        let began = Instant::now();
+        let applying = self.applying.write();
+        checkpoint::apply(base, &frozen, ground.applied, upto, ground.leftover)?;
+        ground.applied = upto;
+        ground.leftover = 0;
+        let writer = self.writer.lock();
+        let mut memtable = self.memtable.write();
+        let thawed = memtable.thaw();
+        self.judge_pressure(&writer, &memtable.active);
+        drop((memtable, writer, applying));
+        let mut figures = self.figures.lock();
+        figures.checkpoint_seq = upto;
+        figures.checkpoints += 1;
+        figures.checkpoint_time = began.elapsed();
+        drop(figures);
+        // Outside of the locks: this may free a lot of memory.
+        drop((thawed, frozen));
+        Ok(())
+    }
+
+    fn freeze(&self) -> Option<(Arc<Generation>, Arc<Readers>, u64)> {
+        let mut writer = self.writer.lock();
+        let mut memtable = self.memtable.write();
+        if memtable.active.is_empty() {
+            return None;
+        }
+        writer.frozen_at = writer.log.written();
+        let (frozen, readers) = memtable.freeze();
+        Some((frozen, readers, writer.log.last_seq()))
+    }
+
+    /// Waits for those who read the index without what was frozen.
+    fn wait_for(&self, mut readers: Arc<Readers>) -> Result<()> {
+        while Arc::get_mut(&mut readers).is_none() {
+            self.poison.check()?;
+            std::thread::sleep(LOOK);
+        }
+        Ok(())
+    }
+
+    fn is_snapshot_due(&self, ground: &Ground) -> bool {
+        let is_new = ground.snapshot.as_ref().is_none_or(|snapshot| snapshot.seq < ground.applied);
+        let is_much = || self.writer.lock().log.retained() >= self.snapshot_at.load(Ordering::Acquire);
+        is_new && (self.snapshot_due.load(Ordering::Acquire) || is_much())
+    }
+
+    /// Writes a snapshot of the index, which nobody else changes, and lets go of the
+    /// log before it.
+    pub(super) fn snapshot(&self, base: &dyn Base, ground: &mut Ground) -> Result<()> {
+        let began = Instant::now();
+        let written = self.parts.snapshots.write(base, &|| self.checkpoints.is_stopped());
+        let snapshot = match written.map_err(crate::Error::before_writing) {
+            Ok(Some(snapshot)) => snapshot,
+            Ok(None) => return Ok(()),
+            Err(error) if error.is_disk_full() => {
+                tracing::warn!(%error, "no snapshot was written");
+                return self.postpone_snapshot();
+            }
+            Err(error) => return Err(error),
+        };
+        let seq = snapshot.seq;
+        self.set_snapshot(ground, Some(snapshot));
+        self.snapshot_due.store(false, Ordering::Release);
+        let mut figures = self.figures.lock();
+        figures.snapshots += 1;
+        figures.snapshot_time = began.elapsed();
+        drop(figures);
+        let mut writer = self.writer.lock();
+        writer.log.release(seq);
+        self.judge_pressure(&writer, &self.memtable.read().active);
+        drop(writer);
+        self.pool.trim(self.options.free_files_max())
+    }
+
+    /// Without a snapshot the log has everything all the same: it grows, until there
+    /// is space again or none at all.
+    fn postpone_snapshot(&self) -> Result<()> {
+        let retained = self.writer.lock().log.retained();
+        self.snapshot_at.store(2 * retained.max(self.options.snapshot_log_bytes), Ordering::Release);
+        self.log_bytes_max.store(u64::MAX, Ordering::Release);
+        self.parts.snapshots.tidy()
+    }
+}

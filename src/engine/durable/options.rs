@@ -1,0 +1,56 @@
+//! Options of the durable engine.
+
+use std::time::Duration;
+
+/// Each has a default and a bound that opening keeps it within.
+#[derive(Debug, Clone)]
+pub(crate) struct Options {
+    /// How long a buffered commit waits at most for its sync. Default: 200 ms.
+    pub(crate) sync_interval: Duration,
+    /// The length of a segment of the log. Default: 4 MiB; at least 8 KiB.
+    pub(crate) segment_bytes: u32,
+    /// Memory for what the index does not have yet. Default: 64 MiB. One commit
+    /// over it is let in all the same.
+    pub(crate) memtable_bytes: usize,
+    /// How much log there is at least before a snapshot is written. Default: 64 MiB.
+    pub(crate) snapshot_log_bytes: u64,
+    /// Whether opening reads all of the log, not only what the index lacks, so that
+    /// damage is found while there is still another copy. Default: yes.
+    pub(crate) verify_log: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            sync_interval: Duration::from_millis(200),
+            segment_bytes: 4 << 20,
+            memtable_bytes: 64 << 20,
+            snapshot_log_bytes: 64 << 20,
+            verify_log: true,
+        }
+    }
+}
+
+impl Options {
+    /// A checkpoint begins when the active generation is this large.
+    pub(super) fn checkpoint_bytes(&self) -> usize {
+        self.memtable_bytes / 4
+    }
+
+    /// How much log there may be that the index does not have, before a checkpoint
+    /// begins; bounds the time that opening takes after a crash.
+    pub(super) fn checkpoint_log_bytes(&self) -> u64 {
+        self.snapshot_log_bytes / 2
+    }
+
+    /// Commits wait while the active generation is this large. The frozen one is
+    /// hardly larger.
+    pub(super) fn active_bytes_max(&self) -> usize {
+        self.memtable_bytes / 2
+    }
+
+    /// Free files of the log beyond this many are deleted.
+    pub(super) fn free_files_max(&self) -> usize {
+        usize::try_from(self.snapshot_log_bytes / u64::from(self.segment_bytes.max(1))).unwrap_or(16) + 2
+    }
+}

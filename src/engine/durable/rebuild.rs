@@ -1,0 +1,53 @@
+//! Rebuilding the index from the newest snapshot, behind which the log goes on.
+
+use std::path::PathBuf;
+
+use super::base::{Base, Change, Home};
+use super::checkpoint::Steps;
+use super::snapshots::{Snapshot, Snapshots};
+use super::wal::{Directory, scan};
+use crate::error::{self, Error, Failure, Result};
+
+/// Puts a new index in place of the one in `home`, with which something is wrong.
+/// Until that is done nothing of the old one is touched. Answers where it is kept.
+pub(crate) fn rebuild(
+    home: &dyn Home,
+    snapshots: &Snapshots,
+    newest: Option<&Snapshot>,
+    log: &Directory,
+    wrong: &str,
+) -> Result<Option<PathBuf>> {
+    let attempt = || {
+        // What is rebuilt must reach the log.
+        scan(log, newest.map_or(0, |snapshot| snapshot.seq), &mut |_, _| Ok(()))?;
+        let base = home.begin()?;
+        if let Some(snapshot) = newest {
+            load(&*base, snapshots, snapshot)?;
+        }
+        base.close()?;
+        home.adopt()
+    };
+    attempt().map_err(|error| hopeless(wrong, &error))
+}
+
+/// Fills an empty index.
+fn load(base: &dyn Base, snapshots: &Snapshots, snapshot: &Snapshot) -> Result<()> {
+    let mut steps = Steps::new(base, 0);
+    let summary = snapshots
+        .read(snapshot, &mut |key, value| steps.add(Change { key, value: Some(value), owner: None }))?;
+    steps.finish(summary.seq)?;
+    let contents = base.contents()?;
+    if (contents.records, contents.sum) == (summary.records, summary.sum) {
+        return Ok(());
+    }
+    let why = "an index rebuilt from it does not hold the same".to_owned();
+    Err(Failure::Corrupt { place: format!("snapshot {}", snapshot.path.display()), why }.into())
+}
+
+fn hopeless(wrong: &str, error: &Error) -> Error {
+    let why = format!(
+        "{wrong}. It could not be rebuilt from snapshot and log either: {}. Nothing was changed. Put back what was moved or deleted, or restore the store from a backup, a copy of its folder",
+        error::chain(error)
+    );
+    Failure::Corrupt { place: "the index".to_owned(), why }.into()
+}

@@ -1,0 +1,216 @@
+//! Opening: from what the files hold to a log that goes on, a memtable and an
+//! index.
+
+use std::sync::Arc;
+
+use super::base::{Base, Home};
+use super::checkpoint;
+use super::memtable::Generation;
+use super::options::Options;
+use super::rebuild::rebuild;
+use super::report::{OpenReport, Rebuilt, TornTail};
+use super::snapshots::{Snapshot, Snapshots};
+use super::wal::{self, Directory, Files, Log, Pool, Scan, scan};
+use crate::error::{Error, Failure, Result};
+
+/// The parts of a store on disk.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    pub(crate) home: Arc<dyn Home>,
+    pub(crate) log: Files,
+    pub(crate) snapshots: Snapshots,
+}
+
+/// A store that was opened.
+#[derive(Debug)]
+pub(crate) struct Recovered {
+    pub(crate) base: Box<dyn Base>,
+    pub(crate) log: Log,
+    pub(crate) pool: Arc<Pool>,
+    /// What the index lacks.
+    pub(crate) active: Generation,
+    /// The commit up to which the index has everything.
+    pub(crate) applied: u64,
+    /// The commit up to which an interrupted checkpoint may have left something
+    /// there.
+    pub(crate) leftover: u64,
+    pub(crate) snapshot: Option<Snapshot>,
+    pub(crate) report: OpenReport,
+}
+
+pub(crate) fn recover(parts: &Parts, options: &Options) -> Result<Recovered> {
+    parts.log.disk.create_dir(&parts.log.dir)?;
+    parts.snapshots.tidy()?;
+    let snapshot = parts.snapshots.newest()?;
+    let directory = parts.log.load()?;
+    let mut report = OpenReport::default();
+    let base = open_base(parts, &directory, snapshot.as_ref(), &mut report)?;
+    let applied = base.contents()?.seq;
+    let found = match scan(&directory, applied, &mut |_, _| Ok(()))? {
+        Some(found) => found,
+        None => return begin(parts, base, applied, report),
+    };
+    report.damaged_log = found.harmless.clone();
+    if options.verify_log {
+        verify_log(&directory, snapshot.as_ref(), &mut report);
+    }
+    wal::repair(&directory, &found)?;
+    let leftover = found.last_seq;
+    let mut replay = Replay { base: &*base, active: Generation::default(), applied, leftover, options };
+    scan(&directory, applied, &mut |seq, entry| replay.commit(seq, entry))?;
+    let (active, applied_now) = (replay.active, replay.applied);
+    report.replayed = found.last_seq - applied;
+    report.torn_tail = torn_tail(&found);
+    let (log, pool) = parts.log.resume(&directory, &found)?;
+    parts.home.note(applied_now)?;
+    tell(&report);
+    Ok(Recovered { base, log, pool, active, applied: applied_now, leftover, snapshot, report })
+}
+
+/// Begins the log of a store that has none: a new one, or one of an earlier
+/// format.
+fn begin(parts: &Parts, base: Box<dyn Base>, applied: u64, report: OpenReport) -> Result<Recovered> {
+    if parts.home.has_log() {
+        let place = format!("log {}", parts.log.dir.display());
+        let why = format!(
+            "all of it is gone. The index has everything up to commit {applied}; what came after is lost. Put the files back, or restore the store from a backup, a copy of its folder"
+        );
+        return Err(Failure::Corrupt { place, why }.into());
+    }
+    base.sync()?;
+    // The log alone would not be complete.
+    let snapshot = if applied > 0 { parts.snapshots.write(&*base, &|| false)? } else { None };
+    let (log, pool) = parts.log.create(applied)?;
+    parts.home.note(applied)?;
+    Ok(Recovered { base, log, pool, active: Generation::default(), applied, leftover: 0, snapshot, report })
+}
+
+/// Opens the index, or rebuilds it if something is wrong with it.
+fn open_base(
+    parts: &Parts,
+    directory: &Directory,
+    snapshot: Option<&Snapshot>,
+    report: &mut OpenReport,
+) -> Result<Box<dyn Base>> {
+    let home = &*parts.home;
+    let wrong = match try_open(home, snapshot)? {
+        Ok(base) => return Ok(base),
+        Err(wrong) => wrong,
+    };
+    let kept = rebuild(home, &parts.snapshots, snapshot, directory, &wrong)?;
+    report.rebuilt = Some(Rebuilt { why: wrong, kept });
+    home.open()
+}
+
+/// The index, or what is wrong with it.
+fn try_open(home: &dyn Home, snapshot: Option<&Snapshot>) -> Result<Result<Box<dyn Base>, String>> {
+    let needed = home.noted().max(snapshot.map(|snapshot| snapshot.seq));
+    if needed.is_some() && !home.exists() {
+        return Ok(Err("its files are missing".to_owned()));
+    }
+    let opened = home.open().and_then(|base| {
+        let seq = base.contents()?.seq;
+        Ok((base, seq))
+    });
+    match opened {
+        Ok((base, seq)) if needed.is_none_or(|needed| seq >= needed) => Ok(Ok(base)),
+        Ok((base, seq)) => {
+            base.close()?;
+            let needed = needed.unwrap_or_default();
+            Ok(Err(format!("it ends at commit {seq} and held commit {needed} before: it was rolled back")))
+        }
+        Err(error) if is_of_the_index(&error) => Ok(Err(crate::error::chain(&error))),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether another index could do better: not if the disk is full, or files may
+/// not be opened.
+fn is_of_the_index(error: &Error) -> bool {
+    const OF_THE_SYSTEM: [&str; 5] = [
+        "No space left",
+        "Read-only file system",
+        "Permission denied",
+        "Too many open files",
+        "acquire lock",
+    ];
+    match error.failure() {
+        Failure::Corrupt { .. } => true,
+        Failure::Storage { why, .. } => !OF_THE_SYSTEM.iter().any(|text| why.contains(text)),
+        _ => false,
+    }
+}
+
+/// Reads the part of the log that is only needed for rebuilding the index.
+fn verify_log(directory: &Directory, snapshot: Option<&Snapshot>, report: &mut OpenReport) {
+    let complete = scan(directory, snapshot.map_or(0, |snapshot| snapshot.seq), &mut |_, _| Ok(()));
+    if let Err(error) = complete {
+        report.damaged_log.get_or_insert_with(|| crate::error::chain(&error));
+    }
+}
+
+/// Commits on their way from the log into a memtable, and from there into the index
+/// where there are too many.
+struct Replay<'a> {
+    base: &'a dyn Base,
+    active: Generation,
+    applied: u64,
+    leftover: u64,
+    options: &'a Options,
+}
+
+impl Replay<'_> {
+    fn commit(&mut self, seq: u64, entry: &[u8]) -> Result<()> {
+        let Some(writes) = wal::decode(entry) else {
+            return Err(self.damaged(seq, "its checksum is right and it does not decode"));
+        };
+        for write in writes {
+            if let Some(replaces) = write.replaces {
+                self.check_succession(seq, &write.key, replaces)?;
+            }
+            self.active.put(&write.key, seq, write.payload, write.replaces);
+        }
+        if self.active.bytes() >= self.options.checkpoint_bytes() {
+            checkpoint::apply(self.base, &self.active, self.applied, seq, self.leftover)?;
+            self.active = Generation::default();
+            self.applied = seq;
+        }
+        Ok(())
+    }
+
+    /// Each owner record replaces the one before.
+    fn check_succession(&self, seq: u64, key: &crate::record::Key, replaces: u64) -> Result<()> {
+        let Some(before) = self.active.get(key) else { return Ok(()) };
+        if before.seq == seq || before.version().unwrap_or(0) == replaces {
+            return Ok(());
+        }
+        Err(self.damaged(seq, "it replaces an owner that was not there"))
+    }
+
+    fn damaged(&self, seq: u64, why: &str) -> Error {
+        Failure::Corrupt { place: format!("commit {seq} in the log"), why: why.to_owned() }.into()
+    }
+}
+
+fn torn_tail(found: &Scan) -> Option<TornTail> {
+    found.torn.map(|newest| TornTail { kept: found.last_seq, newest })
+}
+
+fn tell(report: &OpenReport) {
+    if let Some(rebuilt) = &report.rebuilt {
+        tracing::warn!(why = %rebuilt.why, kept = ?rebuilt.kept, "the index was rebuilt from snapshot and log");
+    }
+    if let Some(torn) = &report.torn_tail {
+        tracing::warn!(
+            kept = torn.kept,
+            newest = torn.newest,
+            "the log had a torn tail: commits that were not synced are gone"
+        );
+    }
+    if let Some(damage) = &report.damaged_log {
+        tracing::warn!(%damage, "a part of the log is damaged that the index does not need");
+    }
+    if report.replayed > 0 {
+        tracing::info!(commits = report.replayed, "commits were replayed from the log");
+    }
+}

@@ -1,0 +1,40 @@
+//! What opening a store found and did.
+
+use std::path::PathBuf;
+
+/// What opening a store found and did. An ordinary opening after an ordinary close
+/// reports nothing but its default.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct OpenReport {
+    /// Commits that were in the log and not in the index: the program or the
+    /// machine died before they were checkpointed.
+    pub replayed: u64,
+    /// Commits that a power loss took: none of them was reported as synced.
+    pub torn_tail: Option<TornTail>,
+    /// The index was damaged or missing, and was rebuilt from snapshot and log.
+    pub rebuilt: Option<Rebuilt>,
+    /// A part of the log is damaged. Nothing is lost, since the index has what it
+    /// held; a new snapshot makes it superfluous.
+    pub damaged_log: Option<String>,
+}
+
+/// The end of a log that was cut off.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TornTail {
+    /// The last commit that was kept.
+    pub kept: u64,
+    /// The newest commit of which a part was found behind it.
+    pub newest: u64,
+}
+
+/// A rebuilt index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Rebuilt {
+    /// What was wrong with the index.
+    pub why: String,
+    /// Where the damaged index is kept. It may be deleted.
+    pub kept: Option<PathBuf>,
+}

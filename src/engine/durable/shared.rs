@@ -1,0 +1,172 @@
+//! What the calls and the threads of the engine share.
+//!
+//! Locks are taken in this order: `base`, `ground`, `applying`, `writer`,
+//! `memtable`, and `figures` by itself. The writer's lock makes the order of commits; who holds it waits for no sync.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use parking_lot::{Mutex, RwLock};
+
+use super::base::Base;
+use super::figures::Figures;
+use super::memtable::{Generation, Memtable};
+use super::options::Options;
+use super::pressure::Pressure;
+use super::recover::{Parts, Recovered, recover};
+use super::report::OpenReport;
+use super::signal::Signal;
+use super::snapshots::Snapshot;
+use super::wal::{Log, Pool};
+use crate::engine::Feed;
+use crate::engine::group::Group;
+use crate::engine::poison::Poison;
+use crate::error::{Failure, Result};
+
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) options: Options,
+    pub(super) parts: Parts,
+    /// Read by every call for as long as it takes; written to close the store, and
+    /// `None` from then on.
+    pub(super) base: RwLock<Option<Box<dyn Base>>>,
+    /// Held by whoever changes the index.
+    pub(super) ground: Mutex<Ground>,
+    /// Written while the index changes.
+    pub(super) applying: RwLock<()>,
+    pub(super) writer: Mutex<Writer>,
+    pub(super) memtable: RwLock<Memtable>,
+    pub(super) pool: Arc<Pool>,
+    pub(super) last_seq: AtomicU64,
+    /// What the disk has, for those who wait for it.
+    pub(super) synced: Group,
+    /// The same, for everyone.
+    pub(super) durable: AtomicU64,
+    /// A snapshot is written when there is this much log: when it outgrows the
+    /// state.
+    pub(super) snapshot_at: AtomicU64,
+    /// Commits wait beyond this much log.
+    pub(super) log_bytes_max: AtomicU64,
+    pub(super) snapshot_due: AtomicBool,
+    pub(super) pressure: Pressure,
+    pub(super) figures: Mutex<Figures>,
+    pub(super) poison: Poison,
+    pub(super) feed: Feed,
+    /// Wakes the thread that syncs and prepares segments.
+    pub(super) upkeep: Signal,
+    /// Wakes the thread that writes checkpoints and snapshots.
+    pub(super) checkpoints: Signal,
+    pub(super) report: OpenReport,
+}
+
+/// The end of the log, and when the memtable was last frozen.
+#[derive(Debug)]
+pub(super) struct Writer {
+    pub(super) log: Log,
+    /// How much had been written to the log then.
+    pub(super) frozen_at: u64,
+}
+
+/// What the index has.
+#[derive(Debug)]
+pub(super) struct Ground {
+    /// The commit up to which it has everything.
+    pub(super) applied: u64,
+    /// The commit up to which an interrupted checkpoint may have left something; 0
+    /// once another went through.
+    pub(super) leftover: u64,
+    pub(super) snapshot: Option<Snapshot>,
+}
+
+impl Shared {
+    /// Opens the store that `parts` name. `place` is its name in messages.
+    pub(super) fn open(parts: Parts, options: Options, place: String) -> Result<Self> {
+        let Recovered { base, log, pool, active, applied, leftover, snapshot, report } =
+            recover(&parts, &options)?;
+        let last_seq = log.last_seq();
+        let shared = Self {
+            last_seq: AtomicU64::new(last_seq),
+            synced: Group::starting_at(last_seq),
+            durable: AtomicU64::new(last_seq),
+            snapshot_at: AtomicU64::new(0),
+            log_bytes_max: AtomicU64::new(0),
+            // A new snapshot makes damaged log superfluous.
+            snapshot_due: AtomicBool::new(report.damaged_log.is_some()),
+            memtable: RwLock::new(Memtable::starting_with(active)),
+            writer: Mutex::new(Writer { log, frozen_at: 0 }),
+            base: RwLock::new(Some(base)),
+            ground: Mutex::new(Ground { applied, leftover, snapshot: None }),
+            poison: Poison::new(place),
+            pressure: Pressure::default(),
+            applying: RwLock::new(()),
+            figures: Mutex::new(Figures { checkpoint_seq: applied, ..Figures::default() }),
+            feed: Feed::default(),
+            upkeep: Signal::default(),
+            checkpoints: Signal::default(),
+            pool,
+            parts,
+            options,
+            report,
+        };
+        shared.set_snapshot(&mut shared.ground.lock(), snapshot);
+        shared.judge_pressure(&shared.writer.lock(), &shared.memtable.read().active);
+        Ok(shared)
+    }
+
+    /// Calls `call` with the index, unless the store is closed or poisoned.
+    pub(super) fn with_base<T>(&self, call: impl FnOnce(&dyn Base) -> Result<T>) -> Result<T> {
+        // Recursively: a call from within a scan must not wait behind `close`, which
+        // waits for that scan.
+        let base = self.base.read_recursive();
+        let base = base.as_deref().ok_or(Failure::Closed)?;
+        self.poison.check()?;
+        call(base)
+    }
+
+    /// Makes durable everything up to the commit `seq`.
+    pub(super) fn sync_to(&self, seq: u64) -> Result<()> {
+        self.synced.reach(seq, || {
+            self.poison.check()?;
+            let (files, upto) = {
+                let mut writer = self.writer.lock();
+                (writer.log.take_unsynced(), writer.log.last_seq())
+            };
+            self.poison.on_error(files.iter().try_for_each(|file| file.sync()))?;
+            self.durable.fetch_max(upto, Ordering::AcqRel);
+            Ok(upto)
+        })
+    }
+
+    pub(super) fn sync(&self) -> Result<()> {
+        self.sync_to(self.last_seq.load(Ordering::Acquire))
+    }
+
+    /// Notes the newest snapshot.
+    pub(super) fn set_snapshot(&self, ground: &mut Ground, snapshot: Option<Snapshot>) {
+        let state = snapshot.as_ref().map_or(0, |snapshot| snapshot.bytes);
+        let at = state.max(self.options.snapshot_log_bytes);
+        let mut figures = self.figures.lock();
+        figures.snapshot_seq = snapshot.as_ref().map_or(0, |snapshot| snapshot.seq);
+        figures.snapshot_bytes = state;
+        drop(figures);
+        ground.snapshot = snapshot;
+        self.snapshot_at.store(at, Ordering::Release);
+        self.log_bytes_max.store(2 * at + self.options.snapshot_log_bytes, Ordering::Release);
+    }
+
+    /// Lets commits wait, or go on, and wakes the thread that can help.
+    pub(super) fn judge_pressure(&self, writer: &Writer, active: &Generation) {
+        let (bytes, log) = (active.bytes(), writer.log.retained());
+        if bytes >= self.options.checkpoint_bytes()
+            || writer.log.written() - writer.frozen_at >= self.options.checkpoint_log_bytes()
+            || log >= self.snapshot_at.load(Ordering::Acquire)
+        {
+            self.checkpoints.work();
+        }
+        let is_high =
+            bytes >= self.options.active_bytes_max() || log >= self.log_bytes_max.load(Ordering::Acquire);
+        if is_high != self.pressure.is_high() {
+            self.pressure.set(is_high);
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! An index and its home on the simulated disk: it counts, fails and loses power
+//! with it. As sled does, it keeps a beginning of the steps that were not synced.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use fastrand::Rng;
+use parking_lot::Mutex;
+
+use super::base::{Base, Home, Step, check_from};
+use crate::disk::sim::{SimDisk, Survives};
+use crate::error::{Failure, Result};
+use crate::folder::Manifest;
+use crate::index::{Contents, Skip, Visitor};
+
+#[derive(Debug, Clone)]
+pub(super) struct SimHome {
+    pub(super) disk: SimDisk,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    index: Option<Arc<Mutex<Content>>>,
+    begun: Option<Arc<Mutex<Content>>>,
+    kept: usize,
+    /// Opening finds that something is wrong with it.
+    is_damaged: bool,
+}
+
+#[derive(Debug, Default)]
+struct Content {
+    live: Map,
+    durable: Map,
+    /// What came after each step that was not synced.
+    pending: Vec<Map>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Map {
+    records: BTreeMap<Bytes, Bytes>,
+    contents: Contents,
+}
+
+#[derive(Debug)]
+struct SimBase {
+    disk: SimDisk,
+    content: Arc<Mutex<Content>>,
+}
+
+fn path() -> &'static Path {
+    Path::new("/s/index")
+}
+
+fn folder() -> &'static Path {
+    Path::new("/s")
+}
+
+impl SimHome {
+    pub(super) fn new(disk: &SimDisk) -> Self {
+        Self { disk: disk.clone(), state: Arc::default() }
+    }
+
+    pub(super) fn lose_power(&self, survives: Survives) {
+        let mut state = self.state.lock();
+        state.begun = None;
+        if let Some(index) = &state.index {
+            index.lock().lose_power(survives);
+        }
+    }
+
+    /// Lets the next opening find the index damaged.
+    pub(super) fn damage(&self) {
+        self.state.lock().is_damaged = true;
+    }
+
+    fn base(&self, content: &Arc<Mutex<Content>>) -> Box<dyn Base> {
+        Box::new(SimBase { disk: self.disk.clone(), content: content.clone() })
+    }
+}
+
+impl Content {
+    fn lose_power(&mut self, survives: Survives) {
+        let kept = match survives {
+            Survives::Nothing => 0,
+            Survives::Everything => self.pending.len(),
+            Survives::Chance(seed) => Rng::with_seed(seed).usize(0..=self.pending.len()),
+        };
+        if let Some(last) = kept.checked_sub(1) {
+            self.durable = self.pending[last].clone();
+        }
+        self.live = self.durable.clone();
+        self.pending.clear();
+    }
+}
+
+impl Home for SimHome {
+    fn noted(&self) -> Option<u64> {
+        Manifest::read(&self.disk, folder()).unwrap()?.index_seq
+    }
+
+    fn has_log(&self) -> bool {
+        self.noted().is_some()
+    }
+
+    fn note(&self, seq: u64) -> Result<()> {
+        let manifest = Manifest { id: "the store".to_owned(), index_seq: Some(seq), has_log: true };
+        manifest.write(&self.disk, folder())
+    }
+
+    fn exists(&self) -> bool {
+        self.state.lock().index.is_some()
+    }
+
+    fn open(&self) -> Result<Box<dyn Base>> {
+        self.disk.operation(path())?;
+        let mut state = self.state.lock();
+        if state.is_damaged {
+            let why = "as was planned".to_owned();
+            return Err(Failure::Corrupt { place: "the index".to_owned(), why }.into());
+        }
+        Ok(self.base(state.index.get_or_insert_default()))
+    }
+
+    fn begin(&self) -> Result<Box<dyn Base>> {
+        self.disk.operation(path())?;
+        let mut state = self.state.lock();
+        Ok(self.base(state.begun.insert(Arc::default())))
+    }
+
+    fn adopt(&self) -> Result<Option<PathBuf>> {
+        self.disk.operation(path())?;
+        let mut state = self.state.lock();
+        state.is_damaged = false;
+        state.kept += 1;
+        let begun = state.begun.take();
+        Ok(std::mem::replace(&mut state.index, begun).map(|_| "/s/index.damaged-1".into()))
+    }
+
+    fn release(&self) {}
+}
+
+impl Base for SimBase {
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>> {
+        Ok(self.content.lock().live.records.get(key).cloned())
+    }
+
+    fn scan(&self, start: &[u8], end: &[u8], skip: &Skip<'_>, visit: &mut Visitor<'_>) -> Result<()> {
+        let map = self.content.lock().live.records.clone();
+        let within = map.into_iter().filter(|(key, _)| start <= &key[..] && &key[..] < end);
+        for (key, value) in within.filter(|(key, _)| !skip(key)) {
+            if visit(key, value).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn contents(&self) -> Result<Contents> {
+        Ok(self.content.lock().live.contents)
+    }
+
+    fn apply(&self, step: &Step<'_>) -> Result<()> {
+        self.disk.operation(path())?;
+        let mut content = self.content.lock();
+        let mut map = content.live.clone();
+        check_from(map.contents.seq, step)?;
+        for change in step.changes {
+            let found = map.records.remove(&change.key);
+            if let Some(owner) = &change.owner {
+                owner.check(found.as_ref(), step.from)?;
+            }
+            if let Some(found) = found {
+                map.contents.remove(&change.key, &found);
+            }
+            if let Some(value) = &change.value {
+                map.contents.add(&change.key, value);
+                map.records.insert(change.key.clone(), value.clone());
+            }
+        }
+        map.contents.seq = step.to;
+        content.live = map.clone();
+        content.pending.push(map);
+        Ok(())
+    }
+
+    fn sync(&self) -> Result<()> {
+        self.disk.operation(path())?;
+        let mut content = self.content.lock();
+        content.durable = content.live.clone();
+        content.pending.clear();
+        Ok(())
+    }
+
+    fn disk_bytes(&self) -> Result<u64> {
+        Ok(0)
+    }
+
+    fn close(self: Box<Self>) -> Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,360 @@
+//! The engine on a disk and an index that fail, forget and lose power, at every
+//! operation. Without threads, so that a history is the same each time.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use fastrand::Rng;
+
+use super::recover::Parts;
+use super::shared::Shared;
+use super::sim::SimHome;
+use super::snapshots::Snapshots;
+use super::wal::Files;
+use super::{OpenReport, Options};
+use crate::disk::Disk;
+use crate::disk::sim::{Fault, Plan, SimDisk, Survives};
+use crate::engine::{Batch, Durability, Expect, Outcome};
+use crate::error::Result;
+use crate::model::List;
+use crate::record::{Key, KeyRange};
+
+type Model = BTreeMap<Key, (u64, Bytes)>;
+
+/// A store, and what it must hold.
+struct World {
+    disk: SimDisk,
+    home: SimHome,
+    options: Options,
+    store: Option<Shared>,
+    /// The records after each commit, the empty store first.
+    history: Vec<Model>,
+    /// What the commit that failed would have made of them: it may be there.
+    attempted: Option<Model>,
+    /// Commits that must survive a power cut.
+    synced: u64,
+    /// Makes each payload another.
+    nonce: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    /// Some records, of this many bytes each.
+    Commit(usize, Durability),
+    Claim,
+    Sync,
+    KeepUp,
+    /// A checkpoint, and a snapshot if one is due.
+    Maintain,
+    /// Both.
+    Snapshot,
+    Close,
+    /// The program dies and starts again.
+    Kill,
+    /// The same, and its index is found damaged.
+    Rebuild,
+}
+
+fn options() -> Options {
+    Options {
+        segment_bytes: 8192,
+        memtable_bytes: 64 << 10,
+        snapshot_log_bytes: 40 << 10,
+        ..Options::default()
+    }
+}
+
+impl World {
+    fn new() -> Self {
+        let disk = SimDisk::new();
+        let home = SimHome::new(&disk);
+        let (history, attempted) = (vec![Model::new()], None);
+        Self { disk, home, options: options(), store: None, history, attempted, synced: 0, nonce: 0 }
+    }
+
+    fn store(&self) -> &Shared {
+        self.store.as_ref().unwrap()
+    }
+
+    /// Opens the store, which holds what it held after some commit that is not
+    /// before `at_least`.
+    fn open(&mut self, at_least: u64) -> Result<OpenReport> {
+        self.store = None;
+        let disk: Arc<dyn Disk> = Arc::new(self.disk.clone());
+        let store_id = *b"0123456789abcdef";
+        let segment_bytes = self.options.segment_bytes;
+        let parts = Parts {
+            home: Arc::new(self.home.clone()),
+            log: Files { disk: disk.clone(), dir: "/s/wal".into(), store: store_id, segment_bytes },
+            snapshots: Snapshots { disk, dir: "/s/snapshots".into(), store: store_id },
+        };
+        let store = Shared::open(parts, self.options.clone(), "the store".to_owned())?;
+        self.store = Some(store);
+        let seq = self.store().last_seq.load(std::sync::atomic::Ordering::Acquire);
+        assert!(seq >= at_least, "has commits up to {seq}, and not up to {at_least}");
+        if seq == self.history.len() as u64 {
+            self.history.extend(self.attempted.take());
+        }
+        self.attempted = None;
+        self.check(seq);
+        self.history.truncate(seq as usize + 1);
+        self.synced = seq;
+        Ok(self.store().report.clone())
+    }
+
+    /// Compares all records with those after the commit `seq`.
+    fn check(&self, seq: u64) {
+        let mut found = Model::new();
+        self.store()
+            .scan(&KeyRange::all(), &mut |record| {
+                found.insert(record.key, (record.version, record.payload));
+                ControlFlow::Continue(())
+            })
+            .unwrap();
+        let expected = self.history.get(seq as usize).expect("a commit that nobody made");
+        assert!(found == *expected, "other records than after commit {seq}");
+        for (key, (version, _)) in expected {
+            assert_eq!(self.store().get(key).unwrap().map(|record| record.version), Some(*version));
+        }
+        assert_eq!(self.store().stats().unwrap().records, expected.len() as u64);
+    }
+
+    fn newest(&self) -> &Model {
+        self.history.last().unwrap()
+    }
+
+    fn commit(&mut self, batch: Batch, after: Model, durability: Durability) -> Result<()> {
+        if self.store().pressure.is_high() {
+            // There is no thread to wait for.
+            self.store().maintain()?;
+        }
+        let seq = self.history.len() as u64;
+        self.attempted = Some(after.clone());
+        let outcome = self.store().commit(&batch, durability)?;
+        self.attempted = None;
+        assert_eq!(outcome, Outcome::Committed(seq));
+        self.history.push(after);
+        if durability == Durability::Synced {
+            self.synced = seq;
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, bytes: usize, durability: Durability) -> Result<()> {
+        let seq = self.history.len() as u64;
+        let mut after = self.newest().clone();
+        let mut batch = Batch::new();
+        for _ in 0..3 {
+            self.nonce += 1;
+            let key = Key::item("p", List::Active, &format!("{}", self.nonce * 7 % 11));
+            batch =
+                batch.expect(key.clone(), Expect::unchanged(after.get(&key).map(|(version, _)| *version)));
+            if self.nonce % 5 == 0 {
+                after.remove(&key);
+                batch = batch.delete(key);
+            } else {
+                let mut payload = self.nonce.to_le_bytes().to_vec();
+                payload.resize(bytes.max(8), self.nonce as u8);
+                let payload = Bytes::from(payload);
+                after.insert(key.clone(), (seq, payload.clone()));
+                batch = batch.put(key, payload);
+            }
+        }
+        // A key may come twice; then the second precondition holds no more for sure.
+        batch.preconditions.dedup_by(|a, b| a.key == b.key);
+        batch.preconditions.truncate(1);
+        self.commit(batch, after, durability)
+    }
+
+    fn claim(&mut self) -> Result<()> {
+        self.nonce += 1;
+        let seq = self.history.len() as u64;
+        let key = Key::owner("p");
+        let mut after = self.newest().clone();
+        let before = after.get(&key).map(|(version, _)| *version);
+        let payload = Bytes::from(format!("instance {}", self.nonce));
+        after.insert(key.clone(), (seq, payload.clone()));
+        let batch = Batch::new().expect(key.clone(), Expect::unchanged(before)).put(key, payload);
+        self.commit(batch, after, Durability::Synced)
+    }
+
+    fn sync(&mut self) -> Result<()> {
+        self.store().sync()?;
+        self.synced = self.history.len() as u64 - 1;
+        Ok(())
+    }
+
+    fn step(&mut self, step: Step) -> Result<()> {
+        let newest = self.history.len() as u64 - 1;
+        match step {
+            Step::Commit(bytes, durability) => self.write(bytes, durability),
+            Step::Claim => self.claim(),
+            Step::Sync => self.sync(),
+            Step::KeepUp => self.store().keep_up(),
+            Step::Maintain => self.store().maintain(),
+            Step::Snapshot => {
+                self.store().snapshot_due.store(true, std::sync::atomic::Ordering::Release);
+                self.store().maintain()
+            }
+            Step::Close => {
+                self.store().close()?;
+                self.synced = newest;
+                let report = self.open(newest)?;
+                assert_eq!(report, OpenReport::default());
+                Ok(())
+            }
+            Step::Kill => self.open(newest).map(drop),
+            Step::Rebuild => {
+                self.home.damage();
+                let report = self.open(newest)?;
+                assert!(report.rebuilt.is_some());
+                Ok(())
+            }
+        }
+    }
+
+    fn run(&mut self, steps: &[Step]) -> Result<()> {
+        self.open(0)?;
+        steps.iter().try_for_each(|step| self.step(*step))
+    }
+
+    fn lose_power(&mut self, survives: Survives) {
+        self.disk.lose_power(survives);
+        self.home.lose_power(survives);
+    }
+}
+
+/// Every kind of thing that happens to a store.
+fn workload() -> Vec<Step> {
+    use Durability::{Buffered, Synced};
+    use Step::{Claim, Close, Commit, KeepUp, Kill, Maintain, Rebuild, Snapshot, Sync};
+    vec![
+        Claim,
+        Commit(100, Buffered),
+        Commit(20, Synced),
+        Commit(900, Buffered),
+        Maintain,
+        Commit(50, Buffered),
+        Claim,
+        KeepUp,
+        Commit(5000, Buffered),
+        Commit(30, Buffered),
+        Kill,
+        Commit(10, Synced),
+        Snapshot,
+        Commit(2000, Buffered),
+        Commit(40, Buffered),
+        Sync,
+        Claim,
+        Rebuild,
+        Commit(300, Buffered),
+        Maintain,
+        Commit(100, Buffered),
+        Close,
+        Claim,
+        Commit(700, Synced),
+        Snapshot,
+        Commit(60, Buffered),
+        Rebuild,
+        Commit(70, Buffered),
+    ]
+}
+
+fn operations(steps: &[Step]) -> u64 {
+    let mut healthy = World::new();
+    healthy.run(steps).unwrap();
+    healthy.disk.operations()
+}
+
+#[test]
+fn no_power_cut_takes_what_was_synced() {
+    let operations = operations(&workload());
+    assert!(operations > 100, "{operations}");
+    for at in 1..=operations {
+        for survives in
+            [Survives::Nothing, Survives::Everything, Survives::Chance(at), Survives::Chance(at + 1000)]
+        {
+            let mut world = World::new();
+            world.disk.plan(Some(Plan { at, what: Fault::PowerOff }));
+            assert!(world.run(&workload()).is_err(), "{at}");
+            world.lose_power(survives);
+            world.open(world.synced).unwrap_or_else(|error| panic!("{at} {survives:?}: {error}"));
+            // It goes on, and what it goes on with is kept as well.
+            for step in [
+                Step::Claim,
+                Step::Commit(80, Durability::Synced),
+                Step::Maintain,
+                Step::Rebuild,
+                Step::Close,
+            ] {
+                world.step(step).unwrap_or_else(|error| panic!("{at} {survives:?}: {error}"));
+            }
+        }
+    }
+}
+
+/// Each operation fails. The store says so, and everything that it accepted is
+/// there when it is opened again.
+#[test]
+fn no_failed_operation_takes_what_was_accepted() {
+    for at in 1..=operations(&workload()) {
+        for what in [Fault::Error, Fault::Torn, Fault::Full] {
+            let mut world = World::new();
+            world.disk.plan(Some(Plan { at, what }));
+            let failed = world.run(&workload());
+            // A full disk may cost a snapshot, and nothing else.
+            assert!(failed.is_err() || what == Fault::Full, "{at} {what:?}");
+            world.disk.plan(None);
+            let newest = world.history.len() as u64 - 1;
+            world.open(newest).unwrap_or_else(|error| panic!("{at} {what:?}: {error}"));
+            world.lose_power(Survives::Nothing);
+            world.open(world.synced).unwrap_or_else(|error| panic!("{at} {what:?}: {error}"));
+            world.step(Step::Claim).unwrap();
+            world.step(Step::Close).unwrap();
+        }
+    }
+}
+
+fn cases(default: u64) -> u64 {
+    std::env::var("PROCSTATE_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(default)
+}
+
+/// Histories by chance, with power cuts and failures one after the other.
+#[test]
+fn no_history_of_failures_takes_what_was_promised() {
+    for seed in 0..cases(60) {
+        let mut rng = Rng::with_seed(seed);
+        let mut world = World::new();
+        for _ in 0..8 {
+            world.open(world.synced).unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+            let is_cut = rng.bool();
+            let what = if is_cut { Fault::PowerOff } else { [Fault::Error, Fault::Torn][rng.usize(0..2)] };
+            world.disk.plan(Some(Plan { at: rng.u64(1..120), what }));
+            while world.step(random_step(&mut rng)).is_ok() {}
+            if is_cut {
+                world.lose_power(Survives::Chance(rng.u64(..)));
+            } else {
+                world.disk.plan(None);
+                world.synced = world.history.len() as u64 - 1;
+            }
+        }
+    }
+}
+
+fn random_step(rng: &mut Rng) -> Step {
+    let durability = if rng.u32(0..3) == 0 { Durability::Synced } else { Durability::Buffered };
+    match rng.u32(0..24) {
+        0..11 => Step::Commit(rng.usize(0..300), durability),
+        11 => Step::Commit(rng.usize(0..8000), durability),
+        12..15 => Step::Claim,
+        15 => Step::Sync,
+        16 => Step::KeepUp,
+        17..19 => Step::Maintain,
+        19 => Step::Snapshot,
+        20 => Step::Close,
+        21..23 => Step::Kill,
+        _ => Step::Rebuild,
+    }
+}
