@@ -2,7 +2,9 @@
 //! it acknowledged, and nothing is torn.
 //!
 //! The victim is this test program itself, started again. It prints each
-//! acknowledgement as it gets it; what it printed is the oracle. Long run:
+//! acknowledgement as it gets it; what it printed is the oracle. Its store is so
+//! small that checkpoints and snapshots are always under way, and now and then
+//! its index is gone when it starts, so that rebuilding is killed too. Long run:
 //! `PROCSTATE_KILLS=10000 cargo test --release --test kill`.
 
 mod common;
@@ -23,10 +25,19 @@ const NAMES: u64 = 7;
 /// What a victim was told: the last value of each promise.
 type Acknowledged = BTreeMap<String, u64>;
 
+fn open(folder: &Path) -> procstate::Result<Store> {
+    Store::builder()
+        .segment_bytes(16 << 10)
+        .memtable_bytes(64 << 10)
+        .snapshot_log_bytes(64 << 10)
+        .sync_interval(Duration::from_millis(5))
+        .open(folder)
+}
+
 #[test]
 fn victim() {
     let Ok(folder) = std::env::var(FOLDER) else { return };
-    let store = Store::open(folder).unwrap();
+    let store = open(folder.as_ref()).unwrap();
     let process = store.process("p").unwrap();
     process.register("hot", Params::new()).unwrap();
     std::thread::scope(|scope| {
@@ -153,14 +164,27 @@ fn acknowledged(text: &str) -> Acknowledged {
     whole_lines.lines().filter_map(parse).collect()
 }
 
+/// What the next program came upon.
+struct Found {
+    replayed: bool,
+    rebuilt: bool,
+    has_snapshot: bool,
+}
+
 /// Opens the store as the next program would, and holds it to its promises.
-fn inspect(folder: &Path, told: &Acknowledged, context: &str) {
-    let store = Store::open(folder).unwrap_or_else(|error| panic!("{context}: {error}"));
+fn inspect(folder: &Path, told: &Acknowledged, context: &str) -> Found {
+    let store = open(folder).unwrap_or_else(|error| panic!("{context}: {error}"));
     check(&store);
     let process = store.process("p").unwrap();
+    let stats = store.stats().unwrap();
+    let found = Found {
+        replayed: store.open_report().replayed > 0,
+        rebuilt: store.open_report().rebuilt.is_some(),
+        has_snapshot: stats.snapshot_seq > 0,
+    };
     if !process.exists().unwrap() {
         assert!(told.is_empty(), "{context}: {told:?} was acknowledged and nothing is there");
-        return;
+        return found;
     }
     let whole = process.snapshot().unwrap();
     for (name, n) in told.iter().filter(|(name, _)| name.starts_with('w')) {
@@ -197,31 +221,48 @@ fn inspect(folder: &Path, told: &Acknowledged, context: &str) {
         assert!(token > promised("claim"), "{context}: a fencing token came twice");
     }
     store.close().unwrap();
+    found
+}
+
+fn from_env(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
 }
 
 #[test]
 fn killed_at_any_moment_it_keeps_its_promises() {
-    let kills: u32 = std::env::var("PROCSTATE_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(200);
-    let seed = std::env::var("PROCSTATE_SEED")
-        .ok()
-        .and_then(|n| n.parse().ok())
-        .unwrap_or_else(|| fastrand::u64(..));
+    let kills = from_env("PROCSTATE_KILLS").unwrap_or(500);
+    let seed = from_env("PROCSTATE_SEED").unwrap_or_else(|| fastrand::u64(..));
     let mut random = fastrand::Rng::with_seed(seed);
     let mut folder = tempfile::tempdir().unwrap();
-    let mut promises = 0;
+    let (mut promises, mut replayed, mut rebuilt, mut snapshots) = (0, 0, 0, 0);
     for kill in 0..kills {
         // Now and then from the beginning: creating a store is killed too.
         if kill % 20 == 0 {
             folder = tempfile::tempdir().unwrap();
         }
-        let moment = match kill % 4 {
-            0 => Moment::After(Duration::from_micros(random.u64(0..15_000))),
-            _ => Moment::Told(random.usize(0..150), Duration::from_micros(random.u64(0..2000))),
+        let is_rebuilding = kill % 20 > 10 && kill % 3 == 0;
+        if is_rebuilding {
+            std::fs::remove_dir_all(folder.path().join("index")).unwrap();
+        }
+        let moment = if kill % 4 == 0 || is_rebuilding {
+            Moment::After(Duration::from_micros(random.u64(0..25_000)))
+        } else {
+            Moment::Told(random.usize(0..150), Duration::from_micros(random.u64(0..2000)))
         };
         let context = format!("PROCSTATE_SEED={seed}, kill {kill}, {moment:?}");
         let told = kill_at(folder.path(), &moment);
         promises += told.len();
-        inspect(folder.path(), &told, &context);
+        let found = inspect(folder.path(), &told, &context);
+        replayed += u64::from(found.replayed);
+        rebuilt += u64::from(found.rebuilt);
+        snapshots += u64::from(found.has_snapshot);
     }
-    assert!(promises > kills as usize, "the victims were told next to nothing: the test tests nothing");
+    println!(
+        "{kills} kills: {replayed} logs replayed, {rebuilt} indexes rebuilt, {snapshots} with a snapshot"
+    );
+    assert!(promises as u64 > kills, "the victims were told next to nothing: the test tests nothing");
+    assert!(
+        replayed * 4 > kills && rebuilt * 50 > kills && snapshots * 4 > kills,
+        "the test hits too little"
+    );
 }

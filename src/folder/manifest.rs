@@ -80,18 +80,15 @@ impl Manifest {
     }
 
     fn parse_body(text: &str) -> Option<Self> {
-        let (body, crc) = text.split_at_checked(text.rfind("crc32 ")?)?;
-        let crc = u32::from_str_radix(crc.strip_prefix("crc32 ")?.strip_suffix('\n')?, 16).ok()?;
-        if crc != crc32fast::hash(body.as_bytes()) {
-            return None;
-        }
-        let field = |name: &str| body.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         let index_seq = match field("index")? {
             "none" => None,
             seq => Some(seq.parse().ok()?),
         };
         let has_log = field("format")?.parse::<u32>().ok()? > FORMAT_WITHOUT_LOG;
-        Some(Self { id: field("id")?.to_owned(), index_seq, has_log })
+        let manifest = Self { id: field("id")?.to_owned(), index_seq, has_log };
+        // The checksum, and every byte besides.
+        (manifest.to_text() == text).then_some(manifest)
     }
 }
 

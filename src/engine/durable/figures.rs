@@ -54,13 +54,15 @@ impl Shared {
         })
     }
 
-    fn add_log(&self, stats: &mut Stats) {
+    /// Answers how long the files of the log are in all.
+    fn add_log(&self, stats: &mut Stats) -> u64 {
         let writer = self.writer.lock();
         stats.log_segments = writer.log.segments() as u64;
         stats.log_bytes = writer.log.retained();
         stats.log_written_bytes = writer.log.written();
         drop(writer);
         stats.log_free_bytes = self.pool.unused_bytes();
+        stats.log_segments * self.pool.segment_bytes() + stats.log_free_bytes
     }
 }
 

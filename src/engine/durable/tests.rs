@@ -151,7 +151,7 @@ impl World {
             let key = Key::item("p", List::Active, &format!("{}", self.nonce * 7 % 11));
             batch =
                 batch.expect(key.clone(), Expect::unchanged(after.get(&key).map(|(version, _)| *version)));
-            if self.nonce % 5 == 0 {
+            if self.nonce.is_multiple_of(5) {
                 after.remove(&key);
                 batch = batch.delete(key);
             } else {

@@ -312,11 +312,17 @@ fn frames_from(bytes: &[u8], place: Place) -> impl Iterator<Item = (usize, Head)
                     at += frame.len();
                     return Some((here, frame.head));
                 }
-                None => at += ALIGN,
+                None => at += if is_empty_page(bytes, here) { PAGE } else { ALIGN },
             }
         }
         None
     })
+}
+
+/// Whether nothing was ever written there: most of a new segment is like that.
+fn is_empty_page(bytes: &[u8], at: usize) -> bool {
+    const EMPTY: [u8; PAGE] = [0; PAGE];
+    bytes.get(at..at + PAGE) == Some(EMPTY.as_slice())
 }
 
 /// The sound frames behind a broken one.
