@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use super::base::Base;
 use super::memtable::Memtable;
 use super::shared::{Shared, Writer};
+use super::versions::Versions;
 use super::wal::parts;
 use crate::engine::stored::open_value;
 use crate::engine::{Batch, Durability, Outcome};
@@ -37,11 +38,12 @@ impl Shared {
         let mut writer = self.writer.lock();
         self.poison.check()?;
         let owners = {
-            let memtable = self.memtable.read();
-            if let Some(failed) = self.first_failed(&memtable, base, batch)? {
+            let versions = &mut writer.versions;
+            let mut current = Current { shared: self, memtable: &self.memtable.read(), base, versions };
+            if let Some(failed) = current.first_failed(batch)? {
                 return Ok(Outcome::Failed(failed));
             }
-            self.replaced_owners(&memtable, base, batch)?
+            current.replaced_owners(batch)?
         };
         if batch.writes.is_empty() {
             return Ok(Outcome::Committed(writer.log.last_seq()));
@@ -79,11 +81,21 @@ impl Shared {
         }
         self.poison.on_error(written)
     }
+}
 
+/// The records as they are, for who holds the writer's lock.
+struct Current<'a> {
+    shared: &'a Shared,
+    memtable: &'a Memtable,
+    base: &'a dyn Base,
+    versions: &'a mut Versions,
+}
+
+impl Current<'_> {
     /// The first precondition that does not hold.
-    fn first_failed(&self, memtable: &Memtable, base: &dyn Base, batch: &Batch) -> Result<Option<usize>> {
+    fn first_failed(&mut self, batch: &Batch) -> Result<Option<usize>> {
         for (index, precondition) in batch.preconditions.iter().enumerate() {
-            if !precondition.expect.holds(self.version(memtable, base, &precondition.key)?) {
+            if !precondition.expect.holds(self.version(&precondition.key)?) {
                 return Ok(Some(index));
             }
         }
@@ -91,29 +103,26 @@ impl Shared {
     }
 
     /// Of the writes of owner records, which version they replace; 0 for none.
-    fn replaced_owners(
-        &self,
-        memtable: &Memtable,
-        base: &dyn Base,
-        batch: &Batch,
-    ) -> Result<Vec<(usize, u64)>> {
+    fn replaced_owners(&mut self, batch: &Batch) -> Result<Vec<(usize, u64)>> {
         let mut replaced = Vec::new();
         for (n, write) in batch.writes.iter().enumerate() {
             let (key, _) = parts(write);
             if key.kind() == Kind::Owner {
-                replaced.push((n, self.version(memtable, base, key)?.unwrap_or(0)));
+                replaced.push((n, self.version(key)?.unwrap_or(0)));
             }
         }
         Ok(replaced)
     }
 
     /// The newest version of a record. Asks the index without being a reader that
-    /// checkpoints wait for: none begins while the writer's lock is held.
-    fn version(&self, memtable: &Memtable, base: &dyn Base, key: &Key) -> Result<Option<u64>> {
-        if let Some(entry) = memtable.get(key) {
+    /// checkpoints wait for: what one may be changing is in the memtable.
+    fn version(&mut self, key: &Key) -> Result<Option<u64>> {
+        if let Some(entry) = self.memtable.get(key) {
             return Ok(entry.version());
         }
-        let value = self.poison.on_error(base.get(key.bytes()))?;
-        Ok(value.map(|value| open_value(key, &value)).transpose()?.map(|record| record.version))
+        self.versions.get(key, || {
+            let value = self.shared.poison.on_error(self.base.get(key.bytes()))?;
+            Ok(value.map(|value| open_value(key, &value)).transpose()?.map(|record| record.version))
+        })
     }
 }

@@ -58,7 +58,8 @@ impl Shared {
         checkpoint::apply(base, &frozen, ground.applied, upto, ground.leftover)?;
         ground.applied = upto;
         ground.leftover = 0;
-        let writer = self.writer.lock();
+        let mut writer = self.writer.lock();
+        writer.versions.clear();
         let mut memtable = self.memtable.write();
         let thawed = memtable.thaw();
         self.judge_pressure(&writer, &memtable.active);

@@ -50,6 +50,7 @@ mod snapshots;
 #[cfg(test)]
 mod tests;
 mod threads;
+mod versions;
 mod wal;
 
 use std::sync::Arc;

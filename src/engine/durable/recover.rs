@@ -44,16 +44,19 @@ pub(crate) fn recover(parts: &Parts, options: &Options) -> Result<Recovered> {
     let snapshot = parts.snapshots.newest()?;
     let directory = parts.log.load()?;
     let mut report = OpenReport::default();
-    let base = open_base(parts, &directory, snapshot.as_ref(), &mut report)?;
+    let (base, damaged_log) = std::thread::scope(|scope| {
+        // Reading all of the log takes as long as reading all of the index.
+        let check = options.verify_log.then(|| scope.spawn(|| verify_log(&directory, snapshot.as_ref())));
+        let base = open_base(parts, &directory, snapshot.as_ref(), &mut report);
+        (base, check.and_then(|check| check.join().ok().flatten()))
+    });
+    let base = base?;
     let applied = base.contents()?.seq;
     let found = match scan(&directory, applied, &mut |_, _| Ok(()))? {
         Some(found) => found,
         None => return begin(parts, base, applied, report),
     };
-    report.damaged_log = found.harmless.clone();
-    if options.verify_log {
-        verify_log(&directory, snapshot.as_ref(), &mut report);
-    }
+    report.damaged_log = found.harmless.clone().or(damaged_log);
     wal::repair(&directory, &found)?;
     let leftover = found.last_seq;
     let mut replay = Replay { base: &*base, active: Generation::default(), applied, leftover, options };
@@ -141,12 +144,11 @@ fn is_of_the_index(error: &Error) -> bool {
     }
 }
 
-/// Reads the part of the log that is only needed for rebuilding the index.
-fn verify_log(directory: &Directory, snapshot: Option<&Snapshot>, report: &mut OpenReport) {
+/// Reads the part of the log that is only needed for rebuilding the index; answers
+/// what is wrong with it.
+fn verify_log(directory: &Directory, snapshot: Option<&Snapshot>) -> Option<String> {
     let complete = scan(directory, snapshot.map_or(0, |snapshot| snapshot.seq), &mut |_, _| Ok(()));
-    if let Err(error) = complete {
-        report.damaged_log.get_or_insert_with(|| crate::error::chain(&error));
-    }
+    complete.err().map(|error| crate::error::chain(&error))
 }
 
 /// Commits on their way from the log into a memtable, and from there into the index

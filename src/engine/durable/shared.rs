@@ -17,6 +17,7 @@ use super::recover::{Parts, Recovered, recover};
 use super::report::OpenReport;
 use super::signal::Signal;
 use super::snapshots::Snapshot;
+use super::versions::Versions;
 use super::wal::{Log, Pool};
 use crate::engine::Feed;
 use crate::engine::group::Group;
@@ -65,6 +66,7 @@ pub(super) struct Writer {
     pub(super) log: Log,
     /// How much had been written to the log then.
     pub(super) frozen_at: u64,
+    pub(super) versions: Versions,
 }
 
 /// What the index has.
@@ -93,7 +95,7 @@ impl Shared {
             // A new snapshot makes damaged log superfluous.
             snapshot_due: AtomicBool::new(report.damaged_log.is_some()),
             memtable: RwLock::new(Memtable::starting_with(active)),
-            writer: Mutex::new(Writer { log, frozen_at: 0 }),
+            writer: Mutex::new(Writer { log, frozen_at: 0, versions: Versions::default() }),
             base: RwLock::new(Some(base)),
             ground: Mutex::new(Ground { applied, leftover, snapshot: None }),
             poison: Poison::new(place),
