@@ -39,6 +39,9 @@ pub(crate) trait Disk: Debug + Send + Sync + 'static {
     /// Makes the names in a folder survive power loss.
     fn sync_dir(&self, dir: &Path) -> Result<()>;
 
+    /// How many bytes more may be written to a folder's disk.
+    fn free_bytes(&self, dir: &Path) -> Result<u64>;
+
     /// All of a file; `None` if there is none of that name.
     fn read(&self, dir: &Path, name: &str) -> Result<Option<Vec<u8>>> {
         if !self.list(dir)?.iter().any(|found| found == name) {

@@ -70,6 +70,12 @@ impl Disk for RealDisk {
             .and_then(|file| file.sync_all())
             .map_err(|error| Error::io("make durable", dir, error))
     }
+
+    fn free_bytes(&self, dir: &Path) -> Result<u64> {
+        let found = rustix::fs::statvfs(dir);
+        let found = found.map_err(|error| Error::io("ask for the free space of", dir, error.into()))?;
+        Ok(found.f_bavail.saturating_mul(found.f_frsize))
+    }
 }
 
 impl DiskFile for RealFile {

@@ -28,6 +28,8 @@ struct State {
     /// Operations that change something so far.
     operations: u64,
     plan: Option<Plan>,
+    /// Whether it says that there is no space left.
+    is_full: bool,
 }
 
 /// What is to go wrong.
@@ -164,6 +166,11 @@ impl SimDisk {
         state.operations = 0;
     }
 
+    /// Lets it say from now on that it has no space left, or that it has.
+    pub(crate) fn set_full(&self, is_full: bool) {
+        self.state.lock().is_full = is_full;
+    }
+
     /// The power goes and comes back.
     pub(crate) fn lose_power(&self, survives: Survives) {
         let mut rng = Rng::with_seed(match survives {
@@ -269,6 +276,10 @@ impl Disk for SimDisk {
             dir.pending.clear();
         }
         Ok(())
+    }
+
+    fn free_bytes(&self, _: &Path) -> Result<u64> {
+        Ok(if self.state.lock().is_full { 0 } else { u64::MAX })
     }
 }
 

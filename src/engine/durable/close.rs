@@ -1,10 +1,8 @@
 //! Closing.
 
-use std::sync::atomic::Ordering;
-
 use super::base::Base;
 use super::shared::Shared;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 impl Shared {
     /// Brings the index up to the newest commit and lets go of everything. Does
@@ -16,15 +14,24 @@ impl Shared {
         let Some(base) = base else { return Ok(()) };
         let finished = self.poison.check().and_then(|()| self.finish(&*base));
         let closed = base.close();
-        let noted =
-            finished.and(closed).and_then(|()| self.parts.home.note(self.last_seq.load(Ordering::Acquire)));
+        let done = finished.and_then(|applied| closed.and_then(|()| self.note(applied)));
         self.parts.home.release();
-        noted
+        done
     }
 
-    fn finish(&self, base: &dyn Base) -> Result<()> {
-        self.checkpoint(base, &mut self.ground.lock())?;
-        let mut writer = self.writer.lock();
-        writer.log.close(self.durable.load(Ordering::Acquire))
+    fn note(&self, applied: u64) -> Result<()> {
+        match self.parts.home.note(applied).map_err(Error::before_writing) {
+            // What was noted before still holds.
+            Err(error) if error.is_disk_full() => Ok(()),
+            noted => noted,
+        }
+    }
+
+    /// Answers the commit up to which the index has everything.
+    fn finish(&self, base: &dyn Base) -> Result<u64> {
+        let mut ground = self.ground.lock();
+        self.checkpoint(base, &mut ground)?;
+        self.writer.lock().log.close()?;
+        Ok(ground.applied)
     }
 }

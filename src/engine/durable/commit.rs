@@ -1,5 +1,6 @@
 //! Committing: preconditions, log, memtable.
 
+use std::io::ErrorKind;
 use std::sync::atomic::Ordering;
 
 use super::base::Base;
@@ -28,9 +29,16 @@ impl Shared {
         })
     }
 
-    /// Fails if nobody is left who could ease the pressure.
+    /// Fails if nothing will ease the pressure.
     fn check_going(&self) -> Result<()> {
-        if self.checkpoints.is_stopped() { Err(Failure::Closed.into()) } else { self.poison.check() }
+        if self.checkpoints.is_stopped() {
+            return Err(Failure::Closed.into());
+        }
+        if self.is_disk_full.load(Ordering::Acquire) {
+            let (path, source) = (self.parts.log.dir.clone(), ErrorKind::StorageFull.into());
+            return Err(Failure::DiskFull { path, source }.into());
+        }
+        self.poison.check()
     }
 
     /// Commits without waiting for a sync.

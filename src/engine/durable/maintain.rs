@@ -12,6 +12,11 @@ use super::shared::{Ground, Shared};
 use super::wal::FrameKind;
 use crate::error::Result;
 
+/// What a checkpoint takes on the disk: this much, and so many times the memory of
+/// what it writes.
+const ROOM_BYTES: u64 = 2 << 20;
+const ROOM_FACTOR: u64 = 2;
+
 /// How often a checkpoint looks whether the readers are gone that it waits for.
 const LOOK: Duration = Duration::from_micros(200);
 
@@ -27,6 +32,10 @@ impl Shared {
             if writer.log.noted() < durable && writer.log.last_seq() == durable {
                 self.poison.on_error(writer.log.mark(FrameKind::Mark, durable))?;
             }
+        }
+        if self.is_disk_full.load(Ordering::Acquire) {
+            // There may be space again.
+            self.checkpoints.work();
         }
         match self.pool.prepare(1).map_err(crate::Error::before_writing) {
             // Who needs it will say so.
@@ -47,8 +56,23 @@ impl Shared {
         })
     }
 
-    /// Brings the index up to the newest commit.
+    /// Whether the disk has room for a checkpoint. One that failed halfway would stop
+    /// the store; without it reading goes on, and writing as long as memory and log
+    /// suffice.
+    fn has_room(&self) -> Result<bool> {
+        let wanted = ROOM_BYTES + ROOM_FACTOR * self.memtable.read().active.bytes() as u64;
+        let is_full = self.parts.log.disk.free_bytes(&self.parts.log.dir)? < wanted;
+        if self.is_disk_full.swap(is_full, Ordering::AcqRel) != is_full && is_full {
+            tracing::warn!(dir = %self.parts.log.dir.display(), "the disk has no room for a checkpoint");
+        }
+        Ok(!is_full)
+    }
+
+    /// Brings the index up to the newest commit, if there is room for that.
     pub(super) fn checkpoint(&self, base: &dyn Base, ground: &mut Ground) -> Result<()> {
+        if !self.has_room()? {
+            return Ok(());
+        }
         let Some((frozen, readers, upto)) = self.freeze() else { return Ok(()) };
         // The index never has what the log could lose.
         self.sync_to(upto)?;

@@ -50,6 +50,8 @@ pub(super) struct Shared {
     pub(super) log_bytes_max: AtomicU64,
     pub(super) snapshot_due: AtomicBool,
     pub(super) pressure: Pressure,
+    /// Whether the last checkpoint had no room on the disk.
+    pub(super) is_disk_full: AtomicBool,
     pub(super) figures: Mutex<Figures>,
     pub(super) poison: Poison,
     pub(super) feed: Feed,
@@ -100,6 +102,7 @@ impl Shared {
             ground: Mutex::new(Ground { applied, leftover, snapshot: None }),
             poison: Poison::new(place),
             pressure: Pressure::default(),
+            is_disk_full: AtomicBool::new(false),
             applying: RwLock::new(()),
             figures: Mutex::new(Figures { checkpoint_seq: applied, ..Figures::default() }),
             feed: Feed::default(),

@@ -358,3 +358,30 @@ fn random_step(rng: &mut Rng) -> Step {
         _ => Step::Rebuild,
     }
 }
+
+/// A checkpoint that fails halfway stops the store: none begins without room for
+/// it. Reading goes on, and writing until the memory for it is used up.
+#[test]
+fn a_disk_without_room_refuses_writes_and_loses_nothing() {
+    let mut world = World::new();
+    world.open(0).unwrap();
+    world.disk.set_full(true);
+    let error = loop {
+        world.store().maintain().unwrap();
+        if let Err(error) = world.write(900, Durability::Synced) {
+            break error;
+        }
+        assert!(world.history.len() < 1000, "the memory is never used up");
+    };
+    assert!(error.is_disk_full(), "{error}");
+    assert!(world.history.len() > 5);
+    let newest = world.history.len() as u64 - 1;
+    world.check(newest);
+    world.store().close().unwrap();
+    world.open(newest).unwrap();
+    assert!(world.write(900, Durability::Synced).unwrap_err().is_disk_full());
+    world.disk.set_full(false);
+    world.store().maintain().unwrap();
+    world.write(900, Durability::Synced).unwrap();
+    world.step(Step::Close).unwrap();
+}

@@ -142,12 +142,9 @@ impl Log {
         self.write(Head { kind, seq: self.last_seq, synced, part: 0 })
     }
 
-    /// Says at the end of the log that all of it is synced, which it is made. What
-    /// it says needs a sync too, but no commit depends on it.
-    pub(crate) fn close(&mut self, synced: u64) -> Result<()> {
-        if !self.fits(0) {
-            self.rotate(synced)?;
-        }
+    /// Makes the log durable and says so at its end, if there is room. What it says
+    /// needs a sync too, but no commit depends on it.
+    pub(crate) fn close(&mut self) -> Result<()> {
         self.sync()?;
         self.mark(Kind::Close, self.last_seq)?;
         self.sync()

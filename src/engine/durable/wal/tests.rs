@@ -126,8 +126,8 @@ impl Driver {
     }
 
     fn close(&mut self) -> Result<()> {
-        let (last, synced) = (self.log().last_seq(), self.synced);
-        self.log().close(synced)?;
+        let last = self.log().last_seq();
+        self.log().close()?;
         self.synced = last;
         self.open(last)
     }
