@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use common::won;
+use common::{copy_as_it_is, won};
 use procstate::{OpenReport, Params, Process, Store, StoreBuilder};
 use tempfile::TempDir;
 
@@ -60,7 +60,7 @@ impl Sound {
             End::Killed => {
                 // Until the log itself says that all of it is synced.
                 std::thread::sleep(Duration::from_millis(100));
-                copy(&path, &sound.path());
+                copy_as_it_is(&path, &sound.path());
                 drop(store);
                 return sound;
             }
@@ -140,20 +140,6 @@ fn await_that(what: &str, mut is_so: impl FnMut() -> bool) {
     while !is_so() {
         assert!(Instant::now() < deadline, "{what}: not within 20 s");
         std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
-/// Copies files as they are, as a kill leaves them.
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let path = entry.unwrap().path();
-        let target = to.join(path.file_name().unwrap());
-        if path.is_dir() {
-            copy(&path, &target);
-        } else if !path.ends_with("LOCK") {
-            fs::copy(&path, &target).unwrap();
-        }
     }
 }
 
@@ -271,26 +257,6 @@ fn a_rolled_back_index_is_rebuilt() {
     let (process, report) = Sound::read(&sound.path()).unwrap();
     assert!(process.cleanup_work.contains_key("w1"));
     assert!(report.rebuilt.unwrap().why.contains("it was rolled back"));
-}
-
-/// A store that has no log yet gets one, and everything is kept.
-#[cfg(feature = "json")]
-#[test]
-fn a_store_of_format_1_is_taken_along() {
-    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/format-1");
-    let folder = tempfile::tempdir().unwrap();
-    copy(&fixture.join("store"), folder.path());
-    for opening in 0..3 {
-        let store = Store::open(folder.path()).unwrap();
-        let process = store.process("gckeys").unwrap();
-        let content = procstate::interchange::to_json(&process.snapshot().unwrap()).unwrap();
-        let expected = fs::read_to_string(fixture.join("content.json")).unwrap();
-        assert_eq!(content.trim(), expected.trim(), "opening {opening}");
-        assert_eq!(store.open_report(), &OpenReport::default());
-        drop((process, store));
-        let manifest = fs::read_to_string(folder.path().join("MANIFEST")).unwrap();
-        assert!(manifest.contains("format 2"), "an older version would not see the log: {manifest}");
-    }
 }
 
 /// What a program leaves that is killed while sled opens its file: without our

@@ -3,6 +3,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test target uses a part of it")]
 
 use std::ops::Deref;
+use std::path::Path;
 use std::time::Duration;
 
 use procstate::{Claim, ClaimOptions, Instance, ManualClock, ProcessHandle, Run, Store, StoreBuilder};
@@ -19,6 +20,7 @@ pub enum Backing {
 pub struct TestStore {
     store: Option<Store>,
     folder: Option<TempDir>,
+    reopened: usize,
     pub clock: ManualClock,
 }
 
@@ -26,13 +28,18 @@ impl TestStore {
     pub fn new(backing: Backing) -> Self {
         let clock = ManualClock::new("2026-01-01T10:00:00Z".parse().unwrap());
         let folder = (backing == Backing::Disk).then(|| tempfile::tempdir().unwrap());
-        let mut test = Self { store: None, folder, clock };
+        let mut test = Self { store: None, folder, reopened: 0, clock };
         test.store = Some(test.open());
         test
     }
 
+    /// So small that checkpoints and snapshots are always under way.
     fn builder(&self) -> StoreBuilder {
-        Store::builder().clock(self.clock.clone())
+        Store::builder()
+            .segment_bytes(16 << 10)
+            .memtable_bytes(64 << 10)
+            .snapshot_log_bytes(64 << 10)
+            .clock(self.clock.clone())
     }
 
     fn open(&self) -> Store {
@@ -42,13 +49,19 @@ impl TestStore {
         }
     }
 
-    /// Closes the store and opens it again, as a restart of the program would. A
-    /// store in memory stays as it is.
+    /// Closes the store and opens it again, as a restart of the program would; now
+    /// and then its index is lost meanwhile. A store in memory stays as it is.
     pub fn reopen(&mut self) {
-        if self.folder.is_some() {
-            self.store.take().unwrap().close().unwrap();
-            self.store = Some(self.open());
+        let Some(folder) = &self.folder else { return };
+        self.store.take().unwrap().close().unwrap();
+        self.reopened += 1;
+        let is_lost = self.reopened.is_multiple_of(3);
+        if is_lost {
+            std::fs::remove_dir_all(folder.path().join("state/index")).unwrap();
         }
+        let store = self.open();
+        assert_eq!(store.open_report().rebuilt.is_some(), is_lost);
+        self.store = Some(store);
     }
 
     pub fn is_on_disk(&self) -> bool {
@@ -111,6 +124,20 @@ pub fn check(store: &Store) {
             assert!(!whole.dropped_work.contains_key(work), "{work:?} is cleanup and dropped");
         }
         process.history().unwrap();
+    }
+}
+
+/// Copies the files of a store, open or not, as a kill leaves them.
+pub fn copy_as_it_is(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let target = to.join(path.file_name().unwrap());
+        if path.is_dir() {
+            copy_as_it_is(&path, &target);
+        } else if !path.ends_with("LOCK") {
+            std::fs::copy(&path, &target).unwrap();
+        }
     }
 }
 
