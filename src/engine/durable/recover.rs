@@ -44,11 +44,13 @@ pub(crate) fn recover(parts: &Parts, options: &Options) -> Result<Recovered> {
     let snapshot = parts.snapshots.newest()?;
     let directory = parts.log.load()?;
     let mut report = OpenReport::default();
-    let (base, damaged_log) = std::thread::scope(|scope| {
-        // Reading all of the log takes as long as reading all of the index.
-        let check = options.verify_log.then(|| scope.spawn(|| verify_log(&directory, snapshot.as_ref())));
+    let (base, copies) = std::thread::scope(|scope| {
+        // Takes as long as reading all of the index.
+        let check = options
+            .verify_log
+            .then(|| scope.spawn(|| verify_copies(&parts.snapshots, snapshot.as_ref(), &directory)));
         let base = open_base(parts, &directory, snapshot.as_ref(), &mut report);
-        (base, check.and_then(|check| check.join().ok().flatten()))
+        (base, check.map(|check| check.join().map_err(panicked)))
     });
     let base = base?;
     let applied = base.contents()?.seq;
@@ -56,7 +58,9 @@ pub(crate) fn recover(parts: &Parts, options: &Options) -> Result<Recovered> {
         Some(found) => found,
         None => return begin(parts, base, applied, report),
     };
-    report.damaged_log = found.harmless.clone().or(damaged_log);
+    let copies = copies.transpose()?.unwrap_or_default();
+    report.damaged_log = found.harmless.clone().or(copies.log);
+    report.damaged_snapshot = copies.snapshot;
     wal::repair(&directory, &found)?;
     let leftover = found.last_seq;
     let mut replay = Replay { base: &*base, active: Generation::default(), applied, leftover, options };
@@ -67,6 +71,7 @@ pub(crate) fn recover(parts: &Parts, options: &Options) -> Result<Recovered> {
     let (log, pool) = parts.log.resume(&directory, &found)?;
     parts.home.note(applied_now)?;
     tell(&report);
+    let snapshot = snapshot.filter(|_| !report.wants_snapshot());
     Ok(Recovered { base, log, pool, active, applied: applied_now, leftover, snapshot, report })
 }
 
@@ -144,11 +149,27 @@ fn is_of_the_index(error: &Error) -> bool {
     }
 }
 
-/// Reads the part of the log that is only needed for rebuilding the index; answers
-/// what is wrong with it.
-fn verify_log(directory: &Directory, snapshot: Option<&Snapshot>) -> Option<String> {
-    let complete = scan(directory, snapshot.map_or(0, |snapshot| snapshot.seq), &mut |_, _| Ok(()));
-    complete.err().map(|error| crate::error::chain(&error))
+/// What is wrong with snapshot and log.
+#[derive(Debug, Default)]
+struct Copies {
+    snapshot: Option<String>,
+    log: Option<String>,
+}
+
+/// Reads what is only needed for rebuilding the index.
+fn verify_copies(snapshots: &Snapshots, snapshot: Option<&Snapshot>, log: &Directory) -> Copies {
+    let wrong = |error: Error| crate::error::chain(&error);
+    let seq = snapshot.map_or(0, |snapshot| snapshot.seq);
+    let read = |snapshot| snapshots.read(snapshot, &mut |_, _| Ok(())).err();
+    Copies {
+        snapshot: snapshot.and_then(read).map(wrong),
+        log: scan(log, seq, &mut |_, _| Ok(())).err().map(wrong),
+    }
+}
+
+fn panicked(panic: Box<dyn std::any::Any + Send>) -> Error {
+    let (place, why) = ("the log or the newest snapshot".to_owned(), crate::error::panic_text(panic));
+    Failure::Corrupt { place, why: format!("reading it ended with a panic: {why}") }.into()
 }
 
 /// Commits on their way from the log into a memtable, and from there into the index
@@ -208,6 +229,9 @@ fn tell(report: &OpenReport) {
             newest = torn.newest,
             "the log had a torn tail: commits that were not synced are gone"
         );
+    }
+    if let Some(damage) = &report.damaged_snapshot {
+        tracing::warn!(%damage, "the newest snapshot is damaged; another is written");
     }
     if let Some(damage) = &report.damaged_log {
         tracing::warn!(%damage, "a part of the log is damaged that the index does not need");

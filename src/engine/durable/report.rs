@@ -17,6 +17,16 @@ pub struct OpenReport {
     /// A part of the log is damaged. Nothing is lost, since the index has what it
     /// held; a new snapshot makes it superfluous.
     pub damaged_log: Option<String>,
+    /// The newest snapshot is damaged. Nothing is lost, since the index has what it
+    /// held; another is written at once.
+    pub damaged_snapshot: Option<String>,
+}
+
+impl OpenReport {
+    /// Whether the index is the only copy of something.
+    pub(super) fn wants_snapshot(&self) -> bool {
+        self.damaged_log.is_some() || self.damaged_snapshot.is_some()
+    }
 }
 
 /// The end of a log that was cut off.

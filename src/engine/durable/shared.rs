@@ -94,8 +94,7 @@ impl Shared {
             durable: AtomicU64::new(last_seq),
             snapshot_at: AtomicU64::new(0),
             log_bytes_max: AtomicU64::new(0),
-            // A new snapshot makes damaged log superfluous.
-            snapshot_due: AtomicBool::new(report.damaged_log.is_some()),
+            snapshot_due: AtomicBool::new(report.wants_snapshot()),
             memtable: RwLock::new(Memtable::starting_with(active)),
             writer: Mutex::new(Writer { log, frozen_at: 0, versions: Versions::default() }),
             base: RwLock::new(Some(base)),
