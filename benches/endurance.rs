@@ -164,8 +164,8 @@ fn update(store: &Store, count: u64, times: &mut Histogram) {
 }
 
 fn openings(items: usize) {
-    println!("opening a store of {items} items");
-    for end in ["close", "kill"] {
+    println!("opening a store of {items} items, after a close, SIGKILL, the loss of its index");
+    for end in ["close", "kill", "loss"] {
         let folder = tempfile::tempdir().unwrap();
         let mut build = Command::new(std::env::current_exe().unwrap())
             .env(BUILD, folder.path())
@@ -180,13 +180,16 @@ fn openings(items: usize) {
             build.kill().unwrap();
         }
         build.wait().unwrap();
+        if end == "loss" {
+            std::fs::remove_dir_all(folder.path().join("index")).unwrap();
+        }
         for verify in [true, false] {
             let began = Instant::now();
             let store = Store::builder().verify(verify).open(folder.path()).unwrap();
             let took = began.elapsed();
             let report = store.open_report().clone();
             println!(
-                "  after {end:5} {} the check: {took:6.2?}, {} commits replayed; memory {:.0} MiB, disk {:.0} MiB",
+                "  after {end} {} the check: {took:6.2?}, {} commits replayed; memory {:.0} MiB, disk {:.0} MiB",
                 if verify { "with" } else { "without" },
                 report.replayed,
                 memory_bytes() as f64 / MIB,
@@ -204,7 +207,7 @@ fn build(folder: &Path) {
     store.import(process(items), ImportMode::New).unwrap();
     eprintln!("  imported in {:?}", began.elapsed());
     update(&store, 100_000, &mut Histogram::new());
-    if std::env::var(BUILD_END).unwrap() == "close" {
+    if std::env::var(BUILD_END).unwrap() != "kill" {
         let began = Instant::now();
         store.close().unwrap();
         eprintln!("  closed in {:?}", began.elapsed());

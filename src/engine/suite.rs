@@ -44,6 +44,14 @@ impl Subject {
         Self::on_disk(|folder| Ok(Box::new(open_durable(folder, &small())?)))
     }
 
+    /// The same, and each time it is opened its index is gone.
+    fn durable_rebuilt() -> Self {
+        Self::on_disk(|folder| {
+            let _ = std::fs::remove_dir_all(folder.path().join("index"));
+            Ok(Box::new(open_durable(folder, &small())?))
+        })
+    }
+
     fn on_disk(open: fn(&TempDir) -> Result<Box<dyn Engine>>) -> Self {
         let mut subject = Self { engine: None, folder: Some(tempfile::tempdir().unwrap()), open };
         subject.reopen();
@@ -132,6 +140,10 @@ macro_rules! suite {
 
         mod durable_small {
             $($(#[$attribute])* #[test] fn $name() { super::$name(super::Subject::durable_small()); })*
+        }
+
+        mod durable_rebuilt {
+            $($(#[$attribute])* #[test] fn $name() { super::$name(super::Subject::durable_rebuilt()); })*
         }
     };
 }
