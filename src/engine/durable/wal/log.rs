@@ -25,6 +25,8 @@ pub(crate) struct Log {
     offset: u64,
     /// The segments before, oldest first.
     sealed: VecDeque<Sealed>,
+    /// Their bytes.
+    sealed_bytes: u64,
     /// Files of sealed segments with frames that were not synced.
     unsynced: Vec<Arc<dyn DiskFile>>,
     buffer: Vec<u8>,
@@ -65,7 +67,8 @@ impl Log {
         last_seq: u64,
     ) -> Self {
         let (unsynced, buffer) = (Vec::new(), Vec::new());
-        Self { pool, current, offset, sealed, unsynced, buffer, last_seq, written: 0, noted: 0 }
+        let sealed_bytes = sealed.iter().map(|sealed| sealed.bytes).sum();
+        Self { pool, current, offset, sealed, sealed_bytes, unsynced, buffer, last_seq, written: 0, noted: 0 }
     }
 
     pub(crate) fn last_seq(&self) -> u64 {
@@ -83,7 +86,7 @@ impl Log {
 
     /// Bytes of all segments in use.
     pub(crate) fn retained(&self) -> u64 {
-        self.sealed.iter().map(|sealed| sealed.bytes).sum::<u64>() + self.offset
+        self.sealed_bytes + self.offset
     }
 
     /// Segments in use.
@@ -167,6 +170,7 @@ impl Log {
     pub(crate) fn release(&mut self, seq: u64) {
         while let Some(oldest) = self.sealed.front().filter(|sealed| sealed.until <= seq) {
             self.pool.release([oldest.slot]);
+            self.sealed_bytes -= oldest.bytes;
             self.sealed.pop_front();
         }
     }
@@ -250,6 +254,7 @@ impl Log {
         self.buffer.extend_from_slice(&next.id.to_le_bytes());
         self.write(Head { kind: Kind::Next, seq: self.last_seq, synced, part: 0 })?;
         let full = std::mem::replace(&mut self.current, next);
+        self.sealed_bytes += full.bytes;
         self.sealed.push_back(Sealed { slot: full.slot, until: self.last_seq + 1, bytes: full.bytes });
         self.unsynced.push(full.file);
         self.offset = PAGE as u64;
