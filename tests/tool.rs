@@ -436,6 +436,21 @@ fn bad_stores_are_refused_and_left_alone() {
 }
 
 #[test]
+fn stats_tell_of_every_part() {
+    let tool = Tool::imported();
+    let text = tool.fine(&["stats"]);
+    let labels: Vec<&str> = text.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    assert_eq!(labels, ["store", "commits", "log", "memtable", "checkpoint", "snapshot", "index"]);
+    let stats: serde_json::Value = serde_json::from_str(&tool.fine(&["--json", "stats"])).unwrap();
+    let number = |name: &str| stats[name].as_u64().unwrap_or_else(|| panic!("{name} in {stats}"));
+    assert_eq!((number("processes"), number("lastSeq"), number("syncedSeq")), (1, 1, 1));
+    assert_eq!(number("records"), number("indexRecords") + number("memtableRecords"));
+    assert!(number("records") > 4 && number("logSegments") >= 1);
+    let files: u64 = tool.bytes().values().map(|bytes| bytes.len() as u64).sum();
+    assert!(number("diskBytes") >= files / 2, "{} of {files}", number("diskBytes"));
+}
+
+#[test]
 fn a_store_in_use_says_by_whom() {
     let tool = Tool::imported();
     let store = procstate::Store::open(tool.db()).unwrap();

@@ -62,10 +62,10 @@ impl StoreBuilder {
     }
 
     /// How long a [`Buffered`](crate::Durability::Buffered) write may wait for its
-    /// sync: what a power loss can take of them. Default: 200 ms.
+    /// sync: what a power loss can take of them. Default: 200 ms; at least 1 ms.
     #[must_use]
     pub fn sync_interval(mut self, interval: Duration) -> Self {
-        self.engine.sync_interval = interval;
+        self.engine.sync_interval = interval.max(Duration::from_millis(1));
         self
     }
 
@@ -96,10 +96,11 @@ impl StoreBuilder {
         self
     }
 
-    /// Memory for the cache of the index, in bytes. Default: 16 MiB.
+    /// Memory for the cache of the index, in bytes; sled uses a multiple of it.
+    /// Default: 16 MiB; at least 1 MiB.
     #[must_use]
     pub fn cache_bytes(mut self, bytes: u64) -> Self {
-        self.index.cache_bytes = bytes;
+        self.index.cache_bytes = bytes.max(1 << 20);
         self
     }
 

@@ -47,9 +47,8 @@ impl Shared {
                 ..Stats::default()
             };
             drop(figures);
-            self.add_log(&mut stats);
-            stats.disk_bytes =
-                stats.log_bytes + stats.log_free_bytes + stats.snapshot_bytes + stats.index_bytes;
+            let log_files = self.add_log(&mut stats);
+            stats.disk_bytes = log_files + stats.snapshot_bytes + stats.index_bytes;
             Ok(stats)
         })
     }
@@ -60,9 +59,10 @@ impl Shared {
         stats.log_segments = writer.log.segments() as u64;
         stats.log_bytes = writer.log.retained();
         stats.log_written_bytes = writer.log.written();
+        let in_use = writer.log.file_bytes();
         drop(writer);
         stats.log_free_bytes = self.pool.unused_bytes();
-        stats.log_segments * self.pool.segment_bytes() + stats.log_free_bytes
+        in_use + stats.log_free_bytes
     }
 }
 
@@ -71,8 +71,8 @@ fn records(base: &dyn Base, index_records: u64, view: &View) -> Result<u64> {
     let mut records = index_records;
     for (key, entry) in view.all() {
         match (base.get(key.bytes())?.is_some(), entry.payload.is_some()) {
-            (false, true) => records += 1,
-            (true, false) => records -= 1,
+            (false, true) => records = records.saturating_add(1),
+            (true, false) => records = records.saturating_sub(1),
             _ => {}
         }
     }

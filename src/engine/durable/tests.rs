@@ -325,6 +325,7 @@ fn cases(default: u64) -> u64 {
 #[test]
 fn no_history_of_failures_takes_what_was_promised() {
     for seed in 0..cases(60) {
+        println!("seed {seed}");
         let mut rng = Rng::with_seed(seed);
         let mut world = World::new();
         for _ in 0..8 {

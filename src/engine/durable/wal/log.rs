@@ -84,7 +84,12 @@ impl Log {
         self.noted
     }
 
-    /// Bytes of all segments in use.
+    /// Bytes of the files of all segments in use.
+    pub(crate) fn file_bytes(&self) -> u64 {
+        self.sealed_bytes + self.current.bytes
+    }
+
+    /// Bytes of all segments in use, as far as they are written.
     pub(crate) fn retained(&self) -> u64 {
         self.sealed_bytes + self.offset
     }
