@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use super::core::{Core, ItemId};
+use super::core::Core;
 use super::progress::Progress;
+use super::state::ItemId;
 use crate::error::Result;
 use crate::model::List;
 use crate::proto::{Params, State, Status};

@@ -1,0 +1,201 @@
+//! The state of a run in hand: what it has counted, and its items.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::cursor::Cursor;
+use super::progress::Loss;
+use crate::engine::Batch;
+use crate::error::{Error, Result};
+use crate::model::errors::{self, Budget};
+use crate::model::{List, item, stats, time};
+use crate::proto::record::{Item, RunStatus, Settings};
+use crate::proto::{State as RunState, Status};
+use crate::record::{Key, Payload};
+use crate::store::{ProcessHandle, Versioned};
+
+/// Names a work item among those in hand.
+pub(super) type ItemId = u64;
+
+pub(super) struct State {
+    pub(super) run: RunStatus,
+    pub(super) settings: Versioned<Settings>,
+    pub(super) cursor: Cursor,
+    pub(super) items: BTreeMap<ItemId, InHand>,
+    last_id: ItemId,
+    /// When the last accepted write was sent, by the monotonic clock.
+    pub(super) sent: Duration,
+    /// The latest time the run has seen: its times never go back.
+    pub(super) latest: Timestamp,
+    /// Why the run was aborted.
+    pub(super) aborted: Option<String>,
+    pub(super) lost: Option<Loss>,
+    pub(super) ended: bool,
+    /// A failure of a call that could not answer.
+    pub(super) pending: Option<Error>,
+}
+
+/// A work item that the run is on.
+pub(super) struct InHand {
+    pub(super) name: String,
+    pub(super) list: List,
+    pub(super) key: Key,
+    /// The version of its record; `None` once it is no longer the run's to write.
+    pub(super) version: Option<u64>,
+    /// The item; of a cleanup item only the status counts, and is not stored.
+    pub(super) item: Item,
+    /// It had an error since the last attempt began.
+    pub(super) has_failed: bool,
+    pub(super) drop_when_done: bool,
+    /// When it goes to the dropped list, if its end takes it there.
+    pub(super) leaves: Option<Timestamp>,
+    pub(super) is_dirty: bool,
+}
+
+/// The latest time that stands in a run.
+fn latest(run: &RunStatus, now: Timestamp) -> Timestamp {
+    let status = run.status.as_ref();
+    let written = status.and_then(|status| {
+        [&status.start_time, &status.progress_time].into_iter().filter_map(time::read).max()
+    });
+    written.map_or(now, |written| written.max(now))
+}
+
+impl State {
+    pub(super) fn new(run: RunStatus, settings: Versioned<Settings>, sent: Duration, now: Timestamp) -> Self {
+        Self {
+            cursor: Cursor::new(),
+            items: BTreeMap::new(),
+            last_id: 0,
+            sent,
+            latest: latest(&run, now),
+            aborted: None,
+            lost: None,
+            ended: false,
+            pending: None,
+            run,
+            settings,
+        }
+    }
+
+    pub(super) fn status(&mut self) -> &mut Status {
+        self.run.status.get_or_insert_default()
+    }
+
+    pub(super) fn item(&mut self, id: ItemId) -> Option<&mut InHand> {
+        self.items.get_mut(&id)
+    }
+
+    pub(super) fn loss(&self) -> Option<&Loss> {
+        self.lost.as_ref()
+    }
+
+    /// The worker should stop.
+    pub(super) fn is_over(&self) -> bool {
+        self.aborted.is_some() || self.is_closed()
+    }
+
+    /// The run writes no more.
+    pub(super) fn is_closed(&self) -> bool {
+        self.lost.is_some() || self.ended
+    }
+
+    /// Adds to a counter of an item, and to the run's own of the same name.
+    pub(super) fn add_item_stat(&mut self, id: ItemId, label: &str, value: f64) {
+        let Some(item) = self.items.get_mut(&id) else { return };
+        item.is_dirty = true;
+        stats::add(&mut item.status().stats, label, value);
+        stats::add(&mut self.status().stats, &stats::of_work(label), value);
+    }
+
+    pub(super) fn next_name(&mut self, handle: &ProcessHandle) -> Result<Option<(List, String)>> {
+        self.cursor.next(handle)
+    }
+
+    pub(super) fn take_in_hand(&mut self, item: InHand) -> ItemId {
+        self.last_id += 1;
+        self.items.insert(self.last_id, item);
+        self.last_id
+    }
+
+    pub(super) fn written(&mut self, version: u64, sent: Duration, ids: &[ItemId]) {
+        self.sent = sent;
+        for id in ids {
+            if let Some(item) = self.items.get_mut(id) {
+                item.version = Some(version);
+                item.is_dirty = false;
+            }
+        }
+    }
+
+    pub(super) fn count_end(&mut self, id: ItemId, end: RunState) {
+        let cleaned = self.items.get(&id).is_some_and(|item| item.list == List::Cleanup);
+        let stats = &mut self.status().stats;
+        if cleaned && end == RunState::Completed {
+            stats::add(stats, stats::WORK_ITEMS_CLEANED, 1.0);
+        } else {
+            item::count(stats, end, 1.0);
+        }
+    }
+
+    pub(super) fn count_error(&mut self, now: Timestamp, text: &str) {
+        if errors::record(self.status(), errors::RUN_ERRORS_MAX, now, text) == Budget::Exceeded {
+            self.abort(format!("more than {} errors", errors::RUN_ERRORS_MAX));
+        }
+    }
+
+    pub(super) fn abort(&mut self, why: String) {
+        self.aborted.get_or_insert(why);
+    }
+
+    /// Items still in hand when the run ends were not done.
+    pub(super) fn abandon_items(&mut self, now: Timestamp) {
+        let ids: Vec<ItemId> = self.items.keys().copied().collect();
+        for id in ids {
+            if let Some(item) = self.items.get_mut(&id) {
+                item::finish(&mut item.item, RunState::Aborted, now);
+                item.is_dirty = true;
+            }
+            self.count_end(id, RunState::Aborted);
+        }
+    }
+}
+
+impl InHand {
+    pub(super) fn new(name: &str, list: List, key: Key, version: u64, item: Item) -> Self {
+        let name = name.to_owned();
+        let version = Some(version);
+        Self {
+            name,
+            list,
+            key,
+            version,
+            item,
+            has_failed: false,
+            drop_when_done: false,
+            leaves: None,
+            is_dirty: true,
+        }
+    }
+
+    /// Whether its record has something to be written. Only active work has a
+    /// status that is stored.
+    pub(super) fn has_news(&self) -> bool {
+        self.is_dirty && (self.list == List::Active || self.leaves.is_some())
+    }
+
+    pub(super) fn write_to(&self, batch: Batch, handle: &ProcessHandle) -> Batch {
+        match self.leaves {
+            None => batch.put(self.key.clone(), self.item.to_payload()),
+            Some(now) => batch
+                .delete(self.key.clone())
+                .put(handle.item_key(List::Dropped, &self.name), time::to_wire(now).to_payload()),
+        }
+    }
+
+    pub(super) fn status(&mut self) -> &mut Status {
+        self.item.work.get_or_insert_default().status.get_or_insert_default()
+    }
+}
