@@ -120,6 +120,20 @@ on_every_engine! {
         run.finish().unwrap();
     }
 
+    fn an_item_without_news_is_merged_too(store: TestStore) {
+        let process = registered(&store, &["a", "b"]);
+        let mut run = won(&process);
+        let (a, b) = (run.next_work().unwrap().unwrap(), run.next_work().unwrap().unwrap());
+        process.register("a", params(2)).unwrap();
+        process.unregister("b").unwrap();
+        assert_eq!(run.progress().unwrap(), Progress::Merged);
+        assert_eq!((a.params(), b.params()), (params(2), params(1)));
+        assert_eq!(run.progress().unwrap(), Progress::Updated);
+        drop((a, b));
+        assert_eq!((state_of(&process, "a").as_str(), state_of(&process, "b").as_str()), ("completed", "cleanup"));
+        run.finish().unwrap();
+    }
+
     fn an_item_unregistered_in_hand_is_not_resurrected(store: TestStore) {
         let process = registered(&store, &["a", "b"]);
         let mut run = won(&process);
@@ -230,6 +244,27 @@ on_every_engine! {
         assert_eq!(state_of(&process, "failed"), "incomplete");
         let mut next = won(&process);
         assert_eq!(drain(&mut next), ["failed"]);
+        next.finish().unwrap();
+    }
+
+    fn work_registered_with_other_params_is_not_done_for_good(store: TestStore) {
+        let process = registered(&store, &["seen", "unseen"]);
+        let mut run = won(&process);
+        let (mut seen, mut unseen) = (run.next_work().unwrap().unwrap(), run.next_work().unwrap().unwrap());
+        seen.drop_when_done();
+        process.register("seen", params(2)).unwrap();
+        assert_eq!(run.progress().unwrap(), Progress::Merged);
+        process.register("unseen", params(2)).unwrap();
+        unseen.drop_when_done();
+        seen.finish().unwrap();
+        unseen.finish().unwrap();
+        run.finish().unwrap();
+        for name in ["seen", "unseen"] {
+            let work = process.work(name).unwrap();
+            assert_eq!((work.state.as_str(), work.details.unwrap().params), ("completed", Some(params(2))));
+        }
+        let mut next = won(&process);
+        assert_eq!(drain(&mut next), ["seen", "unseen"]);
         next.finish().unwrap();
     }
 

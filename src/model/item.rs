@@ -119,6 +119,10 @@ pub(crate) fn merge(ours: &Item, theirs: Option<&Item>) -> Option<Item> {
     Some(merged)
 }
 
+pub(crate) fn params(item: &Item) -> Option<&Params> {
+    item.work.as_ref()?.params.as_ref()
+}
+
 pub(crate) fn status(item: &Item) -> Option<&Status> {
     item.work.as_ref()?.status.as_ref()
 }

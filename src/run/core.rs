@@ -158,7 +158,7 @@ impl Core {
                     return Ok(merged);
                 }
                 Outcome::Failed(0) => return Err(self.lose(state)?),
-                Outcome::Failed(1) => state.settings = self.handle.read_settings()?,
+                Outcome::Failed(1) => self.read_anew(state)?,
                 Outcome::Failed(index) if index < fences => {
                     if let Some(id) = ids.get(index - 2) {
                         self.merge(state, *id)?;
@@ -196,17 +196,30 @@ impl Core {
         Ok(error)
     }
 
+    /// Takes in what others changed. Every change that a run must notice moves the
+    /// version of the settings: with them unchanged, so are the items that the run
+    /// has nothing to write of.
+    fn read_anew(&self, state: &mut State) -> Result<()> {
+        // Before the items: what changes after this fails the next attempt.
+        state.settings = self.handle.read_settings()?;
+        state.ids().into_iter().try_for_each(|id| self.merge(state, id))
+    }
+
     /// Takes in what others made of an item in hand. Work that was registered
     /// anew is not the run's to write, nor is a cleanup that was asked for again.
     fn merge(&self, state: &mut State, id: ItemId) -> Result<()> {
         let Some(item) = state.items.get_mut(&id) else { return Ok(()) };
-        item.version = None;
-        if item.list == List::Active {
-            let theirs: Versioned<Item> = self.handle.store.read(&item.key)?;
-            if let Some(merged) = item::merge(&item.item, theirs.present()) {
-                item.item = merged;
-                item.version = theirs.version;
-            }
+        let record = self.handle.store.inner.engine.get(&item.key)?;
+        let version = record.as_ref().map(|record| record.version);
+        if item.version.is_none() || item.version == version {
+            return Ok(());
+        }
+        let theirs = record.filter(|_| item.list == List::Active);
+        let theirs = theirs.as_ref().map(Item::from_record).transpose()?;
+        let merged = item::merge(&item.item, theirs.as_ref());
+        item.version = version.filter(|_| merged.is_some());
+        if let Some(merged) = merged {
+            item.take_in(merged);
         }
         Ok(())
     }

@@ -83,7 +83,8 @@ impl WorkItem {
     }
 
     /// When the item completes it is done for good: it moves to the dropped list,
-    /// and later runs do not do it again.
+    /// and later runs do not do it again. If it is registered with other parameters
+    /// meanwhile, this is taken back, and the next run does it by those.
     pub fn drop_when_done(&mut self) {
         if let Some(item) = self.core.lock().item(self.id) {
             item.drop_when_done = true;

@@ -88,6 +88,11 @@ impl State {
         self.items.get_mut(&id)
     }
 
+    /// All items in hand.
+    pub(super) fn ids(&self) -> Vec<ItemId> {
+        self.items.keys().copied().collect()
+    }
+
     pub(super) fn loss(&self) -> Option<&Loss> {
         self.lost.as_ref()
     }
@@ -152,8 +157,7 @@ impl State {
 
     /// Items still in hand when the run ends were not done.
     pub(super) fn abandon_items(&mut self, now: Timestamp) {
-        let ids: Vec<ItemId> = self.items.keys().copied().collect();
-        for id in ids {
+        for id in self.ids() {
             if let Some(item) = self.items.get_mut(&id) {
                 item::finish(&mut item.item, RunState::Aborted, now);
                 item.is_dirty = true;
@@ -178,6 +182,16 @@ impl InHand {
             leaves: None,
             is_dirty: true,
         }
+    }
+
+    /// Takes over what a merge came to. With other parameters the item is not done
+    /// for good: nobody worked by them when that was said.
+    pub(super) fn take_in(&mut self, merged: Item) {
+        if item::params(&merged) != item::params(&self.item) {
+            self.drop_when_done = false;
+            self.leaves = None;
+        }
+        self.item = merged;
     }
 
     /// Whether its record has something to be written. Only active work has a
