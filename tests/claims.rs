@@ -139,6 +139,19 @@ on_every_engine! {
         }
     }
 
+    fn a_run_that_lost_hands_out_no_cleanup(store: TestStore) {
+        let process = store.handle("p");
+        process.set_params(Params::new()).unwrap();
+        process.unregister("w").unwrap();
+        let mut lost = won(&process);
+        store.advance(31);
+        let mut run = won(&process);
+        let work = run.next_work().unwrap().unwrap();
+        assert!(lost.next_work().unwrap_err().is_conflict());
+        work.finish().unwrap();
+        run.finish().unwrap();
+    }
+
     fn after_a_restart_nobody_waits(store: TestStore) {
         if !store.is_on_disk() {
             return;

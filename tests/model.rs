@@ -246,9 +246,7 @@ impl World {
         let (list, seen) = self.model.places[work.name()];
         assert_eq!(list, work.list(), "{} is not on that list", work.name());
         assert_eq!(work.params().get_int("n"), seen, "{} has other parameters", work.name());
-        if list == List::Active {
-            self.wrote();
-        }
+        self.wrote();
         self.item = Some(InHand { work, failed: false, drops: false, seen, is_gone: false });
     }
 

@@ -6,7 +6,8 @@ use common::{TestStore, eager, won};
 use procstate::Clock;
 use procstate::proto::State;
 use procstate::{
-    Claim, Durability, Effect, Instance, List, Origin, Params, ProcessHandle, Progress, Run, Status,
+    Claim, Durability, Effect, ImportMode, Instance, List, Origin, Params, ProcessHandle, Progress, Run,
+    Status,
 };
 
 fn params(n: i64) -> Params {
@@ -154,6 +155,35 @@ on_every_engine! {
         let status = run.finish().unwrap();
         assert_eq!(status.stats["work.n"], 1.0, "what was done is counted");
         assert_eq!(state_of(&process, "a"), "dropped");
+    }
+
+    fn an_item_in_hand_is_not_cleaned_up_at_the_same_time(store: TestStore) {
+        let process = registered(&store, &["a", "b"]);
+        let mut run = won(&process);
+        let (a, b) = (run.next_work().unwrap().unwrap(), run.next_work().unwrap().unwrap());
+        process.unregister("a").unwrap();
+        process.unregister("b").unwrap();
+        b.finish().unwrap();
+        assert_eq!(drain(&mut run), ["b"]);
+        a.finish().unwrap();
+        run.finish().unwrap();
+        let Claim::Won(mut next) = process.claim(&Instance::new()).unwrap() else { panic!("not due") };
+        assert_eq!(drain(&mut next), ["a"]);
+        next.finish().unwrap();
+    }
+
+    fn an_item_that_cannot_be_begun_is_not_in_hand(store: TestStore) {
+        let process = registered(&store, &["big", "small"]);
+        let mut message = process.snapshot().unwrap();
+        let big = message.active_work.get_mut("big").unwrap();
+        big.params = Some(Params::new().string("s", "x".repeat((1 << 20) - 40)));
+        let process = store.import(message, ImportMode::Replace).unwrap();
+        let mut run = won(&process);
+        let error = run.next_work().unwrap_err();
+        assert!(error.is_invalid() && error.to_string().contains("work \"big\""), "{error}");
+        assert_eq!(drain(&mut run), ["small"]);
+        assert_eq!(run.finish().unwrap().stats["workItems"], 1.0);
+        assert_eq!(state_of(&process, "big"), "queued");
     }
 
     fn an_item_registered_anew_in_hand_waits_for_the_next_run(store: TestStore) {

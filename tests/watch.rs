@@ -41,6 +41,8 @@ on_every_engine! {
         assert!(moved.contains(&(work(List::Cleanup, "w"), false)));
         let (_, claimed) = next(&watch);
         assert!(claimed.iter().any(|change| change.what == Changed::Owner));
+        let (_, begun) = next(&watch);
+        assert!(begun.iter().all(|change| change.what == Changed::Status));
         let (_, dropped) = next(&watch);
         assert!(dropped.iter().any(|change| change.what == work(List::Dropped, "w")));
         let (_, finished) = next(&watch);

@@ -238,8 +238,13 @@ impl Core {
         Ok(None)
     }
 
-    /// Begins an item; `None` if it is not to be done any more.
+    /// Begins an item; `None` if it is not to be done any more. Nobody gets it
+    /// before the store has confirmed that the run is still the owner.
     fn begin_item(&self, state: &mut State, list: List, name: &str) -> Result<Option<ItemId>> {
+        // Unregistered while a worker is on it: the next run cleans it up.
+        if state.has_in_hand(name) {
+            return Ok(None);
+        }
         let key = self.handle.item_key(list, name);
         let Some(record) = self.handle.store.inner.engine.get(&key)? else { return Ok(None) };
         let mut item = match list {
@@ -253,19 +258,17 @@ impl Core {
         let now = self.now(state);
         item::begin(&mut item, state.run.run, now);
         let id = state.take_in_hand(InHand::new(name, list, key, record.version, item));
-        if let Some(ended) = before {
-            item::count(&mut state.status().stats, ended, -1.0);
-        }
-        if list != List::Active {
-            return Ok(Some(id));
-        }
+        let undo = before.map(|ended| state.take_back(ended));
         state.status().progress_time = Some(time::to_wire(now));
-        self.write(state, self.options.durability, &mut |batch| Ok(batch))?;
-        if state.items.get(&id).is_some_and(|item| item.version.is_some()) {
+        let begun = self.write(state, self.options.durability, &mut |batch| Ok(batch));
+        if begun.is_ok() && state.items.get(&id).is_some_and(|item| item.version.is_some()) {
             return Ok(Some(id));
         }
         state.items.remove(&id);
-        Ok(None)
+        if let Some(stats) = undo {
+            state.status().stats = stats;
+        }
+        begun.map(|_| None)
     }
 
     /// Ends an item in `how`, or by what errors it had; its move between lists

@@ -86,7 +86,9 @@ impl Run {
     ///
     /// Items that are registered while the run is on wait for the next run; an
     /// item that is unregistered meanwhile is skipped. Items may be handed to
-    /// other threads and be in hand at the same time.
+    /// other threads and be in hand at the same time; one that is unregistered
+    /// while in hand is cleaned up by the next run, unless it is done before its
+    /// turn comes.
     ///
     /// # Errors
     ///

@@ -125,6 +125,19 @@ impl State {
         self.last_id
     }
 
+    pub(super) fn has_in_hand(&self, name: &str) -> bool {
+        self.items.values().any(|item| item.name == name)
+    }
+
+    /// Takes an end back that the run counted before; answers the statistics as
+    /// they were.
+    pub(super) fn take_back(&mut self, ended: RunState) -> stats::Stats {
+        let stats = &mut self.status().stats;
+        let before = stats.clone();
+        item::count(stats, ended, -1.0);
+        before
+    }
+
     pub(super) fn written(&mut self, version: u64, sent: Duration, ids: &[ItemId]) {
         self.sent = sent;
         for id in ids {
