@@ -375,17 +375,74 @@ on_every_engine! {
         assert_eq!(status.errors[24].text.len(), 1024);
     }
 
+    fn a_statistic_beyond_a_limit_is_an_error_that_is_said_once(store: TestStore) {
+        let process = registered(&store, &["a"]);
+        let refused: [(&str, f64, &str); 3] = [
+            ("runs", 1.0, "statistic \"runs\" was not counted: its label is reserved for what the store counts"),
+            ("n", f64::NAN, "statistic \"n\" was not counted: NaN cannot be added up"),
+            (&"x".repeat(257), 1.0, "xxx\" was not counted: its label has 257 bytes, and the limit is 256"),
+        ];
+        for (label, value, text) in refused {
+            let run = won(&process);
+            (0..30).for_each(|_| run.add_stat(label, value));
+            let status = run.finish().unwrap();
+            assert_eq!((status.state(), status.total_errors), (State::Incomplete, 1));
+            assert!(status.errors[0].text.ends_with(text), "{:?}", status.errors);
+            assert_eq!(status.stats.get("runs"), Some(&1.0));
+        }
+        let mut run = won(&process);
+        let mut work = run.next_work().unwrap().unwrap();
+        (0..1100).for_each(|n| work.add_stat(&n.to_string(), 1.0));
+        work.finish().unwrap();
+        let status = run.finish().unwrap();
+        let text = "statistic \"1000\" of work \"a\" was not counted: there are 1000 other labels, which is the limit";
+        assert_eq!((status.errors.len(), status.errors[0].text.as_str()), (1, text));
+        assert_eq!(item_status(&process, "a").stats.len(), 1000);
+    }
+
+    fn an_item_leaves_room_for_what_its_run_adds(store: TestStore) {
+        let process = registered(&store, &[]);
+        let sized = |bytes: usize| Params::new().string("s", "x".repeat(bytes));
+        let error = process.register("a", sized((1 << 20) - (16 << 10))).unwrap_err();
+        assert!(error.is_invalid() && error.to_string().contains("the limit is 1032192"), "{error}");
+        process.register("a", sized((1 << 20) - (16 << 10) - 100)).unwrap();
+        let mut run = won(&process);
+        let mut work = run.next_work().unwrap().unwrap();
+        (0..10).for_each(|_| work.add_error("x".repeat(1024)));
+        (0..10).for_each(|n| work.add_stat(&format!("{n:0256}"), 1.0));
+        work.finish().unwrap();
+        let status = run.finish().unwrap();
+        assert!(status.errors[10].text.ends_with("of work \"a\" was not counted: its record is full"), "{status:?}");
+    }
+
+    fn every_run_ends_although_the_totals_are_full(store: TestStore) {
+        let process = registered(&store, &["a"]);
+        for n in 0..6 {
+            let run = won(&process);
+            (0..1000).for_each(|label| run.add_stat(&format!("{n}-{label:0250}"), 1.0));
+            assert_eq!(run.finish().unwrap().state(), State::Completed);
+        }
+        let totals = process.snapshot().unwrap().aggregate_stats;
+        assert_eq!((totals["runs"], totals["state.completed"]), (6.0, 6.0));
+        assert!(totals.contains_key(&format!("2-{:0250}", 0)) && !totals.contains_key(&format!("5-{:0250}", 0)));
+    }
+
     fn a_run_whose_end_is_too_large_stays_unfinished(store: TestStore) {
         let process = registered(&store, &["a"]);
-        let run = won(&process);
-        for n in 0..1100 {
-            run.add_stat(&format!("{n}{}", "x".repeat(1000)), 1.0);
-        }
-        let error = run.finish().unwrap_err();
+        won(&process).hand_back().unwrap();
+        // Only an import brings a status that leaves no room for the run's end.
+        let mut message = process.snapshot().unwrap();
+        let status = message.process_status.as_mut().unwrap();
+        status.stats.insert("x".repeat((1 << 20) - 110), 1.0);
+        let process = store.import(message, ImportMode::Replace).unwrap();
+        let error = won(&process).finish().unwrap_err();
         assert!(error.is_invalid() && error.to_string().contains("the limit is 1048576"), "{error}");
         let status = process.snapshot().unwrap().process_status.unwrap();
         assert_eq!((status.state(), status.finish_time), (State::Active, None));
         assert!(matches!(won(&process).origin(), Origin::Resumed { .. }));
+        store.advance(31);
+        let Claim::Won(run) = process.claim_with(&Instance::new(), &eager().afresh(true)).unwrap() else { panic!() };
+        run.finish().unwrap();
     }
 
     fn a_dropped_run_is_finished_as_aborted(store: TestStore) {

@@ -1,8 +1,9 @@
 //! The rules of one work item: registering, working on it, ending it.
 
 use jiff::Timestamp;
+use prost::Message;
 
-use super::{run, stats, time};
+use super::{limits, run, stats, time};
 use crate::proto::record::{Item, RunStatus};
 use crate::proto::{Params, State, Status, Work};
 
@@ -117,6 +118,12 @@ pub(crate) fn merge(ours: &Item, theirs: Option<&Item>) -> Option<Item> {
     merged.run = ours.run;
     merged.work.get_or_insert_default().status = ours.work.as_ref().and_then(|work| work.status.clone());
     Some(merged)
+}
+
+/// Whether the record of an item has room for another counter.
+pub(crate) fn has_room_for(item: &Item, label: &str) -> bool {
+    let is_known = status(item).is_some_and(|status| status.stats.contains_key(label));
+    is_known || item.encoded_len() + label.len() + stats::COUNTER_BYTES <= limits::ITEM_BYTES_MAX
 }
 
 pub(crate) fn params(item: &Item) -> Option<&Params> {

@@ -9,7 +9,7 @@ use parking_lot::{Mutex, MutexGuard};
 
 use super::claim::ClaimOptions;
 use super::progress::{Loss, Progress};
-use super::state::{InHand, ItemId, State};
+use super::state::{InHand, ItemId, Refused, State};
 use crate::engine::{Batch, Durability, Expect, Outcome};
 use crate::error::{Error, Failure, Result};
 use crate::model::errors::{self, Budget};
@@ -311,14 +311,39 @@ impl Core {
     pub(super) fn run_error(&self, text: &str) {
         let mut state = self.lock();
         let now = self.now(&mut state);
-        state.run.run_errors = state.run.run_errors.saturating_add(1);
-        state.count_error(now, text);
+        state.run_error(now, text);
+    }
+
+    /// Adds to a counter of the run.
+    pub(super) fn add_stat(&self, label: &str, value: f64) {
+        let mut state = self.lock();
+        let added = state.add_stat(label, value);
+        self.note_refusal(&mut state, added);
+    }
+
+    /// Adds to a counter of an item, and of the run.
+    pub(super) fn add_item_stat(&self, id: ItemId, label: &str, value: f64) {
+        let mut state = self.lock();
+        let added = state.add_item_stat(id, label, value);
+        self.note_refusal(&mut state, added);
+    }
+
+    /// A statistic that was refused is an error of the run. The first one says it
+    /// for all: whoever makes labels up makes many.
+    fn note_refusal(&self, state: &mut State, added: Result<(), Refused>) {
+        let Err(Refused(text)) = added else { return };
+        if !std::mem::replace(&mut state.has_refused, true) {
+            let now = self.now(state);
+            state.run_error(now, &text);
+        }
     }
 
     /// Notes that the run is to stop early, with the reason as an error of it.
     pub(super) fn abort(&self, reason: &str) {
-        self.run_error(reason);
-        self.lock().abort(reason.to_owned());
+        let mut state = self.lock();
+        let now = self.now(&mut state);
+        state.run_error(now, reason);
+        state.abort(reason.to_owned());
     }
 
     /// Ends the run. If its end cannot be written, it stays unfinished.
@@ -344,7 +369,11 @@ impl Core {
             let key = Key::totals(self.handle.name());
             let mut totals: Versioned<Totals> = self.handle.store.read(&key)?;
             let batch = batch.expect(key.clone(), totals.unchanged());
-            stats::add_all(&mut totals.value.aggregate_stats, &status.stats);
+            let left_out = stats::add_to_totals(&mut totals.value.aggregate_stats, &status.stats);
+            if left_out > 0 {
+                let process = self.handle.name();
+                tracing::warn!(process, left_out, "the totals are full; labels new to them were left out");
+            }
             self.handle.put_history(batch.put(key, totals.value.to_payload()), &self.instance, &run)
         })?;
         Ok(status)

@@ -101,9 +101,13 @@ impl Run {
 
     /// Adds `value` to the counter `label` of the run. Stored with the next
     /// progress.
+    ///
+    /// A label has at most 256 bytes, a run 1000 labels, and what the store itself
+    /// counts in a run (`runs`, `state.…`, `work.…` and so on) is reserved. A
+    /// statistic that breaks a limit, or is not finite, is not counted; the first
+    /// one in a run is an error of it that says why.
     pub fn add_stat(&self, label: &str, value: f64) {
-        let mut state = self.core.lock();
-        crate::model::stats::add(&mut state.status().stats, label, value);
+        self.core.add_stat(label, value);
     }
 
     /// Counts an error of the run as a whole. Stored with the next progress; a run

@@ -63,8 +63,13 @@ impl WorkItem {
 
     /// Adds `value` to the counter `label` of this item, and to `work.LABEL` of
     /// the process. Stored with the next progress.
+    ///
+    /// A label has at most 256 bytes; an item has at most 1000 labels, and so have
+    /// all items of a run together. A statistic that breaks a limit, or is not
+    /// finite, is not counted; the first one in a run is an error of the run that
+    /// says why.
     pub fn add_stat(&mut self, label: &str, value: f64) {
-        self.core.lock().add_item_stat(self.id, label, value);
+        self.core.add_item_stat(self.id, label, value);
     }
 
     /// Counts an error of this item, and of the run. Stored with the next

@@ -35,6 +35,20 @@ pub(super) struct State {
     pub(super) ended: bool,
     /// A failure of a call that could not answer.
     pub(super) pending: Option<Error>,
+    /// A statistic was refused, and the run has an error that says so.
+    pub(super) has_refused: bool,
+}
+
+/// A statistic that was not counted; the text says which and why.
+pub(super) struct Refused(pub(super) String);
+
+impl Refused {
+    fn new(label: &str, work: Option<&str>, why: String) -> Self {
+        // Enough of a long label to know it by.
+        let label: String = label.chars().take(60).collect();
+        let of = work.map(|work| format!(" of work {work:?}")).unwrap_or_default();
+        Self(format!("statistic {label:?}{of} was not counted: {why}"))
+    }
 }
 
 /// A work item that the run is on.
@@ -75,6 +89,7 @@ impl State {
             lost: None,
             ended: false,
             pending: None,
+            has_refused: false,
             run,
             settings,
         }
@@ -107,12 +122,38 @@ impl State {
         self.lost.is_some() || self.ended
     }
 
+    /// Adds to a counter of the run's own.
+    pub(super) fn add_stat(&mut self, label: &str, value: f64) -> Result<(), Refused> {
+        let stats = &mut self.status().stats;
+        if stats::is_reserved(label) {
+            return Err(Refused::new(
+                label,
+                None,
+                "its label is reserved for what the store counts".to_owned(),
+            ));
+        }
+        if let Some(why) = stats::refusal(stats, label, value) {
+            return Err(Refused::new(label, None, why));
+        }
+        stats::add(stats, label, value);
+        Ok(())
+    }
+
     /// Adds to a counter of an item, and to the run's own of the same name.
-    pub(super) fn add_item_stat(&mut self, id: ItemId, label: &str, value: f64) {
-        let Some(item) = self.items.get_mut(&id) else { return };
+    pub(super) fn add_item_stat(&mut self, id: ItemId, label: &str, value: f64) -> Result<(), Refused> {
+        let Some(item) = self.items.get_mut(&id) else { return Ok(()) };
+        let stats = &mut self.run.status.get_or_insert_default().stats;
+        let of_work = stats::of_work(label);
+        let refusal = stats::refusal(&item.status().stats, label, value)
+            .or_else(|| stats::no_room(stats, &of_work))
+            .or_else(|| (!item::has_room_for(&item.item, label)).then(|| "its record is full".to_owned()));
+        if let Some(why) = refusal {
+            return Err(Refused::new(label, Some(&item.name), why));
+        }
         item.is_dirty = true;
         stats::add(&mut item.status().stats, label, value);
-        stats::add(&mut self.status().stats, &stats::of_work(label), value);
+        stats::add(stats, &of_work, value);
+        Ok(())
     }
 
     pub(super) fn next_name(&mut self, handle: &ProcessHandle) -> Result<Option<(List, String)>> {
@@ -156,6 +197,12 @@ impl State {
         } else {
             item::count(stats, end, 1.0);
         }
+    }
+
+    /// Counts an error of the run as a whole.
+    pub(super) fn run_error(&mut self, now: Timestamp, text: &str) {
+        self.run.run_errors = self.run.run_errors.saturating_add(1);
+        self.count_error(now, text);
     }
 
     pub(super) fn count_error(&mut self, now: Timestamp, text: &str) {

@@ -47,7 +47,8 @@ impl WorkContext {
     }
 
     /// Adds `value` to the counter `label` of the item, and to `work.LABEL` of the
-    /// process. Stored with the next progress.
+    /// process. Stored with the next progress. The limits are those of
+    /// [`WorkItem::add_stat`](crate::WorkItem::add_stat).
     pub fn add_stat(&mut self, label: &str, value: f64) {
         self.task.with_item(|item| item.add_stat(label, value));
     }

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use prost::Message;
+
 use super::process::{Effect, ProcessHandle};
 use super::{Attempt, Versioned};
 use crate::engine::{Batch, Expect};
-use crate::error::Result;
+use crate::error::{Failure, Result};
 use crate::model::response::{self, Found};
-use crate::model::{List, item, names, time};
+use crate::model::{List, item, limits, names, time};
 use crate::proto::record::Item;
 use crate::proto::{Params, WorkResponse};
 use crate::record::{Key, Payload};
@@ -33,8 +35,8 @@ impl ProcessHandle {
     ///
     /// # Errors
     ///
-    /// If the name is empty or over 1 KiB, the item over 1 MiB, or the store
-    /// cannot be written.
+    /// If the name is empty or over 1 KiB, the item over 1 MiB less 16 KiB (which
+    /// are for the errors of a run), or the store cannot be written.
     pub fn register(&self, name: &str, params: Params) -> Result<Effect> {
         let changed = self.register_all([(name, params)])?;
         Ok(if changed == 0 { Effect::Unchanged } else { Effect::Changed })
@@ -79,6 +81,7 @@ impl ProcessHandle {
                 let registered =
                     item::register(place.active.present(), params, run.present(), self.store.now(), seq);
                 if let Some(item) = registered {
+                    self.check_size(name, &item)?;
                     batch = self.move_to_active(batch, name, &place, &item);
                     changed += 1;
                 }
@@ -88,6 +91,17 @@ impl ProcessHandle {
             }
             Ok(Attempt::Commit(self.touch_settings(batch)?, changed))
         })
+    }
+
+    /// Leaves room for what a run adds: it could not end an item that it cannot
+    /// write.
+    fn check_size(&self, name: &str, item: &Item) -> Result<()> {
+        let (bytes, limit) = (item.encoded_len(), limits::ITEM_BYTES_MAX);
+        if bytes <= limit {
+            return Ok(());
+        }
+        let record = self.item_key(List::Active, name).describe();
+        Err(Failure::TooLarge { record, bytes, limit }.into())
     }
 
     fn move_to_active(&self, mut batch: Batch, name: &str, place: &Place, item: &Item) -> Batch {
