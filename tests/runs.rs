@@ -330,6 +330,61 @@ on_every_engine! {
         assert_eq!(item_status(&process, "c").stats["n"], 1.0);
     }
 
+    fn a_cleanup_that_failed_counts_once_over_a_takeover(store: TestStore) {
+        let process = registered(&store, &["a", "b"]);
+        process.unregister("a").unwrap();
+        process.unregister("b").unwrap();
+        let mut run = won(&process);
+        let mut work = run.next_work().unwrap().unwrap();
+        work.add_error("no");
+        work.finish().unwrap();
+        run.next_work().unwrap().unwrap().abort("no").unwrap();
+        assert_eq!(run.status().stats["workItems"], 2.0);
+        run.hand_back().unwrap();
+        let mut run = won(&process);
+        assert_eq!(drain(&mut run), ["a", "b"]);
+        let status = run.finish().unwrap();
+        assert_eq!(status.state(), State::Completed);
+        let counts = ["workItems", "workItemsDirty", "workItemsAborted", "workItemsCleaned"];
+        assert_eq!(counts.map(|label| status.stats[label]), [0.0, 0.0, 0.0, 2.0]);
+    }
+
+    fn an_item_that_failed_and_was_registered_anew_counts_once(store: TestStore) {
+        let process = registered(&store, &["a", "b"]);
+        let mut run = won(&process);
+        for _ in 0..2 {
+            run.next_work().unwrap().unwrap().abort("no").unwrap();
+        }
+        process.register("a", params(2)).unwrap();
+        run.hand_back().unwrap();
+        process.register("b", params(2)).unwrap();
+        let mut run = won(&process);
+        assert_eq!(drain(&mut run), ["a", "b"]);
+        let status = run.finish().unwrap();
+        assert_eq!((status.state(), status.stats["workItems"]), (State::Completed, 2.0));
+    }
+
+    fn an_imported_run_goes_on_as_it_would_have_here(store: TestStore) {
+        let process = registered(&store, &["done", "failed", "registered anew", "untouched"]);
+        let mut run = won(&process);
+        run.next_work().unwrap().unwrap().finish().unwrap();
+        for _ in 0..2 {
+            let mut work = run.next_work().unwrap().unwrap();
+            work.add_stat("n", 1.0);
+            work.add_error("no");
+            work.finish().unwrap();
+        }
+        run.hand_back().unwrap();
+        let process = store.import(process.snapshot().unwrap(), ImportMode::Replace).unwrap();
+        process.register("registered anew", params(2)).unwrap();
+        store.advance(1);
+        let mut run = won(&process);
+        assert_eq!(drain(&mut run), ["failed", "registered anew", "untouched"]);
+        let status = run.finish().unwrap();
+        assert_eq!((status.state(), status.stats["workItems"]), (State::Completed, 4.0));
+        assert_eq!((item_status(&process, "failed").stats["n"], status.stats["work.n"]), (1.0, 2.0));
+    }
+
     fn a_run_handed_back_is_resumed_at_once(store: TestStore) {
         let process = registered(&store, &["a", "b"]);
         let mut run = won(&process);

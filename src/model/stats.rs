@@ -56,6 +56,13 @@ pub(crate) fn add(stats: &mut Stats, label: &str, value: f64) {
     }
 }
 
+/// Takes `value` back from the counter `label`, which does not go below zero.
+pub(crate) fn take_back(stats: &mut Stats, label: &str, value: f64) {
+    if let Some(sum) = stats.get_mut(label) {
+        *sum = (*sum - value).max(0.0);
+    }
+}
+
 /// The label under which a process counts what its items count as `label`.
 pub(crate) fn of_work(label: &str) -> String {
     format!("work.{label}")

@@ -256,7 +256,7 @@ impl Core {
         }
         let before = item::ended_before(&item, &state.run);
         let now = self.now(state);
-        item::begin(&mut item, state.run.run, now);
+        item::begin(&mut item, &state.run, now);
         let id = state.take_in_hand(InHand::new(name, list, key, record.version, item));
         let undo = before.map(|ended| state.take_back(ended));
         state.status().progress_time = Some(time::to_wire(now));

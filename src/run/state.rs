@@ -175,7 +175,7 @@ impl State {
     pub(super) fn take_back(&mut self, ended: RunState) -> stats::Stats {
         let stats = &mut self.status().stats;
         let before = stats.clone();
-        item::count(stats, ended, -1.0);
+        item::take_back(stats, ended, 1);
         before
     }
 
@@ -190,13 +190,16 @@ impl State {
     }
 
     pub(super) fn count_end(&mut self, id: ItemId, end: RunState) {
-        let cleaned = self.items.get(&id).is_some_and(|item| item.list == List::Cleanup);
-        let stats = &mut self.status().stats;
-        if cleaned && end == RunState::Completed {
-            stats::add(stats, stats::WORK_ITEMS_CLEANED, 1.0);
-        } else {
-            item::count(stats, end, 1.0);
+        let is_cleanup = self.items.get(&id).is_some_and(|item| item.list == List::Cleanup);
+        match end {
+            RunState::Completed if is_cleanup => {
+                return stats::add(&mut self.status().stats, stats::WORK_ITEMS_CLEANED, 1.0);
+            }
+            RunState::Incomplete if is_cleanup => self.run.cleanups_dirty += 1,
+            RunState::Aborted if is_cleanup => self.run.cleanups_aborted += 1,
+            _ => {}
         }
+        item::count(&mut self.status().stats, end);
     }
 
     /// Counts an error of the run as a whole.
