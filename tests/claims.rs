@@ -152,6 +152,22 @@ on_every_engine! {
         run.finish().unwrap();
     }
 
+    fn who_says_often_enough_that_it_is_alive_does_not_lapse(store: TestStore) {
+        let process = hourly(&store);
+        // Half a second, and the default interval of progress is a whole one.
+        let options = ClaimOptions::new().heartbeat_timeout(Duration::from_millis(500));
+        let Claim::Won(run) = process.claim_with(&Instance::new(), &options).unwrap() else { panic!("not won") };
+        for _ in 0..20 {
+            store.clock.advance(Duration::from_millis(200));
+            let _ = run.progress().unwrap();
+            assert!(!run.is_lapsed());
+            assert!(matches!(claim(&process), Claim::Held { .. }));
+        }
+        run.finish().unwrap();
+        let none = ClaimOptions::new().heartbeat_timeout(Duration::ZERO);
+        assert!(process.claim_with(&Instance::new(), &none).unwrap_err().is_invalid());
+    }
+
     fn after_a_restart_nobody_waits(store: TestStore) {
         if !store.is_on_disk() {
             return;

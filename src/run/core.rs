@@ -117,7 +117,7 @@ impl Core {
             Err(error) if error.is_conflict() => return Ok(Progress::Conflict),
             other => other?,
         }
-        let is_early = self.monotonic().saturating_sub(state.sent) < self.options.progress_interval;
+        let is_early = self.monotonic().saturating_sub(state.sent) < self.options.interval();
         if throttled && is_early && state.aborted.is_none() {
             return Ok(Progress::None);
         }
