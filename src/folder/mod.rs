@@ -85,13 +85,10 @@ fn begin(path: &Path) -> Result<Manifest> {
 }
 
 fn create_dir(path: &Path) -> Result<()> {
-    if path.is_dir() {
-        return Ok(());
+    match fs::create_dir_all(path) {
+        Err(_) if path.is_file() => Err(not_a_store(path, "it is a file; a store is a folder")),
+        created => created.map_err(|error| Error::io("create the folder", path, error)),
     }
-    if path.exists() {
-        return Err(not_a_store(path, "it is a file; a store is a folder"));
-    }
-    fs::create_dir_all(path).map_err(|error| Error::io("create the folder", path, error))
 }
 
 /// Looks at the folder before anything in it is touched.
