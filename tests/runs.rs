@@ -2,12 +2,16 @@
 
 mod common;
 
+use std::fmt;
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
 use common::{TestStore, eager, won};
-use procstate::Clock;
 use procstate::proto::State;
 use procstate::{
-    Claim, Durability, Effect, ImportMode, Instance, List, Origin, Params, ProcessHandle, Progress, Run,
-    Status,
+    Claim, Clock, Durability, Effect, ImportMode, Instance, List, ManualClock, Origin, Params, ProcessHandle,
+    Progress, Run, Status, Store, Timestamp,
 };
 
 fn params(n: i64) -> Params {
@@ -565,7 +569,7 @@ on_every_engine! {
         store.advance(3600);
         process.unregister("new").unwrap();
         won_and_done(&process);
-        let purged = process.purge(std::time::Duration::from_secs(1800)).unwrap();
+        let purged = process.purge(Duration::from_secs(1800)).unwrap();
         assert_eq!((purged.dropped, purged.runs), (1, 1));
         assert_eq!(state_of(&process, "old"), "purged");
         assert_eq!(state_of(&process, "new"), "dropped");
@@ -583,7 +587,7 @@ on_every_engine! {
         won_and_done(&process);
         assert_eq!(process.list(List::Dropped, None, 2000).unwrap().items.len(), 1100);
         store.advance(1);
-        assert_eq!(process.purge(std::time::Duration::ZERO).unwrap().dropped, 1100);
+        assert_eq!(process.purge(Duration::ZERO).unwrap().dropped, 1100);
         assert_eq!(process.list(List::Dropped, None, 1).unwrap().items.len(), 0);
     }
 }
@@ -592,6 +596,63 @@ fn won_and_done(process: &ProcessHandle) {
     let mut run = won(process);
     drain(&mut run);
     run.finish().unwrap();
+}
+
+/// A clock that does something else first when it is asked for the time.
+#[derive(Clone)]
+struct Interrupting {
+    clock: ManualClock,
+    then: Arc<Mutex<Option<Box<dyn FnOnce() + Send>>>>,
+}
+
+impl Interrupting {
+    fn new() -> (Self, Store) {
+        let clock = ManualClock::new("2026-01-01T10:00:00Z".parse().unwrap());
+        let clock = Self { clock, then: Arc::default() };
+        let store = Store::builder().clock(clock.clone()).in_memory();
+        (clock, store)
+    }
+
+    fn interrupt(&self, then: impl FnOnce() + Send + 'static) {
+        *self.then.lock().unwrap() = Some(Box::new(then));
+    }
+}
+
+impl fmt::Debug for Interrupting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.clock.fmt(f)
+    }
+}
+
+impl Clock for Interrupting {
+    fn now(&self) -> Timestamp {
+        let then = self.then.lock().unwrap().take();
+        if let Some(then) = then {
+            then();
+        }
+        self.clock.now()
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.clock.monotonic()
+    }
+}
+
+#[test]
+fn work_registered_across_a_claim_waits_for_the_next_run() {
+    let (clock, store) = Interrupting::new();
+    let process = store.process("p").unwrap();
+    process.set_params(params(0)).unwrap();
+    let (won_run, run) = channel();
+    let other = process.clone();
+    clock.interrupt(move || won_run.send(won(&other)).unwrap());
+    process.register("w", params(1)).unwrap();
+    let mut run = run.try_recv().unwrap();
+    assert_eq!(drain(&mut run), [""; 0], "it was registered after the run began");
+    run.finish().unwrap();
+    let Claim::Won(mut next) = process.claim(&Instance::new()).unwrap() else { panic!("not due") };
+    assert_eq!(drain(&mut next), ["w"]);
+    next.finish().unwrap();
 }
 
 /// Many threads register and unregister while runs go over the items, and every

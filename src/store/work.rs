@@ -71,7 +71,10 @@ impl ProcessHandle {
 
     fn register_chunk(&self, items: &BTreeMap<String, Params>) -> Result<usize> {
         self.store.change(self.durability, || {
-            // Read before the lists: an item is never taken for older than it is.
+            // The owner before the sequence number, and that before the lists: an
+            // item is never taken for older than it is, nor for older than a run
+            // that was claimed before it was there.
+            let owner = self.read_owner()?;
             let seq = self.store.inner.engine.last_seq();
             let run = self.read_status()?;
             let mut batch = Batch::new();
@@ -89,7 +92,8 @@ impl ProcessHandle {
             if changed == 0 {
                 return Ok(Attempt::Done(0));
             }
-            Ok(Attempt::Commit(self.touch_settings(batch)?, changed))
+            let batch = self.touch_settings(batch)?;
+            Ok(Attempt::Commit(self.create_in(batch, &owner), changed))
         })
     }
 
@@ -122,7 +126,7 @@ impl ProcessHandle {
     fn touch_settings(&self, batch: Batch) -> Result<Batch> {
         let settings = self.read_settings()?;
         let unchanged = settings.value.clone();
-        self.create_in(self.put_settings(batch, &settings, unchanged))
+        Ok(self.put_settings(batch, &settings, unchanged))
     }
 
     /// Takes the work `name` off the active list and puts it on the cleanup list,
