@@ -655,6 +655,32 @@ fn work_registered_across_a_claim_waits_for_the_next_run() {
     next.finish().unwrap();
 }
 
+#[test]
+fn a_run_tells_how_it_stands_while_it_writes() {
+    let (clock, store) = Interrupting::new();
+    let process = store.process("p").unwrap();
+    process.register("w", params(1)).unwrap();
+    let mut run = won(&process);
+    let work = run.next_work().unwrap().unwrap();
+    let (writes, written) = (channel(), channel::<()>());
+    // Asked for the time, the write waits in the middle of its work.
+    clock.interrupt(move || {
+        writes.0.send(()).unwrap();
+        let _ = written.1.recv();
+    });
+    std::thread::scope(|scope| {
+        let run = &run;
+        scope.spawn(move || assert_eq!(run.progress_now().unwrap(), Progress::Updated));
+        writes.1.recv().unwrap();
+        let (answers, answer) = channel();
+        scope.spawn(move || answers.send((run.is_lapsed(), run.lapses_in(), work.should_stop())));
+        let answer = answer.recv_timeout(Duration::from_secs(5));
+        written.0.send(()).unwrap();
+        assert_eq!(answer.expect("it waits for the write"), (false, Duration::from_secs(30), false));
+    });
+    run.finish().unwrap();
+}
+
 /// Many threads register and unregister while runs go over the items, and every
 /// name ends where its last call put it.
 #[test]

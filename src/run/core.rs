@@ -9,6 +9,7 @@ use parking_lot::{Mutex, MutexGuard};
 
 use super::claim::ClaimOptions;
 use super::progress::{Loss, Progress};
+use super::signs::Signs;
 use super::state::{InHand, ItemId, Refused, State};
 use crate::engine::{Batch, Durability, Expect, Outcome};
 use crate::error::{Error, Failure, Result};
@@ -39,6 +40,7 @@ pub(super) struct Core {
     settings_key: Key,
     status_key: Key,
     state: Mutex<State>,
+    signs: Arc<Signs>,
 }
 
 impl Core {
@@ -51,11 +53,13 @@ impl Core {
         now: Timestamp,
     ) -> Self {
         let name = handle.name();
+        let signs = Arc::new(Signs::new(token.sent));
         Self {
             owner_key: Key::owner(name),
             settings_key: Key::settings(name),
             status_key: Key::status(name),
-            state: Mutex::new(State::new(run, settings, token.sent, now)),
+            state: Mutex::new(State::new(run, settings, signs.clone(), now)),
+            signs,
             instance: token.instance,
             token: token.version,
             pulse: token.pulse,
@@ -74,11 +78,16 @@ impl Core {
 
     /// Until when, by the monotonic clock, nobody can have taken the process over.
     pub(super) fn deadline(&self) -> Duration {
-        self.lock().sent.saturating_add(self.pulse.timeout)
+        self.signs.sent().saturating_add(self.pulse.timeout)
     }
 
     pub(super) fn is_lapsed(&self) -> bool {
         self.monotonic() >= self.deadline()
+    }
+
+    /// The worker should stop: the run is aborted, lost, or over.
+    pub(super) fn is_over(&self) -> bool {
+        self.signs.is_over()
     }
 
     pub(super) fn monotonic(&self) -> Duration {
@@ -96,10 +105,10 @@ impl Core {
         if let Some(error) = state.pending.take() {
             return Err(error);
         }
-        if let Some(loss) = &state.lost {
+        if let Some(loss) = state.loss() {
             return Err(self.conflict(loss));
         }
-        if state.ended {
+        if state.has_ended() {
             return Err(Failure::RunEnded { process: self.handle.name().to_owned() }.into());
         }
         Ok(())
@@ -117,8 +126,8 @@ impl Core {
             Err(error) if error.is_conflict() => return Ok(Progress::Conflict),
             other => other?,
         }
-        let is_early = self.monotonic().saturating_sub(state.sent) < self.options.interval();
-        if throttled && is_early && state.aborted.is_none() {
+        let is_early = self.monotonic().saturating_sub(self.signs.sent()) < self.options.interval();
+        if throttled && is_early && !state.is_aborted() {
             return Ok(Progress::None);
         }
         let now = time::to_wire(self.now(&mut state));
@@ -130,7 +139,7 @@ impl Core {
             Err(error) if error.is_conflict() => return Ok(Progress::Conflict),
             other => other?,
         };
-        Ok(match (state.aborted.is_some(), merged) {
+        Ok(match (state.is_aborted(), merged) {
             (true, _) => Progress::Aborted,
             (false, true) => Progress::Merged,
             (false, false) => Progress::Updated,
@@ -192,7 +201,7 @@ impl Core {
         let loss = Loss { by: owner.value.instance, since: time::read(&owner.value.claimed) };
         self.handle.store.inner.liveness.end(self.pulse.claim);
         let error = self.conflict(&loss);
-        state.lost = Some(loss);
+        state.lose(loss);
         Ok(error)
     }
 
@@ -229,7 +238,7 @@ impl Core {
     pub(super) fn next_item(&self) -> Result<Option<(ItemId, String, List)>> {
         let mut state = self.lock();
         self.check(&mut state)?;
-        while state.aborted.is_none() {
+        while !state.is_aborted() {
             let Some((list, name)) = state.next_name(&self.handle)? else { break };
             if let Some(id) = self.begin_item(&mut state, list, &name)? {
                 return Ok(Some((id, name, list)));
@@ -352,10 +361,7 @@ impl Core {
         self.check(&mut state)?;
         let now = self.now(&mut state);
         state.abandon_items(now);
-        let end = match state.aborted {
-            Some(_) => RunState::Aborted,
-            None => run::final_state(&state.run),
-        };
+        let end = if state.is_aborted() { RunState::Aborted } else { run::final_state(&state.run) };
         run::finish(state.status(), end, now);
         let written = self.write_finish(&mut state);
         self.end(&mut state);
@@ -395,8 +401,7 @@ impl Core {
     }
 
     fn end(&self, state: &mut State) {
-        state.ended = true;
-        state.items.clear();
+        state.end();
         self.handle.store.inner.liveness.end(self.pulse.claim);
     }
 
@@ -427,7 +432,7 @@ impl Core {
     /// Keeps a failure of a call that cannot answer, for the next one that can.
     pub(super) fn keep_failure(&self, error: Error) {
         let mut state = self.lock();
-        if state.lost.is_none() {
+        if state.loss().is_none() {
             state.pending.get_or_insert(error);
         }
     }

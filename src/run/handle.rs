@@ -144,7 +144,8 @@ impl Run {
     }
 
     /// Whether another instance may have taken the process over because this run
-    /// has shown no life for too long. True before anyone can have.
+    /// has shown no life for too long. True before anyone can have. Answers at
+    /// once, also while progress is being written.
     #[must_use]
     pub fn is_lapsed(&self) -> bool {
         self.core.is_lapsed()
@@ -195,7 +196,7 @@ impl Run {
 
     /// Whether errors have stopped the run, or it is lost.
     pub(crate) fn is_over(&self) -> bool {
-        self.core.lock().is_over()
+        self.core.is_over()
     }
 
     /// A whole number among the settings, as of the run's last write.

@@ -105,10 +105,11 @@ impl WorkItem {
         self.core.progress(true)
     }
 
-    /// Whether the worker should stop: the run is aborted, lost, or over.
+    /// Whether the worker should stop: the run is aborted, lost, or over. Answers
+    /// at once, also while progress is being written.
     #[must_use]
     pub fn should_stop(&self) -> bool {
-        self.core.lock().is_over()
+        self.core.is_over()
     }
 
     /// Stores the end of the item: completed, or incomplete if it had errors.

@@ -11,6 +11,7 @@ mod handle;
 mod instance;
 mod item;
 mod progress;
+mod signs;
 mod state;
 
 pub use claim::{Claim, ClaimOptions, Origin};

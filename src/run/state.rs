@@ -1,12 +1,14 @@
 //! The state of a run in hand: what it has counted, and its items.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::cursor::Cursor;
 use super::progress::Loss;
+use super::signs::Signs;
 use crate::engine::Batch;
 use crate::error::{Error, Result};
 use crate::model::errors::{self, Budget};
@@ -25,14 +27,13 @@ pub(super) struct State {
     pub(super) cursor: Cursor,
     pub(super) items: BTreeMap<ItemId, InHand>,
     last_id: ItemId,
-    /// When the last accepted write was sent, by the monotonic clock.
-    pub(super) sent: Duration,
+    signs: Arc<Signs>,
     /// The latest time the run has seen: its times never go back.
     pub(super) latest: Timestamp,
     /// Why the run was aborted.
-    pub(super) aborted: Option<String>,
-    pub(super) lost: Option<Loss>,
-    pub(super) ended: bool,
+    aborted: Option<String>,
+    lost: Option<Loss>,
+    ended: bool,
     /// A failure of a call that could not answer.
     pub(super) pending: Option<Error>,
     /// A statistic was refused, and the run has an error that says so.
@@ -78,12 +79,17 @@ fn latest(run: &RunStatus, now: Timestamp) -> Timestamp {
 }
 
 impl State {
-    pub(super) fn new(run: RunStatus, settings: Versioned<Settings>, sent: Duration, now: Timestamp) -> Self {
+    pub(super) fn new(
+        run: RunStatus,
+        settings: Versioned<Settings>,
+        signs: Arc<Signs>,
+        now: Timestamp,
+    ) -> Self {
         Self {
             cursor: Cursor::new(),
             items: BTreeMap::new(),
             last_id: 0,
-            sent,
+            signs,
             latest: latest(&run, now),
             aborted: None,
             lost: None,
@@ -112,9 +118,12 @@ impl State {
         self.lost.as_ref()
     }
 
-    /// The worker should stop.
-    pub(super) fn is_over(&self) -> bool {
-        self.aborted.is_some() || self.is_closed()
+    pub(super) fn is_aborted(&self) -> bool {
+        self.aborted.is_some()
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended
     }
 
     /// The run writes no more.
@@ -180,7 +189,7 @@ impl State {
     }
 
     pub(super) fn written(&mut self, version: u64, sent: Duration, ids: &[ItemId]) {
-        self.sent = sent;
+        self.signs.set_sent(sent);
         for id in ids {
             if let Some(item) = self.items.get_mut(id) {
                 item.version = Some(version);
@@ -216,6 +225,18 @@ impl State {
 
     pub(super) fn abort(&mut self, why: String) {
         self.aborted.get_or_insert(why);
+        self.signs.set_over();
+    }
+
+    pub(super) fn lose(&mut self, loss: Loss) {
+        self.lost = Some(loss);
+        self.signs.set_over();
+    }
+
+    pub(super) fn end(&mut self) {
+        self.ended = true;
+        self.signs.set_over();
+        self.items.clear();
     }
 
     /// Items still in hand when the run ends were not done.
