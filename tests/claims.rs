@@ -9,7 +9,8 @@ use std::time::Duration;
 use common::{TestStore, eager, won};
 use jiff::SignedDuration;
 use procstate::{
-    Claim, ClaimOptions, Instance, ManualClock, Origin, Params, ProcessHandle, Progress, Run, Store,
+    Claim, ClaimOptions, ImportMode, Instance, ManualClock, Origin, Params, ProcessHandle, Progress, Run,
+    Store,
 };
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -218,6 +219,22 @@ on_every_engine! {
         let next = won(&process);
         assert!(matches!(next.origin(), Origin::Resumed { from, .. } if from.is_empty()));
         next.finish().unwrap();
+    }
+
+    fn a_run_whose_process_was_replaced_hears_that_and_no_name(store: TestStore) {
+        let process = store.handle("p");
+        process.register("w", Params::new()).unwrap();
+        let mut run = won(&process);
+        store.advance(31);
+        let mut message = process.snapshot().unwrap();
+        message.instance = "imported".to_owned();
+        store.import(message, ImportMode::Replace).unwrap();
+        let error = run.next_work().unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "process \"p\" was taken away: its lock was released, or an import replaced it; this run writes no more"
+        );
+        assert_eq!(run.loss().unwrap().by, "");
     }
 
     fn an_unknown_process_cannot_be_claimed(store: TestStore) {

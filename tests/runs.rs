@@ -190,6 +190,32 @@ on_every_engine! {
         assert_eq!(state_of(&process, "big"), "queued");
     }
 
+    fn a_failure_of_one_item_costs_no_other_its_end(store: TestStore) {
+        let process = registered(&store, &["big", "small"]);
+        let mut message = process.snapshot().unwrap();
+        let big = message.active_work.get_mut("big").unwrap();
+        big.params = Some(Params::new().string("s", "x".repeat((1 << 20) - 500)));
+        let process = store.import(message, ImportMode::Replace).unwrap();
+        let mut run = won(&process);
+        let (mut big, small) = (run.next_work().unwrap().unwrap(), run.next_work().unwrap().unwrap());
+        big.add_error("x".repeat(1000));
+        drop(big);
+        small.finish().unwrap();
+        assert_eq!(state_of(&process, "small"), "completed");
+        let error = run.progress().unwrap_err();
+        assert!(error.is_invalid() && error.to_string().contains("work \"big\""), "{error}");
+        assert_eq!(run.finish().unwrap().state(), State::Incomplete);
+        // A run that is handed back is so, whatever there is to tell.
+        let mut run = won(&process);
+        let mut big = run.next_work().unwrap().unwrap();
+        big.add_error("x".repeat(1000));
+        drop(big);
+        assert!(run.hand_back().unwrap_err().is_invalid());
+        let run = won(&process);
+        assert!(matches!(run.origin(), Origin::Resumed { .. }));
+        run.finish().unwrap();
+    }
+
     fn an_item_registered_anew_in_hand_waits_for_the_next_run(store: TestStore) {
         let process = registered(&store, &["a"]);
         let mut run = won(&process);
@@ -560,6 +586,24 @@ on_every_engine! {
         let history = process.history().unwrap();
         assert_eq!(history.len(), 100);
         assert_eq!(history[0].finish, Some(store.clock.now()));
+    }
+
+    fn a_page_has_at_least_one_item(store: TestStore) {
+        let process = registered(&store, &["a", "b"]);
+        let error = process.list(List::Active, None, 0).unwrap_err();
+        assert!(error.is_invalid() && error.to_string().contains("a page of 0 items"), "{error}");
+        let page = process.list(List::Active, None, 1).unwrap();
+        assert_eq!((page.items.len(), page.next.as_deref()), (1, Some("a")));
+    }
+
+    fn large_items_are_registered_in_several_commits(store: TestStore) {
+        let process = store.handle("p");
+        let large = || Params::new().string("s", "x".repeat(500_000));
+        let before = store.stats().unwrap().last_seq;
+        assert_eq!(process.register_all((0..40).map(|n| (n.to_string(), large()))).unwrap(), 40);
+        let commits = store.stats().unwrap().last_seq - before;
+        assert!((2..=5).contains(&commits), "{commits} commits");
+        assert_eq!(process.list(List::Active, None, 100).unwrap().items.len(), 40);
     }
 
     fn purging_removes_what_is_old_and_nothing_else(store: TestStore) {

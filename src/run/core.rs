@@ -100,11 +100,16 @@ impl Core {
         state.latest
     }
 
-    /// Fails if the run is lost or over, or a call that could not answer failed.
-    pub(super) fn check(&self, state: &mut State) -> Result<()> {
-        if let Some(error) = state.pending.take() {
-            return Err(error);
+    /// Fails if a call that could not answer failed, or the run is lost or over.
+    fn check(&self, state: &mut State) -> Result<()> {
+        match state.pending.take() {
+            Some(error) => Err(error),
+            None => self.check_open(state),
         }
+    }
+
+    /// Fails if the run is lost or over.
+    fn check_open(&self, state: &State) -> Result<()> {
         if let Some(loss) = state.loss() {
             return Err(self.conflict(loss));
         }
@@ -198,7 +203,10 @@ impl Core {
     /// Notes who has the process now.
     fn lose(&self, state: &mut State) -> Result<Error> {
         let owner: Versioned<Owner> = self.handle.read_owner()?;
-        let loss = Loss { by: owner.value.instance, since: time::read(&owner.value.claimed) };
+        let since = time::read(&owner.value.claimed);
+        // Nobody claimed it who only came with an import.
+        let by = if owner.value.claimed.is_some() { owner.value.instance } else { String::new() };
+        let loss = Loss { by, since };
         self.handle.store.inner.liveness.end(self.pulse.claim);
         let error = self.conflict(&loss);
         state.lose(loss);
@@ -284,7 +292,8 @@ impl Core {
     /// lands with it.
     pub(super) fn finish_item(&self, id: ItemId, how: Option<RunState>) -> Result<()> {
         let mut state = self.lock();
-        self.check(&mut state)?;
+        // Another item's failure is the run's to tell, and costs no item its end.
+        self.check_open(&state)?;
         let now = self.now(&mut state);
         let Some(item) = state.items.get_mut(&id) else { return Ok(()) };
         let by_errors = if item.has_failed { RunState::Incomplete } else { RunState::Completed };
@@ -389,7 +398,7 @@ impl Core {
     /// on with at once.
     pub(super) fn hand_back(&self) -> Result<()> {
         let mut state = self.lock();
-        self.check(&mut state)?;
+        self.check_open(&state)?;
         // Still the last instance that had it, and from now on a dead one.
         let owner: Versioned<Owner> = self.handle.read_owner()?;
         let gone = Owner { opening: String::new(), claim: 0, ..owner.value };
@@ -397,7 +406,8 @@ impl Core {
             Ok(batch.put(self.owner_key.clone(), gone.to_payload()))
         })?;
         self.end(&mut state);
-        Ok(())
+        // The run goes on all the same, and does that item again.
+        state.pending.take().map_or(Ok(()), Err)
     }
 
     fn end(&self, state: &mut State) {
@@ -429,7 +439,8 @@ impl Core {
         self.leave();
     }
 
-    /// Keeps a failure of a call that cannot answer, for the next one that can.
+    /// Keeps a failure of a call that cannot answer, for the run's next one that
+    /// can.
     pub(super) fn keep_failure(&self, error: Error) {
         let mut state = self.lock();
         if state.loss().is_none() {

@@ -184,7 +184,8 @@ impl Run {
     ///
     /// # Errors
     ///
-    /// As [`finish`](Run::finish).
+    /// As [`finish`](Run::finish); if the end of an item that was dropped could not
+    /// be stored: the process is handed back all the same.
     pub fn hand_back(self) -> Result<()> {
         self.core.hand_back()
     }

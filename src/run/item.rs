@@ -14,7 +14,8 @@ use crate::proto::{Params, State, Status};
 ///
 /// Its end is stored by [`finish`](WorkItem::finish), or when it is dropped:
 /// completed if it had no errors, incomplete if it had, aborted if the thread
-/// panics. Cleanup work that completes moves to the dropped list.
+/// panics. Cleanup work that completes moves to the dropped list. A drop that
+/// fails is told by the next call of the run that can.
 #[derive(Debug)]
 pub struct WorkItem {
     core: Arc<Core>,

@@ -9,9 +9,12 @@ use uuid::Uuid;
 use super::{Inner, Liveness, Store};
 use crate::clock::{Clock, SystemClock};
 use crate::engine::{self, DirectEngine, Engine, MemoryEngine};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::folder::Folder;
 use crate::index;
+
+/// Below this a store would do nothing but sync.
+const SYNC_INTERVAL_MIN: Duration = Duration::from_millis(1);
 
 /// Options of a store; made by [`Store::builder`].
 #[derive(Debug, Clone)]
@@ -63,7 +66,9 @@ impl StoreBuilder {
     }
 
     /// How long a [`Buffered`](crate::Durability::Buffered) write may wait for its
-    /// sync: what a power loss can take of them. Default: 200 ms.
+    /// sync: what a power loss can take of them. At least 1 ms; for a write that
+    /// waits for none there is [`Synced`](crate::Durability::Synced). Default:
+    /// 200 ms.
     #[must_use]
     pub fn sync_interval(mut self, interval: Duration) -> Self {
         self.engine.sync_interval = interval;
@@ -91,9 +96,15 @@ impl StoreBuilder {
     /// # Errors
     ///
     /// As [`Store::open`]; [`is_not_found`](crate::Error::is_not_found) if there
-    /// is no store and none is to be created.
+    /// is no store and none is to be created; [`is_invalid`](crate::Error::is_invalid)
+    /// if an option makes no sense.
     pub fn open(self, path: impl AsRef<Path>) -> Result<Store> {
         let path = path.as_ref();
+        let interval = self.engine.sync_interval;
+        if interval < SYNC_INTERVAL_MIN {
+            let why = format!("a sync interval of {interval:?}; it must be at least {SYNC_INTERVAL_MIN:?}");
+            return Err(Error::argument(why));
+        }
         let engine = DirectEngine::open(Folder::open(path, self.create)?, &self.engine)?;
         Ok(self.store(Box::new(engine), Some(path.to_owned())))
     }
@@ -109,5 +120,22 @@ impl StoreBuilder {
                 path,
             }),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_that_would_only_sync_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let open = |interval| StoreBuilder::new().sync_interval(interval).open(folder.path());
+        for interval in [Duration::ZERO, Duration::from_micros(999)] {
+            let error = open(interval).unwrap_err();
+            assert!(error.is_invalid() && error.to_string().ends_with("at least 1ms"), "{error}");
+        }
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+        open(SYNC_INTERVAL_MIN).unwrap();
     }
 }

@@ -17,6 +17,9 @@ use crate::record::{Key, Payload};
 /// How many items one commit registers at most.
 const ITEMS_PER_COMMIT: usize = 1000;
 
+/// How many bytes of names and parameters make a commit full.
+const BYTES_PER_COMMIT: usize = 8 << 20;
+
 /// Where one name stands: on one list at most.
 struct Place {
     active: Versioned<Item>,
@@ -42,8 +45,8 @@ impl ProcessHandle {
         Ok(if changed == 0 { Effect::Unchanged } else { Effect::Changed })
     }
 
-    /// Registers many items, a thousand in a commit; answers how many of them
-    /// changed anything. If it fails, the items before the failing commit are
+    /// Registers many items, up to a thousand or about 8 MiB in a commit; answers
+    /// how many of them changed anything. If it fails, the items before the failing commit are
     /// registered.
     ///
     /// # Errors
@@ -53,14 +56,16 @@ impl ProcessHandle {
         &self,
         items: impl IntoIterator<Item = (N, Params)>,
     ) -> Result<usize> {
-        let mut changed = 0;
+        let (mut changed, mut bytes) = (0, 0);
         let mut chunk = BTreeMap::new();
         for (name, params) in items {
             let name = name.into();
             names::check_work(&name)?;
+            bytes += name.len() + params.encoded_len();
             chunk.insert(name, params);
-            if chunk.len() == ITEMS_PER_COMMIT {
+            if chunk.len() == ITEMS_PER_COMMIT || bytes >= BYTES_PER_COMMIT {
                 changed += self.register_chunk(&std::mem::take(&mut chunk))?;
+                bytes = 0;
             }
         }
         if !chunk.is_empty() {
