@@ -642,11 +642,13 @@ fn won_and_done(process: &ProcessHandle) {
     run.finish().unwrap();
 }
 
+type Interruption = Box<dyn FnOnce() + Send>;
+
 /// A clock that does something else first when it is asked for the time.
 #[derive(Clone)]
 struct Interrupting {
     clock: ManualClock,
-    then: Arc<Mutex<Option<Box<dyn FnOnce() + Send>>>>,
+    then: Arc<Mutex<Option<Interruption>>>,
 }
 
 impl Interrupting {
