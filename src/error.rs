@@ -45,7 +45,7 @@ pub(crate) enum Failure {
     )]
     Exists { process: String },
 
-    #[error("process {process:?} was taken over{}; this run writes no more", by_since(.by, .since))]
+    #[error("process {process:?} was taken away{}; this run writes no more", by_since(.by, .since))]
     Conflict { process: String, by: String, since: Option<Timestamp> },
 
     #[error("process {process:?} is held by {by:?}{} and its run shows life; wait for it to finish", since_text(.since))]
@@ -128,7 +128,7 @@ pub(crate) fn panic_text(payload: Box<dyn Any + Send>) -> String {
 
 fn by_since(by: &str, since: &Option<Timestamp>) -> String {
     if by.is_empty() {
-        return " (its lock was released)".to_owned();
+        return ": its lock was released, or an import replaced it".to_owned();
     }
     format!(" by {by:?}{}", since_text(since))
 }

@@ -9,7 +9,8 @@ use std::time::Duration;
 use common::{TestStore, eager, won};
 use jiff::SignedDuration;
 use procstate::{
-    Claim, ClaimOptions, Instance, ManualClock, Origin, Params, ProcessHandle, Progress, Run, Store,
+    Claim, ClaimOptions, ImportMode, Instance, ManualClock, Origin, Params, ProcessHandle, Progress, Run,
+    Store,
 };
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -139,6 +140,35 @@ on_every_engine! {
         }
     }
 
+    fn a_run_that_lost_hands_out_no_cleanup(store: TestStore) {
+        let process = store.handle("p");
+        process.set_params(Params::new()).unwrap();
+        process.unregister("w").unwrap();
+        let mut lost = won(&process);
+        store.advance(31);
+        let mut run = won(&process);
+        let work = run.next_work().unwrap().unwrap();
+        assert!(lost.next_work().unwrap_err().is_conflict());
+        work.finish().unwrap();
+        run.finish().unwrap();
+    }
+
+    fn who_says_often_enough_that_it_is_alive_does_not_lapse(store: TestStore) {
+        let process = hourly(&store);
+        // Half a second, and the default interval of progress is a whole one.
+        let options = ClaimOptions::new().heartbeat_timeout(Duration::from_millis(500));
+        let Claim::Won(run) = process.claim_with(&Instance::new(), &options).unwrap() else { panic!("not won") };
+        for _ in 0..20 {
+            store.clock.advance(Duration::from_millis(200));
+            let _ = run.progress().unwrap();
+            assert!(!run.is_lapsed());
+            assert!(matches!(claim(&process), Claim::Held { .. }));
+        }
+        run.finish().unwrap();
+        let none = ClaimOptions::new().heartbeat_timeout(Duration::ZERO);
+        assert!(process.claim_with(&Instance::new(), &none).unwrap_err().is_invalid());
+    }
+
     fn after_a_restart_nobody_waits(store: TestStore) {
         if !store.is_on_disk() {
             return;
@@ -189,6 +219,22 @@ on_every_engine! {
         let next = won(&process);
         assert!(matches!(next.origin(), Origin::Resumed { from, .. } if from.is_empty()));
         next.finish().unwrap();
+    }
+
+    fn a_run_whose_process_was_replaced_hears_that_and_no_name(store: TestStore) {
+        let process = store.handle("p");
+        process.register("w", Params::new()).unwrap();
+        let mut run = won(&process);
+        store.advance(31);
+        let mut message = process.snapshot().unwrap();
+        message.instance = "imported".to_owned();
+        store.import(message, ImportMode::Replace).unwrap();
+        let error = run.next_work().unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "process \"p\" was taken away: its lock was released, or an import replaced it; this run writes no more"
+        );
+        assert_eq!(run.loss().unwrap().by, "");
     }
 
     fn an_unknown_process_cannot_be_claimed(store: TestStore) {

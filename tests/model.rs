@@ -103,6 +103,8 @@ struct InHand {
     work: WorkItem,
     failed: bool,
     drops: bool,
+    /// The parameters that the run knows.
+    seen: Option<i64>,
     /// It left its list and came back, or left: its end is not the run's to write.
     is_gone: bool,
 }
@@ -128,9 +130,16 @@ impl World {
         self.store.handle("p")
     }
 
-    /// Every write of a run takes all that was counted with it.
+    /// Every write of a run takes all that was counted with it, and takes in what
+    /// others made of the item in hand: it is not dropped with parameters that
+    /// nobody worked by.
     fn wrote(&mut self) {
         self.model.stats += std::mem::take(&mut self.unwritten);
+        let Some(item) = &mut self.item else { return };
+        if let Some((List::Active, n)) = self.model.places.get(item.work.name()).filter(|_| !item.is_gone) {
+            item.drops &= *n == item.seen;
+            item.seen = *n;
+        }
     }
 
     fn follow(&mut self, step: &Step) {
@@ -174,6 +183,7 @@ impl World {
                 if let Some(run) = &self.run {
                     assert_ne!(run.progress().unwrap(), Progress::Conflict);
                     self.wrote();
+                    self.sees_the_newest();
                 }
             }
             Step::FinishItem => self.finish_item(),
@@ -212,6 +222,13 @@ impl World {
         }
     }
 
+    /// After a write the run has the newest parameters of the item in hand.
+    fn sees_the_newest(&self) {
+        if let Some(item) = self.item.as_ref().filter(|item| !item.is_gone) {
+            assert_eq!(item.work.params().get_int("n"), item.seen, "{} is out of date", item.work.name());
+        }
+    }
+
     fn claim(&mut self) {
         if self.run.is_some() {
             return;
@@ -226,19 +243,21 @@ impl World {
         self.finish_item();
         let Some(run) = &mut self.run else { return };
         let Some(work) = run.next_work().unwrap() else { return };
-        let list = self.model.list_of(work.name());
-        assert_eq!(list, Some(work.list()), "{} is not on that list", work.name());
-        if work.list() == List::Active {
-            self.wrote();
-        }
-        self.item = Some(InHand { work, failed: false, drops: false, is_gone: false });
+        let (list, seen) = self.model.places[work.name()];
+        assert_eq!(list, work.list(), "{} is not on that list", work.name());
+        assert_eq!(work.params().get_int("n"), seen, "{} has other parameters", work.name());
+        self.wrote();
+        self.item = Some(InHand { work, failed: false, drops: false, seen, is_gone: false });
     }
 
     fn finish_item(&mut self) {
-        let Some(InHand { work, failed, drops, is_gone }) = self.item.take() else { return };
+        if self.item.is_none() {
+            return;
+        }
+        self.wrote();
+        let Some(InHand { work, failed, drops, is_gone, .. }) = self.item.take() else { return };
         let (name, list) = (work.name().to_owned(), work.list());
         work.finish().unwrap();
-        self.wrote();
         if !failed && !is_gone && (drops || list == List::Cleanup) {
             self.model.places.insert(name, (List::Dropped, None));
         }
@@ -256,6 +275,20 @@ impl World {
         self.store.advance(31);
         self.store.reopen();
     }
+}
+
+/// Found by review: the registration is newer than the end that would drop it.
+#[test]
+fn a_newer_registration_outlives_the_drop() {
+    use Step::{Claim, DropWhenDone, FinishRun, NextWork, Register};
+    holds_for(Backing::Memory, &[Register(0, 1), Claim, NextWork, Register(0, 2), DropWhenDone, FinishRun]);
+}
+
+/// Found by review: what the run had nothing to write of was never read again.
+#[test]
+fn an_item_without_news_gets_new_params() {
+    use Step::{Claim, NextWork, Progress, Register};
+    holds_for(Backing::Memory, &[Register(0, 1), Claim, NextWork, Register(0, 2), Progress]);
 }
 
 fn holds_for(backing: Backing, steps: &[Step]) {

@@ -2,11 +2,16 @@
 
 mod common;
 
+use std::fmt;
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
 use common::{TestStore, eager, won};
-use procstate::Clock;
 use procstate::proto::State;
 use procstate::{
-    Claim, Durability, Effect, Instance, List, Origin, Params, ProcessHandle, Progress, Run, Status,
+    Claim, Clock, Durability, Effect, ImportMode, Instance, List, ManualClock, Origin, Params, ProcessHandle,
+    Progress, Run, Status, Store, Timestamp,
 };
 
 fn params(n: i64) -> Params {
@@ -120,6 +125,20 @@ on_every_engine! {
         run.finish().unwrap();
     }
 
+    fn an_item_without_news_is_merged_too(store: TestStore) {
+        let process = registered(&store, &["a", "b"]);
+        let mut run = won(&process);
+        let (a, b) = (run.next_work().unwrap().unwrap(), run.next_work().unwrap().unwrap());
+        process.register("a", params(2)).unwrap();
+        process.unregister("b").unwrap();
+        assert_eq!(run.progress().unwrap(), Progress::Merged);
+        assert_eq!((a.params(), b.params()), (params(2), params(1)));
+        assert_eq!(run.progress().unwrap(), Progress::Updated);
+        drop((a, b));
+        assert_eq!((state_of(&process, "a").as_str(), state_of(&process, "b").as_str()), ("completed", "cleanup"));
+        run.finish().unwrap();
+    }
+
     fn an_item_unregistered_in_hand_is_not_resurrected(store: TestStore) {
         let process = registered(&store, &["a", "b"]);
         let mut run = won(&process);
@@ -140,6 +159,61 @@ on_every_engine! {
         let status = run.finish().unwrap();
         assert_eq!(status.stats["work.n"], 1.0, "what was done is counted");
         assert_eq!(state_of(&process, "a"), "dropped");
+    }
+
+    fn an_item_in_hand_is_not_cleaned_up_at_the_same_time(store: TestStore) {
+        let process = registered(&store, &["a", "b"]);
+        let mut run = won(&process);
+        let (a, b) = (run.next_work().unwrap().unwrap(), run.next_work().unwrap().unwrap());
+        process.unregister("a").unwrap();
+        process.unregister("b").unwrap();
+        b.finish().unwrap();
+        assert_eq!(drain(&mut run), ["b"]);
+        a.finish().unwrap();
+        run.finish().unwrap();
+        let Claim::Won(mut next) = process.claim(&Instance::new()).unwrap() else { panic!("not due") };
+        assert_eq!(drain(&mut next), ["a"]);
+        next.finish().unwrap();
+    }
+
+    fn an_item_that_cannot_be_begun_is_not_in_hand(store: TestStore) {
+        let process = registered(&store, &["big", "small"]);
+        let mut message = process.snapshot().unwrap();
+        let big = message.active_work.get_mut("big").unwrap();
+        big.params = Some(Params::new().string("s", "x".repeat((1 << 20) - 40)));
+        let process = store.import(message, ImportMode::Replace).unwrap();
+        let mut run = won(&process);
+        let error = run.next_work().unwrap_err();
+        assert!(error.is_invalid() && error.to_string().contains("work \"big\""), "{error}");
+        assert_eq!(drain(&mut run), ["small"]);
+        assert_eq!(run.finish().unwrap().stats["workItems"], 1.0);
+        assert_eq!(state_of(&process, "big"), "queued");
+    }
+
+    fn a_failure_of_one_item_costs_no_other_its_end(store: TestStore) {
+        let process = registered(&store, &["big", "small"]);
+        let mut message = process.snapshot().unwrap();
+        let big = message.active_work.get_mut("big").unwrap();
+        big.params = Some(Params::new().string("s", "x".repeat((1 << 20) - 500)));
+        let process = store.import(message, ImportMode::Replace).unwrap();
+        let mut run = won(&process);
+        let (mut big, small) = (run.next_work().unwrap().unwrap(), run.next_work().unwrap().unwrap());
+        big.add_error("x".repeat(1000));
+        drop(big);
+        small.finish().unwrap();
+        assert_eq!(state_of(&process, "small"), "completed");
+        let error = run.progress().unwrap_err();
+        assert!(error.is_invalid() && error.to_string().contains("work \"big\""), "{error}");
+        assert_eq!(run.finish().unwrap().state(), State::Incomplete);
+        // A run that is handed back is so, whatever there is to tell.
+        let mut run = won(&process);
+        let mut big = run.next_work().unwrap().unwrap();
+        big.add_error("x".repeat(1000));
+        drop(big);
+        assert!(run.hand_back().unwrap_err().is_invalid());
+        let run = won(&process);
+        assert!(matches!(run.origin(), Origin::Resumed { .. }));
+        run.finish().unwrap();
     }
 
     fn an_item_registered_anew_in_hand_waits_for_the_next_run(store: TestStore) {
@@ -233,6 +307,27 @@ on_every_engine! {
         next.finish().unwrap();
     }
 
+    fn work_registered_with_other_params_is_not_done_for_good(store: TestStore) {
+        let process = registered(&store, &["seen", "unseen"]);
+        let mut run = won(&process);
+        let (mut seen, mut unseen) = (run.next_work().unwrap().unwrap(), run.next_work().unwrap().unwrap());
+        seen.drop_when_done();
+        process.register("seen", params(2)).unwrap();
+        assert_eq!(run.progress().unwrap(), Progress::Merged);
+        process.register("unseen", params(2)).unwrap();
+        unseen.drop_when_done();
+        seen.finish().unwrap();
+        unseen.finish().unwrap();
+        run.finish().unwrap();
+        for name in ["seen", "unseen"] {
+            let work = process.work(name).unwrap();
+            assert_eq!((work.state.as_str(), work.details.unwrap().params), ("completed", Some(params(2))));
+        }
+        let mut next = won(&process);
+        assert_eq!(drain(&mut next), ["seen", "unseen"]);
+        next.finish().unwrap();
+    }
+
     fn a_resumed_run_goes_on_and_does_nothing_twice(store: TestStore) {
         let mut store = store;
         let process = registered(&store, &["a", "b", "c", "d"]);
@@ -263,6 +358,61 @@ on_every_engine! {
         // The second time b was fine.
         assert_eq!(status.state(), State::Completed);
         assert_eq!(item_status(&process, "c").stats["n"], 1.0);
+    }
+
+    fn a_cleanup_that_failed_counts_once_over_a_takeover(store: TestStore) {
+        let process = registered(&store, &["a", "b"]);
+        process.unregister("a").unwrap();
+        process.unregister("b").unwrap();
+        let mut run = won(&process);
+        let mut work = run.next_work().unwrap().unwrap();
+        work.add_error("no");
+        work.finish().unwrap();
+        run.next_work().unwrap().unwrap().abort("no").unwrap();
+        assert_eq!(run.status().stats["workItems"], 2.0);
+        run.hand_back().unwrap();
+        let mut run = won(&process);
+        assert_eq!(drain(&mut run), ["a", "b"]);
+        let status = run.finish().unwrap();
+        assert_eq!(status.state(), State::Completed);
+        let counts = ["workItems", "workItemsDirty", "workItemsAborted", "workItemsCleaned"];
+        assert_eq!(counts.map(|label| status.stats[label]), [0.0, 0.0, 0.0, 2.0]);
+    }
+
+    fn an_item_that_failed_and_was_registered_anew_counts_once(store: TestStore) {
+        let process = registered(&store, &["a", "b"]);
+        let mut run = won(&process);
+        for _ in 0..2 {
+            run.next_work().unwrap().unwrap().abort("no").unwrap();
+        }
+        process.register("a", params(2)).unwrap();
+        run.hand_back().unwrap();
+        process.register("b", params(2)).unwrap();
+        let mut run = won(&process);
+        assert_eq!(drain(&mut run), ["a", "b"]);
+        let status = run.finish().unwrap();
+        assert_eq!((status.state(), status.stats["workItems"]), (State::Completed, 2.0));
+    }
+
+    fn an_imported_run_goes_on_as_it_would_have_here(store: TestStore) {
+        let process = registered(&store, &["done", "failed", "registered anew", "untouched"]);
+        let mut run = won(&process);
+        run.next_work().unwrap().unwrap().finish().unwrap();
+        for _ in 0..2 {
+            let mut work = run.next_work().unwrap().unwrap();
+            work.add_stat("n", 1.0);
+            work.add_error("no");
+            work.finish().unwrap();
+        }
+        run.hand_back().unwrap();
+        let process = store.import(process.snapshot().unwrap(), ImportMode::Replace).unwrap();
+        process.register("registered anew", params(2)).unwrap();
+        store.advance(1);
+        let mut run = won(&process);
+        assert_eq!(drain(&mut run), ["failed", "registered anew", "untouched"]);
+        let status = run.finish().unwrap();
+        assert_eq!((status.state(), status.stats["workItems"]), (State::Completed, 4.0));
+        assert_eq!((item_status(&process, "failed").stats["n"], status.stats["work.n"]), (1.0, 2.0));
     }
 
     fn a_run_handed_back_is_resumed_at_once(store: TestStore) {
@@ -310,17 +460,74 @@ on_every_engine! {
         assert_eq!(status.errors[24].text.len(), 1024);
     }
 
+    fn a_statistic_beyond_a_limit_is_an_error_that_is_said_once(store: TestStore) {
+        let process = registered(&store, &["a"]);
+        let refused: [(&str, f64, &str); 3] = [
+            ("runs", 1.0, "statistic \"runs\" was not counted: its label is reserved for what the store counts"),
+            ("n", f64::NAN, "statistic \"n\" was not counted: NaN cannot be added up"),
+            (&"x".repeat(257), 1.0, "xxx\" was not counted: its label has 257 bytes, and the limit is 256"),
+        ];
+        for (label, value, text) in refused {
+            let run = won(&process);
+            (0..30).for_each(|_| run.add_stat(label, value));
+            let status = run.finish().unwrap();
+            assert_eq!((status.state(), status.total_errors), (State::Incomplete, 1));
+            assert!(status.errors[0].text.ends_with(text), "{:?}", status.errors);
+            assert_eq!(status.stats.get("runs"), Some(&1.0));
+        }
+        let mut run = won(&process);
+        let mut work = run.next_work().unwrap().unwrap();
+        (0..1100).for_each(|n| work.add_stat(&n.to_string(), 1.0));
+        work.finish().unwrap();
+        let status = run.finish().unwrap();
+        let text = "statistic \"1000\" of work \"a\" was not counted: there are 1000 other labels, which is the limit";
+        assert_eq!((status.errors.len(), status.errors[0].text.as_str()), (1, text));
+        assert_eq!(item_status(&process, "a").stats.len(), 1000);
+    }
+
+    fn an_item_leaves_room_for_what_its_run_adds(store: TestStore) {
+        let process = registered(&store, &[]);
+        let sized = |bytes: usize| Params::new().string("s", "x".repeat(bytes));
+        let error = process.register("a", sized((1 << 20) - (16 << 10))).unwrap_err();
+        assert!(error.is_invalid() && error.to_string().contains("the limit is 1032192"), "{error}");
+        process.register("a", sized((1 << 20) - (16 << 10) - 100)).unwrap();
+        let mut run = won(&process);
+        let mut work = run.next_work().unwrap().unwrap();
+        (0..10).for_each(|_| work.add_error("x".repeat(1024)));
+        (0..10).for_each(|n| work.add_stat(&format!("{n:0256}"), 1.0));
+        work.finish().unwrap();
+        let status = run.finish().unwrap();
+        assert!(status.errors[10].text.ends_with("of work \"a\" was not counted: its record is full"), "{status:?}");
+    }
+
+    fn every_run_ends_although_the_totals_are_full(store: TestStore) {
+        let process = registered(&store, &["a"]);
+        for n in 0..6 {
+            let run = won(&process);
+            (0..1000).for_each(|label| run.add_stat(&format!("{n}-{label:0250}"), 1.0));
+            assert_eq!(run.finish().unwrap().state(), State::Completed);
+        }
+        let totals = process.snapshot().unwrap().aggregate_stats;
+        assert_eq!((totals["runs"], totals["state.completed"]), (6.0, 6.0));
+        assert!(totals.contains_key(&format!("2-{:0250}", 0)) && !totals.contains_key(&format!("5-{:0250}", 0)));
+    }
+
     fn a_run_whose_end_is_too_large_stays_unfinished(store: TestStore) {
         let process = registered(&store, &["a"]);
-        let run = won(&process);
-        for n in 0..1100 {
-            run.add_stat(&format!("{n}{}", "x".repeat(1000)), 1.0);
-        }
-        let error = run.finish().unwrap_err();
+        won(&process).hand_back().unwrap();
+        // Only an import brings a status that leaves no room for the run's end.
+        let mut message = process.snapshot().unwrap();
+        let status = message.process_status.as_mut().unwrap();
+        status.stats.insert("x".repeat((1 << 20) - 110), 1.0);
+        let process = store.import(message, ImportMode::Replace).unwrap();
+        let error = won(&process).finish().unwrap_err();
         assert!(error.is_invalid() && error.to_string().contains("the limit is 1048576"), "{error}");
         let status = process.snapshot().unwrap().process_status.unwrap();
         assert_eq!((status.state(), status.finish_time), (State::Active, None));
         assert!(matches!(won(&process).origin(), Origin::Resumed { .. }));
+        store.advance(31);
+        let Claim::Won(run) = process.claim_with(&Instance::new(), &eager().afresh(true)).unwrap() else { panic!() };
+        run.finish().unwrap();
     }
 
     fn a_dropped_run_is_finished_as_aborted(store: TestStore) {
@@ -381,6 +588,24 @@ on_every_engine! {
         assert_eq!(history[0].finish, Some(store.clock.now()));
     }
 
+    fn a_page_has_at_least_one_item(store: TestStore) {
+        let process = registered(&store, &["a", "b"]);
+        let error = process.list(List::Active, None, 0).unwrap_err();
+        assert!(error.is_invalid() && error.to_string().contains("a page of 0 items"), "{error}");
+        let page = process.list(List::Active, None, 1).unwrap();
+        assert_eq!((page.items.len(), page.next.as_deref()), (1, Some("a")));
+    }
+
+    fn large_items_are_registered_in_several_commits(store: TestStore) {
+        let process = store.handle("p");
+        let large = || Params::new().string("s", "x".repeat(500_000));
+        let before = store.stats().unwrap().last_seq;
+        assert_eq!(process.register_all((0..40).map(|n| (n.to_string(), large()))).unwrap(), 40);
+        let commits = store.stats().unwrap().last_seq - before;
+        assert!((2..=5).contains(&commits), "{commits} commits");
+        assert_eq!(process.list(List::Active, None, 100).unwrap().items.len(), 40);
+    }
+
     fn purging_removes_what_is_old_and_nothing_else(store: TestStore) {
         let process = registered(&store, &["old", "new", "active"]);
         process.unregister("old").unwrap();
@@ -388,7 +613,7 @@ on_every_engine! {
         store.advance(3600);
         process.unregister("new").unwrap();
         won_and_done(&process);
-        let purged = process.purge(std::time::Duration::from_secs(1800)).unwrap();
+        let purged = process.purge(Duration::from_secs(1800)).unwrap();
         assert_eq!((purged.dropped, purged.runs), (1, 1));
         assert_eq!(state_of(&process, "old"), "purged");
         assert_eq!(state_of(&process, "new"), "dropped");
@@ -406,7 +631,7 @@ on_every_engine! {
         won_and_done(&process);
         assert_eq!(process.list(List::Dropped, None, 2000).unwrap().items.len(), 1100);
         store.advance(1);
-        assert_eq!(process.purge(std::time::Duration::ZERO).unwrap().dropped, 1100);
+        assert_eq!(process.purge(Duration::ZERO).unwrap().dropped, 1100);
         assert_eq!(process.list(List::Dropped, None, 1).unwrap().items.len(), 0);
     }
 }
@@ -414,6 +639,91 @@ on_every_engine! {
 fn won_and_done(process: &ProcessHandle) {
     let mut run = won(process);
     drain(&mut run);
+    run.finish().unwrap();
+}
+
+type Interruption = Box<dyn FnOnce() + Send>;
+
+/// A clock that does something else first when it is asked for the time.
+#[derive(Clone)]
+struct Interrupting {
+    clock: ManualClock,
+    then: Arc<Mutex<Option<Interruption>>>,
+}
+
+impl Interrupting {
+    fn new() -> (Self, Store) {
+        let clock = ManualClock::new("2026-01-01T10:00:00Z".parse().unwrap());
+        let clock = Self { clock, then: Arc::default() };
+        let store = Store::builder().clock(clock.clone()).in_memory();
+        (clock, store)
+    }
+
+    fn interrupt(&self, then: impl FnOnce() + Send + 'static) {
+        *self.then.lock().unwrap() = Some(Box::new(then));
+    }
+}
+
+impl fmt::Debug for Interrupting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.clock.fmt(f)
+    }
+}
+
+impl Clock for Interrupting {
+    fn now(&self) -> Timestamp {
+        let then = self.then.lock().unwrap().take();
+        if let Some(then) = then {
+            then();
+        }
+        self.clock.now()
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.clock.monotonic()
+    }
+}
+
+#[test]
+fn work_registered_across_a_claim_waits_for_the_next_run() {
+    let (clock, store) = Interrupting::new();
+    let process = store.process("p").unwrap();
+    process.set_params(params(0)).unwrap();
+    let (won_run, run) = channel();
+    let other = process.clone();
+    clock.interrupt(move || won_run.send(won(&other)).unwrap());
+    process.register("w", params(1)).unwrap();
+    let mut run = run.try_recv().unwrap();
+    assert_eq!(drain(&mut run), [""; 0], "it was registered after the run began");
+    run.finish().unwrap();
+    let Claim::Won(mut next) = process.claim(&Instance::new()).unwrap() else { panic!("not due") };
+    assert_eq!(drain(&mut next), ["w"]);
+    next.finish().unwrap();
+}
+
+#[test]
+fn a_run_tells_how_it_stands_while_it_writes() {
+    let (clock, store) = Interrupting::new();
+    let process = store.process("p").unwrap();
+    process.register("w", params(1)).unwrap();
+    let mut run = won(&process);
+    let work = run.next_work().unwrap().unwrap();
+    let (writes, written) = (channel(), channel::<()>());
+    // Asked for the time, the write waits in the middle of its work.
+    clock.interrupt(move || {
+        writes.0.send(()).unwrap();
+        let _ = written.1.recv();
+    });
+    std::thread::scope(|scope| {
+        let run = &run;
+        scope.spawn(move || assert_eq!(run.progress_now().unwrap(), Progress::Updated));
+        writes.1.recv().unwrap();
+        let (answers, answer) = channel();
+        scope.spawn(move || answers.send((run.is_lapsed(), run.lapses_in(), work.should_stop())));
+        let answer = answer.recv_timeout(Duration::from_secs(5));
+        written.0.send(()).unwrap();
+        assert_eq!(answer.expect("it waits for the write"), (false, Duration::from_secs(30), false));
+    });
     run.finish().unwrap();
 }
 

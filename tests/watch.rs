@@ -2,7 +2,7 @@
 
 mod common;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::{TestStore, won};
 use procstate::{Change, Changed, Event, List, Params, Store};
@@ -41,6 +41,8 @@ on_every_engine! {
         assert!(moved.contains(&(work(List::Cleanup, "w"), false)));
         let (_, claimed) = next(&watch);
         assert!(claimed.iter().any(|change| change.what == Changed::Owner));
+        let (_, begun) = next(&watch);
+        assert!(begun.iter().all(|change| change.what == Changed::Status));
         let (_, dropped) = next(&watch);
         assert!(dropped.iter().any(|change| change.what == work(List::Dropped, "w")));
         let (_, finished) = next(&watch);
@@ -83,4 +85,20 @@ fn the_end_of_the_store_ends_the_watch() {
     store.process("p").unwrap().set_params(Params::new()).unwrap();
     store.close().unwrap();
     assert_eq!(reader.join().unwrap(), 1);
+}
+
+#[test]
+fn a_watch_of_a_closed_store_ends_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    for store in [Store::in_memory(), Store::open(folder.path()).unwrap()] {
+        store.clone().close().unwrap();
+        let mut watch = store.watch("");
+        let reader = std::thread::spawn(move || watch.next());
+        let deadline = Instant::now() + SOON;
+        while !reader.is_finished() {
+            assert!(Instant::now() < deadline, "it waits for ever");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        assert_eq!(reader.join().unwrap(), None);
+    }
 }

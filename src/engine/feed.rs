@@ -15,7 +15,14 @@ use crate::record::Key;
 #[derive(Debug, Default)]
 pub(crate) struct Feed {
     listening: AtomicUsize,
-    queues: Mutex<Vec<Weak<Queue>>>,
+    listeners: Mutex<Listeners>,
+}
+
+#[derive(Debug, Default)]
+struct Listeners {
+    queues: Vec<Weak<Queue>>,
+    /// Nothing more will come, for those who subscribe from now on either.
+    closed: bool,
 }
 
 /// The keys that one commit wrote.
@@ -65,11 +72,11 @@ struct State {
 
 impl Feed {
     pub(crate) fn subscribe(&self, capacity: usize) -> Subscription {
-        let queue =
-            Arc::new(Queue { state: Mutex::default(), arrived: Condvar::new(), capacity: capacity.max(1) });
-        let mut queues = self.queues.lock();
-        queues.push(Arc::downgrade(&queue));
-        self.listening.store(queues.len(), Ordering::Release);
+        let mut listeners = self.listeners.lock();
+        let state = Mutex::new(State { closed: listeners.closed, ..State::default() });
+        let queue = Arc::new(Queue { state, arrived: Condvar::new(), capacity: capacity.max(1) });
+        listeners.queues.push(Arc::downgrade(&queue));
+        self.listening.store(listeners.queues.len(), Ordering::Release);
         Subscription { queue }
     }
 
@@ -80,21 +87,22 @@ impl Feed {
             return;
         }
         let commit = Commit { seq, keys: batch.writes.iter().map(written).collect() };
-        self.each(|queue| queue.push(commit.clone()));
+        self.each(&mut self.listeners.lock(), |queue| queue.push(commit.clone()));
     }
 
     /// Tells every listener that nothing more will come.
     pub(crate) fn close(&self) {
-        self.each(|queue| {
+        let mut listeners = self.listeners.lock();
+        listeners.closed = true;
+        self.each(&mut listeners, |queue| {
             queue.state.lock().closed = true;
             queue.arrived.notify_all();
         });
     }
 
-    fn each(&self, tell: impl Fn(&Queue)) {
-        let mut queues = self.queues.lock();
-        queues.retain(|queue| queue.upgrade().inspect(|queue| tell(queue)).is_some());
-        self.listening.store(queues.len(), Ordering::Release);
+    fn each(&self, listeners: &mut Listeners, tell: impl Fn(&Queue)) {
+        listeners.queues.retain(|queue| queue.upgrade().inspect(|queue| tell(queue)).is_some());
+        self.listening.store(listeners.queues.len(), Ordering::Release);
     }
 }
 
@@ -184,6 +192,7 @@ mod tests {
         feed.close();
         assert_eq!(seq(reader.receive(None)), 1);
         assert_eq!(reader.receive(None), Received::Closed);
+        assert_eq!(feed.subscribe(8).receive(None), Received::Closed);
     }
 
     #[test]

@@ -1,32 +1,54 @@
 //! Copying a store that no program has open.
 
 use std::fs;
-use std::path::Path;
+use std::io::ErrorKind;
+use std::path::{Component, Path, PathBuf};
 
 use super::lock::Lock;
 use super::{LOCK, check_is_store};
 use crate::error::{Error, Result};
 
 /// Copies the files of the store at `from` into the folder `to`, which is
-/// created. Nothing at `from` is changed, not even the lock file.
+/// created. Nothing at `from` is changed, not even the lock file. A copy that
+/// fails is left as far as it came.
 pub(crate) fn copy_files(from: &Path, to: &Path) -> Result<()> {
     check_is_store(from, false)?;
     check_target(from, to)?;
-    let _lock = Lock::shared(from)?;
-    copy_dir(from, to)
+    let lock = Lock::shared(from)?;
+    copy_dir(from, to)?;
+    lock.confirm(from)
 }
 
 /// A copy into the store itself would never end, one beside other files would mix
 /// with them.
 fn check_target(from: &Path, to: &Path) -> Result<()> {
-    let absolute = |path: &Path| std::path::absolute(path).map_err(|error| Error::io("find", path, error));
-    if absolute(to)?.starts_with(absolute(from)?) {
+    if resolve(to)?.starts_with(resolve(from)?) {
         return Err(Error::argument(format!("the copy {} would lie inside the store", to.display())));
     }
     match fs::read_dir(to).map(|mut entries| entries.next().is_none()) {
         Ok(false) => Err(Error::argument(format!("the folder for the copy, {}, is not empty", to.display()))),
         Ok(true) | Err(_) => Ok(()),
     }
+}
+
+/// Where `path` leads, through every link and `..`, once its missing folders are
+/// created.
+fn resolve(path: &Path) -> Result<PathBuf> {
+    let find = |error| Error::io("find", path, error);
+    let mut resolved = PathBuf::new();
+    for component in std::path::absolute(path).map_err(find)?.components() {
+        if component == Component::ParentDir {
+            resolved.pop();
+            continue;
+        }
+        resolved.push(component);
+        match resolved.canonicalize() {
+            Ok(found) => resolved = found,
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(find(error)),
+        }
+    }
+    Ok(resolved)
 }
 
 fn copy_dir(from: &Path, to: &Path) -> Result<()> {
@@ -42,4 +64,29 @@ fn copy_dir(from: &Path, to: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::folder::Folder;
+
+    #[test]
+    fn a_way_round_leads_into_the_store_all_the_same() {
+        let temp = tempfile::tempdir().unwrap();
+        let store = temp.path().join("state");
+        drop(Folder::open(&store, true).unwrap());
+        fs::create_dir(temp.path().join("other")).unwrap();
+        std::os::unix::fs::symlink(&store, temp.path().join("link")).unwrap();
+        for to in ["other/../state/copy", "missing/../state/copy", "link/copy", "missing/../link/a/b"] {
+            let error = copy_files(&store, &temp.path().join(to)).unwrap_err();
+            assert!(error.to_string().ends_with("would lie inside the store"), "{to}: {error}");
+            let error = copy_files(&temp.path().join("link"), &temp.path().join(to)).unwrap_err();
+            assert!(error.to_string().ends_with("would lie inside the store"), "{to}: {error}");
+        }
+        assert!(!store.join("copy").exists() && !temp.path().join("missing").exists());
+        for to in ["other/../copy", "state/../missing/copy", "state-of-old"] {
+            copy_files(&store, &temp.path().join(to)).unwrap();
+        }
+    }
 }

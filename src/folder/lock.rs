@@ -16,7 +16,7 @@ use crate::error::{Error, Failure, Result};
 #[derive(Debug)]
 pub(super) struct Lock {
     /// `None` where there is no lock file: then nobody has the store open.
-    _file: Option<File>,
+    file: Option<File>,
 }
 
 impl Lock {
@@ -33,38 +33,70 @@ impl Lock {
         taken(folder, file.try_lock())?;
         let noted = file.set_len(0).and_then(|()| file.write_all(describe_self().as_bytes()));
         noted.map_err(|error| Error::io("write", &path, error))?;
-        Ok(Self { _file: Some(file) })
+        Ok(Self { file: Some(file) })
     }
 
-    /// Keeps writers out, and changes nothing.
+    /// Keeps writers out, and changes nothing. Where there is no lock file nobody
+    /// has had the store open, and nobody is kept out: [`confirm`](Self::confirm)
+    /// that afterwards.
     pub(super) fn shared(folder: &Path) -> Result<Self> {
         let path = folder.join(LOCK);
         let file = match File::open(&path) {
             Ok(file) => file,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Self { _file: None }),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Self { file: None }),
             Err(error) => return Err(Error::io("open", &path, error)),
         };
         taken(folder, file.try_lock_shared())?;
-        Ok(Self { _file: Some(file) })
+        Ok(Self { file: Some(file) })
+    }
+
+    /// Fails if a program has opened the store although this lock was taken.
+    pub(super) fn confirm(&self, folder: &Path) -> Result<()> {
+        let came = self.file.is_none() && folder.join(LOCK).exists();
+        if came { Err(locked(folder)) } else { Ok(()) }
     }
 }
 
 fn taken(folder: &Path, attempt: Result<(), TryLockError>) -> Result<()> {
     match attempt {
         Ok(()) => Ok(()),
-        Err(TryLockError::WouldBlock) => {
-            let holder = fs::read_to_string(folder.join(LOCK)).unwrap_or_default();
-            let holder = match holder.trim() {
-                "" => "another program".to_owned(),
-                holder => holder.to_owned(),
-            };
-            Err(Failure::Locked { path: folder.to_owned(), holder }.into())
-        }
+        Err(TryLockError::WouldBlock) => Err(locked(folder)),
         Err(TryLockError::Error(error)) => Err(Error::io("lock", folder.join(LOCK), error)),
     }
+}
+
+/// The error that names who has the store.
+fn locked(folder: &Path) -> Error {
+    let holder = fs::read_to_string(folder.join(LOCK)).unwrap_or_default();
+    let holder = match holder.trim() {
+        "" => "another program".to_owned(),
+        holder => holder.to_owned(),
+    };
+    Failure::Locked { path: folder.to_owned(), holder }.into()
 }
 
 fn describe_self() -> String {
     let program = std::env::current_exe().map(|path| path.display().to_string()).unwrap_or_default();
     format!("pid {} ({program}) since {}\n", std::process::id(), Timestamp::now())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_comes_where_there_was_no_lock_file_is_noticed() {
+        let temp = tempfile::tempdir().unwrap();
+        let shared = Lock::shared(temp.path()).unwrap();
+        shared.confirm(temp.path()).unwrap();
+        drop(Lock::exclusive(temp.path()).unwrap());
+        let error = shared.confirm(temp.path()).unwrap_err();
+        assert!(error.is_locked(), "{error}");
+        let pid = format!("in use by pid {}", std::process::id());
+        assert!(error.to_string().contains(&pid), "{error}");
+        // Where there is one, the lock itself keeps others out.
+        let shared = Lock::shared(temp.path()).unwrap();
+        assert!(Lock::exclusive(temp.path()).unwrap_err().is_locked());
+        shared.confirm(temp.path()).unwrap();
+    }
 }

@@ -89,13 +89,10 @@ fn begin(path: &Path) -> Result<Manifest> {
 }
 
 fn create_dir(path: &Path) -> Result<()> {
-    if path.is_dir() {
-        return Ok(());
+    match fs::create_dir_all(path) {
+        Err(_) if path.is_file() => Err(not_a_store(path, "it is a file; a store is a folder")),
+        created => created.map_err(|error| Error::io("create the folder", path, error)),
     }
-    if path.exists() {
-        return Err(not_a_store(path, "it is a file; a store is a folder"));
-    }
-    fs::create_dir_all(path).map_err(|error| Error::io("create the folder", path, error))
 }
 
 /// Looks at the folder before anything in it is touched.
@@ -110,6 +107,8 @@ fn check_is_store(path: &Path, create: bool) -> Result<()> {
         return Ok(());
     }
     match foreign_file(path)? {
+        // Another program may have begun the store since.
+        Some(_) if path.join(MANIFEST).exists() => Ok(()),
         Some(name) => Err(not_a_store(
             path,
             &format!("it has no MANIFEST, and holds other files ({name}); name a new or empty folder"),
@@ -189,6 +188,25 @@ mod tests {
             assert!(text.ends_with("it is a file; a store is a folder"), "{text}");
         }
         assert_eq!(listing(temp.path()), ["thesis.txt"]);
+    }
+
+    #[test]
+    fn of_two_who_begin_at_once_one_waits_or_is_locked_out() {
+        let temp = tempfile::tempdir().unwrap();
+        for round in 0..300 {
+            let path = temp.path().join(round.to_string());
+            let barrier = std::sync::Barrier::new(2);
+            let open = || {
+                barrier.wait();
+                Folder::open(&path, true).map(drop)
+            };
+            std::thread::scope(|scope| {
+                for thread in [scope.spawn(open), scope.spawn(open)] {
+                    let opened = thread.join().unwrap();
+                    assert!(opened.as_ref().err().is_none_or(Error::is_locked), "{opened:?}");
+                }
+            });
+        }
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! The rules of one work item: registering, working on it, ending it.
 
 use jiff::Timestamp;
+use prost::Message;
 
-use super::{run, stats, time};
+use super::{limits, run, stats, time};
 use crate::proto::record::{Item, RunStatus};
 use crate::proto::{Params, State, Status, Work};
 
@@ -18,7 +19,7 @@ pub(crate) fn register(
     let modified = Some(time::to_wire(now));
     let Some(active) = active else {
         let work = Work { modified, params: Some(params.clone()), status: Some(queued()) };
-        return Some(Item { work: Some(work), registered: seq, run: 0 });
+        return Some(Item { work: Some(work), registered: seq, ..Item::default() });
     };
     let mut item = active.clone();
     let work = item.work.get_or_insert_default();
@@ -29,7 +30,10 @@ pub(crate) fn register(
     work.params = Some(params.clone());
     if !is_in_hand(active, run) {
         work.status = Some(queued());
-        item.run = 0;
+        // A run that goes on with it knows what to take back.
+        let ended = run.filter(|run| run::is_unfinished(run)).and_then(|run| ended_before(active, run));
+        item.set_ended(ended.unwrap_or_default());
+        item.run = if ended.is_some() { active.run } else { 0 };
     }
     Some(item)
 }
@@ -41,7 +45,28 @@ fn queued() -> Status {
 /// Whether the run that is on works on the item right now.
 fn is_in_hand(item: &Item, run: Option<&RunStatus>) -> bool {
     let active = status(item).is_some_and(|status| status.state() == State::Active);
-    active && run.is_some_and(|run| run.run == item.run && run::is_unfinished(run))
+    active && run.is_some_and(|run| run::is_unfinished(run) && belongs_to(item, run))
+}
+
+/// Whether the item's status is of this run, over all its takeovers, and not of
+/// an earlier one.
+///
+/// Imported items carry no run: what happened to them since the start of an
+/// imported run is of that run.
+pub(crate) fn belongs_to(item: &Item, run: &RunStatus) -> bool {
+    if item.run != 0 {
+        return item.run == run.run;
+    }
+    let is_import = run.run == 0 || run.continues_import;
+    is_import && (item.ended() != State::Unspecified || was_touched_in(item, run))
+}
+
+fn was_touched_in(item: &Item, run: &RunStatus) -> bool {
+    let started = run.status.as_ref().and_then(|status| time::read(&status.start_time));
+    let touched = status(item).and_then(|status| {
+        [&status.finish_time, &status.progress_time, &status.start_time].into_iter().find_map(time::read)
+    });
+    touched.is_some() && touched >= started
 }
 
 /// Whether a run has still to do the item.
@@ -49,36 +74,27 @@ fn is_in_hand(item: &Item, run: Option<&RunStatus>) -> bool {
 /// Items that were put on the list after the run began wait for the next one.
 /// An item that this run completed is not done again when the run is resumed.
 pub(crate) fn is_to_do(item: &Item, run: &RunStatus) -> bool {
-    item.registered < run.run && !is_done(item, run)
-}
-
-fn is_done(item: &Item, run: &RunStatus) -> bool {
-    let Some(status) = status(item) else { return false };
-    if status.state() != State::Completed {
-        return false;
-    }
-    if item.run == run.run {
-        return true;
-    }
-    // Imported items carry no run; a completion since the run's start is its own.
-    let started = run.status.as_ref().and_then(|status| time::read(&status.start_time));
-    let finished = time::read(&status.finish_time);
-    run.continues_import && item.run == 0 && finished.is_some() && finished >= started
+    let is_done = status(item).is_some_and(|status| status.state() == State::Completed);
+    item.registered < run.run && !(is_done && belongs_to(item, run))
 }
 
 /// What the run must undo in its own counts before it does the item again: the
 /// state in which it ended it before.
 pub(crate) fn ended_before(item: &Item, run: &RunStatus) -> Option<State> {
-    let state = status(item)?.state();
-    let ended = matches!(state, State::Incomplete | State::Aborted);
-    (ended && item.run == run.run).then_some(state)
+    let ended = match item.ended() {
+        State::Unspecified => status(item)?.state(),
+        ended => ended,
+    };
+    let is_end = matches!(ended, State::Completed | State::Incomplete | State::Aborted);
+    (is_end && belongs_to(item, run)).then_some(ended)
 }
 
 /// The item as a run takes it in hand. Within one run, across its takeovers, the
 /// item's statistics and errors go on; they add up to the run's.
-pub(crate) fn begin(item: &mut Item, run: u64, now: Timestamp) {
-    let goes_on = item.run == run;
-    item.run = run;
+pub(crate) fn begin(item: &mut Item, run: &RunStatus, now: Timestamp) {
+    let goes_on = belongs_to(item, run);
+    item.run = run.run;
+    item.set_ended(State::Unspecified);
     let now = Some(time::to_wire(now));
     let status = item.work.get_or_insert_default().status.get_or_insert_default();
     if !goes_on {
@@ -98,14 +114,25 @@ pub(crate) fn finish(item: &mut Item, state: State, now: Timestamp) {
     status.set_state(state);
 }
 
-/// Counts an item that ended in `state`, or takes it back with -1.
-pub(crate) fn count(stats: &mut stats::Stats, state: State, sign: f64) {
-    stats::add(stats, stats::WORK_ITEMS, sign);
-    match state {
-        State::Incomplete => stats::add(stats, stats::WORK_ITEMS_DIRTY, sign),
-        State::Aborted => stats::add(stats, stats::WORK_ITEMS_ABORTED, sign),
-        State::Unspecified | State::New | State::Active | State::Completed => {}
-    }
+/// Counts an item that ended in `state`.
+pub(crate) fn count(stats: &mut stats::Stats, state: State) {
+    counters(state).for_each(|label| stats::add(stats, label, 1.0));
+}
+
+/// Takes back that items ended in `state`, so many `times`.
+pub(crate) fn take_back(stats: &mut stats::Stats, state: State, times: u64) {
+    #[allow(clippy::cast_precision_loss, reason = "a count of items is far below 2^52")]
+    counters(state).for_each(|label| stats::take_back(stats, label, times as f64));
+}
+
+/// The counters of a run that an item's end in `state` adds to.
+fn counters(state: State) -> impl Iterator<Item = &'static str> {
+    let failed = match state {
+        State::Incomplete => Some(stats::WORK_ITEMS_DIRTY),
+        State::Aborted => Some(stats::WORK_ITEMS_ABORTED),
+        State::Unspecified | State::New | State::Active | State::Completed => None,
+    };
+    [stats::WORK_ITEMS].into_iter().chain(failed)
 }
 
 /// Puts a run's view of an item onto what others made of it meanwhile: the
@@ -114,9 +141,19 @@ pub(crate) fn count(stats: &mut stats::Stats, state: State, sign: f64) {
 pub(crate) fn merge(ours: &Item, theirs: Option<&Item>) -> Option<Item> {
     let theirs = theirs.filter(|theirs| theirs.registered == ours.registered)?;
     let mut merged = theirs.clone();
-    merged.run = ours.run;
+    (merged.run, merged.ended) = (ours.run, ours.ended);
     merged.work.get_or_insert_default().status = ours.work.as_ref().and_then(|work| work.status.clone());
     Some(merged)
+}
+
+/// Whether the record of an item has room for another counter.
+pub(crate) fn has_room_for(item: &Item, label: &str) -> bool {
+    let is_known = status(item).is_some_and(|status| status.stats.contains_key(label));
+    is_known || item.encoded_len() + label.len() + stats::COUNTER_BYTES <= limits::ITEM_BYTES_MAX
+}
+
+pub(crate) fn params(item: &Item) -> Option<&Params> {
+    item.work.as_ref()?.params.as_ref()
 }
 
 pub(crate) fn status(item: &Item) -> Option<&Status> {
@@ -147,7 +184,7 @@ mod tests {
 
     fn in_hand() -> Item {
         let mut item = registered();
-        begin(&mut item, RUN, now());
+        begin(&mut item, &run::begin(RUN, now()), now());
         item
     }
 
@@ -171,10 +208,33 @@ mod tests {
     fn new_params_queue_it_again_in_its_place() {
         let mut item = in_hand();
         finish(&mut item, State::Completed, now());
-        let again = register(Some(&item), &params(2), Some(&run::begin(RUN, now())), later(), 9).unwrap();
+        let run = run::begin(RUN + 1, now());
+        let again = register(Some(&item), &params(2), Some(&run), later(), 9).unwrap();
         assert_eq!(state(&again), State::New);
-        assert_eq!((again.registered, again.run), (5, 0));
+        assert_eq!((again.registered, again.run, again.ended()), (5, 0, State::Unspecified));
         assert_eq!(again.work.unwrap().modified, Some(time::to_wire(later())));
+    }
+
+    #[test]
+    fn an_end_that_was_registered_over_is_taken_back_once() {
+        let native = run::begin(RUN, now());
+        let imported = run::begin(0, now());
+        for run in [native, imported] {
+            let resumed = run::resume(run.clone(), RUN, later());
+            for end in [State::Completed, State::Incomplete, State::Aborted] {
+                let mut item = Item { run: run.run, ..in_hand() };
+                finish(&mut item, end, now());
+                let again = register(Some(&item), &params(2), Some(&run), later(), 9).unwrap();
+                let mut again = register(Some(&again), &params(3), Some(&run), later(), 9).unwrap();
+                assert_eq!(state(&again), State::New);
+                assert!(is_to_do(&again, &resumed));
+                assert_eq!(ended_before(&again, &resumed), Some(end));
+                assert_eq!(ended_before(&again, &run::begin(RUN + 1, later())), None);
+                begin(&mut again, &resumed, later());
+                assert_eq!(ended_before(&again, &resumed), None);
+                assert_eq!(again.ended(), State::Unspecified);
+            }
+        }
     }
 
     #[test]
@@ -214,6 +274,12 @@ mod tests {
         let before = "2026-01-01T09:00:00Z".parse().unwrap();
         finish(&mut item, State::Completed, before);
         assert!(is_to_do(&item, &resumed));
+        // One that it ended with errors is done again, and goes on where it was.
+        stats::add(&mut item.work.as_mut().unwrap().status.as_mut().unwrap().stats, "n", 3.0);
+        finish(&mut item, State::Incomplete, now());
+        assert_eq!(ended_before(&item, &resumed), Some(State::Incomplete));
+        begin(&mut item, &resumed, later());
+        assert_eq!((item.run, status(&item).unwrap().stats.len()), (RUN, 1));
     }
 
     #[test]
@@ -221,10 +287,10 @@ mod tests {
         let mut item = in_hand();
         stats::add(&mut item.work.as_mut().unwrap().status.as_mut().unwrap().stats, "n", 3.0);
         let mut same = item.clone();
-        begin(&mut same, RUN, later());
+        begin(&mut same, &run::begin(RUN, now()), later());
         assert_eq!(status(&same).unwrap().stats.len(), 1);
         assert_eq!(status(&same).unwrap().start_time, Some(time::to_wire(now())));
-        begin(&mut item, RUN + 1, later());
+        begin(&mut item, &run::begin(RUN + 1, later()), later());
         assert_eq!(status(&item).unwrap().stats.len(), 0);
     }
 

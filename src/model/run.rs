@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{stats, time};
+use super::{item, stats, time};
 use crate::proto::record::{History, RunStatus};
 use crate::proto::{State, Status};
 
@@ -21,7 +21,15 @@ pub(crate) fn resume(mut earlier: RunStatus, run: u64, now: Timestamp) -> RunSta
         earlier.run = run;
         earlier.continues_import = true;
     }
+    // Every cleanup that failed is done again.
+    let failed = [
+        (State::Incomplete, std::mem::take(&mut earlier.cleanups_dirty)),
+        (State::Aborted, std::mem::take(&mut earlier.cleanups_aborted)),
+    ];
     let status = earlier.status.get_or_insert_with(|| running(now));
+    for (state, times) in failed {
+        item::take_back(&mut status.stats, state, times);
+    }
     status.progress_time = Some(time::to_wire(now));
     status.set_state(State::Active);
     earlier
@@ -132,6 +140,23 @@ mod tests {
         let (before, after) = (earlier.status.unwrap(), resumed.status.unwrap());
         assert_eq!((before.start_time, &before.stats), (after.start_time, &after.stats));
         assert_ne!(before.progress_time, after.progress_time);
+    }
+
+    #[test]
+    fn resuming_takes_failed_cleanups_back_once() {
+        let mut earlier = begin(7, at("2026-01-01T10:00:00Z"));
+        let stats = &mut earlier.status.as_mut().unwrap().stats;
+        for state in [State::Incomplete, State::Incomplete, State::Aborted, State::Incomplete] {
+            item::count(stats, state);
+        }
+        (earlier.cleanups_dirty, earlier.cleanups_aborted) = (2, 1);
+        let resumed = resume(earlier, 90, at("2026-01-01T10:05:00Z"));
+        assert_eq!((resumed.cleanups_dirty, resumed.cleanups_aborted), (0, 0));
+        let expected = [("workItems", 1.0), ("workItemsAborted", 0.0), ("workItemsDirty", 1.0)];
+        let stats = &resumed.status.as_ref().unwrap().stats;
+        assert_eq!(*stats, expected.map(|(label, value)| (label.to_owned(), value)).into());
+        let again = resume(resumed.clone(), 91, at("2026-01-01T10:05:00Z"));
+        assert_eq!(again.status.unwrap().stats, resumed.status.unwrap().stats);
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::limits;
+
 pub(crate) type Stats = BTreeMap<String, f64>;
 
 pub(crate) const WORK_ITEMS: &str = "workItems";
@@ -11,6 +13,38 @@ pub(crate) const WORK_ITEMS_ABORTED: &str = "workItemsAborted";
 pub(crate) const ERRORS: &str = "errors";
 pub(crate) const DURATION: &str = "duration";
 pub(crate) const RUNS: &str = "runs";
+
+/// The most bytes that a counter takes in a record besides its label.
+pub(crate) const COUNTER_BYTES: usize = 20;
+
+/// Why a worker cannot add `value` to the counter `label` of `stats`, if it cannot.
+pub(crate) fn refusal(stats: &Stats, label: &str, value: f64) -> Option<String> {
+    if label.len() > limits::LABEL_BYTES_MAX {
+        let (length, limit) = (label.len(), limits::LABEL_BYTES_MAX);
+        return Some(format!("its label has {length} bytes, and the limit is {limit}"));
+    }
+    if !value.is_finite() {
+        return Some(format!("{value} cannot be added up"));
+    }
+    no_room(stats, label)
+}
+
+/// Why `stats` takes no other label, if it does not.
+pub(crate) fn no_room(stats: &Stats, label: &str) -> Option<String> {
+    let is_full = stats.len() >= limits::LABELS_MAX && !stats.contains_key(label);
+    is_full.then(|| format!("there are {} other labels, which is the limit", limits::LABELS_MAX))
+}
+
+/// Whether the store itself counts under `label` in a run.
+pub(crate) fn is_reserved(label: &str) -> bool {
+    is_own(label) || label.starts_with("work.")
+}
+
+fn is_own(label: &str) -> bool {
+    const OWN: [&str; 7] =
+        [WORK_ITEMS, WORK_ITEMS_CLEANED, WORK_ITEMS_DIRTY, WORK_ITEMS_ABORTED, ERRORS, DURATION, RUNS];
+    OWN.contains(&label) || label.starts_with("state.")
+}
 
 /// Adds `value` to the counter `label`.
 pub(crate) fn add(stats: &mut Stats, label: &str, value: f64) {
@@ -22,19 +56,85 @@ pub(crate) fn add(stats: &mut Stats, label: &str, value: f64) {
     }
 }
 
+/// Takes `value` back from the counter `label`, which does not go below zero.
+pub(crate) fn take_back(stats: &mut Stats, label: &str, value: f64) {
+    if let Some(sum) = stats.get_mut(label) {
+        *sum = (*sum - value).max(0.0);
+    }
+}
+
 /// The label under which a process counts what its items count as `label`.
 pub(crate) fn of_work(label: &str) -> String {
     format!("work.{label}")
 }
 
-/// Adds every counter of `stats` to `totals`.
-pub(crate) fn add_all(totals: &mut Stats, stats: &Stats) {
+/// Adds every counter of a run to the totals of its process. Once those are full,
+/// labels that are new to them are left out; answers how many.
+pub(crate) fn add_to_totals(totals: &mut Stats, stats: &Stats) -> usize {
+    let size = |label: &str| label.len() + COUNTER_BYTES;
+    let mut taken: usize = totals.keys().map(|label| size(label)).sum();
+    let mut left_out = 0;
     for (label, value) in stats {
+        if !totals.contains_key(label) {
+            let max = if is_own(label) { limits::RECORD_BYTES_MAX } else { limits::TOTALS_BYTES_MAX };
+            if taken + size(label) > max {
+                left_out += 1;
+                continue;
+            }
+            taken += size(label);
+        }
         add(totals, label, *value);
     }
+    left_out
 }
 
 /// The counter `label`, 0 if it was never added to.
 pub(crate) fn get(stats: &Stats, label: &str) -> f64 {
     stats.get(label).copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn many(labels: usize) -> Stats {
+        (0..labels).map(|n| (format!("work.{n:0251}"), 1.0)).collect()
+    }
+
+    #[test]
+    fn what_cannot_be_counted_is_told_why() {
+        let none = Stats::new();
+        assert_eq!(refusal(&none, &"x".repeat(256), -1.5), None);
+        let why = refusal(&none, &"ü".repeat(129), 1.0);
+        assert_eq!(why.as_deref(), Some("its label has 258 bytes, and the limit is 256"));
+        for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            assert_eq!(refusal(&none, "n", value), Some(format!("{value} cannot be added up")));
+        }
+        let mut full = many(limits::LABELS_MAX - 1);
+        assert_eq!(refusal(&full, "n", 1.0), None);
+        add(&mut full, "n", 1.0);
+        assert_eq!(refusal(&full, "n", 1.0), None);
+        let why = refusal(&full, "m", 1.0);
+        assert_eq!(why.as_deref(), Some("there are 1000 other labels, which is the limit"));
+    }
+
+    #[test]
+    fn labels_of_the_store_are_reserved() {
+        for label in ["workItems", "duration", "runs", "errors", "state.completed", "work.n"] {
+            assert!(is_reserved(label), "{label}");
+        }
+        assert!(!is_reserved("works") && !is_reserved("run"));
+    }
+
+    #[test]
+    fn full_totals_go_on_counting_what_they_know_and_what_a_run_adds() {
+        let (mut totals, run) = (Stats::new(), many(5000));
+        let left_out = add_to_totals(&mut totals, &run);
+        assert!((1000..2000).contains(&left_out), "{left_out}");
+        assert_eq!((totals.len(), left_out), (5000 - left_out, add_to_totals(&mut totals, &run)));
+        assert_eq!(get(&totals, &format!("work.{:0251}", 0)), 2.0);
+        let own = Stats::from([("runs".to_owned(), 1.0), ("state.completed".to_owned(), 1.0)]);
+        assert_eq!(add_to_totals(&mut totals, &own), 0);
+        assert_eq!(get(&totals, "runs"), 1.0);
+    }
 }

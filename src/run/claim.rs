@@ -8,12 +8,12 @@ use jiff::Timestamp;
 use super::core::{Core, Token};
 use super::{Instance, Run};
 use crate::engine::{Batch, Durability, Outcome};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::ownership::Decision;
 use crate::model::{run, time};
 use crate::proto::record::{Owner, RunStatus};
 use crate::record::{Key, Payload};
-use crate::store::{ProcessHandle, Pulse, Versioned};
+use crate::store::{ProcessHandle, Versioned};
 
 /// The shortest heartbeat timeout that follows from a progress interval.
 const HEARTBEAT_TIMEOUT_MIN: Duration = Duration::from_secs(30);
@@ -99,15 +99,16 @@ impl ClaimOptions {
     }
 
     /// The shortest time between two writes of progress; in between
-    /// [`Run::progress`] writes nothing. Default: 1 s.
+    /// [`Run::progress`] writes nothing. Default: 1 s. Never more than half the
+    /// heartbeat timeout: a run that says it is alive stays alive.
     #[must_use]
     pub fn progress_interval(mut self, interval: Duration) -> Self {
         self.progress_interval = interval;
         self
     }
 
-    /// How long the owner counts as alive after its last write. Default: three
-    /// times the progress interval, at least 30 s.
+    /// How long the owner counts as alive after its last write; above zero.
+    /// Default: three times the progress interval, at least 30 s.
     #[must_use]
     pub fn heartbeat_timeout(mut self, timeout: Duration) -> Self {
         self.heartbeat_timeout = Some(timeout);
@@ -123,12 +124,19 @@ impl ClaimOptions {
     }
 
     pub(crate) fn interval(&self) -> Duration {
-        self.progress_interval
+        self.progress_interval.min(self.timeout() / 2)
     }
 
     pub(crate) fn timeout(&self) -> Duration {
         let usual = self.progress_interval.saturating_mul(3).max(HEARTBEAT_TIMEOUT_MIN);
         self.heartbeat_timeout.unwrap_or(usual)
+    }
+
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.timeout().is_zero() {
+            return Err(Error::argument("a heartbeat timeout of zero: every run would be lapsed at once"));
+        }
+        Ok(())
     }
 }
 
@@ -150,8 +158,10 @@ impl ProcessHandle {
     ///
     /// # Errors
     ///
-    /// As [`claim`](ProcessHandle::claim).
+    /// As [`claim`](ProcessHandle::claim); [`is_invalid`](crate::Error::is_invalid)
+    /// if an option makes no sense.
     pub fn claim_with(&self, instance: &Instance, options: &ClaimOptions) -> Result<Claim> {
+        options.check()?;
         loop {
             let owner = self.existing_owner()?;
             let status = self.read_status()?;
@@ -201,7 +211,8 @@ impl ProcessHandle {
             inner.liveness.end(pulse.claim);
             return committed.map(|_| None);
         };
-        let token = Token { instance: instance.id().into(), version, pulse: pulse_of(pulse, self), sent };
+        pulse.beat(inner.clock.monotonic());
+        let token = Token { instance: instance.id().into(), version, pulse, sent };
         let core = Core::new(self.clone(), options.clone(), token, run, settings, now);
         Ok(Some(Run::new(Arc::new(core), origin(&owner.value, resumes))))
     }
@@ -220,11 +231,6 @@ impl ProcessHandle {
             .put(owner_key, next.to_payload())
             .put(status_key, run.to_payload())
     }
-}
-
-fn pulse_of(pulse: Arc<Pulse>, handle: &ProcessHandle) -> Arc<Pulse> {
-    pulse.beat(handle.store.inner.clock.monotonic());
-    pulse
 }
 
 fn origin(owner: &Owner, resumes: bool) -> Origin {

@@ -1,6 +1,5 @@
-//! What a run and its items share: the state in hand, and the fenced write.
+//! What a run and its items share: the fenced write, and all that leads to one.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,8 +8,9 @@ use jiff::Timestamp;
 use parking_lot::{Mutex, MutexGuard};
 
 use super::claim::ClaimOptions;
-use super::cursor::Cursor;
 use super::progress::{Loss, Progress};
+use super::signs::Signs;
+use super::state::{InHand, ItemId, Refused, State};
 use crate::engine::{Batch, Durability, Expect, Outcome};
 use crate::error::{Error, Failure, Result};
 use crate::model::errors::{self, Budget};
@@ -19,9 +19,6 @@ use crate::proto::record::{Item, Owner, RunStatus, Settings, Totals};
 use crate::proto::{State as RunState, Status};
 use crate::record::{Key, Payload};
 use crate::store::{ProcessHandle, Pulse, Versioned};
-
-/// Names a work item among those in hand.
-pub(super) type ItemId = u64;
 
 /// What makes this run the owner.
 pub(super) struct Token {
@@ -43,41 +40,7 @@ pub(super) struct Core {
     settings_key: Key,
     status_key: Key,
     state: Mutex<State>,
-}
-
-pub(super) struct State {
-    pub(super) run: RunStatus,
-    pub(super) settings: Versioned<Settings>,
-    pub(super) cursor: Cursor,
-    items: BTreeMap<ItemId, InHand>,
-    last_id: ItemId,
-    /// When the last accepted write was sent, by the monotonic clock.
-    sent: Duration,
-    /// The latest time the run has seen: its times never go back.
-    latest: Timestamp,
-    /// Why the run was aborted.
-    aborted: Option<String>,
-    lost: Option<Loss>,
-    ended: bool,
-    /// A failure of a call that could not answer.
-    pending: Option<Error>,
-}
-
-/// A work item that the run is on.
-pub(super) struct InHand {
-    pub(super) name: String,
-    pub(super) list: List,
-    key: Key,
-    /// The version of its record; `None` once it is no longer the run's to write.
-    version: Option<u64>,
-    /// The item; of a cleanup item only the status counts, and is not stored.
-    pub(super) item: Item,
-    /// It had an error since the last attempt began.
-    pub(super) has_failed: bool,
-    pub(super) drop_when_done: bool,
-    /// When it goes to the dropped list, if its end takes it there.
-    leaves: Option<Timestamp>,
-    is_dirty: bool,
+    signs: Arc<Signs>,
 }
 
 impl Core {
@@ -90,23 +53,13 @@ impl Core {
         now: Timestamp,
     ) -> Self {
         let name = handle.name();
+        let signs = Arc::new(Signs::new(token.sent));
         Self {
             owner_key: Key::owner(name),
             settings_key: Key::settings(name),
             status_key: Key::status(name),
-            state: Mutex::new(State {
-                cursor: Cursor::new(),
-                items: BTreeMap::new(),
-                last_id: 0,
-                sent: token.sent,
-                latest: latest(&run, now),
-                aborted: None,
-                lost: None,
-                ended: false,
-                pending: None,
-                run,
-                settings,
-            }),
+            state: Mutex::new(State::new(run, settings, signs.clone(), now)),
+            signs,
             instance: token.instance,
             token: token.version,
             pulse: token.pulse,
@@ -125,11 +78,16 @@ impl Core {
 
     /// Until when, by the monotonic clock, nobody can have taken the process over.
     pub(super) fn deadline(&self) -> Duration {
-        self.lock().sent.saturating_add(self.pulse.timeout)
+        self.signs.sent().saturating_add(self.pulse.timeout)
     }
 
     pub(super) fn is_lapsed(&self) -> bool {
         self.monotonic() >= self.deadline()
+    }
+
+    /// The worker should stop: the run is aborted, lost, or over.
+    pub(super) fn is_over(&self) -> bool {
+        self.signs.is_over()
     }
 
     pub(super) fn monotonic(&self) -> Duration {
@@ -142,15 +100,20 @@ impl Core {
         state.latest
     }
 
-    /// Fails if the run is lost or over, or a call that could not answer failed.
-    pub(super) fn check(&self, state: &mut State) -> Result<()> {
-        if let Some(error) = state.pending.take() {
-            return Err(error);
+    /// Fails if a call that could not answer failed, or the run is lost or over.
+    fn check(&self, state: &mut State) -> Result<()> {
+        match state.pending.take() {
+            Some(error) => Err(error),
+            None => self.check_open(state),
         }
-        if let Some(loss) = &state.lost {
+    }
+
+    /// Fails if the run is lost or over.
+    fn check_open(&self, state: &State) -> Result<()> {
+        if let Some(loss) = state.loss() {
             return Err(self.conflict(loss));
         }
-        if state.ended {
+        if state.has_ended() {
             return Err(Failure::RunEnded { process: self.handle.name().to_owned() }.into());
         }
         Ok(())
@@ -168,8 +131,8 @@ impl Core {
             Err(error) if error.is_conflict() => return Ok(Progress::Conflict),
             other => other?,
         }
-        let is_early = self.monotonic().saturating_sub(state.sent) < self.options.progress_interval;
-        if throttled && is_early && state.aborted.is_none() {
+        let is_early = self.monotonic().saturating_sub(self.signs.sent()) < self.options.interval();
+        if throttled && is_early && !state.is_aborted() {
             return Ok(Progress::None);
         }
         let now = time::to_wire(self.now(&mut state));
@@ -181,7 +144,7 @@ impl Core {
             Err(error) if error.is_conflict() => return Ok(Progress::Conflict),
             other => other?,
         };
-        Ok(match (state.aborted.is_some(), merged) {
+        Ok(match (state.is_aborted(), merged) {
             (true, _) => Progress::Aborted,
             (false, true) => Progress::Merged,
             (false, false) => Progress::Updated,
@@ -209,7 +172,7 @@ impl Core {
                     return Ok(merged);
                 }
                 Outcome::Failed(0) => return Err(self.lose(state)?),
-                Outcome::Failed(1) => state.settings = self.handle.read_settings()?,
+                Outcome::Failed(1) => self.read_anew(state)?,
                 Outcome::Failed(index) if index < fences => {
                     if let Some(id) = ids.get(index - 2) {
                         self.merge(state, *id)?;
@@ -240,24 +203,40 @@ impl Core {
     /// Notes who has the process now.
     fn lose(&self, state: &mut State) -> Result<Error> {
         let owner: Versioned<Owner> = self.handle.read_owner()?;
-        let loss = Loss { by: owner.value.instance, since: time::read(&owner.value.claimed) };
+        let since = time::read(&owner.value.claimed);
+        // Nobody claimed it who only came with an import.
+        let by = if owner.value.claimed.is_some() { owner.value.instance } else { String::new() };
+        let loss = Loss { by, since };
         self.handle.store.inner.liveness.end(self.pulse.claim);
         let error = self.conflict(&loss);
-        state.lost = Some(loss);
+        state.lose(loss);
         Ok(error)
+    }
+
+    /// Takes in what others changed. Every change that a run must notice moves the
+    /// version of the settings: with them unchanged, so are the items that the run
+    /// has nothing to write of.
+    fn read_anew(&self, state: &mut State) -> Result<()> {
+        // Before the items: what changes after this fails the next attempt.
+        state.settings = self.handle.read_settings()?;
+        state.ids().into_iter().try_for_each(|id| self.merge(state, id))
     }
 
     /// Takes in what others made of an item in hand. Work that was registered
     /// anew is not the run's to write, nor is a cleanup that was asked for again.
     fn merge(&self, state: &mut State, id: ItemId) -> Result<()> {
         let Some(item) = state.items.get_mut(&id) else { return Ok(()) };
-        item.version = None;
-        if item.list == List::Active {
-            let theirs: Versioned<Item> = self.handle.store.read(&item.key)?;
-            if let Some(merged) = item::merge(&item.item, theirs.present()) {
-                item.item = merged;
-                item.version = theirs.version;
-            }
+        let record = self.handle.store.inner.engine.get(&item.key)?;
+        let version = record.as_ref().map(|record| record.version);
+        if item.version.is_none() || item.version == version {
+            return Ok(());
+        }
+        let theirs = record.filter(|_| item.list == List::Active);
+        let theirs = theirs.as_ref().map(Item::from_record).transpose()?;
+        let merged = item::merge(&item.item, theirs.as_ref());
+        item.version = version.filter(|_| merged.is_some());
+        if let Some(merged) = merged {
+            item.take_in(merged);
         }
         Ok(())
     }
@@ -267,7 +246,7 @@ impl Core {
     pub(super) fn next_item(&self) -> Result<Option<(ItemId, String, List)>> {
         let mut state = self.lock();
         self.check(&mut state)?;
-        while state.aborted.is_none() {
+        while !state.is_aborted() {
             let Some((list, name)) = state.next_name(&self.handle)? else { break };
             if let Some(id) = self.begin_item(&mut state, list, &name)? {
                 return Ok(Some((id, name, list)));
@@ -276,8 +255,13 @@ impl Core {
         Ok(None)
     }
 
-    /// Begins an item; `None` if it is not to be done any more.
+    /// Begins an item; `None` if it is not to be done any more. Nobody gets it
+    /// before the store has confirmed that the run is still the owner.
     fn begin_item(&self, state: &mut State, list: List, name: &str) -> Result<Option<ItemId>> {
+        // Unregistered while a worker is on it: the next run cleans it up.
+        if state.has_in_hand(name) {
+            return Ok(None);
+        }
         let key = self.handle.item_key(list, name);
         let Some(record) = self.handle.store.inner.engine.get(&key)? else { return Ok(None) };
         let mut item = match list {
@@ -289,28 +273,27 @@ impl Core {
         }
         let before = item::ended_before(&item, &state.run);
         let now = self.now(state);
-        item::begin(&mut item, state.run.run, now);
+        item::begin(&mut item, &state.run, now);
         let id = state.take_in_hand(InHand::new(name, list, key, record.version, item));
-        if let Some(ended) = before {
-            item::count(&mut state.status().stats, ended, -1.0);
-        }
-        if list != List::Active {
-            return Ok(Some(id));
-        }
+        let undo = before.map(|ended| state.take_back(ended));
         state.status().progress_time = Some(time::to_wire(now));
-        self.write(state, self.options.durability, &mut |batch| Ok(batch))?;
-        if state.items.get(&id).is_some_and(|item| item.version.is_some()) {
+        let begun = self.write(state, self.options.durability, &mut |batch| Ok(batch));
+        if begun.is_ok() && state.items.get(&id).is_some_and(|item| item.version.is_some()) {
             return Ok(Some(id));
         }
         state.items.remove(&id);
-        Ok(None)
+        if let Some(stats) = undo {
+            state.status().stats = stats;
+        }
+        begun.map(|_| None)
     }
 
     /// Ends an item in `how`, or by what errors it had; its move between lists
     /// lands with it.
     pub(super) fn finish_item(&self, id: ItemId, how: Option<RunState>) -> Result<()> {
         let mut state = self.lock();
-        self.check(&mut state)?;
+        // Another item's failure is the run's to tell, and costs no item its end.
+        self.check_open(&state)?;
         let now = self.now(&mut state);
         let Some(item) = state.items.get_mut(&id) else { return Ok(()) };
         let by_errors = if item.has_failed { RunState::Incomplete } else { RunState::Completed };
@@ -346,14 +329,39 @@ impl Core {
     pub(super) fn run_error(&self, text: &str) {
         let mut state = self.lock();
         let now = self.now(&mut state);
-        state.run.run_errors = state.run.run_errors.saturating_add(1);
-        state.count_error(now, text);
+        state.run_error(now, text);
+    }
+
+    /// Adds to a counter of the run.
+    pub(super) fn add_stat(&self, label: &str, value: f64) {
+        let mut state = self.lock();
+        let added = state.add_stat(label, value);
+        self.note_refusal(&mut state, added);
+    }
+
+    /// Adds to a counter of an item, and of the run.
+    pub(super) fn add_item_stat(&self, id: ItemId, label: &str, value: f64) {
+        let mut state = self.lock();
+        let added = state.add_item_stat(id, label, value);
+        self.note_refusal(&mut state, added);
+    }
+
+    /// A statistic that was refused is an error of the run. The first one says it
+    /// for all: whoever makes labels up makes many.
+    fn note_refusal(&self, state: &mut State, added: Result<(), Refused>) {
+        let Err(Refused(text)) = added else { return };
+        if !std::mem::replace(&mut state.has_refused, true) {
+            let now = self.now(state);
+            state.run_error(now, &text);
+        }
     }
 
     /// Notes that the run is to stop early, with the reason as an error of it.
     pub(super) fn abort(&self, reason: &str) {
-        self.run_error(reason);
-        self.lock().abort(reason.to_owned());
+        let mut state = self.lock();
+        let now = self.now(&mut state);
+        state.run_error(now, reason);
+        state.abort(reason.to_owned());
     }
 
     /// Ends the run. If its end cannot be written, it stays unfinished.
@@ -362,10 +370,7 @@ impl Core {
         self.check(&mut state)?;
         let now = self.now(&mut state);
         state.abandon_items(now);
-        let end = match state.aborted {
-            Some(_) => RunState::Aborted,
-            None => run::final_state(&state.run),
-        };
+        let end = if state.is_aborted() { RunState::Aborted } else { run::final_state(&state.run) };
         run::finish(state.status(), end, now);
         let written = self.write_finish(&mut state);
         self.end(&mut state);
@@ -379,7 +384,11 @@ impl Core {
             let key = Key::totals(self.handle.name());
             let mut totals: Versioned<Totals> = self.handle.store.read(&key)?;
             let batch = batch.expect(key.clone(), totals.unchanged());
-            stats::add_all(&mut totals.value.aggregate_stats, &status.stats);
+            let left_out = stats::add_to_totals(&mut totals.value.aggregate_stats, &status.stats);
+            if left_out > 0 {
+                let process = self.handle.name();
+                tracing::warn!(process, left_out, "the totals are full; labels new to them were left out");
+            }
             self.handle.put_history(batch.put(key, totals.value.to_payload()), &self.instance, &run)
         })?;
         Ok(status)
@@ -389,7 +398,7 @@ impl Core {
     /// on with at once.
     pub(super) fn hand_back(&self) -> Result<()> {
         let mut state = self.lock();
-        self.check(&mut state)?;
+        self.check_open(&state)?;
         // Still the last instance that had it, and from now on a dead one.
         let owner: Versioned<Owner> = self.handle.read_owner()?;
         let gone = Owner { opening: String::new(), claim: 0, ..owner.value };
@@ -397,12 +406,12 @@ impl Core {
             Ok(batch.put(self.owner_key.clone(), gone.to_payload()))
         })?;
         self.end(&mut state);
-        Ok(())
+        // The run goes on all the same, and does that item again.
+        state.pending.take().map_or(Ok(()), Err)
     }
 
     fn end(&self, state: &mut State) {
-        state.ended = true;
-        state.items.clear();
+        state.end();
         self.handle.store.inner.liveness.end(self.pulse.claim);
     }
 
@@ -430,147 +439,18 @@ impl Core {
         self.leave();
     }
 
-    /// Keeps a failure of a call that cannot answer, for the next one that can.
+    /// Keeps a failure of a call that cannot answer, for the run's next one that
+    /// can.
     pub(super) fn keep_failure(&self, error: Error) {
         let mut state = self.lock();
-        if state.lost.is_none() {
+        if state.loss().is_none() {
             state.pending.get_or_insert(error);
         }
     }
 }
 
-/// The latest time that stands in a run.
-fn latest(run: &RunStatus, now: Timestamp) -> Timestamp {
-    let status = run.status.as_ref();
-    let written = status.and_then(|status| {
-        [&status.start_time, &status.progress_time].into_iter().filter_map(time::read).max()
-    });
-    written.map_or(now, |written| written.max(now))
-}
-
 impl fmt::Debug for Core {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Core").field("process", &self.handle.name()).finish_non_exhaustive()
-    }
-}
-
-impl State {
-    pub(super) fn status(&mut self) -> &mut Status {
-        self.run.status.get_or_insert_default()
-    }
-
-    pub(super) fn item(&mut self, id: ItemId) -> Option<&mut InHand> {
-        self.items.get_mut(&id)
-    }
-
-    pub(super) fn loss(&self) -> Option<&Loss> {
-        self.lost.as_ref()
-    }
-
-    /// The worker should stop.
-    pub(super) fn is_over(&self) -> bool {
-        self.aborted.is_some() || self.is_closed()
-    }
-
-    /// The run writes no more.
-    pub(super) fn is_closed(&self) -> bool {
-        self.lost.is_some() || self.ended
-    }
-
-    /// Adds to a counter of an item, and to the run's own of the same name.
-    pub(super) fn add_item_stat(&mut self, id: ItemId, label: &str, value: f64) {
-        let Some(item) = self.items.get_mut(&id) else { return };
-        item.is_dirty = true;
-        stats::add(&mut item.status().stats, label, value);
-        stats::add(&mut self.status().stats, &stats::of_work(label), value);
-    }
-
-    fn next_name(&mut self, handle: &ProcessHandle) -> Result<Option<(List, String)>> {
-        self.cursor.next(handle)
-    }
-
-    fn take_in_hand(&mut self, item: InHand) -> ItemId {
-        self.last_id += 1;
-        self.items.insert(self.last_id, item);
-        self.last_id
-    }
-
-    fn written(&mut self, version: u64, sent: Duration, ids: &[ItemId]) {
-        self.sent = sent;
-        for id in ids {
-            if let Some(item) = self.items.get_mut(id) {
-                item.version = Some(version);
-                item.is_dirty = false;
-            }
-        }
-    }
-
-    fn count_end(&mut self, id: ItemId, end: RunState) {
-        let cleaned = self.items.get(&id).is_some_and(|item| item.list == List::Cleanup);
-        let stats = &mut self.status().stats;
-        if cleaned && end == RunState::Completed {
-            stats::add(stats, stats::WORK_ITEMS_CLEANED, 1.0);
-        } else {
-            item::count(stats, end, 1.0);
-        }
-    }
-
-    fn count_error(&mut self, now: Timestamp, text: &str) {
-        if errors::record(self.status(), errors::RUN_ERRORS_MAX, now, text) == Budget::Exceeded {
-            self.abort(format!("more than {} errors", errors::RUN_ERRORS_MAX));
-        }
-    }
-
-    fn abort(&mut self, why: String) {
-        self.aborted.get_or_insert(why);
-    }
-
-    /// Items still in hand when the run ends were not done.
-    fn abandon_items(&mut self, now: Timestamp) {
-        let ids: Vec<ItemId> = self.items.keys().copied().collect();
-        for id in ids {
-            if let Some(item) = self.items.get_mut(&id) {
-                item::finish(&mut item.item, RunState::Aborted, now);
-                item.is_dirty = true;
-            }
-            self.count_end(id, RunState::Aborted);
-        }
-    }
-}
-
-impl InHand {
-    fn new(name: &str, list: List, key: Key, version: u64, item: Item) -> Self {
-        let name = name.to_owned();
-        let version = Some(version);
-        Self {
-            name,
-            list,
-            key,
-            version,
-            item,
-            has_failed: false,
-            drop_when_done: false,
-            leaves: None,
-            is_dirty: true,
-        }
-    }
-
-    /// Whether its record has something to be written. Only active work has a
-    /// status that is stored.
-    fn has_news(&self) -> bool {
-        self.is_dirty && (self.list == List::Active || self.leaves.is_some())
-    }
-
-    fn write_to(&self, batch: Batch, handle: &ProcessHandle) -> Batch {
-        match self.leaves {
-            None => batch.put(self.key.clone(), self.item.to_payload()),
-            Some(now) => batch
-                .delete(self.key.clone())
-                .put(handle.item_key(List::Dropped, &self.name), time::to_wire(now).to_payload()),
-        }
-    }
-
-    pub(super) fn status(&mut self) -> &mut Status {
-        self.item.work.get_or_insert_default().status.get_or_insert_default()
     }
 }

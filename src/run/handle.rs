@@ -86,7 +86,9 @@ impl Run {
     ///
     /// Items that are registered while the run is on wait for the next run; an
     /// item that is unregistered meanwhile is skipped. Items may be handed to
-    /// other threads and be in hand at the same time.
+    /// other threads and be in hand at the same time; one that is unregistered
+    /// while in hand is cleaned up by the next run, unless it is done before its
+    /// turn comes.
     ///
     /// # Errors
     ///
@@ -99,9 +101,13 @@ impl Run {
 
     /// Adds `value` to the counter `label` of the run. Stored with the next
     /// progress.
+    ///
+    /// A label has at most 256 bytes, a run 1000 labels, and what the store itself
+    /// counts in a run (`runs`, `state.…`, `work.…` and so on) is reserved. A
+    /// statistic that breaks a limit, or is not finite, is not counted; the first
+    /// one in a run is an error of it that says why.
     pub fn add_stat(&self, label: &str, value: f64) {
-        let mut state = self.core.lock();
-        crate::model::stats::add(&mut state.status().stats, label, value);
+        self.core.add_stat(label, value);
     }
 
     /// Counts an error of the run as a whole. Stored with the next progress; a run
@@ -138,7 +144,8 @@ impl Run {
     }
 
     /// Whether another instance may have taken the process over because this run
-    /// has shown no life for too long. True before anyone can have.
+    /// has shown no life for too long. True before anyone can have. Answers at
+    /// once, also while progress is being written.
     #[must_use]
     pub fn is_lapsed(&self) -> bool {
         self.core.is_lapsed()
@@ -177,7 +184,8 @@ impl Run {
     ///
     /// # Errors
     ///
-    /// As [`finish`](Run::finish).
+    /// As [`finish`](Run::finish); if the end of an item that was dropped could not
+    /// be stored: the process is handed back all the same.
     pub fn hand_back(self) -> Result<()> {
         self.core.hand_back()
     }
@@ -189,7 +197,7 @@ impl Run {
 
     /// Whether errors have stopped the run, or it is lost.
     pub(crate) fn is_over(&self) -> bool {
-        self.core.lock().is_over()
+        self.core.is_over()
     }
 
     /// A whole number among the settings, as of the run's last write.

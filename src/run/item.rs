@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use super::core::{Core, ItemId};
+use super::core::Core;
 use super::progress::Progress;
+use super::state::ItemId;
 use crate::error::Result;
 use crate::model::List;
 use crate::proto::{Params, State, Status};
@@ -13,7 +14,8 @@ use crate::proto::{Params, State, Status};
 ///
 /// Its end is stored by [`finish`](WorkItem::finish), or when it is dropped:
 /// completed if it had no errors, incomplete if it had, aborted if the thread
-/// panics. Cleanup work that completes moves to the dropped list.
+/// panics. Cleanup work that completes moves to the dropped list. A drop that
+/// fails is told by the next call of the run that can.
 #[derive(Debug)]
 pub struct WorkItem {
     core: Arc<Core>,
@@ -62,8 +64,13 @@ impl WorkItem {
 
     /// Adds `value` to the counter `label` of this item, and to `work.LABEL` of
     /// the process. Stored with the next progress.
+    ///
+    /// A label has at most 256 bytes; an item has at most 1000 labels, and so have
+    /// all items of a run together. A statistic that breaks a limit, or is not
+    /// finite, is not counted; the first one in a run is an error of the run that
+    /// says why.
     pub fn add_stat(&mut self, label: &str, value: f64) {
-        self.core.lock().add_item_stat(self.id, label, value);
+        self.core.add_item_stat(self.id, label, value);
     }
 
     /// Counts an error of this item, and of the run. Stored with the next
@@ -82,7 +89,8 @@ impl WorkItem {
     }
 
     /// When the item completes it is done for good: it moves to the dropped list,
-    /// and later runs do not do it again.
+    /// and later runs do not do it again. If it is registered with other parameters
+    /// meanwhile, this is taken back, and the next run does it by those.
     pub fn drop_when_done(&mut self) {
         if let Some(item) = self.core.lock().item(self.id) {
             item.drop_when_done = true;
@@ -98,10 +106,11 @@ impl WorkItem {
         self.core.progress(true)
     }
 
-    /// Whether the worker should stop: the run is aborted, lost, or over.
+    /// Whether the worker should stop: the run is aborted, lost, or over. Answers
+    /// at once, also while progress is being written.
     #[must_use]
     pub fn should_stop(&self) -> bool {
-        self.core.lock().is_over()
+        self.core.is_over()
     }
 
     /// Stores the end of the item: completed, or incomplete if it had errors.

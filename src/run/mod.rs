@@ -11,6 +11,8 @@ mod handle;
 mod instance;
 mod item;
 mod progress;
+mod signs;
+mod state;
 
 pub use claim::{Claim, ClaimOptions, Origin};
 pub use handle::Run;

@@ -153,14 +153,15 @@ impl RunnerBuilder {
         self
     }
 
-    /// The shortest time between two writes of progress. Default: 1 s.
+    /// The shortest time between two writes of progress. Default: 1 s, and never
+    /// more than half the heartbeat timeout.
     pub fn progress_interval(mut self, interval: Duration) -> Self {
         self.options.claim = self.options.claim.progress_interval(interval);
         self
     }
 
-    /// How long the runner counts as alive after its last write. Default: three
-    /// times the progress interval, at least 30 s.
+    /// How long the runner counts as alive after its last write; above zero.
+    /// Default: three times the progress interval, at least 30 s.
     pub fn heartbeat_timeout(mut self, timeout: Duration) -> Self {
         self.options.claim = self.options.claim.heartbeat_timeout(timeout);
         self
@@ -246,13 +247,7 @@ impl RunnerBuilder {
         if options.beats_by_itself && options.item_timeout.is_none() {
             return refuse("a runner that beats by itself needs an item timeout");
         }
-        let (timeout, interval) = (options.claim.timeout(), options.claim.interval());
-        if timeout.is_zero() || timeout < interval.saturating_mul(2) {
-            return refuse(
-                "the heartbeat timeout must be at least twice the progress interval, and above zero",
-            );
-        }
-        Ok(())
+        options.claim.check()
     }
 
     /// How often the runner itself shows life when it does.

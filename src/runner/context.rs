@@ -47,7 +47,8 @@ impl WorkContext {
     }
 
     /// Adds `value` to the counter `label` of the item, and to `work.LABEL` of the
-    /// process. Stored with the next progress.
+    /// process. Stored with the next progress. The limits are those of
+    /// [`WorkItem::add_stat`](crate::WorkItem::add_stat).
     pub fn add_stat(&mut self, label: &str, value: f64) {
         self.task.with_item(|item| item.add_stat(label, value));
     }
@@ -80,7 +81,8 @@ impl WorkContext {
     }
 
     /// When the item completes it is done for good: it moves to the dropped list,
-    /// and later runs do not do it again.
+    /// and later runs do not do it again. If it is registered with other parameters
+    /// meanwhile, this is taken back, and the next run does it by those.
     pub fn drop_when_done(&mut self) {
         self.task.with_item(|item| item.drop_when_done());
     }

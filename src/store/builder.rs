@@ -13,6 +13,8 @@ use crate::error::Result;
 use crate::folder::Folder;
 use crate::index;
 
+/// Below this a store would do nothing but sync.
+
 /// Options of a store; made by [`Store::builder`].
 #[derive(Debug, Clone)]
 pub struct StoreBuilder {
@@ -62,7 +64,9 @@ impl StoreBuilder {
     }
 
     /// How long a [`Buffered`](crate::Durability::Buffered) write may wait for its
-    /// sync: what a power loss can take of them. Default: 200 ms; at least 1 ms.
+    /// sync: what a power loss can take of them. For a write that waits for none
+    /// there is [`Synced`](crate::Durability::Synced). Default: 200 ms; at least
+    /// 1 ms.
     #[must_use]
     pub fn sync_interval(mut self, interval: Duration) -> Self {
         self.engine.sync_interval = interval.max(Duration::from_millis(1));

@@ -143,9 +143,11 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`is_locked`](crate::Error::is_locked) while a program has it open;
-    /// [`is_not_found`](crate::Error::is_not_found) if there is no store at `from`;
-    /// if a file cannot be read or written.
+    /// [`is_locked`](crate::Error::is_locked) while a program has it open, or
+    /// opened it meanwhile; [`is_not_found`](crate::Error::is_not_found) if there
+    /// is no store at `from`; [`is_invalid`](crate::Error::is_invalid) if `to`
+    /// lies inside it or is not empty; if a file cannot be read or written. What
+    /// was copied until then is of no use: delete it.
     pub fn copy_files(from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<()> {
         folder::copy_files(from.as_ref(), to.as_ref())
     }

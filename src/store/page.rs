@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use jiff::Timestamp;
 
 use super::process::ProcessHandle;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::response::{self, Found};
 use crate::model::{List, time};
 use crate::proto::{Work, WorkResponse, record};
@@ -60,8 +60,8 @@ impl Item {
 }
 
 impl ProcessHandle {
-    /// Up to `limit` items of `list`, in name order, those after the name
-    /// `after`. A page shows one point in time; the next page may show a later
+    /// Up to `limit` items of `list`, at least 1, in name order, those after the
+    /// name `after`. A page shows one point in time; the next page may show a later
     /// one.
     ///
     /// ```
@@ -79,8 +79,12 @@ impl ProcessHandle {
     /// # Errors
     ///
     /// [`is_not_found`](crate::Error::is_not_found) if the process is not in the
-    /// store.
+    /// store; [`is_invalid`](crate::Error::is_invalid) for a limit of 0, which
+    /// would never come to the end of a list.
     pub fn list(&self, list: List, after: Option<&str>, limit: usize) -> Result<Page> {
+        if limit == 0 {
+            return Err(Error::argument("a page of 0 items; ask for at least 1"));
+        }
         self.existing_owner()?;
         let mut records = self.scan_list(list, after, limit.saturating_add(1))?;
         let more = records.len() > limit;

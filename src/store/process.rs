@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Store, Versioned};
-use crate::engine::{Batch, Durability, Expect};
+use crate::engine::{Batch, Durability};
 use crate::error::{Error, Failure, Result};
 use crate::model::time;
 use crate::proto::record::{Owner, RunStatus, Settings};
@@ -87,14 +87,16 @@ impl ProcessHandle {
         Failure::NoProcess { process: self.name().to_owned() }.into()
     }
 
-    /// Adds the creation of the process to a batch, if it is not there yet.
-    pub(super) fn create_in(&self, batch: Batch) -> Result<Batch> {
-        if self.exists()? {
-            return Ok(batch);
+    /// Adds to a batch that the owner is as it was read, and the creation of the
+    /// process if it is not there yet.
+    pub(super) fn create_in(&self, batch: Batch, owner: &Versioned<Owner>) -> Batch {
+        let key = Key::owner(&self.name);
+        let batch = batch.expect(key.clone(), owner.unchanged());
+        if owner.is_present() {
+            return batch;
         }
         let owner = Owner { process_name: self.name().to_owned(), ..Owner::default() };
-        let key = Key::owner(&self.name);
-        Ok(batch.expect(key.clone(), Expect::Absent).put(key, owner.to_payload()))
+        batch.put(key, owner.to_payload())
     }
 
     /// Adds a change of the settings to a batch: every change that a run must

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::Attempt;
 use super::process::{Effect, ProcessHandle};
-use super::{Attempt, Versioned};
 use crate::engine::Batch;
 use crate::error::{Error, Result};
 use crate::model::time;
@@ -85,22 +85,15 @@ impl ProcessHandle {
 
     fn update_settings(&self, mut update: impl FnMut(&mut record::Settings)) -> Result<Effect> {
         self.store.change(self.durability, || {
-            let read = self.read_settings()?;
+            let (owner, read) = (self.read_owner()?, self.read_settings()?);
             let mut settings = read.value.clone();
             update(&mut settings);
             if read.is_present() && settings == read.value {
                 return Ok(Attempt::Done(Effect::Unchanged));
             }
-            Ok(Attempt::Commit(self.settings_batch(&read, settings)?, Effect::Changed))
+            let batch = self.put_settings(Batch::new(), &read, settings);
+            Ok(Attempt::Commit(self.create_in(batch, &owner), Effect::Changed))
         })
-    }
-
-    fn settings_batch(
-        &self,
-        read: &Versioned<record::Settings>,
-        settings: record::Settings,
-    ) -> Result<Batch> {
-        self.create_in(self.put_settings(Batch::new(), read, settings))
     }
 }
 

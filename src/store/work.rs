@@ -2,18 +2,23 @@
 
 use std::collections::BTreeMap;
 
+use prost::Message;
+
 use super::process::{Effect, ProcessHandle};
 use super::{Attempt, Versioned};
 use crate::engine::{Batch, Expect};
-use crate::error::Result;
+use crate::error::{Failure, Result};
 use crate::model::response::{self, Found};
-use crate::model::{List, item, names, time};
+use crate::model::{List, item, limits, names, time};
 use crate::proto::record::Item;
 use crate::proto::{Params, WorkResponse};
 use crate::record::{Key, Payload};
 
 /// How many items one commit registers at most.
 const ITEMS_PER_COMMIT: usize = 1000;
+
+/// How many bytes of names and parameters make a commit full.
+const BYTES_PER_COMMIT: usize = 8 << 20;
 
 /// Where one name stands: on one list at most.
 struct Place {
@@ -33,15 +38,15 @@ impl ProcessHandle {
     ///
     /// # Errors
     ///
-    /// If the name is empty or over 1 KiB, the item over 1 MiB, or the store
-    /// cannot be written.
+    /// If the name is empty or over 1 KiB, the item over 1 MiB less 16 KiB (which
+    /// are for the errors of a run), or the store cannot be written.
     pub fn register(&self, name: &str, params: Params) -> Result<Effect> {
         let changed = self.register_all([(name, params)])?;
         Ok(if changed == 0 { Effect::Unchanged } else { Effect::Changed })
     }
 
-    /// Registers many items, a thousand in a commit; answers how many of them
-    /// changed anything. If it fails, the items before the failing commit are
+    /// Registers many items, up to a thousand or about 8 MiB in a commit; answers
+    /// how many of them changed anything. If it fails, the items before the failing commit are
     /// registered.
     ///
     /// # Errors
@@ -51,14 +56,16 @@ impl ProcessHandle {
         &self,
         items: impl IntoIterator<Item = (N, Params)>,
     ) -> Result<usize> {
-        let mut changed = 0;
+        let (mut changed, mut bytes) = (0, 0);
         let mut chunk = BTreeMap::new();
         for (name, params) in items {
             let name = name.into();
             names::check_work(&name)?;
+            bytes += name.len() + params.encoded_len();
             chunk.insert(name, params);
-            if chunk.len() == ITEMS_PER_COMMIT {
+            if chunk.len() == ITEMS_PER_COMMIT || bytes >= BYTES_PER_COMMIT {
                 changed += self.register_chunk(&std::mem::take(&mut chunk))?;
+                bytes = 0;
             }
         }
         if !chunk.is_empty() {
@@ -69,7 +76,10 @@ impl ProcessHandle {
 
     fn register_chunk(&self, items: &BTreeMap<String, Params>) -> Result<usize> {
         self.store.change(self.durability, || {
-            // Read before the lists: an item is never taken for older than it is.
+            // The owner before the sequence number, and that before the lists: an
+            // item is never taken for older than it is, nor for older than a run
+            // that was claimed before it was there.
+            let owner = self.read_owner()?;
             let seq = self.store.inner.engine.last_seq();
             let run = self.read_status()?;
             let mut batch = Batch::new();
@@ -79,6 +89,7 @@ impl ProcessHandle {
                 let registered =
                     item::register(place.active.present(), params, run.present(), self.store.now(), seq);
                 if let Some(item) = registered {
+                    self.check_size(name, &item)?;
                     batch = self.move_to_active(batch, name, &place, &item);
                     changed += 1;
                 }
@@ -86,8 +97,20 @@ impl ProcessHandle {
             if changed == 0 {
                 return Ok(Attempt::Done(0));
             }
-            Ok(Attempt::Commit(self.touch_settings(batch)?, changed))
+            let batch = self.touch_settings(batch)?;
+            Ok(Attempt::Commit(self.create_in(batch, &owner), changed))
         })
+    }
+
+    /// Leaves room for what a run adds: it could not end an item that it cannot
+    /// write.
+    fn check_size(&self, name: &str, item: &Item) -> Result<()> {
+        let (bytes, limit) = (item.encoded_len(), limits::ITEM_BYTES_MAX);
+        if bytes <= limit {
+            return Ok(());
+        }
+        let record = self.item_key(List::Active, name).describe();
+        Err(Failure::TooLarge { record, bytes, limit }.into())
     }
 
     fn move_to_active(&self, mut batch: Batch, name: &str, place: &Place, item: &Item) -> Batch {
@@ -108,7 +131,7 @@ impl ProcessHandle {
     fn touch_settings(&self, batch: Batch) -> Result<Batch> {
         let settings = self.read_settings()?;
         let unchanged = settings.value.clone();
-        self.create_in(self.put_settings(batch, &settings, unchanged))
+        Ok(self.put_settings(batch, &settings, unchanged))
     }
 
     /// Takes the work `name` off the active list and puts it on the cleanup list,

@@ -1,0 +1,299 @@
+//! The state of a run in hand: what it has counted, and its items.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::cursor::Cursor;
+use super::progress::Loss;
+use super::signs::Signs;
+use crate::engine::Batch;
+use crate::error::{Error, Result};
+use crate::model::errors::{self, Budget};
+use crate::model::{List, item, stats, time};
+use crate::proto::record::{Item, RunStatus, Settings};
+use crate::proto::{State as RunState, Status};
+use crate::record::{Key, Payload};
+use crate::store::{ProcessHandle, Versioned};
+
+/// Names a work item among those in hand.
+pub(super) type ItemId = u64;
+
+pub(super) struct State {
+    pub(super) run: RunStatus,
+    pub(super) settings: Versioned<Settings>,
+    pub(super) cursor: Cursor,
+    pub(super) items: BTreeMap<ItemId, InHand>,
+    last_id: ItemId,
+    signs: Arc<Signs>,
+    /// The latest time the run has seen: its times never go back.
+    pub(super) latest: Timestamp,
+    /// Why the run was aborted.
+    aborted: Option<String>,
+    lost: Option<Loss>,
+    ended: bool,
+    /// A failure of a call that could not answer.
+    pub(super) pending: Option<Error>,
+    /// A statistic was refused, and the run has an error that says so.
+    pub(super) has_refused: bool,
+}
+
+/// A statistic that was not counted; the text says which and why.
+pub(super) struct Refused(pub(super) String);
+
+impl Refused {
+    fn new(label: &str, work: Option<&str>, why: String) -> Self {
+        // Enough of a long label to know it by.
+        let label: String = label.chars().take(60).collect();
+        let of = work.map(|work| format!(" of work {work:?}")).unwrap_or_default();
+        Self(format!("statistic {label:?}{of} was not counted: {why}"))
+    }
+}
+
+/// A work item that the run is on.
+pub(super) struct InHand {
+    pub(super) name: String,
+    pub(super) list: List,
+    pub(super) key: Key,
+    /// The version of its record; `None` once it is no longer the run's to write.
+    pub(super) version: Option<u64>,
+    /// The item; of a cleanup item only the status counts, and is not stored.
+    pub(super) item: Item,
+    /// It had an error since the last attempt began.
+    pub(super) has_failed: bool,
+    pub(super) drop_when_done: bool,
+    /// When it goes to the dropped list, if its end takes it there.
+    pub(super) leaves: Option<Timestamp>,
+    pub(super) is_dirty: bool,
+}
+
+/// The latest time that stands in a run.
+fn latest(run: &RunStatus, now: Timestamp) -> Timestamp {
+    let status = run.status.as_ref();
+    let written = status.and_then(|status| {
+        [&status.start_time, &status.progress_time].into_iter().filter_map(time::read).max()
+    });
+    written.map_or(now, |written| written.max(now))
+}
+
+impl State {
+    pub(super) fn new(
+        run: RunStatus,
+        settings: Versioned<Settings>,
+        signs: Arc<Signs>,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            cursor: Cursor::new(),
+            items: BTreeMap::new(),
+            last_id: 0,
+            signs,
+            latest: latest(&run, now),
+            aborted: None,
+            lost: None,
+            ended: false,
+            pending: None,
+            has_refused: false,
+            run,
+            settings,
+        }
+    }
+
+    pub(super) fn status(&mut self) -> &mut Status {
+        self.run.status.get_or_insert_default()
+    }
+
+    pub(super) fn item(&mut self, id: ItemId) -> Option<&mut InHand> {
+        self.items.get_mut(&id)
+    }
+
+    /// All items in hand.
+    pub(super) fn ids(&self) -> Vec<ItemId> {
+        self.items.keys().copied().collect()
+    }
+
+    pub(super) fn loss(&self) -> Option<&Loss> {
+        self.lost.as_ref()
+    }
+
+    pub(super) fn is_aborted(&self) -> bool {
+        self.aborted.is_some()
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// The run writes no more.
+    pub(super) fn is_closed(&self) -> bool {
+        self.lost.is_some() || self.ended
+    }
+
+    /// Adds to a counter of the run's own.
+    pub(super) fn add_stat(&mut self, label: &str, value: f64) -> Result<(), Refused> {
+        let stats = &mut self.status().stats;
+        if stats::is_reserved(label) {
+            return Err(Refused::new(
+                label,
+                None,
+                "its label is reserved for what the store counts".to_owned(),
+            ));
+        }
+        if let Some(why) = stats::refusal(stats, label, value) {
+            return Err(Refused::new(label, None, why));
+        }
+        stats::add(stats, label, value);
+        Ok(())
+    }
+
+    /// Adds to a counter of an item, and to the run's own of the same name.
+    pub(super) fn add_item_stat(&mut self, id: ItemId, label: &str, value: f64) -> Result<(), Refused> {
+        let Some(item) = self.items.get_mut(&id) else { return Ok(()) };
+        let stats = &mut self.run.status.get_or_insert_default().stats;
+        let of_work = stats::of_work(label);
+        let refusal = stats::refusal(&item.status().stats, label, value)
+            .or_else(|| stats::no_room(stats, &of_work))
+            .or_else(|| (!item::has_room_for(&item.item, label)).then(|| "its record is full".to_owned()));
+        if let Some(why) = refusal {
+            return Err(Refused::new(label, Some(&item.name), why));
+        }
+        item.is_dirty = true;
+        stats::add(&mut item.status().stats, label, value);
+        stats::add(stats, &of_work, value);
+        Ok(())
+    }
+
+    pub(super) fn next_name(&mut self, handle: &ProcessHandle) -> Result<Option<(List, String)>> {
+        self.cursor.next(handle)
+    }
+
+    pub(super) fn take_in_hand(&mut self, item: InHand) -> ItemId {
+        self.last_id += 1;
+        self.items.insert(self.last_id, item);
+        self.last_id
+    }
+
+    pub(super) fn has_in_hand(&self, name: &str) -> bool {
+        self.items.values().any(|item| item.name == name)
+    }
+
+    /// Takes an end back that the run counted before; answers the statistics as
+    /// they were.
+    pub(super) fn take_back(&mut self, ended: RunState) -> stats::Stats {
+        let stats = &mut self.status().stats;
+        let before = stats.clone();
+        item::take_back(stats, ended, 1);
+        before
+    }
+
+    pub(super) fn written(&mut self, version: u64, sent: Duration, ids: &[ItemId]) {
+        self.signs.set_sent(sent);
+        for id in ids {
+            if let Some(item) = self.items.get_mut(id) {
+                item.version = Some(version);
+                item.is_dirty = false;
+            }
+        }
+    }
+
+    pub(super) fn count_end(&mut self, id: ItemId, end: RunState) {
+        let is_cleanup = self.items.get(&id).is_some_and(|item| item.list == List::Cleanup);
+        match end {
+            RunState::Completed if is_cleanup => {
+                return stats::add(&mut self.status().stats, stats::WORK_ITEMS_CLEANED, 1.0);
+            }
+            RunState::Incomplete if is_cleanup => self.run.cleanups_dirty += 1,
+            RunState::Aborted if is_cleanup => self.run.cleanups_aborted += 1,
+            _ => {}
+        }
+        item::count(&mut self.status().stats, end);
+    }
+
+    /// Counts an error of the run as a whole.
+    pub(super) fn run_error(&mut self, now: Timestamp, text: &str) {
+        self.run.run_errors = self.run.run_errors.saturating_add(1);
+        self.count_error(now, text);
+    }
+
+    pub(super) fn count_error(&mut self, now: Timestamp, text: &str) {
+        if errors::record(self.status(), errors::RUN_ERRORS_MAX, now, text) == Budget::Exceeded {
+            self.abort(format!("more than {} errors", errors::RUN_ERRORS_MAX));
+        }
+    }
+
+    pub(super) fn abort(&mut self, why: String) {
+        self.aborted.get_or_insert(why);
+        self.signs.set_over();
+    }
+
+    pub(super) fn lose(&mut self, loss: Loss) {
+        self.lost = Some(loss);
+        self.signs.set_over();
+    }
+
+    pub(super) fn end(&mut self) {
+        self.ended = true;
+        self.signs.set_over();
+        self.items.clear();
+    }
+
+    /// Items still in hand when the run ends were not done.
+    pub(super) fn abandon_items(&mut self, now: Timestamp) {
+        for id in self.ids() {
+            if let Some(item) = self.items.get_mut(&id) {
+                item::finish(&mut item.item, RunState::Aborted, now);
+                item.is_dirty = true;
+            }
+            self.count_end(id, RunState::Aborted);
+        }
+    }
+}
+
+impl InHand {
+    pub(super) fn new(name: &str, list: List, key: Key, version: u64, item: Item) -> Self {
+        let name = name.to_owned();
+        let version = Some(version);
+        Self {
+            name,
+            list,
+            key,
+            version,
+            item,
+            has_failed: false,
+            drop_when_done: false,
+            leaves: None,
+            is_dirty: true,
+        }
+    }
+
+    /// Takes over what a merge came to. With other parameters the item is not done
+    /// for good: nobody worked by them when that was said.
+    pub(super) fn take_in(&mut self, merged: Item) {
+        if item::params(&merged) != item::params(&self.item) {
+            self.drop_when_done = false;
+            self.leaves = None;
+        }
+        self.item = merged;
+    }
+
+    /// Whether its record has something to be written. Only active work has a
+    /// status that is stored.
+    pub(super) fn has_news(&self) -> bool {
+        self.is_dirty && (self.list == List::Active || self.leaves.is_some())
+    }
+
+    pub(super) fn write_to(&self, batch: Batch, handle: &ProcessHandle) -> Batch {
+        match self.leaves {
+            None => batch.put(self.key.clone(), self.item.to_payload()),
+            Some(now) => batch
+                .delete(self.key.clone())
+                .put(handle.item_key(List::Dropped, &self.name), time::to_wire(now).to_payload()),
+        }
+    }
+
+    pub(super) fn status(&mut self) -> &mut Status {
+        self.item.work.get_or_insert_default().status.get_or_insert_default()
+    }
+}
