@@ -112,6 +112,10 @@ impl Shared {
             options,
             report,
         };
+        if let Some(snapshot) = &snapshot {
+            // Who wrote it may not have come to this.
+            shared.writer.lock().log.release(snapshot.seq);
+        }
         shared.set_snapshot(&mut shared.ground.lock(), snapshot);
         shared.judge_pressure(&shared.writer.lock(), &shared.memtable.read().active);
         Ok(shared)

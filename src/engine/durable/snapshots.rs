@@ -33,13 +33,13 @@ fn seq_of(name: &str) -> Option<u64> {
 }
 
 impl Snapshots {
-    /// Deletes what an interrupted writer left.
+    /// Deletes what an interrupted writer left, and makes durable what is seen.
     pub(crate) fn tidy(&self) -> Result<()> {
         self.disk.create_dir(&self.dir)?;
         for name in self.disk.list(&self.dir)?.iter().filter(|name| name.ends_with(".new")) {
             self.disk.remove(&self.dir.join(name))?;
         }
-        Ok(())
+        self.disk.sync_dir(&self.dir)
     }
 
     /// The newest snapshot by its name. Whether it is sound shows when it is read.

@@ -386,3 +386,27 @@ fn a_disk_without_room_refuses_writes_and_loses_nothing() {
     world.write(900, Durability::Synced).unwrap();
     world.step(Step::Close).unwrap();
 }
+
+/// A program that dies between a snapshot and what comes after it leaves more log
+/// than commits may add to: if nobody let go of it, they would wait for ever.
+#[test]
+fn log_that_a_snapshot_covers_is_let_go_of_at_opening() {
+    let mut world = World::new();
+    world.open(0).unwrap();
+    let retained = |world: &World| world.store().writer.lock().log.retained();
+    while retained(&world) < 30_000 {
+        world.write(300, Durability::Buffered).unwrap();
+    }
+    let store = world.store();
+    store
+        .with_base(|base| {
+            store.checkpoint(base, &mut store.ground.lock())?;
+            store.parts.snapshots.write(base, &|| false)
+        })
+        .unwrap();
+    world.step(Step::Kill).unwrap();
+    assert!(retained(&world) <= 8192, "{}", retained(&world));
+    world.lose_power(Survives::Nothing);
+    world.open(world.synced).unwrap();
+    world.step(Step::Rebuild).unwrap();
+}
