@@ -29,6 +29,10 @@ pub struct Faults {
 
 impl Faults {
     pub const NONE: Self = Self { honesty: Honesty::Honest, sync_interval: None, style: None };
+
+    fn are_none(self) -> bool {
+        self.honesty == Honesty::Honest && self.sync_interval.is_none()
+    }
 }
 
 /// When the power goes.
@@ -113,12 +117,8 @@ impl Chain {
         self.disk.write_to(&image).unwrap();
         self.judge(&cut, &image).map_err(|why| {
             let left = self.keep(&cut, &image);
-            format!(
-                "{context}, {} bytes and {} names not synced: {why}\nleft in {}",
-                cut.unsynced.0,
-                cut.unsynced.1,
-                left.display()
-            )
+            let (bytes, names) = cut.unsynced;
+            format!("{context}, {bytes} bytes and {names} names not synced: {why}{left}")
         })
     }
 
@@ -184,12 +184,7 @@ impl Chain {
         copy_all(image, &opened);
         let found = inspect(cut.plan, &opened.join("state"))?;
         let promises = Promises::new(cut.plan, cut.plan.sync_interval, &cut.told, &cut.events);
-        let reference = self.folder.path().join("reference");
-        let _ = std::fs::remove_dir_all(&reference);
-        if self.before.exists() {
-            copy_all(&self.before, &reference);
-        }
-        let verdict = oracle::judge(&found, &reference.join("state"), cut.plan, &cut.told, &promises)?;
+        let verdict = oracle::judge(&found, &|| self.reference(), cut.plan, &cut.told, &promises)?;
         let _ = std::fs::remove_dir_all(&self.before);
         std::fs::rename(&opened, &self.before).unwrap();
         std::fs::remove_dir_all(image).unwrap();
@@ -202,6 +197,16 @@ impl Chain {
             lost: verdict.lost,
             unsynced_bytes: cut.unsynced.0,
         })
+    }
+
+    /// A copy of the store that the victim began with.
+    fn reference(&self) -> PathBuf {
+        let reference = self.folder.path().join("reference");
+        let _ = std::fs::remove_dir_all(&reference);
+        if self.before.exists() {
+            copy_all(&self.before, &reference);
+        }
+        reference.join("state")
     }
 
     /// A fencing token never comes twice, and claims are durable.
@@ -220,18 +225,40 @@ impl Chain {
         Ok(())
     }
 
-    /// Puts aside what a failure can be looked into with.
-    fn keep(&self, cut: &Cut, image: &Path) -> PathBuf {
+    /// Puts aside what a failure can be looked into with, and says where.
+    fn keep(&self, cut: &Cut, image: &Path) -> String {
+        if !self.faults.are_none() {
+            return String::new();
+        }
         let folder = tempfile::Builder::new().prefix("procstate-power-").tempdir().unwrap().keep();
         copy_all(image, &folder.join("after"));
         if self.before.exists() {
             copy_all(&self.before, &folder.join("before"));
         }
-        let events: String = cut.events.iter().map(|event| format!("{event:?}\n")).collect();
+        let events: String = cut
+            .events
+            .iter()
+            .map(|event| {
+                format!(
+                    "{event}
+"
+                )
+            })
+            .collect();
         std::fs::write(folder.join("events.txt"), events).unwrap();
-        let said = format!("{:?}\n{:?}\n{:?}\n{}", cut.plan, cut.moment, cut.survival, cut.told.text);
+        let said = format!(
+            "{:?}
+{:?}
+{:?}
+{}",
+            cut.plan, cut.moment, cut.survival, cut.told.text
+        );
         std::fs::write(folder.join("told.txt"), said).unwrap();
-        folder
+        format!(
+            "
+left in {}",
+            folder.display()
+        )
     }
 }
 

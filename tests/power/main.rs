@@ -117,7 +117,8 @@ fn a_disk_that_lies_is_found_out() {
     }
     for honesty in [Honesty::NeverSyncs, Honesty::ForgetsSectors, Honesty::ForgetsNames] {
         let found = first_failure(Faults { honesty, ..Faults::NONE }, 30);
-        assert!(found.is_some(), "nobody noticed: {honesty:?}");
+        let why = found.unwrap_or_else(|| panic!("nobody noticed: {honesty:?}"));
+        println!("{honesty:?}: {why}");
     }
 }
 
@@ -129,5 +130,5 @@ fn a_store_that_syncs_too_late_is_found_out() {
     }
     let late = Some(Duration::from_secs(3600));
     let faults = Faults { sync_interval: late, style: Some(Style::Buffered), ..Faults::NONE };
-    assert!(first_failure(faults, 10).is_some(), "nobody noticed");
+    println!("{}", first_failure(faults, 20).expect("nobody noticed"));
 }

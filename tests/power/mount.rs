@@ -4,6 +4,7 @@
 //! order, also when the program is killed right after it.
 
 use std::ffi::OsStr;
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -31,6 +32,13 @@ pub struct Event {
     pub inode: u64,
     pub offset: u64,
     pub length: u64,
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { nanos, what, inode, offset, length } = self;
+        write!(f, "{nanos} {what} inode {inode} at {offset}, {length} bytes")
+    }
 }
 
 #[derive(Debug)]

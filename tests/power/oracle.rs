@@ -1,10 +1,10 @@
 //! What a store may hold after a power cut, judged by what the victim was told.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::mount::Event;
-use super::script::{Plan, STEPS_PER_PHASE, Script, State, Wrote};
+use super::script::{Plan, Script, State, Wrote};
 use super::victim::{self, Line, Told};
 
 /// How long a buffered write may go without its sync beyond the interval: what a
@@ -102,7 +102,7 @@ fn replay(folder: &Path, plan: Plan, told: &Told, from: &[u64]) -> procstate::Re
     }
     for phase in 1.. {
         for (thread, script) in scripts.iter_mut().enumerate() {
-            let until = told.begun(thread).min(phase * STEPS_PER_PHASE);
+            let until = told.begun(thread).min(plan.steps_per_phase().saturating_mul(phase));
             while script.steps() < until {
                 let step = script.step()?;
                 if script.steps() < from[thread] {
@@ -134,27 +134,28 @@ pub struct Verdict {
     pub lost: u64,
 }
 
-/// Holds what `store` has after the cut against every state it may be in.
+/// Holds what was found after the cut against every state that may be. `before`
+/// gives a copy of the store that the victim began with.
 pub fn judge(
     found: &[State],
-    before: &Path,
+    before: &dyn Fn() -> PathBuf,
     plan: Plan,
     told: &Told,
     promises: &Promises,
 ) -> Result<Verdict, String> {
-    let said = |error: procstate::Error| format!("taking the steps again: {error}");
-    let candidates = replay(before, plan, told, &promises.kept).map_err(said)?;
+    let states = |from: &[u64]| {
+        let said = |error: procstate::Error| format!("taking the steps again: {error}");
+        replay(&before(), plan, told, from).map_err(said)
+    };
+    let candidates = states(&promises.kept)?;
     let mut fits = Vec::new();
     for (thread, (found, candidates)) in found.iter().zip(&candidates).enumerate() {
         let mut steps =
             candidates.iter().filter(|candidate| candidate.state == *found).map(|candidate| candidate.steps);
         let Some(first) = steps.next() else {
-            return Err(format!(
-                "thread {thread} finds a state that it was in after none of the steps from {} to {}:\n{}",
-                promises.kept[thread],
-                promises.begun[thread],
-                differences(found, candidates)
-            ));
+            let all = states(&vec![0; plan.threads])?;
+            let earlier = all[thread].iter().rev().find(|candidate| candidate.state == *found);
+            return Err(describe(thread, earlier, found, candidates, promises));
         };
         fits.push((first, steps.last().unwrap_or(first)));
     }
@@ -185,6 +186,25 @@ fn check_holes(fits: &[(u64, u64)], promises: &Promises) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+fn describe(
+    thread: usize,
+    earlier: Option<&Candidate>,
+    found: &State,
+    candidates: &[Candidate],
+    promises: &Promises,
+) -> String {
+    let (kept, begun) = (promises.kept[thread], promises.begun[thread]);
+    match earlier {
+        Some(earlier) => {
+            format!("thread {thread} is back after {} steps; {kept} were promised, of {begun}", earlier.steps)
+        }
+        None => format!(
+            "thread {thread} finds a state that it was in after none of its {begun} steps; {kept} were promised:\n{}",
+            differences(found, candidates)
+        ),
+    }
 }
 
 /// In words, how a state differs from the first and the last it might be.

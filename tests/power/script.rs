@@ -12,8 +12,6 @@ use procstate::{
 };
 use prost_types::Timestamp as WireTime;
 
-/// Steps of a script between two closings of the store.
-pub const STEPS_PER_PHASE: u64 = 120;
 /// The last steps of a phase end the run.
 const LAST_STEPS: u64 = 2;
 
@@ -22,7 +20,8 @@ const LAST_STEPS: u64 = 2;
 pub enum Style {
     /// Everything, as fast as it goes.
     Busy,
-    /// Buffered writes alone, a thousand in a second: how many are lost?
+    /// Buffered writes alone, by one thread, some hundred in a second: how many are
+    /// lost?
     Buffered,
 }
 
@@ -53,6 +52,20 @@ impl Plan {
             threads: words[3] as usize,
             sync_interval: Duration::from_millis(words[4]),
         }
+    }
+
+    /// Steps of a script between two closings of the store.
+    pub fn steps_per_phase(self) -> u64 {
+        match self.style {
+            Style::Busy => 120,
+            // The end of a phase is durable: there is none.
+            Style::Buffered => u64::MAX,
+        }
+    }
+
+    /// Whether a thread has anything to do.
+    pub fn is_active(self, thread: usize) -> bool {
+        self.style == Style::Busy || thread == 0
     }
 
     /// How victims and checkers open their stores. Small settings: what a store
@@ -189,7 +202,7 @@ impl Script {
 
     /// Whether the store is to be closed and opened before the next step.
     pub fn is_phase_over(&self) -> bool {
-        self.steps.is_multiple_of(STEPS_PER_PHASE)
+        self.steps.is_multiple_of(self.plan.steps_per_phase())
     }
 
     pub fn steps(&self) -> u64 {
@@ -199,12 +212,12 @@ impl Script {
     /// Takes the next step: one call that commits at most once.
     pub fn step(&mut self) -> Result<Step> {
         NOW.set(Duration::from_secs(self.plan.life * 100_000 + self.steps));
-        let (in_phase, is_first) = (self.steps % STEPS_PER_PHASE, self.steps == 0);
+        let (in_phase, is_first) = (self.steps % self.plan.steps_per_phase(), self.steps == 0);
         self.steps += 1;
         if is_first {
             return self.register_many(Durability::Synced);
         }
-        if in_phase + LAST_STEPS >= STEPS_PER_PHASE {
+        if in_phase >= self.plan.steps_per_phase() - LAST_STEPS {
             return self.wind_down();
         }
         match self.plan.style {
@@ -239,10 +252,7 @@ impl Script {
     }
 
     fn buffered_step(&mut self) -> Result<Step> {
-        match self.random.u8(..100) {
-            0..10 => self.register(Durability::Buffered),
-            _ => self.progress_only(),
-        }
+        if self.random.u8(..10) == 0 { self.register(Durability::Buffered) } else { self.progress_only() }
     }
 
     /// The next thing to do for whoever owns the process.
@@ -329,6 +339,7 @@ impl Script {
 
     fn params(&mut self) -> Params {
         let size = match self.random.u8(..40) {
+            _ if self.plan.style == Style::Buffered => 10,
             0 => self.random.usize(..120_000),
             1..6 => self.random.usize(..9_000),
             _ => self.random.usize(..300),

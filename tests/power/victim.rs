@@ -42,13 +42,13 @@ pub fn live() {
 }
 
 fn live_phase(plan: Plan, thread: usize, script: &mut Script) {
-    loop {
+    while plan.is_active(thread) {
         let n = script.steps();
         say(format_args!("i {thread} {n}"));
         let step = or_die(script.step());
         acknowledge(thread, n, step.wrote, step.token);
         if plan.style == Style::Buffered {
-            std::thread::sleep(Duration::from_millis(1));
+            std::thread::sleep(Duration::from_millis(2));
         }
         if script.is_phase_over() {
             return;
