@@ -157,7 +157,7 @@ pub fn judge(
             let earlier = all[thread].iter().rev().find(|candidate| candidate.state == *found);
             return Err(describe(thread, earlier, found, candidates, promises));
         };
-        fits.push((first, steps.last().unwrap_or(first)));
+        fits.push((first, steps.next_back().unwrap_or(first)));
     }
     check_holes(&fits, promises)?;
     let mut verdict = Verdict::default();
