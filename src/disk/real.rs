@@ -74,7 +74,9 @@ impl Disk for RealDisk {
     fn free_bytes(&self, dir: &Path) -> Result<u64> {
         let found = rustix::fs::statvfs(dir);
         let found = found.map_err(|error| Error::io("ask for the free space of", dir, error.into()))?;
-        Ok(found.f_bavail.saturating_mul(found.f_frsize))
+        // File systems without blocks, some in user space among them, cannot say.
+        let is_known = found.f_blocks > 0;
+        Ok(if is_known { found.f_bavail.saturating_mul(found.f_frsize) } else { u64::MAX })
     }
 }
 

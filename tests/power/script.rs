@@ -71,7 +71,18 @@ impl Plan {
     /// How victims and checkers open their stores. Small settings: what a store
     /// does in the background it does often.
     pub fn builder(self) -> StoreBuilder {
-        Store::builder().clock(StepClock).sync_interval(self.sync_interval).cache_bytes(1 << 20).history(5)
+        let builder = Store::builder()
+            .clock(StepClock)
+            .sync_interval(self.sync_interval)
+            .cache_bytes(1 << 20)
+            .history(5);
+        match self.style {
+            Style::Busy => {
+                builder.segment_bytes(16 << 10).memtable_bytes(64 << 10).snapshot_log_bytes(64 << 10)
+            }
+            // Nothing but the store's own clock is to make it sync.
+            Style::Buffered => builder,
+        }
     }
 }
 

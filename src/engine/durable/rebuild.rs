@@ -45,9 +45,14 @@ fn load(base: &dyn Base, snapshots: &Snapshots, snapshot: &Snapshot) -> Result<(
 }
 
 fn hopeless(wrong: &str, error: &Error) -> Error {
+    let error = match error.failure() {
+        Failure::LogDamaged { path, offset, why, .. } => {
+            format!("{} at byte {offset}: {why}", path.display())
+        }
+        _ => error::chain(error),
+    };
     let why = format!(
-        "{wrong}. It could not be rebuilt from snapshot and log either: {}. Nothing was changed. Put back what was moved or deleted, or restore the store from a backup, a copy of its folder",
-        error::chain(error)
+        "{wrong}. It could not be rebuilt from snapshot and log either: {error}. Nothing was changed. Put back what was moved or deleted, or restore the store from a backup, a copy of its folder"
     );
     Failure::Corrupt { place: "the index".to_owned(), why }.into()
 }
