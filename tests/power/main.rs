@@ -42,10 +42,7 @@ fn can_mount() -> bool {
     let Err(error) = mounted else { return true };
     let is_required = std::env::var_os("PROCSTATE_REQUIRE_FUSE").is_some_and(|value| value != "0");
     assert!(!(is_required && Path::new("/dev/fuse").exists()), "cannot mount a FUSE file system: {error}");
-    let _ = writeln!(
-        std::io::stderr(),
-        "\nIGNORED: no power cuts, because no FUSE file system can be mounted here ({error})"
-    );
+    common::ignored(&format!("no power cuts, because no FUSE file system can be mounted here ({error})"));
     false
 }
 
