@@ -7,6 +7,7 @@ mod chain;
 #[path = "../common/mod.rs"]
 mod common;
 mod disk;
+mod disk_tests;
 mod mount;
 mod oracle;
 mod script;
