@@ -167,7 +167,7 @@ fn the_mounted_disk_does_what_programs_ask_of_it() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let power = Power::new(Disk::new(), usize::MAX);
+    let power = Power::new(Disk::new());
     let mounted = Mounted::new(&power, folder.path()).unwrap();
     let path = folder.path().join("a/b");
     fs::create_dir_all(&path).unwrap();
