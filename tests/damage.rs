@@ -1,4 +1,4 @@
-//! Damaged, rolled back, full, locked, foreign: a store says what is wrong, and
+//! Damaged, rolled back, locked, foreign: a store says what is wrong, and
 //! answers nothing that is not so.
 
 mod common;
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use common::{copy_as_it_is, won};
+use common::{Mount, copy_as_it_is, won};
 use procstate::{OpenReport, Params, Process, Store, StoreBuilder};
 use tempfile::TempDir;
 
@@ -345,60 +345,6 @@ fn copying_changes_nothing_in_the_original() {
     assert!(error.to_string().ends_with("would lie inside the store"), "{error}");
     assert!(!copy.path().join("inside").exists());
     assert_eq!(before, (fs::read(&lock).unwrap(), fs::metadata(&lock).unwrap().modified().unwrap()));
-}
-
-/// Mounts need root; without it these tests say so and do nothing.
-struct Mount {
-    at: TempDir,
-}
-
-impl Mount {
-    fn new(options: &[&str]) -> Option<Self> {
-        let at = tempfile::tempdir().unwrap();
-        let mounted = Command::new("mount").args(options).arg(at.path()).status();
-        if !mounted.is_ok_and(|status| status.success()) {
-            println!("skipped: this test needs the right to mount");
-            return None;
-        }
-        Some(Self { at })
-    }
-
-    fn path(&self) -> &Path {
-        self.at.path()
-    }
-}
-
-impl Drop for Mount {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(self.at.path()).status();
-    }
-}
-
-#[test]
-fn a_full_disk_is_an_error_and_costs_nothing_acknowledged() {
-    let Some(mount) = Mount::new(&["-t", "tmpfs", "-o", "size=6m", "procstate"]) else { return };
-    let folder = mount.path().join("state");
-    let store = Store::open(&folder).unwrap();
-    let process = store.process("p").unwrap();
-    let mut acknowledged = 0;
-    let error = loop {
-        let params = Params::new().string("s", "x".repeat(100_000));
-        match process.register(&format!("w{acknowledged}"), params) {
-            Ok(_) => acknowledged += 1,
-            Err(error) => break error,
-        }
-        assert!(acknowledged < 1000, "the disk is never full");
-    };
-    assert!(error.is_disk_full() && error.to_string().contains("No space left"), "{error}");
-    // Nothing was written, so that everything can be read.
-    assert_eq!(process.snapshot().unwrap().active_work.len(), acknowledged);
-    let _ = store.close();
-    let remount = Command::new("mount").args(["-o", "remount,size=64m"]).arg(mount.path()).status().unwrap();
-    assert!(remount.success());
-    let store = Store::open(&folder).unwrap();
-    let whole = store.process("p").unwrap().snapshot().unwrap();
-    assert!(whole.active_work.len() >= acknowledged, "{} of {acknowledged}", whole.active_work.len());
-    drop(store);
 }
 
 #[test]

@@ -2,8 +2,10 @@
 //! engine, checked from end to end when a test is done with it.
 #![allow(dead_code, unreachable_pub, reason = "each test target uses a part of it")]
 
+use std::io::Write;
 use std::ops::Deref;
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use procstate::{Claim, ClaimOptions, Instance, ManualClock, ProcessHandle, Run, Store, StoreBuilder};
@@ -138,6 +140,47 @@ pub fn copy_as_it_is(from: &Path, to: &Path) {
         } else if !path.ends_with("LOCK") {
             std::fs::copy(&path, &target).unwrap();
         }
+    }
+}
+
+/// Says past the test harness, which hides what a passing test prints, that this
+/// test does nothing here.
+pub fn ignored(why: &str) {
+    let _ = writeln!(std::io::stderr(), "\nIGNORED: {why}");
+}
+
+/// A mount that goes with its value, also in a panic.
+pub struct Mount {
+    at: TempDir,
+}
+
+impl Mount {
+    /// Calls `mount` with `options` and a folder; says so where that cannot be.
+    pub fn new(options: &[&str]) -> Option<Self> {
+        let at = tempfile::tempdir().unwrap();
+        let mounted = Command::new("mount").args(options).arg(at.path()).output();
+        let why = match mounted {
+            Ok(output) if output.status.success() => return Some(Self { at }),
+            Ok(output) => String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+            Err(error) => error.to_string(),
+        };
+        ignored(&format!("this test needs the right to mount ({why})"));
+        None
+    }
+
+    pub fn path(&self) -> &Path {
+        self.at.path()
+    }
+
+    /// Unmounts it, even if somebody still uses it.
+    pub fn detach(&self) {
+        let _ = Command::new("umount").arg("-lq").arg(self.at.path()).status();
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        self.detach();
     }
 }
 

@@ -2,12 +2,12 @@
 //! power cut left, and ends with the next.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::common::check;
 use super::disk::{Disk, Honesty, Survival};
 use super::mount::{Event, Mounted, Power};
-use super::oracle::{self, Promises};
+use super::oracle::{self, Promises, Verdict};
 use super::script::{Plan, State, Style};
 use super::victim::{self, Line, Told, Victim};
 
@@ -38,7 +38,7 @@ impl Faults {
 /// When the power goes.
 #[derive(Debug, Clone, Copy)]
 enum Moment {
-    /// At this call of the file system.
+    /// At this call of the file system, from the start of the victim on.
     Event(usize),
     /// So long after the start.
     After(Duration),
@@ -51,6 +51,8 @@ pub struct Tally {
     /// Cuts before the store was open.
     pub opening: u64,
     pub acknowledged: u64,
+    /// Cuts with a kill under power before them.
+    pub after_kills: u64,
     /// Buffered, acknowledged and lost, as it may be.
     pub lost: u64,
     /// Bytes that were not synced when the power went.
@@ -61,6 +63,7 @@ impl Tally {
     pub fn add(&mut self, other: Self) {
         self.cuts += other.cuts;
         self.opening += other.opening;
+        self.after_kills += other.after_kills;
         self.acknowledged += other.acknowledged;
         self.lost += other.lost;
         self.unsynced_bytes += other.unsynced_bytes;
@@ -81,12 +84,18 @@ pub struct Chain {
     life: u64,
 }
 
-/// One cut, for the words of a failure and for what is left of it.
-struct Cut {
+/// What one victim did, from its start to its end.
+struct Life {
     plan: Plan,
-    moment: Moment,
-    survival: Survival,
     told: Told,
+    /// The store that it began with, opened and closed once.
+    before: PathBuf,
+}
+
+/// One cut, for its judgement and for what is left of it.
+struct Cut {
+    /// More than one if victims were killed under power.
+    lives: Vec<Life>,
     events: Vec<Event>,
     unsynced: (u64, usize),
 }
@@ -97,32 +106,36 @@ impl Chain {
         let mut disk = Disk::new();
         disk.set_honesty(faults.honesty);
         std::fs::create_dir(folder.path().join("mount")).unwrap();
-        let before = folder.path().join("before");
+        let before = folder.path().join("before-1");
         let random = fastrand::Rng::with_seed(seed ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         Self { seed, number, faults, random, folder, disk, before, tokens: vec![0; THREADS], life: 0 }
     }
 
-    /// Lives once more and cuts the power.
+    /// Lives once more, now and then twice, and cuts the power.
     pub fn cut(&mut self) -> Result<Tally, String> {
-        self.life += 1;
+        let is_killed_first = self.faults.style.is_none() && self.random.u8(..6) == 0;
+        let first = is_killed_first.then(|| (self.plan().0, self.random.usize(1..500)));
         let (plan, moment) = self.plan();
         let survival = self.survival();
         let context = format!(
-            "PROCSTATE_SEED={} PROCSTATE_CHAIN={}, cut {} of the chain, {moment:?}, {survival:?}, {plan:?}",
+            "PROCSTATE_SEED={} PROCSTATE_CHAIN={}, life {} of the chain, killed first: {first:?}, {moment:?}, {survival:?}, {plan:?}",
             self.seed, self.number, self.life
         );
-        let (cut, disk) = self.live(plan, moment, survival).map_err(|why| format!("{context}: {why}"))?;
-        let image = self.folder.path().join(format!("image-{}", self.life));
+        let mut cut = Cut { lives: Vec::new(), events: Vec::new(), unsynced: (0, 0) };
+        let disk = self.live(&mut cut, first, (plan, moment)).map_err(|why| format!("{context}: {why}"))?;
+        let image = self.folder.path().join("image");
+        let _ = std::fs::remove_dir_all(&image);
         self.disk = disk.after_power_cut(survival, &mut self.random);
         self.disk.write_to(&image).unwrap();
         self.judge(&cut, &image).map_err(|why| {
-            let left = self.keep(&cut, &image);
+            let left = self.keep(&cut, &image, &context);
             let (bytes, names) = cut.unsynced;
             format!("{context}, {bytes} bytes and {names} names not synced: {why}{left}")
         })
     }
 
     fn plan(&mut self) -> (Plan, Moment) {
+        self.life += 1;
         let random = &mut self.random;
         let slow = if random.u8(..12) == 0 { Style::Buffered } else { Style::Busy };
         let style = self.faults.style.unwrap_or(slow);
@@ -147,64 +160,123 @@ impl Chain {
         }
     }
 
-    /// Runs a victim until the power goes.
-    fn live(&mut self, plan: Plan, moment: Moment, survival: Survival) -> Result<(Cut, Disk), String> {
-        let cut_at = match moment {
-            Moment::Event(number) => number,
-            Moment::After(_) => usize::MAX,
-        };
-        let power = Power::new(std::mem::replace(&mut self.disk, Disk::new()), cut_at);
+    /// Runs a victim until the power goes; before it one that is killed while the
+    /// power stays on, if `first` says when.
+    fn live(
+        &mut self,
+        cut: &mut Cut,
+        first: Option<(Plan, usize)>,
+        (plan, moment): (Plan, Moment),
+    ) -> Result<Disk, String> {
+        let power = Power::new(std::mem::replace(&mut self.disk, Disk::new()));
         let mount = self.folder.path().join("mount");
         let mounted = Mounted::new(&power, &mount).map_err(|error| format!("mounting: {error}"))?;
+        if let Some((plan, calls)) = first {
+            let told = self.run(plan, |victim| wait(victim, || power.calls() >= calls))?;
+            let before = self.before.clone();
+            cut.lives.push(Life { plan, told, before });
+            self.judge_kill(cut, &power.disk())?;
+        }
+        if let Moment::Event(number) = moment {
+            power.cut_after(number);
+        }
+        let told = self.run(plan, |victim| {
+            let is_alive = match moment {
+                Moment::Event(_) => wait(victim, || power.wait_for_cut(Duration::from_millis(10))),
+                Moment::After(time) => {
+                    std::thread::sleep(time);
+                    !victim.is_over()
+                }
+            };
+            power.cut();
+            is_alive
+        })?;
+        drop(mounted);
+        let (disk, events) = power.take();
+        cut.lives.push(Life { plan, told, before: self.before.clone() });
+        cut.events = events;
+        cut.unsynced = disk.unsynced();
+        Ok(disk)
+    }
+
+    /// Runs a victim until `is_alive` has seen enough of it and answers so.
+    fn run(&mut self, plan: Plan, is_alive: impl FnOnce(&mut Victim) -> bool) -> Result<Told, String> {
         let sync_interval = self.faults.sync_interval.unwrap_or(plan.sync_interval);
-        let mut victim = Victim::start(&mount.join("state"), Plan { sync_interval, ..plan });
-        let outlived = wait(&power, &mut victim, moment);
-        power.cut();
+        let folder = self.folder.path().join("mount/state");
+        let mut victim = Victim::start(&folder, Plan { sync_interval, ..plan });
+        let is_alive = is_alive(&mut victim);
         // Now and then it gets to see the errors.
         if self.random.bool() {
             std::thread::sleep(Duration::from_millis(2));
         }
         let (told, errors) = victim.kill();
-        drop(mounted);
-        let (disk, events) = power.take();
-        if !outlived {
-            let error = told.error.as_deref().unwrap_or("nothing");
-            return Err(format!("the victim had power and failed: it said {error}; {errors}"));
+        self.check_tokens(&told)?;
+        if is_alive {
+            return Ok(told);
         }
-        let unsynced = disk.unsynced();
-        Ok((Cut { plan, moment, survival, told, events, unsynced }, disk))
+        let error = told.error.as_deref().unwrap_or("nothing");
+        Err(format!("the victim had power and failed: it said {error}; {errors}"))
+    }
+
+    /// Judges what a victim that was killed leaves: all that it was told.
+    fn judge_kill(&mut self, cut: &Cut, disk: &Disk) -> Result<(), String> {
+        let opened = self.folder.path().join(format!("before-{}", self.life));
+        disk.write_to(&opened).unwrap();
+        let life = &cut.lives[0];
+        let found = inspect(life.plan, &opened.join("state"))?;
+        let promises = Promises::of_kill(life.plan, &life.told);
+        let verdict = oracle::judge(&found, &|| self.reference(life), life.plan, &life.told, &promises);
+        verdict.map_err(|why| format!("after a kill: {why}"))?;
+        self.before = opened;
+        Ok(())
     }
 
     /// Opens what the cut left as the next program would, and judges it.
     fn judge(&mut self, cut: &Cut, image: &Path) -> Result<Tally, String> {
-        self.check_tokens(&cut.told)?;
-        // The one that is opened must stay as it was, to be looked at.
-        let opened = self.folder.path().join("opened");
-        let _ = std::fs::remove_dir_all(&opened);
+        let opened = self.folder.path().join(format!("before-{}", self.life + 1));
         copy_all(image, &opened);
-        let found = inspect(cut.plan, &opened.join("state"))?;
-        let promises = Promises::new(cut.plan, cut.plan.sync_interval, &cut.told, &cut.events);
-        let verdict = oracle::judge(&found, &|| self.reference(), cut.plan, &cut.told, &promises)?;
-        let _ = std::fs::remove_dir_all(&self.before);
-        std::fs::rename(&opened, &self.before).unwrap();
-        std::fs::remove_dir_all(image).unwrap();
-        let acknowledged =
-            cut.told.lines.iter().filter(|line| matches!(line, Line::Acknowledges { .. })).count() as u64;
+        let plan = cut.lives[0].plan;
+        let found = inspect(plan, &opened.join("state"))?;
+        let verdict = self.judge_lives(cut, &found)?;
+        for life in &cut.lives {
+            let _ = std::fs::remove_dir_all(&life.before);
+        }
+        self.before = opened;
+        let last = &cut.lives[cut.lives.len() - 1].told;
         Ok(Tally {
             cuts: 1,
-            opening: u64::from(acknowledged == 0),
-            acknowledged,
+            opening: u64::from(last.acknowledged() == 0),
+            after_kills: u64::from(cut.lives.len() > 1),
+            acknowledged: cut.lives.iter().map(|life| life.told.acknowledged()).sum(),
             lost: verdict.lost,
             unsynced_bytes: cut.unsynced.0,
         })
     }
 
-    /// A copy of the store that the victim began with.
-    fn reference(&self) -> PathBuf {
+    /// The cut may reach back into the life of a victim that was killed before,
+    /// as long as nothing is promised of the last one.
+    fn judge_lives(&self, cut: &Cut, found: &[State]) -> Result<Verdict, String> {
+        let mut failures = Vec::new();
+        for life in cut.lives.iter().rev() {
+            let Life { plan, told, .. } = life;
+            let promises = Promises::new(*plan, plan.sync_interval, told, &cut.events);
+            match oracle::judge(found, &|| self.reference(life), *plan, told, &promises) {
+                Ok(verdict) => return Ok(verdict),
+                Err(why) => failures.push(why),
+            }
+            if promises.are_any() {
+                break;
+            }
+        }
+        Err(failures.join("\nand before it: "))
+    }
+
+    /// A copy of the store that a victim began with.
+    fn reference(&self, life: &Life) -> PathBuf {
         let reference = self.folder.path().join("reference");
         let _ = std::fs::remove_dir_all(&reference);
-        if self.before.exists() {
-            copy_all(&self.before, &reference);
+        if life.before.exists() {
+            copy_all(&life.before, &reference);
         }
         reference.join("state")
     }
@@ -226,56 +298,36 @@ impl Chain {
     }
 
     /// Puts aside what a failure can be looked into with, and says where.
-    fn keep(&self, cut: &Cut, image: &Path) -> String {
+    fn keep(&self, cut: &Cut, image: &Path, context: &str) -> String {
         if !self.faults.are_none() {
             return String::new();
         }
         let folder = tempfile::Builder::new().prefix("procstate-power-").tempdir().unwrap().keep();
         copy_all(image, &folder.join("after"));
-        if self.before.exists() {
-            copy_all(&self.before, &folder.join("before"));
+        for (n, life) in cut.lives.iter().enumerate() {
+            if life.before.exists() {
+                copy_all(&life.before, &folder.join(format!("before-{n}")));
+            }
+            std::fs::write(folder.join(format!("told-{n}.txt")), format!("{context}\n{}", life.told.text))
+                .unwrap();
         }
-        let events: String = cut
-            .events
-            .iter()
-            .map(|event| {
-                format!(
-                    "{event}
-"
-                )
-            })
-            .collect();
-        std::fs::write(folder.join("events.txt"), events).unwrap();
-        let said = format!(
-            "{:?}
-{:?}
-{:?}
-{}",
-            cut.plan, cut.moment, cut.survival, cut.told.text
-        );
-        std::fs::write(folder.join("told.txt"), said).unwrap();
-        format!(
-            "
-left in {}",
-            folder.display()
-        )
+        let events: Vec<String> = cut.events.iter().map(Event::to_string).collect();
+        std::fs::write(folder.join("events.txt"), events.join("\n")).unwrap();
+        format!("\nleft in {}", folder.display())
     }
 }
 
-/// Waits until the power goes; false if the victim ends before, or does nothing.
-fn wait(power: &Power, victim: &mut Victim, moment: Moment) -> bool {
-    if let Moment::After(time) = moment {
-        std::thread::sleep(time);
-        return !victim.is_over();
-    }
-    let rounds = PATIENCE.as_millis() / 10;
-    for _ in 0..rounds {
-        if power.wait_for_cut(Duration::from_millis(10)) {
+/// Waits until something is so; false if the victim ends before, or does nothing.
+fn wait(victim: &mut Victim, mut is_so: impl FnMut() -> bool) -> bool {
+    let give_up = Instant::now() + PATIENCE;
+    while Instant::now() < give_up {
+        if is_so() {
             return true;
         }
         if victim.is_over() {
-            return power.is_cut();
+            return is_so();
         }
+        std::thread::sleep(Duration::from_micros(200));
     }
     false
 }

@@ -57,14 +57,29 @@ pub struct Power {
 }
 
 impl Power {
-    /// A disk whose power goes at event `cut_at`, the first being number 1.
-    pub fn new(disk: Disk, cut_at: usize) -> Self {
-        let state = State { disk, events: Vec::new(), cut_at, is_cut: false };
+    pub fn new(disk: Disk) -> Self {
+        let state = State { disk, events: Vec::new(), cut_at: usize::MAX, is_cut: false };
         Self { shared: Arc::new((Mutex::new(state), Condvar::new())) }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.shared.0.lock().unwrap()
+    }
+
+    /// The power goes at the call number `calls` from now on.
+    pub fn cut_after(&self, calls: usize) {
+        let mut state = self.lock();
+        state.cut_at = state.events.len() + calls;
+    }
+
+    /// How many calls have changed something.
+    pub fn calls(&self) -> usize {
+        self.lock().events.len()
+    }
+
+    /// The disk as programs see it now.
+    pub fn disk(&self) -> Disk {
+        self.lock().disk.clone()
     }
 
     /// The power goes now, unless it went before.
@@ -78,10 +93,6 @@ impl Power {
         let (_state, timeout) =
             self.shared.1.wait_timeout_while(self.lock(), time, |state| !state.is_cut).unwrap();
         !timeout.timed_out()
-    }
-
-    pub fn is_cut(&self) -> bool {
-        self.lock().is_cut
     }
 
     /// The disk as the program saw it last, and all that was done to it.

@@ -64,7 +64,8 @@ impl Promises {
             match *line {
                 Line::Intends { thread, .. } => before[thread].push(acknowledged.clone()),
                 Line::Acknowledges { thread, n, wrote, nanos, .. } => {
-                    let is_old = wrote == Wrote::Buffered && age.of(nanos) > interval + ALLOWANCE;
+                    let is_old =
+                        wrote == Wrote::Buffered && age.of(nanos) > interval.saturating_add(ALLOWANCE);
                     if wrote == Wrote::Synced || is_old {
                         for (kept, before) in kept.iter_mut().zip(&before[thread][n as usize]) {
                             *kept = (*kept).max(*before);
@@ -81,6 +82,26 @@ impl Promises {
         }
         let begun = (0..plan.threads).map(|thread| told.begun(thread)).collect();
         Self { kept, begun, before }
+    }
+}
+
+impl Promises {
+    /// What survives a kill while the power stays on: all that was acknowledged.
+    pub fn of_kill(plan: Plan, told: &Told) -> Self {
+        let mut promises = Self::new(plan, Duration::MAX, told, &[]);
+        for line in &told.lines {
+            if let Line::Acknowledges { thread, n, .. } = *line
+                && thread < plan.threads
+            {
+                promises.kept[thread] = n + 1;
+            }
+        }
+        promises
+    }
+
+    /// Whether any step is promised.
+    pub fn are_any(&self) -> bool {
+        self.kept.iter().any(|kept| *kept > 0)
     }
 }
 

@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use procstate::Store;
 
@@ -123,6 +123,11 @@ impl Told {
         told
     }
 
+    /// How many steps were acknowledged.
+    pub fn acknowledged(&self) -> u64 {
+        self.lines.iter().filter(|line| matches!(line, Line::Acknowledges { .. })).count() as u64
+    }
+
     /// How many steps a thread has begun.
     pub fn begun(&self, of: usize) -> u64 {
         let begun =
@@ -200,7 +205,16 @@ fn read_all(mut input: impl Read, has_failed: &AtomicBool) -> String {
     }
 }
 
-/// Opens a store as a victim does.
+/// Opens a store as a victim does. A victim that is being started may hold the
+/// lock of ours for a moment: it inherits it, and lets go of it with its `exec`.
 pub fn open(plan: Plan, folder: &Path) -> procstate::Result<Store> {
-    plan.builder().open(folder)
+    let give_up = Instant::now() + Duration::from_secs(5);
+    loop {
+        match plan.builder().open(folder) {
+            Err(error) if error.is_locked() && Instant::now() < give_up => {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            opened => return opened,
+        }
+    }
 }

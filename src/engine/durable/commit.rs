@@ -29,7 +29,7 @@ impl Shared {
         })
     }
 
-    /// Fails if nothing will ease the pressure.
+    /// Wakes the thread that eases the pressure, and fails if it will not.
     fn check_going(&self) -> Result<()> {
         if self.checkpoints.is_stopped() {
             return Err(Failure::Closed.into());
@@ -38,6 +38,7 @@ impl Shared {
             let (path, source) = (self.parts.log.dir.clone(), ErrorKind::StorageFull.into());
             return Err(Failure::DiskFull { path, source }.into());
         }
+        self.checkpoints.work();
         self.poison.check()
     }
 

@@ -51,6 +51,9 @@ impl Shared {
             let done = self.checkpoint(base, &mut ground).and_then(|()| {
                 if self.is_snapshot_due(&ground) { self.snapshot(base, &mut ground) } else { Ok(()) }
             });
+            // Commits that wait do so for this.
+            let writer = self.writer.lock();
+            self.set_pressure(&writer, &self.memtable.read().active);
             // Whatever it was, damage included: the index is not what it should be.
             done.inspect_err(|error| self.poison.poison(error))
         })
@@ -145,10 +148,7 @@ impl Shared {
         figures.snapshots += 1;
         figures.snapshot_time = began.elapsed();
         drop(figures);
-        let mut writer = self.writer.lock();
-        writer.log.release(seq);
-        self.judge_pressure(&writer, &self.memtable.read().active);
-        drop(writer);
+        self.writer.lock().log.release(seq);
         self.pool.trim(self.options.free_files_max())
     }
 

@@ -162,17 +162,22 @@ impl Shared {
         self.log_bytes_max.store(2 * at + self.options.snapshot_log_bytes, Ordering::Release);
     }
 
-    /// Lets commits wait, or go on, and wakes the thread that can help.
+    /// Wakes the thread of the checkpoints if there is something for it to do, and
+    /// lets commits wait, or go on.
     pub(super) fn judge_pressure(&self, writer: &Writer, active: &Generation) {
-        let (bytes, log) = (active.bytes(), writer.log.retained());
-        if bytes >= self.options.checkpoint_bytes()
+        if active.bytes() >= self.options.checkpoint_bytes()
             || writer.log.written() - writer.frozen_at >= self.options.checkpoint_log_bytes()
-            || log >= self.snapshot_at.load(Ordering::Acquire)
+            || writer.log.retained() >= self.snapshot_at.load(Ordering::Acquire)
         {
             self.checkpoints.work();
         }
-        let is_high =
-            bytes >= self.options.active_bytes_max() || log >= self.log_bytes_max.load(Ordering::Acquire);
+        self.set_pressure(writer, active);
+    }
+
+    /// Lets commits wait, or go on.
+    pub(super) fn set_pressure(&self, writer: &Writer, active: &Generation) {
+        let is_high = active.bytes() >= self.options.active_bytes_max()
+            || writer.log.retained() >= self.log_bytes_max.load(Ordering::Acquire);
         if is_high != self.pressure.is_high() {
             self.pressure.set(is_high);
         }

@@ -23,6 +23,8 @@ pub(crate) struct Log {
     pool: Arc<Pool>,
     current: Segment,
     offset: u64,
+    /// Bytes of segments in use that nobody needs any more.
+    covered: u64,
     /// The segments before, oldest first.
     sealed: VecDeque<Sealed>,
     /// Their bytes.
@@ -68,7 +70,19 @@ impl Log {
     ) -> Self {
         let (unsynced, buffer) = (Vec::new(), Vec::new());
         let sealed_bytes = sealed.iter().map(|sealed| sealed.bytes).sum();
-        Self { pool, current, offset, sealed, sealed_bytes, unsynced, buffer, last_seq, written: 0, noted: 0 }
+        Self {
+            pool,
+            current,
+            offset,
+            covered: 0,
+            sealed,
+            sealed_bytes,
+            unsynced,
+            buffer,
+            last_seq,
+            written: 0,
+            noted: 0,
+        }
     }
 
     pub(crate) fn last_seq(&self) -> u64 {
@@ -89,9 +103,9 @@ impl Log {
         self.sealed_bytes + self.current.bytes
     }
 
-    /// Bytes of all segments in use, as far as they are written.
+    /// Bytes of all segments in use, as far as they are written and needed.
     pub(crate) fn retained(&self) -> u64 {
-        self.sealed_bytes + self.offset
+        (self.sealed_bytes + self.offset).saturating_sub(self.covered)
     }
 
     /// Segments in use.
@@ -176,7 +190,11 @@ impl Log {
         while let Some(oldest) = self.sealed.front().filter(|sealed| sealed.until <= seq) {
             self.pool.release([oldest.slot]);
             self.sealed_bytes -= oldest.bytes;
+            self.covered = self.covered.saturating_sub(oldest.bytes);
             self.sealed.pop_front();
+        }
+        if self.last_seq <= seq {
+            self.covered = self.sealed_bytes + self.offset;
         }
     }
 
