@@ -57,6 +57,16 @@ impl Lock {
     }
 }
 
+impl Drop for Lock {
+    fn drop(&mut self) {
+        if let Some(file) = &self.file {
+            // Closing it is not enough: a child that was just forked has it as well,
+            // until it becomes another program.
+            let _ = file.unlock();
+        }
+    }
+}
+
 fn taken(folder: &Path, attempt: Result<(), TryLockError>) -> Result<()> {
     match attempt {
         Ok(()) => Ok(()),
@@ -98,5 +108,15 @@ mod tests {
         let shared = Lock::shared(temp.path()).unwrap();
         assert!(Lock::exclusive(temp.path()).unwrap_err().is_locked());
         shared.confirm(temp.path()).unwrap();
+    }
+
+    /// As a child does that was forked while the store was open.
+    #[test]
+    fn a_copy_of_the_descriptor_keeps_nobody_out() {
+        let temp = tempfile::tempdir().unwrap();
+        let lock = Lock::exclusive(temp.path()).unwrap();
+        let _copy = lock.file.as_ref().unwrap().try_clone().unwrap();
+        drop(lock);
+        Lock::exclusive(temp.path()).unwrap();
     }
 }

@@ -13,8 +13,6 @@ use crate::error::Result;
 use crate::folder::Folder;
 use crate::index;
 
-/// Below this a store would do nothing but sync.
-
 /// Options of a store; made by [`Store::builder`].
 #[derive(Debug, Clone)]
 pub struct StoreBuilder {

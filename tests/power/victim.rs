@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use procstate::Store;
 
@@ -205,16 +205,7 @@ fn read_all(mut input: impl Read, has_failed: &AtomicBool) -> String {
     }
 }
 
-/// Opens a store as a victim does. A victim that is being started may hold the
-/// lock of ours for a moment: it inherits it, and lets go of it with its `exec`.
+/// Opens a store as a victim does.
 pub fn open(plan: Plan, folder: &Path) -> procstate::Result<Store> {
-    let give_up = Instant::now() + Duration::from_secs(5);
-    loop {
-        match plan.builder().open(folder) {
-            Err(error) if error.is_locked() && Instant::now() < give_up => {
-                std::thread::sleep(Duration::from_millis(5));
-            }
-            opened => return opened,
-        }
-    }
+    plan.builder().open(folder)
 }
