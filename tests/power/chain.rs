@@ -14,7 +14,7 @@ use super::victim::{self, Line, Told, Victim};
 /// How long a victim may take until its power goes.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Cuts of one store; then another is begun.
-pub const LIVES: u64 = 10;
+pub const LIVES: u64 = 8;
 const THREADS: usize = 3;
 
 /// How a chain is to differ from an honest one.
@@ -39,7 +39,7 @@ impl Faults {
 #[derive(Debug, Clone, Copy)]
 enum Moment {
     /// At this call of the file system, from the start of the victim on.
-    Event(usize),
+    Call(usize),
     /// So long after the start.
     After(Duration),
 }
@@ -114,8 +114,8 @@ impl Chain {
     /// Lives once more, now and then twice, and cuts the power.
     pub fn cut(&mut self) -> Result<Tally, String> {
         let is_killed_first = self.faults.style.is_none() && self.random.u8(..6) == 0;
-        let first = is_killed_first.then(|| (self.plan().0, self.random.usize(1..500)));
-        let (plan, moment) = self.plan();
+        let first = is_killed_first.then(|| (self.plan(false).0, self.random.usize(1..500)));
+        let (plan, moment) = self.plan(is_killed_first);
         let survival = self.survival();
         let context = format!(
             "PROCSTATE_SEED={} PROCSTATE_CHAIN={}, life {} of the chain, killed first: {first:?}, {moment:?}, {survival:?}, {plan:?}",
@@ -134,15 +134,26 @@ impl Chain {
         })
     }
 
-    fn plan(&mut self) -> (Plan, Moment) {
+    fn plan(&mut self, after_kill: bool) -> (Plan, Moment) {
         self.life += 1;
         let random = &mut self.random;
-        let slow = if random.u8(..12) == 0 { Style::Buffered } else { Style::Busy };
-        let style = self.faults.style.unwrap_or(slow);
-        let (moment, interval) = match style {
-            Style::Buffered => (Moment::After(Duration::from_millis(random.u64(300..900))), 50),
-            Style::Busy if random.u8(..10) < 3 => (Moment::Event(random.usize(1..80)), 50),
-            Style::Busy => (Moment::Event(random.usize(1..1200)), *random.choice(&[5, 50, 200]).unwrap()),
+        let style = match random.u8(..12) {
+            0 => Style::Buffered,
+            1 | 2 => Style::Flood,
+            _ => Style::Busy,
+        };
+        let style = self.faults.style.unwrap_or(style);
+        let interval = match style {
+            Style::Buffered => 50,
+            Style::Busy => *random.choice(&[5, 50, 200]).unwrap(),
+            Style::Flood => 10_000,
+        };
+        // Creating a store, and opening it again, is cut more often than it is long.
+        let is_early = random.u8(..10) < if self.life == 1 || after_kill { 5 } else { 2 };
+        let moment = match style {
+            Style::Buffered => Moment::After(Duration::from_millis(random.u64(300..900))),
+            Style::Busy | Style::Flood if is_early => Moment::Call(random.usize(1..50)),
+            Style::Busy | Style::Flood => Moment::Call(random.usize(1..1200)),
         };
         let sync_interval = Duration::from_millis(interval);
         (Plan { seed: random.u64(..), life: self.life, style, threads: THREADS, sync_interval }, moment)
@@ -177,12 +188,12 @@ impl Chain {
             cut.lives.push(Life { plan, told, before });
             self.judge_kill(cut, &power.disk())?;
         }
-        if let Moment::Event(number) = moment {
+        if let Moment::Call(number) = moment {
             power.cut_after(number);
         }
         let told = self.run(plan, |victim| {
             let is_alive = match moment {
-                Moment::Event(_) => wait(victim, || power.wait_for_cut(Duration::from_millis(10))),
+                Moment::Call(_) => wait(victim, || power.wait_for_cut(Duration::from_millis(10))),
                 Moment::After(time) => {
                     std::thread::sleep(time);
                     !victim.is_over()
