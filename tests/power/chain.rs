@@ -25,10 +25,13 @@ pub struct Faults {
     pub sync_interval: Option<Duration>,
     /// The style of each life.
     pub style: Option<Style>,
+    /// Whether no life is a flood.
+    pub spares_floods: bool,
 }
 
 impl Faults {
-    pub const NONE: Self = Self { honesty: Honesty::Honest, sync_interval: None, style: None };
+    pub const NONE: Self =
+        Self { honesty: Honesty::Honest, sync_interval: None, style: None, spares_floods: false };
 
     fn are_none(self) -> bool {
         self.honesty == Honesty::Honest && self.sync_interval.is_none()
@@ -122,7 +125,12 @@ impl Chain {
             self.seed, self.number, self.life
         );
         let mut cut = Cut { lives: Vec::new(), events: Vec::new(), unsynced: (0, 0) };
-        let disk = self.live(&mut cut, first, (plan, moment)).map_err(|why| format!("{context}: {why}"))?;
+        let disk = self.live(&mut cut, first, (plan, moment)).map_err(|(why, disk)| {
+            let image = self.folder.path().join("image");
+            let _ = std::fs::remove_dir_all(&image);
+            disk.write_to(&image).unwrap();
+            format!("{context}: {why}{}", self.keep(&cut, &image, &context))
+        })?;
         let image = self.folder.path().join("image");
         let _ = std::fs::remove_dir_all(&image);
         self.disk = disk.after_power_cut(survival, &mut self.random);
@@ -139,7 +147,7 @@ impl Chain {
         let random = &mut self.random;
         let style = match random.u8(..12) {
             0 => Style::Buffered,
-            1 | 2 => Style::Flood,
+            1 | 2 if !self.faults.spares_floods => Style::Flood,
             _ => Style::Busy,
         };
         let style = self.faults.style.unwrap_or(style);
@@ -172,26 +180,41 @@ impl Chain {
     }
 
     /// Runs a victim until the power goes; before it one that is killed while the
-    /// power stays on, if `first` says when.
+    /// power stays on, if `first` says when. Fails with the disk as it is then.
     fn live(
         &mut self,
         cut: &mut Cut,
         first: Option<(Plan, usize)>,
-        (plan, moment): (Plan, Moment),
-    ) -> Result<Disk, String> {
+        last: (Plan, Moment),
+    ) -> Result<Disk, (String, Disk)> {
         let power = Power::new(std::mem::replace(&mut self.disk, Disk::new()));
+        let lived = self.live_with(&power, cut, first, last);
+        let (disk, events) = power.take();
+        cut.events = events;
+        cut.unsynced = disk.unsynced();
+        match lived {
+            Ok(()) => Ok(disk),
+            Err(why) => Err((why, disk)),
+        }
+    }
+
+    fn live_with(
+        &mut self,
+        power: &Power,
+        cut: &mut Cut,
+        first: Option<(Plan, usize)>,
+        (plan, moment): (Plan, Moment),
+    ) -> Result<(), String> {
         let mount = self.folder.path().join("mount");
-        let mounted = Mounted::new(&power, &mount).map_err(|error| format!("mounting: {error}"))?;
+        let _mounted = Mounted::new(power, &mount).map_err(|error| format!("mounting: {error}"))?;
         if let Some((plan, calls)) = first {
-            let told = self.run(plan, |victim| wait(victim, || power.calls() >= calls))?;
-            let before = self.before.clone();
-            cut.lives.push(Life { plan, told, before });
+            self.run(cut, plan, |victim| wait(victim, || power.calls() >= calls))?;
             self.judge_kill(cut, &power.disk())?;
         }
         if let Moment::Call(number) = moment {
             power.cut_after(number);
         }
-        let told = self.run(plan, |victim| {
+        self.run(cut, plan, |victim| {
             let is_alive = match moment {
                 Moment::Call(_) => wait(victim, || power.wait_for_cut(Duration::from_millis(10))),
                 Moment::After(time) => {
@@ -201,17 +224,16 @@ impl Chain {
             };
             power.cut();
             is_alive
-        })?;
-        drop(mounted);
-        let (disk, events) = power.take();
-        cut.lives.push(Life { plan, told, before: self.before.clone() });
-        cut.events = events;
-        cut.unsynced = disk.unsynced();
-        Ok(disk)
+        })
     }
 
     /// Runs a victim until `is_alive` has seen enough of it and answers so.
-    fn run(&mut self, plan: Plan, is_alive: impl FnOnce(&mut Victim) -> bool) -> Result<Told, String> {
+    fn run(
+        &mut self,
+        cut: &mut Cut,
+        plan: Plan,
+        is_alive: impl FnOnce(&mut Victim) -> bool,
+    ) -> Result<(), String> {
         let sync_interval = self.faults.sync_interval.unwrap_or(plan.sync_interval);
         let folder = self.folder.path().join("mount/state");
         let mut victim = Victim::start(&folder, Plan { sync_interval, ..plan });
@@ -221,12 +243,10 @@ impl Chain {
             std::thread::sleep(Duration::from_millis(2));
         }
         let (told, errors) = victim.kill();
-        self.check_tokens(&told)?;
-        if is_alive {
-            return Ok(told);
-        }
-        let error = told.error.as_deref().unwrap_or("nothing");
-        Err(format!("the victim had power and failed: it said {error}; {errors}"))
+        let error = told.error.clone().unwrap_or_default();
+        let tokens = self.check_tokens(&told);
+        cut.lives.push(Life { plan, told, before: self.before.clone() });
+        if is_alive { tokens } else { Err(format!("the victim had power and failed: {error}; {errors}")) }
     }
 
     /// Judges what a victim that was killed leaves: all that it was told.
