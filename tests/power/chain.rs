@@ -14,7 +14,7 @@ use super::victim::{self, Line, Told, Victim};
 /// How long a victim may take until its power goes.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Cuts of one store; then another is begun.
-pub const LIVES: u64 = 10;
+pub const LIVES: u64 = 8;
 const THREADS: usize = 3;
 
 /// How a chain is to differ from an honest one.
@@ -25,10 +25,13 @@ pub struct Faults {
     pub sync_interval: Option<Duration>,
     /// The style of each life.
     pub style: Option<Style>,
+    /// Whether no life is a flood.
+    pub spares_floods: bool,
 }
 
 impl Faults {
-    pub const NONE: Self = Self { honesty: Honesty::Honest, sync_interval: None, style: None };
+    pub const NONE: Self =
+        Self { honesty: Honesty::Honest, sync_interval: None, style: None, spares_floods: false };
 
     fn are_none(self) -> bool {
         self.honesty == Honesty::Honest && self.sync_interval.is_none()
@@ -39,7 +42,7 @@ impl Faults {
 #[derive(Debug, Clone, Copy)]
 enum Moment {
     /// At this call of the file system, from the start of the victim on.
-    Event(usize),
+    Call(usize),
     /// So long after the start.
     After(Duration),
 }
@@ -114,15 +117,20 @@ impl Chain {
     /// Lives once more, now and then twice, and cuts the power.
     pub fn cut(&mut self) -> Result<Tally, String> {
         let is_killed_first = self.faults.style.is_none() && self.random.u8(..6) == 0;
-        let first = is_killed_first.then(|| (self.plan().0, self.random.usize(1..500)));
-        let (plan, moment) = self.plan();
+        let first = is_killed_first.then(|| (self.plan(false).0, self.random.usize(1..500)));
+        let (plan, moment) = self.plan(is_killed_first);
         let survival = self.survival();
         let context = format!(
             "PROCSTATE_SEED={} PROCSTATE_CHAIN={}, life {} of the chain, killed first: {first:?}, {moment:?}, {survival:?}, {plan:?}",
             self.seed, self.number, self.life
         );
         let mut cut = Cut { lives: Vec::new(), events: Vec::new(), unsynced: (0, 0) };
-        let disk = self.live(&mut cut, first, (plan, moment)).map_err(|why| format!("{context}: {why}"))?;
+        let disk = self.live(&mut cut, first, (plan, moment)).map_err(|(why, disk)| {
+            let image = self.folder.path().join("image");
+            let _ = std::fs::remove_dir_all(&image);
+            disk.write_to(&image).unwrap();
+            format!("{context}: {why}{}", self.keep(&cut, &image, &context))
+        })?;
         let image = self.folder.path().join("image");
         let _ = std::fs::remove_dir_all(&image);
         self.disk = disk.after_power_cut(survival, &mut self.random);
@@ -134,15 +142,26 @@ impl Chain {
         })
     }
 
-    fn plan(&mut self) -> (Plan, Moment) {
+    fn plan(&mut self, after_kill: bool) -> (Plan, Moment) {
         self.life += 1;
         let random = &mut self.random;
-        let slow = if random.u8(..12) == 0 { Style::Buffered } else { Style::Busy };
-        let style = self.faults.style.unwrap_or(slow);
-        let (moment, interval) = match style {
-            Style::Buffered => (Moment::After(Duration::from_millis(random.u64(300..900))), 50),
-            Style::Busy if random.u8(..10) < 3 => (Moment::Event(random.usize(1..80)), 50),
-            Style::Busy => (Moment::Event(random.usize(1..1200)), *random.choice(&[5, 50, 200]).unwrap()),
+        let style = match random.u8(..12) {
+            0 => Style::Buffered,
+            1 | 2 if !self.faults.spares_floods => Style::Flood,
+            _ => Style::Busy,
+        };
+        let style = self.faults.style.unwrap_or(style);
+        let interval = match style {
+            Style::Buffered => 50,
+            Style::Busy => *random.choice(&[5, 50, 200]).unwrap(),
+            Style::Flood => 10_000,
+        };
+        // Creating a store, and opening it again, is cut more often than it is long.
+        let is_early = random.u8(..10) < if self.life == 1 || after_kill { 5 } else { 2 };
+        let moment = match style {
+            Style::Buffered => Moment::After(Duration::from_millis(random.u64(300..900))),
+            Style::Busy | Style::Flood if is_early => Moment::Call(random.usize(1..50)),
+            Style::Busy | Style::Flood => Moment::Call(random.usize(1..1200)),
         };
         let sync_interval = Duration::from_millis(interval);
         (Plan { seed: random.u64(..), life: self.life, style, threads: THREADS, sync_interval }, moment)
@@ -161,28 +180,43 @@ impl Chain {
     }
 
     /// Runs a victim until the power goes; before it one that is killed while the
-    /// power stays on, if `first` says when.
+    /// power stays on, if `first` says when. Fails with the disk as it is then.
     fn live(
         &mut self,
         cut: &mut Cut,
         first: Option<(Plan, usize)>,
-        (plan, moment): (Plan, Moment),
-    ) -> Result<Disk, String> {
+        last: (Plan, Moment),
+    ) -> Result<Disk, (String, Disk)> {
         let power = Power::new(std::mem::replace(&mut self.disk, Disk::new()));
+        let lived = self.live_with(&power, cut, first, last);
+        let (disk, events) = power.take();
+        cut.events = events;
+        cut.unsynced = disk.unsynced();
+        match lived {
+            Ok(()) => Ok(disk),
+            Err(why) => Err((why, disk)),
+        }
+    }
+
+    fn live_with(
+        &mut self,
+        power: &Power,
+        cut: &mut Cut,
+        first: Option<(Plan, usize)>,
+        (plan, moment): (Plan, Moment),
+    ) -> Result<(), String> {
         let mount = self.folder.path().join("mount");
-        let mounted = Mounted::new(&power, &mount).map_err(|error| format!("mounting: {error}"))?;
+        let _mounted = Mounted::new(power, &mount).map_err(|error| format!("mounting: {error}"))?;
         if let Some((plan, calls)) = first {
-            let told = self.run(plan, |victim| wait(victim, || power.calls() >= calls))?;
-            let before = self.before.clone();
-            cut.lives.push(Life { plan, told, before });
+            self.run(cut, plan, |victim| wait(victim, || power.calls() >= calls))?;
             self.judge_kill(cut, &power.disk())?;
         }
-        if let Moment::Event(number) = moment {
+        if let Moment::Call(number) = moment {
             power.cut_after(number);
         }
-        let told = self.run(plan, |victim| {
+        self.run(cut, plan, |victim| {
             let is_alive = match moment {
-                Moment::Event(_) => wait(victim, || power.wait_for_cut(Duration::from_millis(10))),
+                Moment::Call(_) => wait(victim, || power.wait_for_cut(Duration::from_millis(10))),
                 Moment::After(time) => {
                     std::thread::sleep(time);
                     !victim.is_over()
@@ -190,17 +224,16 @@ impl Chain {
             };
             power.cut();
             is_alive
-        })?;
-        drop(mounted);
-        let (disk, events) = power.take();
-        cut.lives.push(Life { plan, told, before: self.before.clone() });
-        cut.events = events;
-        cut.unsynced = disk.unsynced();
-        Ok(disk)
+        })
     }
 
     /// Runs a victim until `is_alive` has seen enough of it and answers so.
-    fn run(&mut self, plan: Plan, is_alive: impl FnOnce(&mut Victim) -> bool) -> Result<Told, String> {
+    fn run(
+        &mut self,
+        cut: &mut Cut,
+        plan: Plan,
+        is_alive: impl FnOnce(&mut Victim) -> bool,
+    ) -> Result<(), String> {
         let sync_interval = self.faults.sync_interval.unwrap_or(plan.sync_interval);
         let folder = self.folder.path().join("mount/state");
         let mut victim = Victim::start(&folder, Plan { sync_interval, ..plan });
@@ -210,12 +243,10 @@ impl Chain {
             std::thread::sleep(Duration::from_millis(2));
         }
         let (told, errors) = victim.kill();
-        self.check_tokens(&told)?;
-        if is_alive {
-            return Ok(told);
-        }
-        let error = told.error.as_deref().unwrap_or("nothing");
-        Err(format!("the victim had power and failed: it said {error}; {errors}"))
+        let error = told.error.clone().unwrap_or_default();
+        let tokens = self.check_tokens(&told);
+        cut.lives.push(Life { plan, told, before: self.before.clone() });
+        if is_alive { tokens } else { Err(format!("the victim had power and failed: {error}; {errors}")) }
     }
 
     /// Judges what a victim that was killed leaves: all that it was told.

@@ -23,6 +23,13 @@ pub enum Style {
     /// Buffered writes alone, by one thread, some hundred in a second: how many are
     /// lost?
     Buffered,
+    /// Buffered writes alone, large, as fast as it goes: much is not synced when
+    /// the power goes, and what was before must stay.
+    Flood,
+}
+
+impl Style {
+    const ALL: [Self; 3] = [Self::Busy, Self::Buffered, Self::Flood];
 }
 
 /// All that a victim's life follows from.
@@ -39,8 +46,7 @@ impl Plan {
     /// The plan as text, for the environment of a victim.
     pub fn to_text(self) -> String {
         let Self { seed, life, style, threads, sync_interval } = self;
-        let is_busy = u8::from(style == Style::Busy);
-        format!("{seed} {life} {is_busy} {threads} {}", sync_interval.as_millis())
+        format!("{seed} {life} {} {threads} {}", style as usize, sync_interval.as_millis())
     }
 
     pub fn parse(text: &str) -> Self {
@@ -48,7 +54,7 @@ impl Plan {
         Self {
             seed: words[0],
             life: words[1],
-            style: if words[2] == 1 { Style::Busy } else { Style::Buffered },
+            style: Style::ALL[words[2] as usize],
             threads: words[3] as usize,
             sync_interval: Duration::from_millis(words[4]),
         }
@@ -58,6 +64,7 @@ impl Plan {
     pub fn steps_per_phase(self) -> u64 {
         match self.style {
             Style::Busy => 120,
+            Style::Flood => 400,
             // The end of a phase is durable: there is none.
             Style::Buffered => u64::MAX,
         }
@@ -65,7 +72,7 @@ impl Plan {
 
     /// Whether a thread has anything to do.
     pub fn is_active(self, thread: usize) -> bool {
-        self.style == Style::Busy || thread == 0
+        self.style != Style::Buffered || thread == 0
     }
 
     /// How victims and checkers open their stores. Small settings: what a store
@@ -234,6 +241,7 @@ impl Script {
         match self.plan.style {
             Style::Busy => self.busy_step(),
             Style::Buffered => self.buffered_step(),
+            Style::Flood => self.flood_step(),
         }
     }
 
@@ -264,6 +272,16 @@ impl Script {
 
     fn buffered_step(&mut self) -> Result<Step> {
         if self.random.u8(..10) == 0 { self.register(Durability::Buffered) } else { self.progress_only() }
+    }
+
+    fn flood_step(&mut self) -> Result<Step> {
+        match self.random.u8(..20) {
+            0..10 => self.register(Durability::Buffered),
+            10..12 => self.register_many(Durability::Buffered),
+            12..14 => self.unregister(Durability::Buffered),
+            14 => self.purge(Durability::Buffered),
+            _ => self.progress_only(),
+        }
     }
 
     /// The next thing to do for whoever owns the process.
@@ -351,6 +369,7 @@ impl Script {
     fn params(&mut self) -> Params {
         let size = match self.random.u8(..40) {
             _ if self.plan.style == Style::Buffered => 10,
+            _ if self.plan.style == Style::Flood => self.random.usize(..30_000),
             0 => self.random.usize(..120_000),
             1..6 => self.random.usize(..9_000),
             _ => self.random.usize(..300),
