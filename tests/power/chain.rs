@@ -25,13 +25,10 @@ pub struct Faults {
     pub sync_interval: Option<Duration>,
     /// The style of each life.
     pub style: Option<Style>,
-    /// Whether no life is a flood.
-    pub spares_floods: bool,
 }
 
 impl Faults {
-    pub const NONE: Self =
-        Self { honesty: Honesty::Honest, sync_interval: None, style: None, spares_floods: false };
+    pub const NONE: Self = Self { honesty: Honesty::Honest, sync_interval: None, style: None };
 
     fn are_none(self) -> bool {
         self.honesty == Honesty::Honest && self.sync_interval.is_none()
@@ -147,7 +144,7 @@ impl Chain {
         let random = &mut self.random;
         let style = match random.u8(..12) {
             0 => Style::Buffered,
-            1 | 2 if !self.faults.spares_floods => Style::Flood,
+            1 | 2 => Style::Flood,
             _ => Style::Busy,
         };
         let style = self.faults.style.unwrap_or(style);

@@ -22,7 +22,6 @@ use std::time::{Duration, Instant};
 use chain::{Chain, Faults, LIVES, Tally};
 use disk::{Disk, Honesty};
 use mount::{Mounted, Power};
-use procstate::Store;
 use script::Style;
 
 /// The program whose power goes, when it is started as that.
@@ -49,7 +48,7 @@ fn can_mount() -> bool {
 }
 
 /// Cuts the power `cuts` times, on two stores at once; the first failure ends it.
-fn cut_all(seed: u64, chains: impl Iterator<Item = u64>, cuts: u64, faults: Faults) -> Result<Tally, String> {
+fn cut_all(seed: u64, chains: impl Iterator<Item = u64>, cuts: u64) -> Result<Tally, String> {
     let chains: Vec<u64> = chains.collect();
     let (next, left) = (AtomicU64::new(0), AtomicU64::new(cuts));
     let outcome = Mutex::new(Ok(Tally::default()));
@@ -57,7 +56,7 @@ fn cut_all(seed: u64, chains: impl Iterator<Item = u64>, cuts: u64, faults: Faul
         for _ in 0..2 {
             scope.spawn(|| {
                 while let Some(number) = chains.get(next.fetch_add(1, Ordering::Relaxed) as usize) {
-                    let mut chain = Chain::new(seed, *number, faults);
+                    let mut chain = Chain::new(seed, *number, Faults::NONE);
                     for _ in 0..LIVES {
                         let is_left =
                             left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1));
@@ -79,15 +78,6 @@ fn cut_all(seed: u64, chains: impl Iterator<Item = u64>, cuts: u64, faults: Faul
     outcome.into_inner().unwrap()
 }
 
-/// The direct engine has no log: it loses its index, all of it and sometimes
-/// without a word, when the power goes while much is not synced. sled reuses space
-/// before what it moved away from there is durable. `PROCSTATE_FLOOD=1` shows it.
-fn cannot_stand_floods() -> bool {
-    let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(folder.path()).unwrap();
-    store.stats().unwrap().engine == "direct" && number("PROCSTATE_FLOOD").is_none()
-}
-
 #[test]
 fn power_cuts_lose_nothing_that_was_promised() {
     if !can_mount() {
@@ -100,8 +90,7 @@ fn power_cuts_lose_nothing_that_was_promised() {
         None => 0..cuts.div_ceil(LIVES),
     };
     let started = Instant::now();
-    let faults = Faults { spares_floods: cannot_stand_floods(), ..Faults::NONE };
-    let tally = cut_all(seed, chains, cuts, faults).unwrap_or_else(|why| panic!("{why}"));
+    let tally = cut_all(seed, chains, cuts).unwrap_or_else(|why| panic!("{why}"));
     let _ = writeln!(std::io::stderr(), "\npower cuts, seed {seed}, {:?}: {tally:?}", started.elapsed());
     if tally.cuts >= 100 {
         let is_telling = tally.acknowledged > 50 * tally.cuts

@@ -84,7 +84,7 @@ impl Plan {
             .cache_bytes(1 << 20)
             .history(5);
         match self.style {
-            Style::Busy => {
+            Style::Busy | Style::Flood => {
                 builder.segment_bytes(16 << 10).memtable_bytes(64 << 10).snapshot_log_bytes(64 << 10)
             }
             // Nothing but the store's own clock is to make it sync.
