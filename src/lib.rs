@@ -38,7 +38,7 @@ mod runner;
 mod store;
 
 pub use clock::{Clock, ManualClock, SystemClock};
-pub use engine::{Durability, OpenReport, Rebuilt, Stats, TornTail};
+pub use engine::{Durability, OpenReport, Rebuilt, Recovery, Stats, TornTail};
 pub use error::{Error, Result};
 pub use jiff::Timestamp;
 pub use model::List;

@@ -1,5 +1,7 @@
 //! The tool as a program: what it prints, how it ends, what it leaves alone.
 
+mod common;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
@@ -7,6 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use common::copy_as_it_is;
+use procstate::{Params, Store};
 use tempfile::TempDir;
 
 const PROCESS: &str = r#"{"processName": "nightly", "instance": "old", "scheduleFrequency": "3600s",
@@ -47,6 +51,15 @@ impl Tool {
         let mut command = Command::new(env!("CARGO_BIN_EXE_procstate"));
         command.arg("--db").arg(self.db()).args(arguments).env_remove("PROCSTATE_DB").stdin(Stdio::null());
         command
+    }
+
+    /// Runs a command on another store that must end with 0.
+    fn fine_at(&self, db: &str, arguments: &[&str]) -> String {
+        let output =
+            Command::new(env!("CARGO_BIN_EXE_procstate")).arg("--db").arg(db).args(arguments).output();
+        let output = output.unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
     }
 
     fn run(&self, arguments: &[&str]) -> Output {
@@ -450,10 +463,80 @@ fn stats_tell_of_every_part() {
     assert!(number("diskBytes") >= files / 2, "{} of {files}", number("diskBytes"));
 }
 
+/// A store whose program was killed, with 40 commits that only the log has.
+fn killed() -> Tool {
+    let tool = Tool { folder: tempfile::tempdir().unwrap() };
+    let running = tool.folder.path().join("running");
+    let store = Store::builder()
+        .segment_bytes(16 << 10)
+        .sync_interval(Duration::from_millis(5))
+        .open(&running)
+        .unwrap();
+    for n in 0..40 {
+        store.process("p").unwrap().register(&format!("w{n:02}"), Params::new().int("n", n)).unwrap();
+    }
+    // Until the log itself says that all of it is synced.
+    std::thread::sleep(Duration::from_millis(100));
+    copy_as_it_is(&running, &tool.db());
+    store.close().unwrap();
+    fs::remove_dir_all(running).unwrap();
+    tool
+}
+
+#[test]
+fn salvage_keeps_what_comes_before_the_damage() {
+    let tool = killed();
+    let log = tool.db().join("wal/000000.wal");
+    let mut bytes = fs::read(&log).unwrap();
+    let at = bytes.windows(3).position(|bytes| bytes == b"w25").unwrap();
+    bytes[at] ^= 1;
+    fs::write(&log, bytes).unwrap();
+    let before = tool.bytes();
+    let (_, stderr) = tool.ends(2, &["ls"]);
+    assert!(stderr.contains("000000.wal at byte") && stderr.contains("salvage --output NEWDIR"), "{stderr}");
+    let new = tool.folder.path().join("new").display().to_string();
+    let (stdout, _) = tool.ends(1, &["salvage", "--output", &new]);
+    assert!(
+        stdout.contains("new has 27 records\n") && stdout.contains("LOST: the log is damaged"),
+        "{stdout}"
+    );
+    assert!(stdout.contains(&*log.to_string_lossy()), "the damage is in the old store: {stdout}");
+    assert!(tool.bytes() == before, "salvage changed the store");
+    let stdout = tool.fine_at(&new, &["work", "p"]);
+    assert!(stdout.contains("w24") && !stdout.contains("w25"), "{stdout}");
+    let (_, stderr) = tool.ends(2, &["salvage", "--output", &new]);
+    assert!(stderr.contains("new is there already; name a new folder"), "{stderr}");
+    let left: Vec<_> =
+        fs::read_dir(tool.folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left.len(), 2, "{left:?}");
+}
+
+#[test]
+fn salvage_of_a_sound_store_is_a_copy() {
+    let tool = killed();
+    let new = tool.folder.path().join("a/b/new").display().to_string();
+    let stdout = tool.fine(&["salvage", "--output", &new]);
+    assert!(stdout.contains("nothing that was acknowledged as synced is lost"), "{stdout}");
+    assert_eq!(tool.fine(&["export"]), tool.fine_at(&new, &["export"]));
+}
+
+#[test]
+fn salvage_without_a_log_has_what_the_index_has() {
+    let tool = Tool::imported();
+    let content = tool.fine(&["export"]);
+    fs::remove_dir_all(tool.db().join("wal")).unwrap();
+    tool.ends(2, &["export"]);
+    let new = tool.folder.path().join("new").display().to_string();
+    let (stdout, _) = tool.ends(1, &["--json", "salvage", "--output", &new]);
+    let told: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+    assert!(told["lost"].as_str().unwrap().contains("all of it is gone"), "{told}");
+    assert_eq!(tool.fine_at(&new, &["export"]), content);
+}
+
 #[test]
 fn a_store_in_use_says_by_whom() {
     let tool = Tool::imported();
-    let store = procstate::Store::open(tool.db()).unwrap();
+    let store = Store::open(tool.db()).unwrap();
     for command in [&["ls"][..], &["register", "p", "w"]] {
         let (_, stderr) = tool.ends(2, command);
         assert!(stderr.contains(&format!("is in use by pid {} (", std::process::id())), "{stderr}");

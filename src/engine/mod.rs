@@ -23,7 +23,7 @@ use std::ops::ControlFlow;
 
 pub(crate) use batch::{Batch, Expect, Write};
 pub(crate) use durable::{DurableEngine, Options};
-pub use durable::{OpenReport, Rebuilt, TornTail};
+pub use durable::{OpenReport, Rebuilt, Recovery, TornTail};
 pub(crate) use feed::{Commit, Feed, Received, Subscription, Written};
 pub(crate) use memory::MemoryEngine;
 pub use stats::Stats;

@@ -84,7 +84,7 @@ fn small() -> Options {
         segment_bytes: 16 << 10,
         memtable_bytes: 8 << 10,
         snapshot_log_bytes: 64 << 10,
-        verify_log: true,
+        ..Options::default()
     }
 }
 

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{Inner, Liveness, Store};
 use crate::clock::{Clock, SystemClock};
-use crate::engine::{self, DurableEngine, Engine, MemoryEngine, OpenReport};
+use crate::engine::{self, DurableEngine, Engine, MemoryEngine, OpenReport, Recovery};
 use crate::error::Result;
 use crate::folder::Folder;
 use crate::index;
@@ -114,6 +114,14 @@ impl StoreBuilder {
     pub fn verify(mut self, verify: bool) -> Self {
         self.index.verify = verify;
         self.engine.verify_log = verify;
+        self
+    }
+
+    /// What opening does about damaged log that nothing else has. Default:
+    /// [`Refuse`](Recovery::Refuse).
+    #[must_use]
+    pub fn recovery(mut self, recovery: Recovery) -> Self {
+        self.engine.recovery = recovery;
         self
     }
 

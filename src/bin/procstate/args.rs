@@ -104,6 +104,18 @@ pub(crate) enum Command {
     },
     /// Print sizes and counts of the store.
     Stats,
+    /// Make a new store of what a damaged one still has.
+    ///
+    /// The damaged store is not changed. A damaged index is rebuilt from snapshot and
+    /// log; a log that is damaged where nothing else has what it held is cut there,
+    /// and what that loses is said. Exit status 1 if acknowledged writes are lost.
+    ///
+    /// Example: procstate --db state salvage --output state.new
+    Salvage {
+        /// The folder of the new store.
+        #[arg(long, value_name = "NEWDIR")]
+        output: PathBuf,
+    },
     /// Run a command for each active work item, whether or not a run is due.
     ///
     /// {} in the command stands for the name of the item; a command without {} gets

@@ -60,6 +60,7 @@ use parking_lot::Mutex;
 use uuid::Uuid;
 
 pub(crate) use options::Options;
+pub use options::Recovery;
 pub use report::{OpenReport, Rebuilt, TornTail};
 
 use super::{Batch, Durability, Engine, Feed, Outcome, Stats, Visitor};

@@ -2,6 +2,20 @@
 
 use std::time::Duration;
 
+/// What opening does about a log that is damaged where nothing else has what it
+/// held.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Recovery {
+    /// It fails and changes nothing.
+    #[default]
+    Refuse,
+    /// It cuts the log where the damage begins. Every commit from there on is lost,
+    /// acknowledged ones too: [`OpenReport::lost`](crate::OpenReport::lost) tells.
+    /// For a copy of the store, when there is no backup.
+    CutLog,
+}
+
 /// Each has a default and a bound that opening keeps it within.
 #[derive(Debug, Clone)]
 pub(crate) struct Options {
@@ -17,6 +31,7 @@ pub(crate) struct Options {
     /// Whether opening reads all of the log, not only what the index lacks, so that
     /// damage is found while there is still another copy. Default: yes.
     pub(crate) verify_log: bool,
+    pub(crate) recovery: Recovery,
 }
 
 impl Default for Options {
@@ -27,6 +42,7 @@ impl Default for Options {
             memtable_bytes: 64 << 20,
             snapshot_log_bytes: 64 << 20,
             verify_log: true,
+            recovery: Recovery::Refuse,
         }
     }
 }

@@ -9,17 +9,19 @@ use super::wal::{Directory, scan};
 use crate::error::{self, Error, Failure, Result};
 
 /// Puts a new index in place of the one in `home`, with which something is wrong.
+/// What is rebuilt must reach the `log`, if there is one.
 /// Until that is done nothing of the old one is touched. Answers where it is kept.
 pub(crate) fn rebuild(
     home: &dyn Home,
     snapshots: &Snapshots,
     newest: Option<&Snapshot>,
-    log: &Directory,
+    log: Option<&Directory>,
     wrong: &str,
 ) -> Result<Option<PathBuf>> {
     let attempt = || {
-        // What is rebuilt must reach the log.
-        scan(log, newest.map_or(0, |snapshot| snapshot.seq), &mut |_, _| Ok(()))?;
+        if let Some(log) = log {
+            scan(log, newest.map_or(0, |snapshot| snapshot.seq), &mut |_, _| Ok(()))?;
+        }
         let base = home.begin()?;
         if let Some(snapshot) = newest {
             load(&*base, snapshots, snapshot)?;

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use super::base::{Base, Home};
 use super::checkpoint;
 use super::memtable::Generation;
-use super::options::Options;
+use super::options::{Options, Recovery};
 use super::rebuild::rebuild;
 use super::report::{OpenReport, Rebuilt, TornTail};
 use super::snapshots::{Snapshot, Snapshots};
-use super::wal::{self, Directory, Files, Log, Pool, Scan, scan};
+use super::wal::{self, Directory, Files, Log, Pool, Scan, scan, scan_up_to_damage};
 use crate::error::{Error, Failure, Result};
 
 /// The parts of a store on disk.
@@ -49,14 +49,14 @@ pub(crate) fn recover(parts: &Parts, options: &Options) -> Result<Recovered> {
         let check = options
             .verify_log
             .then(|| scope.spawn(|| verify_copies(&parts.snapshots, snapshot.as_ref(), &directory)));
-        let base = open_base(parts, &directory, snapshot.as_ref(), &mut report);
+        let base = open_base(parts, &directory, snapshot.as_ref(), options.recovery, &mut report);
         (base, check.map(|check| check.join().map_err(panicked)))
     });
     let base = base?;
     let applied = base.contents()?.seq;
-    let found = match scan(&directory, applied, &mut |_, _| Ok(()))? {
+    let found = match find_end(&directory, applied, options.recovery, &mut report)? {
         Some(found) => found,
-        None => return begin(parts, base, applied, report),
+        None => return begin(parts, base, applied, options.recovery, report),
     };
     let copies = copies.transpose()?.unwrap_or_default();
     report.damaged_log = found.harmless.clone().or(copies.log);
@@ -64,7 +64,8 @@ pub(crate) fn recover(parts: &Parts, options: &Options) -> Result<Recovered> {
     wal::repair(&directory, &found)?;
     let leftover = found.last_seq;
     let mut replay = Replay { base: &*base, active: Generation::default(), applied, leftover, options };
-    scan(&directory, applied, &mut |seq, entry| replay.commit(seq, entry))?;
+    // What was damaged is cut off by now.
+    scan(&parts.log.load()?, applied, &mut |seq, entry| replay.commit(seq, entry))?;
     let (active, applied_now) = (replay.active, replay.applied);
     report.replayed = found.last_seq - applied;
     report.torn_tail = torn_tail(&found);
@@ -75,16 +76,42 @@ pub(crate) fn recover(parts: &Parts, options: &Options) -> Result<Recovered> {
     Ok(Recovered { base, log, pool, active, applied: applied_now, leftover, snapshot, report })
 }
 
+/// Finds where the log ends, or is to be cut.
+fn find_end(
+    directory: &Directory,
+    applied: u64,
+    recovery: Recovery,
+    report: &mut OpenReport,
+) -> Result<Option<Scan>> {
+    let damage = match scan(directory, applied, &mut |_, _| Ok(())) {
+        Err(error) if recovery == Recovery::CutLog && error.is_corrupt() => error,
+        found => return found,
+    };
+    report.lost = Some(crate::error::chain(&damage));
+    scan_up_to_damage(directory, applied, &mut |_, _| Ok(()))
+}
+
 /// Begins the log of a store that has none: a new one, or one of an earlier
 /// format.
-fn begin(parts: &Parts, base: Box<dyn Base>, applied: u64, report: OpenReport) -> Result<Recovered> {
+fn begin(
+    parts: &Parts,
+    base: Box<dyn Base>,
+    applied: u64,
+    recovery: Recovery,
+    mut report: OpenReport,
+) -> Result<Recovered> {
     if parts.home.has_log() {
         let place = format!("log {}", parts.log.dir.display());
         let why = format!(
-            "all of it is gone. The index has everything up to commit {applied}; what came after is lost. Put the files back, or restore the store from a backup, a copy of its folder"
+            "all of it is gone. The index has everything up to commit {applied}; what came after is lost. Put the files back, or restore the store from a backup; `procstate salvage --output NEWDIR` makes a new store of what the index has"
         );
-        return Err(Failure::Corrupt { place, why }.into());
+        let gone: Error = Failure::Corrupt { place, why }.into();
+        match recovery {
+            Recovery::Refuse => return Err(gone),
+            Recovery::CutLog => drop(report.lost.get_or_insert_with(|| crate::error::chain(&gone))),
+        }
     }
+    tell(&report);
     base.sync()?;
     // The log alone would not be complete.
     let snapshot = if applied > 0 { parts.snapshots.write(&*base, &|| false)? } else { None };
@@ -98,6 +125,7 @@ fn open_base(
     parts: &Parts,
     directory: &Directory,
     snapshot: Option<&Snapshot>,
+    recovery: Recovery,
     report: &mut OpenReport,
 ) -> Result<Box<dyn Base>> {
     let home = &*parts.home;
@@ -105,7 +133,9 @@ fn open_base(
         Ok(base) => return Ok(base),
         Err(wrong) => wrong,
     };
-    let kept = rebuild(home, &parts.snapshots, snapshot, directory, &wrong)?;
+    // What is rebuilt must reach the log, unless that may be cut.
+    let log = (recovery == Recovery::Refuse).then_some(directory);
+    let kept = rebuild(home, &parts.snapshots, snapshot, log, &wrong)?;
     report.rebuilt = Some(Rebuilt { why: wrong, kept });
     home.open()
 }
@@ -229,6 +259,9 @@ fn tell(report: &OpenReport) {
             newest = torn.newest,
             "the log had a torn tail: commits that were not synced are gone"
         );
+    }
+    if let Some(lost) = &report.lost {
+        tracing::error!(%lost, "the log was cut where it is damaged");
     }
     if let Some(damage) = &report.damaged_snapshot {
         tracing::warn!(%damage, "the newest snapshot is damaged; another is written");

@@ -17,6 +17,9 @@ pub struct OpenReport {
     /// A part of the log is damaged. Nothing is lost, since the index has what it
     /// held; a new snapshot makes it superfluous.
     pub damaged_log: Option<String>,
+    /// Acknowledged commits are lost: where the log is damaged, and which. Only
+    /// with [`Recovery::CutLog`](crate::Recovery::CutLog).
+    pub lost: Option<String>,
     /// The newest snapshot is damaged. Nothing is lost, since the index has what it
     /// held; another is written at once.
     pub damaged_snapshot: Option<String>,

@@ -3,6 +3,7 @@
 mod change;
 mod look;
 mod run;
+mod salvage;
 mod show;
 mod transfer;
 
@@ -37,6 +38,7 @@ pub(crate) fn dispatch(args: &Args, output: &mut Output) -> Result<Found, Failur
         Command::Purge { name, older_than } => change::purge(db, name, *older_than, output),
         Command::History { name } => look::history(db, name, output),
         Command::Stats => look::stats(db, output),
+        Command::Salvage { output: target } => salvage::salvage(db, target, output),
         Command::Run(run) => run::run(db, run),
         Command::Completions { shell } => completions(*shell, output),
     }

@@ -33,4 +33,4 @@ pub(crate) use log::Log;
 pub(crate) use open::Files;
 pub(crate) use pool::Pool;
 pub(crate) use repair::repair;
-pub(crate) use scan::{Scan, scan};
+pub(crate) use scan::{Scan, scan, scan_up_to_damage};

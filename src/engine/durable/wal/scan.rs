@@ -11,7 +11,7 @@
 use super::directory::{Directory, Stored, frame_at};
 use super::frame::{ALIGN, Frame, Head, Kind, Place};
 use super::header::PAGE;
-use crate::error::{Error, Failure, Result};
+use crate::error::{Failure, Result};
 
 /// Called with the sequence number and the entry of each commit.
 pub(crate) type Visitor<'a> = dyn FnMut(u64, &[u8]) -> Result<()> + 'a;
@@ -48,8 +48,30 @@ pub(crate) struct Visited {
 /// Reads the commits after `known`, which the caller has from elsewhere. `None` if
 /// the log has no frame at all.
 pub(crate) fn scan(directory: &Directory, known: u64, visit: &mut Visitor<'_>) -> Result<Option<Scan>> {
+    scan_from(directory, known, false, visit)
+}
+
+/// The same, but the log ends where it is damaged. `None` if that is before what
+/// the caller has: then nothing can be appended there.
+pub(crate) fn scan_up_to_damage(
+    directory: &Directory,
+    known: u64,
+    visit: &mut Visitor<'_>,
+) -> Result<Option<Scan>> {
+    match scan_from(directory, known, true, visit) {
+        Err(error) if matches!(error.failure(), Failure::LogDamaged { .. }) => Ok(None),
+        found => found,
+    }
+}
+
+fn scan_from(
+    directory: &Directory,
+    known: u64,
+    ends_at_damage: bool,
+    visit: &mut Visitor<'_>,
+) -> Result<Option<Scan>> {
     let Some((segment, stored)) = find_start(directory, known)? else { return Ok(None) };
-    let mut scanner = Scanner::new(directory, known, segment);
+    let mut scanner = Scanner::new(directory, known, segment, ends_at_damage);
     let mut next = Some((segment, stored));
     while let Some((segment, stored)) = next {
         next = scanner.read_segment(segment, stored, visit)?;
@@ -90,6 +112,7 @@ struct Open {
 struct Scanner<'a> {
     directory: &'a Directory,
     known: u64,
+    ends_at_damage: bool,
     /// The last whole commit that was read; `None` before the first frame.
     last_seq: Option<u64>,
     open: Option<Open>,
@@ -105,7 +128,7 @@ enum Step {
 }
 
 impl<'a> Scanner<'a> {
-    fn new(directory: &'a Directory, known: u64, segment: u64) -> Self {
+    fn new(directory: &'a Directory, known: u64, segment: u64, ends_at_damage: bool) -> Self {
         let end = Place { segment, offset: PAGE as u64 };
         let found = Scan {
             last_seq: 0,
@@ -116,7 +139,7 @@ impl<'a> Scanner<'a> {
             harmless: None,
             torn: None,
         };
-        Self { directory, known, last_seq: None, open: None, found }
+        Self { directory, known, ends_at_damage, last_seq: None, open: None, found }
     }
 
     /// Reads the frames of a segment; answers which segment comes next.
@@ -143,7 +166,7 @@ impl<'a> Scanner<'a> {
                     visited.end = after as u64;
                     visited.last_seq = self.newest_seq();
                     self.found.segments.push(visited);
-                    return self.go_on(place, next).map(Some);
+                    return self.go_on(place, next);
                 }
                 Step::Misplaced => match self.resume_behind(&bytes, place)? {
                     Some(resumed) => at = resumed,
@@ -167,13 +190,13 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    fn go_on(&mut self, place: Place, next: u64) -> Result<(u64, Stored)> {
+    fn go_on(&mut self, place: Place, next: u64) -> Result<Option<(u64, Stored)>> {
         let Some(stored) = self.directory.get(next) else {
             let why = format!("it leads to segment {next:016x}, which is missing or has a damaged header");
-            return Err(self.damaged(place, why, self.wanted()));
+            return self.damaged(place, why, self.wanted()).map(|()| None);
         };
         self.note_boundary(next, PAGE);
-        Ok((next, stored))
+        Ok(Some((next, stored)))
     }
 
     fn accept(&mut self, frame: &Frame<'_>, visit: &mut Visitor<'_>) -> Result<Step> {
@@ -277,7 +300,7 @@ impl<'a> Scanner<'a> {
         let is_short = (bytes.len() as u64) < stored.bytes;
         if synced >= wanted || is_short {
             let why = if is_short { "the file is cut short" } else { "there is no sound frame" };
-            return Err(self.damaged(place, why.to_owned(), synced.max(wanted)));
+            self.damaged(place, why.to_owned(), synced.max(wanted))?;
         }
         // Who opened a closed log and died may have left something behind its end.
         self.found.is_clean &= newest.is_none();
@@ -286,9 +309,14 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
-    fn damaged(&self, place: Place, why: String, last: u64) -> Error {
+    fn damaged(&mut self, place: Place, why: String, last: u64) -> Result<()> {
+        let has_all_known = self.last_seq.is_some_and(|last| last >= self.known);
+        if self.ends_at_damage && has_all_known {
+            self.found.is_clean = false;
+            return Ok(());
+        }
         let path = self.path_of(place.segment);
-        Failure::LogDamaged { path, offset: place.offset, why, first: self.wanted(), last }.into()
+        Err(Failure::LogDamaged { path, offset: place.offset, why, first: self.wanted(), last }.into())
     }
 
     fn path_of(&self, segment: u64) -> std::path::PathBuf {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use fastrand::Rng;
 
-use super::{Directory, Files, FrameKind, Log, Pool, decode, repair, scan};
+use super::{Directory, Files, FrameKind, Log, Pool, decode, repair, scan, scan_up_to_damage};
 use crate::disk::sim::{Fault, Plan, SimDisk, Survives};
 use crate::disk::{Disk, DiskFile};
 use crate::engine::Batch;
@@ -435,4 +435,32 @@ fn damage_to_what_is_known_is_harmless() {
     let directory: Directory = files(&driver.disk).load().unwrap();
     let found = scan(&directory, 3, &mut |_, _| Ok(())).unwrap().unwrap();
     assert!(found.harmless.is_some_and(|place| place.starts_with("/s/wal/000000.wal from byte 4240 to ")));
+}
+
+/// What is cut off at damage is no part of the log any more.
+#[test]
+fn a_log_that_was_cut_at_damage_goes_on() {
+    for missing in 1..6 {
+        for known in [0, 3, 20] {
+            let mut driver = Driver::new();
+            driver.open(0).unwrap();
+            for _ in 0..40 {
+                driver.commit(700).unwrap();
+            }
+            driver.sync().unwrap();
+            driver.log().mark(FrameKind::Mark, 40).unwrap();
+            let files = files(&driver.disk);
+            let names = driver.disk.list(Path::new("/s/wal")).unwrap();
+            driver.disk.remove(&Path::new("/s/wal").join(&names[missing])).unwrap();
+            let directory = files.load().unwrap();
+            let skip = &mut |_, _: &[u8]| Ok(());
+            let Err(error) = scan(&directory, known, skip) else { continue };
+            assert!(error.is_corrupt());
+            let Some(found) = scan_up_to_damage(&directory, known, skip).unwrap() else { continue };
+            repair(&directory, &found).unwrap();
+            let again = scan(&files.load().unwrap(), known, skip)
+                .unwrap_or_else(|error| panic!("{missing} {known} {found:?}: {error}"));
+            assert_eq!(again.unwrap().end, found.end);
+        }
+    }
 }
