@@ -333,7 +333,7 @@ impl Chain {
         if !self.faults.are_none() {
             return String::new();
         }
-        let folder = tempfile::Builder::new().prefix("procstate-power-").tempdir().unwrap().keep();
+        let folder = tempfile::Builder::new().prefix("procstate-failed-cut-").tempdir().unwrap().keep();
         copy_all(image, &folder.join("after"));
         for (n, life) in cut.lives.iter().enumerate() {
             if life.before.exists() {

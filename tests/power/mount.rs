@@ -165,10 +165,15 @@ impl Drop for Mounted {
 
 /// Unmounts even what is in use or has lost its server.
 fn detach(path: &Path) {
-    let _ = Command::new("umount").arg("-l").arg(path).status();
+    let _ = Command::new("umount").arg("-l").arg(path).output();
 }
 
-/// Unmounts what test programs left that were killed.
+/// Whether a folder is one that a chain of cuts works in.
+fn is_ours(folder: &Path) -> bool {
+    folder.file_name().is_some_and(|name| name.to_string_lossy().starts_with(SOURCE))
+}
+
+/// Unmounts what test programs left that were killed, and deletes it.
 pub fn clean_leftovers() {
     let mounts = std::fs::read_to_string("/proc/mounts").unwrap_or_default();
     for line in mounts.lines() {
@@ -179,6 +184,8 @@ pub fn clean_leftovers() {
         {
             detach(Path::new(path));
             let _ = std::fs::remove_dir(path);
+            let folder = Path::new(path).parent().filter(|folder| is_ours(folder));
+            folder.map(std::fs::remove_dir_all);
         }
     }
 }
