@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::common::check;
 use super::disk::{Disk, Honesty, Survival};
-use super::mount::{Event, Mounted, Power};
+use super::mount::{self, Event, Mounted, Power};
 use super::oracle::{self, Promises, Verdict};
 use super::script::{Plan, State, Style};
 use super::victim::{self, Line, Told, Victim};
@@ -102,7 +102,7 @@ struct Cut {
 
 impl Chain {
     pub fn new(seed: u64, number: u64, faults: Faults) -> Self {
-        let folder = memory_folder();
+        let folder = mount::folder();
         let mut disk = Disk::new();
         disk.set_honesty(faults.honesty);
         std::fs::create_dir(folder.path().join("mount")).unwrap();
@@ -330,7 +330,7 @@ impl Chain {
         if !self.faults.are_none() {
             return String::new();
         }
-        let folder = tempfile::Builder::new().prefix("procstate-power-").tempdir().unwrap().keep();
+        let folder = tempfile::Builder::new().prefix("procstate-failed-cut-").tempdir().unwrap().keep();
         copy_all(image, &folder.join("after"));
         for (n, life) in cut.lives.iter().enumerate() {
             if life.before.exists() {
@@ -369,12 +369,6 @@ fn inspect(plan: Plan, folder: &Path) -> Result<Vec<State>, String> {
     store.stats().map_err(|error| format!("its figures: {error}"))?;
     store.close().map_err(|error| format!("the store does not close: {error}"))?;
     Ok(found)
-}
-
-/// A folder in memory where there is one: syncs cost nothing there.
-fn memory_folder() -> tempfile::TempDir {
-    let builder = || tempfile::Builder::new().prefix("procstate-power-").to_owned();
-    builder().tempdir_in("/dev/shm").or_else(|_| builder().tempdir()).unwrap()
 }
 
 fn copy_all(from: &Path, to: &Path) {

@@ -38,7 +38,7 @@ fn number(variable: &str) -> Option<u64> {
 /// harness; with `PROCSTATE_REQUIRE_FUSE` it fails where there is a `/dev/fuse`.
 fn can_mount() -> bool {
     mount::clean_leftovers();
-    let folder = tempfile::tempdir().unwrap();
+    let folder = mount::folder();
     let mounted = Mounted::new(&Power::new(Disk::new()), folder.path());
     let Err(error) = mounted else { return true };
     let is_required = std::env::var_os("PROCSTATE_REQUIRE_FUSE").is_some_and(|value| value != "0");

@@ -19,8 +19,9 @@ use fuser::{
 
 use super::disk::{Attributes, Disk, Result};
 
-/// Names our mounts, with the pid of whoever made them.
+/// Names our mounts and folders, with the pid of whoever made them.
 const SOURCE: &str = "procstate-power-";
+const MEMORY: &str = "/dev/shm";
 /// The kernel is our only client: what it knows stays so.
 const FOR_EVER: Duration = Duration::from_secs(3600);
 
@@ -165,20 +166,38 @@ impl Drop for Mounted {
 
 /// Unmounts even what is in use or has lost its server.
 fn detach(path: &Path) {
-    let _ = Command::new("umount").arg("-l").arg(path).status();
+    let _ = Command::new("umount").arg("-l").arg(path).output();
 }
 
-/// Unmounts what test programs left that were killed.
+/// A folder for a chain of cuts, in memory where there is one: syncs cost nothing
+/// there.
+pub fn folder() -> tempfile::TempDir {
+    let prefix = format!("{SOURCE}{}-", std::process::id());
+    let builder = || tempfile::Builder::new().prefix(&prefix).to_owned();
+    builder().tempdir_in(MEMORY).or_else(|_| builder().tempdir()).unwrap()
+}
+
+/// Whether a mount or a folder is that of a test program that was killed.
+fn is_left_over(name: &str) -> bool {
+    let pid = name.strip_prefix(SOURCE).and_then(|rest| rest.split('-').next());
+    pid.is_some_and(|pid| !Path::new("/proc").join(pid).exists())
+}
+
+/// Unmounts what test programs left that were killed, and deletes it.
 pub fn clean_leftovers() {
     let mounts = std::fs::read_to_string("/proc/mounts").unwrap_or_default();
     for line in mounts.lines() {
         let mut words = line.split(' ');
-        let pid = words.next().and_then(|source| source.strip_prefix(SOURCE));
-        if let (Some(pid), Some(path)) = (pid, words.next())
-            && !Path::new("/proc").join(pid).exists()
+        if let (Some(source), Some(path)) = (words.next(), words.next())
+            && is_left_over(source)
         {
             detach(Path::new(path));
-            let _ = std::fs::remove_dir(path);
+        }
+    }
+    for parent in [PathBuf::from(MEMORY), std::env::temp_dir()] {
+        let Ok(entries) = std::fs::read_dir(parent) else { continue };
+        for entry in entries.flatten().filter(|entry| is_left_over(&entry.file_name().to_string_lossy())) {
+            let _ = std::fs::remove_dir_all(entry.path());
         }
     }
 }

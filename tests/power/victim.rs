@@ -70,13 +70,13 @@ fn say(what: std::fmt::Arguments<'_>) {
     let _ = std::io::stdout().write_all(format!("\n@{what}\n").as_bytes());
 }
 
-/// After an error there is nothing left to do but wait for the end.
+/// After an error there is nothing left to do but wait for the end, which is near
+/// unless whoever is to bring it is dead.
 fn or_die<T>(result: procstate::Result<T>) -> T {
     result.unwrap_or_else(|error| {
         say(format_args!("! {error}"));
-        loop {
-            std::thread::sleep(Duration::from_secs(60));
-        }
+        std::thread::sleep(Duration::from_secs(20));
+        std::process::exit(1)
     })
 }
 
