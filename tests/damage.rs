@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use common::{Mount, check, copy_as_it_is, won};
-use procstate::{OpenReport, Params, Process, Recovery, Store, StoreBuilder};
+use common::{Mount, check, copy_as_it_is, small, won};
+use procstate::{OpenReport, Params, Process, Recovery, Store};
 use tempfile::TempDir;
 
 /// A store of some history, with a snapshot, and what is in it.
@@ -25,20 +25,11 @@ enum End {
     Killed,
 }
 
-/// Small files, so that there are several, and copies of them are cheap.
-fn builder() -> StoreBuilder {
-    Store::builder()
-        .segment_bytes(16 << 10)
-        .snapshot_log_bytes(64 << 10)
-        .memtable_bytes(64 << 10)
-        .sync_interval(Duration::from_millis(5))
-}
-
 impl Sound {
     fn new(end: End) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("store");
-        let store = builder().open(&path).unwrap();
+        let store = small().open(&path).unwrap();
         let process = store.process("p").unwrap();
         for round in 0..8 {
             process

@@ -7,8 +7,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use common::{copy_as_it_is, won};
-use procstate::{OpenReport, Params, Store, StoreBuilder, interchange};
+use common::{copy_as_it_is, small, won};
+use procstate::{OpenReport, Params, Store, interchange};
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
@@ -72,14 +72,6 @@ fn format_2_is_rebuilt() {
     assert!(store.open_report().rebuilt.is_some());
     let expected = fs::read_to_string(fixture("format-2-killed/content.json")).unwrap();
     assert_eq!(content(&store), expected);
-}
-
-fn small() -> StoreBuilder {
-    Store::builder()
-        .segment_bytes(16 << 10)
-        .snapshot_log_bytes(64 << 10)
-        .memtable_bytes(64 << 10)
-        .sync_interval(Duration::from_millis(5))
 }
 
 /// Wrote the fixtures of format 2. For a new format; those that are there stay.

@@ -16,7 +16,7 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use common::{check, eager};
+use common::{check, eager, small};
 use procstate::{Claim, Instance, Origin, Params, Store};
 
 const FOLDER: &str = "PROCSTATE_TEST_VICTIM";
@@ -25,19 +25,10 @@ const NAMES: u64 = 7;
 /// What a victim was told: the last value of each promise.
 type Acknowledged = BTreeMap<String, u64>;
 
-fn open(folder: &Path) -> procstate::Result<Store> {
-    Store::builder()
-        .segment_bytes(16 << 10)
-        .memtable_bytes(64 << 10)
-        .snapshot_log_bytes(64 << 10)
-        .sync_interval(Duration::from_millis(5))
-        .open(folder)
-}
-
 #[test]
 fn victim() {
     let Ok(folder) = std::env::var(FOLDER) else { return };
-    let store = open(folder.as_ref()).unwrap();
+    let store = small().open(folder).unwrap();
     let process = store.process("p").unwrap();
     process.register("hot", Params::new()).unwrap();
     std::thread::scope(|scope| {
@@ -173,7 +164,7 @@ struct Found {
 
 /// Opens the store as the next program would, and holds it to its promises.
 fn inspect(folder: &Path, told: &Acknowledged, context: &str) -> Found {
-    let store = open(folder).unwrap_or_else(|error| panic!("{context}: {error}"));
+    let store = small().open(folder).unwrap_or_else(|error| panic!("{context}: {error}"));
     check(&store);
     let process = store.process("p").unwrap();
     let stats = store.stats().unwrap();

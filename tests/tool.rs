@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use common::copy_as_it_is;
+use common::{copy_as_it_is, small};
 use procstate::{Params, Store};
 use tempfile::TempDir;
 
@@ -467,11 +467,7 @@ fn stats_tell_of_every_part() {
 fn killed() -> Tool {
     let tool = Tool { folder: tempfile::tempdir().unwrap() };
     let running = tool.folder.path().join("running");
-    let store = Store::builder()
-        .segment_bytes(16 << 10)
-        .sync_interval(Duration::from_millis(5))
-        .open(&running)
-        .unwrap();
+    let store = small().open(&running).unwrap();
     for n in 0..40 {
         store.process("p").unwrap().register(&format!("w{n:02}"), Params::new().int("n", n)).unwrap();
     }

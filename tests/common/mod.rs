@@ -18,6 +18,16 @@ pub enum Backing {
     Disk,
 }
 
+/// Opens stores with so little of everything that checkpoints and snapshots are
+/// always under way, and copies are cheap.
+pub fn small() -> StoreBuilder {
+    Store::builder()
+        .segment_bytes(16 << 10)
+        .memtable_bytes(64 << 10)
+        .snapshot_log_bytes(64 << 10)
+        .sync_interval(Duration::from_millis(5))
+}
+
 /// A store for one test.
 pub struct TestStore {
     store: Option<Store>,
@@ -35,13 +45,8 @@ impl TestStore {
         test
     }
 
-    /// So small that checkpoints and snapshots are always under way.
     fn builder(&self) -> StoreBuilder {
-        Store::builder()
-            .segment_bytes(16 << 10)
-            .memtable_bytes(64 << 10)
-            .snapshot_log_bytes(64 << 10)
-            .clock(self.clock.clone())
+        small().clock(self.clock.clone())
     }
 
     fn open(&self) -> Store {

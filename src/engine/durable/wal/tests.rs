@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use fastrand::Rng;
 
+use super::directory::Stored;
 use super::{Directory, Files, FrameKind, Log, Pool, decode, repair, scan, scan_up_to_damage};
 use crate::disk::sim::{Fault, Plan, SimDisk, Survives};
 use crate::disk::{Disk, DiskFile};
@@ -48,6 +49,16 @@ fn key() -> Key {
 impl Driver {
     fn new() -> Self {
         Self { disk: SimDisk::new(), log: None, written: Vec::new(), synced: 0, known: 0, nonce: 0 }
+    }
+
+    /// An open log of some commits.
+    fn with_commits(count: usize, bytes: usize) -> Self {
+        let mut driver = Self::new();
+        driver.open(0).unwrap();
+        for _ in 0..count {
+            driver.commit(bytes).unwrap();
+        }
+        driver
     }
 
     fn log(&mut self) -> &mut Log {
@@ -382,11 +393,7 @@ fn damage_is_never_silent() {
 /// A frame that a faulty disk brings back, or puts elsewhere, is none.
 #[test]
 fn a_misplaced_page_is_never_taken_for_frames() {
-    let mut driver = Driver::new();
-    driver.open(0).unwrap();
-    for _ in 0..60 {
-        driver.commit(504).unwrap();
-    }
+    let mut driver = Driver::with_commits(60, 504);
     driver.close().unwrap();
     let names = driver.disk.list(Path::new("/s/wal")).unwrap();
     let disk = driver.disk.clone();
@@ -409,11 +416,7 @@ fn a_misplaced_page_is_never_taken_for_frames() {
 
 #[test]
 fn an_error_names_the_place_and_what_is_lost() {
-    let mut driver = Driver::new();
-    driver.open(0).unwrap();
-    for _ in 0..5 {
-        driver.commit(64).unwrap();
-    }
+    let mut driver = Driver::with_commits(5, 64);
     driver.close().unwrap();
     driver.disk.change(Path::new("/s/wal/000000.wal"), |bytes| bytes[4096 + 200] ^= 1);
     let text = driver.open(5).unwrap_err().to_string();
@@ -423,11 +426,7 @@ fn an_error_names_the_place_and_what_is_lost() {
 /// Damage to commits that the index has costs nothing, and is told.
 #[test]
 fn damage_to_what_is_known_is_harmless() {
-    let mut driver = Driver::new();
-    driver.open(0).unwrap();
-    for _ in 0..5 {
-        driver.commit(64).unwrap();
-    }
+    let mut driver = Driver::with_commits(5, 64);
     driver.close().unwrap();
     driver.disk.change(Path::new("/s/wal/000000.wal"), |bytes| bytes[4096 + 200] ^= 1);
     driver.known = 3;
@@ -440,27 +439,41 @@ fn damage_to_what_is_known_is_harmless() {
 /// What is cut off at damage is no part of the log any more.
 #[test]
 fn a_log_that_was_cut_at_damage_goes_on() {
-    for missing in 1..6 {
-        for known in [0, 3, 20] {
-            let mut driver = Driver::new();
-            driver.open(0).unwrap();
-            for _ in 0..40 {
-                driver.commit(700).unwrap();
-            }
-            driver.sync().unwrap();
-            driver.log().mark(FrameKind::Mark, 40).unwrap();
-            let files = files(&driver.disk);
-            let names = driver.disk.list(Path::new("/s/wal")).unwrap();
-            driver.disk.remove(&Path::new("/s/wal").join(&names[missing])).unwrap();
-            let directory = files.load().unwrap();
-            let skip = &mut |_, _: &[u8]| Ok(());
-            let Err(error) = scan(&directory, known, skip) else { continue };
-            assert!(error.is_corrupt());
-            let Some(found) = scan_up_to_damage(&directory, known, skip).unwrap() else { continue };
-            repair(&directory, &found).unwrap();
-            let again = scan(&files.load().unwrap(), known, skip)
-                .unwrap_or_else(|error| panic!("{missing} {known} {found:?}: {error}"));
-            assert_eq!(again.unwrap().end, found.end);
-        }
+    let mut cuts = 0;
+    for (missing, known) in (1..6).flat_map(|missing| [0, 3, 20].map(|known| (missing, known))) {
+        let mut driver = Driver::with_commits(40, 700);
+        driver.sync().unwrap();
+        driver.log().mark(FrameKind::Mark, 40).unwrap();
+        let files = files(&driver.disk);
+        let names = driver.disk.list(Path::new("/s/wal")).unwrap();
+        driver.disk.remove(&Path::new("/s/wal").join(&names[missing])).unwrap();
+        let directory = files.load().unwrap();
+        let skip = &mut |_, _: &[u8]| Ok(());
+        let Err(error) = scan(&directory, known, skip) else { continue };
+        assert!(error.is_corrupt());
+        let Some(found) = scan_up_to_damage(&directory, known, skip).unwrap() else { continue };
+        cuts += 1;
+        repair(&directory, &found).unwrap();
+        let again = scan(&files.load().unwrap(), known, skip)
+            .unwrap_or_else(|error| panic!("{missing} {known} {found:?}: {error}"));
+        assert_eq!(again.unwrap().end, found.end);
     }
+    assert!(cuts > 5, "{cuts}");
+}
+
+/// In the middle of a commit that the index has there is no place to go on.
+#[test]
+fn a_log_is_not_cut_before_what_is_known() {
+    let mut driver = Driver::with_commits(3, 64);
+    driver.commit(50_000).unwrap();
+    driver.sync().unwrap();
+    let directory = files(&driver.disk).load().unwrap();
+    let has_frames = |(id, stored): &(u64, Stored)| directory.first_frame(*id, *stored).unwrap().is_some();
+    let (_, newest) = directory.iter().rev().find(has_frames).unwrap();
+    driver.disk.remove(&directory.path(newest.slot)).unwrap();
+    let directory = files(&driver.disk).load().unwrap();
+    let skip = &mut |_, _: &[u8]| Ok(());
+    assert!(scan(&directory, 4, skip).unwrap_err().is_corrupt());
+    assert_eq!(scan_up_to_damage(&directory, 4, skip).unwrap(), None);
+    assert_eq!(scan_up_to_damage(&directory, 2, skip).unwrap().unwrap().last_seq, 3);
 }
