@@ -37,7 +37,11 @@ pub(super) fn guard<T>(
     let why = match catch_unwind(AssertUnwindSafe(call)) {
         Ok(Ok(value)) => return Ok(value),
         Ok(Err(Fault::Other(error))) => return Err(error),
-        Ok(Err(Fault::Damaged(why))) => format!("it is damaged: {why}"),
+        Ok(Err(Fault::Damaged(why))) => {
+            // sled itself is fine: what else it holds can be read.
+            let place = format!("index {}", dir.display());
+            return Err(Failure::Corrupt { place, why: why.to_owned() }.into());
+        }
         Ok(Err(Fault::Sled(sled::Error::Corruption { .. }))) => "it is damaged".to_owned(),
         Ok(Err(Fault::Sled(error))) => error.to_string(),
         Err(panic) => format!("it is damaged, or sled failed: {}", error::panic_text(panic)),

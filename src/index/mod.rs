@@ -138,7 +138,7 @@ impl Index {
     }
 
     /// Makes every transaction so far survive the program's death.
-    pub(crate) fn flush(&self) -> Result<()> {
+    fn flush(&self) -> Result<()> {
         let _one = self.flushing.lock();
         self.guarded("write its buffers", || Ok(self.db.flush().map(drop)?))
     }
@@ -227,6 +227,8 @@ mod tests {
             chunks::Set::of_head(&index.db.get(record_key(b"b")).unwrap().unwrap()).unwrap().keys().nth(1);
         index.db.remove(part.unwrap()).unwrap();
         let error = index.get(b"b").unwrap_err();
+        assert!(error.is_corrupt(), "{error}");
         assert!(error.to_string().contains("a part of a large record is missing"), "{error}");
+        assert_eq!(index.get(b"a").unwrap(), None, "other records can be read");
     }
 }
