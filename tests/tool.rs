@@ -493,7 +493,8 @@ fn salvage_keeps_what_comes_before_the_damage() {
     let new = tool.folder.path().join("new").display().to_string();
     let (stdout, _) = tool.ends(1, &["salvage", "--output", &new]);
     assert!(
-        stdout.contains("new has 27 records\n") && stdout.contains("LOST: the log is damaged"),
+        stdout.contains("new has 27 records\n")
+            && stdout.contains("LOST: commits from 26 on, at least to 40: the log is damaged in "),
         "{stdout}"
     );
     assert!(stdout.contains(&*log.to_string_lossy()), "the damage is in the old store: {stdout}");

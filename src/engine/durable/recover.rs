@@ -87,7 +87,13 @@ fn find_end(
         Err(error) if recovery == Recovery::CutLog && error.is_corrupt() => error,
         found => return found,
     };
-    report.lost = Some(crate::error::chain(&damage));
+    report.lost = Some(match damage.failure() {
+        Failure::LogDamaged { path, offset, why, first, last } => format!(
+            "commits from {first} on, at least to {last}: the log is damaged in {} at byte {offset}, {why}",
+            path.display()
+        ),
+        _ => crate::error::chain(&damage),
+    });
     scan_up_to_damage(directory, applied, &mut |_, _| Ok(()))
 }
 
@@ -101,14 +107,18 @@ fn begin(
     mut report: OpenReport,
 ) -> Result<Recovered> {
     if parts.home.has_log() {
-        let place = format!("log {}", parts.log.dir.display());
-        let why = format!(
-            "all of it is gone. The index has everything up to commit {applied}; what came after is lost. Put the files back, or restore the store from a backup; `procstate salvage --output NEWDIR` makes a new store of what the index has"
+        let dir = parts.log.dir.display();
+        let gone = format!(
+            "all of it is gone. The index has everything up to commit {applied}; what came after is lost"
         );
-        let gone: Error = Failure::Corrupt { place, why }.into();
         match recovery {
-            Recovery::Refuse => return Err(gone),
-            Recovery::CutLog => drop(report.lost.get_or_insert_with(|| crate::error::chain(&gone))),
+            Recovery::Refuse => {
+                let why = format!(
+                    "{gone}. Put the files back, or restore the store from a backup; `procstate salvage --output NEWDIR` makes a new store of what the index has"
+                );
+                return Err(Failure::Corrupt { place: format!("log {dir}"), why }.into());
+            }
+            Recovery::CutLog => drop(report.lost.get_or_insert_with(|| format!("log {dir}: {gone}"))),
         }
     }
     tell(&report);
