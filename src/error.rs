@@ -217,6 +217,11 @@ impl Error {
         }
     }
 
+    /// The system did not let us.
+    pub(crate) fn is_permission_denied(&self) -> bool {
+        matches!(&*self.failure, Failure::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied)
+    }
+
     pub(crate) fn argument(why: impl Into<String>) -> Self {
         Failure::Argument(why.into()).into()
     }

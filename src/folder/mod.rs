@@ -82,10 +82,22 @@ impl Folder {
 fn begin(path: &Path) -> Result<Manifest> {
     let manifest = Manifest::new();
     manifest.write(&RealDisk, path)?;
-    if let Some(parent) = path.canonicalize().ok().as_deref().and_then(Path::parent) {
-        sync_dir(parent)?;
-    }
+    sync_names_of(path)?;
     Ok(manifest)
+}
+
+/// Makes the names of all folders above the store durable: who created them, this
+/// program or one that was killed, may not have come to it.
+fn sync_names_of(path: &Path) -> Result<()> {
+    let path = path.canonicalize().map_err(|error| Error::io("find", path, error))?;
+    for above in path.ancestors().skip(1) {
+        match sync_dir(above) {
+            // Nobody created a folder there who could not read it.
+            Err(error) if error.is_permission_denied() => {}
+            synced => synced?,
+        }
+    }
+    Ok(())
 }
 
 fn create_dir(path: &Path) -> Result<()> {

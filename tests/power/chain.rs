@@ -16,6 +16,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Cuts of one store; then another is begun.
 pub const LIVES: u64 = 8;
 const THREADS: usize = 3;
+/// The store on the disk, in folders that it has to create.
+const STORE: &str = "new/folders/state";
 
 /// How a chain is to differ from an honest one.
 #[derive(Debug, Clone, Copy)]
@@ -232,7 +234,7 @@ impl Chain {
         is_alive: impl FnOnce(&mut Victim) -> bool,
     ) -> Result<(), String> {
         let sync_interval = self.faults.sync_interval.unwrap_or(plan.sync_interval);
-        let folder = self.folder.path().join("mount/state");
+        let folder = self.folder.path().join("mount").join(STORE);
         let mut victim = Victim::start(&folder, Plan { sync_interval, ..plan });
         let is_alive = is_alive(&mut victim);
         // Now and then it gets to see the errors.
@@ -251,7 +253,7 @@ impl Chain {
         let opened = self.folder.path().join(format!("before-{}", self.life));
         disk.write_to(&opened).unwrap();
         let life = &cut.lives[0];
-        let found = inspect(life.plan, &opened.join("state"))?;
+        let found = inspect(life.plan, &opened.join(STORE))?;
         let promises = Promises::of_kill(life.plan, &life.told);
         let verdict = oracle::judge(&found, &|| self.reference(life), life.plan, &life.told, &promises);
         verdict.map_err(|why| format!("after a kill: {why}"))?;
@@ -264,7 +266,7 @@ impl Chain {
         let opened = self.folder.path().join(format!("before-{}", self.life + 1));
         copy_all(image, &opened);
         let plan = cut.lives[0].plan;
-        let found = inspect(plan, &opened.join("state"))?;
+        let found = inspect(plan, &opened.join(STORE))?;
         let verdict = self.judge_lives(cut, &found)?;
         for life in &cut.lives {
             let _ = std::fs::remove_dir_all(&life.before);
@@ -306,7 +308,7 @@ impl Chain {
         if life.before.exists() {
             copy_all(&life.before, &reference);
         }
-        reference.join("state")
+        reference.join(STORE)
     }
 
     /// A fencing token never comes twice, and claims are durable.
