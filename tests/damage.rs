@@ -325,12 +325,12 @@ fn a_second_program_hears_who_has_the_store() {
 fn a_newer_format_is_refused_and_left_as_it_is() {
     let sound = Sound::new(End::Closed);
     let manifest = sound.path().join("MANIFEST");
-    let text = fs::read_to_string(&manifest).unwrap().replace("format 2", "format 3");
+    let text = fs::read_to_string(&manifest).unwrap().replace("format 3", "format 4");
     fs::write(&manifest, &text).unwrap();
     let before: Vec<_> = files(&sound.path()).iter().map(|path| fs::read(path).unwrap()).collect();
     let error = Store::open(sound.path()).unwrap_err();
     assert!(
-        error.to_string().contains("has format 3, and this version of procstate reads formats up to 2"),
+        error.to_string().contains("has format 4, and this version of procstate reads formats up to 3"),
         "{error}"
     );
     let after: Vec<_> = files(&sound.path()).iter().map(|path| fs::read(path).unwrap()).collect();

@@ -40,7 +40,7 @@ fn opens(name: &str, check: impl Fn(&OpenReport)) {
         store.close().unwrap();
     }
     let manifest = fs::read_to_string(folder.path().join("MANIFEST")).unwrap();
-    assert!(manifest.contains("format 2"), "an older version would not see the log: {manifest}");
+    assert!(manifest.contains("format 3"), "an older version would not know the times: {manifest}");
 }
 
 /// A store without a log gets one.
@@ -62,6 +62,19 @@ fn format_2_killed() {
     });
 }
 
+#[test]
+fn format_3_closed() {
+    opens("format-3-closed", |report| assert_eq!(report, &OpenReport::default()));
+}
+
+#[test]
+fn format_3_killed() {
+    opens("format-3-killed", |report| {
+        assert!(report.replayed > 0);
+        assert_eq!((report.torn_tail.clone(), report.rebuilt.clone()), (None, None));
+    });
+}
+
 /// As `format_2_killed`, with its index lost.
 #[test]
 fn format_2_is_rebuilt() {
@@ -74,7 +87,7 @@ fn format_2_is_rebuilt() {
     assert_eq!(content(&store), expected);
 }
 
-/// Wrote the fixtures of format 2. For a new format; those that are there stay.
+/// Wrote the fixtures of formats 2 and 3. For a new format; those that are there stay.
 #[test]
 #[ignore = "writes fixtures"]
 fn write_fixtures() {
@@ -105,8 +118,8 @@ fn write_fixtures() {
         copy_as_it_is(folder.path(), &fixture(name).join("store"));
         fs::write(fixture(name).join("content.json"), &expected).unwrap();
     };
-    save("format-2-killed");
+    save("format-3-killed");
     std::mem::forget(run);
     store.close().unwrap();
-    save("format-2-closed");
+    save("format-3-closed");
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! procstate store
-//! format 2
+//! format 3
 //! id 019a2f0e-...
 //! index 1234
 //! crc32 89abcdef
@@ -12,8 +12,9 @@
 //! an index. An index that holds less was rolled back. `crc32` is over the lines
 //! before it. The file is replaced as a whole, never changed in place.
 //!
-//! A store of format 1 has no log: its index holds everything. Opening it begins
-//! a log.
+//! A store of format 1 has no log: its index holds everything. In format 2 the
+//! commits in the log have no times. Opening a store makes it one of the newest
+//! format.
 
 use std::path::Path;
 
@@ -26,7 +27,7 @@ use crate::error::{Failure, Result};
 pub(super) const TEMPORARY: &str = "MANIFEST.new";
 
 const TITLE: &str = "procstate store";
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 /// The format of stores that have no log.
 const FORMAT_WITHOUT_LOG: u32 = 1;
 
@@ -36,13 +37,23 @@ pub(crate) struct Manifest {
     pub(crate) id: String,
     /// A commit that the index durably holds; `None` before there is an index.
     pub(crate) index_seq: Option<u64>,
-    /// Whether a log belongs to the store, without which it is not complete.
-    pub(crate) has_log: bool,
+    format: u32,
 }
 
 impl Manifest {
-    pub(super) fn new() -> Self {
-        Self { id: Uuid::now_v7().to_string(), index_seq: None, has_log: true }
+    pub(crate) fn new() -> Self {
+        Self { id: Uuid::now_v7().to_string(), index_seq: None, format: FORMAT }
+    }
+
+    /// The same, of the newest format, once the index durably has everything up to
+    /// the commit `seq`.
+    pub(crate) fn noting(&self, seq: u64) -> Self {
+        Self { id: self.id.clone(), index_seq: Some(seq), format: FORMAT }
+    }
+
+    /// Whether a log belongs to the store, without which it is not complete.
+    pub(crate) fn has_log(&self) -> bool {
+        self.format > FORMAT_WITHOUT_LOG
     }
 
     /// The manifest in `folder`, if there is one.
@@ -62,8 +73,7 @@ impl Manifest {
 
     fn to_text(&self) -> String {
         let index = self.index_seq.map_or("none".to_owned(), |seq| seq.to_string());
-        let format = if self.has_log { FORMAT } else { FORMAT_WITHOUT_LOG };
-        let body = format!("{TITLE}\nformat {format}\nid {}\nindex {index}\n", self.id);
+        let body = format!("{TITLE}\nformat {}\nid {}\nindex {index}\n", self.format, self.id);
         format!("{body}crc32 {:08x}\n", crc32fast::hash(body.as_bytes()))
     }
 
@@ -85,8 +95,8 @@ impl Manifest {
             "none" => None,
             seq => Some(seq.parse().ok()?),
         };
-        let has_log = field("format")?.parse::<u32>().ok()? > FORMAT_WITHOUT_LOG;
-        let manifest = Self { id: field("id")?.to_owned(), index_seq, has_log };
+        let format = field("format")?.parse().ok()?;
+        let manifest = Self { id: field("id")?.to_owned(), index_seq, format };
         // The checksum, and every byte besides.
         (manifest.to_text() == text).then_some(manifest)
     }
@@ -122,14 +132,15 @@ mod tests {
 
     #[test]
     fn golden_text() {
-        let without_log = Manifest { id: "x".to_owned(), index_seq: Some(7), has_log: false };
-        let text = without_log.to_text();
-        assert_eq!(text, "procstate store\nformat 1\nid x\nindex 7\ncrc32 66de418a\n");
-        assert_eq!(parse(&text).unwrap(), without_log);
-        let manifest = Manifest { has_log: true, ..without_log };
-        let text = manifest.to_text();
-        assert_eq!(text, "procstate store\nformat 2\nid x\nindex 7\ncrc32 77a32bf3\n");
-        assert_eq!(parse(&text).unwrap(), manifest);
+        let of_format = |format| Manifest { id: "x".to_owned(), index_seq: Some(7), format };
+        for (format, crc) in [(1, "66de418a"), (2, "77a32bf3"), (3, "ce58f01b")] {
+            let text = of_format(format).to_text();
+            assert_eq!(text, format!("procstate store\nformat {format}\nid x\nindex 7\ncrc32 {crc}\n"));
+            let parsed = parse(&text).unwrap();
+            assert_eq!((&parsed, parsed.has_log()), (&of_format(format), format > 1));
+            assert_eq!(parsed.noting(7), of_format(3));
+        }
+        let manifest = of_format(3);
         let fresh = Manifest { index_seq: None, ..manifest };
         assert_eq!(parse(&fresh.to_text()).unwrap(), fresh);
     }

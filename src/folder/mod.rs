@@ -69,10 +69,10 @@ impl Folder {
     /// Notes that there is a log, and that the index durably holds everything up
     /// to the commit `seq`.
     pub(crate) fn set_index_seq(&mut self, seq: u64) -> Result<()> {
-        if self.manifest.index_seq == Some(seq) && self.manifest.has_log {
+        let manifest = self.manifest.noting(seq);
+        if manifest == self.manifest {
             return Ok(());
         }
-        let manifest = Manifest { index_seq: Some(seq), has_log: true, ..self.manifest.clone() };
         manifest.write(&RealDisk, &self.path)?;
         self.manifest = manifest;
         Ok(())

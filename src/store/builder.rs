@@ -7,7 +7,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::{Inner, Liveness, Store};
-use crate::clock::{Clock, SystemClock};
+use crate::clock::Clock;
 use crate::engine::{self, DurableEngine, Engine, MemoryEngine, OpenReport, Recovery};
 use crate::error::Result;
 use crate::folder::Folder;
@@ -16,7 +16,6 @@ use crate::index;
 /// Options of a store; made by [`Store::builder`].
 #[derive(Debug, Clone)]
 pub struct StoreBuilder {
-    clock: Arc<dyn Clock>,
     create: bool,
     history_max: usize,
     engine: engine::Options,
@@ -26,7 +25,6 @@ pub struct StoreBuilder {
 impl StoreBuilder {
     pub(super) fn new() -> Self {
         Self {
-            clock: Arc::new(SystemClock::new()),
             create: true,
             history_max: 100,
             engine: engine::Options::default(),
@@ -37,7 +35,7 @@ impl StoreBuilder {
     /// Takes times from `clock` instead of the machine's.
     #[must_use]
     pub fn clock(mut self, clock: impl Clock) -> Self {
-        self.clock = Arc::new(clock);
+        self.engine.clock = Arc::new(clock);
         self
     }
 
@@ -142,7 +140,7 @@ impl StoreBuilder {
         Store {
             inner: Arc::new(Inner {
                 engine,
-                clock: self.clock,
+                clock: self.engine.clock,
                 opening: Uuid::now_v7().to_string(),
                 liveness: Liveness::default(),
                 history_max: self.history_max,

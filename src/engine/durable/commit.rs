@@ -84,7 +84,10 @@ impl Shared {
         }
         let segments = writer.log.segments();
         let synced = self.durable.load(Ordering::Acquire);
-        let written = writer.log.append(batch, |n| replaces(n).unwrap_or(0), synced);
+        let written = {
+            let time = self.options.clock.now();
+            writer.log.append(batch, time, |n| replaces(n).unwrap_or(0), synced)
+        };
         if writer.log.segments() != segments {
             self.upkeep.work();
         }

@@ -55,7 +55,7 @@ impl Home for FolderHome {
     fn has_log(&self) -> bool {
         let folder = self.folder.lock();
         let manifest = folder.as_ref().map(Folder::manifest);
-        manifest.is_some_and(|manifest| manifest.has_log && manifest.index_seq.is_some())
+        manifest.is_some_and(|manifest| manifest.has_log() && manifest.index_seq.is_some())
     }
 
     fn note(&self, seq: u64) -> Result<()> {

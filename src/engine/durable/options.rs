@@ -1,6 +1,9 @@
 //! Options of the durable engine.
 
+use std::sync::Arc;
 use std::time::Duration;
+
+use crate::clock::{Clock, SystemClock};
 
 /// What opening does about a log that is damaged where nothing else has what it
 /// held.
@@ -32,6 +35,8 @@ pub(crate) struct Options {
     /// damage is found while there is still another copy. Default: yes.
     pub(crate) verify_log: bool,
     pub(crate) recovery: Recovery,
+    /// Whose time each commit gets in the log.
+    pub(crate) clock: Arc<dyn Clock>,
 }
 
 impl Default for Options {
@@ -43,6 +48,7 @@ impl Default for Options {
             snapshot_log_bytes: 64 << 20,
             verify_log: true,
             recovery: Recovery::Refuse,
+            clock: Arc::new(SystemClock::new()),
         }
     }
 }

@@ -10,7 +10,7 @@ use super::options::{Options, Recovery};
 use super::rebuild::rebuild;
 use super::report::{OpenReport, Rebuilt, TornTail};
 use super::snapshots::{Snapshot, Snapshots};
-use super::wal::{self, Directory, Files, Log, Pool, Scan, scan, scan_up_to_damage};
+use super::wal::{self, Directory, Entry, Files, Log, Pool, Scan, scan, scan_up_to_damage};
 use crate::error::{Error, Failure, Result};
 
 /// The parts of a store on disk.
@@ -224,7 +224,7 @@ struct Replay<'a> {
 
 impl Replay<'_> {
     fn commit(&mut self, seq: u64, entry: &[u8]) -> Result<()> {
-        let Some(writes) = wal::decode(entry) else {
+        let Some(Entry { writes, .. }) = wal::decode(entry) else {
             return Err(self.damaged(seq, "its checksum is right and it does not decode"));
         };
         for write in writes {

@@ -106,7 +106,7 @@ impl Home for SimHome {
     }
 
     fn note(&self, seq: u64) -> Result<()> {
-        let manifest = Manifest { id: "the store".to_owned(), index_seq: Some(seq), has_log: true };
+        let manifest = Manifest::new().noting(seq);
         manifest.write(&self.disk, folder())
     }
 

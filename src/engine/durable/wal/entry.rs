@@ -1,15 +1,17 @@
 //! Entries: a commit as the log has it.
 //!
 //! ```text
-//! entry = writes (u32) write...
+//! entry = writes (u32, its highest bit set if there is a time) [time (i64)] write...
 //! write = op (u8) length of key (u16) length of payload (u32)
 //!         [replaces (u64)] key payload
 //! op    = 01 put | 02 delete | 11 put with replaces | 12 delete with replaces
 //! ```
-//! Little endian. A write of an owner record says which version it replaces, 0 for
+//! Little endian. The time is that of the commit, in microseconds since 1970; logs
+//! of stores of format 2 have none. A write of an owner record says which version it replaces, 0 for
 //! none: the index checks that the owner it sees replaced is that one.
 
 use bytes::{Buf, BufMut, Bytes};
+use jiff::Timestamp;
 
 use crate::engine::{Batch, Write};
 use crate::record::{Key, Kind};
@@ -17,6 +19,17 @@ use crate::record::{Key, Kind};
 const PUT: u8 = 1;
 const DELETE: u8 = 2;
 const REPLACES: u8 = 0x10;
+
+/// Set in the number of writes of an entry that has a time.
+const HAS_TIME: u32 = 1 << 31;
+
+/// A commit as it was logged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Entry {
+    /// When it was made, to the microsecond.
+    pub(crate) time: Option<Timestamp>,
+    pub(crate) writes: Vec<Logged>,
+}
 
 /// A write as it was logged.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,18 +60,21 @@ pub(crate) fn encoded_len(batch: &Batch) -> usize {
         let replaces = if has_replaces(key) { 8 } else { 0 };
         7 + replaces + key.bytes().len() + payload.map_or(0, Bytes::len)
     };
-    4 + batch.writes.iter().map(of).sum::<usize>()
+    12 + batch.writes.iter().map(of).sum::<usize>()
 }
 
-/// Hands the bytes of a batch to `put`, piece by piece. `replaces` answers which
-/// version of an owner record the n-th write replaces.
+/// Hands the bytes of a batch, committed at `time`, to `put`, piece by piece.
+/// `replaces` answers which version of an owner record the n-th write replaces.
 pub(crate) fn encode<E>(
     batch: &Batch,
+    time: Timestamp,
     replaces: impl Fn(usize) -> u64,
     mut put: impl FnMut(&[u8]) -> Result<(), E>,
 ) -> Result<(), E> {
     // The number of writes and the lengths are bounded by COMMIT_BYTES_MAX.
-    put(&u32::try_from(batch.writes.len()).unwrap_or(u32::MAX).to_le_bytes())?;
+    let writes = u32::try_from(batch.writes.len()).unwrap_or(u32::MAX);
+    put(&(writes | HAS_TIME).to_le_bytes())?;
+    put(&time.as_microsecond().to_le_bytes())?;
     for (n, write) in batch.writes.iter().enumerate() {
         let (key, payload) = parts(write);
         let mut head = [0; 15];
@@ -80,14 +96,23 @@ pub(crate) fn encode<E>(
     Ok(())
 }
 
-/// The writes of an entry; `None` if it is none.
-pub(crate) fn decode(mut entry: &[u8]) -> Option<Vec<Logged>> {
-    let writes = entry.try_get_u32_le().ok()?;
-    let mut logged = Vec::with_capacity(usize::try_from(writes).ok()?.min(entry.len() / 7));
-    for _ in 0..writes {
-        logged.push(decode_write(&mut entry)?);
+/// What an entry says; `None` if it is none.
+pub(crate) fn decode(mut entry: &[u8]) -> Option<Entry> {
+    let (time, count) = decode_head(&mut entry)?;
+    let mut writes = Vec::with_capacity(usize::try_from(count).ok()?.min(entry.len() / 7));
+    for _ in 0..count {
+        writes.push(decode_write(&mut entry)?);
     }
-    entry.is_empty().then_some(logged)
+    entry.is_empty().then_some(Entry { time, writes })
+}
+
+fn decode_head(entry: &mut &[u8]) -> Option<(Option<Timestamp>, u32)> {
+    let head = entry.try_get_u32_le().ok()?;
+    if head & HAS_TIME == 0 {
+        return Some((None, head));
+    }
+    let time = Timestamp::from_microsecond(entry.try_get_i64_le().ok()?).ok()?;
+    Some((Some(time), head & !HAS_TIME))
 }
 
 fn decode_write(entry: &mut &[u8]) -> Option<Logged> {
@@ -112,13 +137,17 @@ mod tests {
     use super::*;
     use crate::model::List;
 
+    fn time() -> Timestamp {
+        Timestamp::from_microsecond(0x0102_0304).unwrap()
+    }
+
     fn encoded(batch: &Batch) -> Vec<u8> {
         let mut bytes = Vec::new();
         let put = |piece: &[u8]| -> Result<(), ()> {
             bytes.extend_from_slice(piece);
             Ok(())
         };
-        encode(batch, |n| 40 + n as u64, put).unwrap();
+        encode(batch, time(), |n| 40 + n as u64, put).unwrap();
         bytes
     }
 
@@ -132,7 +161,7 @@ mod tests {
     #[test]
     fn golden_bytes() {
         let expected = [
-            b"\x03\0\0\0".as_slice(),
+            b"\x03\0\0\x80\x04\x03\x02\x01\0\0\0\0".as_slice(),
             b"\x01\x05\0\x03\0\0\0\x01p\0\x50wabc",
             b"\x11\x04\0\x01\0\0\0\x29\0\0\0\0\0\0\0\x01p\0\x10o",
             b"\x02\x04\0\0\0\0\0\x01p\0\x30",
@@ -144,8 +173,8 @@ mod tests {
     #[test]
     fn decodes_what_it_encoded_and_nothing_else() {
         let bytes = encoded(&batch());
-        let logged = decode(&bytes).unwrap();
-        assert_eq!(logged.len(), 3);
+        let Entry { time: logged_at, writes: logged } = decode(&bytes).unwrap();
+        assert_eq!((logged_at, logged.len()), (Some(time()), 3));
         assert_eq!(logged[1].replaces, Some(41));
         assert_eq!(logged[2], Logged { key: Key::status("p"), payload: None, replaces: None });
         for cut in 0..bytes.len() {
@@ -153,5 +182,14 @@ mod tests {
         }
         assert_eq!(decode(&[bytes, vec![0]].concat()), None);
         assert_eq!(decode(&u32::MAX.to_le_bytes()), None);
+    }
+
+    /// As in stores of format 2.
+    #[test]
+    fn an_entry_may_have_no_time() {
+        let bytes = encoded(&batch());
+        let without = [b"\x03\0\0\0", &bytes[12..]].concat();
+        let Entry { time, writes } = decode(&without).unwrap();
+        assert_eq!((time, writes), (None, decode(&bytes).unwrap().writes));
     }
 }

@@ -4,6 +4,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use super::entry;
 use super::frame::{self, Frame, HEADER_LEN, Head, Kind, Place, frame_len};
 use super::header::PAGE;
@@ -122,11 +124,12 @@ impl Log {
         }
     }
 
-    /// Appends a batch as the commit after the last. After an error nobody knows
+    /// Appends a batch as the commit after the last, made at `time`. After an error nobody knows
     /// what the log holds.
     pub(crate) fn append(
         &mut self,
         batch: &Batch,
+        time: Timestamp,
         replaces: impl Fn(usize) -> u64,
         synced: u64,
     ) -> Result<()> {
@@ -143,10 +146,11 @@ impl Log {
                 buffer.extend_from_slice(piece);
                 Ok(())
             };
-            entry::encode(batch, replaces, put)?;
+            entry::encode(batch, time, replaces, put)?;
             self.write(Head { kind: Kind::Whole, seq, synced, part: 0 })?;
         } else {
-            self.append_in_parts(batch, replaces, seq, synced)?;
+            let head = Head { kind: Kind::First, seq, synced, part: 0 };
+            self.append_in_parts(batch, time, replaces, head)?;
         }
         if self.buffer.capacity() > BUFFER_BYTES_KEPT {
             self.buffer = Vec::new();
@@ -233,13 +237,12 @@ impl Log {
     fn append_in_parts(
         &mut self,
         batch: &Batch,
+        time: Timestamp,
         replaces: impl Fn(usize) -> u64,
-        seq: u64,
-        synced: u64,
+        mut head: Head,
     ) -> Result<()> {
-        let mut head = Head { kind: Kind::First, seq, synced, part: 0 };
         frame::begin(&mut self.buffer);
-        entry::encode::<Error>(batch, replaces, |mut piece| {
+        entry::encode::<Error>(batch, time, replaces, |mut piece| {
             loop {
                 let filled = self.buffer.len() - HEADER_LEN;
                 let space = body_limit(self.room()).saturating_sub(filled);
@@ -249,7 +252,7 @@ impl Log {
                     return Ok(());
                 }
                 self.write(head)?;
-                self.rotate(synced)?;
+                self.rotate(head.synced)?;
                 frame::begin(&mut self.buffer);
                 head = Head { kind: Kind::Middle, part: head.part + 1, ..head };
                 piece = rest;

@@ -27,7 +27,7 @@ mod scan;
 mod tests;
 
 pub(crate) use directory::Directory;
-pub(crate) use entry::{decode, parts};
+pub(crate) use entry::{Entry, decode, parts};
 pub(crate) use frame::Kind as FrameKind;
 pub(crate) use log::Log;
 pub(crate) use open::Files;

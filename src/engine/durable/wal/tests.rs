@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use fastrand::Rng;
+use jiff::Timestamp;
 
 use super::directory::Stored;
 use super::{Directory, Files, FrameKind, Log, Pool, decode, repair, scan, scan_up_to_damage};
@@ -76,7 +77,7 @@ impl Driver {
         let found = scan(&directory, self.known, &mut |seq, entry| {
             first = if read.is_empty() { seq } else { first };
             assert_eq!(seq, first + read.len() as u64);
-            let [write] = decode(entry).unwrap().try_into().unwrap();
+            let [write] = decode(entry).unwrap().writes.try_into().unwrap();
             assert_eq!(write.key, key());
             read.push(write.payload.unwrap());
             Ok(())
@@ -114,7 +115,7 @@ impl Driver {
         let synced = self.synced;
         let log = self.log();
         log.reserve(&batch)?;
-        log.append(&batch, |_| 0, synced)?;
+        log.append(&batch, Timestamp::UNIX_EPOCH, |_| 0, synced)?;
         self.written.push(payload);
         Ok(())
     }
@@ -420,7 +421,7 @@ fn an_error_names_the_place_and_what_is_lost() {
     driver.close().unwrap();
     driver.disk.change(Path::new("/s/wal/000000.wal"), |bytes| bytes[4096 + 200] ^= 1);
     let text = driver.open(5).unwrap_err().to_string();
-    assert!(text.starts_with("the log is damaged: /s/wal/000000.wal at byte 4240: there is no sound frame. It held commits from 2 on, at least to 5"), "{text}");
+    assert!(text.starts_with("the log is damaged: /s/wal/000000.wal at byte 4248: there is no sound frame. It held commits from 2 on, at least to 5"), "{text}");
 }
 
 /// Damage to commits that the index has costs nothing, and is told.
@@ -433,7 +434,7 @@ fn damage_to_what_is_known_is_harmless() {
     driver.open(5).unwrap();
     let directory: Directory = files(&driver.disk).load().unwrap();
     let found = scan(&directory, 3, &mut |_, _| Ok(())).unwrap().unwrap();
-    assert!(found.harmless.is_some_and(|place| place.starts_with("/s/wal/000000.wal from byte 4240 to ")));
+    assert!(found.harmless.is_some_and(|place| place.starts_with("/s/wal/000000.wal from byte 4248 to ")));
 }
 
 /// What is cut off at damage is no part of the log any more.
