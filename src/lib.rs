@@ -33,12 +33,13 @@ pub mod interchange;
 mod model;
 pub mod proto;
 mod record;
+pub mod recovery;
 mod run;
 mod runner;
 mod store;
 
 pub use clock::{Clock, ManualClock, SystemClock};
-pub use engine::{Durability, OpenReport, Rebuilt, Recovery, Stats, TornTail};
+pub use engine::{Backup, Durability, OpenReport, Rebuilt, Recovery, Stats, TornTail};
 pub use error::{Error, Result};
 pub use jiff::Timestamp;
 pub use model::List;

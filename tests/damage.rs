@@ -347,7 +347,7 @@ fn copying_changes_nothing_in_the_original() {
     let again = tempfile::tempdir().unwrap();
     Store::copy_files(copy.path(), again.path()).unwrap();
     let error = Store::copy_files(copy.path(), again.path()).unwrap_err();
-    assert!(error.to_string().ends_with("is not empty"), "{error}");
+    assert!(error.to_string().ends_with("is not empty; name a new folder"), "{error}");
     let error = Store::copy_files(copy.path(), copy.path().join("inside")).unwrap_err();
     assert!(error.to_string().ends_with("would lie inside the store"), "{error}");
     assert!(!copy.path().join("inside").exists());

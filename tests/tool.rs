@@ -1,125 +1,19 @@
 //! The tool as a program: what it prints, how it ends, what it leaves alone.
 
 mod common;
+#[path = "common/tool.rs"]
+mod tool;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use common::{copy_as_it_is, small};
-use procstate::{Params, Store};
+use procstate::Store;
 use tempfile::TempDir;
-
-const PROCESS: &str = r#"{"processName": "nightly", "instance": "old", "scheduleFrequency": "3600s",
-    "activeWork": {"a": {"params": {"intParams": {"n": "7"}, "stringParams": {"s": "x y"}}}, "b/c": {}, "d": {}},
-    "cleanupWork": {"gone": "2026-01-01T00:00:00Z"},
-    "settings": {"stringParams": {"region": "eu"}}}"#;
-
-struct Tool {
-    folder: TempDir,
-}
-
-impl Tool {
-    /// An empty store.
-    fn new() -> Self {
-        let tool = Self { folder: tempfile::tempdir().unwrap() };
-        tool.fine(&["init"]);
-        tool
-    }
-
-    /// A store with one process.
-    fn imported() -> Self {
-        let tool = Self::new();
-        tool.fine(&["import", &tool.file("nightly.json", PROCESS)]);
-        tool
-    }
-
-    fn db(&self) -> PathBuf {
-        self.folder.path().join("state")
-    }
-
-    fn file(&self, name: &str, content: impl AsRef<[u8]>) -> String {
-        let path = self.folder.path().join(name);
-        fs::write(&path, content).unwrap();
-        path.display().to_string()
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_procstate"));
-        command.arg("--db").arg(self.db()).args(arguments).env_remove("PROCSTATE_DB").stdin(Stdio::null());
-        command
-    }
-
-    /// Runs a command on another store that must end with 0.
-    fn fine_at(&self, db: &str, arguments: &[&str]) -> String {
-        let output =
-            Command::new(env!("CARGO_BIN_EXE_procstate")).arg("--db").arg(db).args(arguments).output();
-        let output = output.unwrap();
-        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap()
-    }
-
-    fn run(&self, arguments: &[&str]) -> Output {
-        self.command(arguments).output().unwrap()
-    }
-
-    /// Runs a command that must end with 0, and answers its output.
-    fn fine(&self, arguments: &[&str]) -> String {
-        self.ends(0, arguments).0
-    }
-
-    /// Runs a command that must end with `status`: its output, and what it says.
-    fn ends(&self, status: i32, arguments: &[&str]) -> (String, String) {
-        let output = self.run(arguments);
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-        let (stdout, stderr) = (text(output.stdout), text(output.stderr));
-        assert_eq!(output.status.code(), Some(status), "{arguments:?}: {stdout}{stderr}");
-        (stdout, stderr)
-    }
-
-    /// Runs a command that must fail with `status` and this message, and leave
-    /// the store as it is.
-    fn refuses(&self, status: i32, arguments: &[&str], message: &str) {
-        let before = self.bytes();
-        let (stdout, stderr) = self.ends(status, arguments);
-        assert_eq!(stdout, "", "{arguments:?}");
-        let place = self.folder.path().display().to_string();
-        assert_eq!(
-            stderr.replace(&place, "DIR").trim_end(),
-            format!("procstate: {message}"),
-            "{arguments:?}"
-        );
-        assert!(self.bytes() == before, "{arguments:?} changed the store");
-    }
-
-    /// Every file of the store.
-    fn bytes(&self) -> BTreeMap<PathBuf, Vec<u8>> {
-        fn add(folder: &Path, files: &mut BTreeMap<PathBuf, Vec<u8>>) {
-            for entry in fs::read_dir(folder).unwrap() {
-                let path = entry.unwrap().path();
-                if path.is_dir() {
-                    add(&path, files);
-                } else {
-                    files.insert(path.clone(), fs::read(path).unwrap());
-                }
-            }
-        }
-        let mut files = BTreeMap::new();
-        if self.db().exists() {
-            add(&self.db(), &mut files);
-        }
-        files
-    }
-
-    fn state_of(&self, work: &str) -> String {
-        let response = self.run(&["--json", "work", "nightly", work]).stdout;
-        let response: serde_json::Value = serde_json::from_slice(&response).unwrap();
-        response["state"].as_str().unwrap().to_owned()
-    }
-}
+use tool::{PROCESS, Tool};
 
 fn json(text: &str) -> serde_json::Value {
     serde_json::from_str(text).unwrap()
@@ -461,73 +355,6 @@ fn stats_tell_of_every_part() {
     assert!(number("records") > 4 && number("logSegments") >= 1);
     let files: u64 = tool.bytes().values().map(|bytes| bytes.len() as u64).sum();
     assert!(number("diskBytes") >= files / 2, "{} of {files}", number("diskBytes"));
-}
-
-/// A store whose program was killed, with 40 commits that only the log has.
-fn killed() -> Tool {
-    let tool = Tool { folder: tempfile::tempdir().unwrap() };
-    let running = tool.folder.path().join("running");
-    let store = small().open(&running).unwrap();
-    for n in 0..40 {
-        store.process("p").unwrap().register(&format!("w{n:02}"), Params::new().int("n", n)).unwrap();
-    }
-    // Until the log itself says that all of it is synced.
-    std::thread::sleep(Duration::from_millis(100));
-    copy_as_it_is(&running, &tool.db());
-    store.close().unwrap();
-    fs::remove_dir_all(running).unwrap();
-    tool
-}
-
-#[test]
-fn salvage_keeps_what_comes_before_the_damage() {
-    let tool = killed();
-    let log = tool.db().join("wal/000000.wal");
-    let mut bytes = fs::read(&log).unwrap();
-    let at = bytes.windows(3).position(|bytes| bytes == b"w25").unwrap();
-    bytes[at] ^= 1;
-    fs::write(&log, bytes).unwrap();
-    let before = tool.bytes();
-    let (_, stderr) = tool.ends(2, &["ls"]);
-    assert!(stderr.contains("000000.wal at byte") && stderr.contains("salvage --output NEWDIR"), "{stderr}");
-    let new = tool.folder.path().join("new").display().to_string();
-    let (stdout, _) = tool.ends(1, &["salvage", "--output", &new]);
-    assert!(
-        stdout.contains("new has 27 records\n")
-            && stdout.contains("LOST: commits from 26 on, at least to 40: the log is damaged in "),
-        "{stdout}"
-    );
-    assert!(stdout.contains(&*log.to_string_lossy()), "the damage is in the old store: {stdout}");
-    assert!(tool.bytes() == before, "salvage changed the store");
-    let stdout = tool.fine_at(&new, &["work", "p"]);
-    assert!(stdout.contains("w24") && !stdout.contains("w25"), "{stdout}");
-    let (_, stderr) = tool.ends(2, &["salvage", "--output", &new]);
-    assert!(stderr.contains("new is there already; name a new folder"), "{stderr}");
-    let left: Vec<_> =
-        fs::read_dir(tool.folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    assert_eq!(left.len(), 2, "{left:?}");
-}
-
-#[test]
-fn salvage_of_a_sound_store_is_a_copy() {
-    let tool = killed();
-    let new = tool.folder.path().join("a/b/new").display().to_string();
-    let stdout = tool.fine(&["salvage", "--output", &new]);
-    assert!(stdout.contains("nothing that was acknowledged as synced is lost"), "{stdout}");
-    assert_eq!(tool.fine(&["export"]), tool.fine_at(&new, &["export"]));
-}
-
-#[test]
-fn salvage_without_a_log_has_what_the_index_has() {
-    let tool = Tool::imported();
-    let content = tool.fine(&["export"]);
-    fs::remove_dir_all(tool.db().join("wal")).unwrap();
-    tool.ends(2, &["export"]);
-    let new = tool.folder.path().join("new").display().to_string();
-    let (stdout, _) = tool.ends(1, &["--json", "salvage", "--output", &new]);
-    let told: serde_json::Value = serde_json::from_str(&stdout).unwrap();
-    assert!(told["lost"].as_str().unwrap().contains("all of it is gone"), "{told}");
-    assert_eq!(tool.fine_at(&new, &["export"]), content);
 }
 
 #[test]

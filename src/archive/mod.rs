@@ -16,9 +16,11 @@
 //! Keys ascend. The value is the record's envelope. Nothing follows the end.
 
 mod reader;
+mod target;
 mod writer;
 
-pub(crate) use reader::{Visitor, read};
+pub(crate) use reader::Reader;
+pub(crate) use target::Target;
 pub(crate) use writer::Writer;
 
 use crate::record;

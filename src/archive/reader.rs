@@ -1,6 +1,6 @@
-//! Reading an archive, block by block.
+//! Reading an archive, record by record.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
@@ -12,49 +12,52 @@ use super::{
 use crate::disk::{Disk, DiskFile};
 use crate::error::{Error, Failure, Result};
 
-/// Called with each key and value, in order.
-pub(crate) type Visitor<'a> = dyn FnMut(Bytes, Bytes) -> Result<()> + 'a;
-
-/// Reads an archive to its end. Only when it answers are the visited records known
-/// to be all of them.
-pub(crate) fn read(disk: &dyn Disk, path: &Path, visit: &mut Visitor<'_>) -> Result<Summary> {
-    let mut reader = Reader { file: disk.open(path)?, path, at: 0, blocks: 0 };
-    let stated = reader.header()?;
-    let mut found = stated;
-    let end = loop {
-        let (kind, body) = reader.block()?;
-        match kind {
-            RECORDS => reader.records(body, &mut |key, value| {
-                found.add(&key, &value);
-                visit(key, value)
-            })?,
-            END => break body,
-            _ => return Err(reader.damaged("a block is of no known kind")),
-        }
-    };
-    let mut end = end;
-    let (Ok(records), Ok(sum)) = (end.try_get_u64_le(), end.try_get_u64_le()) else {
-        return Err(reader.damaged("its end is cut short"));
-    };
-    if (records, sum) != (found.records, found.sum) || !end.is_empty() {
-        return Err(reader.damaged("its records are not those that its end counts"));
-    }
-    if reader.file.len()? != reader.at {
-        return Err(reader.damaged("something follows its end"));
-    }
-    found.bytes = reader.at;
-    Ok(found)
-}
-
-struct Reader<'a> {
+/// The keys and values of an archive, in order. Only when it has ended without an
+/// error are they known to be all of them.
+#[derive(Debug)]
+pub(crate) struct Reader {
     file: Arc<dyn DiskFile>,
-    path: &'a Path,
+    path: PathBuf,
+    /// Where the next block begins.
     at: u64,
     blocks: u64,
+    /// What remains of the block in hand.
+    block: Bytes,
+    has_ended: bool,
+    found: Summary,
 }
 
-impl Reader<'_> {
-    fn header(&mut self) -> Result<Summary> {
+impl Reader {
+    /// Opens the archive at `path` and reads its header.
+    pub(crate) fn open(disk: &dyn Disk, path: &Path) -> Result<Self> {
+        let found = Summary { store: [0; 16], seq: 0, records: 0, sum: 0, bytes: 0 };
+        let (file, path) = (disk.open(path)?, path.to_owned());
+        let mut reader = Self { file, path, at: 0, blocks: 0, block: Bytes::new(), has_ended: false, found };
+        reader.header()?;
+        Ok(reader)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The length of the file.
+    pub(crate) fn len(&self) -> Result<u64> {
+        self.file.len()
+    }
+
+    /// What was read so far; `store` and `seq` are known from the start.
+    pub(crate) fn summary(&self) -> Summary {
+        self.found
+    }
+
+    /// Reads all of it that is left.
+    pub(crate) fn finish(mut self) -> Result<Summary> {
+        while self.record()?.is_some() {}
+        Ok(self.found)
+    }
+
+    fn header(&mut self) -> Result<()> {
         let header = self.take(HEADER_LEN)?;
         let (body, mut rest) = header.split_at_checked(HEADER_CHECKED).unwrap_or_default();
         let Some(mut body) = body.strip_prefix(MAGIC) else {
@@ -66,16 +69,58 @@ impl Reader<'_> {
         }
         let format = body.get_u32_le();
         if format != FORMAT {
-            let (path, found) = (self.path.to_owned(), format);
+            let (path, found) = (self.path.clone(), format);
             return Err(Failure::NewerFormat { path, found, supported: FORMAT }.into());
         }
+        if rest != [0; HEADER_LEN - HEADER_CHECKED - 4] {
+            return Err(self.damaged("the end of its header is not zero"));
+        }
         body.advance(4);
-        let mut store = [0; 16];
-        body.copy_to_slice(&mut store);
-        Ok(Summary { store, seq: body.get_u64_le(), records: 0, sum: 0, bytes: 0 })
+        body.copy_to_slice(&mut self.found.store);
+        self.found.seq = body.get_u64_le();
+        Ok(())
     }
 
-    fn block(&mut self) -> Result<(u8, Bytes)> {
+    fn record(&mut self) -> Result<Option<(Bytes, Bytes)>> {
+        while self.block.is_empty() && !self.has_ended {
+            let (kind, body) = self.next_block()?;
+            match kind {
+                RECORDS => self.block = body,
+                END => self.end(body)?,
+                _ => return Err(self.damaged("a block is of no known kind")),
+            }
+        }
+        if self.has_ended {
+            return Ok(None);
+        }
+        let lengths = (self.block.try_get_u16_le(), self.block.try_get_u32_le());
+        let (Ok(key), Ok(value)) = lengths else { return Err(self.damaged("a record is cut short")) };
+        let (key, value) = (usize::from(key), usize::try_from(value).unwrap_or(usize::MAX));
+        if self.block.len() < key.saturating_add(value) {
+            return Err(self.damaged("a record is cut short"));
+        }
+        let key = self.block.split_to(key);
+        let value = self.block.split_to(value);
+        self.found.add(&key, &value);
+        Ok(Some((key, value)))
+    }
+
+    fn end(&mut self, mut body: Bytes) -> Result<()> {
+        let (Ok(records), Ok(sum)) = (body.try_get_u64_le(), body.try_get_u64_le()) else {
+            return Err(self.damaged("its end is cut short"));
+        };
+        if (records, sum) != (self.found.records, self.found.sum) || !body.is_empty() {
+            return Err(self.damaged("its records are not those that its end counts"));
+        }
+        if self.file.len()? != self.at {
+            return Err(self.damaged("something follows its end"));
+        }
+        self.found.bytes = self.at;
+        self.has_ended = true;
+        Ok(())
+    }
+
+    fn next_block(&mut self) -> Result<(u8, Bytes)> {
         let head = self.take(BLOCK_HEAD_LEN)?;
         let mut fields = &head[..];
         let (crc, length, kind) = (fields.get_u32_le(), fields.get_u32_le(), fields.get_u8());
@@ -92,21 +137,6 @@ impl Reader<'_> {
         Ok((kind, body))
     }
 
-    fn records(&self, mut body: Bytes, visit: &mut Visitor<'_>) -> Result<()> {
-        while !body.is_empty() {
-            let lengths = (body.try_get_u16_le(), body.try_get_u32_le());
-            let (Ok(key), Ok(value)) = lengths else { return Err(self.damaged("a record is cut short")) };
-            let (key, value) = (usize::from(key), usize::try_from(value).unwrap_or(usize::MAX));
-            if body.len() < key.saturating_add(value) {
-                return Err(self.damaged("a record is cut short"));
-            }
-            let key = body.split_to(key);
-            let value = body.split_to(value);
-            visit(key, value)?;
-        }
-        Ok(())
-    }
-
     /// The next bytes of the file.
     fn take(&mut self, length: usize) -> Result<Bytes> {
         let mut bytes = vec![0; length];
@@ -120,5 +150,19 @@ impl Reader<'_> {
     fn damaged(&self, why: &str) -> Error {
         let place = format!("archive {}", self.path.display());
         Failure::Corrupt { place, why: format!("{why} (before byte {})", self.at) }.into()
+    }
+}
+
+/// After an error there is nothing more.
+impl Iterator for Reader {
+    type Item = Result<(Bytes, Bytes)>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let record = self.record().transpose();
+        if matches!(record, Some(Err(_))) {
+            self.has_ended = true;
+            self.block = Bytes::new();
+        }
+        record
     }
 }

@@ -1,12 +1,13 @@
-//! Writing an archive: under a temporary name, which it loses when all of it is
+//! Writing an archive: under another name, which it loses when all of it is
 //! durable.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::BufMut;
 
-use super::{BLOCK_BYTES, BLOCK_HEAD_LEN, END, FORMAT, HEADER_LEN, MAGIC, RECORDS, Summary, checksum};
+use super::{
+    BLOCK_BYTES, BLOCK_HEAD_LEN, END, FORMAT, HEADER_LEN, MAGIC, RECORDS, Summary, Target, checksum,
+};
 use crate::disk::{Disk, DiskFile};
 use crate::error::Result;
 
@@ -14,25 +15,21 @@ use crate::error::Result;
 pub(crate) struct Writer {
     disk: Arc<dyn Disk>,
     file: Arc<dyn DiskFile>,
-    temporary: PathBuf,
+    target: Target,
+    is_finished: bool,
     summary: Summary,
     blocks: u64,
     /// The block that is being filled, behind the room for its head.
     block: Vec<u8>,
 }
 
-/// What the file is called until it is complete.
-pub(crate) fn temporary_name(path: &Path) -> PathBuf {
-    path.with_extension("new")
-}
-
 impl Writer {
-    /// Begins the archive `path` of everything up to the commit `seq`.
-    pub(crate) fn create(disk: Arc<dyn Disk>, path: &Path, store: [u8; 16], seq: u64) -> Result<Self> {
-        let temporary = temporary_name(path);
-        let file = disk.create(&temporary)?;
+    /// Begins an archive of everything up to the commit `seq`.
+    pub(crate) fn create(disk: Arc<dyn Disk>, target: Target, store: [u8; 16], seq: u64) -> Result<Self> {
+        let file = disk.create(target.draft())?;
         let summary = Summary { store, seq, records: 0, sum: 0, bytes: 0 };
-        let mut writer = Self { disk, file, temporary, summary, blocks: 0, block: Vec::new() };
+        let mut writer =
+            Self { disk, file, target, is_finished: false, summary, blocks: 0, block: Vec::new() };
         writer.write(&header(store, seq))?;
         writer.begin_block();
         Ok(writer)
@@ -50,7 +47,7 @@ impl Writer {
     }
 
     /// Completes the archive and gives it its name.
-    pub(crate) fn finish(mut self, path: &Path) -> Result<Summary> {
+    pub(crate) fn finish(mut self) -> Result<Summary> {
         if self.block.len() > BLOCK_HEAD_LEN {
             self.end_block(RECORDS)?;
         }
@@ -58,7 +55,9 @@ impl Writer {
         self.block.put_u64_le(self.summary.sum);
         self.end_block(END)?;
         self.file.sync()?;
-        self.disk.rename(&self.temporary, path)?;
+        let path = self.target.path();
+        self.disk.rename(self.target.draft(), path)?;
+        self.is_finished = true;
         path.parent().map_or(Ok(()), |dir| self.disk.sync_dir(dir))?;
         Ok(self.summary)
     }
@@ -92,6 +91,15 @@ impl Writer {
         self.file.write_at(bytes, self.summary.bytes)?;
         self.summary.bytes += bytes.len() as u64;
         Ok(())
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        if !self.is_finished {
+            // Of no use to anybody, and may be what fills the disk.
+            let _ = self.disk.remove(self.target.draft());
+        }
     }
 }
 

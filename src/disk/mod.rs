@@ -5,6 +5,7 @@
 //! torn and reordered until its file is synced, a name may be lost until its
 //! folder is.
 
+mod read_only;
 mod real;
 #[cfg(test)]
 pub(crate) mod sim;
@@ -13,6 +14,7 @@ use std::fmt::Debug;
 use std::path::Path;
 use std::sync::Arc;
 
+pub(crate) use read_only::ReadOnlyDisk;
 pub(crate) use real::RealDisk;
 
 use crate::error::Result;

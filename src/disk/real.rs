@@ -24,7 +24,7 @@ impl RealFile {
     }
 }
 
-fn open(path: &Path, action: &'static str, options: &OpenOptions) -> Result<Arc<dyn DiskFile>> {
+pub(super) fn open(path: &Path, action: &'static str, options: &OpenOptions) -> Result<Arc<dyn DiskFile>> {
     let file = options.open(path).map_err(|error| Error::io(action, path, error))?;
     Ok(Arc::new(RealFile { file, path: path.to_owned() }))
 }

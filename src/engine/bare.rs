@@ -3,12 +3,15 @@
 //! what was not synced when the program dies.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use parking_lot::RwLock;
 
 use super::stored::{open_entry, open_value};
-use super::{Batch, Durability, Engine, Feed, Outcome, Stats, Visitor, Write};
+use super::{Backup, Batch, Durability, Engine, Feed, Outcome, Stats, Visitor, Write};
+use crate::archive::{self, Target};
+use crate::disk::RealDisk;
 use crate::error::{Failure, Result};
 use crate::index::{Index, Stop, Transaction};
 use crate::record::{self, Key, KeyRange, Record};
@@ -95,6 +98,18 @@ impl Engine for BareEngine {
 
     fn feed(&self) -> &Feed {
         &self.feed
+    }
+
+    fn backup(&self, target: &Target) -> Result<Backup> {
+        self.with_index(|index| {
+            let seq = index.contents()?.unwrap_or_default().seq;
+            let mut writer = archive::Writer::create(Arc::new(RealDisk), target.clone(), [0; 16], seq)?;
+            index.scan(&[], &[u8::MAX], &mut |key, value| {
+                writer.add(&key, &value).unwrap();
+                ControlFlow::Continue(())
+            })?;
+            Ok(writer.finish()?.into())
+        })
     }
 
     fn stats(&self) -> Result<Stats> {

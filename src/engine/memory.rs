@@ -3,13 +3,16 @@
 
 use std::collections::BTreeMap;
 use std::ops::{Bound, ControlFlow};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use parking_lot::RwLock;
 
-use super::{Batch, Durability, Engine, Feed, Outcome, Stats, Visitor, Write};
+use super::{Backup, Batch, Durability, Engine, Feed, Outcome, Stats, Visitor, Write};
+use crate::archive::{self, Target};
+use crate::disk::RealDisk;
 use crate::error::{Failure, Result};
-use crate::record::{Key, KeyRange, Record};
+use crate::record::{self, Key, KeyRange, Record};
 
 #[derive(Debug, Default)]
 pub(crate) struct MemoryEngine {
@@ -103,6 +106,17 @@ impl Engine for MemoryEngine {
 
     fn feed(&self) -> &Feed {
         &self.feed
+    }
+
+    fn backup(&self, target: &Target) -> Result<Backup> {
+        let state = self.state.read();
+        state.check_open()?;
+        let mut writer =
+            archive::Writer::create(Arc::new(RealDisk), target.clone(), [0; 16], state.last_seq)?;
+        for (key, Record { key: parsed, version, payload }) in &state.records {
+            writer.add(key, &record::seal(parsed, *version, payload))?;
+        }
+        Ok(writer.finish()?.into())
     }
 
     fn stats(&self) -> Result<Stats> {

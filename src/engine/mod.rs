@@ -22,12 +22,13 @@ mod suite;
 use std::ops::ControlFlow;
 
 pub(crate) use batch::{Batch, Expect, Write};
-pub(crate) use durable::{DurableEngine, Options};
+pub(crate) use durable::{DurableEngine, Options, Snapshot, Snapshots, create, wal};
 pub use durable::{OpenReport, Rebuilt, Recovery, TornTail};
 pub(crate) use feed::{Commit, Feed, Received, Subscription, Written};
 pub(crate) use memory::MemoryEngine;
 pub use stats::Stats;
 
+use crate::archive::{Summary, Target};
 use crate::error::Result;
 use crate::record::{Key, KeyRange, Record};
 
@@ -48,6 +49,25 @@ pub(crate) enum Outcome {
     Committed(u64),
     /// The precondition with this index does not hold; nothing was written.
     Failed(usize),
+}
+
+/// A backup that was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Backup {
+    /// It has every commit up to the one with this sequence number, and nothing of
+    /// those after.
+    pub seq: u64,
+    /// How many records it holds.
+    pub records: u64,
+    /// The length of the file in bytes.
+    pub bytes: u64,
+}
+
+impl From<Summary> for Backup {
+    fn from(Summary { seq, records, bytes, .. }: Summary) -> Self {
+        Self { seq, records, bytes }
+    }
 }
 
 /// Called with each record of a scan, in key order.
@@ -81,6 +101,10 @@ pub(crate) trait Engine: Send + Sync + 'static {
 
     /// Where every commit is announced, in order.
     fn feed(&self) -> &Feed;
+
+    /// Writes every record, as they were at one point in time no earlier than this
+    /// call, to a new archive. Commits go on meanwhile.
+    fn backup(&self, target: &Target) -> Result<Backup>;
 
     /// All figures but the number of processes.
     fn stats(&self) -> Result<Stats>;

@@ -21,14 +21,23 @@ pub(crate) fn copy_files(from: &Path, to: &Path) -> Result<()> {
 
 /// A copy into the store itself would never end, one beside other files would mix
 /// with them.
-fn check_target(from: &Path, to: &Path) -> Result<()> {
-    if resolve(to)?.starts_with(resolve(from)?) {
-        return Err(Error::argument(format!("the copy {} would lie inside the store", to.display())));
-    }
+pub(crate) fn check_target(from: &Path, to: &Path) -> Result<()> {
+    check_outside(from, to)?;
     match fs::read_dir(to).map(|mut entries| entries.next().is_none()) {
-        Ok(false) => Err(Error::argument(format!("the folder for the copy, {}, is not empty", to.display()))),
+        Ok(false) => Err(Error::argument(format!("{} is not empty; name a new folder", to.display()))),
+        Err(_) if to.exists() => {
+            Err(Error::argument(format!("{} is a file; name a new folder", to.display())))
+        }
         Ok(true) | Err(_) => Ok(()),
     }
+}
+
+/// What is made of a store does not lie in it.
+pub(crate) fn check_outside(store: &Path, path: &Path) -> Result<()> {
+    if resolve(path)?.starts_with(resolve(store)?) {
+        return Err(Error::argument(format!("{} would lie inside the store", path.display())));
+    }
+    Ok(())
 }
 
 /// Where `path` leads, through every link and `..`, once its missing folders are

@@ -8,6 +8,7 @@
 //! index/      the records
 //! ```
 
+mod closed;
 mod copy;
 mod lock;
 mod manifest;
@@ -16,7 +17,8 @@ mod sync;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-pub(crate) use copy::copy_files;
+pub(crate) use closed::Closed;
+pub(crate) use copy::{check_outside, check_target, copy_files};
 pub(crate) use manifest::Manifest;
 pub(crate) use sync::{sync_dir, sync_file};
 
@@ -26,6 +28,8 @@ use lock::Lock;
 
 const LOCK: &str = "LOCK";
 const MANIFEST: &str = "MANIFEST";
+const WAL: &str = "wal";
+const SNAPSHOTS: &str = "snapshots";
 const INDEX: &str = "index";
 
 /// A store's folder, locked for this program.
@@ -56,6 +60,14 @@ impl Folder {
 
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    pub(crate) fn wal(&self) -> PathBuf {
+        self.path.join(WAL)
+    }
+
+    pub(crate) fn snapshots(&self) -> PathBuf {
+        self.path.join(SNAPSHOTS)
     }
 
     pub(crate) fn index(&self) -> PathBuf {

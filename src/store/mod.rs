@@ -36,9 +36,10 @@ pub(crate) use read::{Attempt, Versioned};
 
 use jiff::Timestamp;
 
+use crate::archive::Target;
 use crate::clock::Clock;
-use crate::engine::{Engine, OpenReport, Stats};
-use crate::error::Result;
+use crate::engine::{Backup, Engine, OpenReport, Stats};
+use crate::error::{Error, Result};
 use crate::folder;
 use crate::model::names;
 use crate::record::{Key, KeyRange};
@@ -150,6 +151,29 @@ impl Store {
     /// was copied until then is of no use: delete it.
     pub fn copy_files(from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<()> {
         folder::copy_files(from.as_ref(), to.as_ref())
+    }
+
+    /// Writes a backup of the whole store to the file `path`, while it is used: as
+    /// the store was at one moment, no earlier than this call. Nobody waits for it
+    /// but calls to [`close`](Store::close). It has another name until it is complete and
+    /// durable. [`recovery::restore`](crate::recovery::restore) makes a store of it.
+    ///
+    /// # Errors
+    ///
+    /// [`is_invalid`](crate::Error::is_invalid) if there is a file `path` already, or if
+    /// it would lie inside the store; if it cannot be written, for which the store is
+    /// none the worse.
+    pub fn backup(&self, path: impl AsRef<Path>) -> Result<Backup> {
+        let path = path.as_ref();
+        let path = std::path::absolute(path).map_err(|error| Error::io("find", path, error))?;
+        if path.exists() {
+            let taken = format!("{} is there already; name a new file", path.display());
+            return Err(Error::argument(taken));
+        }
+        if let Some(store) = &self.inner.path {
+            folder::check_outside(store, &path)?;
+        }
+        self.inner.engine.backup(&Target::among_others(&path))
     }
 
     /// Makes everything written so far survive power loss.

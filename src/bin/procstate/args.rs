@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use procstate::Params;
+use procstate::recovery::Until;
 
 /// Looks at a store of background-process state, changes it, and runs commands
 /// for its work items.
@@ -104,6 +105,36 @@ pub(crate) enum Command {
     },
     /// Print sizes and counts of the store.
     Stats,
+    /// Write a backup of the whole store to a new file.
+    ///
+    /// For a store that no program has open; a program that has one open can back it
+    /// up itself (`Store::backup`).
+    Backup {
+        /// The file; it must not be there yet.
+        file: PathBuf,
+    },
+    /// Make a new store of a backup, or of what another store was at some moment.
+    Restore(Restore),
+    /// Give space back: make the index anew, delete log that is not needed.
+    ///
+    /// Interrupted at any moment, the store is complete. Needs space for a second
+    /// index meanwhile.
+    Compact {
+        /// Also delete damaged indexes that were kept for inspection when a store was
+        /// opened and rebuilt them.
+        #[arg(long)]
+        remove_damaged: bool,
+    },
+    /// Print the log, a line a commit: number, time, who, what changed (+ written,
+    /// - deleted).
+    ///
+    /// It goes back to the newest snapshot, or farther. Exit status 1 if something is
+    /// missing in it.
+    Log {
+        /// The first commit that is printed.
+        #[arg(long, value_name = "SEQ", default_value_t = 0)]
+        from: u64,
+    },
     /// Make a new store of what a damaged one still has.
     ///
     /// The damaged store is not changed. A damaged index is rebuilt from snapshot and
@@ -150,6 +181,20 @@ pub(crate) struct Import {
     /// Leave out fields that the schema does not know, instead of refusing them.
     #[arg(long)]
     pub(crate) ignore_unknown: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Restore {
+    /// A backup, or the folder of a store that no program has open.
+    #[arg(value_name = "FILE|DIR")]
+    pub(crate) from: PathBuf,
+    /// The folder of the new store; it must not be there yet, or be empty.
+    #[arg(long, value_name = "NEWDIR")]
+    pub(crate) into: PathBuf,
+    /// Up to this commit, or the last one before this time, as far as the log of a
+    /// store in a folder allows: 1234, 2026-11-24T03:00:00Z.
+    #[arg(long, value_name = "SEQ|TIME", value_parser = crate::commands::recover::parse_until)]
+    pub(crate) until: Option<Until>,
 }
 
 #[derive(Debug, ClapArgs)]

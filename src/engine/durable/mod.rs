@@ -28,10 +28,13 @@
 //! `docs/durability.md` says what that promises, `docs/format.md` what the files
 //! hold.
 
+mod backup;
 mod base;
 mod checkpoint;
 mod close;
 mod commit;
+mod compact;
+mod create;
 mod figures;
 mod home;
 mod maintain;
@@ -51,7 +54,7 @@ mod snapshots;
 mod tests;
 mod threads;
 mod versions;
-mod wal;
+pub(crate) mod wal;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -59,11 +62,14 @@ use std::sync::atomic::Ordering;
 use parking_lot::Mutex;
 use uuid::Uuid;
 
+pub(crate) use create::create;
 pub(crate) use options::Options;
 pub use options::Recovery;
 pub use report::{OpenReport, Rebuilt, TornTail};
+pub(crate) use snapshots::{Snapshot, Snapshots};
 
-use super::{Batch, Durability, Engine, Feed, Outcome, Stats, Visitor};
+use super::{Backup, Batch, Durability, Engine, Feed, Outcome, Stats, Visitor};
+use crate::archive::Target;
 use crate::disk::{Disk, RealDisk};
 use crate::error::{Failure, Result};
 use crate::folder::Folder;
@@ -72,7 +78,6 @@ use crate::record::{Key, KeyRange, Record};
 use home::FolderHome;
 use recover::Parts;
 use shared::Shared;
-use snapshots::Snapshots;
 use threads::Threads;
 use wal::Files;
 
@@ -95,6 +100,13 @@ impl DurableEngine {
         Ok(Self { shared, threads: Mutex::new(Some(threads)) })
     }
 
+    /// Makes the index of the store in `folder` anew, and deletes what log it does not
+    /// need.
+    pub(crate) fn compact(folder: Folder, index: &index::Options, options: &Options) -> Result<()> {
+        let place = folder.path().display().to_string();
+        Shared::open(parts_of(folder, index, options)?, options.clone(), place)?.compact()
+    }
+
     /// What opening found and did.
     pub(crate) fn report(&self) -> &OpenReport {
         &self.shared.report
@@ -107,10 +119,9 @@ fn parts_of(folder: Folder, index: &index::Options, options: &Options) -> Result
         why: format!("its id is none: {error}"),
     })?;
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
-    let (store, path) = (id.into_bytes(), folder.path().to_owned());
-    let log =
-        Files { disk: disk.clone(), dir: path.join("wal"), store, segment_bytes: options.segment_bytes };
-    let snapshots = Snapshots { disk, dir: path.join("snapshots"), store };
+    let store = id.into_bytes();
+    let log = Files { disk: disk.clone(), dir: folder.wal(), store, segment_bytes: options.segment_bytes };
+    let snapshots = Snapshots { disk, dir: folder.snapshots(), store };
     Ok(Parts { home: Arc::new(FolderHome::new(folder, index.clone())), log, snapshots })
 }
 
@@ -137,6 +148,10 @@ impl Engine for DurableEngine {
 
     fn feed(&self) -> &Feed {
         &self.shared.feed
+    }
+
+    fn backup(&self, target: &Target) -> Result<Backup> {
+        self.shared.backup(target)
     }
 
     fn stats(&self) -> Result<Stats> {

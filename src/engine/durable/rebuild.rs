@@ -2,11 +2,16 @@
 
 use std::path::PathBuf;
 
+use bytes::Bytes;
+
 use super::base::{Base, Change, Home};
 use super::checkpoint::Steps;
 use super::snapshots::{Snapshot, Snapshots};
 use super::wal::{Directory, scan};
 use crate::error::{self, Error, Failure, Result};
+
+/// Keys and values, in order.
+pub(crate) type Records<'a> = dyn Iterator<Item = Result<(Bytes, Bytes)>> + 'a;
 
 /// Puts a new index in place of the one in `home`, with which something is wrong.
 /// What is rebuilt must reach the `log`, if there is one.
@@ -34,16 +39,24 @@ pub(crate) fn rebuild(
 
 /// Fills an empty index.
 fn load(base: &dyn Base, snapshots: &Snapshots, snapshot: &Snapshot) -> Result<()> {
-    let mut steps = Steps::new(base, 0);
-    let summary = snapshots
-        .read(snapshot, &mut |key, value| steps.add(Change { key, value: Some(value), owner: None }))?;
-    steps.finish(summary.seq)?;
-    let contents = base.contents()?;
+    let mut records = snapshots.read(snapshot)?;
+    fill(base, snapshot.seq, &mut records)?;
+    let (contents, summary) = (base.contents()?, records.summary());
     if (contents.records, contents.sum) == (summary.records, summary.sum) {
         return Ok(());
     }
     let why = "an index rebuilt from it does not hold the same".to_owned();
     Err(Failure::Corrupt { place: format!("snapshot {}", snapshot.path.display()), why }.into())
+}
+
+/// Fills an empty index with the records that there were after the commit `seq`.
+pub(crate) fn fill(base: &dyn Base, seq: u64, records: &mut Records<'_>) -> Result<()> {
+    let mut steps = Steps::new(base, 0);
+    for record in records {
+        let (key, value) = record?;
+        steps.add(Change { key, value: Some(value), owner: None })?;
+    }
+    steps.finish(seq)
 }
 
 fn hopeless(wrong: &str, error: &Error) -> Error {

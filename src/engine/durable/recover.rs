@@ -11,6 +11,7 @@ use super::rebuild::rebuild;
 use super::report::{OpenReport, Rebuilt, TornTail};
 use super::snapshots::{Snapshot, Snapshots};
 use super::wal::{self, Directory, Entry, Files, Log, Pool, Scan, scan, scan_up_to_damage};
+use crate::archive;
 use crate::error::{Error, Failure, Result};
 
 /// The parts of a store on disk.
@@ -200,7 +201,7 @@ struct Copies {
 fn verify_copies(snapshots: &Snapshots, snapshot: Option<&Snapshot>, log: &Directory) -> Copies {
     let wrong = |error: Error| crate::error::chain(&error);
     let seq = snapshot.map_or(0, |snapshot| snapshot.seq);
-    let read = |snapshot| snapshots.read(snapshot, &mut |_, _| Ok(())).err();
+    let read = |snapshot| snapshots.read(snapshot).and_then(archive::Reader::finish).err();
     Copies {
         snapshot: snapshot.and_then(read).map(wrong),
         log: scan(log, seq, &mut |_, _| Ok(())).err().map(wrong),

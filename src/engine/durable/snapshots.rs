@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::base::Base;
-use crate::archive::{self, Summary};
+use crate::archive::{self, Summary, Target};
 use crate::disk::Disk;
 use crate::error::{Failure, Result};
 
@@ -44,19 +44,27 @@ impl Snapshots {
 
     /// The newest snapshot by its name. Whether it is sound shows when it is read.
     pub(crate) fn newest(&self) -> Result<Option<Snapshot>> {
-        let Some(seq) = self.disk.list(&self.dir)?.iter().filter_map(|name| seq_of(name)).max() else {
-            return Ok(None);
-        };
-        let path = self.path(seq);
-        let bytes = self.disk.open(&path)?.len()?;
-        Ok(Some(Snapshot { seq, bytes, path }))
+        Ok(self.list()?.into_iter().next())
     }
 
-    /// Reads a snapshot to its end.
-    pub(crate) fn read(&self, snapshot: &Snapshot, visit: &mut archive::Visitor<'_>) -> Result<Summary> {
-        let summary = archive::read(&*self.disk, &snapshot.path, visit)?;
-        if (summary.store, summary.seq) == (self.store, snapshot.seq) {
-            return Ok(summary);
+    /// All snapshots, newest first.
+    pub(crate) fn list(&self) -> Result<Vec<Snapshot>> {
+        let mut found: Vec<u64> = self.disk.list(&self.dir)?.iter().filter_map(|name| seq_of(name)).collect();
+        found.sort_unstable_by(|one, other| other.cmp(one));
+        let snapshot = |seq| {
+            let path = self.path(seq);
+            let bytes = self.disk.open(&path)?.len()?;
+            Ok(Snapshot { seq, bytes, path })
+        };
+        found.into_iter().map(snapshot).collect()
+    }
+
+    /// The records of a snapshot.
+    pub(crate) fn read(&self, snapshot: &Snapshot) -> Result<archive::Reader> {
+        let reader = archive::Reader::open(&*self.disk, &snapshot.path)?;
+        let Summary { store, seq, .. } = reader.summary();
+        if (store, seq) == (self.store, snapshot.seq) {
+            return Ok(reader);
         }
         let place = format!("snapshot {}", snapshot.path.display());
         let why = "it is of another store, or of another moment than its name says".to_owned();
@@ -66,9 +74,24 @@ impl Snapshots {
     /// Writes what `base` holds, which stands still meanwhile, and deletes older
     /// snapshots. Stops when `stop` says so; then there is none.
     pub(crate) fn write(&self, base: &dyn Base, stop: &dyn Fn() -> bool) -> Result<Option<Snapshot>> {
+        let path = self.path(base.contents()?.seq);
+        let Some(written) = self.archive(base, Target::new(&path), stop)? else {
+            return Ok(None);
+        };
+        self.delete_before(written.seq)?;
+        Ok(Some(Snapshot { seq: written.seq, bytes: written.bytes, path }))
+    }
+
+    /// Writes what `base` holds, which stands still meanwhile, to an archive. Stops
+    /// when `stop` says so; then there is none.
+    pub(crate) fn archive(
+        &self,
+        base: &dyn Base,
+        target: Target,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<Option<Summary>> {
         let contents = base.contents()?;
-        let path = self.path(contents.seq);
-        let mut writer = archive::Writer::create(self.disk.clone(), &path, self.store, contents.seq)?;
+        let mut writer = archive::Writer::create(self.disk.clone(), target, self.store, contents.seq)?;
         let mut found = contents.emptied();
         let mut failed = Ok(());
         let mut stopped = false;
@@ -89,9 +112,7 @@ impl Snapshots {
             );
             return Err(Failure::Corrupt { place: "the index".to_owned(), why }.into());
         }
-        let bytes = writer.finish(&path)?.bytes;
-        self.delete_before(contents.seq)?;
-        Ok(Some(Snapshot { seq: contents.seq, bytes, path }))
+        writer.finish().map(Some)
     }
 
     fn delete_before(&self, seq: u64) -> Result<()> {

@@ -2,6 +2,7 @@
 
 mod change;
 mod look;
+pub(crate) mod recover;
 mod run;
 mod salvage;
 mod show;
@@ -19,6 +20,9 @@ use crate::output::{Output, say};
 pub(crate) fn dispatch(args: &Args, output: &mut Output) -> Result<Found, Failure> {
     if let Command::Completions { shell } = &args.command {
         return completions(*shell, output);
+    }
+    if let Command::Restore(restore) = &args.command {
+        return recover::restore(restore, output);
     }
     let db = args.db.as_deref().ok_or_else(|| {
         Failure::Failed("which store? Name its folder with --db DIR or in PROCSTATE_DB".to_owned())
@@ -38,6 +42,10 @@ pub(crate) fn dispatch(args: &Args, output: &mut Output) -> Result<Found, Failur
         Command::Purge { name, older_than } => change::purge(db, name, *older_than, output),
         Command::History { name } => look::history(db, name, output),
         Command::Stats => look::stats(db, output),
+        Command::Backup { file } => recover::backup(db, file, output),
+        Command::Restore(restore) => recover::restore(restore, output),
+        Command::Compact { remove_damaged } => recover::compact(db, *remove_damaged, output),
+        Command::Log { from } => recover::log(db, *from, output),
         Command::Salvage { output: target } => salvage::salvage(db, target, output),
         Command::Run(run) => run::run(db, run),
         Command::Completions { shell } => completions(*shell, output),

@@ -37,11 +37,63 @@ impl Directory {
         Ok(found)
     }
 
-    fn add(&mut self, slot: Slot, store: [u8; 16]) -> Result<()> {
+    /// The same, whatever is wrong with some of it: files that cannot be taken as they
+    /// are come with what is wrong with them. Without `store` any store's will do, as
+    /// long as it is one.
+    pub(crate) fn salvage(
+        disk: Arc<dyn Disk>,
+        dir: &Path,
+        mut store: Option<[u8; 16]>,
+    ) -> Result<(Self, Vec<(PathBuf, String)>)> {
+        let mut found = Self { disk, dir: dir.to_owned(), segments: BTreeMap::new(), free: Vec::new() };
+        let mut wrong = Vec::new();
+        let mut slots: Vec<Slot> = found.disk.list(dir)?.iter().filter_map(|name| slot_of(name)).collect();
+        slots.sort_unstable();
+        for slot in slots {
+            let path = found.path(slot);
+            let page = match found.page(slot) {
+                Ok(page) => page,
+                Err(error) => {
+                    wrong.push((path, crate::error::chain(&error)));
+                    continue;
+                }
+            };
+            if let Opened::Header(header) = Header::decode(&page) {
+                store.get_or_insert(header.store);
+            }
+            if let Err(error) = found.add(slot, store.unwrap_or_default()) {
+                wrong.push((path, crate::error::chain(&error)));
+            } else if found.free.last() == Some(&slot) && page.iter().any(|byte| *byte != 0) {
+                found.free.pop();
+                let has = found.add_without_header(slot, &page)?;
+                let why = if has { "its frames can be read" } else { "nothing in it is a part of the log" };
+                wrong.push((path, format!("its header is damaged; {why}")));
+            }
+        }
+        Ok((found, wrong))
+    }
+
+    /// A segment whose header is damaged, if its id can be told.
+    fn add_without_header(&mut self, slot: Slot, page: &[u8]) -> Result<bool> {
+        let stored = Stored { slot, bytes: self.file(slot)?.len()? };
+        let bytes = self.read(stored)?;
+        let is_one = |segment: &u64| {
+            let place = Place { segment: *segment, offset: PAGE as u64 };
+            !self.segments.contains_key(segment) && frame_at(&bytes, PAGE, place).is_some()
+        };
+        let found = Header::damaged_ids(page).into_iter().find(is_one);
+        Ok(found.is_some_and(|segment| self.segments.insert(segment, stored).is_none()))
+    }
+
+    fn page(&self, slot: Slot) -> Result<Vec<u8>> {
         let mut page = vec![0; PAGE];
         let read = self.file(slot)?.read_at(&mut page, 0)?;
         page.truncate(read);
-        let header = match Header::decode(&page) {
+        Ok(page)
+    }
+
+    fn add(&mut self, slot: Slot, store: [u8; 16]) -> Result<()> {
+        let header = match Header::decode(&self.page(slot)?) {
             Opened::Header(header) => header,
             Opened::Nothing => {
                 self.free.push(slot);

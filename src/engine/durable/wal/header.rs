@@ -52,6 +52,15 @@ impl Header {
         page
     }
 
+    /// The ids that a damaged header may have had: the one that it shows, and those
+    /// that differ from it in one byte.
+    pub(crate) fn damaged_ids(page: &[u8]) -> Vec<u64> {
+        let shown = page.get(32..BODY_LEN).and_then(|bytes| bytes.try_into().ok());
+        let Some(shown) = shown.map(u64::from_le_bytes) else { return Vec::new() };
+        let others = (0..8).flat_map(|byte| (1..=255_u64).map(move |bits| shown ^ (bits << (8 * byte))));
+        std::iter::once(shown).chain(others).collect()
+    }
+
     pub(crate) fn decode(page: &[u8]) -> Opened {
         Self::parse(page).unwrap_or(Opened::Nothing)
     }

@@ -14,6 +14,7 @@
 //! - What was cut at opening is zeroed before anything is appended, and what was
 //!   kept is written again, since the kernel may show what the disk never got.
 
+mod browse;
 mod directory;
 mod entry;
 mod frame;
@@ -26,8 +27,9 @@ mod scan;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use browse::{Found, Spot, browse};
 pub(crate) use directory::Directory;
-pub(crate) use entry::{Entry, decode, parts};
+pub(crate) use entry::{Entry, Logged, decode, parts};
 pub(crate) use frame::Kind as FrameKind;
 pub(crate) use log::Log;
 pub(crate) use open::Files;

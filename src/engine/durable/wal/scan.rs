@@ -348,7 +348,7 @@ fn frames_from(bytes: &[u8], place: Place) -> impl Iterator<Item = (usize, Head)
 }
 
 /// Whether nothing was ever written there: most of a new segment is like that.
-fn is_empty_page(bytes: &[u8], at: usize) -> bool {
+pub(super) fn is_empty_page(bytes: &[u8], at: usize) -> bool {
     const EMPTY: [u8; PAGE] = [0; PAGE];
     bytes.get(at..at + PAGE) == Some(EMPTY.as_slice())
 }

@@ -1,0 +1,131 @@
+//! Backups, and what is done to a store that no program has open.
+
+use std::path::Path;
+
+use procstate::Timestamp;
+use procstate::recovery::{self, Compacted, LogChange, LogCommit, LogEntry, Until};
+use serde_json::json;
+
+use crate::args::Restore;
+use crate::failure::{Failure, Found};
+use crate::open;
+use crate::output::{Output, json_time, one_line, say, time};
+use crate::progress::Busy;
+
+pub(crate) fn backup(db: &Path, file: &Path, output: &mut Output) -> Result<Found, Failure> {
+    let busy = Busy::new("backing up");
+    let backup = open::for_looking(db)?.backup(file)?;
+    drop(busy);
+    if output.is_json() {
+        output.json(&json!({"seq": backup.seq, "records": backup.records, "bytes": backup.bytes}))?;
+    } else {
+        say(&format!("{} has all {} records as of commit {}", file.display(), backup.records, backup.seq));
+    }
+    Ok(Found::AllWell)
+}
+
+pub(crate) fn restore(restore: &Restore, output: &mut Output) -> Result<Found, Failure> {
+    let busy = Busy::new("restoring");
+    let restored = recovery::restore(&restore.from, &restore.into, restore.until.unwrap_or(Until::End))
+        // A missing backup is no absent name: it ends with 2.
+        .map_err(|error| Failure::failed(&error))?;
+    drop(busy);
+    if output.is_json() {
+        let time = json_time(restored.time);
+        output.json(&json!({"seq": restored.seq, "time": time, "records": restored.records}))?;
+    } else {
+        let of = restored.time.map(|time| format!(" of {time:.0}")).unwrap_or_default();
+        let (into, records, seq) = (restore.into.display(), restored.records, restored.seq);
+        say(&format!("{into} has {records} records, as of commit {seq}{of}"));
+    }
+    Ok(Found::AllWell)
+}
+
+pub(crate) fn parse_until(text: &str) -> Result<Until, String> {
+    if let Ok(seq) = text.parse() {
+        return Ok(Until::Seq(seq));
+    }
+    let time: Result<Timestamp, _> = text.parse();
+    time.map(Until::Time).map_err(|_| {
+        "it must be the sequence number of a commit, or a time like 2026-11-24T03:00:00Z".to_owned()
+    })
+}
+
+pub(crate) fn compact(db: &Path, remove_damaged: bool, output: &mut Output) -> Result<Found, Failure> {
+    let busy = Busy::new("compacting");
+    let fails = |error| Failure::failed(&error);
+    let Compacted { before, after, .. } = recovery::compact(db).map_err(fails)?;
+    let removed = if remove_damaged { recovery::remove_damaged(db).map_err(fails)? } else { 0 };
+    drop(busy);
+    if output.is_json() {
+        output.json(&json!({"before": before, "after": after, "removedDamaged": removed}))?;
+    } else {
+        say(&format!("{} took {before} bytes and takes {after}", db.display()));
+        if removed > 0 {
+            say(&format!("deleted {removed} damaged indexes that were kept for inspection"));
+        }
+    }
+    Ok(Found::AllWell)
+}
+
+pub(crate) fn log(db: &Path, from: u64, output: &mut Output) -> Result<Found, Failure> {
+    let mut found = Found::AllWell;
+    let mut failure = Ok(());
+    let read = recovery::read_log(db, from, |entry| {
+        if matches!(entry, LogEntry::Gap { .. }) {
+            found = Found::Something;
+        }
+        if failure.is_ok() {
+            failure = print(&entry, output);
+        }
+        Ok(())
+    });
+    failure?;
+    read.map_err(|error| Failure::failed(&error))?;
+    Ok(found)
+}
+
+fn print(entry: &LogEntry, output: &mut Output) -> Result<(), Failure> {
+    match entry {
+        LogEntry::Commit(commit) if output.is_json() => output.json(&json!({
+            "seq": commit.seq,
+            "time": json_time(commit.time),
+            "by": commit.by,
+            "changes": commit.changes.iter().map(change_json).collect::<Vec<_>>(),
+        })),
+        LogEntry::Commit(commit) => output.line(&commit_line(commit)),
+        LogEntry::Gap { path, offset, after, .. } if output.is_json() => output
+            .json(&json!({"gap": {"file": path.display().to_string(), "offset": offset, "after": after}})),
+        LogEntry::Gap { path, offset, after, .. } => output.line(&format!(
+            "--- something is missing after commit {after}: {} at byte {offset} (see `procstate verify`)",
+            path.display()
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn change_json(change: &LogChange) -> serde_json::Value {
+    json!({"process": change.process, "record": change.record, "work": change.work, "bytes": change.bytes})
+}
+
+fn commit_line(commit: &LogCommit) -> String {
+    const SHOWN: usize = 8;
+    let mut line = format!("{} {}", commit.seq, time(commit.time));
+    if let Some(by) = &commit.by {
+        line.push_str(&format!(" by {}", one_line(by)));
+    }
+    for change in commit.changes.iter().take(SHOWN) {
+        let sign = if change.bytes.is_some() { '+' } else { '-' };
+        let place: Vec<String> = [Some(&*change.process), Some(change.record), change.work.as_deref()]
+            .into_iter()
+            .flatten()
+            .map(one_line)
+            .collect();
+        line.push_str(&format!(" {sign}{}", place.join("/")));
+    }
+    let more = commit.changes.len().saturating_sub(SHOWN);
+    if more > 0 {
+        line.push_str(&format!(" and {more} more"));
+    }
+    line
+}

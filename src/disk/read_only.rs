@@ -1,0 +1,50 @@
+//! The disk of the machine, for looking only: what would change it is an error.
+
+use std::fs::OpenOptions;
+use std::io::{Error as IoError, ErrorKind};
+use std::path::Path;
+use std::sync::Arc;
+
+use super::{Disk, DiskFile, RealDisk, real};
+use crate::error::{Error, Result};
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ReadOnlyDisk;
+
+fn refused<T>(action: &'static str, path: &Path) -> Result<T> {
+    Err(Error::io(action, path, IoError::from(ErrorKind::ReadOnlyFilesystem)))
+}
+
+impl Disk for ReadOnlyDisk {
+    fn create(&self, path: &Path) -> Result<Arc<dyn DiskFile>> {
+        refused("create", path)
+    }
+
+    fn open(&self, path: &Path) -> Result<Arc<dyn DiskFile>> {
+        real::open(path, "open", OpenOptions::new().read(true))
+    }
+
+    fn list(&self, dir: &Path) -> Result<Vec<String>> {
+        RealDisk.list(dir)
+    }
+
+    fn create_dir(&self, dir: &Path) -> Result<()> {
+        refused("create the folder", dir)
+    }
+
+    fn rename(&self, _: &Path, to: &Path) -> Result<()> {
+        refused("replace", to)
+    }
+
+    fn remove(&self, path: &Path) -> Result<()> {
+        refused("delete", path)
+    }
+
+    fn sync_dir(&self, dir: &Path) -> Result<()> {
+        refused("make durable", dir)
+    }
+
+    fn free_bytes(&self, dir: &Path) -> Result<u64> {
+        RealDisk.free_bytes(dir)
+    }
+}

@@ -1,0 +1,30 @@
+//! A new store of records that are there already.
+
+use super::rebuild::{Records, fill};
+use super::{Options, parts_of};
+use crate::error::Result;
+use crate::folder::Folder;
+use crate::index;
+
+/// Makes the store in `folder`, which was just begun, hold the records that there
+/// were after the commit `seq`, as if it had made them.
+pub(crate) fn create(
+    folder: Folder,
+    index: &index::Options,
+    seq: u64,
+    records: &mut Records<'_>,
+) -> Result<()> {
+    let parts = parts_of(folder, index, &Options::default())?;
+    let base = parts.home.open()?;
+    fill(&*base, seq, records)?;
+    parts.log.disk.create_dir(&parts.snapshots.dir)?;
+    if seq > 0 {
+        parts.snapshots.write(&*base, &|| false)?;
+    }
+    let (mut log, _) = parts.log.create(seq)?;
+    log.close()?;
+    base.close()?;
+    parts.home.note(seq)?;
+    parts.home.release();
+    Ok(())
+}

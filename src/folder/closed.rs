@@ -1,0 +1,81 @@
+//! The folder of a store that no program has open, for looking only. It may be
+//! damaged in any way.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::lock::Lock;
+use super::{INDEX, LOCK, MANIFEST, Manifest, SNAPSHOTS, WAL, not_a_store};
+use crate::disk::ReadOnlyDisk;
+use crate::error::{Error, Failure, Result};
+
+/// Keeps writers out for as long as it lives, and changes nothing.
+#[derive(Debug)]
+pub(crate) struct Closed {
+    path: PathBuf,
+    lock: Lock,
+}
+
+impl Closed {
+    /// The store at `path`, as long as some part of one is there.
+    pub(crate) fn open(path: &Path) -> Result<Self> {
+        if !path.exists() {
+            return Err(Failure::NoStore { path: path.to_owned() }.into());
+        }
+        if !path.is_dir() {
+            return Err(not_a_store(path, "it is a file; a store is a folder"));
+        }
+        if ![MANIFEST, WAL, SNAPSHOTS, INDEX].iter().any(|part| path.join(part).exists()) {
+            return Err(Failure::NoStore { path: path.to_owned() }.into());
+        }
+        Ok(Self { path: path.to_owned(), lock: Lock::shared(path)? })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn wal(&self) -> PathBuf {
+        self.path.join(WAL)
+    }
+
+    pub(crate) fn snapshots(&self) -> PathBuf {
+        self.path.join(SNAPSHOTS)
+    }
+
+    pub(crate) fn index(&self) -> PathBuf {
+        self.path.join(INDEX)
+    }
+
+    /// Its manifest, if there is one.
+    pub(crate) fn manifest(&self) -> Result<Option<Manifest>> {
+        Manifest::read(&ReadOnlyDisk, &self.path)
+    }
+
+    /// Every file but the lock, with its path within the store, sorted.
+    pub(crate) fn files(&self) -> Result<Vec<PathBuf>> {
+        let mut found = Vec::new();
+        add_files(&self.path, &mut found)?;
+        found.retain(|path| *path != self.path.join(LOCK));
+        found.sort();
+        Ok(found)
+    }
+
+    /// Fails if a program has opened the store in spite of all.
+    pub(crate) fn confirm(&self) -> Result<()> {
+        self.lock.confirm(&self.path)
+    }
+}
+
+fn add_files(dir: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
+    let failed = |error| Error::io("list the folder", dir, error);
+    for entry in fs::read_dir(dir).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        if entry.file_type().map_err(failed)?.is_dir() {
+            add_files(&entry.path(), found)?;
+        } else {
+            found.push(entry.path());
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,66 @@
+//! Giving space back.
+
+use std::fs;
+use std::path::Path;
+
+use crate::engine::{DurableEngine, Options};
+use crate::error::{Error, Result};
+use crate::folder::{Closed, Folder};
+use crate::index;
+
+/// What compacting gained, in bytes of the store's files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Compacted {
+    /// Before.
+    pub before: u64,
+    /// After.
+    pub after: u64,
+}
+
+/// Makes the index of a store anew, without the space that old versions of records
+/// take, and deletes log that a new snapshot makes superfluous. Needs free space for
+/// the new index and the snapshot meanwhile. Interrupted at any moment, the store is
+/// as complete as before, and is mended when it is opened next.
+///
+/// # Errors
+///
+/// As [`Store::open`](crate::Store::open); if there is not enough space. The store
+/// is then as it was.
+pub fn compact(store: impl AsRef<Path>) -> Result<Compacted> {
+    let store = store.as_ref();
+    let before = size(store)?;
+    let index = index::Options { cache_bytes: 16 << 20, verify: true };
+    DurableEngine::compact(Folder::open(store, false)?, &index, &Options::default())?;
+    Ok(Compacted { before, after: size(store)? })
+}
+
+/// Deletes the damaged indexes that openings of a store kept for inspection when
+/// they rebuilt it. Answers how many there were.
+///
+/// # Errors
+///
+/// [`is_locked`](crate::Error::is_locked) while a program has the store open; if
+/// they cannot be deleted.
+pub fn remove_damaged(store: impl AsRef<Path>) -> Result<usize> {
+    let store = store.as_ref();
+    let _folder = Folder::open(store, false)?;
+    let failed = |error| Error::io("list the folder", store, error);
+    let mut removed = 0;
+    for entry in fs::read_dir(store).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("index.damaged-")) {
+            fs::remove_dir_all(&path).map_err(|error| Error::io("remove", &path, error))?;
+            removed += 1;
+        }
+    }
+    Ok(removed)
+}
+
+fn size(store: &Path) -> Result<u64> {
+    let mut bytes = 0;
+    for file in Closed::open(store)?.files()? {
+        bytes += fs::metadata(&file).map_err(|error| Error::io("read the length of", &file, error))?.len();
+    }
+    Ok(bytes)
+}

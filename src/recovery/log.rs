@@ -1,0 +1,136 @@
+//! The log in words: what each commit changed.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+
+use super::offline::Offline;
+use crate::engine::wal::{Entry, Found, Logged, Spot, browse, decode};
+use crate::error::Result;
+use crate::model::List;
+use crate::proto::record::Owner;
+use crate::record::{Payload, Record, Slot};
+
+/// Something in a log, from the oldest on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LogEntry {
+    /// A commit.
+    Commit(LogCommit),
+    /// Something is missing here: commits, or a part of a file. At the end of a log
+    /// of which the program or the machine died it may be what was never synced.
+    Gap {
+        /// The file.
+        path: PathBuf,
+        /// The byte where it begins.
+        offset: u64,
+        /// The last commit that was read before it; 0 for none.
+        after: u64,
+    },
+}
+
+/// A commit as the log has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LogCommit {
+    /// Its sequence number.
+    pub seq: u64,
+    /// When it was made; `None` in logs of earlier versions.
+    pub time: Option<Timestamp>,
+    /// The instance that claimed a process with it, or that owned the process whose
+    /// status it wrote, if the log tells.
+    pub by: Option<String>,
+    /// What it wrote.
+    pub changes: Vec<LogChange>,
+}
+
+/// A record that a commit wrote.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LogChange {
+    /// The process.
+    pub process: String,
+    /// Which record of it: `owner`, `settings`, `status`, `totals`, `active`,
+    /// `cleanup`, `dropped` or `history`.
+    pub record: &'static str,
+    /// The work item, for a record on one of the lists.
+    pub work: Option<String>,
+    /// The length of what was written; `None` if the record was deleted.
+    pub bytes: Option<usize>,
+}
+
+/// Reads the log of a store that no program has open, and visits its commits from
+/// `from` on, and what is missing between them. The log goes back to the newest
+/// snapshot, or farther. Nothing is changed.
+///
+/// # Errors
+///
+/// [`is_not_found`](crate::Error::is_not_found) if there is no store;
+/// [`is_locked`](crate::Error::is_locked) while a program has it open; if a file
+/// cannot be read; what `visit` answers.
+pub fn read_log(
+    store: impl AsRef<Path>,
+    from: u64,
+    mut visit: impl FnMut(LogEntry) -> Result<()>,
+) -> Result<()> {
+    let store = Offline::open(store.as_ref())?;
+    let (log, _) = store.log_anyhow()?;
+    let mut owners = HashMap::new();
+    browse(&log, &mut |found| match found {
+        Found::Commit { seq, entry, at } => {
+            let Some(entry) = decode(entry) else { return visit(gap(at, seq.saturating_sub(1))) };
+            let commit = commit(seq, entry, &mut owners);
+            if seq >= from { visit(LogEntry::Commit(commit)) } else { Ok(()) }
+        }
+        Found::Begun { seq, at, .. } if seq >= from => visit(gap(at, seq.saturating_sub(1))),
+        Found::Gap { at, after, .. } if after + 1 >= from => visit(gap(at, after)),
+        Found::Begun { .. } | Found::Gap { .. } => Ok(()),
+    })?;
+    store.closed.confirm()
+}
+
+fn gap(Spot { path, offset }: Spot, after: u64) -> LogEntry {
+    LogEntry::Gap { path, offset, after }
+}
+
+fn commit(seq: u64, entry: Entry, owners: &mut HashMap<String, String>) -> LogCommit {
+    let mut by = None;
+    let mut changes = Vec::with_capacity(entry.writes.len());
+    for write in entry.writes {
+        let Some(address) = write.key.address() else { continue };
+        let (record, work) = named(address.slot);
+        if record == "owner" {
+            note_owner(seq, &write, &address.process, owners);
+        }
+        if matches!(record, "owner" | "status") {
+            by = owners.get(&address.process).cloned().or(by);
+        }
+        let bytes = write.payload.map(|payload| payload.len());
+        changes.push(LogChange { process: address.process, record, work, bytes });
+    }
+    LogCommit { seq, time: entry.time, by, changes }
+}
+
+fn note_owner(seq: u64, write: &Logged, process: &str, owners: &mut HashMap<String, String>) {
+    let Some(payload) = write.payload.clone() else { return };
+    let record = Record { key: write.key.clone(), version: seq, payload };
+    if let Ok(owner) = Owner::from_record(&record)
+        && !owner.instance.is_empty()
+    {
+        owners.insert(process.to_owned(), owner.instance);
+    }
+}
+
+fn named(slot: Slot) -> (&'static str, Option<String>) {
+    match slot {
+        Slot::Owner => ("owner", None),
+        Slot::Settings => ("settings", None),
+        Slot::Status => ("status", None),
+        Slot::Totals => ("totals", None),
+        Slot::Item(List::Active, work) => ("active", Some(work)),
+        Slot::Item(List::Cleanup, work) => ("cleanup", Some(work)),
+        Slot::Item(List::Dropped, work) => ("dropped", Some(work)),
+        Slot::History { .. } => ("history", None),
+    }
+}

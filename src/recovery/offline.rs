@@ -1,0 +1,53 @@
+//! The files of a store that nobody has open, sound or not.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use crate::archive;
+use crate::disk::{Disk, ReadOnlyDisk};
+use crate::engine::wal::Directory;
+use crate::engine::{Snapshot, Snapshots};
+use crate::error::Result;
+use crate::folder::Closed;
+
+/// A store that is only looked at.
+#[derive(Debug)]
+pub(super) struct Offline {
+    pub(super) closed: Closed,
+    disk: Arc<dyn Disk>,
+}
+
+impl Offline {
+    pub(super) fn open(path: &Path) -> Result<Self> {
+        Ok(Self { closed: Closed::open(path)?, disk: Arc::new(ReadOnlyDisk) })
+    }
+
+    /// The id of the store, if its manifest tells.
+    pub(super) fn id(&self) -> Option<[u8; 16]> {
+        let manifest = self.closed.manifest().ok()??;
+        Uuid::parse_str(&manifest.id).ok().map(Uuid::into_bytes)
+    }
+
+    /// The log as opening takes it, and fails if it may not.
+    pub(super) fn log(&self) -> Result<Directory> {
+        Directory::load(self.disk.clone(), &self.closed.wal(), self.id().unwrap_or_default())
+    }
+
+    /// All of the log that can be read, and the files of it that are not as they
+    /// should be, with what is wrong with them.
+    pub(super) fn log_anyhow(&self) -> Result<(Directory, Vec<(PathBuf, String)>)> {
+        Directory::salvage(self.disk.clone(), &self.closed.wal(), self.id())
+    }
+
+    /// The snapshots, newest first.
+    pub(super) fn snapshots(&self) -> Result<Vec<Snapshot>> {
+        let id = self.id().unwrap_or_default();
+        Snapshots { disk: self.disk.clone(), dir: self.closed.snapshots(), store: id }.list()
+    }
+
+    pub(super) fn archive(&self, path: &Path) -> Result<archive::Reader> {
+        archive::Reader::open(&*self.disk, path)
+    }
+}
