@@ -1,0 +1,133 @@
+//! The physical limit: records of the same size, written over and over in a preallocated file.
+//!
+//! It keeps no index and checks no owner. Threads share their syncs, as those of a store that
+//! commits in groups do. The kill test finds the last record of a process by reading all.
+
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use anyhow::{Result, bail};
+use parking_lot::{Condvar, Mutex};
+
+use super::{Class, Session, Store};
+use crate::records::{Found, Step};
+
+const FILE_BYTES: u64 = 64 << 20;
+
+/// What procstate appends to its log for an update.
+const RECORD_BYTES: usize = 262;
+
+const RECORDS: u64 = FILE_BYTES / RECORD_BYTES as u64;
+
+struct Bare {
+    file: File,
+    class: Class,
+    written: AtomicU64,
+    /// Up to which record it is synced, and whether a sync is under way.
+    synced: Mutex<(u64, bool)>,
+    changed: Condvar,
+}
+
+pub fn open(folder: &Path, class: Class) -> Result<Box<dyn Store>> {
+    let file =
+        OpenOptions::new().read(true).write(true).create(true).truncate(false).open(folder.join("bare"))?;
+    let (written, synced, changed) = (AtomicU64::default(), Mutex::default(), Condvar::new());
+    Ok(Box::new(Bare { file, class, written, synced, changed }))
+}
+
+impl Bare {
+    fn commit(&self, record: &[u8; RECORD_BYTES]) -> Result<()> {
+        let number = self.written.fetch_add(1, Ordering::AcqRel);
+        self.file.write_all_at(record, number % RECORDS * RECORD_BYTES as u64)?;
+        match self.class {
+            Class::ProgramDeath => Ok(()),
+            Class::PowerLoss => self.sync(),
+        }
+    }
+
+    /// Syncs, or waits for a sync that begins after this call.
+    fn sync(&self) -> Result<()> {
+        let mut state = self.synced.lock();
+        // A sync that is under way may have missed this record: the one after it does not.
+        let mine = state.0 + if state.1 { 2 } else { 1 };
+        while state.0 < mine {
+            if state.1 {
+                self.changed.wait(&mut state);
+                continue;
+            }
+            state.1 = true;
+            drop(state);
+            let result = self.file.sync_data();
+            state = self.synced.lock();
+            *state = (state.0 + u64::from(result.is_ok()), false);
+            self.changed.notify_all();
+            result?;
+        }
+        Ok(())
+    }
+}
+
+impl Store for Bare {
+    fn populate(&self, _processes: usize, _items: usize) -> Result<()> {
+        let zeroes = vec![0; 1 << 20];
+        for at in (0..FILE_BYTES).step_by(zeroes.len()) {
+            self.file.write_all_at(&zeroes, at)?;
+        }
+        Ok(self.file.sync_all()?)
+    }
+
+    fn session(&self, process: usize) -> Result<Box<dyn Session + '_>> {
+        Ok(Box::new(Writer { bare: self, process, items: 0 }))
+    }
+
+    fn close(self: Box<Self>) -> Result<()> {
+        Ok(self.file.sync_all()?)
+    }
+}
+
+struct Writer<'a> {
+    bare: &'a Bare,
+    process: usize,
+    items: usize,
+}
+
+impl Session for Writer<'_> {
+    fn claim(&mut self, items: usize) -> Result<String> {
+        self.items = items;
+        Ok(String::new())
+    }
+
+    fn update(&mut self, step: Step) -> Result<()> {
+        let mut record = [7; RECORD_BYTES];
+        record[..8].copy_from_slice(&(self.process as u64).to_le_bytes());
+        record[8..16].copy_from_slice(&step.total.to_le_bytes());
+        self.bare.commit(&record)
+    }
+
+    fn register(&mut self, number: u64) -> Result<()> {
+        self.update(Step::new(number, 1))
+    }
+
+    fn claim_and_handoff(&mut self) -> Result<()> {
+        self.update(Step::new(1, 1))?;
+        self.update(Step::new(1, 1))
+    }
+
+    fn scan(&self) -> Result<usize> {
+        bail!("a bare file has no items to scan")
+    }
+
+    fn find(&self, items: usize) -> Result<Found> {
+        let mut bytes = vec![0; FILE_BYTES as usize];
+        self.bare.file.read_exact_at(&mut bytes, 0)?;
+        let word = |record: &[u8], at: usize| {
+            record[at..].first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
+        };
+        let mine = bytes.chunks_exact(RECORD_BYTES).filter(|record| word(record, 0) == self.process as u64);
+        let total = mine.map(|record| word(record, 8)).max().unwrap_or(0);
+        let of_item = |item: usize| (total + items as u64 - 1 - item as u64) / items as u64;
+        Ok(Found { owner: String::new(), total, of_items: (0..items).map(of_item).collect() })
+    }
+}

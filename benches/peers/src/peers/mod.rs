@@ -1,0 +1,157 @@
+//! The peers: an adapter each, all with the same records and the same work.
+
+mod bare;
+mod blob;
+mod fjall;
+mod kv;
+mod lmdb;
+mod locks;
+mod procstate;
+mod redb;
+#[cfg(feature = "rocksdb")]
+mod rocksdb;
+mod sled;
+mod sqlite;
+
+use std::path::Path;
+
+use anyhow::Result;
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+
+use crate::records::{Found, Step};
+
+/// What an acknowledged update survives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Class {
+    /// The death of the program; a power loss leaves a consistent older state.
+    ProgramDeath,
+    /// A power loss.
+    PowerLoss,
+}
+
+impl Class {
+    pub const ALL: [Self; 2] = [Self::ProgramDeath, Self::PowerLoss];
+
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::ProgramDeath => "survives program death",
+            Self::PowerLoss => "survives power loss",
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Peer {
+    Procstate,
+    Sqlite,
+    Lmdb,
+    LmdbNosync,
+    Redb,
+    Fjall,
+    #[cfg(feature = "rocksdb")]
+    Rocksdb,
+    Sled,
+    Blob,
+    Bare,
+}
+
+/// A store that is open. Everything in it makes the promise of the class it was opened for.
+pub trait Store: Send + Sync {
+    /// Makes as many processes of as many items, nobody's, and durable.
+    fn populate(&self, processes: usize, items: usize) -> Result<()>;
+
+    /// Access to one process, for one thread.
+    fn session(&self, process: usize) -> Result<Box<dyn Session + '_>>;
+
+    fn close(self: Box<Self>) -> Result<()>;
+}
+
+pub trait Session: Send {
+    /// Takes the process over, whoever has it, to update its first `items` items; the
+    /// name of the new owner.
+    fn claim(&mut self, items: usize) -> Result<String>;
+
+    /// Changes item and status in one transaction; fails if the process is another's now.
+    fn update(&mut self, step: Step) -> Result<()>;
+
+    /// Adds an item, or changes the parameters of one.
+    fn register(&mut self, number: u64) -> Result<()>;
+
+    /// Takes the process over by compare-and-swap and gives it back: two commits.
+    fn claim_and_handoff(&mut self) -> Result<()>;
+
+    /// Reads all items; how many there are.
+    fn scan(&self) -> Result<usize>;
+
+    /// What is stored of the first `items` items.
+    fn find(&self, items: usize) -> Result<Found>;
+}
+
+impl Peer {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Procstate => "procstate",
+            Self::Sqlite => "sqlite",
+            Self::Lmdb => "lmdb",
+            Self::LmdbNosync => "lmdb, no sync",
+            Self::Redb => "redb",
+            Self::Fjall => "fjall",
+            #[cfg(feature = "rocksdb")]
+            Self::Rocksdb => "rocksdb",
+            Self::Sled => "sled",
+            Self::Blob => "one blob in sled",
+            Self::Bare => "bare file",
+        }
+    }
+
+    /// Whether it keeps the promise of the class, or is to be compared in it nevertheless.
+    pub fn is_in(self, class: Class) -> bool {
+        match self {
+            Self::LmdbNosync | Self::Blob => class == Class::ProgramDeath,
+            Self::Redb => class == Class::PowerLoss,
+            _ => true,
+        }
+    }
+
+    /// Whether it is a peer that does the same work by the same promise.
+    pub fn is_rival(self) -> bool {
+        self.remark().is_none() && self != Self::Procstate
+    }
+
+    /// Why it is no rival.
+    pub fn remark(self) -> Option<&'static str> {
+        match self {
+            Self::LmdbNosync => Some("weaker promise, outside the class"),
+            Self::Blob => Some("one value per process, rewritten by each update"),
+            Self::Bare => Some("the physical limit, no store"),
+            _ => None,
+        }
+    }
+
+    pub fn open(self, folder: &Path, class: Class) -> Result<Box<dyn Store>> {
+        match self {
+            Self::Procstate => procstate::open(folder, class),
+            Self::Sqlite => sqlite::open(folder, class),
+            Self::Lmdb => lmdb::open(folder, class),
+            Self::LmdbNosync => lmdb::open_without_sync(folder),
+            Self::Redb => redb::open(folder),
+            Self::Fjall => fjall::open(folder, class),
+            #[cfg(feature = "rocksdb")]
+            Self::Rocksdb => rocksdb::open(folder, class),
+            Self::Sled => sled::open(folder, class),
+            Self::Blob => blob::open(folder),
+            Self::Bare => bare::open(folder, class),
+        }
+    }
+}
+
+/// A name for an owner that no other has, as long as those of procstate.
+fn instance() -> String {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    format!("instance-{:010}-{count:016}", std::process::id())
+}

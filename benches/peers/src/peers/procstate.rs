@@ -1,0 +1,129 @@
+//! procstate, by its public API and with its defaults, but for what says how durable progress
+//! is and that each one is stored.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use procstate::proto::{State, Status, Work};
+use procstate::{
+    Claim, ClaimOptions, Durability, ImportMode, Instance, List, Params, Process, ProcessHandle, Progress,
+    Run, WorkItem,
+};
+
+use super::{Class, Session, Store};
+use crate::records::{Found, Step, item_name, process_name};
+
+const STAT: &str = "keysRemoved";
+
+struct Procstate {
+    store: procstate::Store,
+    durability: Durability,
+}
+
+pub fn open(folder: &Path, class: Class) -> Result<Box<dyn Store>> {
+    let durability = match class {
+        Class::ProgramDeath => Durability::Buffered,
+        Class::PowerLoss => Durability::Synced,
+    };
+    Ok(Box::new(Procstate { store: procstate::Store::open(folder)?, durability }))
+}
+
+impl Store for Procstate {
+    fn populate(&self, processes: usize, items: usize) -> Result<()> {
+        let status = Status { state: State::New.into(), ..Status::default() };
+        let work = Work { params: Some(params(8)), status: Some(status), ..Work::default() };
+        for process in 0..processes {
+            let process = Process {
+                process_name: process_name(process),
+                active_work: (0..items).map(|item| (item_name(item), work.clone())).collect(),
+                ..Process::default()
+            };
+            self.store.import(process, ImportMode::New)?;
+        }
+        Ok(())
+    }
+
+    fn session(&self, process: usize) -> Result<Box<dyn Session + '_>> {
+        let process = self.store.process(&process_name(process))?.with_durability(self.durability);
+        Ok(Box::new(Owner { process, durability: self.durability, items: Vec::new(), run: None }))
+    }
+
+    fn close(self: Box<Self>) -> Result<()> {
+        Ok(self.store.close()?)
+    }
+}
+
+fn params(keys: i64) -> Params {
+    Params::new().int("keysPerAccount", keys).string("region", "eu")
+}
+
+struct Owner {
+    process: ProcessHandle,
+    durability: Durability,
+    // Before the run: items in hand are of it.
+    items: Vec<WorkItem>,
+    run: Option<Run>,
+}
+
+impl Owner {
+    fn claim_run(&self) -> Result<Run> {
+        let options = ClaimOptions::new()
+            .force(true)
+            .afresh(true)
+            .progress_interval(Duration::ZERO)
+            .progress_durability(self.durability);
+        match self.process.claim_with(&Instance::new(), &options)? {
+            Claim::Won(run) => Ok(run),
+            other => bail!("not won: {other:?}"),
+        }
+    }
+}
+
+impl Session for Owner {
+    fn claim(&mut self, items: usize) -> Result<String> {
+        let mut run = self.claim_run()?;
+        for _ in 0..items {
+            self.items.push(run.next_work()?.context("too few items")?);
+        }
+        let instance = run.instance().to_owned();
+        self.run = Some(run);
+        Ok(instance)
+    }
+
+    fn update(&mut self, step: Step) -> Result<()> {
+        self.items[step.item].add_stat(STAT, 1.0);
+        let progress = self.run.as_ref().context("not claimed")?.progress()?;
+        ensure!(progress != Progress::Conflict, "another instance owns the process");
+        Ok(())
+    }
+
+    fn register(&mut self, number: u64) -> Result<()> {
+        self.process.register("registered", params(number.try_into()?))?;
+        Ok(())
+    }
+
+    fn claim_and_handoff(&mut self) -> Result<()> {
+        Ok(self.claim_run()?.hand_back()?)
+    }
+
+    fn scan(&self) -> Result<usize> {
+        Ok(self.process.list(List::Active, None, usize::MAX)?.items.len())
+    }
+
+    fn find(&self, items: usize) -> Result<Found> {
+        let process = self.process.snapshot()?;
+        let stat = |status: Option<&Status>, label: &str| {
+            status.and_then(|status| status.stats.get(label)).copied().unwrap_or_default() as u64
+        };
+        let of_item = |item| {
+            let work = process.active_work.get(&item_name(item));
+            stat(work.and_then(|work| work.status.as_ref()), STAT)
+        };
+        Ok(Found {
+            total: stat(process.process_status.as_ref(), &format!("work.{STAT}")),
+            of_items: (0..items).map(of_item).collect(),
+            owner: process.instance.clone(),
+        })
+    }
+}
