@@ -37,8 +37,7 @@ fn tell(found: &SalvagedRecord, output: &mut Output) -> Result<(), Failure> {
             "fate": fate.to_string(), "process": process, "record": record, "work": work, "version": version,
         }));
     }
-    let place: Vec<&str> =
-        [Some(&**process), Some(*record), work.as_deref()].into_iter().flatten().collect();
+    let place: Vec<&str> = [Some(&**process), Some(*record), work.as_deref()].into_iter().flatten().collect();
     output.line(&format!("{fate}: {} (commit {version})", one_line(&place.join("/"))))
 }
 
@@ -65,7 +64,9 @@ fn sum_up(target: &Path, salvaged: &Salvaged, output: &mut Output) -> Result<(),
         output.line(&format!("commits after {}, which were not known to be durable, are gone", torn.kept))?;
     }
     for range in missing {
-        output.line(&format!("MISSING: {range}: what it changed is known only as far as it was found elsewhere"))?;
+        output.line(&format!(
+            "MISSING: {range}: what it changed is known only as far as it was found elsewhere"
+        ))?;
     }
     if salvaged.is_complete() {
         return output.line("complete: nothing that was acknowledged as durable is lost");
