@@ -1,5 +1,6 @@
 //! Reading everything in a store, to tell what is wrong with it.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use procstate::recovery::{self, Finding, Options, Severity, Verified};
@@ -9,16 +10,25 @@ use crate::failure::{Failure, Found};
 use crate::output::{Output, one_line};
 use crate::progress::Bar;
 
+/// What is wrong with a million records is told of so many; --json has them all.
+const ALIKE_SHOWN_MAX: u64 = 20;
+
 pub(crate) fn verify(db: &Path, scratch: Option<PathBuf>, output: &mut Output) -> Result<Found, Failure> {
     let bar = Bar::new("verifying");
     let mut failure = Ok(());
+    let mut alike: BTreeMap<String, u64> = BTreeMap::new();
     let verified = recovery::verify(db, options(scratch, &bar), |finding| {
-        if failure.is_ok() {
+        let count = alike.entry(finding.what.clone()).or_default();
+        *count += 1;
+        if failure.is_ok() && (output.is_json() || *count <= ALIKE_SHOWN_MAX) {
             failure = bar.aside(|| tell(db, &finding, output));
         }
     });
     drop(bar);
     failure?;
+    for (what, count) in alike.iter().filter(|(_, count)| !output.is_json() && **count > ALIKE_SHOWN_MAX) {
+        output.line(&format!("and {} times more: {}", count - ALIKE_SHOWN_MAX, one_line(what)))?;
+    }
     let verified = verified.map_err(|error| Failure::failed(&error))?;
     sum_up(db, &verified, output)?;
     Ok(if verified.is_sound() { Found::AllWell } else { Found::Something })

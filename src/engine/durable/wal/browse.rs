@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use super::directory::{Directory, frame_at};
-use super::frame::{ALIGN, Frame, Kind, Place};
+use super::frame::{ALIGN, Frame, Head, Kind, Place};
 use super::header::PAGE;
 use super::scan::is_empty_page;
 use crate::error::Result;
@@ -49,6 +49,9 @@ pub(crate) fn browse(directory: &Directory, known: u64, visit: &mut Visitor<'_>)
     let start = start(directory, known);
     let mut browser = Browser { visit, last_seq: 0, way: Way::Begin, open: None };
     for (segment, stored) in directory.iter().filter(|(segment, _)| *segment >= start) {
+        if browser.leads_past(segment, directory) {
+            continue;
+        }
         // What the system does not read is missing.
         let bytes = directory.read(stored).unwrap_or_default();
         browser.segment(segment, &directory.path(stored.slot), &bytes)?;
@@ -56,11 +59,15 @@ pub(crate) fn browse(directory: &Directory, known: u64, visit: &mut Visitor<'_>)
     browser.drop_open()
 }
 
-/// The newest segment that begins at or before the commit after `known`. Older ones
-/// are waiting to be used again: some of them may have been already.
+/// The newest segment in front of which no part of the commit after `known` can stand.
+/// Older ones are waiting to be used again: some of them may have been already.
 fn start(directory: &Directory, known: u64) -> u64 {
+    let is_early = |head: Head| {
+        let begins_there = head.seq == known + 1 && matches!(head.kind, Kind::Whole | Kind::First);
+        head.seq <= known || begins_there
+    };
     for (segment, stored) in directory.iter().rev() {
-        if directory.first_frame(segment, stored).ok().flatten().is_some_and(|head| head.seq <= known + 1) {
+        if directory.first_frame(segment, stored).ok().flatten().is_some_and(is_early) {
             return segment;
         }
     }
@@ -92,6 +99,11 @@ struct Open {
 }
 
 impl Browser<'_, '_> {
+    /// Whether the log goes on in a later segment: this one was got ready and not used.
+    fn leads_past(&self, segment: u64, directory: &Directory) -> bool {
+        matches!(self.way, Way::To(next) if segment < next && directory.get(next).is_some())
+    }
+
     fn segment(&mut self, segment: u64, path: &Path, bytes: &[u8]) -> Result<()> {
         let spot = |offset: usize| Spot { path: path.to_owned(), offset: offset as u64 };
         let mut is_first = self.last_seq == 0;

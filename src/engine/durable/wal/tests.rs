@@ -8,7 +8,7 @@ use fastrand::Rng;
 use jiff::Timestamp;
 
 use super::directory::Stored;
-use super::{Directory, Files, FrameKind, Log, Pool, decode, repair, scan, scan_up_to_damage};
+use super::{Directory, Files, Found, FrameKind, Log, Pool, browse, decode, repair, scan, scan_up_to_damage};
 use crate::disk::sim::{Fault, Plan, SimDisk, Survives};
 use crate::disk::{Disk, DiskFile};
 use crate::engine::Batch;
@@ -26,6 +26,26 @@ fn files(disk: &SimDisk) -> Files {
         store: *b"0123456789abcdef",
         segment_bytes: SEGMENT_BYTES,
     }
+}
+
+/// The commits between `known` and `last` that browsing comes upon, without a gap.
+fn browsed(directory: &Directory, known: u64, last: u64) -> Vec<u64> {
+    let mut seqs = Vec::new();
+    let mut visit = |found: Found<'_>| {
+        match found {
+            Found::Commit { seq, entry, .. } if (known + 1..=last).contains(&seq) => {
+                assert!(decode(entry).is_some());
+                seqs.push(seq);
+            }
+            Found::Gap { after, until, .. } => {
+                assert!(until <= known || after >= last, "{after} {until} {known} {last}")
+            }
+            _ => {}
+        }
+        Ok(())
+    };
+    browse(directory, known, &mut visit).unwrap();
+    seqs
 }
 
 /// A log, and what it must hold.
@@ -98,6 +118,10 @@ impl Driver {
                 assert!(payload == written, "commit {seq} is another");
             }
         }
+        assert_eq!(
+            browsed(&directory, self.known, found.last_seq),
+            (self.known + 1..=found.last_seq).collect::<Vec<_>>()
+        );
         self.written.truncate(self.known as usize);
         self.written.extend(read);
         repair(&directory, &found)?;
