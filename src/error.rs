@@ -70,7 +70,7 @@ pub(crate) enum Failure {
     Corrupt { place: String, why: String },
 
     #[error(
-        "the log is damaged: {} at byte {offset}: {why}. It held commits from {first} on, at least to {last}, which the index does not have. Nothing was changed. Put back what was moved or deleted, or restore the store from a backup, a copy of its folder; `procstate salvage --output NEWDIR` makes a new store of what comes before", .path.display()
+        "the log is damaged: {} at byte {offset}: {why}. It held commits from {first} on, at least to {last}, which the index does not have. Nothing was changed. Put back what was moved or deleted, or restore a backup (`procstate restore FILE --into NEWDIR`); `procstate verify` tells what is wrong, and `procstate salvage --output NEWDIR` makes a new store of all that can still be read", .path.display()
     )]
     LogDamaged { path: PathBuf, offset: u64, why: String, first: u64, last: u64 },
 

@@ -82,7 +82,7 @@ impl Manifest {
         Self::parse_body(text).ok_or_else(|| {
             Failure::Corrupt {
                 place: folder.join(MANIFEST).display().to_string(),
-                why: "its text is not what was written (its checksum does not match). Restore the file, or the store from a backup"
+                why: "its text is not what was written (its checksum does not match). Put the right file back; `procstate salvage --output NEWDIR` makes a new store without it"
                     .to_owned(),
             }
             .into()

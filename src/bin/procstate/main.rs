@@ -10,6 +10,7 @@ mod commands;
 mod failure;
 mod open;
 mod output;
+mod panics;
 mod progress;
 
 use std::process::ExitCode;
@@ -23,6 +24,7 @@ use output::Output;
 fn main() -> ExitCode {
     let args = Args::parse();
     log_to_stderr(args.verbose);
+    panics::say_nothing_of_caught_ones();
     let mut output = Output::new(args.json);
     let result = commands::dispatch(&args, &mut output).and_then(|found| {
         output.flush()?;

@@ -75,7 +75,7 @@ fn hopeless(wrong: &str, error: &Error) -> Error {
         _ => error::chain(error),
     };
     let why = format!(
-        "{wrong}. It could not be rebuilt from snapshot and log either: {error}. Nothing was changed. Put back what was moved or deleted, or restore the store from a backup, a copy of its folder"
+        "{wrong}. It could not be rebuilt from snapshot and log either: {error}. Nothing was changed. Put back what was moved or deleted, or restore a backup; `procstate verify` tells what is wrong, and `procstate salvage --output NEWDIR` makes a new store of all that can still be read"
     );
     Failure::Corrupt { place: "the index".to_owned(), why }.into()
 }

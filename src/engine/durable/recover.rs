@@ -115,7 +115,7 @@ fn begin(
         match recovery {
             Recovery::Refuse => {
                 let why = format!(
-                    "{gone}. Put the files back, or restore the store from a backup; `procstate salvage --output NEWDIR` makes a new store of what the index has"
+                    "{gone}. Put the files back, or restore a backup; `procstate salvage --output NEWDIR` makes a new store of what the index has"
                 );
                 return Err(Failure::Corrupt { place: format!("log {dir}"), why }.into());
             }
@@ -262,7 +262,8 @@ fn torn_tail(found: &Scan) -> Option<TornTail> {
 
 fn tell(report: &OpenReport) {
     if let Some(rebuilt) = &report.rebuilt {
-        tracing::warn!(why = %rebuilt.why, kept = ?rebuilt.kept, "the index was rebuilt from snapshot and log");
+        let kept = rebuilt.kept.as_ref().map_or("nothing".into(), |kept| kept.display().to_string());
+        tracing::warn!(why = %rebuilt.why, %kept, "the index was rebuilt from snapshot and log");
     }
     if let Some(torn) = &report.torn_tail {
         tracing::warn!(

@@ -182,6 +182,8 @@ pub(super) type Records<'a> = Merged<'a, BaseRecords<'a>>;
 
 fn newest_complete(parts: &Parts) -> (Base, u64) {
     let index = parts.index.as_ref().ok().map(|copy| (Base::Index, copy.contents.seq));
+    // One that was rolled back to before its first commit is nothing.
+    let index = index.filter(|(_, seq)| *seq > 0);
     let is_sound = |(n, archived): (usize, &Archived)| {
         archived.summary.as_ref().ok().map(|summary| (Base::Snapshot(n), summary.seq))
     };

@@ -26,7 +26,8 @@ pub(crate) fn verify(db: &Path, scratch: Option<PathBuf>, output: &mut Output) -
     });
     drop(bar);
     failure?;
-    for (what, count) in alike.iter().filter(|(_, count)| !output.is_json() && **count > ALIKE_SHOWN_MAX) {
+    alike.retain(|_, count| *count > ALIKE_SHOWN_MAX && !output.is_json());
+    for (what, count) in &alike {
         output.line(&format!("and {} times more: {}", count - ALIKE_SHOWN_MAX, one_line(what)))?;
     }
     let verified = verified.map_err(|error| Failure::failed(&error))?;

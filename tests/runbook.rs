@@ -1,0 +1,181 @@
+//! The commands of docs/recovery.md, each on a store that is damaged in just that way:
+//! they print what stands there, and end as it says.
+
+mod common;
+#[path = "common/tool.rs"]
+mod tool;
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use procstate::{Params, Store};
+use tempfile::TempDir;
+use tool::killed;
+
+/// A command of the runbook.
+struct Step {
+    line: String,
+    status: i32,
+    output: Vec<String>,
+}
+
+/// The headings of the runbook, and the commands below each.
+fn runbook() -> Vec<(String, Vec<Step>)> {
+    let text = fs::read_to_string("docs/recovery.md").unwrap();
+    let mut sections: Vec<(String, Vec<Step>)> = Vec::new();
+    let mut is_console = false;
+    for line in text.lines() {
+        if let Some(heading) = line.strip_prefix("## ") {
+            sections.push((heading.to_owned(), Vec::new()));
+        } else if line.starts_with("```") {
+            is_console = line == "```console";
+        } else if is_console {
+            let steps = &mut sections.last_mut().unwrap().1;
+            match line.strip_prefix("$ ") {
+                Some(command) => steps.push(step(command)),
+                None => steps.last_mut().unwrap().output.push(line.to_owned()),
+            }
+        }
+    }
+    sections.into_iter().filter(|(_, steps)| !steps.is_empty()).collect()
+}
+
+fn step(command: &str) -> Step {
+    let (line, status) = command.split_once(" # ").unwrap_or((command, "0"));
+    Step { line: line.to_owned(), status: status.parse().unwrap(), output: Vec::new() }
+}
+
+/// Whether `found` is like `pattern`, in which `[..]` stands for anything.
+fn is_like(found: &str, pattern: &str) -> bool {
+    let mut rest = found;
+    let mut parts = pattern.split("[..]");
+    let first = parts.next().unwrap_or_default();
+    let Some(after) = rest.strip_prefix(first) else { return false };
+    rest = after;
+    let parts: Vec<&str> = parts.collect();
+    for (n, part) in parts.iter().enumerate() {
+        let is_last = n + 1 == parts.len();
+        let found = if is_last && !part.is_empty() { rest.rfind(part) } else { rest.find(part) };
+        let Some(at) = found else { return false };
+        rest = &rest[at + part.len()..];
+        if is_last && part.is_empty() {
+            return true;
+        }
+    }
+    rest.is_empty()
+}
+
+/// Whether all lines are like the patterns, in which `...` stands for any lines.
+fn are_like(lines: &[&str], patterns: &[&str]) -> bool {
+    match patterns.split_first() {
+        None => lines.is_empty(),
+        Some((&"...", rest)) => (0..=lines.len()).any(|skipped| are_like(&lines[skipped..], rest)),
+        Some((pattern, rest)) => {
+            lines.split_first().is_some_and(|(line, more)| is_like(line, pattern) && are_like(more, rest))
+        }
+    }
+}
+
+fn run(step: &Step, folder: &Path) {
+    let mut words = step.line.split(' ');
+    let program = match words.next().unwrap() {
+        "procstate" => env!("CARGO_BIN_EXE_procstate"),
+        other => other,
+    };
+    let output = Command::new(program).args(words).current_dir(folder).output().unwrap();
+    let text = [output.stdout, output.stderr].concat();
+    let text = String::from_utf8(text).unwrap();
+    assert_eq!(output.status.code(), Some(step.status), "{}: {text}", step.line);
+    let (lines, patterns): (Vec<&str>, Vec<&str>) =
+        (text.lines().collect(), step.output.iter().map(String::as_str).collect());
+    assert!(
+        are_like(&lines, &patterns),
+        "{}: it printed\n{text}\nand not\n{}",
+        step.line,
+        patterns.join("\n")
+    );
+}
+
+/// A folder with a store `state` that is as the section says.
+fn set_up(heading: &str) -> (TempDir, Option<Store>) {
+    let folder = killed().folder;
+    let state = folder.path().join("state");
+    let procstate = |line: &str| {
+        run(&Step { line: line.to_owned(), status: 0, output: vec!["...".into()] }, folder.path())
+    };
+    let mut open = None;
+    match heading {
+        "What is wrong?" | "The disk is full" | "Backups" => {}
+        "The store opens, and something in it is damaged" => {
+            procstate("procstate --db state compact");
+            damage_all(&state.join("index/db"));
+        }
+        "The log is damaged" => flip(&state.join("wal/000000.wal"), b"w25"),
+        "The log is gone" => {
+            procstate("procstate --db state compact");
+            fs::remove_dir_all(state.join("wal")).unwrap();
+        }
+        "The manifest is damaged or gone" => flip(&state.join("MANIFEST"), b"index"),
+        "Index and snapshot are damaged" => {
+            procstate("procstate --db state backup backup");
+            fs::remove_dir_all(&state).unwrap();
+            // Its log begins behind all that was restored.
+            procstate("procstate restore backup --into state");
+            damage_all(&state.join("index/db"));
+            let snapshot = fs::read_dir(state.join("snapshots")).unwrap().next().unwrap().unwrap().path();
+            flip(&snapshot, b"w11");
+        }
+        "The store is in use" => open = Some(Store::open(&state).unwrap()),
+        "Somebody deleted the wrong thing" => procstate("procstate --db state unregister p w07"),
+        "An owner that is dead still has its process" => {
+            let store = Store::open(&state).unwrap();
+            store.process("p").unwrap().register("w", Params::new()).unwrap();
+            drop(common::won(&store.process("p").unwrap()));
+            store.close().unwrap();
+        }
+        other => panic!("nobody knows how to set up {other:?}"),
+    }
+    (folder, open)
+}
+
+/// Flips a bit in the first `text` of a file.
+fn flip(path: &Path, text: &[u8]) {
+    let mut bytes = fs::read(path).unwrap();
+    let at = bytes.windows(text.len()).position(|bytes| bytes == text).unwrap();
+    bytes[at] ^= 1;
+    fs::write(path, bytes).unwrap();
+}
+
+/// Flips a bit here and there in a file.
+fn damage_all(path: &Path) {
+    let mut bytes = fs::read(path).unwrap();
+    for at in (100..bytes.len()).step_by(700) {
+        bytes[at] ^= 1;
+    }
+    fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn every_command_of_the_runbook_does_what_stands_there() {
+    let sections = runbook();
+    assert!(sections.len() >= 10, "{}", sections.len());
+    for (heading, steps) in sections {
+        println!("{heading}");
+        let (folder, open) = set_up(&heading);
+        for step in &steps {
+            println!("$ {}", step.line);
+            run(step, folder.path());
+        }
+        drop(open);
+    }
+}
+
+#[test]
+fn patterns_tell_lines_apart() {
+    assert!(is_like("abc", "abc") && !is_like("abcd", "abc") && !is_like("ab", "abc"));
+    assert!(is_like("a 12 b", "a [..] b") && !is_like("a 12 c", "a [..] b") && is_like("a 12", "a [..]"));
+    assert!(is_like("x 1 y 2 y", "x [..] y") && is_like("1 of 2", "[..] of [..]"));
+    assert!(are_like(&["a", "b", "c"], &["...", "c"]) && !are_like(&["a", "b"], &["a"]));
+    assert!(are_like(&["a"], &["a", "..."]) && !are_like(&[], &["a"]));
+}
