@@ -334,16 +334,20 @@ fn a_tool_that_is_killed_leaves_nothing_half_done() {
     let content = tool.fine(&["export"]);
     let (backup, new, file) = (tool.beside("backup"), tool.beside("new"), tool.beside("file"));
     tool.fine(&["backup", &backup]);
-    for round in 0..24 {
-        let command: &[&str] = match round % 3 {
+    for round in 0..40 {
+        let before = tool.bytes();
+        let command: &[&str] = match round % 5 {
             0 => &["compact"],
             1 => &["restore", &backup, "--into", &new],
-            _ => &["backup", &file],
+            2 => &["backup", &file],
+            3 => &["salvage", "--output", &new],
+            _ => &["verify"],
         };
-        let mut child = tool.command(command).stderr(Stdio::null()).spawn().unwrap();
-        std::thread::sleep(Duration::from_millis(4 * round));
+        let mut child = tool.command(command).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(3 * round));
         child.kill().unwrap();
         child.wait().unwrap();
+        assert!(command == ["compact"] || tool.bytes() == before, "{command:?} changed the store");
         if Path::new(&new).exists() {
             assert_eq!(tool.fine_at(&new, &["export"]), content, "round {round}");
             fs::remove_dir_all(&new).unwrap();
@@ -389,6 +393,36 @@ fn salvage_keeps_all_but_the_damaged_commit() {
     let (_, stderr) = tool.ends(2, &["salvage", "--output", &new]);
     assert!(stderr.contains("new is not empty; name a new folder"), "{stderr}");
     assert_eq!(names(tool.folder.path()), ["new", "state"]);
+}
+
+/// The parts of a large commit that can be read say which records it wrote.
+#[test]
+fn salvage_names_what_a_damaged_commit_wrote() {
+    let tool = Tool { folder: tempfile::tempdir().unwrap() };
+    let running = tool.folder.path().join("running");
+    let builder = Store::builder().segment_bytes(16 << 10).sync_interval(Duration::from_millis(5));
+    let store = builder.open(&running).unwrap();
+    let process = store.process("p").unwrap();
+    process.register("w0", Params::new()).unwrap();
+    let large = |n: usize| (format!("w{n}"), Params::new().string("text", format!("{n}").repeat(9000)));
+    process.register_all((0..4).map(large)).unwrap();
+    std::thread::sleep(Duration::from_millis(100));
+    common::copy_as_it_is(&running, &tool.db());
+    store.close().unwrap();
+    let last = b"333333";
+    let holds = |path: &std::path::PathBuf| fs::read(path).unwrap().windows(6).any(|bytes| bytes == last);
+    let logs = fs::read_dir(tool.db().join("wal")).unwrap().map(|entry| entry.unwrap().path());
+    let log = logs.filter(holds).max().unwrap();
+    let mut bytes = fs::read(&log).unwrap();
+    let at = bytes.windows(6).rposition(|bytes| bytes == last).unwrap();
+    bytes[at] ^= 1;
+    fs::write(&log, bytes).unwrap();
+    let (stdout, _) = tool.ends(1, &["salvage", "--output", &tool.beside("new")]);
+    assert!(stdout.contains("older: p/active/w0 (commit 1)\n"), "{stdout}");
+    assert!(stdout.contains("lost: p/active/w1 (commit 2)\n"), "{stdout}");
+    assert!(!stdout.contains("p/active/w3"), "nothing says that it was written: {stdout}");
+    assert!(stdout.contains("MISSING: commit 2: "), "{stdout}");
+    tool.fine_at(&tool.beside("new"), &["verify"]);
 }
 
 #[test]

@@ -27,12 +27,14 @@ impl fmt::Display for MissingCommits {
 pub(super) struct Coverage {
     /// All up to this one were come upon, or are noted as missing.
     until: u64,
+    /// That there were so many is known.
+    known: u64,
     missing: Vec<MissingCommits>,
 }
 
 impl Coverage {
     pub(super) fn from(until: u64) -> Self {
-        Self { until, missing: Vec::new() }
+        Self { until, known: until, missing: Vec::new() }
     }
 
     /// The commit `seq` is there.
@@ -41,19 +43,27 @@ impl Coverage {
         self.until = self.until.max(seq);
     }
 
-    /// All commits up to `until` have been: what was not come upon is missing.
-    pub(super) fn miss(&mut self, until: u64) {
-        if until > self.until {
-            self.missing.push(MissingCommits { first: self.until + 1, last: Some(until) });
-            self.until = until;
-        }
+    /// All commits up to `seq` have been, whether they are come upon or not.
+    pub(super) fn is_known_up_to(&mut self, seq: u64) {
+        self.known = self.known.max(seq);
     }
 
-    /// More may have been.
-    pub(super) fn end_is_unknown(&mut self) {
+    /// There are no more to come upon; and nobody knows how many there were, if so.
+    pub(super) fn end(&mut self, is_unknown: bool) {
+        self.miss(self.known);
+        if !is_unknown {
+            return;
+        }
         match self.missing.last_mut().filter(|range| range.last == Some(self.until)) {
             Some(range) => range.last = None,
             None => self.missing.push(MissingCommits { first: self.until + 1, last: None }),
+        }
+    }
+
+    fn miss(&mut self, until: u64) {
+        if until > self.until {
+            self.missing.push(MissingCommits { first: self.until + 1, last: Some(until) });
+            self.until = until;
         }
     }
 
@@ -80,18 +90,17 @@ mod tests {
 
     #[test]
     fn what_was_not_come_upon_is_missing() {
-        let mut coverage = Coverage::from(10);
-        [8, 11, 12, 15, 16].into_iter().for_each(|seq| coverage.reach(seq));
-        coverage.miss(14);
-        coverage.miss(18);
-        let text = |coverage: &Coverage| {
+        let text = |is_unknown: bool| {
+            let mut coverage = Coverage::from(10);
+            coverage.is_known_up_to(18);
+            [8, 11, 12, 15, 16].into_iter().for_each(|seq| coverage.reach(seq));
+            coverage.end(is_unknown);
+            assert!(!coverage.is_complete() && coverage.until() == 18);
+            let missing: Vec<u64> = (0..30).filter(|seq| coverage.is_missing(*seq)).collect();
+            assert!(missing.starts_with(&[13, 14, 17, 18]) && (missing.len() > 4) == is_unknown);
             coverage.to_vec().iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
         };
-        assert_eq!(text(&coverage), "commits 13 to 14, commits 17 to 18");
-        let missing: Vec<u64> = (0..30).filter(|seq| coverage.is_missing(*seq)).collect();
-        assert_eq!((missing.as_slice(), coverage.until()), ([13, 14, 17, 18].as_slice(), 18));
-        coverage.end_is_unknown();
-        assert_eq!(text(&coverage), "commits 13 to 14, whatever came from commit 17 on");
-        assert!(coverage.is_missing(99));
+        assert_eq!(text(false), "commits 13 to 14, commits 17 to 18");
+        assert_eq!(text(true), "commits 13 to 14, whatever came from commit 17 on");
     }
 }

@@ -115,49 +115,59 @@ impl<'a> Sources<'a> {
 
     fn read_log(&mut self, base: u64) -> Result<()> {
         let log = &self.parts.readable_log;
-        let (end, known) = match scan(log, base, &mut |_, _| Ok(())) {
-            Ok(Some(end)) => {
-                let (kept, torn) = (end.last_seq, end.torn);
-                self.torn_tail = torn.map(|newest| TornTail { kept, newest });
-                (Some(kept), kept)
+        let mut end = None;
+        let damage = match scan(log, base, &mut |_, _| Ok(())) {
+            Ok(Some(found)) => {
+                let kept = found.last_seq;
+                self.torn_tail = found.torn.map(|newest| TornTail { kept, newest });
+                self.missing.is_known_up_to(kept);
+                end = Some(kept);
+                None
             }
-            Ok(None) => (None, base),
+            Ok(None) => self.parts.has_log().then_some(base + 1),
             Err(error) => match error.failure() {
-                Failure::LogDamaged { last, .. } => (None, *last),
-                _ => (None, base),
+                Failure::LogDamaged { first, last, .. } => {
+                    self.missing.is_known_up_to(*last);
+                    // What comes before is there, whether the log has it or not.
+                    Some((*first).max(base + 1))
+                }
+                _ => Some(u64::MAX),
             },
         };
-        let mut is_empty = true;
+        self.missing.is_known_up_to(self.noted());
+        let mut reached = 0;
         browse(log, base, &mut |found| {
-            is_empty = false;
-            self.found(&found, base, end);
+            reached = reached.max(self.found(&found, base, end));
             Ok(())
         })?;
-        self.missing.miss(known.max(self.noted()));
-        if is_empty && self.parts.has_log() {
-            self.missing.end_is_unknown();
-        }
+        // Nothing stands behind the damage that would tell where the log ended.
+        let is_end_unknown = damage.is_some_and(|first| reached < first);
+        self.missing.end(is_end_unknown);
         Ok(())
     }
 
-    /// Takes what was found in the log: behind a sound end it is a torn tail.
-    fn found(&mut self, found: &Found<'_>, base: u64, end: Option<u64>) {
-        let is_wanted = |seq: u64| seq > base && end.is_none_or(|end| seq <= end);
-        match found {
-            Found::Commit { seq, entry, .. } if is_wanted(*seq) => {
-                if let Some(entry) = decode(entry) {
-                    self.missing.reach(*seq);
-                    self.changes.add(*seq, entry);
-                }
-            }
-            Found::Begun { seq, entry, .. } if is_wanted(*seq) => {
-                for write in decode_begun(entry) {
-                    self.unreadable.insert(write.key.bytes().clone(), Unreadable::Version(*seq));
-                }
-            }
-            Found::Gap { until, .. } if is_wanted(*until) => self.missing.miss(*until),
-            _ => {}
+    /// Takes what was found in the log: behind a sound end it is a torn tail. Answers up to
+    /// which commit it tells of.
+    fn found(&mut self, found: &Found<'_>, base: u64, end: Option<u64>) -> u64 {
+        let (Found::Commit { seq, .. } | Found::Begun { seq, .. } | Found::Gap { until: seq, .. }) = *found;
+        if seq <= base || end.is_some_and(|end| seq > end) {
+            return seq;
         }
+        match found {
+            Found::Commit { entry, .. } => {
+                if let Some(entry) = decode(entry) {
+                    self.missing.reach(seq);
+                    self.changes.add(seq, entry);
+                }
+            }
+            Found::Begun { entry, .. } => {
+                for write in decode_begun(entry) {
+                    self.unreadable.insert(write.key.bytes().clone(), Unreadable::Version(seq));
+                }
+            }
+            Found::Gap { .. } => self.missing.is_known_up_to(seq),
+        }
+        seq
     }
 
     /// A commit that there was for certain.

@@ -15,7 +15,8 @@ pub(super) fn check(store: &Offline, parts: &Parts, report: &mut Report<'_>) {
         // An index alone cannot be rebuilt when it is damaged.
         None if parts.has_log() && (report.verdict.opens.is_ok() || report.verdict.index.is_err()) => {
             let Err(why) = &report.verdict.copies else { return };
-            let what = format!("there is no snapshot, and the log alone is not enough for another index: {why}");
+            let what =
+                format!("there is no snapshot, and the log alone is not enough for another index: {why}");
             let finding = report.broken(&store.closed.snapshots(), what, spare.then_some("the index"));
             report.tell(finding);
         }
