@@ -58,7 +58,8 @@ fn beside_bare_loops() {
             (_, 1) => vec![bare::write_and_sync(bytes)],
             _ => bare::group(threads, bytes),
         };
-        let name = format!("`{durability:?}`, {threads} threads, {bytes} bytes");
+        let s = if threads == 1 { "" } else { "s" };
+        let name = format!("`{durability:?}`, {threads} thread{s}, {bytes} bytes");
         compare(name, &mut updates, &mut bare);
     }
 }
