@@ -1,229 +1,96 @@
-//! What a store takes over millions of updates: latency while checkpoints and
-//! snapshots run, disk and memory, and how long opening takes.
+//! What a store takes over millions of updates: latency while checkpoints and snapshots
+//! run, disk and memory.
 //!
-//!     cargo bench --bench endurance             2,000,000 updates, 2 minutes
+//!     cargo bench --bench endurance             2,000,000 updates, 20 seconds
 //!     PROCSTATE_UPDATES=10000000 cargo bench --bench endurance
 //!
 //! It is no criterion benchmark, since what matters here are extremes.
 
+mod common;
+
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use procstate::proto::Work;
-use procstate::{Claim, ClaimOptions, ImportMode, Instance, Params, Process, Run, Store};
+use common::calls::Hot;
+use common::table::mib;
+use common::times::{Limit, Times};
+use common::{is_test, resources, sample, table};
+use procstate::{Durability, Store};
 
-const MIB: f64 = 1024.0 * 1024.0;
 const HOT_ITEMS: usize = 100;
 
-/// Set where this program is only to build a store, and how it is to end.
-const BUILD: &str = "PROCSTATE_BENCH_BUILD";
-const BUILD_ITEMS: &str = "PROCSTATE_BENCH_BUILD_ITEMS";
-const BUILD_END: &str = "PROCSTATE_BENCH_BUILD_END";
+/// As many updates of an item before the next one.
+const UPDATES_OF_ITEM: u64 = 1000;
 
-fn claim(store: &Store) -> Run {
-    let options = ClaimOptions::new().force(true).progress_interval(Duration::ZERO);
-    match store.process("p").unwrap().claim_with(&Instance::new(), &options).unwrap() {
-        Claim::Won(run) => run,
-        other => panic!("nobody else is here: {other:?}"),
-    }
+fn main() {
+    let updates = common::setting("PROCSTATE_UPDATES").unwrap_or(2_000_000);
+    endure(if is_test() { 20_000 } else { updates });
 }
 
-fn process(items: usize) -> Process {
-    let params = Params::new().int("keysPerAccount", 8).string("region", "eu");
-    let work = Work { params: Some(params), ..Work::default() };
-    Process {
-        process_name: "p".to_owned(),
-        active_work: (0..items).map(|n| (format!("project-{n:07}"), work.clone())).collect(),
-        ..Process::default()
-    }
-}
-
-/// Bytes of all files in a folder, as the file system counts them.
-fn disk_bytes(folder: &Path) -> u64 {
-    let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
-    let of = |entry: std::fs::DirEntry| match entry.metadata() {
-        Ok(metadata) if metadata.is_dir() => disk_bytes(&entry.path()),
-        Ok(metadata) => std::os::unix::fs::MetadataExt::blocks(&metadata) * 512,
-        Err(_) => 0,
-    };
-    entries.flatten().map(of).sum()
-}
-
-/// Resident memory of this program.
-fn memory_bytes() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
-}
-
-/// Times of calls, in buckets of a sixteenth of a power of two.
-struct Histogram {
-    buckets: Vec<u64>,
-    count: u64,
-    max: Duration,
-}
-
-impl Histogram {
-    fn new() -> Self {
-        Self { buckets: vec![0; 64 * 16], count: 0, max: Duration::ZERO }
-    }
-
-    fn add(&mut self, time: Duration) {
-        let nanos = (time.as_nanos() as u64).max(16);
-        let power = nanos.ilog2();
-        let sixteenth = (nanos >> (power - 4)) & 15;
-        self.buckets[(power * 16) as usize + sixteenth as usize] += 1;
-        self.count += 1;
-        self.max = self.max.max(time);
-    }
-
-    fn percentile(&self, percent: f64) -> Duration {
-        let wanted = (self.count as f64 * percent / 100.0).ceil() as u64;
-        let mut seen = 0;
-        let bucket = self.buckets.iter().position(|count| {
-            seen += count;
-            seen >= wanted
-        });
-        let bucket = bucket.unwrap() as u64;
-        Duration::from_nanos((16 + bucket % 16) << (bucket / 16 - 4))
-    }
-}
-
-fn updates(count: u64) {
+fn endure(updates: u64) {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(folder.path()).unwrap();
-    store.import(process(HOT_ITEMS), ImportMode::New).unwrap();
-    let (stop, disk_max) = (AtomicBool::new(false), AtomicU64::new(0));
-    println!("{count} updates over {HOT_ITEMS} items (one run, one thread, Buffered)");
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            while !stop.load(Ordering::Acquire) {
-                disk_max.fetch_max(disk_bytes(folder.path()), Ordering::AcqRel);
-                std::thread::sleep(Duration::from_millis(20));
-            }
-        });
-        let mut times = Histogram::new();
-        let began = Instant::now();
+    sample::fill(&store, HOT_ITEMS);
+    println!("{}", resources::machine());
+    println!("{} updates over {HOT_ITEMS} items (one run, one thread, Buffered)", table::count(updates));
+    let disk_max = watching_disk(folder.path(), || {
+        let mut times = Times::default();
         for tenth in 1..=10 {
-            update(&store, count / 10, &mut times);
-            println!("  after {tenth}0 %: memory {:6.1} MiB", memory_bytes() as f64 / MIB);
+            times = times.then(update(&store, updates / 10));
+            println!("  after {tenth}0 %: memory {}", mib(resources::memory_bytes()));
         }
-        let took = began.elapsed();
-        stop.store(true, Ordering::Release);
-        println!("  {:.0} updates a second", times.count as f64 / took.as_secs_f64());
-        for percent in [50.0, 99.0, 99.9, 99.99] {
-            println!("  {percent:>5} % within {:?}", times.percentile(percent));
-        }
-        let ratio = times.percentile(99.9).as_secs_f64() / times.percentile(50.0).as_secs_f64();
-        println!("  longest {:?}; 99.9 % over median {ratio:.1} x", times.max);
+        report(&times);
     });
     let stats = store.stats().unwrap();
     println!(
-        "  checkpoints {} (last {:?}), snapshots {} (last {:?}), log written {:.0} MiB",
+        "  checkpoints {} (last {:?}), snapshots {} (last {:?}), log written {}",
         stats.checkpoints,
         stats.checkpoint_time,
         stats.snapshots,
         stats.snapshot_time,
-        stats.log_written_bytes as f64 / MIB
+        mib(stats.log_written_bytes)
     );
-    let log = (stats.log_segments * (4 << 20) + stats.log_free_bytes) as f64;
     store.close().unwrap();
-    let closed = disk_bytes(folder.path()) as f64;
-    println!(
-        "  disk: at most {:.1} MiB, after close {:.1} MiB, of which the log {:.1} MiB",
-        disk_max.into_inner() as f64 / MIB,
-        closed / MIB,
-        log / MIB
-    );
+    let closed = resources::disk_bytes(folder.path());
+    let log = resources::disk_bytes(&folder.path().join("wal"));
+    println!("  disk: at most {}, after close {}, of which the log {}", mib(disk_max), mib(closed), mib(log));
 }
 
-fn update(store: &Store, count: u64, times: &mut Histogram) {
-    let mut run = claim(store);
-    let mut done = 0;
-    while done < count {
-        let mut work = match run.next_work().unwrap() {
-            Some(work) => work,
-            None => {
-                run.finish().unwrap();
-                run = claim(store);
-                run.next_work().unwrap().unwrap()
+fn report(times: &Times) {
+    println!("  {} updates a second", table::digits(times.per_second()));
+    for percent in [50.0, 99.0, 99.9, 99.99] {
+        println!("  {percent:>5} % within {:?}", times.percentile(percent));
+    }
+    let ratio = times.percentile(99.9).as_secs_f64() / times.percentile(50.0).as_secs_f64();
+    println!("  longest {:?}; 99.9 % over median {ratio:.1} x", times.max());
+}
+
+/// The most that the folder had on the disk during `work`.
+fn watching_disk(folder: &Path, work: impl FnOnce()) -> u64 {
+    let (stop, disk_max) = (AtomicBool::new(false), AtomicU64::new(0));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(Ordering::Acquire) {
+                disk_max.fetch_max(resources::disk_bytes(folder), Ordering::AcqRel);
+                std::thread::sleep(Duration::from_millis(20));
             }
-        };
-        for _ in 0..1000.min(count - done) {
-            work.add_stat("keysRemoved", 1.0);
-            let began = Instant::now();
-            let _ = run.progress().unwrap();
-            times.add(began.elapsed());
-            done += 1;
-        }
-        drop(work);
-    }
-    run.hand_back().unwrap();
+        });
+        work();
+        stop.store(true, Ordering::Release);
+    });
+    disk_max.into_inner()
 }
 
-fn openings(items: usize) {
-    println!("opening a store of {items} items, after a close, SIGKILL, the loss of its index");
-    for end in ["close", "kill", "loss"] {
-        let folder = tempfile::tempdir().unwrap();
-        let mut build = Command::new(std::env::current_exe().unwrap())
-            .env(BUILD, folder.path())
-            .env(BUILD_ITEMS, items.to_string())
-            .env(BUILD_END, end)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        if end == "kill" {
-            let mut line = [0; 1];
-            std::io::Read::read_exact(build.stdout.as_mut().unwrap(), &mut line).unwrap();
-            build.kill().unwrap();
-        }
-        build.wait().unwrap();
-        if end == "loss" {
-            std::fs::remove_dir_all(folder.path().join("index")).unwrap();
-        }
-        for verify in [true, false] {
-            let began = Instant::now();
-            let store = Store::builder().verify(verify).open(folder.path()).unwrap();
-            let took = began.elapsed();
-            let report = store.open_report().clone();
-            println!(
-                "  after {end} {} the check: {took:6.2?}, {} commits replayed; memory {:.0} MiB, disk {:.0} MiB",
-                if verify { "with" } else { "without" },
-                report.replayed,
-                memory_bytes() as f64 / MIB,
-                disk_bytes(folder.path()) as f64 / MIB
-            );
-        }
+/// Updates item after item. What changes the item is not in the times.
+fn update(store: &Store, count: u64) -> Times {
+    let process = store.process(sample::PROCESS).unwrap();
+    let mut hot = Hot::claim(&process, Durability::Buffered);
+    let mut times = Times::default();
+    while times.count() < count {
+        let calls = UPDATES_OF_ITEM.min(count - times.count());
+        times = times.then(Times::of(Limit { time: Duration::MAX, calls }, &mut || hot.update()));
+        hot = hot.next(&process);
     }
-}
-
-/// Builds a store for [`openings`]: some of it is only in the log at the end.
-fn build(folder: &Path) {
-    let items: usize = std::env::var(BUILD_ITEMS).unwrap().parse().unwrap();
-    let store = Store::open(folder).unwrap();
-    let began = Instant::now();
-    store.import(process(items), ImportMode::New).unwrap();
-    eprintln!("  imported in {:?}", began.elapsed());
-    update(&store, 100_000, &mut Histogram::new());
-    if std::env::var(BUILD_END).unwrap() != "kill" {
-        let began = Instant::now();
-        store.close().unwrap();
-        eprintln!("  closed in {:?}", began.elapsed());
-        return;
-    }
-    println!("ready");
-    std::thread::sleep(Duration::from_secs(600));
-}
-
-fn main() {
-    if let Some(folder) = std::env::var_os(BUILD) {
-        return build(folder.as_ref());
-    }
-    let is_test = std::env::args().any(|argument| argument == "--test");
-    let count = std::env::var("PROCSTATE_UPDATES").ok().and_then(|n| n.parse().ok());
-    let (count, items) = if is_test { (20_000, 1000) } else { (count.unwrap_or(2_000_000), 1_000_000) };
-    updates(count);
-    openings(items);
+    times
 }

@@ -3,14 +3,18 @@
 //!
 //!     cargo bench --bench sled_alone            20 seconds
 
+mod common;
+
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use common::table::mib;
+use common::{is_test, resources};
+
 const VICTIM: &str = "PROCSTATE_BENCH_VICTIM";
 const HOT_RECORDS: u64 = 100;
-const MIB: f64 = 1024.0 * 1024.0;
 
 /// One update: a counter, and a record of 200 bytes that carries it.
 fn update(db: &sled::Db, n: u64) {
@@ -28,12 +32,6 @@ fn count(db: &sled::Db) -> u64 {
     db.get("count").unwrap().map_or(0, |bytes| u64::from_be_bytes(bytes[..].try_into().unwrap()))
 }
 
-fn memory_mib() -> f64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse::<f64>().unwrap() / 1024.0
-}
-
 /// Updates until it is killed, and says every tenth of a second how far it is.
 fn victim(folder: &Path) {
     let db = sled::open(folder).unwrap();
@@ -42,7 +40,7 @@ fn victim(folder: &Path) {
         update(&db, n);
         if said.elapsed() > Duration::from_millis(100) {
             said = Instant::now();
-            println!("{n} {}", memory_mib());
+            println!("{n} {}", resources::memory_bytes());
         }
     }
 }
@@ -56,19 +54,20 @@ fn killed_after(seconds: f64) {
         .unwrap();
     let mut lines = BufReader::new(victim.stdout.take().unwrap()).lines();
     let began = Instant::now();
-    let (mut acknowledged, mut memory) = (0, 0.0);
+    let (mut acknowledged, mut memory) = (0, 0);
     while began.elapsed().as_secs_f64() < seconds {
         let line = lines.next().unwrap().unwrap();
-        let (count, mib) = line.split_once(' ').unwrap();
-        (acknowledged, memory) = (count.parse::<u64>().unwrap(), mib.parse::<f64>().unwrap());
+        let (count, bytes) = line.split_once(' ').unwrap();
+        (acknowledged, memory) = (count.parse::<u64>().unwrap(), bytes.parse::<u64>().unwrap());
     }
     victim.kill().unwrap();
     victim.wait().unwrap();
     let db = sled::open(folder.path()).unwrap();
     let lost = 100.0 * (1.0 - count(&db) as f64 / acknowledged as f64);
     println!(
-        "killed after {seconds} s: {acknowledged} updates acknowledged, {} found, {lost:.0} % lost; memory {memory:.0} MiB",
-        count(&db)
+        "killed after {seconds} s: {acknowledged} updates acknowledged, {} found, {lost:.0} % lost; memory {}",
+        count(&db),
+        mib(memory)
     );
 }
 
@@ -82,8 +81,8 @@ fn growth(updates: u64) {
     db.flush().unwrap();
     let flush = began.elapsed();
     println!(
-        "{updates} updates of {HOT_RECORDS} records: {each:.1?} each, then {flush:.1?} for a flush; {:.0} MiB on disk",
-        db.size_on_disk().unwrap() as f64 / MIB
+        "{updates} updates of {HOT_RECORDS} records: {each:.1?} each, then {flush:.1?} for a flush; {} on disk",
+        mib(db.size_on_disk().unwrap())
     );
 }
 
@@ -91,7 +90,6 @@ fn main() {
     if let Some(folder) = std::env::var_os(VICTIM) {
         return victim(folder.as_ref());
     }
-    let is_test = std::env::args().any(|argument| argument == "--test");
-    killed_after(if is_test { 0.5 } else { 5.0 });
-    growth(if is_test { 2000 } else { 200_000 });
+    killed_after(if is_test() { 0.5 } else { 5.0 });
+    growth(if is_test() { 2000 } else { 200_000 });
 }

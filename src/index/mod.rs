@@ -47,8 +47,8 @@ const CHUNK: u8 = 2;
 /// Called with each key and value of a scan, in key order.
 pub(crate) type Visitor<'a> = dyn FnMut(Bytes, Bytes) -> ControlFlow<()> + 'a;
 
-/// Tells which keys a scan leaves out.
-pub(crate) type Skip<'a> = dyn Fn(&Bytes) -> bool + 'a;
+/// Tells which keys a scan leaves out, or that it is over.
+pub(crate) type Skip<'a> = dyn Fn(&Bytes) -> ControlFlow<(), bool> + 'a;
 
 #[derive(Debug)]
 pub(crate) struct Index {
@@ -71,7 +71,7 @@ impl Index {
     /// Visits the records from `start` up to but not including `end`. What others
     /// change meanwhile may or may not be seen.
     pub(crate) fn scan(&self, start: &[u8], end: &[u8], visit: &mut Visitor<'_>) -> Result<()> {
-        self.scan_except(start, end, &|_| false, visit)
+        self.scan_except(start, end, &|_| ControlFlow::Continue(false), visit)
     }
 
     /// The same, but for records whose key `skip` answers: of these not even the
@@ -92,8 +92,10 @@ impl Index {
                 // After its first error sled's iterator repeats it for ever.
                 let (key, head) = entry?;
                 let key = Bytes::from_owner(key).slice(1..);
-                if skip(&key) {
-                    continue;
+                match skip(&key) {
+                    ControlFlow::Continue(false) => {}
+                    ControlFlow::Continue(true) => continue,
+                    ControlFlow::Break(()) => break,
                 }
                 let value = chunks::join(head, read)?;
                 if visit(key, value).is_break() {

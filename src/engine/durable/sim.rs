@@ -2,6 +2,7 @@
 //! with it. As sled does, it keeps a beginning of the steps that were not synced.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -150,8 +151,13 @@ impl Base for SimBase {
     fn scan(&self, start: &[u8], end: &[u8], skip: &Skip<'_>, visit: &mut Visitor<'_>) -> Result<()> {
         let map = self.content.lock().live.records.clone();
         let within = map.into_iter().filter(|(key, _)| start <= &key[..] && &key[..] < end);
-        for (key, value) in within.filter(|(key, _)| !skip(key)) {
-            if visit(key, value).is_break() {
+        for (key, value) in within {
+            let flow = match skip(&key) {
+                ControlFlow::Continue(false) => visit(key, value),
+                ControlFlow::Continue(true) => ControlFlow::Continue(()),
+                ControlFlow::Break(()) => ControlFlow::Break(()),
+            };
+            if flow.is_break() {
                 break;
             }
         }

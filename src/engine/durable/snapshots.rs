@@ -95,7 +95,7 @@ impl Snapshots {
         let mut found = contents.emptied();
         let mut failed = Ok(());
         let mut stopped = false;
-        base.scan(&[], &[u8::MAX], &|_| false, &mut |key, value| {
+        base.scan(&[], &[u8::MAX], &|_| ControlFlow::Continue(false), &mut |key, value| {
             found.add(&key, &value);
             failed = writer.add(&key, &value);
             stopped = stop();
