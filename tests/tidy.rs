@@ -10,7 +10,7 @@ const LAYERS: [&str; 14] = [
 ];
 
 /// Leaves that no layer below the program may use.
-const OUTERMOST: [&str; 1] = ["interchange"];
+const OUTERMOST: [&str; 2] = ["interchange", "fuzzing"];
 
 fn sources(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();

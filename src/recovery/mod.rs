@@ -19,3 +19,5 @@ mod sound;
 pub use compact::{Compacted, compact, remove_damaged};
 pub use log::{LogChange, LogCommit, LogEntry, read_log};
 pub use restore::{Restored, Until, restore};
+#[cfg(any(test, fuzzing))]
+pub(crate) use sound::open_record;
