@@ -191,8 +191,11 @@ impl<'a> Scanner<'a> {
     }
 
     fn go_on(&mut self, place: Place, next: u64) -> Result<Option<(u64, Stored)>> {
-        let Some(stored) = self.directory.get(next) else {
-            let why = format!("it leads to segment {next:016x}, which is missing or has a damaged header");
+        // One that leads back would lead on for ever.
+        let Some(stored) = self.directory.get(next).filter(|_| next > place.segment) else {
+            let why = format!(
+                "it leads to segment {next:016x}, which is missing, has a damaged header, or is an older one"
+            );
             return self.damaged(place, why, self.wanted()).map(|()| None);
         };
         self.note_boundary(next, PAGE);
@@ -228,7 +231,7 @@ impl<'a> Scanner<'a> {
             {
                 self.last_seq = Some(seq);
             }
-            Kind::Next => {
+            Kind::Next if self.last_seq.is_none_or(|last| seq == last) => {
                 let Ok(id) = frame.body.try_into() else { return Ok(Step::Misplaced) };
                 self.note(synced, false);
                 return Ok(Step::Next(u64::from_le_bytes(id)));
