@@ -78,6 +78,11 @@ pub(crate) enum Failure {
     DiskFull { path: PathBuf, source: io::Error },
 
     #[error(
+        "there is no room in {} for a private copy of the index: it takes {needed} bytes, and {free} are free. Nothing was changed. Name a folder on a disk with room (`--scratch DIR`)", .path.display()
+    )]
+    NoRoom { path: PathBuf, needed: u64, free: u64 },
+
+    #[error(
         "store {place} was stopped by an earlier error, to protect what it holds: {cause}. Remove the cause and open the store again; every acknowledged durable write is kept"
     )]
     Poisoned { place: String, cause: String },
@@ -172,7 +177,7 @@ impl Error {
     /// The disk is full. Nothing was written, and the store can still be read.
     #[must_use]
     pub fn is_disk_full(&self) -> bool {
-        matches!(*self.failure, Failure::DiskFull { .. })
+        matches!(*self.failure, Failure::DiskFull { .. } | Failure::NoRoom { .. })
     }
 
     /// The process is already there.

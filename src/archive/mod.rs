@@ -15,10 +15,12 @@
 //! archive has everything. `sum` is the wrapping sum of the records' fingerprints.
 //! Keys ascend. The value is the record's envelope. Nothing follows the end.
 
+mod browse;
 mod reader;
 mod target;
 mod writer;
 
+pub(crate) use browse::browse;
 pub(crate) use reader::Reader;
 pub(crate) use target::Target;
 pub(crate) use writer::Writer;

@@ -37,15 +37,6 @@ impl Reader {
         Ok(reader)
     }
 
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// The length of the file.
-    pub(crate) fn len(&self) -> Result<u64> {
-        self.file.len()
-    }
-
     /// What was read so far; `store` and `seq` are known from the start.
     pub(crate) fn summary(&self) -> Summary {
         self.found

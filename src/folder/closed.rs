@@ -47,6 +47,24 @@ impl Closed {
         self.path.join(INDEX)
     }
 
+    pub(crate) fn manifest_path(&self) -> PathBuf {
+        self.path.join(MANIFEST)
+    }
+
+    /// Every folder that holds an index: the one in use, and such as were replaced.
+    pub(crate) fn index_folders(&self) -> Result<Vec<PathBuf>> {
+        let failed = |error| Error::io("list the folder", &self.path, error);
+        let mut found = Vec::new();
+        for entry in fs::read_dir(&self.path).map_err(failed)? {
+            let path = entry.map_err(failed)?.path();
+            let is_index = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(INDEX));
+            if is_index && path.is_dir() {
+                found.push(path);
+            }
+        }
+        Ok(found)
+    }
+
     /// Its manifest, if there is one.
     pub(crate) fn manifest(&self) -> Result<Option<Manifest>> {
         Manifest::read(&ReadOnlyDisk, &self.path)

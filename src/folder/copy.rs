@@ -60,7 +60,7 @@ fn resolve(path: &Path) -> Result<PathBuf> {
     Ok(resolved)
 }
 
-fn copy_dir(from: &Path, to: &Path) -> Result<()> {
+pub(crate) fn copy_dir(from: &Path, to: &Path) -> Result<()> {
     fs::create_dir_all(to).map_err(|error| Error::io("create the folder", to, error))?;
     let entries = fs::read_dir(from).map_err(|error| Error::io("list the folder", from, error))?;
     for entry in entries {

@@ -18,7 +18,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 pub(crate) use closed::Closed;
-pub(crate) use copy::{check_outside, check_target, copy_files};
+pub(crate) use copy::{check_outside, check_target, copy_dir, copy_files};
 pub(crate) use manifest::Manifest;
 pub(crate) use sync::{sync_dir, sync_file};
 

@@ -68,7 +68,7 @@ fn check(files: &[Vec<u8>]) {
 
 fn browsed(directory: &Directory) -> Commits {
     let mut commits = Commits::new();
-    browse(directory, &mut |found| {
+    browse(directory, 0, &mut |found| {
         if let Found::Commit { seq, entry, .. } = found {
             commits.entry(seq).or_default().push(entry.to_vec());
         }

@@ -10,7 +10,7 @@ use super::damage;
 use super::original::{Files, History, Original, files};
 use super::seals;
 use crate::engine::Recovery;
-use crate::recovery::{self, LogCommit, LogEntry, Until};
+use crate::recovery::{self, LogCommit, LogEntry, Options, Until, Verified};
 
 /// The store was closed, not killed.
 const CLOSED: u8 = 1;
@@ -22,7 +22,8 @@ const CUT_LOG: u8 = 4;
 const EARLIER: u8 = 8;
 
 /// Damages a copy of the [`Original`] in the folder `scratch` as `bytes` say: flags,
-/// then [edits](damage). Whatever opens, is read or is restored of it was once so.
+/// then [edits](damage). Whatever opens, is read, is restored or is salvaged of it was
+/// once so.
 pub fn store(bytes: &[u8], scratch: &Path) {
     static SOUND: OnceLock<Sound> = OnceLock::new();
     let sound = SOUND.get_or_init(Sound::load);
@@ -39,10 +40,30 @@ pub fn store(bytes: &[u8], scratch: &Path) {
     put(&folder, &damaged);
     case.check_log(&folder);
     case.check_restored(&folder, &scratch.join("restored"), flags & EARLIER != 0);
+    let verified = recovery::verify(&folder, Options::default().scratch(scratch), |_| {}).ok();
+    let salvaged = case.salvage(&folder, &scratch.join("salvaged"), scratch);
     assert!(files(&folder) == damaged, "what only reads has changed something");
-    let must_be_whole = flags & CLOSED != 0 && edits.len() <= 1;
-    case.check_opened(&folder, flags & CUT_LOG != 0, must_be_whole);
+    let recovery = if flags & CUT_LOG == 0 { Recovery::Refuse } else { Recovery::CutLog };
+    let opened = case.open(&folder, recovery);
+    if recovery == Recovery::Refuse && !case.is_forged {
+        check_agreement(verified, salvaged, opened.as_ref());
+    }
+    let must_be_whole = flags & CLOSED != 0 && edits.len() <= 1 && !case.is_forged;
+    let last = sound.states.keys().last();
+    let is_whole = opened.is_none_or(|(seq, _)| Some(&seq) == last);
+    assert!(is_whole || !must_be_whole, "something is gone without a word");
     fs::remove_dir_all(&folder).unwrap();
+}
+
+/// What opens is refused by nobody, and salvaged as it opens.
+fn check_agreement(verified: Option<Verified>, salvaged: Option<Content>, opened: Option<&(u64, Content)>) {
+    if let Some(verified) = verified {
+        assert_eq!(verified.refused.is_none(), opened.is_some(), "{verified:?}");
+    }
+    if let Some((_, opened)) = opened {
+        let salvaged = salvaged.unwrap();
+        assert!(*opened == salvaged, "salvaged is another: {}", difference(&salvaged, opened));
+    }
 }
 
 struct Sound {
@@ -130,18 +151,33 @@ impl Case<'_> {
         }
     }
 
-    /// What opens was once so, and opens again.
-    fn check_opened(&self, folder: &Path, may_cut: bool, must_be_whole: bool) {
-        let recovery = if may_cut { Recovery::CutLog } else { Recovery::Refuse };
-        let Ok((seq, content)) = read_store(folder, recovery) else { return };
-        self.check_content(seq, &content);
-        if must_be_whole && !self.is_forged {
-            assert_eq!(Some(&seq), self.sound.states.keys().last(), "something is gone without a word");
+    /// Salvages what is there, if it is not of a newer version. Every record was once so.
+    fn salvage(&self, folder: &Path, into: &Path, scratch: &Path) -> Option<Content> {
+        let salvaged = recovery::salvage(folder, into, Options::default().scratch(scratch), |_| {});
+        assert_eq!(into.exists(), salvaged.is_ok(), "{salvaged:?}");
+        let salvaged = salvaged.ok()?;
+        let (seq, content) = read_store(into, Recovery::Refuse).unwrap();
+        assert_eq!((seq, content.len() as u64), (salvaged.seq, salvaged.records()));
+        if salvaged.is_complete() {
+            self.check_content(seq, &content);
         }
+        for (key, record) in &content {
+            let was = |state: &Content| state.get(key) == Some(record);
+            assert!(self.is_forged || self.sound.states.values().any(was), "{key:?} was never {record:?}");
+        }
+        fs::remove_dir_all(into).unwrap();
+        Some(content)
+    }
+
+    /// What opens was once so, and opens again.
+    fn open(&self, folder: &Path, recovery: Recovery) -> Option<(u64, Content)> {
+        let (seq, content) = read_store(folder, recovery).ok()?;
+        self.check_content(seq, &content);
         let again = read_store(folder, Recovery::Refuse);
         if !self.is_forged {
-            assert!(again.unwrap() == (seq, content), "it is another when it is opened again");
+            assert!(again.unwrap() == (seq, content.clone()), "it is another when it is opened again");
         }
+        Some((seq, content))
     }
 }
 

@@ -7,7 +7,6 @@ use std::{fs, iter};
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use prost::Message;
 use tempfile::TempDir;
 
 use super::original::{Files, History, Original, files};
@@ -109,7 +108,7 @@ fn won(process: &ProcessHandle) -> Run {
 fn note(history: &mut History, store: &Path) {
     let disk = std::sync::Arc::new(ReadOnlyDisk);
     let (log, _) = Directory::salvage(disk, &store.join("wal"), None).unwrap();
-    browse(&log, &mut |found| {
+    browse(&log, 0, &mut |found| {
         if let Found::Commit { seq, entry, .. } = found {
             history.add(seq, entry);
         }

@@ -27,7 +27,7 @@ const WHOLE: u8 = 0;
 const SPLIT: u8 = 1;
 
 /// The head of a large value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Set {
     length: u32,
     chunks: u32,
@@ -45,6 +45,20 @@ pub(super) fn whole(value: &[u8]) -> Vec<u8> {
     head.push(WHOLE);
     head.extend_from_slice(value);
     head
+}
+
+/// The value in a small value as sled has it.
+pub(super) fn of_whole(head: &[u8]) -> Option<&[u8]> {
+    head.strip_prefix(&[WHOLE])
+}
+
+/// The set and the number of the part with this key.
+pub(super) fn part_of_key(key: &[u8]) -> Option<(u64, u32)> {
+    let mut rest = key.strip_prefix(&[CHUNK])?;
+    if rest.len() != 12 {
+        return None;
+    }
+    Some((rest.get_u64(), rest.get_u32()))
 }
 
 /// The parts of a large value.
@@ -77,10 +91,19 @@ impl Set {
         head
     }
 
+    pub(super) fn length(self) -> u64 {
+        self.length.into()
+    }
+
+    /// The set and the number of each part.
+    pub(super) fn parts(self) -> impl Iterator<Item = (u64, u32)> {
+        (0..self.chunks).map(move |n| (self.id, n))
+    }
+
     pub(super) fn keys(self) -> impl Iterator<Item = Vec<u8>> {
-        (0..self.chunks).map(move |n| {
+        self.parts().map(|(id, n)| {
             let mut key = vec![CHUNK];
-            key.put_u64(self.id);
+            key.put_u64(id);
             key.put_u32(n);
             key
         })
@@ -98,9 +121,9 @@ pub(super) fn join<E: From<Fault>>(
     read: impl Fn(&[u8]) -> Result<Option<IVec>, E>,
 ) -> Result<Bytes, E> {
     let Some(set) = Set::of_head(&head) else {
-        return match head.first() {
-            Some(&WHOLE) => Ok(Bytes::from_owner(head).slice(1..)),
-            _ => Err(Fault::Damaged("the head of a record does not parse").into()),
+        return match of_whole(&head) {
+            Some(_) => Ok(Bytes::from_owner(head).slice(1..)),
+            None => Err(Fault::Damaged("the head of a record does not parse").into()),
         };
     };
     let mut value = BytesMut::new();

@@ -20,6 +20,7 @@ mod chunks;
 mod contents;
 mod guard;
 mod open;
+pub(crate) mod raw;
 mod transaction;
 
 use std::fs::File;
@@ -100,6 +101,24 @@ impl Index {
                 }
             }
             Ok(())
+        })
+    }
+
+    /// All records, in key order, one after the other. What others change meanwhile may
+    /// or may not be seen. After an error there is nothing more.
+    pub(crate) fn records(&self) -> impl Iterator<Item = Result<(Bytes, Bytes)>> + '_ {
+        let mut entries = Some(self.db.range([RECORD]..[RECORD + 1]));
+        std::iter::from_fn(move || {
+            let next = self.guarded("read records", || {
+                let Some(entry) = entries.as_mut().and_then(Iterator::next) else { return Ok(None) };
+                let (key, head) = entry?;
+                let value = chunks::join(head, |key| self.db.get(key).map_err(Fault::from))?;
+                Ok(Some((Bytes::from_owner(key).slice(1..), value)))
+            });
+            if next.is_err() {
+                entries = None;
+            }
+            next.transpose()
         })
     }
 

@@ -16,7 +16,8 @@
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use crc32fast::Hasher;
 
-use super::key::Key;
+use super::key::{Key, Kind};
+use crate::model::limits::RECORD_BYTES_MAX;
 
 const FORMAT: u8 = 1;
 const CRC_LEN: usize = 4;
@@ -77,6 +78,35 @@ pub(crate) fn open(key: &Key, value: &Bytes) -> Result<(u64, Bytes), Damage> {
         return Err(Damage::Kind);
     }
     Ok((version, head))
+}
+
+/// What the beginning of an envelope says of it. Nothing of it is checked: that takes
+/// the key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Head {
+    /// Over the key and all that follows.
+    pub(crate) crc: u32,
+    pub(crate) kind: Kind,
+    payload_len: usize,
+}
+
+impl Head {
+    /// The head that `bytes` begin with, if they can be the beginning of an envelope.
+    pub(crate) fn parse(mut bytes: &[u8]) -> Option<Self> {
+        // Cheap, and most of what is no envelope fails here: searches rely on it.
+        if bytes.get(CRC_LEN) != Some(&FORMAT) {
+            return None;
+        }
+        let kind = Kind::from_tag(*bytes.get(CRC_LEN + 1)?)?;
+        let crc = bytes.try_get_u32_le().ok()?;
+        let length = bytes.get(HEADER_LEN - CRC_LEN - 4..)?.try_get_u32_le().ok()?;
+        let payload_len = usize::try_from(length).ok().filter(|length| *length <= RECORD_BYTES_MAX)?;
+        Some(Self { crc, kind, payload_len })
+    }
+
+    pub(crate) fn envelope_len(&self) -> usize {
+        HEADER_LEN + self.payload_len
+    }
 }
 
 fn checksum(key: &[u8], rest: &[u8]) -> u32 {

@@ -19,7 +19,8 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::model::List;
 
-const KEYSPACE: u8 = 0x01;
+/// What every key begins with.
+pub(crate) const KEYSPACE: u8 = 0x01;
 const NUL: u8 = 0x00;
 const ESCAPE: u8 = 0xFF;
 

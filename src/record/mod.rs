@@ -10,9 +10,9 @@ mod fingerprint;
 mod key;
 mod payload;
 
-pub(crate) use envelope::{Damage, open, seal};
+pub(crate) use envelope::{Damage, HEADER_LEN as ENVELOPE_HEADER_LEN, Head, open, seal};
 pub(crate) use fingerprint::fingerprint;
-pub(crate) use key::{Address, Key, KeyRange, Kind, Slot};
+pub(crate) use key::{Address, KEYSPACE, Key, KeyRange, Kind, Slot};
 pub(crate) use payload::Payload;
 
 use bytes::Bytes;

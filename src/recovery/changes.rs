@@ -2,7 +2,7 @@
 //! before.
 
 use std::collections::BTreeMap;
-use std::collections::btree_map::IntoIter;
+use std::collections::btree_map::Iter;
 use std::iter::Peekable;
 
 use bytes::Bytes;
@@ -11,12 +11,26 @@ use crate::engine::wal::Entry;
 use crate::error::Result;
 use crate::record;
 
+/// Where a version of a record was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// In something that has everything up to some commit.
+    Base,
+    /// In the log.
+    Log,
+    /// In a snapshot of which a part is damaged.
+    Archive,
+    /// Somewhere.
+    Carved,
+}
+
 /// The newest version of a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Newest {
     pub(super) version: u64,
     /// Its envelope; `None` if it was deleted.
     pub(super) value: Option<Bytes>,
+    pub(super) origin: Origin,
 }
 
 /// Of each record that changed, what it is now.
@@ -30,7 +44,7 @@ impl Changes {
     pub(super) fn add(&mut self, seq: u64, entry: Entry) {
         for write in entry.writes {
             let value = write.payload.map(|payload| record::seal(&write.key, seq, &payload));
-            self.put(write.key.bytes().clone(), Newest { version: seq, value });
+            self.put(write.key.bytes().clone(), Newest { version: seq, value, origin: Origin::Log });
         }
     }
 
@@ -46,42 +60,56 @@ impl Changes {
         self.records.get(key)
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.records.len()
+    pub(super) fn keys(&self) -> impl Iterator<Item = &Bytes> {
+        self.records.keys()
     }
 
     /// The records of `base`, which ascend, with these changes.
-    pub(super) fn over<B: Iterator<Item = Result<(Bytes, Bytes)>>>(self, base: B) -> Merged<B> {
-        Merged { base: base.peekable(), changes: self.records.into_iter().peekable() }
+    pub(super) fn over<B: Iterator<Item = Result<(Bytes, Bytes)>>>(&self, base: B) -> Merged<'_, B> {
+        Merged { base: base.peekable(), changes: self.records.iter().peekable() }
     }
 }
 
-/// Keys and values in order.
-pub(super) struct Merged<B: Iterator<Item = Result<(Bytes, Bytes)>>> {
-    base: Peekable<B>,
-    changes: Peekable<IntoIter<Bytes, Newest>>,
+/// A record after all changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Current {
+    pub(super) key: Bytes,
+    pub(super) value: Bytes,
+    pub(super) origin: Origin,
 }
 
-impl<B: Iterator<Item = Result<(Bytes, Bytes)>>> Iterator for Merged<B> {
-    type Item = Result<(Bytes, Bytes)>;
+impl From<Current> for (Bytes, Bytes) {
+    fn from(current: Current) -> Self {
+        (current.key, current.value)
+    }
+}
+
+/// Records in the order of their keys.
+pub(super) struct Merged<'a, B: Iterator<Item = Result<(Bytes, Bytes)>>> {
+    base: Peekable<B>,
+    changes: Peekable<Iter<'a, Bytes, Newest>>,
+}
+
+impl<B: Iterator<Item = Result<(Bytes, Bytes)>>> Iterator for Merged<'_, B> {
+    type Item = Result<Current>;
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            let next_change = self.changes.peek().map(|(key, _)| key);
-            let is_base = match (self.base.peek(), next_change) {
+            let is_base = match (self.base.peek(), self.changes.peek()) {
                 (None, None) => return None,
                 (Some(Err(_)), _) | (Some(_), None) => true,
                 (None, Some(_)) => false,
-                (Some(Ok((base, _))), Some(changed)) => base < changed,
+                (Some(Ok((base, _))), Some((changed, _))) => base < *changed,
             };
             if is_base {
-                return self.base.next();
+                let current = |(key, value)| Current { key, value, origin: Origin::Base };
+                return self.base.next().map(|record| record.map(current));
             }
             let (key, newest) = self.changes.next()?;
             // The version before.
-            let _ = self.base.next_if(|record| record.as_ref().is_ok_and(|(base, _)| *base == key));
-            if let Some(value) = newest.value {
-                return Some(Ok((key, value)));
+            let _ = self.base.next_if(|record| record.as_ref().is_ok_and(|(base, _)| base == key));
+            if let Some(value) = newest.value.clone() {
+                return Some(Ok(Current { key: key.clone(), value, origin: newest.origin }));
             }
         }
     }
@@ -99,12 +127,13 @@ mod tests {
     fn merged(keys: &str, changed: &str, deleted: &str) -> String {
         let mut changes = Changes::default();
         let mut put = |key: u8, value: Option<Bytes>| {
-            changes.put(Bytes::copy_from_slice(&[key]), Newest { version: 1, value });
+            let newest = Newest { version: 1, value, origin: Origin::Log };
+            changes.put(Bytes::copy_from_slice(&[key]), newest);
         };
         changed.bytes().for_each(|key| put(key, Some(Bytes::from_static(b"+"))));
         deleted.bytes().for_each(|key| put(key, None));
-        let text = |record: Result<(Bytes, Bytes)>| {
-            let (key, value) = record.unwrap();
+        let text = |record: Result<Current>| {
+            let Current { key, value, .. } = record.unwrap();
             String::from_utf8([key, value].concat()).unwrap()
         };
         changes.over(base(keys)).map(text).collect()
@@ -123,9 +152,9 @@ mod tests {
         let mut changes = Changes::default();
         let key = Bytes::from_static(b"k");
         for version in [2, 5, 3] {
-            changes.put(key.clone(), Newest { version, value: None });
+            changes.put(key.clone(), Newest { version, value: None, origin: Origin::Log });
         }
         assert_eq!(changes.get(&key).unwrap().version, 5);
-        assert_eq!(changes.len(), 1);
+        assert_eq!(changes.keys().count(), 1);
     }
 }

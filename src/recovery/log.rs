@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
+use super::address::named_in_process;
 use super::offline::Offline;
 use crate::engine::wal::{Entry, Found, Logged, Spot, browse, decode};
 use crate::error::Result;
-use crate::model::List;
 use crate::proto::record::Owner;
-use crate::record::{Payload, Record, Slot};
+use crate::record::{Kind, Payload, Record};
 
 /// Something in a log, from the oldest on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,8 +76,9 @@ pub fn read_log(
 ) -> Result<()> {
     let store = Offline::open(store.as_ref())?;
     let (log, _) = store.log_anyhow()?;
+    let newest = store.snapshots()?.first().map_or(0, |snapshot| snapshot.seq);
     let mut owners = HashMap::new();
-    browse(&log, &mut |found| match found {
+    browse(&log, newest, &mut |found| match found {
         Found::Commit { seq, entry, at } => {
             let Some(entry) = decode(entry) else { return visit(gap(at, seq.saturating_sub(1))) };
             let commit = commit(seq, entry, &mut owners);
@@ -99,15 +100,15 @@ fn commit(seq: u64, entry: Entry, owners: &mut HashMap<String, String>) -> LogCo
     let mut changes = Vec::with_capacity(entry.writes.len());
     for write in entry.writes {
         let Some(address) = write.key.address() else { continue };
-        let (record, work) = named(address.slot);
-        if record == "owner" {
+        if write.key.kind() == Kind::Owner {
             note_owner(seq, &write, &address.process, owners);
         }
-        if matches!(record, "owner" | "status") {
+        if matches!(write.key.kind(), Kind::Owner | Kind::Status) {
             by = owners.get(&address.process).cloned().or(by);
         }
         let bytes = write.payload.map(|payload| payload.len());
-        changes.push(LogChange { process: address.process, record, work, bytes });
+        let (process, record, work) = named_in_process(address);
+        changes.push(LogChange { process, record, work, bytes });
     }
     LogCommit { seq, time: entry.time, by, changes }
 }
@@ -119,18 +120,5 @@ fn note_owner(seq: u64, write: &Logged, process: &str, owners: &mut HashMap<Stri
         && !owner.instance.is_empty()
     {
         owners.insert(process.to_owned(), owner.instance);
-    }
-}
-
-fn named(slot: Slot) -> (&'static str, Option<String>) {
-    match slot {
-        Slot::Owner => ("owner", None),
-        Slot::Settings => ("settings", None),
-        Slot::Status => ("status", None),
-        Slot::Totals => ("totals", None),
-        Slot::Item(List::Active, work) => ("active", Some(work)),
-        Slot::Item(List::Cleanup, work) => ("cleanup", Some(work)),
-        Slot::Item(List::Dropped, work) => ("dropped", Some(work)),
-        Slot::History { .. } => ("history", None),
     }
 }

@@ -8,16 +8,29 @@
 //! `docs/recovery.md` is the runbook for operators; the tool `procstate` has a
 //! command for each of these.
 
+mod address;
+mod carve;
 mod changes;
 mod compact;
 mod draft;
+mod finding;
+mod lists;
 mod log;
 mod offline;
+mod options;
+mod parts;
 mod restore;
+mod salvage;
+mod scratch;
 mod sound;
+mod verify;
 
 pub use compact::{Compacted, compact, remove_damaged};
+pub use finding::{Finding, Severity};
 pub use log::{LogChange, LogCommit, LogEntry, read_log};
+pub use options::{Options, Progress};
 pub use restore::{Restored, Until, restore};
+pub use salvage::{Fate, MadeOf, MissingCommits, Salvaged, SalvagedRecord, salvage};
 #[cfg(any(test, fuzzing))]
 pub(crate) use sound::open_record;
+pub use verify::{Verified, verify};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use crate::archive;
+use crate::archive::{self, Summary};
 use crate::disk::{Disk, ReadOnlyDisk};
 use crate::engine::wal::Directory;
 use crate::engine::{Snapshot, Snapshots};
@@ -43,8 +43,21 @@ impl Offline {
 
     /// The snapshots, newest first.
     pub(super) fn snapshots(&self) -> Result<Vec<Snapshot>> {
-        let id = self.id().unwrap_or_default();
-        Snapshots { disk: self.disk.clone(), dir: self.closed.snapshots(), store: id }.list()
+        self.snapshots_of(self.id().unwrap_or_default()).list()
+    }
+
+    fn snapshots_of(&self, store: [u8; 16]) -> Snapshots {
+        Snapshots { disk: self.disk.clone(), dir: self.closed.snapshots(), store }
+    }
+
+    /// Reads a snapshot to its end. Where the manifest does not tell the id of the store
+    /// any store's will do.
+    pub(super) fn verify_snapshot(&self, snapshot: &Snapshot) -> Result<Summary> {
+        let id = match self.id() {
+            Some(id) => id,
+            None => self.archive(&snapshot.path)?.summary().store,
+        };
+        self.snapshots_of(id).read(snapshot)?.finish()
     }
 
     pub(super) fn archive(&self, path: &Path) -> Result<archive::Reader> {

@@ -138,7 +138,8 @@ fn decoded(seq: u64, entry: &[u8]) -> Result<Entry> {
 fn replay_until(log: &Directory, base: u64, until: Until) -> Result<Replayed> {
     let mut replayed = Replayed { changes: Changes::default(), seq: base, time: None };
     let mut has_passed = false;
-    browse(log, &mut |found| {
+    // With the commit at which the snapshot was, for its time.
+    browse(log, base.saturating_sub(1), &mut |found| {
         let Found::Commit { seq, entry, .. } = found else { return Ok(()) };
         let entry = decoded(seq, entry)?;
         if seq <= base {
@@ -199,7 +200,7 @@ fn make(
     let draft = Draft::begin(source, into)?;
     let mut records = 0;
     let checked = changes.over(base).map(|record| {
-        let (key, value) = record?;
+        let (key, value) = record?.into();
         records += 1;
         match open_record(&key, &value) {
             Ok(_) => Ok((key, value)),

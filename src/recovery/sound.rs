@@ -19,8 +19,8 @@ pub(crate) fn open_record(key: &Bytes, value: &Bytes) -> Result<Record, String> 
     Ok(record)
 }
 
-/// Decodes the message of a record.
-fn decode(record: &Record) -> Result<(), String> {
+/// Decodes the message of a record; fails with what is wrong with it.
+pub(super) fn decode(record: &Record) -> Result<(), String> {
     fn is<P: Payload>(record: &Record) -> crate::Result<()> {
         P::from_record(record).map(drop)
     }

@@ -105,6 +105,11 @@ pub(crate) enum Command {
     },
     /// Print sizes and counts of the store.
     Stats,
+    /// Read everything in a store, change nothing, and list each thing that is wrong.
+    ///
+    /// Exit status 1 if anything is damaged; notes alone are 0. No program may have the
+    /// store open.
+    Verify(Scratch),
     /// Write a backup of the whole store to a new file.
     ///
     /// For a store that no program has open; a program that has one open can back it
@@ -135,17 +140,17 @@ pub(crate) enum Command {
         #[arg(long, value_name = "SEQ", default_value_t = 0)]
         from: u64,
     },
-    /// Make a new store of what a damaged one still has.
+    /// Make a new store of whatever a damaged one still has.
     ///
-    /// The damaged store is not changed. A damaged index is rebuilt from snapshot and
-    /// log; a log that is damaged where nothing else has what it held is cut there,
-    /// and what that loses is said. Exit status 1 if acknowledged writes are lost.
-    ///
-    /// Example: procstate --db state salvage --output state.new
+    /// The damaged store is not changed. Exit status 1 if anything is missing in the new
+    /// one, or may be older than it was: each such record is listed, with --json every
+    /// record.
     Salvage {
-        /// The folder of the new store.
+        /// The folder of the new store; it must not be there yet, or be empty.
         #[arg(long, value_name = "NEWDIR")]
         output: PathBuf,
+        #[command(flatten)]
+        scratch: Scratch,
     },
     /// Run a command for each active work item, whether or not a run is due.
     ///
@@ -181,6 +186,15 @@ pub(crate) struct Import {
     /// Leave out fields that the schema does not know, instead of refusing them.
     #[arg(long)]
     pub(crate) ignore_unknown: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Scratch {
+    /// Where a private copy of the index goes for a while, which is opened instead of
+    /// the store's; on the store's file system it may cost no space. Default: the
+    /// system's folder for temporary files.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) scratch: Option<PathBuf>,
 }
 
 #[derive(Debug, ClapArgs)]

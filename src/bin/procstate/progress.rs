@@ -30,3 +30,37 @@ impl Drop for Busy {
         self.bar.finish_and_clear();
     }
 }
+
+/// Something of which it can be told how much is done.
+pub(crate) struct Bar {
+    bar: ProgressBar,
+}
+
+impl Bar {
+    pub(crate) fn new(what: &'static str) -> Self {
+        let bar = if stderr_is_terminal() { ProgressBar::new(0) } else { ProgressBar::hidden() };
+        bar.set_message(what);
+        if let Ok(style) =
+            ProgressStyle::with_template("{msg} {wide_bar} {bytes} of about {total_bytes} {elapsed}")
+        {
+            bar.set_style(style);
+        }
+        Self { bar }
+    }
+
+    pub(crate) fn set(&self, done: u64, total: u64) {
+        self.bar.set_length(total);
+        self.bar.set_position(done);
+    }
+
+    /// Lets `write` write to the terminal without the bar in the way.
+    pub(crate) fn aside<T>(&self, write: impl FnOnce() -> T) -> T {
+        self.bar.suspend(write)
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}

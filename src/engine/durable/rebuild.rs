@@ -25,7 +25,10 @@ pub(crate) fn rebuild(
 ) -> Result<Option<PathBuf>> {
     let attempt = || {
         if let Some(log) = log {
-            scan(log, newest.map_or(0, |snapshot| snapshot.seq), &mut |_, _| Ok(()))?;
+            let found = scan(log, newest.map_or(0, |snapshot| snapshot.seq), &mut |_, _| Ok(()))?;
+            if found.is_none() {
+                return Err(no_log());
+            }
         }
         let base = home.begin()?;
         if let Some(snapshot) = newest {
@@ -57,6 +60,11 @@ pub(crate) fn fill(base: &dyn Base, seq: u64, records: &mut Records<'_>) -> Resu
         steps.add(Change { key, value: Some(value), owner: None })?;
     }
     steps.finish(seq)
+}
+
+/// A snapshot alone, or nothing at all, is not what the store held.
+fn no_log() -> Error {
+    Failure::Corrupt { place: "the log".to_owned(), why: "there is none".to_owned() }.into()
 }
 
 fn hopeless(wrong: &str, error: &Error) -> Error {

@@ -7,6 +7,7 @@ mod run;
 mod salvage;
 mod show;
 mod transfer;
+mod verify;
 
 use std::path::Path;
 
@@ -42,11 +43,14 @@ pub(crate) fn dispatch(args: &Args, output: &mut Output) -> Result<Found, Failur
         Command::Purge { name, older_than } => change::purge(db, name, *older_than, output),
         Command::History { name } => look::history(db, name, output),
         Command::Stats => look::stats(db, output),
+        Command::Verify(scratch) => verify::verify(db, scratch.scratch.clone(), output),
         Command::Backup { file } => recover::backup(db, file, output),
         Command::Restore(restore) => recover::restore(restore, output),
         Command::Compact { remove_damaged } => recover::compact(db, *remove_damaged, output),
         Command::Log { from } => recover::log(db, *from, output),
-        Command::Salvage { output: target } => salvage::salvage(db, target, output),
+        Command::Salvage { output: target, scratch } => {
+            salvage::salvage(db, target, scratch.scratch.clone(), output)
+        }
         Command::Run(run) => run::run(db, run),
         Command::Completions { shell } => completions(*shell, output),
     }

@@ -2,7 +2,7 @@
 //! damage, parts of large ones, segments whose header is damaged. Judges nothing:
 //! whether the log may end where it does is for [`scan`](super::scan) to say.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::directory::{Directory, frame_at};
 use super::frame::{ALIGN, Frame, Kind, Place};
@@ -27,10 +27,10 @@ pub(crate) enum Found<'a> {
     /// Something is missing here: bytes that are no frames, a segment, commits.
     Gap {
         at: Spot,
-        /// Where sound frames go on in the same file.
-        until: Option<u64>,
         /// The last commit before it; 0 if none was read.
         after: u64,
+        /// The last commit that is missing; `after` if none is.
+        until: u64,
     },
 }
 
@@ -43,24 +43,44 @@ pub(crate) struct Spot {
 
 pub(crate) type Visitor<'a> = dyn FnMut(Found<'_>) -> Result<()> + 'a;
 
-/// Visits all that can be read.
-pub(crate) fn browse(directory: &Directory, visit: &mut Visitor<'_>) -> Result<()> {
-    let mut browser = Browser { directory, visit, last_seq: 0, led_to: None, open: None };
-    for (segment, stored) in directory.iter() {
-        let bytes = directory.read(stored)?;
+/// Visits all that can be read, from the segment on where the commit after `known`
+/// is, or from the oldest.
+pub(crate) fn browse(directory: &Directory, known: u64, visit: &mut Visitor<'_>) -> Result<()> {
+    let start = start(directory, known);
+    let mut browser = Browser { visit, last_seq: 0, way: Way::Begin, open: None };
+    for (segment, stored) in directory.iter().filter(|(segment, _)| *segment >= start) {
+        // What the system does not read is missing.
+        let bytes = directory.read(stored).unwrap_or_default();
         browser.segment(segment, &directory.path(stored.slot), &bytes)?;
     }
     browser.drop_open()
 }
 
+/// The newest segment that begins at or before the commit after `known`. Older ones
+/// are waiting to be used again: some of them may have been already.
+fn start(directory: &Directory, known: u64) -> u64 {
+    for (segment, stored) in directory.iter().rev() {
+        if directory.first_frame(segment, stored).ok().flatten().is_some_and(|head| head.seq <= known + 1) {
+            return segment;
+        }
+    }
+    0
+}
+
 struct Browser<'a, 'b> {
-    directory: &'a Directory,
     visit: &'a mut Visitor<'b>,
     /// The newest commit so far.
     last_seq: u64,
-    /// The segment that the one before led to.
-    led_to: Option<u64>,
+    way: Way,
     open: Option<Open>,
+}
+
+/// How the log goes on behind a segment.
+enum Way {
+    Begin,
+    To(u64),
+    /// It does not say.
+    Broken(Spot),
 }
 
 /// A commit of several frames.
@@ -72,49 +92,55 @@ struct Open {
 }
 
 impl Browser<'_, '_> {
-    fn segment(&mut self, segment: u64, path: &std::path::Path, bytes: &[u8]) -> Result<()> {
+    fn segment(&mut self, segment: u64, path: &Path, bytes: &[u8]) -> Result<()> {
         let spot = |offset: usize| Spot { path: path.to_owned(), offset: offset as u64 };
-        if self.led_to.is_some_and(|led_to| led_to != segment) {
-            self.gap(spot(PAGE), Some(PAGE as u64))?;
-        }
-        self.led_to = None;
-        let (mut at, mut sound_until, mut is_first) = (PAGE, PAGE, self.last_seq == 0);
+        let mut is_first = self.last_seq == 0;
+        let mut broken = match std::mem::replace(&mut self.way, Way::Broken(spot(PAGE))) {
+            Way::To(expected) if expected != segment => Some(spot(PAGE)),
+            Way::Broken(at) => Some(at),
+            Way::Begin | Way::To(_) => None,
+        };
+        let (mut at, mut sound_until) = (PAGE, PAGE);
         while at < bytes.len() {
             let Some(frame) = frame_at(bytes, at, Place { segment, offset: at as u64 }) else {
                 at += if is_empty_page(bytes, at) { PAGE } else { ALIGN };
                 continue;
             };
-            let is_jump = !is_first && self.is_jump(&frame);
-            if at != sound_until || is_jump {
-                self.gap(spot(sound_until), Some(at as u64))?;
+            let missing = self.missing_before(&frame);
+            if at != sound_until || (!is_first && missing > self.last_seq) {
+                broken.get_or_insert(spot(sound_until));
+            }
+            if let Some(broken) = broken.take() {
+                self.gap(broken, missing.max(self.last_seq))?;
             }
             is_first = false;
             self.frame(&frame, spot(at))?;
             at += frame.len();
             sound_until = at;
         }
-        if self.led_to.is_none() && self.directory.after(segment).next().is_some() {
-            self.gap(spot(sound_until), None)?;
+        if let Way::Broken(at) = &mut self.way {
+            // What was broken before stays so where nothing in this segment was read.
+            *at = broken.unwrap_or(spot(sound_until));
         }
         Ok(())
     }
 
-    /// Whether commits are missing before a frame.
-    fn is_jump(&self, frame: &Frame<'_>) -> bool {
+    /// The last commit that is not all there although this frame comes after it.
+    fn missing_before(&self, frame: &Frame<'_>) -> u64 {
         let seq = frame.head.seq;
+        let goes_on = |open: &Open| (open.seq, open.parts) == (seq, frame.head.part);
         match frame.head.kind {
-            Kind::Whole | Kind::First => seq != self.last_seq + 1,
-            Kind::Middle | Kind::Last => {
-                self.open.as_ref().is_none_or(|open| (open.seq, open.parts) != (seq, frame.head.part))
-            }
-            Kind::Mark | Kind::Close => seq != self.last_seq,
-            Kind::Next => false,
+            Kind::Whole | Kind::First => seq.saturating_sub(1),
+            Kind::Middle | Kind::Last if self.open.as_ref().is_some_and(goes_on) => self.last_seq,
+            // It leads from one part of a commit to the next.
+            Kind::Next if self.open.is_some() => self.last_seq,
+            Kind::Middle | Kind::Last | Kind::Mark | Kind::Close | Kind::Next => seq,
         }
     }
 
-    fn gap(&mut self, at: Spot, until: Option<u64>) -> Result<()> {
+    fn gap(&mut self, at: Spot, until: u64) -> Result<()> {
         self.drop_open()?;
-        (self.visit)(Found::Gap { at, until, after: self.last_seq })
+        (self.visit)(Found::Gap { at, after: self.last_seq, until })
     }
 
     /// A commit whose next part does not come.
@@ -136,12 +162,15 @@ impl Browser<'_, '_> {
                 Ok(())
             }
             Kind::Middle | Kind::Last => self.part(frame),
-            Kind::Next => {
-                self.led_to = frame.body.try_into().ok().map(u64::from_le_bytes);
-                Ok(())
-            }
-            Kind::Mark | Kind::Close => {
-                self.last_seq = self.last_seq.max(seq);
+            Kind::Next | Kind::Mark | Kind::Close => {
+                if frame.head.kind == Kind::Next
+                    && let Ok(id) = frame.body.try_into()
+                {
+                    self.way = Way::To(u64::from_le_bytes(id));
+                }
+                if self.open.is_none() {
+                    self.last_seq = self.last_seq.max(seq);
+                }
                 Ok(())
             }
         }

@@ -140,8 +140,10 @@ impl Directory {
 
     /// The bytes of a segment, as far as its file goes.
     pub(crate) fn read(&self, stored: Stored) -> Result<Vec<u8>> {
-        let mut bytes = vec![0; usize::try_from(stored.bytes).unwrap_or(usize::MAX)];
-        let read = self.file(stored.slot)?.read_at(&mut bytes, 0)?;
+        let file = self.file(stored.slot)?;
+        let length = file.len()?.min(stored.bytes);
+        let mut bytes = vec![0; usize::try_from(length).unwrap_or(usize::MAX)];
+        let read = file.read_at(&mut bytes, 0)?;
         bytes.truncate(read);
         Ok(bytes)
     }

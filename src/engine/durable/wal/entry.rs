@@ -106,6 +106,12 @@ pub(crate) fn decode(mut entry: &[u8]) -> Option<Entry> {
     entry.is_empty().then_some(Entry { time, writes })
 }
 
+/// The writes with which an entry begins whose end is missing.
+pub(crate) fn decode_begun(mut entry: &[u8]) -> Vec<Logged> {
+    let Some((_, count)) = decode_head(&mut entry) else { return Vec::new() };
+    (0..count).map_while(|_| decode_write(&mut entry)).collect()
+}
+
 fn decode_head(entry: &mut &[u8]) -> Option<(Option<Timestamp>, u32)> {
     let head = entry.try_get_u32_le().ok()?;
     if head & HAS_TIME == 0 {
@@ -179,6 +185,9 @@ mod tests {
         assert_eq!(logged[2], Logged { key: Key::status("p"), payload: None, replaces: None });
         for cut in 0..bytes.len() {
             assert_eq!(decode(&bytes[..cut]), None, "cut at {cut}");
+        }
+        for (cut, writes) in [(10, 0), (27, 1), (28, 1), (50, 2)] {
+            assert_eq!(decode_begun(&bytes[..cut]), logged[..writes], "cut at {cut}");
         }
         assert_eq!(decode(&[bytes, vec![0]].concat()), None);
         assert_eq!(decode(&u32::MAX.to_le_bytes()), None);

@@ -1,0 +1,48 @@
+//! Reading all that an archive still has, whatever is wrong with it. Judges nothing:
+//! the envelope of each value tells whether that is sound.
+
+use std::path::Path;
+
+use bytes::{Buf, Bytes};
+
+use super::{BLOCK_HEAD_LEN, BODY_BYTES_MAX, HEADER_LEN, RECORDS};
+use crate::disk::{Disk, DiskFile};
+use crate::error::Result;
+
+/// Visits what stands where keys and values should, block by block, as long as the
+/// lengths of the blocks lead on.
+pub(crate) fn browse(disk: &dyn Disk, path: &Path, visit: &mut dyn FnMut(Bytes, Bytes)) -> Result<()> {
+    let file = disk.open(path)?;
+    let mut at = HEADER_LEN as u64;
+    loop {
+        let head = read(&*file, at, BLOCK_HEAD_LEN)?;
+        let Some(mut fields) = head.get(4..).filter(|_| head.len() == BLOCK_HEAD_LEN) else { return Ok(()) };
+        let (length, kind) = (fields.get_u32_le() as usize, fields.get_u8());
+        if length > BODY_BYTES_MAX {
+            return Ok(());
+        }
+        at += BLOCK_HEAD_LEN as u64;
+        if kind == RECORDS {
+            records(read(&*file, at, length)?.into(), visit);
+        }
+        at += length as u64;
+    }
+}
+
+fn read(file: &dyn DiskFile, at: u64, length: usize) -> Result<Vec<u8>> {
+    let mut bytes = vec![0; length];
+    let read = file.read_at(&mut bytes, at)?;
+    bytes.truncate(read);
+    Ok(bytes)
+}
+
+fn records(mut body: Bytes, visit: &mut dyn FnMut(Bytes, Bytes)) {
+    while let (Ok(key), Ok(value)) = (body.try_get_u16_le(), body.try_get_u32_le()) {
+        let (key, value) = (usize::from(key), value as usize);
+        if body.len() < key.saturating_add(value) {
+            return;
+        }
+        let key = body.split_to(key);
+        visit(key, body.split_to(value));
+    }
+}

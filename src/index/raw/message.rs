@@ -1,0 +1,107 @@
+//! The messages of sled's log.
+//!
+//! ```text
+//! segment  524288 bytes: 20 of a header, then messages
+//! message  crc32 (u32) kind (u8) length of the body (varint) segment number (varint)
+//!          page (varint) body
+//! kind     8 a node | 10 a change to one | others hold no records
+//! varint   0-240 itself | 241-248 two bytes | 249 three | 250-255 three to eight, behind it
+//! blob     crc32 (u32) kind (u8: 9 a node | 11 a change) body: a file of its own
+//! ```
+//! The crc32 is over the body and then the rest of the head, and inverted.
+
+use bytes::Buf;
+
+use super::node::{self, Leaf};
+
+pub(super) const SEGMENT_BYTES: usize = 512 << 10;
+
+const CRC_LEN: usize = 4;
+
+const NODE: u8 = 8;
+const BLOB_NODE: u8 = 9;
+const CHANGE: u8 = 10;
+const BLOB_CHANGE: u8 = 11;
+const KINDS: std::ops::RangeInclusive<u8> = 1..=BLOB_CHANGE;
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Message<'a> {
+    kind: u8,
+    pub(super) page: u64,
+    body: &'a [u8],
+    /// Where the body stands in what was read.
+    at: usize,
+    /// Whether its checksum is right.
+    pub(super) is_sound: bool,
+}
+
+impl<'a> Message<'a> {
+    /// The node that it holds, if that holds records.
+    pub(super) fn leaf(&self) -> Option<Leaf<'a>> {
+        (self.kind == NODE).then(|| node::leaf(self.body)).flatten()
+    }
+
+    /// The key, without the prefix of its node, and the value that it sets.
+    pub(super) fn change(&self) -> Option<(&'a [u8], &'a [u8])> {
+        (self.kind == CHANGE).then(|| node::set(self.body)).flatten()
+    }
+
+    /// Where a part of its body stands in what was read.
+    pub(super) fn offset_of(&self, part: &[u8]) -> u64 {
+        let within = (part.as_ptr().addr()).saturating_sub(self.body.as_ptr().addr());
+        (self.at + within) as u64
+    }
+}
+
+/// Visits the messages of a segment, and what may be one although its checksum is
+/// wrong.
+pub(super) fn each<'a>(segment: &'a [u8], visit: &mut dyn FnMut(Message<'a>)) {
+    let mut at = 0;
+    while let Some(rest) = segment.get(at..).filter(|rest| rest.len() > CRC_LEN) {
+        match parse(rest, at) {
+            Some((message, length)) if message.is_sound => {
+                visit(message);
+                at += length;
+            }
+            Some((message, _)) => {
+                visit(message);
+                at += 1;
+            }
+            None => at += 1,
+        }
+    }
+}
+
+fn parse(bytes: &[u8], at: usize) -> Option<(Message<'_>, usize)> {
+    let mut rest = bytes;
+    let crc = rest.try_get_u32_le().ok()?;
+    let kind = rest.try_get_u8().ok()?;
+    // Cheap, and most of what is no message fails here.
+    if !KINDS.contains(&kind) {
+        return None;
+    }
+    let length = usize::try_from(node::varint(&mut rest)?).ok()?;
+    let _segment = node::varint(&mut rest)?;
+    let page = node::varint(&mut rest)?;
+    let head = bytes.len() - rest.len();
+    let body = rest.get(..length)?;
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(body);
+    hasher.update(bytes.get(CRC_LEN..head)?);
+    let is_sound = !hasher.finalize() == crc;
+    Some((Message { kind, page, body, at: at + head, is_sound }, head + length))
+}
+
+/// The message that a file of its own is.
+pub(super) fn of_blob(bytes: &[u8]) -> Option<Message<'_>> {
+    let mut body = bytes;
+    let crc = body.try_get_u32_le().ok()?;
+    let kind = match body.try_get_u8().ok()? {
+        BLOB_NODE => NODE,
+        BLOB_CHANGE => CHANGE,
+        _ => return None,
+    };
+    let is_sound = crc32fast::hash(bytes.get(CRC_LEN..)?) == crc;
+    // Which page it is stands in the log, and what it says of a page is not needed.
+    Some(Message { kind, page: u64::MAX, body, at: CRC_LEN + 1, is_sound })
+}

@@ -1,0 +1,182 @@
+//! An index read without sled, whatever is wrong with its files: for what sled does
+//! not open any more, or rolls back in silence.
+//!
+//! sled's file is a log of messages: whole nodes, and changes to them. Most of what
+//! stands there is older than what the index holds, and some of it was deleted. So
+//! all that comes from here is a candidate: its envelope tells whether it is a record,
+//! and the version in that which is newer.
+
+mod message;
+mod node;
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use bytes::{Bytes, BytesMut};
+
+use super::chunks::{self, Set};
+use super::{CHUNK, RECORD};
+use crate::error::{Error, Result};
+use message::{Message, SEGMENT_BYTES};
+
+/// Called with a key and what may be its value.
+pub(crate) type Visitor<'a> = dyn FnMut(Bytes, Bytes) + 'a;
+
+/// Visits all that looks like a record in the files of the index in `dir`.
+pub(crate) fn read(dir: &Path, visit: &mut Visitor<'_>) -> Result<()> {
+    let mut reader = Reader { visit, prefixes: HashMap::new(), heads: HashMap::new(), parts: HashMap::new() };
+    let log = dir.join("db");
+    let blobs = blobs(&dir.join("blobs"))?;
+    // A change names its key without the prefix that the keys of its node share, which
+    // only a whole node tells.
+    for pass in [Pass::Nodes, Pass::Changes] {
+        each_segment(&log, &mut |segment, at| {
+            message::each(segment, &mut |message| reader.message(pass, &message, &log, at));
+        })?;
+        for blob in &blobs {
+            let bytes = fs::read(blob).map_err(|error| Error::io("read", blob, error))?;
+            if let Some(message) = message::of_blob(&bytes) {
+                reader.message(pass, &message, blob, 0);
+            }
+        }
+    }
+    reader.join_large()
+}
+
+fn each_segment(log: &Path, visit: &mut dyn FnMut(&[u8], u64)) -> Result<()> {
+    let failed = |error| Error::io("read", log, error);
+    let file = match File::open(log) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(failed(error)),
+    };
+    let length = file.metadata().map_err(failed)?.len();
+    let mut segment = vec![0; SEGMENT_BYTES];
+    for at in (0..length).step_by(SEGMENT_BYTES) {
+        let bytes = usize::try_from(length - at).unwrap_or(usize::MAX).min(SEGMENT_BYTES);
+        let part = segment.get_mut(..bytes).unwrap_or_default();
+        file.read_exact_at(part, at).map_err(failed)?;
+        visit(part, at);
+    }
+    Ok(())
+}
+
+/// The files of nodes that were too large for the log.
+fn blobs(dir: &Path) -> Result<Vec<PathBuf>> {
+    if !dir.is_dir() {
+        return Ok(Vec::new());
+    }
+    let failed = |error| Error::io("list the folder", dir, error);
+    let entries = fs::read_dir(dir).map_err(failed)?;
+    entries.map(|entry| entry.map(|entry| entry.path()).map_err(failed)).collect()
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pass {
+    Nodes,
+    Changes,
+}
+
+/// Where a part of a large value stands.
+struct Place {
+    file: PathBuf,
+    at: u64,
+    bytes: usize,
+    is_sound: bool,
+}
+
+struct Reader<'a, 'b> {
+    visit: &'a mut Visitor<'b>,
+    /// What the keys of each node began with, at any time.
+    prefixes: HashMap<u64, Vec<Vec<u8>>>,
+    heads: HashMap<Set, Vec<Bytes>>,
+    /// By set and number.
+    parts: HashMap<(u64, u32), Place>,
+}
+
+impl Reader<'_, '_> {
+    fn message(&mut self, pass: Pass, message: &Message<'_>, file: &Path, segment: u64) {
+        let place = |value: &[u8]| Place {
+            file: file.to_owned(),
+            at: segment + message.offset_of(value),
+            bytes: value.len(),
+            is_sound: message.is_sound,
+        };
+        match pass {
+            Pass::Nodes => {
+                let Some(leaf) = message.leaf() else { return };
+                if message.is_sound {
+                    self.note_prefix(message.page, leaf.prefix);
+                }
+                for (key, value) in leaf.entries {
+                    self.entry(&[leaf.prefix, key].concat(), value, place(value));
+                }
+            }
+            Pass::Changes => {
+                let Some((key, value)) = message.change() else { return };
+                let prefixes = self.prefixes.get(&message.page).cloned().unwrap_or_default();
+                for prefix in prefixes {
+                    self.entry(&[&prefix, key].concat(), value, place(value));
+                }
+            }
+        }
+    }
+
+    fn note_prefix(&mut self, page: u64, prefix: &[u8]) {
+        let known = self.prefixes.entry(page).or_default();
+        if !known.iter().any(|known| known == prefix) {
+            known.push(prefix.to_owned());
+        }
+    }
+
+    fn entry(&mut self, key: &[u8], value: &[u8], place: Place) {
+        match key.split_first() {
+            Some((&RECORD, key)) => {
+                let key = Bytes::copy_from_slice(key);
+                if let Some(set) = Set::of_head(value) {
+                    self.heads.entry(set).or_default().push(key);
+                } else if let Some(value) = chunks::of_whole(value) {
+                    (self.visit)(key, Bytes::copy_from_slice(value));
+                }
+            }
+            Some((&CHUNK, _)) => {
+                let Some(part) = chunks::part_of_key(key) else { return };
+                if place.is_sound || !self.parts.contains_key(&part) {
+                    self.parts.insert(part, place);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn join_large(self) -> Result<()> {
+        for (set, mut keys) in self.heads {
+            let Some(value) = join(set, &self.parts)? else { continue };
+            keys.sort_unstable();
+            keys.dedup();
+            for key in keys {
+                (self.visit)(key, value.clone());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A large value, if all parts of it are there.
+fn join(set: Set, parts: &HashMap<(u64, u32), Place>) -> Result<Option<Bytes>> {
+    let mut value = BytesMut::new();
+    for part in set.parts() {
+        let Some(place) = parts.get(&part) else { return Ok(None) };
+        let failed = |error| Error::io("read", &place.file, error);
+        let mut bytes = vec![0; place.bytes];
+        let file = File::open(&place.file).map_err(failed)?;
+        file.read_exact_at(&mut bytes, place.at).map_err(failed)?;
+        value.extend_from_slice(&bytes);
+    }
+    Ok((value.len() as u64 == set.length()).then(|| value.freeze()))
+}
+
+#[cfg(test)]
+mod tests;

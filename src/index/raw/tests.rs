@@ -1,0 +1,89 @@
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::index::{Index, Options};
+
+const OPTIONS: Options = Options { cache_bytes: 1 << 20, verify: true };
+
+type Found = BTreeMap<Bytes, Vec<Bytes>>;
+
+fn found(dir: &Path) -> Found {
+    let mut found = Found::new();
+    read(dir, &mut |key, value| found.entry(key).or_default().push(value)).unwrap();
+    found
+}
+
+fn key(n: u32) -> Vec<u8> {
+    format!("some common beginning {n:06}").into_bytes()
+}
+
+fn value(n: u32, round: u32) -> Vec<u8> {
+    let large = if n.is_multiple_of(97) { 20_000 } else { 60 };
+    format!("{n} {round} ").into_bytes().into_iter().cycle().take(large + n as usize % 7).collect()
+}
+
+/// An index of some history, closed.
+fn written(dir: &Path) {
+    let index = Index::open(dir, &OPTIONS).unwrap();
+    for round in 0..4 {
+        for n in (round..600).step_by(round as usize + 1) {
+            let written: std::result::Result<(), ()> =
+                index.transact(|transaction| Ok(transaction.put(&key(n), &value(n, round))?)).unwrap();
+            written.unwrap();
+        }
+        index.sync().unwrap();
+    }
+    index.close().unwrap();
+}
+
+/// The newest value of each key.
+fn newest(n: u32) -> Vec<u8> {
+    let round = (0..4).rev().find(|round| n >= *round && (n - round).is_multiple_of(round + 1)).unwrap();
+    value(n, round)
+}
+
+#[test]
+fn finds_everything_that_sled_does() {
+    let folder = tempfile::tempdir().unwrap();
+    written(folder.path());
+    let found = found(folder.path());
+    for n in 0..600 {
+        let values = &found[&key(n)[..]];
+        assert!(values.iter().any(|value| *value == newest(n)), "{n}: {} values", values.len());
+    }
+}
+
+/// A flipped bit costs few records, wherever it is.
+#[test]
+fn finds_nearly_everything_in_a_damaged_file() {
+    let folder = tempfile::tempdir().unwrap();
+    written(folder.path());
+    let log = folder.path().join("db");
+    let sound = fs::read(&log).unwrap();
+    let step = sound.len() / 40;
+    for at in (7..sound.len()).step_by(step) {
+        let mut damaged = sound.clone();
+        damaged[at] ^= 1 << (at % 8);
+        fs::write(&log, damaged).unwrap();
+        let found = found(folder.path());
+        let is_missing = |n: &u32| {
+            let values = found.get(&key(*n)[..]);
+            !values.is_some_and(|values| values.iter().any(|value| *value == newest(*n)))
+        };
+        let missing = (0..600).filter(is_missing).count();
+        assert!(missing <= 16, "byte {at}: {missing} are missing");
+    }
+}
+
+#[test]
+fn a_file_that_is_cut_short_or_missing_is_read_as_far_as_it_goes() {
+    let folder = tempfile::tempdir().unwrap();
+    assert!(found(folder.path()).is_empty());
+    written(folder.path());
+    let log = folder.path().join("db");
+    let sound = fs::read(&log).unwrap();
+    for part in 0..8 {
+        fs::write(&log, &sound[..sound.len() * part / 8]).unwrap();
+        found(folder.path());
+    }
+}

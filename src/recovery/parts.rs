@@ -1,0 +1,143 @@
+//! The parts of a store, and what of each can be used.
+
+use std::path::{Path, PathBuf};
+
+use super::offline::Offline;
+use super::options::{Meter, bytes_of};
+use super::scratch::IndexCopy;
+use crate::archive::Summary;
+use crate::engine::Snapshot;
+use crate::engine::wal::{Directory, Scan, scan};
+use crate::error::{Failure, Result, chain};
+use crate::folder::Manifest;
+
+/// All parts of a store, whatever is wrong with them.
+pub(super) struct Parts {
+    /// Or what is wrong with it.
+    pub(super) manifest: Result<Manifest, String>,
+    /// Newest first.
+    pub(super) snapshots: Vec<Archived>,
+    /// As opening takes it, or why it does not.
+    pub(super) log: Result<Directory, String>,
+    /// What of the log can be read.
+    pub(super) readable_log: Directory,
+    /// Files of the log with which something is wrong.
+    pub(super) wrong_log_files: Vec<(PathBuf, String)>,
+    /// Or what is wrong with it.
+    pub(super) index: Result<IndexCopy, String>,
+}
+
+/// A snapshot, and what it holds or what is wrong with it.
+pub(super) struct Archived {
+    pub(super) snapshot: Snapshot,
+    pub(super) summary: Result<Summary, String>,
+}
+
+impl Parts {
+    pub(super) fn read(store: &Offline, scratch: &Path, meter: &Meter<'_>) -> Result<Self> {
+        let manifest = match store.closed.manifest() {
+            Ok(Some(manifest)) => Ok(manifest),
+            Ok(None) => Err("it is missing".to_owned()),
+            // Whatever else is wrong, this version cannot tell.
+            Err(error) if matches!(error.failure(), Failure::NewerFormat { .. }) => return Err(error),
+            Err(error) => Err(chain(&error)),
+        };
+        let mut snapshots = Vec::new();
+        for snapshot in store.snapshots()? {
+            let summary = store.verify_snapshot(&snapshot).map_err(|error| chain(&error));
+            meter.add(snapshot.bytes);
+            snapshots.push(Archived { snapshot, summary });
+        }
+        let log = store.log().map_err(|error| chain(&error));
+        let (readable_log, wrong_log_files) = store.log_anyhow()?;
+        let index = IndexCopy::open(&store.closed.index(), scratch)?;
+        meter.add(2 * bytes_of(&store.closed.index().join("db")));
+        Ok(Self { manifest, snapshots, log, readable_log, wrong_log_files, index })
+    }
+
+    /// The newest snapshot by its name, sound or not: opening looks at no other.
+    pub(super) fn newest_snapshot(&self) -> Option<&Archived> {
+        self.snapshots.first()
+    }
+
+    /// The commit up to which the newest snapshot has everything, 0 if there is none.
+    pub(super) fn snapshot_seq(&self) -> u64 {
+        self.newest_snapshot().map_or(0, |newest| newest.snapshot.seq)
+    }
+
+    /// Whether a log belongs to the store, as far as its manifest tells.
+    pub(super) fn has_log(&self) -> bool {
+        let has_log = |manifest: &Manifest| manifest.has_log() && manifest.index_seq.is_some();
+        self.manifest.as_ref().map_or(true, has_log)
+    }
+
+    /// What opening the store comes to.
+    pub(super) fn judge(&self) -> Verdict {
+        let index = self.index_for_opening();
+        let behind_snapshot = self.scan_after(self.snapshot_seq());
+        let copies = self.copies(&behind_snapshot);
+        let scanned = match &index {
+            Ok(applied) => self.scan_after(*applied),
+            Err(_) => behind_snapshot,
+        };
+        let opens = match &self.manifest {
+            Err(why) => Err(format!("MANIFEST: {why}")),
+            Ok(_) if index.is_err() && copies.is_err() => copies.clone(),
+            Ok(_) => match &scanned {
+                Ok(None) if self.has_log() => Err("all of the log is gone".to_owned()),
+                Ok(_) => Ok(()),
+                Err(why) => Err(why.clone()),
+            },
+        };
+        let end = scanned.ok().flatten();
+        Verdict { opens, index, copies, end }
+    }
+
+    /// The commit up to which the index has everything, or why opening does not take
+    /// it.
+    fn index_for_opening(&self) -> Result<u64, String> {
+        let noted = self.manifest.as_ref().map_or(Some(0), |manifest| manifest.index_seq);
+        let needed = noted.max(self.newest_snapshot().map(|newest| newest.snapshot.seq));
+        match (&self.index, needed) {
+            // Its creation was interrupted: it is created again.
+            (_, None) => Ok(0),
+            (Ok(copy), Some(needed)) if copy.contents.seq < needed => Err(format!(
+                "it ends at commit {} and held commit {needed} before: it was rolled back",
+                copy.contents.seq
+            )),
+            (Ok(copy), Some(_)) => Ok(copy.contents.seq),
+            (Err(why), Some(_)) => Err(why.clone()),
+        }
+    }
+
+    /// Whether the index can be rebuilt from the newest snapshot and what the log has
+    /// behind it.
+    fn copies(&self, behind_snapshot: &Result<Option<Scan>, String>) -> Result<(), String> {
+        if let Some(Archived { summary: Err(why), .. }) = self.newest_snapshot() {
+            return Err(why.clone());
+        }
+        match behind_snapshot {
+            Ok(Some(_)) => Ok(()),
+            Ok(None) => Err("there is no log that goes on behind the newest snapshot".to_owned()),
+            Err(why) => Err(why.clone()),
+        }
+    }
+
+    fn scan_after(&self, known: u64) -> Result<Option<Scan>, String> {
+        scan(self.log.as_ref().map_err(Clone::clone)?, known, &mut |_, _| Ok(()))
+            .map_err(|error| chain(&error))
+    }
+}
+
+/// What opening a store comes to.
+#[derive(Debug)]
+pub(super) struct Verdict {
+    /// Or why it fails.
+    pub(super) opens: Result<(), String>,
+    /// The commit up to which the index has everything, or why it cannot be used.
+    pub(super) index: Result<u64, String>,
+    /// Whether the index can be rebuilt from snapshot and log, or why not.
+    pub(super) copies: Result<(), String>,
+    /// Where the log ends that opening would read.
+    pub(super) end: Option<Scan>,
+}

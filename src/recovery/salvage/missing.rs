@@ -1,0 +1,93 @@
+//! Which commits are missing.
+
+use std::fmt;
+
+/// Commits that neither the index, nor a snapshot, nor the log has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MissingCommits {
+    /// The first.
+    pub first: u64,
+    /// The last; `None` if nobody knows how many there were, or whether any.
+    pub last: Option<u64>,
+}
+
+impl fmt::Display for MissingCommits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.last {
+            Some(last) if last == self.first => write!(f, "commit {last}"),
+            Some(last) => write!(f, "commits {} to {last}", self.first),
+            None => write!(f, "whatever came from commit {} on", self.first),
+        }
+    }
+}
+
+/// The commits of a store from some on, as far as they were come upon, in order.
+#[derive(Debug, Clone)]
+pub(super) struct Coverage {
+    /// All up to this one were come upon, or are noted as missing.
+    until: u64,
+    missing: Vec<MissingCommits>,
+}
+
+impl Coverage {
+    pub(super) fn from(until: u64) -> Self {
+        Self { until, missing: Vec::new() }
+    }
+
+    /// The commit `seq` is there.
+    pub(super) fn reach(&mut self, seq: u64) {
+        self.miss(seq.saturating_sub(1));
+        self.until = self.until.max(seq);
+    }
+
+    /// All commits up to `until` have been: what was not come upon is missing.
+    pub(super) fn miss(&mut self, until: u64) {
+        if until > self.until {
+            self.missing.push(MissingCommits { first: self.until + 1, last: Some(until) });
+            self.until = until;
+        }
+    }
+
+    /// More may have been.
+    pub(super) fn end_is_unknown(&mut self) {
+        self.missing.push(MissingCommits { first: self.until + 1, last: None });
+    }
+
+    pub(super) fn until(&self) -> u64 {
+        self.until
+    }
+
+    pub(super) fn is_complete(&self) -> bool {
+        self.missing.is_empty()
+    }
+
+    pub(super) fn is_missing(&self, seq: u64) -> bool {
+        self.missing.iter().any(|range| range.first <= seq && range.last.is_none_or(|last| seq <= last))
+    }
+
+    pub(super) fn to_vec(&self) -> Vec<MissingCommits> {
+        self.missing.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_not_come_upon_is_missing() {
+        let mut coverage = Coverage::from(10);
+        [8, 11, 12, 15, 16].into_iter().for_each(|seq| coverage.reach(seq));
+        coverage.miss(14);
+        coverage.miss(18);
+        let text = |coverage: &Coverage| {
+            coverage.to_vec().iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+        };
+        assert_eq!(text(&coverage), "commits 13 to 14, commits 17 to 18");
+        let missing: Vec<u64> = (0..30).filter(|seq| coverage.is_missing(*seq)).collect();
+        assert_eq!((missing.as_slice(), coverage.until()), ([13, 14, 17, 18].as_slice(), 18));
+        coverage.end_is_unknown();
+        assert!(text(&coverage).ends_with("whatever came from commit 19 on") && coverage.is_missing(99));
+    }
+}

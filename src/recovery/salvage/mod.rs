@@ -1,0 +1,146 @@
+//! Salvage: a new store of whatever can still be read of a damaged one.
+//!
+//! What is complete comes first: the index if it is sound, else the newest snapshot
+//! that is, else nothing, and over it every commit that the log has behind that. If
+//! that leads without a gap to the end of the log, it is all that there was. Where
+//! commits are missing, versions of records that these commits wrote are looked for in
+//! all other bytes of the store, and the newest of each is taken.
+
+mod missing;
+mod pieces;
+mod report;
+mod sources;
+
+use std::path::Path;
+
+use super::draft::Draft;
+use super::offline::Offline;
+use super::options::{Options, bytes_of};
+use super::parts::Parts;
+use super::restore::create;
+use super::verify::verify;
+use crate::engine::TornTail;
+use crate::error::{Failure, Result};
+pub use missing::MissingCommits;
+use report::Report;
+pub use report::{Fate, SalvagedRecord};
+use sources::Sources;
+
+/// What a salvaged store was made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum MadeOf {
+    /// The index, and the log behind it.
+    Index,
+    /// A snapshot, and the log behind it: the index could not be used.
+    Snapshot,
+    /// The log, from its first commit on.
+    Log,
+    /// All that could be found: commits are missing.
+    Pieces,
+}
+
+/// What salvaging a store came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Salvaged {
+    /// What the new store was made of.
+    pub made_of: MadeOf,
+    /// The newest commit of which anything is in the new store.
+    pub seq: u64,
+    /// How many records are as the store last had them, as far as can be known.
+    pub kept: u64,
+    /// How many are there in an older version.
+    pub older: u64,
+    /// How many are there that may have been changed or deleted since.
+    pub suspicious: u64,
+    /// How many are known to have been there, and are not.
+    pub lost: u64,
+    /// Commits of which nothing is known but what was found of them in other places.
+    pub missing: Vec<MissingCommits>,
+    /// The end of the log that was cut off, as opening the store would.
+    pub torn_tail: Option<TornTail>,
+    /// Why opening the original is refused; `None` if it opens.
+    pub refused: Option<String>,
+}
+
+impl Salvaged {
+    /// Whether the new store has all that the original was ever known to hold.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.missing.is_empty() && self.older == 0 && self.suspicious == 0 && self.lost == 0
+    }
+
+    /// How many records the new store has.
+    #[must_use]
+    pub fn records(&self) -> u64 {
+        self.kept + self.older + self.suspicious
+    }
+}
+
+/// Makes a new store in the folder `into` of whatever can still be read of the store in
+/// the folder `from`, which no program has open and which is not changed. The new store
+/// has an id of its own, is verified, and appears under its name when it is complete
+/// and durable. Every record is handed to `visit` with what became of it.
+///
+/// # Errors
+///
+/// [`is_invalid`](crate::Error::is_invalid) if `into` is not empty or lies inside the
+/// store; [`is_not_found`](crate::Error::is_not_found) if there is no store;
+/// [`is_locked`](crate::Error::is_locked) while a program has it open;
+/// [`is_disk_full`](crate::Error::is_disk_full) if there is no room; if a newer version
+/// wrote it. In each case nothing is left at `into`. Damage is no error.
+pub fn salvage(
+    from: impl AsRef<Path>,
+    into: impl AsRef<Path>,
+    options: Options<'_>,
+    mut visit: impl FnMut(SalvagedRecord),
+) -> Result<Salvaged> {
+    let (from, into) = (from.as_ref(), into.as_ref());
+    let store = Offline::open(from)?;
+    // Before much work for nothing.
+    let draft = Draft::begin(from, into)?;
+    let bytes: u64 = store.closed.files()?.iter().map(|file| bytes_of(file)).sum();
+    let scratch = options.scratch_folder();
+    let meter = options.meter(2 * bytes);
+    let parts = Parts::read(&store, &scratch, &meter)?;
+    let sources = Sources::gather(&store, &parts)?;
+    let mut report = Report::new(&sources, &mut visit);
+    let records = sources.records(&store)?.inspect(|record| {
+        if let Ok(found) = record {
+            meter.add((found.key.len() + found.value.len()) as u64);
+        }
+    });
+    let lists = sources.lists(&store)?;
+    create(draft.path(), sources.seq, report.passing(records, lists.as_ref()))?;
+    report.tell_lost();
+    let counts = report.counts();
+    check_new(draft.path(), &scratch)?;
+    store.closed.confirm()?;
+    draft.finish()?;
+    Ok(Salvaged {
+        made_of: sources.made_of(),
+        seq: sources.seq,
+        kept: counts.kept,
+        older: counts.older,
+        suspicious: counts.suspicious,
+        lost: counts.lost,
+        missing: sources.missing.to_vec(),
+        torn_tail: sources.torn_tail,
+        refused: parts.judge().opens.err(),
+    })
+}
+
+/// Fails unless the new store is sound.
+fn check_new(folder: &Path, scratch: &Path) -> Result<()> {
+    let mut first = None;
+    let verified = verify(folder, Options::default().scratch(scratch), |finding| {
+        first.get_or_insert(finding.what);
+    })?;
+    if verified.is_sound() {
+        return Ok(());
+    }
+    let why = first.or(verified.refused).unwrap_or_default();
+    Err(Failure::Corrupt { place: "the new store".to_owned(), why: format!("{why}. It was deleted again") }
+        .into())
+}

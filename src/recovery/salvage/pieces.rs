@@ -1,0 +1,86 @@
+//! Versions of records that missing commits wrote, from all bytes of a store.
+
+use std::path::Path;
+
+use bytes::Bytes;
+
+use super::sources::{Sources, Unreadable};
+use crate::archive;
+use crate::disk::ReadOnlyDisk;
+use crate::error::{Result, chain};
+use crate::index::raw;
+use crate::record::{self, Key};
+use crate::recovery::carve::Carver;
+use crate::recovery::changes::Origin;
+use crate::recovery::offline::Offline;
+use crate::recovery::parts::Parts;
+
+/// Adds them to `sources`.
+pub(super) fn gather(store: &Offline, parts: &Parts, sources: &mut Sources<'_>) -> Result<()> {
+    let mut pieces = Pieces { carver: Carver::new(), sources };
+    pieces.know_keys();
+    for archived in parts.snapshots.iter().filter(|archived| archived.summary.is_err()) {
+        let of = archived.snapshot.seq;
+        let browsed = archive::browse(&ReadOnlyDisk, &archived.snapshot.path, &mut |key, value| {
+            pieces.archived(key, &value, of);
+        });
+        read_or_not(browsed);
+    }
+    for folder in store.closed.index_folders()? {
+        read_or_not(raw::read(&folder, &mut |key, value| pieces.indexed(key, value)));
+    }
+    for file in store.closed.files()? {
+        let is_snapshot = parts.snapshots.iter().find(|archived| archived.snapshot.path == file);
+        let origin = match is_snapshot {
+            Some(archived) if archived.summary.is_ok() => continue,
+            Some(_) => Origin::Archive,
+            None => Origin::Carved,
+        };
+        pieces.carve(&file, origin);
+    }
+    Ok(())
+}
+
+/// What the system does not read is missing, like so much else.
+fn read_or_not(read: Result<()>) {
+    if let Err(error) = read {
+        tracing::warn!(error = %chain(&error), "a file was left out that could not be read");
+    }
+}
+
+struct Pieces<'a, 'b> {
+    carver: Carver,
+    sources: &'a mut Sources<'b>,
+}
+
+impl Pieces<'_, '_> {
+    fn know_keys(&mut self) {
+        for key in self.sources.changes.keys() {
+            if let Some(key) = Key::from_bytes(key.clone()) {
+                self.carver.know(&key);
+            }
+        }
+    }
+
+    /// What stands in the damaged snapshot of the commit `of`.
+    fn archived(&mut self, key: Bytes, value: &Bytes, of: u64) {
+        let Some(key) = Key::from_bytes(key) else { return };
+        self.carver.know(&key);
+        match record::open(&key, value) {
+            Ok((version, _)) => self.sources.add(&key, version, value.clone(), Origin::Archive),
+            Err(_) => drop(self.sources.unreadable.insert(key.bytes().clone(), Unreadable::At(of))),
+        }
+    }
+
+    fn indexed(&mut self, key: Bytes, value: Bytes) {
+        let Some(key) = Key::from_bytes(key) else { return };
+        let Ok((version, _)) = record::open(&key, &value) else { return };
+        self.carver.know(&key);
+        self.sources.add(&key, version, value, Origin::Carved);
+    }
+
+    fn carve(&mut self, file: &Path, origin: Origin) {
+        let Self { carver, sources } = self;
+        read_or_not(carver.carve(file, &mut |key, version, value| sources.add(&key, version, value, origin)));
+    }
+}

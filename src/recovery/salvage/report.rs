@@ -1,0 +1,154 @@
+//! What became of each record.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+
+use super::sources::{Sources, Unreadable};
+use crate::error::Result;
+use crate::record::Key;
+use crate::recovery::address::named_in_process;
+use crate::recovery::changes::{Current, Origin};
+use crate::recovery::lists::Lists;
+use crate::recovery::sound::open_record;
+
+/// What became of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Fate {
+    /// It is as the store last had it, as far as can be known.
+    Kept,
+    /// It is there in an older version: a newer one is known to have been.
+    Older,
+    /// It is there, found among bytes of a commit that is missing: it may have been
+    /// changed or deleted since.
+    Suspicious,
+    /// It is known to have been there, and nothing of it can be read.
+    Lost,
+}
+
+impl std::fmt::Display for Fate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Kept => "kept",
+            Self::Older => "older",
+            Self::Suspicious => "suspicious",
+            Self::Lost => "lost",
+        })
+    }
+}
+
+/// A record of a store that is salvaged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SalvagedRecord {
+    /// What became of it.
+    pub fate: Fate,
+    /// The process.
+    pub process: String,
+    /// Which record of it: `owner`, `settings`, `status`, `totals`, `active`,
+    /// `cleanup`, `dropped` or `history`.
+    pub record: &'static str,
+    /// The work item, for a record on one of the lists.
+    pub work: Option<String>,
+    /// The commit that wrote the version which the new store has; of a lost one, a commit
+    /// at which it was there.
+    pub version: u64,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Counts {
+    pub(super) kept: u64,
+    pub(super) older: u64,
+    pub(super) suspicious: u64,
+    pub(super) lost: u64,
+}
+
+pub(super) struct Report<'a> {
+    sources: &'a Sources<'a>,
+    visit: &'a mut dyn FnMut(SalvagedRecord),
+    counts: Counts,
+    /// Records of which something is unreadable, that are there all the same.
+    found: BTreeSet<Bytes>,
+}
+
+impl<'a> Report<'a> {
+    pub(super) fn new(sources: &'a Sources<'a>, visit: &'a mut dyn FnMut(SalvagedRecord)) -> Self {
+        Self { sources, visit, counts: Counts::default(), found: BTreeSet::new() }
+    }
+
+    pub(super) fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// The records that go into the new store, each told of as it passes. `lists` knows
+    /// the items that stand on several lists, if any may.
+    pub(super) fn passing<'b>(
+        &'b mut self,
+        records: impl Iterator<Item = Result<Current>> + 'b,
+        lists: Option<&'b Lists>,
+    ) -> impl Iterator<Item = Result<(Bytes, Bytes)>> + 'b {
+        records.filter_map(move |record| match record {
+            Ok(record) => self.pass(record, lists).map(Ok),
+            Err(error) => Some(Err(error)),
+        })
+    }
+
+    fn pass(&mut self, record: Current, lists: Option<&Lists>) -> Option<(Bytes, Bytes)> {
+        let Current { key, value, origin } = record;
+        let Ok(opened) = open_record(&key, &value) else {
+            if let Some(key) = Key::from_bytes(key) {
+                self.tell(Fate::Lost, &key, self.sources.seq);
+            }
+            return None;
+        };
+        let newest = opened.key.address().and_then(|address| lists?.newest(&address));
+        if newest.is_some_and(|newest| newest > opened.version) {
+            // It has moved to another list since.
+            return None;
+        }
+        let unreadable = self.sources.unreadable.get(&key);
+        if unreadable.is_some() {
+            self.found.insert(key.clone());
+        }
+        let is_older = matches!(unreadable, Some(Unreadable::Version(newer)) if *newer > opened.version);
+        let is_of_missing = self.sources.missing.is_missing(opened.version);
+        let fate = match origin {
+            _ if is_older => Fate::Older,
+            Origin::Carved => Fate::Suspicious,
+            Origin::Base if is_of_missing => Fate::Suspicious,
+            Origin::Base | Origin::Log | Origin::Archive => Fate::Kept,
+        };
+        self.tell(fate, &opened.key, opened.version);
+        Some((key, value))
+    }
+
+    /// Tells of the records that are not in the new store at all.
+    pub(super) fn tell_lost(&mut self) {
+        let sources = self.sources;
+        for (key, unreadable) in &sources.unreadable {
+            let (Unreadable::Version(version) | Unreadable::At(version)) = unreadable;
+            // One that was written or deleted later is not lost.
+            let has_newer = sources.changes.get(key).is_some_and(|newest| newest.version >= *version);
+            if has_newer || self.found.contains(key) {
+                continue;
+            }
+            if let Some(key) = Key::from_bytes(key.clone()) {
+                self.tell(Fate::Lost, &key, *version);
+            }
+        }
+    }
+
+    fn tell(&mut self, fate: Fate, key: &Key, version: u64) {
+        let Some(address) = key.address() else { return };
+        let count = match fate {
+            Fate::Kept => &mut self.counts.kept,
+            Fate::Older => &mut self.counts.older,
+            Fate::Suspicious => &mut self.counts.suspicious,
+            Fate::Lost => &mut self.counts.lost,
+        };
+        *count += 1;
+        let (process, record, work) = named_in_process(address);
+        (self.visit)(SalvagedRecord { fate, process, record, work, version });
+    }
+}

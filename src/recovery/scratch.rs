@@ -1,0 +1,72 @@
+//! A copy of an index, since opening one writes to it.
+
+use std::fs;
+use std::path::Path;
+
+use tempfile::TempDir;
+
+use super::options::bytes_of;
+use crate::disk::{Disk, RealDisk};
+use crate::error::{Error, Failure, Result, chain};
+use crate::folder::copy_dir;
+use crate::index::{self, Contents, Index};
+
+/// What else may be written to the copy while it is open.
+const HEADROOM_BYTES: u64 = 8 << 20;
+
+/// An index that was found sound, in a private folder.
+#[derive(Debug)]
+pub(super) struct IndexCopy {
+    // Dropped first: sled lets go of the folder before that is removed.
+    pub(super) index: Index,
+    pub(super) contents: Contents,
+    _folder: TempDir,
+}
+
+impl IndexCopy {
+    /// Copies the index in `dir` to a folder in `scratch`, opens it, and compares all it
+    /// holds with what it should hold. Answers what is wrong with it if that fails.
+    pub(super) fn open(dir: &Path, scratch: &Path) -> Result<Result<Self, String>> {
+        if !dir.join("db").is_file() {
+            return Ok(Err("its files are missing".to_owned()));
+        }
+        let folder = tempfile::Builder::new()
+            .prefix("procstate-index-")
+            .tempdir_in(scratch)
+            .map_err(|error| Error::io("create a folder in", scratch, error))?;
+        check_space(dir, folder.path())?;
+        let copy = folder.path().join("index");
+        let opened = copy_dir(dir, &copy).map_err(Error::before_writing).and_then(|()| open(&copy));
+        match opened {
+            Ok((index, contents)) => Ok(Ok(Self { index, contents, _folder: folder })),
+            Err(error) if error.is_disk_full() => Err(error),
+            // What is wrong with the copy is wrong with the index.
+            Err(error) => Ok(Err(chain(&error).replace(&*copy.to_string_lossy(), &dir.to_string_lossy()))),
+        }
+    }
+}
+
+fn open(dir: &Path) -> Result<(Index, Contents)> {
+    let index = Index::open(dir, &index::Options { cache_bytes: 16 << 20, verify: true })?;
+    let contents = index.contents()?.unwrap_or_default();
+    Ok((index, contents))
+}
+
+fn check_space(dir: &Path, scratch: &Path) -> Result<()> {
+    let needed = size(dir)?.saturating_add(HEADROOM_BYTES);
+    let free = RealDisk.free_bytes(scratch)?;
+    if free >= needed {
+        return Ok(());
+    }
+    Err(Failure::NoRoom { path: scratch.to_owned(), needed, free }.into())
+}
+
+fn size(dir: &Path) -> Result<u64> {
+    let failed = |error| Error::io("list the folder", dir, error);
+    let mut bytes = 0;
+    for entry in fs::read_dir(dir).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        bytes += if path.is_dir() { size(&path)? } else { bytes_of(&path) };
+    }
+    Ok(bytes)
+}

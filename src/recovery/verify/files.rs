@@ -1,0 +1,63 @@
+//! The manifest, and files that are no part of a store.
+
+use std::path::{Path, PathBuf};
+
+use super::report::Report;
+use super::{Offline, Parts, top};
+use crate::recovery::parts::Archived;
+
+pub(super) fn check(store: &Offline, files: &[PathBuf], parts: &Parts, report: &mut Report<'_>) {
+    if let Err(why) = &parts.manifest {
+        let manifest = store.closed.manifest_path();
+        let finding = report.wrong(
+            &manifest,
+            why.clone(),
+            "the store does not open without it, though records and log may all be sound",
+        );
+        report.tell(finding);
+    }
+    let mut told = Vec::new();
+    for file in files {
+        let top = top(store, file);
+        let Some(what) = what_is_left_over(file, &top, parts) else { continue };
+        // Of a folder once, not of each file in it.
+        let place = if is_folder(&top) { store.closed.path().join(&top) } else { file.clone() };
+        if !told.contains(&place) {
+            let finding = report.left_over(&place, what);
+            report.tell(finding);
+            told.push(place);
+        }
+    }
+}
+
+fn is_folder(top: &Path) -> bool {
+    !["MANIFEST", "MANIFEST.new", "wal", "snapshots", "index"].iter().any(|part| top == Path::new(part))
+}
+
+/// Why a file is there that opening does not read; `None` if it is a part of the
+/// store.
+fn what_is_left_over(file: &Path, top: &Path, parts: &Parts) -> Option<&'static str> {
+    let name = file.file_name()?.to_string_lossy();
+    match &*top.to_string_lossy() {
+        "MANIFEST" => None,
+        "MANIFEST.new" => Some("a manifest that a program was writing when it died"),
+        "wal" if name.ends_with(".wal") => None,
+        "snapshots" if is_snapshot(file, &parts.snapshots) => None,
+        "snapshots" if name.ends_with(".archive") => Some("an older snapshot"),
+        "snapshots" if name.ends_with(".new") => Some("a snapshot that a program was writing when it died"),
+        "index" if name.starts_with("broken-snap.") => {
+            Some("a part of an index that a program was writing when it died")
+        }
+        "index" => None,
+        "index.new" => Some("an index that a program was building when it died"),
+        top if top.starts_with("index.damaged-") => Some(
+            "a damaged index that was replaced, kept for inspection (`procstate compact --remove-damaged`)",
+        ),
+        _ => Some("it is not a file of this store"),
+    }
+}
+
+/// Whether it is the snapshot that opening would use.
+fn is_snapshot(file: &Path, snapshots: &[Archived]) -> bool {
+    snapshots.first().is_some_and(|newest| newest.snapshot.path == file)
+}

@@ -1,0 +1,175 @@
+//! The index: each record in it, and whether it has what snapshot and log say.
+
+use std::iter::Peekable;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+
+use super::log::Logged;
+use super::report::Report;
+use super::{Offline, Parts};
+use crate::error::Result;
+use crate::record::{Key, Record};
+use crate::recovery::changes::{Changes, Current};
+use crate::recovery::lists::Lists;
+use crate::recovery::options::Meter;
+use crate::recovery::scratch::IndexCopy;
+use crate::recovery::sound::open_record;
+
+pub(super) fn check(
+    store: &Offline,
+    parts: &Parts,
+    logged: &Logged,
+    meter: &Meter<'_>,
+    report: &mut Report<'_>,
+) -> Result<()> {
+    let file = store.closed.index().join("db");
+    let (index, copies) = (report.verdict.index.clone(), report.verdict.copies.clone());
+    if let Err(why) = index {
+        let spare = copies.is_ok() && report.verdict.opens.is_ok();
+        let finding = report.broken(&file, why, spare.then_some("the snapshot, with the log,"));
+        report.tell(finding);
+    }
+    if let Ok(copy) = &parts.index {
+        report.set_records(copy.contents.records, copy.contents.seq);
+    }
+    let applied = &logged.applied;
+    let snapshot = parts.newest_snapshot().filter(|newest| newest.summary.is_ok());
+    let mut expected = match (&report.verdict.copies, snapshot) {
+        (Err(_), _) => Expected::unknown(),
+        (Ok(()), None) => Expected::new(applied.over(std::iter::empty())),
+        (Ok(()), Some(newest)) => {
+            let path = newest.snapshot.path.clone();
+            let archive = store.archive(&path)?;
+            Expected::new(applied.over(archive.inspect(|record| count(meter, record))))
+        }
+    };
+    let mut reader = Reader { file, lists: Lists::default(), rest: &logged.rest, report };
+    match &parts.index {
+        Ok(copy) if reader.report.verdict.index.is_ok() => reader.read(copy, &mut expected, meter)?,
+        _ => {}
+    }
+    reader.read_rest(&mut expected)
+}
+
+fn count(meter: &Meter<'_>, record: &Result<(Bytes, Bytes)>) {
+    if let Ok((key, value)) = record {
+        meter.add((key.len() + value.len()) as u64);
+    }
+}
+
+type Records<'a> = Box<dyn Iterator<Item = Result<(Bytes, Bytes)>> + 'a>;
+
+/// What snapshot and log say that the index holds.
+struct Expected<'a> {
+    /// `None` if they do not say.
+    records: Option<Peekable<Records<'a>>>,
+}
+
+impl<'a> Expected<'a> {
+    fn unknown() -> Self {
+        Self { records: None }
+    }
+
+    fn new(records: impl Iterator<Item = Result<Current>> + 'a) -> Self {
+        let records: Records<'a> = Box::new(records.map(|record| record.map(Into::into)));
+        Self { records: Some(records.peekable()) }
+    }
+}
+
+struct Reader<'a, 'b> {
+    file: PathBuf,
+    lists: Lists,
+    /// What the log has behind what the index has in full: an interrupted checkpoint
+    /// may have put any part of it there.
+    rest: &'a Changes,
+    report: &'a mut Report<'b>,
+}
+
+impl Reader<'_, '_> {
+    fn read(&mut self, copy: &IndexCopy, expected: &mut Expected<'_>, meter: &Meter<'_>) -> Result<()> {
+        let mut failed = Ok(());
+        copy.index.scan(&[], &[u8::MAX], &mut |key, value| {
+            meter.add((key.len() + value.len()) as u64);
+            self.record(&key, &value);
+            failed = self.compare(&key, &value, expected);
+            if failed.is_err() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+        failed
+    }
+
+    fn record(&mut self, key: &Bytes, value: &Bytes) {
+        let file = self.file.clone();
+        match open_record(key, value) {
+            Ok(record) => self.check_list(&record),
+            Err(why) => self.wrong(&file, key, &why, "this record cannot be read"),
+        }
+    }
+
+    fn check_list(&mut self, record: &Record) {
+        let Some(address) = record.key.address() else { return };
+        let Some(other) = self.lists.add(&address, record.version) else { return };
+        let what = format!("it is on the {other} list as well");
+        let file = self.file.clone();
+        self.wrong(&file, record.key.bytes(), &what, "a work item is on one list only");
+    }
+
+    /// Compares a record of the index with what should be there.
+    fn compare(&mut self, key: &Bytes, value: &Bytes, expected: &mut Expected<'_>) -> Result<()> {
+        let Some(records) = &mut expected.records else { return Ok(()) };
+        while let Some(missing) =
+            records.next_if(|record| record.as_ref().is_ok_and(|(other, _)| other < key))
+        {
+            self.missing(&missing?.0);
+        }
+        let same = records.next_if(|record| record.as_ref().is_ok_and(|(other, _)| other == key));
+        match same.transpose()? {
+            Some((_, other)) if other == *value => {}
+            _ if self.rest.get(key).is_some() => {}
+            Some(_) => self.differs(key, "another version of it than snapshot and log"),
+            None if matches!(records.peek(), Some(Err(_))) => {}
+            None => self.differs(key, "a record that snapshot and log do not have"),
+        }
+        Ok(())
+    }
+
+    /// What the index does not have, and should; all of it where there is no index.
+    fn read_rest(&mut self, expected: &mut Expected<'_>) -> Result<()> {
+        let Some(records) = &mut expected.records else { return Ok(()) };
+        let has_index = self.report.verdict.index.is_ok();
+        for record in records {
+            let (key, value) = record?;
+            if has_index {
+                self.missing(&key);
+            } else {
+                self.record(&key, &value);
+            }
+        }
+        Ok(())
+    }
+
+    fn missing(&mut self, key: &Bytes) {
+        if self.rest.get(key).is_none() {
+            self.differs(key, "not a record that snapshot and log have");
+        }
+    }
+
+    fn differs(&mut self, key: &Bytes, has: &str) {
+        let what = format!("the index has {has}");
+        let file = self.file.clone();
+        self.wrong(
+            &file,
+            key,
+            &what,
+            "the store opens with what the index has; files of it may be of different times",
+        );
+    }
+
+    fn wrong(&mut self, file: &Path, key: &Bytes, what: &str, meaning: &str) {
+        let described = Key::from_bytes(key.clone()).map(|key| key.describe());
+        let record = described.unwrap_or_else(|| format!("a record under the key {:02x?}", key.as_ref()));
+        let finding = self.report.wrong(file, what, meaning).of(record);
+        self.report.tell(finding);
+    }
+}

@@ -1,0 +1,98 @@
+//! Findings on their way out, with the words for what each class of them means.
+
+use std::path::{Path, PathBuf};
+
+use super::{Finding, Offline, Parts, Severity, Verified};
+use crate::recovery::parts::Verdict;
+
+pub(super) struct Report<'a> {
+    visit: &'a mut dyn FnMut(Finding),
+    pub(super) verdict: Verdict,
+    store: PathBuf,
+    verified: Verified,
+}
+
+impl<'a> Report<'a> {
+    pub(super) fn new(store: &Offline, parts: &Parts, visit: &'a mut dyn FnMut(Finding)) -> Self {
+        let verdict = parts.judge();
+        let verified = Verified {
+            refused: verdict.opens.clone().err(),
+            notes: 0,
+            warnings: 0,
+            damages: 0,
+            last_seq: verdict.end.as_ref().map_or(0, |end| end.last_seq),
+            records: 0,
+            commits: 0,
+            files: 0,
+            bytes: 0,
+        };
+        Self { visit, verdict, store: store.closed.path().to_owned(), verified }
+    }
+
+    pub(super) fn tell(&mut self, finding: Finding) {
+        match finding.severity {
+            Severity::Note => self.verified.notes += 1,
+            Severity::Warning => self.verified.warnings += 1,
+            Severity::Damage => self.verified.damages += 1,
+        }
+        (self.visit)(finding);
+    }
+
+    pub(super) fn count_commit(&mut self, seq: u64) {
+        self.verified.commits += 1;
+        if self.verdict.end.is_none() {
+            self.verified.last_seq = self.verified.last_seq.max(seq);
+        }
+    }
+
+    pub(super) fn set_records(&mut self, records: u64, seq: u64) {
+        self.verified.records = records;
+        self.verified.last_seq = self.verified.last_seq.max(seq);
+    }
+
+    pub(super) fn finish(mut self, files: &[PathBuf], bytes: u64) -> Verified {
+        (self.verified.files, self.verified.bytes) = (files.len() as u64, bytes);
+        self.verified
+    }
+
+    /// Something lies there that is no part of the store.
+    pub(super) fn left_over(&self, file: &Path, what: impl Into<String>) -> Finding {
+        Finding::new(Severity::Note, file, what, "nothing depends on it", "it may be deleted")
+    }
+
+    /// Something is damaged; another part has the same if `spare` says which.
+    pub(super) fn broken(&self, file: &Path, what: impl Into<String>, spare: Option<&str>) -> Finding {
+        match spare {
+            Some(spare) => Finding::new(
+                Severity::Warning,
+                file,
+                what,
+                format!("nothing is lost: {spare} has the same"),
+                format!(
+                    "start the program, which mends it, or run `procstate --db {} compact`",
+                    self.store.display()
+                ),
+            ),
+            None => Finding::new(
+                Severity::Damage,
+                file,
+                what,
+                "nothing else in this store is known to have what it held",
+                self.get_it_back(),
+            ),
+        }
+    }
+
+    /// The store is as somebody wrote it, and that is wrong.
+    pub(super) fn wrong(&self, file: &Path, what: impl Into<String>, meaning: &str) -> Finding {
+        Finding::new(Severity::Damage, file, what, meaning, self.get_it_back())
+    }
+
+    /// What to do when opening is refused.
+    fn get_it_back(&self) -> String {
+        let store = self.store.display();
+        format!(
+            "put back what was moved or deleted, or `procstate restore BACKUP --into NEWDIR`, or `procstate --db {store} salvage --output NEWDIR` for all that can still be read"
+        )
+    }
+}
