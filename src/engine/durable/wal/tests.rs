@@ -14,7 +14,7 @@ use super::{Directory, Files, FrameKind, Log, Pool, decode, repair, scan, scan_u
 use crate::disk::sim::{Fault, Plan, SimDisk, Survives};
 use crate::disk::{Disk, DiskFile};
 use crate::engine::Batch;
-use crate::error::Result;
+use crate::error::{Failure, Result};
 use crate::model::List;
 use crate::record::Key;
 
@@ -531,4 +531,20 @@ fn a_frame_that_leads_on_is_of_the_commit_before_it() {
     let cut = scan_up_to_damage(&load(), 0, &mut |_, _| Ok(())).unwrap().unwrap();
     repair(&load(), &cut).unwrap();
     assert_eq!(scan(&load(), 0, &mut |_, _| Ok(())).unwrap().unwrap().last_seq, cut.last_seq);
+}
+
+/// Found by the fuzz target `log`: a commit that is known is damaged, and of the next
+/// one, which leads over the damage, the end was never written. The log was cut behind
+/// the damage, and then did not open.
+#[test]
+fn a_log_is_not_cut_where_nothing_leads_over_damage() {
+    let driver = Driver::with_commits(4, 1000);
+    let load = || files(&driver.disk).load().unwrap();
+    let segments: Vec<_> = load().iter().map(|(_, stored)| load().path(stored.slot)).collect();
+    // The third commit of the first segment, in which the fourth begins.
+    driver.disk.change(&segments[0], |bytes| bytes[PAGE + 2 * 1072 + 500] ^= 1);
+    driver.disk.change(&segments[1], |bytes| bytes[PAGE..].fill(0));
+    let error = scan(&load(), 3, &mut |_, _| Ok(())).unwrap_err();
+    assert!(matches!(error.failure(), Failure::LogDamaged { first: 3, last: 3, .. }), "{error}");
+    assert_eq!(scan_up_to_damage(&load(), 3, &mut |_, _| Ok(())).unwrap(), None);
 }
