@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use common::{ignored, small, won};
-use procstate::recovery::{self, LogEntry, Until};
+use procstate::recovery::{self, Fate, LogEntry, Options, Until};
 use procstate::{ManualClock, Params, Store};
 use tool::{Tool, killed};
 
@@ -363,40 +363,40 @@ fn a_tool_that_is_killed_leaves_nothing_half_done() {
 }
 
 #[test]
-fn salvage_keeps_what_comes_before_the_damage() {
+fn salvage_keeps_all_but_the_damaged_commit() {
     let tool = killed();
-    let log = tool.db().join("wal/000000.wal");
-    let mut bytes = fs::read(&log).unwrap();
-    let at = bytes.windows(3).position(|bytes| bytes == b"w25").unwrap();
-    bytes[at] ^= 1;
-    fs::write(&log, bytes).unwrap();
+    damage_commit_of(&tool, "w25");
     let before = tool.bytes();
     let (_, stderr) = tool.ends(2, &["ls"]);
     assert!(stderr.contains("000000.wal at byte") && stderr.contains("salvage --output NEWDIR"), "{stderr}");
-    let new = tool.folder.path().join("new").display().to_string();
-    let (stdout, _) = tool.ends(1, &["salvage", "--output", &new]);
+    let (stdout, _) = tool.ends(1, &["verify"]);
     assert!(
-        stdout.contains("new has 27 records\n")
-            && stdout.contains("LOST: commits from 26 on, at least to 40: the log is damaged in "),
+        stdout.contains("damage: wal/000000.wal at byte ") && stdout.contains(": commit 26 cannot be read\n"),
         "{stdout}"
     );
-    assert!(stdout.contains(&*log.to_string_lossy()), "the damage is in the old store: {stdout}");
-    assert!(tool.bytes() == before, "salvage changed the store");
+    assert!(stdout.contains("DAMAGED: ") && stdout.contains("salvage --output NEWDIR"), "{stdout}");
+    let new = tool.beside("new");
+    let (stdout, _) = tool.ends(1, &["salvage", "--output", &new]);
+    assert!(
+        stdout.contains("new has 41 records as of commit 40, made of all that could be found\n"),
+        "{stdout}"
+    );
+    assert!(stdout.contains("MISSING: commit 26: ") && stdout.contains("INCOMPLETE: 41 records"), "{stdout}");
+    assert!(tool.bytes() == before, "verify or salvage changed the store");
+    tool.fine_at(&new, &["verify"]);
     let stdout = tool.fine_at(&new, &["work", "p"]);
-    assert!(stdout.contains("w24") && !stdout.contains("w25"), "{stdout}");
+    assert!(stdout.contains("w24") && !stdout.contains("w25") && stdout.contains("w39"), "{stdout}");
     let (_, stderr) = tool.ends(2, &["salvage", "--output", &new]);
-    assert!(stderr.contains("new is there already; name a new folder"), "{stderr}");
-    let left: Vec<_> =
-        fs::read_dir(tool.folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    assert_eq!(left.len(), 2, "{left:?}");
+    assert!(stderr.contains("new is not empty; name a new folder"), "{stderr}");
+    assert_eq!(names(tool.folder.path()), ["new", "state"]);
 }
 
 #[test]
-fn salvage_of_a_sound_store_is_a_copy() {
+fn salvage_of_a_sound_store_is_complete() {
     let tool = killed();
-    let new = tool.folder.path().join("a/b/new").display().to_string();
+    let new = tool.beside("a/b/new");
     let stdout = tool.fine(&["salvage", "--output", &new]);
-    assert!(stdout.contains("nothing that was acknowledged as synced is lost"), "{stdout}");
+    assert!(stdout.contains("complete: nothing that was acknowledged as durable is lost"), "{stdout}");
     assert_eq!(tool.fine(&["export"]), tool.fine_at(&new, &["export"]));
 }
 
@@ -406,9 +406,76 @@ fn salvage_without_a_log_has_what_the_index_has() {
     let content = tool.fine(&["export"]);
     fs::remove_dir_all(tool.db().join("wal")).unwrap();
     tool.ends(2, &["export"]);
-    let new = tool.folder.path().join("new").display().to_string();
+    let (stdout, _) = tool.ends(1, &["verify"]);
+    assert!(stdout.contains("all of the log is gone"), "{stdout}");
+    let new = tool.beside("new");
     let (stdout, _) = tool.ends(1, &["--json", "salvage", "--output", &new]);
-    let told: serde_json::Value = serde_json::from_str(&stdout).unwrap();
-    assert!(told["lost"].as_str().unwrap().contains("all of it is gone"), "{told}");
+    let told = json(stdout.lines().last().unwrap());
+    assert_eq!(told["summary"]["missing"], serde_json::json!([{"first": 2, "last": null}]), "{told}");
+    assert_eq!(stdout.lines().count(), 1 + told["summary"]["records"].as_u64().unwrap() as usize);
     assert_eq!(tool.fine_at(&new, &["export"]), content);
+}
+
+/// A store whose snapshot, log and index are all damaged: what is left stands in bytes
+/// that nothing leads to any more.
+#[test]
+fn salvage_finds_records_in_whatever_is_left() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("state");
+    let store = Store::open(&state).unwrap();
+    let process = store.process("p").unwrap();
+    let large =
+        |n: i64| Params::new().int("n", n).string("text", "x".repeat(if n % 50 == 0 { 9000 } else { 20 }));
+    process.register_all((0..300).map(|n| (format!("w{n:03}"), large(n)))).unwrap();
+    process.unregister("w007").unwrap();
+    let content = process.snapshot().unwrap();
+    store.close().unwrap();
+    recovery::compact(&state).unwrap();
+    fs::remove_dir_all(state.join("wal")).unwrap();
+    fs::remove_file(state.join("MANIFEST")).unwrap();
+    let flip = |path: &Path, every: usize| {
+        let mut bytes = fs::read(path).unwrap();
+        for at in (500..bytes.len()).step_by(every) {
+            bytes[at] ^= 4;
+        }
+        fs::write(path, bytes).unwrap();
+    };
+    let snapshot = fs::read_dir(state.join("snapshots")).unwrap().next().unwrap().unwrap().path();
+    for (damage, least) in [("index and log", 302), ("a part of the snapshot too", 290), ("no snapshot", 250)]
+    {
+        match damage {
+            "index and log" => flip(&state.join("index/db"), 2000),
+            "a part of the snapshot too" => flip(&snapshot, 9000),
+            _ => fs::remove_file(&snapshot).unwrap(),
+        }
+        let mut fates = Vec::new();
+        let new = folder.path().join(damage);
+        let salvaged =
+            recovery::salvage(&state, &new, Options::default(), |record| fates.push(record.fate)).unwrap();
+        assert!(!salvaged.is_complete() && salvaged.refused.is_some(), "{salvaged:?}");
+        assert!(salvaged.records() >= least, "{damage}: {salvaged:?}");
+        let count = |fate: Fate| fates.iter().filter(|found| **found == fate).count() as u64;
+        assert_eq!((count(Fate::Kept), count(Fate::Lost)), (salvaged.kept, salvaged.lost));
+        assert_eq!(salvaged.suspicious > 0, damage != "index and log", "{damage}: {salvaged:?}");
+        let store = Store::open(&new).unwrap();
+        let found = store.process("p").unwrap().snapshot().unwrap();
+        let is_invented =
+            |(name, work): &(&String, &procstate::Work)| content.active_work.get(*name) != Some(*work);
+        let invented: Vec<_> = found.active_work.iter().filter(is_invented).map(|(name, _)| name).collect();
+        // Of the item that was moved the later record may be lost, and the earlier found.
+        assert!(invented.is_empty() || invented == ["w007"], "{damage}: {invented:?}");
+        store.close().unwrap();
+    }
+}
+
+/// An owner of a store of the first format, whose index is all there is.
+#[test]
+fn a_store_without_a_log_is_not_taken_for_an_empty_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("state");
+    common::copy_as_it_is(Path::new("tests/fixtures/format-1/store"), &state);
+    fs::remove_file(state.join("index/db")).unwrap();
+    let error = Store::open(&state).unwrap_err();
+    assert!(error.is_corrupt() && error.to_string().contains("Nothing was changed"), "{error}");
+    assert!(!state.join("index.damaged-1").exists());
 }

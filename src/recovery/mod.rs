@@ -18,6 +18,7 @@ mod lists;
 mod log;
 mod offline;
 mod options;
+mod owners;
 mod parts;
 mod restore;
 mod salvage;

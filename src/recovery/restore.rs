@@ -57,8 +57,8 @@ pub fn restore(from: impl AsRef<Path>, into: impl AsRef<Path>, until: Until) -> 
     if from.is_dir() {
         return restore_store(from, into, until);
     }
-    let backup = archive::Reader::open(&ReadOnlyDisk, from)?;
-    let seq = backup.summary().seq;
+    // All of it is read before anything is made of it.
+    let seq = archive::Reader::open(&ReadOnlyDisk, from)?.finish()?.seq;
     match until {
         Until::End => {}
         Until::Seq(wanted) if wanted == seq => {}
@@ -69,7 +69,7 @@ pub fn restore(from: impl AsRef<Path>, into: impl AsRef<Path>, until: Until) -> 
             )));
         }
     }
-    make(from, into, seq, None, Changes::default(), backup)
+    make(from, into, seq, None, Changes::default(), archive::Reader::open(&ReadOnlyDisk, from)?)
 }
 
 fn restore_store(from: &Path, into: &Path, until: Until) -> Result<Restored> {

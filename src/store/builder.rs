@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{Inner, Liveness, Store};
 use crate::clock::Clock;
-use crate::engine::{self, DurableEngine, Engine, MemoryEngine, OpenReport, Recovery};
+use crate::engine::{self, DurableEngine, Engine, MemoryEngine, OpenReport, Recovery, SEGMENT_BYTES_MIN};
 use crate::error::Result;
 use crate::folder::Folder;
 use crate::index;
@@ -82,7 +82,7 @@ impl StoreBuilder {
     /// made, and used again. Default: 4 MiB; from 16 KiB to 1 GiB, in steps of 4 KiB.
     #[must_use]
     pub fn segment_bytes(mut self, bytes: u32) -> Self {
-        self.engine.segment_bytes = bytes.clamp(16 << 10, 1 << 30) & !4095;
+        self.engine.segment_bytes = bytes.clamp(SEGMENT_BYTES_MIN, 1 << 30) & !4095;
         self
     }
 

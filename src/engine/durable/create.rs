@@ -1,7 +1,7 @@
 //! A new store of records that are there already.
 
 use super::rebuild::{Records, fill};
-use super::{Options, parts_of};
+use super::{Options, SEGMENT_BYTES_MIN, parts_of};
 use crate::error::Result;
 use crate::folder::Folder;
 use crate::index;
@@ -14,7 +14,9 @@ pub(crate) fn create(
     seq: u64,
     records: &mut Records<'_>,
 ) -> Result<()> {
-    let parts = parts_of(folder, index, &Options::default())?;
+    // The log has nothing to hold yet; what comes later gets segments as configured then.
+    let options = Options { segment_bytes: SEGMENT_BYTES_MIN, ..Options::default() };
+    let parts = parts_of(folder, index, &options)?;
     let base = parts.home.open()?;
     fill(&*base, seq, records)?;
     parts.log.disk.create_dir(&parts.snapshots.dir)?;

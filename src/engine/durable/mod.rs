@@ -63,8 +63,8 @@ use parking_lot::Mutex;
 use uuid::Uuid;
 
 pub(crate) use create::create;
-pub(crate) use options::Options;
 pub use options::Recovery;
+pub(crate) use options::{Options, SEGMENT_BYTES_MIN};
 pub use report::{OpenReport, Rebuilt, TornTail};
 pub(crate) use snapshots::{Snapshot, Snapshots};
 

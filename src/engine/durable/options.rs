@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use crate::clock::{Clock, SystemClock};
 
+/// The shortest segments that a user can ask for.
+pub(crate) const SEGMENT_BYTES_MIN: u32 = 16 << 10;
+
 /// What opening does about a log that is damaged where nothing else has what it
 /// held.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -51,7 +51,10 @@ impl Coverage {
 
     /// More may have been.
     pub(super) fn end_is_unknown(&mut self) {
-        self.missing.push(MissingCommits { first: self.until + 1, last: None });
+        match self.missing.last_mut().filter(|range| range.last == Some(self.until)) {
+            Some(range) => range.last = None,
+            None => self.missing.push(MissingCommits { first: self.until + 1, last: None }),
+        }
     }
 
     pub(super) fn until(&self) -> u64 {
@@ -88,6 +91,7 @@ mod tests {
         let missing: Vec<u64> = (0..30).filter(|seq| coverage.is_missing(*seq)).collect();
         assert_eq!((missing.as_slice(), coverage.until()), ([13, 14, 17, 18].as_slice(), 18));
         coverage.end_is_unknown();
-        assert!(text(&coverage).ends_with("whatever came from commit 19 on") && coverage.is_missing(99));
+        assert_eq!(text(&coverage), "commits 13 to 14, whatever came from commit 17 on");
+        assert!(coverage.is_missing(99));
     }
 }

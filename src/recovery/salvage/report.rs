@@ -6,10 +6,12 @@ use bytes::Bytes;
 
 use super::sources::{Sources, Unreadable};
 use crate::error::Result;
-use crate::record::Key;
+use crate::proto::record::Owner;
+use crate::record::{self, Key, Payload};
 use crate::recovery::address::named_in_process;
 use crate::recovery::changes::{Current, Origin};
 use crate::recovery::lists::Lists;
+use crate::recovery::owners::Owners;
 use crate::recovery::sound::open_record;
 
 /// What became of a record.
@@ -21,7 +23,8 @@ pub enum Fate {
     /// It is there in an older version: a newer one is known to have been.
     Older,
     /// It is there, found among bytes of a commit that is missing: it may have been
-    /// changed or deleted since.
+    /// changed or deleted since. Or it is an owner record without an owner, in place of
+    /// one that is lost: without any the rest of its process would not be found.
     Suspicious,
     /// It is known to have been there, and nothing of it can be read.
     Lost,
@@ -64,6 +67,12 @@ pub(super) struct Counts {
     pub(super) lost: u64,
 }
 
+/// A record of the new store.
+struct Passed {
+    key: Key,
+    value: Bytes,
+}
+
 pub(super) struct Report<'a> {
     sources: &'a Sources<'a>,
     visit: &'a mut dyn FnMut(SalvagedRecord),
@@ -88,13 +97,29 @@ impl<'a> Report<'a> {
         records: impl Iterator<Item = Result<Current>> + 'b,
         lists: Option<&'b Lists>,
     ) -> impl Iterator<Item = Result<(Bytes, Bytes)>> + 'b {
-        records.filter_map(move |record| match record {
-            Ok(record) => self.pass(record, lists).map(Ok),
-            Err(error) => Some(Err(error)),
-        })
+        let mut owners = Owners::default();
+        let passed = move |record: Result<Current>| {
+            let record = match record.map(|record| self.pass(record, lists)) {
+                Ok(None) => return [None, None],
+                Ok(Some(record)) => record,
+                Err(error) => return [None, Some(Err(error))],
+            };
+            let address = record.key.address().filter(|address| owners.is_missing_before(address));
+            let owner = address.map(|address| Ok(self.new_owner(&address.process)));
+            [owner, Some(Ok((record.key.bytes().clone(), record.value)))]
+        };
+        records.flat_map(passed).flatten()
     }
 
-    fn pass(&mut self, record: Current, lists: Option<&Lists>) -> Option<(Bytes, Bytes)> {
+    fn new_owner(&mut self, process: &str) -> (Bytes, Bytes) {
+        let (key, version) = (Key::owner(process), self.sources.seq);
+        let nobody = Owner { process_name: process.to_owned(), ..Owner::default() };
+        self.found.insert(key.bytes().clone());
+        self.tell(Fate::Suspicious, &key, version);
+        (key.bytes().clone(), record::seal(&key, version, &nobody.to_payload()))
+    }
+
+    fn pass(&mut self, record: Current, lists: Option<&Lists>) -> Option<Passed> {
         let Current { key, value, origin } = record;
         let Ok(opened) = open_record(&key, &value) else {
             if let Some(key) = Key::from_bytes(key) {
@@ -120,7 +145,7 @@ impl<'a> Report<'a> {
             Origin::Base | Origin::Log | Origin::Archive => Fate::Kept,
         };
         self.tell(fate, &opened.key, opened.version);
-        Some((key, value))
+        Some(Passed { key: opened.key, value })
     }
 
     /// Tells of the records that are not in the new store at all.

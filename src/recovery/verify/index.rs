@@ -14,6 +14,7 @@ use crate::record::{Key, Record};
 use crate::recovery::changes::{Changes, Current};
 use crate::recovery::lists::Lists;
 use crate::recovery::options::Meter;
+use crate::recovery::owners::Owners;
 use crate::recovery::scratch::IndexCopy;
 use crate::recovery::sound::open_record;
 
@@ -45,7 +46,8 @@ pub(super) fn check(
             Expected::new(applied.over(archive.inspect(|record| count(meter, record))))
         }
     };
-    let mut reader = Reader { file, lists: Lists::default(), rest: &logged.rest, report };
+    let mut reader =
+        Reader { file, lists: Lists::default(), owners: Owners::default(), rest: &logged.rest, report };
     match &parts.index {
         Ok(copy) if reader.report.verdict.index.is_ok() => reader.read(copy, &mut expected, meter)?,
         _ => {}
@@ -81,6 +83,7 @@ impl<'a> Expected<'a> {
 struct Reader<'a, 'b> {
     file: PathBuf,
     lists: Lists,
+    owners: Owners,
     /// What the log has behind what the index has in full: an interrupted checkpoint
     /// may have put any part of it there.
     rest: &'a Changes,
@@ -102,16 +105,20 @@ impl Reader<'_, '_> {
     fn record(&mut self, key: &Bytes, value: &Bytes) {
         let file = self.file.clone();
         match open_record(key, value) {
-            Ok(record) => self.check_list(&record),
+            Ok(record) => self.check_rules(&record),
             Err(why) => self.wrong(&file, key, &why, "this record cannot be read"),
         }
     }
 
-    fn check_list(&mut self, record: &Record) {
+    fn check_rules(&mut self, record: &Record) {
         let Some(address) = record.key.address() else { return };
+        let file = self.file.clone();
+        if self.owners.is_missing_before(&address) {
+            let meaning = "its process cannot be read without one";
+            self.wrong(&file, record.key.bytes(), "its process has no owner record", meaning);
+        }
         let Some(other) = self.lists.add(&address, record.version) else { return };
         let what = format!("it is on the {other} list as well");
-        let file = self.file.clone();
         self.wrong(&file, record.key.bytes(), &what, "a work item is on one list only");
     }
 

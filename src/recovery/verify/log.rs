@@ -21,7 +21,7 @@ pub(super) struct Logged {
 
 pub(super) fn check(store: &Offline, parts: &Parts, report: &mut Report<'_>) -> Result<Logged> {
     for (path, why) in &parts.wrong_log_files {
-        let spare = report.verdict.opens.is_ok().then_some("the index");
+        let spare = report.verdict.opens.is_ok().then_some("the rest of the store");
         let finding = report.broken(path, why.clone(), spare);
         report.tell(finding);
     }

@@ -67,7 +67,7 @@ impl<'a> Report<'a> {
                 Severity::Warning,
                 file,
                 what,
-                format!("nothing is lost: {spare} has the same"),
+                format!("nothing is lost: {spare} has all that is needed"),
                 format!(
                     "start the program, which mends it, or run `procstate --db {} compact`",
                     self.store.display()
