@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use bytes::{Buf, BufMut};
+use bytes::Buf;
 
 use super::content::Content;
 use crate::engine::wal::{Entry, decode};
@@ -86,12 +86,13 @@ impl History {
         states
     }
 
+    #[cfg(test)]
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         for (seq, entry) in &self.entries {
-            bytes.put_u64_le(*seq);
-            bytes.put_u32_le(u32::try_from(entry.len()).unwrap());
-            bytes.put_slice(entry);
+            bytes.extend(seq.to_le_bytes());
+            bytes.extend(u32::try_from(entry.len()).unwrap().to_le_bytes());
+            bytes.extend_from_slice(entry);
         }
         bytes
     }
