@@ -27,6 +27,9 @@ mod disk;
 mod engine;
 mod error;
 mod folder;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod index;
 #[cfg(feature = "json")]
 pub mod interchange;

@@ -7,12 +7,10 @@ mod tool;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
-use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use procstate::Store;
-use tempfile::TempDir;
 use tool::{PROCESS, Tool};
 
 fn json(text: &str) -> serde_json::Value {

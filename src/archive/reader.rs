@@ -11,6 +11,7 @@ use super::{
 };
 use crate::disk::{Disk, DiskFile};
 use crate::error::{Error, Failure, Result};
+use crate::model::limits::SEQ_MAX;
 
 /// The keys and values of an archive, in order. Only when it has ended without an
 /// error are they known to be all of them.
@@ -69,6 +70,9 @@ impl Reader {
         body.advance(4);
         body.copy_to_slice(&mut self.found.store);
         self.found.seq = body.get_u64_le();
+        if self.found.seq > SEQ_MAX {
+            return Err(self.damaged("its sequence number is none"));
+        }
         Ok(())
     }
 

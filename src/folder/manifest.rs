@@ -23,6 +23,7 @@ use uuid::Uuid;
 use super::MANIFEST;
 use crate::disk::Disk;
 use crate::error::{Failure, Result};
+use crate::model::limits::SEQ_MAX;
 
 pub(super) const TEMPORARY: &str = "MANIFEST.new";
 
@@ -93,7 +94,7 @@ impl Manifest {
         let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         let index_seq = match field("index")? {
             "none" => None,
-            seq => Some(seq.parse().ok()?),
+            seq => Some(seq.parse().ok().filter(|seq| *seq <= SEQ_MAX)?),
         };
         let format = field("format")?.parse().ok()?;
         let manifest = Self { id: field("id")?.to_owned(), index_seq, format };

@@ -7,6 +7,10 @@ pub(crate) const NAME_BYTES_MAX: usize = 1024;
 /// The largest payload of one record, in bytes.
 pub(crate) const RECORD_BYTES_MAX: usize = 1 << 20;
 
+/// No commit gets a number above this one; a file that names one is not what was
+/// written.
+pub(crate) const SEQ_MAX: u64 = u64::MAX >> 1;
+
 /// The most one commit may write, in bytes of keys and payloads.
 pub(crate) const COMMIT_BYTES_MAX: usize = 256 << 20;
 

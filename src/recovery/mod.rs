@@ -32,4 +32,6 @@ pub use log::{LogChange, LogCommit, LogEntry, read_log};
 pub use options::{Options, Progress};
 pub use restore::{Restored, Until, restore};
 pub use salvage::{Fate, MadeOf, MissingCommits, Salvaged, SalvagedRecord, salvage};
+#[cfg(any(test, fuzzing))]
+pub(crate) use sound::open_record;
 pub use verify::{Verified, verify};

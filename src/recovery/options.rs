@@ -4,11 +4,13 @@ use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+type Tell<'a> = Box<dyn FnMut(Progress) + 'a>;
+
 /// Options of [`verify`](super::verify) and [`salvage`](super::salvage).
 #[derive(Default)]
 pub struct Options<'a> {
     scratch: Option<PathBuf>,
-    progress: Option<Box<dyn FnMut(Progress) + 'a>>,
+    progress: Option<Tell<'a>>,
 }
 
 impl fmt::Debug for Options<'_> {
@@ -59,7 +61,7 @@ pub(super) struct Meter<'a> {
     total: u64,
     done: Cell<u64>,
     told: Cell<u64>,
-    tell: RefCell<Option<Box<dyn FnMut(Progress) + 'a>>>,
+    tell: RefCell<Option<Tell<'a>>>,
 }
 
 impl Meter<'_> {

@@ -8,7 +8,7 @@ use crate::proto::record::{History, Item, Owner, RunStatus, Settings, Totals};
 use crate::record::{self, Key, Kind, Payload, Record};
 
 /// The record with this key and value, or what is wrong with it.
-pub(super) fn open_record(key: &Bytes, value: &Bytes) -> Result<Record, String> {
+pub(crate) fn open_record(key: &Bytes, value: &Bytes) -> Result<Record, String> {
     let Some(key) = Key::from_bytes(key.clone()) else {
         return Err(format!("no record has a key like {:02x?}", key.as_ref()));
     };

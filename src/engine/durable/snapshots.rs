@@ -9,6 +9,7 @@ use super::base::Base;
 use crate::archive::{self, Summary, Target};
 use crate::disk::Disk;
 use crate::error::{Failure, Result};
+use crate::model::limits::SEQ_MAX;
 
 const EXTENSION: &str = ".archive";
 
@@ -29,7 +30,7 @@ pub(crate) struct Snapshot {
 }
 
 fn seq_of(name: &str) -> Option<u64> {
-    name.strip_suffix(EXTENSION)?.parse().ok()
+    name.strip_suffix(EXTENSION)?.parse().ok().filter(|seq| *seq <= SEQ_MAX)
 }
 
 impl Snapshots {

@@ -28,7 +28,7 @@ fn written(dir: &Path) {
     for round in 0..4 {
         for n in (round..600).step_by(round as usize + 1) {
             let written: std::result::Result<(), ()> =
-                index.transact(|transaction| Ok(transaction.put(&key(n), &value(n, round))?)).unwrap();
+                index.transact(|transaction| transaction.put(&key(n), &value(n, round))).unwrap();
             written.unwrap();
         }
         index.sync().unwrap();

@@ -63,7 +63,8 @@ pub(crate) fn browse(directory: &Directory, known: u64, visit: &mut Visitor<'_>)
 /// Older ones are waiting to be used again: some of them may have been already.
 fn start(directory: &Directory, known: u64) -> u64 {
     let is_early = |head: Head| {
-        let begins_there = head.seq == known + 1 && matches!(head.kind, Kind::Whole | Kind::First);
+        let begins_there =
+            head.seq == known.saturating_add(1) && matches!(head.kind, Kind::Whole | Kind::First);
         head.seq <= known || begins_there
     };
     for (segment, stored) in directory.iter().rev() {

@@ -22,6 +22,8 @@
 use bytes::Buf;
 use crc32fast::Hasher;
 
+use crate::model::limits::SEQ_MAX;
+
 pub(crate) const HEADER_LEN: usize = 32;
 
 /// Frames begin at multiples of this.
@@ -120,7 +122,7 @@ pub(crate) fn open(bytes: &[u8], place: Place) -> Option<Frame<'_>> {
         (header.get_u64_le(), header.get_u64_le(), header.get_u32_le(), header.get_u8());
     // Cheap, and most of what is not a frame fails here: searches rely on it.
     let kind = Kind::ALL.into_iter().find(|known| *known as u8 == kind)?;
-    if header != [0; 3] || synced > seq {
+    if header != [0; 3] || synced > seq || seq > SEQ_MAX {
         return None;
     }
     let end = HEADER_LEN.checked_add(length)?;

@@ -116,7 +116,17 @@ struct Scanner<'a> {
     /// The last whole commit that was read; `None` before the first frame.
     last_seq: Option<u64>,
     open: Option<Open>,
+    resumed: Option<Resumed>,
     found: Scan,
+}
+
+/// A broken place behind which the scan went on.
+#[derive(Debug, Clone, Copy)]
+struct Resumed {
+    broken: Place,
+    /// The commit that was to come there.
+    wanted: u64,
+    behind: Place,
 }
 
 /// What a frame means for the scan.
@@ -139,7 +149,7 @@ impl<'a> Scanner<'a> {
             harmless: None,
             torn: None,
         };
-        Self { directory, known, ends_at_damage, last_seq: None, open: None, found }
+        Self { directory, known, ends_at_damage, last_seq: None, open: None, resumed: None, found }
     }
 
     /// Reads the frames of a segment; answers which segment comes next.
@@ -191,8 +201,11 @@ impl<'a> Scanner<'a> {
     }
 
     fn go_on(&mut self, place: Place, next: u64) -> Result<Option<(u64, Stored)>> {
-        let Some(stored) = self.directory.get(next) else {
-            let why = format!("it leads to segment {next:016x}, which is missing or has a damaged header");
+        // One that leads back would lead on for ever.
+        let Some(stored) = self.directory.get(next).filter(|_| next > place.segment) else {
+            let why = format!(
+                "it leads to segment {next:016x}, which is missing, has a damaged header, or is an older one"
+            );
             return self.damaged(place, why, self.wanted()).map(|()| None);
         };
         self.note_boundary(next, PAGE);
@@ -228,7 +241,7 @@ impl<'a> Scanner<'a> {
             {
                 self.last_seq = Some(seq);
             }
-            Kind::Next => {
+            Kind::Next if self.last_seq.is_none_or(|last| seq == last) => {
                 let Ok(id) = frame.body.try_into() else { return Ok(Step::Misplaced) };
                 self.note(synced, false);
                 return Ok(Step::Next(u64::from_le_bytes(id)));
@@ -273,6 +286,8 @@ impl<'a> Scanner<'a> {
         let Some((at, head)) = frames_behind(bytes, place).find(|(_, head)| joins(*head)) else {
             return Ok(None);
         };
+        let behind = Place { offset: at as u64, ..place };
+        self.resumed = Some(Resumed { broken: place, wanted: self.wanted(), behind });
         self.open = None;
         self.last_seq = match head.kind {
             Kind::Whole | Kind::First => Some(head.seq - 1),
@@ -324,6 +339,15 @@ impl<'a> Scanner<'a> {
     }
 
     fn finish(mut self) -> Result<Scan> {
+        if let Some(Resumed { broken, wanted, behind }) = self.resumed
+            && self.found.end == behind
+        {
+            // What is appended there would not be found.
+            let why = "there is no sound frame, nor a whole commit behind that".to_owned();
+            let path = self.path_of(broken.segment);
+            let (offset, first, last) = (broken.offset, wanted, self.known);
+            return Err(Failure::LogDamaged { path, offset, why, first, last }.into());
+        }
         self.found.last_seq = self.last_seq.unwrap_or(self.known);
         Ok(self.found)
     }

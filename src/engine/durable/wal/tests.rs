@@ -7,12 +7,14 @@ use bytes::Bytes;
 use fastrand::Rng;
 use jiff::Timestamp;
 
-use super::directory::Stored;
+use super::directory::{Stored, frame_at};
+use super::frame::{self, Head, Place};
+use super::header::PAGE;
 use super::{Directory, Files, Found, FrameKind, Log, Pool, browse, decode, repair, scan, scan_up_to_damage};
 use crate::disk::sim::{Fault, Plan, SimDisk, Survives};
 use crate::disk::{Disk, DiskFile};
 use crate::engine::Batch;
-use crate::error::Result;
+use crate::error::{Failure, Result};
 use crate::model::List;
 use crate::record::Key;
 
@@ -501,4 +503,72 @@ fn a_log_is_not_cut_before_what_is_known() {
     assert!(scan(&directory, 4, skip).unwrap_err().is_corrupt());
     assert_eq!(scan_up_to_damage(&directory, 4, skip).unwrap(), None);
     assert_eq!(scan_up_to_damage(&directory, 2, skip).unwrap().unwrap().last_seq, 3);
+}
+
+/// Puts another frame in place of the one that leads from the oldest segment to the
+/// next. `forge` gets the ids of both.
+fn forge_next(disk: &SimDisk, forge: impl FnOnce([u64; 2], &mut Head) -> u64) {
+    let directory = files(disk).load().unwrap();
+    let mut segments = directory.iter();
+    let (segment, stored) = segments.next().unwrap();
+    let (next, _) = segments.next().unwrap();
+    let bytes = directory.read(stored).unwrap();
+    let place = |at: usize| Place { segment, offset: at as u64 };
+    let mut at = PAGE;
+    let mut head = loop {
+        let frame = frame_at(&bytes, at, place(at)).unwrap();
+        if frame.head.kind == FrameKind::Next {
+            break frame.head;
+        }
+        at += frame.len();
+    };
+    let next = forge([segment, next], &mut head);
+    let mut forged = Vec::new();
+    frame::begin(&mut forged);
+    forged.extend_from_slice(&next.to_le_bytes());
+    frame::seal(&mut forged, head, place(at));
+    disk.change(&directory.path(stored.slot), |bytes| bytes[at..at + forged.len()].copy_from_slice(&forged));
+}
+
+/// Found by the fuzz target `log`: the scan could go round for ever, or lose what came
+/// after without a word.
+#[test]
+fn a_segment_that_leads_back_is_damage() {
+    let driver = Driver::with_commits(8, 1000);
+    forge_next(&driver.disk, |[own, _], _| own);
+    for known in [0, 3] {
+        let found = scan(&files(&driver.disk).load().unwrap(), known, &mut |_, _| Ok(()));
+        assert!(found.unwrap_err().to_string().contains("leads to segment"));
+    }
+}
+
+/// Found by the fuzz target `log`: it was believed that commits far ahead had been
+/// synced, and the log was damaged again after it had been cut.
+#[test]
+fn a_frame_that_leads_on_is_of_the_commit_before_it() {
+    let driver = Driver::with_commits(8, 1000);
+    forge_next(&driver.disk, |[_, next], head| {
+        (head.seq, head.synced) = (900, 90);
+        next
+    });
+    let load = || files(&driver.disk).load().unwrap();
+    let cut = scan_up_to_damage(&load(), 0, &mut |_, _| Ok(())).unwrap().unwrap();
+    repair(&load(), &cut).unwrap();
+    assert_eq!(scan(&load(), 0, &mut |_, _| Ok(())).unwrap().unwrap().last_seq, cut.last_seq);
+}
+
+/// Found by the fuzz target `log`: a commit that is known is damaged, and of the next
+/// one, which leads over the damage, the end was never written. The log was cut behind
+/// the damage, and then did not open.
+#[test]
+fn a_log_is_not_cut_where_nothing_leads_over_damage() {
+    let driver = Driver::with_commits(4, 1000);
+    let load = || files(&driver.disk).load().unwrap();
+    let segments: Vec<_> = load().iter().map(|(_, stored)| load().path(stored.slot)).collect();
+    // The third commit of the first segment, in which the fourth begins.
+    driver.disk.change(&segments[0], |bytes| bytes[PAGE + 2 * 1072 + 500] ^= 1);
+    driver.disk.change(&segments[1], |bytes| bytes[PAGE..].fill(0));
+    let error = scan(&load(), 3, &mut |_, _| Ok(())).unwrap_err();
+    assert!(matches!(error.failure(), Failure::LogDamaged { first: 3, last: 3, .. }), "{error}");
+    assert_eq!(scan_up_to_damage(&load(), 3, &mut |_, _| Ok(())).unwrap(), None);
 }

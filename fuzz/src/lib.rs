@@ -1,0 +1,39 @@
+//! What the fuzz targets share.
+
+use std::panic::{self, PanicHookInfo};
+use std::path::Path;
+
+use tempfile::TempDir;
+
+/// An empty folder for one input: in memory where that can be, since syncs would only
+/// take time.
+///
+/// # Panics
+///
+/// If it cannot be made.
+#[must_use]
+pub fn scratch() -> TempDir {
+    let memory = Path::new("/dev/shm");
+    let builder = || {
+        let mut builder = tempfile::Builder::new();
+        builder.prefix("procstate-fuzz-");
+        builder
+    };
+    let made = if memory.is_dir() { builder().tempdir_in(memory) } else { builder().tempdir() };
+    made.expect("a folder for an input")
+}
+
+/// Lets sled panic, which procstate takes for an answer. Every other panic ends the
+/// fuzzer where it happens, also in a thread of the store's.
+pub fn let_sled_panic() {
+    let abort = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        if !is_of_sled(info) {
+            abort(info);
+        }
+    }));
+}
+
+fn is_of_sled(info: &PanicHookInfo<'_>) -> bool {
+    info.location().is_some_and(|location| location.file().contains("/sled-0."))
+}

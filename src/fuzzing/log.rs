@@ -1,0 +1,129 @@
+//! Any bytes as the files of a log.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::seals;
+use super::shelf::Shelf;
+use crate::engine::wal::{
+    Directory, Entry, Found, Logged, Scan, browse, decode, repair, scan, scan_up_to_damage,
+};
+use crate::error::Result;
+
+/// As long as the files of a log can be at the shortest.
+const FILE_BYTES: usize = 8192;
+
+/// Reads `bytes` as the files of a log, one after the other, the last of which may be
+/// shorter.
+pub fn log(bytes: &[u8]) {
+    let mut files: Vec<Vec<u8>> = bytes.chunks(FILE_BYTES).map(<[u8]>::to_vec).collect();
+    check(&files);
+    files.iter_mut().for_each(|file| seals::seal_segment(file));
+    check(&files);
+}
+
+/// Commits by number. One that somebody forged may be there twice.
+type Commits = BTreeMap<u64, Vec<Vec<u8>>>;
+
+struct Files {
+    shelf: Shelf,
+    /// The id of the store that the first one is of.
+    store: [u8; 16],
+}
+
+impl Files {
+    fn new(files: &[Vec<u8>]) -> Self {
+        let shelf = Shelf::default();
+        for (n, file) in files.iter().enumerate() {
+            shelf.put(&Self::dir().join(format!("{n:06}.wal")), file);
+        }
+        let store = files.first().and_then(|file| file.get(16..32)?.first_chunk());
+        Self { shelf, store: store.copied().unwrap_or_default() }
+    }
+
+    fn dir() -> &'static Path {
+        Path::new("wal")
+    }
+
+    fn load(&self) -> Result<Directory> {
+        Directory::load(Arc::new(self.shelf.clone()), Self::dir(), self.store)
+    }
+
+    fn salvage(&self) -> Directory {
+        Directory::salvage(Arc::new(self.shelf.clone()), Self::dir(), None).unwrap().0
+    }
+}
+
+fn check(files: &[Vec<u8>]) {
+    let commits = browsed(&Files::new(files).salvage());
+    commits.values().flatten().for_each(|entry| check_entry(entry));
+    let middle = commits.keys().nth(commits.len() / 2).copied().unwrap_or_default();
+    let before = commits.keys().next().map_or(0, |first| first.saturating_sub(1));
+    for known in [0, before, middle] {
+        check_scan(&Files::new(files), known, &commits, scan);
+        check_scan(&Files::new(files), known, &commits, scan_up_to_damage);
+    }
+}
+
+fn browsed(directory: &Directory) -> Commits {
+    let mut commits = Commits::new();
+    browse(directory, 0, &mut |found| {
+        if let Found::Commit { seq, entry, .. } = found {
+            commits.entry(seq).or_default().push(entry.to_vec());
+        }
+        Ok(())
+    })
+    .unwrap();
+    commits
+}
+
+/// What decodes is all of the entry and nothing else.
+fn check_entry(bytes: &[u8]) {
+    let Some(Entry { time, writes }) = decode(bytes) else { return };
+    let has_time = u32::from(time.is_some()) << 31;
+    let mut encoded = (u32::try_from(writes.len()).unwrap() | has_time).to_le_bytes().to_vec();
+    encoded.extend(time.iter().flat_map(|time| time.as_microsecond().to_le_bytes()));
+    writes.iter().for_each(|write| encode(write, &mut encoded));
+    assert_eq!(encoded, bytes);
+}
+
+fn encode(Logged { key, payload, replaces }: &Logged, bytes: &mut Vec<u8>) {
+    let op = if payload.is_some() { 1 } else { 2 } + if replaces.is_some() { 0x10 } else { 0 };
+    let payload = payload.as_deref().unwrap_or_default();
+    bytes.push(op);
+    bytes.extend(u16::try_from(key.bytes().len()).unwrap().to_le_bytes());
+    bytes.extend(u32::try_from(payload.len()).unwrap().to_le_bytes());
+    bytes.extend(replaces.iter().flat_map(|version| version.to_le_bytes()));
+    bytes.extend_from_slice(key.bytes());
+    bytes.extend_from_slice(payload);
+}
+
+type Visitor<'a> = dyn FnMut(u64, &[u8]) -> Result<()> + 'a;
+type Scanner = fn(&Directory, u64, &mut Visitor<'_>) -> Result<Option<Scan>>;
+
+/// A log that is accepted holds commits without a gap, each of which browsing finds
+/// too, and after its repair the same.
+fn check_scan(files: &Files, known: u64, commits: &Commits, scanner: Scanner) {
+    let Ok(directory) = files.load() else { return };
+    let Ok(Some((found, scanned))) = read(&directory, known, scanner) else { return };
+    for (n, (seq, entry)) in (1..).zip(&scanned) {
+        assert_eq!(*seq, known + n);
+        assert!(commits.get(seq).is_some_and(|entries| entries.contains(entry)), "commit {seq}");
+    }
+    assert!(scanned.last().is_none_or(|(seq, _)| *seq == found.last_seq));
+    repair(&directory, &found).unwrap();
+    let (_, again) = read(&files.load().unwrap(), known, scan).unwrap().unwrap();
+    assert!(again == scanned, "{} commits, {} after the repair", scanned.len(), again.len());
+}
+
+type Read = (Scan, Vec<(u64, Vec<u8>)>);
+
+fn read(directory: &Directory, known: u64, scanner: Scanner) -> Result<Option<Read>> {
+    let mut commits = Vec::new();
+    let found = scanner(directory, known, &mut |seq, entry| {
+        commits.push((seq, entry.to_vec()));
+        Ok(())
+    })?;
+    Ok(found.map(|found| (found, commits)))
+}
