@@ -336,7 +336,10 @@ fn bad_stores_are_refused_and_left_alone() {
     fs::remove_dir_all(tool.db().join("wal")).unwrap();
     let before = tool.bytes();
     let (_, stderr) = tool.ends(2, &["ls"]);
-    assert!(stderr.contains("the log is damaged: all of it is gone") && stderr.contains("salvage --output"), "{stderr}");
+    assert!(
+        stderr.contains("the log is damaged: all of it is gone") && stderr.contains("salvage --output"),
+        "{stderr}"
+    );
     assert!(tool.bytes() == before, "looking at a damaged store changed it");
 }
 

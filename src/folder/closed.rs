@@ -5,14 +5,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::lock::Lock;
-use super::{INDEX, LOCK, MANIFEST, Manifest, SNAPSHOTS, WAL, not_a_store};
+use super::{INDEX, LOCK, Layout, MANIFEST, Manifest, SNAPSHOTS, WAL, not_a_store};
 use crate::disk::ReadOnlyDisk;
 use crate::error::{Error, Failure, Result};
 
 /// Keeps writers out for as long as it lives, and changes nothing.
 #[derive(Debug)]
 pub(crate) struct Closed {
-    path: PathBuf,
+    layout: Layout,
     lock: Lock,
 }
 
@@ -28,34 +28,18 @@ impl Closed {
         if ![MANIFEST, WAL, SNAPSHOTS, INDEX].iter().any(|part| path.join(part).exists()) {
             return Err(Failure::NoStore { path: path.to_owned() }.into());
         }
-        Ok(Self { path: path.to_owned(), lock: Lock::shared(path)? })
+        Ok(Self { layout: Layout::of(path), lock: Lock::shared(path)? })
     }
 
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-
-    pub(crate) fn wal(&self) -> PathBuf {
-        self.path.join(WAL)
-    }
-
-    pub(crate) fn snapshots(&self) -> PathBuf {
-        self.path.join(SNAPSHOTS)
-    }
-
-    pub(crate) fn index(&self) -> PathBuf {
-        self.path.join(INDEX)
-    }
-
-    pub(crate) fn manifest_path(&self) -> PathBuf {
-        self.path.join(MANIFEST)
+    pub(crate) fn layout(&self) -> &Layout {
+        &self.layout
     }
 
     /// Every folder that holds an index: the one in use, and such as were replaced.
     pub(crate) fn index_folders(&self) -> Result<Vec<PathBuf>> {
-        let failed = |error| Error::io("list the folder", &self.path, error);
+        let failed = |error| Error::io("list the folder", self.layout.root(), error);
         let mut found = Vec::new();
-        for entry in fs::read_dir(&self.path).map_err(failed)? {
+        for entry in fs::read_dir(self.layout.root()).map_err(failed)? {
             let path = entry.map_err(failed)?.path();
             let is_index = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(INDEX));
             if is_index && path.is_dir() {
@@ -67,21 +51,21 @@ impl Closed {
 
     /// Its manifest, if there is one.
     pub(crate) fn manifest(&self) -> Result<Option<Manifest>> {
-        Manifest::read(&ReadOnlyDisk, &self.path)
+        Manifest::read(&ReadOnlyDisk, self.layout.root())
     }
 
     /// Every file but the lock, with its path within the store, sorted.
     pub(crate) fn files(&self) -> Result<Vec<PathBuf>> {
         let mut found = Vec::new();
-        add_files(&self.path, &mut found)?;
-        found.retain(|path| *path != self.path.join(LOCK));
+        add_files(self.layout.root(), &mut found)?;
+        found.retain(|path| *path != self.layout.root().join(LOCK));
         found.sort();
         Ok(found)
     }
 
     /// Fails if a program has opened the store in spite of all.
     pub(crate) fn confirm(&self) -> Result<()> {
-        self.lock.confirm(&self.path)
+        self.lock.confirm(self.layout.root())
     }
 }
 

@@ -10,15 +10,17 @@
 
 mod closed;
 mod copy;
+mod layout;
 mod lock;
 mod manifest;
 mod sync;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 pub(crate) use closed::Closed;
 pub(crate) use copy::{check_outside, check_target, copy_dir, copy_files};
+pub(crate) use layout::Layout;
 pub(crate) use manifest::Manifest;
 pub(crate) use sync::{sync_dir, sync_file};
 
@@ -35,7 +37,7 @@ const INDEX: &str = "index";
 /// A store's folder, locked for this program.
 #[derive(Debug)]
 pub(crate) struct Folder {
-    path: PathBuf,
+    layout: Layout,
     manifest: Manifest,
     _lock: Lock,
 }
@@ -55,23 +57,11 @@ impl Folder {
             None if create => begin(path)?,
             None => return Err(Failure::NoStore { path: path.to_owned() }.into()),
         };
-        Ok(Self { path: path.to_owned(), manifest, _lock: lock })
+        Ok(Self { layout: Layout::of(path), manifest, _lock: lock })
     }
 
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-
-    pub(crate) fn wal(&self) -> PathBuf {
-        self.path.join(WAL)
-    }
-
-    pub(crate) fn snapshots(&self) -> PathBuf {
-        self.path.join(SNAPSHOTS)
-    }
-
-    pub(crate) fn index(&self) -> PathBuf {
-        self.path.join(INDEX)
+    pub(crate) fn layout(&self) -> &Layout {
+        &self.layout
     }
 
     pub(crate) fn manifest(&self) -> &Manifest {
@@ -85,7 +75,7 @@ impl Folder {
         if manifest == self.manifest {
             return Ok(());
         }
-        manifest.write(&RealDisk, &self.path)?;
+        manifest.write(&RealDisk, self.layout.root())?;
         self.manifest = manifest;
         Ok(())
     }

@@ -32,13 +32,13 @@ impl Offline {
 
     /// The log as opening takes it, and fails if it may not.
     pub(super) fn log(&self) -> Result<Directory> {
-        Directory::load(self.disk.clone(), &self.closed.wal(), self.id().unwrap_or_default())
+        Directory::load(self.disk.clone(), &self.closed.layout().wal(), self.id().unwrap_or_default())
     }
 
     /// All of the log that can be read, and the files of it that are not as they
     /// should be, with what is wrong with them.
     pub(super) fn log_anyhow(&self) -> Result<(Directory, Vec<(PathBuf, String)>)> {
-        Directory::salvage(self.disk.clone(), &self.closed.wal(), self.id())
+        Directory::salvage(self.disk.clone(), &self.closed.layout().wal(), self.id())
     }
 
     /// The snapshots, newest first.
@@ -47,7 +47,7 @@ impl Offline {
     }
 
     fn snapshots_of(&self, store: [u8; 16]) -> Snapshots {
-        Snapshots { disk: self.disk.clone(), dir: self.closed.snapshots(), store }
+        Snapshots { disk: self.disk.clone(), dir: self.closed.layout().snapshots(), store }
     }
 
     /// Reads a snapshot to its end. Where the manifest does not tell the id of the store

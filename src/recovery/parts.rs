@@ -50,8 +50,8 @@ impl Parts {
         }
         let log = store.log().map_err(|error| chain(&error));
         let (readable_log, wrong_log_files) = store.log_anyhow()?;
-        let index = IndexCopy::open(&store.closed.index(), scratch)?;
-        meter.add(2 * bytes_of(&store.closed.index().join("db")));
+        let index = IndexCopy::open(&store.closed.layout().index(), scratch)?;
+        meter.add(2 * bytes_of(&store.closed.layout().index().join("db")));
         Ok(Self { manifest, snapshots, log, readable_log, wrong_log_files, index })
     }
 

@@ -20,7 +20,7 @@ pub(crate) struct FolderHome {
 
 impl FolderHome {
     pub(crate) fn new(folder: Folder, options: index::Options) -> Self {
-        Self { index: folder.index(), folder: Mutex::new(Some(folder)), options }
+        Self { index: folder.layout().index(), folder: Mutex::new(Some(folder)), options }
     }
 
     /// Where an index is that is being built.

@@ -90,7 +90,7 @@ pub(crate) struct DurableEngine {
 impl DurableEngine {
     /// Opens the store in `folder`, and creates it in a new one.
     pub(crate) fn open(folder: Folder, index: &index::Options, options: &Options) -> Result<Self> {
-        let place = folder.path().display().to_string();
+        let place = folder.layout().root().display().to_string();
         let parts = parts_of(folder, index, options)?;
         let shared = Arc::new(Shared::open(parts, options.clone(), place)?);
         let threads = Threads::spawn(&shared)?;
@@ -103,7 +103,7 @@ impl DurableEngine {
     /// Makes the index of the store in `folder` anew, and deletes what log it does not
     /// need.
     pub(crate) fn compact(folder: Folder, index: &index::Options, options: &Options) -> Result<()> {
-        let place = folder.path().display().to_string();
+        let place = folder.layout().root().display().to_string();
         Shared::open(parts_of(folder, index, options)?, options.clone(), place)?.compact()
     }
 
@@ -115,13 +115,14 @@ impl DurableEngine {
 
 fn parts_of(folder: Folder, index: &index::Options, options: &Options) -> Result<Parts> {
     let id = Uuid::parse_str(&folder.manifest().id).map_err(|error| Failure::Corrupt {
-        place: format!("the manifest of {}", folder.path().display()),
+        place: format!("the manifest of {}", folder.layout().root().display()),
         why: format!("its id is none: {error}"),
     })?;
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
     let store = id.into_bytes();
-    let log = Files { disk: disk.clone(), dir: folder.wal(), store, segment_bytes: options.segment_bytes };
-    let snapshots = Snapshots { disk, dir: folder.snapshots(), store };
+    let log =
+        Files { disk: disk.clone(), dir: folder.layout().wal(), store, segment_bytes: options.segment_bytes };
+    let snapshots = Snapshots { disk, dir: folder.layout().snapshots(), store };
     Ok(Parts { home: Arc::new(FolderHome::new(folder, index.clone())), log, snapshots })
 }
 

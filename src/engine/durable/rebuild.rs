@@ -64,7 +64,8 @@ pub(crate) fn fill(base: &dyn Base, seq: u64, records: &mut Records<'_>) -> Resu
 
 /// A snapshot alone, or nothing at all, is not what the store held.
 fn no_log() -> Error {
-    Failure::Corrupt { place: "the log".to_owned(), why: "all of it is gone, or was never there".to_owned() }.into()
+    Failure::Corrupt { place: "the log".to_owned(), why: "all of it is gone, or was never there".to_owned() }
+        .into()
 }
 
 fn hopeless(wrong: &str, error: &Error) -> Error {

@@ -8,7 +8,7 @@ use crate::recovery::parts::Archived;
 
 pub(super) fn check(store: &Offline, files: &[PathBuf], parts: &Parts, report: &mut Report<'_>) {
     if let Err(why) = &parts.manifest {
-        let manifest = store.closed.manifest_path();
+        let manifest = store.closed.layout().manifest();
         let finding = report.wrong(
             &manifest,
             why.clone(),
@@ -21,7 +21,7 @@ pub(super) fn check(store: &Offline, files: &[PathBuf], parts: &Parts, report: &
         let top = top(store, file);
         let Some(what) = what_is_left_over(file, &top, parts) else { continue };
         // Of a folder once, not of each file in it.
-        let place = if is_folder(&top) { store.closed.path().join(&top) } else { file.clone() };
+        let place = if is_folder(&top) { store.closed.layout().root().join(&top) } else { file.clone() };
         if !told.contains(&place) {
             let finding = report.left_over(&place, what);
             report.tell(finding);

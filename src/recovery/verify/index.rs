@@ -25,7 +25,7 @@ pub(super) fn check(
     meter: &Meter<'_>,
     report: &mut Report<'_>,
 ) -> Result<()> {
-    let file = store.closed.index().join("db");
+    let file = store.closed.layout().index().join("db");
     let (index, copies) = (report.verdict.index.clone(), report.verdict.copies.clone());
     if let Err(why) = index {
         let spare = copies.is_ok() && report.verdict.opens.is_ok();

@@ -44,7 +44,7 @@ pub(super) fn check(store: &Offline, parts: &Parts, report: &mut Report<'_>) -> 
         && report.verdict.index.is_ok()
         && !has_gap
     {
-        let finding = report.broken(&store.closed.wal(), why.clone(), None);
+        let finding = report.broken(&store.closed.layout().wal(), why.clone(), None);
         report.tell(finding);
     }
     tell_of_torn_tail(store, report);
@@ -59,7 +59,7 @@ fn tell_of_torn_tail(store: &Offline, report: &mut Report<'_>) {
         end.last_seq
     );
     let meaning = "none of them was ever known to be durable; opening the store cuts them off";
-    let wal = store.closed.wal();
+    let wal = store.closed.layout().wal();
     report.tell(Finding::new(Severity::Note, &wal, what, meaning, "nothing needs to be done"));
 }
 

@@ -100,6 +100,6 @@ pub fn verify(
 
 /// Where `path` is in the store, for sorting it in.
 fn top(store: &Offline, path: &Path) -> PathBuf {
-    let within = path.strip_prefix(store.closed.path()).unwrap_or(path);
+    let within = path.strip_prefix(store.closed.layout().root()).unwrap_or(path);
     within.components().next().map(|first| PathBuf::from(first.as_os_str())).unwrap_or_default()
 }

@@ -26,7 +26,7 @@ impl<'a> Report<'a> {
             files: 0,
             bytes: 0,
         };
-        Self { visit, verdict, store: store.closed.path().to_owned(), verified }
+        Self { visit, verdict, store: store.closed.layout().root().to_owned(), verified }
     }
 
     pub(super) fn tell(&mut self, finding: Finding) {

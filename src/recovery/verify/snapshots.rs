@@ -17,7 +17,8 @@ pub(super) fn check(store: &Offline, parts: &Parts, report: &mut Report<'_>) {
             let Err(why) = &report.verdict.copies else { return };
             let what =
                 format!("there is no snapshot, and the log alone is not enough for another index: {why}");
-            let finding = report.broken(&store.closed.snapshots(), what, spare.then_some("the index"));
+            let finding =
+                report.broken(&store.closed.layout().snapshots(), what, spare.then_some("the index"));
             report.tell(finding);
         }
         None => {}
