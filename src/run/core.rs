@@ -137,9 +137,7 @@ impl Core {
         }
         let now = time::to_wire(self.now(&mut state));
         state.status().progress_time = Some(now);
-        for item in state.items.values_mut().filter(|item| item.is_dirty) {
-            item.status().progress_time = Some(now);
-        }
+        state.hand.stamp_changed(now);
         let merged = match self.write(&mut state, self.options.durability, &mut |batch| Ok(batch)) {
             Err(error) if error.is_conflict() => return Ok(Progress::Conflict),
             other => other?,
@@ -191,9 +189,9 @@ impl Core {
             .expect(self.owner_key.clone(), Expect::Version(self.token))
             .expect(self.settings_key.clone(), state.settings.unchanged())
             .put(self.status_key.clone(), state.run.to_payload());
-        for (id, item) in &state.items {
-            if let Some(version) = item.version.filter(|_| item.has_news()) {
-                ids.push(*id);
+        for (id, item) in state.hand.changed() {
+            if let Some(version) = item.version.filter(|_| item.is_stored()) {
+                ids.push(id);
                 batch = item.write_to(batch.expect(item.key.clone(), Expect::Version(version)), &self.handle);
             }
         }
@@ -225,7 +223,7 @@ impl Core {
     /// Takes in what others made of an item in hand. Work that was registered
     /// anew is not the run's to write, nor is a cleanup that was asked for again.
     fn merge(&self, state: &mut State, id: ItemId) -> Result<()> {
-        let Some(item) = state.items.get_mut(&id) else { return Ok(()) };
+        let Some(item) = state.hand.get_mut(id) else { return Ok(()) };
         let record = self.handle.store.inner.engine.get(&item.key)?;
         let version = record.as_ref().map(|record| record.version);
         if item.version.is_none() || item.version == version {
@@ -259,7 +257,7 @@ impl Core {
     /// before the store has confirmed that the run is still the owner.
     fn begin_item(&self, state: &mut State, list: List, name: &str) -> Result<Option<ItemId>> {
         // Unregistered while a worker is on it: the next run cleans it up.
-        if state.has_in_hand(name) {
+        if state.hand.has(name) {
             return Ok(None);
         }
         let key = self.handle.item_key(list, name);
@@ -274,14 +272,14 @@ impl Core {
         let before = item::ended_before(&item, &state.run);
         let now = self.now(state);
         item::begin(&mut item, &state.run, now);
-        let id = state.take_in_hand(InHand::new(name, list, key, record.version, item));
+        let id = state.hand.take(InHand::new(name, list, key, record.version, item));
         let undo = before.map(|ended| state.take_back(ended));
         state.status().progress_time = Some(time::to_wire(now));
         let begun = self.write(state, self.options.durability, &mut |batch| Ok(batch));
-        if begun.is_ok() && state.items.get(&id).is_some_and(|item| item.version.is_some()) {
+        if begun.is_ok() && state.hand.get(id).is_some_and(|item| item.version.is_some()) {
             return Ok(Some(id));
         }
-        state.items.remove(&id);
+        state.hand.let_go(id);
         if let Some(stats) = undo {
             state.status().stats = stats;
         }
@@ -295,17 +293,16 @@ impl Core {
         // Another item's failure is the run's to tell, and costs no item its end.
         self.check_open(&state)?;
         let now = self.now(&mut state);
-        let Some(item) = state.items.get_mut(&id) else { return Ok(()) };
+        let Some(item) = state.hand.change(id) else { return Ok(()) };
         let by_errors = if item.has_failed { RunState::Incomplete } else { RunState::Completed };
         let end = how.unwrap_or(by_errors);
         item::finish(&mut item.item, end, now);
-        item.is_dirty = true;
         let is_done_for_good = item.list == List::Cleanup || item.drop_when_done;
         item.leaves = (is_done_for_good && end == RunState::Completed).then_some(now);
         state.count_end(id, end);
         state.status().progress_time = Some(time::to_wire(now));
         let written = self.write(&mut state, self.options.durability, &mut |batch| Ok(batch));
-        state.items.remove(&id);
+        state.hand.let_go(id);
         written.map(drop)
     }
 
@@ -313,9 +310,8 @@ impl Core {
     pub(super) fn item_error(&self, id: ItemId, text: &str) {
         let mut state = self.lock();
         let now = self.now(&mut state);
-        let Some(item) = state.items.get_mut(&id) else { return };
+        let Some(item) = state.hand.change(id) else { return };
         item.has_failed = true;
-        item.is_dirty = true;
         let text_of_run = format!("{}: {text}", item.name);
         let budget = errors::record(item.status(), errors::ITEM_ERRORS_MAX, now, text);
         if budget == Budget::Exceeded {

@@ -7,6 +7,7 @@
 mod claim;
 mod core;
 mod cursor;
+mod hand;
 mod handle;
 mod instance;
 mod item;

@@ -1,12 +1,12 @@
 //! The state of a run in hand: what it has counted, and its items.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::cursor::Cursor;
+use super::hand::Hand;
 use super::progress::Loss;
 use super::signs::Signs;
 use crate::engine::Batch;
@@ -25,8 +25,7 @@ pub(super) struct State {
     pub(super) run: RunStatus,
     pub(super) settings: Versioned<Settings>,
     pub(super) cursor: Cursor,
-    pub(super) items: BTreeMap<ItemId, InHand>,
-    last_id: ItemId,
+    pub(super) hand: Hand,
     signs: Arc<Signs>,
     /// The latest time the run has seen: its times never go back.
     pub(super) latest: Timestamp,
@@ -66,7 +65,6 @@ pub(super) struct InHand {
     pub(super) drop_when_done: bool,
     /// When it goes to the dropped list, if its end takes it there.
     pub(super) leaves: Option<Timestamp>,
-    pub(super) is_dirty: bool,
 }
 
 /// The latest time that stands in a run.
@@ -87,8 +85,7 @@ impl State {
     ) -> Self {
         Self {
             cursor: Cursor::new(),
-            items: BTreeMap::new(),
-            last_id: 0,
+            hand: Hand::default(),
             signs,
             latest: latest(&run, now),
             aborted: None,
@@ -106,12 +103,12 @@ impl State {
     }
 
     pub(super) fn item(&mut self, id: ItemId) -> Option<&mut InHand> {
-        self.items.get_mut(&id)
+        self.hand.get_mut(id)
     }
 
     /// All items in hand.
     pub(super) fn ids(&self) -> Vec<ItemId> {
-        self.items.keys().copied().collect()
+        self.hand.ids()
     }
 
     pub(super) fn loss(&self) -> Option<&Loss> {
@@ -150,7 +147,7 @@ impl State {
 
     /// Adds to a counter of an item, and to the run's own of the same name.
     pub(super) fn add_item_stat(&mut self, id: ItemId, label: &str, value: f64) -> Result<(), Refused> {
-        let Some(item) = self.items.get_mut(&id) else { return Ok(()) };
+        let Some(item) = self.hand.get_mut(id) else { return Ok(()) };
         let stats = &mut self.run.status.get_or_insert_default().stats;
         let of_work = stats::of_work(label);
         let refusal = stats::refusal(&item.status().stats, label, value)
@@ -159,24 +156,14 @@ impl State {
         if let Some(why) = refusal {
             return Err(Refused::new(label, Some(&item.name), why));
         }
-        item.is_dirty = true;
         stats::add(&mut item.status().stats, label, value);
         stats::add(stats, &of_work, value);
+        self.hand.change(id);
         Ok(())
     }
 
     pub(super) fn next_name(&mut self, handle: &ProcessHandle) -> Result<Option<(List, String)>> {
         self.cursor.next(handle)
-    }
-
-    pub(super) fn take_in_hand(&mut self, item: InHand) -> ItemId {
-        self.last_id += 1;
-        self.items.insert(self.last_id, item);
-        self.last_id
-    }
-
-    pub(super) fn has_in_hand(&self, name: &str) -> bool {
-        self.items.values().any(|item| item.name == name)
     }
 
     /// Takes an end back that the run counted before; answers the statistics as
@@ -190,16 +177,11 @@ impl State {
 
     pub(super) fn written(&mut self, version: u64, sent: Duration, ids: &[ItemId]) {
         self.signs.set_sent(sent);
-        for id in ids {
-            if let Some(item) = self.items.get_mut(id) {
-                item.version = Some(version);
-                item.is_dirty = false;
-            }
-        }
+        self.hand.written(version, ids);
     }
 
     pub(super) fn count_end(&mut self, id: ItemId, end: RunState) {
-        let is_cleanup = self.items.get(&id).is_some_and(|item| item.list == List::Cleanup);
+        let is_cleanup = self.hand.get(id).is_some_and(|item| item.list == List::Cleanup);
         match end {
             RunState::Completed if is_cleanup => {
                 return stats::add(&mut self.status().stats, stats::WORK_ITEMS_CLEANED, 1.0);
@@ -236,15 +218,14 @@ impl State {
     pub(super) fn end(&mut self) {
         self.ended = true;
         self.signs.set_over();
-        self.items.clear();
+        self.hand.let_go_of_all();
     }
 
     /// Items still in hand when the run ends were not done.
     pub(super) fn abandon_items(&mut self, now: Timestamp) {
         for id in self.ids() {
-            if let Some(item) = self.items.get_mut(&id) {
+            if let Some(item) = self.hand.change(id) {
                 item::finish(&mut item.item, RunState::Aborted, now);
-                item.is_dirty = true;
             }
             self.count_end(id, RunState::Aborted);
         }
@@ -255,17 +236,7 @@ impl InHand {
     pub(super) fn new(name: &str, list: List, key: Key, version: u64, item: Item) -> Self {
         let name = name.to_owned();
         let version = Some(version);
-        Self {
-            name,
-            list,
-            key,
-            version,
-            item,
-            has_failed: false,
-            drop_when_done: false,
-            leaves: None,
-            is_dirty: true,
-        }
+        Self { name, list, key, version, item, has_failed: false, drop_when_done: false, leaves: None }
     }
 
     /// Takes over what a merge came to. With other parameters the item is not done
@@ -278,10 +249,9 @@ impl InHand {
         self.item = merged;
     }
 
-    /// Whether its record has something to be written. Only active work has a
-    /// status that is stored.
-    pub(super) fn has_news(&self) -> bool {
-        self.is_dirty && (self.list == List::Active || self.leaves.is_some())
+    /// Whether changes of it are stored. Only active work has a status that is.
+    pub(super) fn is_stored(&self) -> bool {
+        self.list == List::Active || self.leaves.is_some()
     }
 
     pub(super) fn write_to(&self, batch: Batch, handle: &ProcessHandle) -> Batch {
