@@ -1,8 +1,11 @@
 //! Closing.
 
 use super::base::Base;
-use super::shared::Shared;
+use super::shared::{Ground, Shared};
 use crate::error::{Error, Result};
+
+/// A closed store keeps this part of the log that an open one has before a snapshot.
+const LOG_SHARE_KEPT: u64 = 4;
 
 impl Shared {
     /// Brings the index up to the newest commit and lets go of everything. Does
@@ -32,6 +35,19 @@ impl Shared {
         let mut ground = self.ground.lock();
         self.checkpoint(base, &mut ground)?;
         self.writer.lock().log.close()?;
+        self.give_space_back(base, &mut ground)?;
         Ok(ground.applied)
+    }
+
+    /// A closed store needs no files for log that is to come, nor log that costs more
+    /// than the snapshot that makes it superfluous. Of what is less it is kept, for
+    /// whoever asks what happened.
+    fn give_space_back(&self, base: &dyn Base, ground: &mut Ground) -> Result<()> {
+        let retained = self.writer.lock().log.retained();
+        let is_much = retained > self.options.snapshot_log_bytes / LOG_SHARE_KEPT;
+        if is_much && base.disk_bytes()? < retained {
+            self.snapshot(base, ground, &|| false)?;
+        }
+        self.pool.delete_unused()
     }
 }

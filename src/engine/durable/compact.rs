@@ -14,7 +14,7 @@ impl Shared {
         let base = self.base.write().take().ok_or(Failure::Closed)?;
         let mut ground = self.ground.lock();
         self.checkpoint(&*base, &mut ground)?;
-        self.snapshot(&*base, &mut ground)?;
+        self.snapshot(&*base, &mut ground, &|| false)?;
         if ground.snapshot.as_ref().is_none_or(|snapshot| snapshot.seq < ground.applied) {
             let dir = &self.parts.snapshots.dir;
             let why = format!(
@@ -28,8 +28,8 @@ impl Shared {
             }
             .into());
         }
-        self.pool.trim(0)?;
         self.writer.lock().log.close()?;
+        self.pool.delete_unused()?;
         base.close()?;
         let (home, snapshots) = (&*self.parts.home, &self.parts.snapshots);
         let replaced = rebuild(home, snapshots, ground.snapshot.as_ref(), None, "it was to be compacted")?;

@@ -49,7 +49,10 @@ impl Shared {
         self.with_base(|base| {
             let mut ground = self.ground.lock();
             let done = self.checkpoint(base, &mut ground).and_then(|()| {
-                if self.is_snapshot_due(&ground) { self.snapshot(base, &mut ground) } else { Ok(()) }
+                if !self.is_snapshot_due(&ground) {
+                    return Ok(());
+                }
+                self.snapshot(base, &mut ground, &|| self.checkpoints.is_stopped())
             });
             // Commits that wait do so for this.
             let writer = self.writer.lock();
@@ -128,10 +131,15 @@ impl Shared {
     }
 
     /// Writes a snapshot of the index, which nobody else changes, and lets go of the
-    /// log before it.
-    pub(super) fn snapshot(&self, base: &dyn Base, ground: &mut Ground) -> Result<()> {
+    /// log before it; unless `stop` says so first.
+    pub(super) fn snapshot(
+        &self,
+        base: &dyn Base,
+        ground: &mut Ground,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<()> {
         let began = Instant::now();
-        let written = self.parts.snapshots.write(base, &|| self.checkpoints.is_stopped());
+        let written = self.parts.snapshots.write(base, stop);
         let snapshot = match written.map_err(crate::Error::before_writing) {
             Ok(Some(snapshot)) => snapshot,
             Ok(None) => return Ok(()),

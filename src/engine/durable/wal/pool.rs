@@ -115,6 +115,13 @@ impl Pool {
         Ok(())
     }
 
+    /// Deletes every file that holds no segment in use.
+    pub(crate) fn delete_unused(&self) -> Result<()> {
+        let prepared = std::mem::take(&mut self.state.lock().prepared);
+        self.release(prepared.into_iter().map(|segment| segment.slot));
+        self.trim(0)
+    }
+
     /// The bytes of files that hold no segment in use.
     pub(crate) fn unused_bytes(&self) -> u64 {
         let state = self.state.lock();
