@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use crate::records::{Found, Step};
 
 /// What an acknowledged update survives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Class {
     /// The death of the program; a power loss leaves a consistent older state.
@@ -42,10 +42,11 @@ impl Class {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Peer {
     Procstate,
+    ProcstateUnchecked,
     Sqlite,
     Lmdb,
     LmdbNosync,
@@ -77,11 +78,14 @@ pub trait Session: Send {
     /// Changes item and status in one transaction; fails if the process is another's now.
     fn update(&mut self, step: Step) -> Result<()>;
 
-    /// Adds an item, or changes the parameters of one.
+    /// Adds an item that was not there, and notes the change in the settings.
     fn register(&mut self, number: u64) -> Result<()>;
 
     /// Takes the process over by compare-and-swap and gives it back: two commits.
     fn claim_and_handoff(&mut self) -> Result<()>;
+
+    /// Reads one item, and whether it is there.
+    fn read(&self, item: usize) -> Result<bool>;
 
     /// Reads all items; how many there are.
     fn scan(&self) -> Result<usize>;
@@ -94,13 +98,14 @@ impl Peer {
     pub fn name(self) -> &'static str {
         match self {
             Self::Procstate => "procstate",
-            Self::Sqlite => "sqlite",
-            Self::Lmdb => "lmdb",
-            Self::LmdbNosync => "lmdb, no sync",
+            Self::ProcstateUnchecked => "procstate, opened without its check",
+            Self::Sqlite => "SQLite",
+            Self::Lmdb => "LMDB",
+            Self::LmdbNosync => "LMDB, no sync",
             Self::Redb => "redb",
             Self::Fjall => "fjall",
             #[cfg(feature = "rocksdb")]
-            Self::Rocksdb => "rocksdb",
+            Self::Rocksdb => "RocksDB",
             Self::Sled => "sled",
             Self::Blob => "one blob in sled",
             Self::Bare => "bare file",
@@ -116,6 +121,11 @@ impl Peer {
         }
     }
 
+    /// The class in which it promises least: in which it is when the class does not matter.
+    pub fn weakest_class(self) -> Class {
+        if self.is_in(Class::ProgramDeath) { Class::ProgramDeath } else { Class::PowerLoss }
+    }
+
     /// Whether it is a peer that does the same work by the same promise.
     pub fn is_rival(self) -> bool {
         self.remark().is_none() && self != Self::Procstate
@@ -124,7 +134,8 @@ impl Peer {
     /// Why it is no rival.
     pub fn remark(self) -> Option<&'static str> {
         match self {
-            Self::LmdbNosync => Some("weaker promise, outside the class"),
+            Self::ProcstateUnchecked => Some("the same store, not read through when it is opened"),
+            Self::LmdbNosync => Some("promises less: a power loss may corrupt it"),
             Self::Blob => Some("one value per process, rewritten by each update"),
             Self::Bare => Some("the physical limit, no store"),
             _ => None,
@@ -134,6 +145,7 @@ impl Peer {
     pub fn open(self, folder: &Path, class: Class) -> Result<Box<dyn Store>> {
         match self {
             Self::Procstate => procstate::open(folder, class),
+            Self::ProcstateUnchecked => procstate::open_unchecked(folder, class),
             Self::Sqlite => sqlite::open(folder, class),
             Self::Lmdb => lmdb::open(folder, class),
             Self::LmdbNosync => lmdb::open_without_sync(folder),
