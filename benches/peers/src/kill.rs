@@ -12,7 +12,7 @@ use crate::peers::{Class, Peer, Store};
 use crate::victim::{Said, Victim};
 
 /// How long a victim lives after its first update.
-const LIFE: Duration = Duration::from_millis(300);
+const LIFE: Duration = Duration::from_millis(200);
 
 /// What a victim has said of a process.
 #[derive(Debug, Default, PartialEq, Eq)]

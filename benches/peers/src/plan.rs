@@ -52,7 +52,7 @@ pub struct Effort {
 }
 
 pub const QUICK: Effort =
-    Effort { rounds: 3, millis: 60, sizes: &[100, 10_000], endure_calls: 50_000, endure_millis: 400 };
+    Effort { rounds: 2, millis: 60, sizes: &[100, 10_000], endure_calls: 50_000, endure_millis: 400 };
 
 pub const FULL: Effort = Effort {
     rounds: 5,

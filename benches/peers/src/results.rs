@@ -12,7 +12,7 @@ pub struct Results {
     pub machine: String,
     pub command: String,
     pub minutes: f64,
-    /// The load of the machine before the first measurement: above 0.3 somebody else was at work.
+    /// The load average of the machine before the first measurement.
     pub load_before: f64,
     pub cases: Vec<CaseResults>,
     /// What could not be measured, and why.

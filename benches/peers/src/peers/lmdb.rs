@@ -9,7 +9,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use heed::types::Bytes;
-use heed::{CommitOrAbort, Database, Env, EnvFlags, EnvOpenOptions, Error, WithoutTls};
+use heed::{CommitOrAbort, Database, Env, EnvFlags, EnvOpenOptions, WithoutTls};
 
 use super::kv::{Kv, KvStore, Record};
 use super::{Class, Store};
@@ -41,7 +41,7 @@ fn open_with(folder: &Path, flags: EnvFlags) -> Result<Box<dyn Store>> {
     let transaction = env.write_txn()?;
     let created = env.create_databases_and_commit(transaction, |opener, transaction| {
         let created = opener.create_database(transaction, None);
-        created.map(CommitOrAbort::<_, ()>::Commit).map_err(Error::from)
+        created.map(CommitOrAbort::<_, ()>::Commit)
     })?;
     let records = created.unwrap_commit();
     Ok(Box::new(KvStore(Lmdb { env, records })))

@@ -98,7 +98,7 @@ impl Peer {
     pub fn name(self) -> &'static str {
         match self {
             Self::Procstate => "procstate",
-            Self::ProcstateUnchecked => "procstate, opened without its check",
+            Self::ProcstateUnchecked => "procstate, no check",
             Self::Sqlite => "SQLite",
             Self::Lmdb => "LMDB",
             Self::LmdbNosync => "LMDB, no sync",
@@ -134,7 +134,9 @@ impl Peer {
     /// Why it is no rival.
     pub fn remark(self) -> Option<&'static str> {
         match self {
-            Self::ProcstateUnchecked => Some("the same store, not read through when it is opened"),
+            Self::ProcstateUnchecked => {
+                Some("procstate, but not read through when it is opened (`StoreBuilder::verify`)")
+            }
             Self::LmdbNosync => Some("promises less: a power loss may corrupt it"),
             Self::Blob => Some("one value per process, rewritten by each update"),
             Self::Bare => Some("the physical limit, no store"),

@@ -182,8 +182,11 @@ impl Axis {
         }
         if self.is_log {
             let (low, high) = (least.floor(), most.ceil().max(least.floor() + 1.0));
-            let ticks = (low as i32..=high as i32).map(f64::from).collect();
-            return Scale { range: low..high, ticks };
+            let powers = (low as i32..=high as i32).map(f64::from);
+            // Few powers leave room for ticks between them.
+            let between: &[f64] = if high - low > 2.0 { &[1.0] } else { &[1.0, 2.0, 5.0] };
+            let ticks = powers.flat_map(|power| between.iter().map(move |times| power + times.log10()));
+            return Scale { range: low..high, ticks: ticks.filter(|tick| *tick <= high).collect() };
         }
         let step = round_step(most / 5.0);
         let ticks = (0..=5).map(|number| f64::from(number) * step).collect();

@@ -10,13 +10,18 @@ pub fn time(micros: f64) -> String {
 }
 
 pub fn bytes(bytes: f64) -> String {
-    const UNITS: [&str; 4] = ["B", "KiB", "MiB", "GiB"];
+    const UNITS: [&str; 4] = ["B", "kB", "MB", "GB"];
     let (mut value, mut unit) = (bytes, 0);
     while value >= 999.5 && unit + 1 < UNITS.len() {
-        value /= 1024.0;
+        value /= 1000.0;
         unit += 1;
     }
     format!("{} {}", digits(value), UNITS[unit])
+}
+
+/// A round number, as it stands at an axis: without the zeroes that say how exact it is.
+pub fn round(text: &str) -> String {
+    text.replace(".00 ", " ").replace(".0 ", " ")
 }
 
 /// A count, by thousands.
@@ -60,7 +65,15 @@ mod tests {
         assert_eq!(time(999.6), "1.00 ms");
         assert_eq!(time(2_500_000.0), "2.50 s");
         assert_eq!(bytes(262.0), "262 B");
-        assert_eq!(bytes(75.0 * 1024.0 * 1024.0), "75.0 MiB");
+        assert_eq!(bytes(75e6), "75.0 MB");
+    }
+
+    #[test]
+    fn round_numbers_have_no_zeroes_behind_the_point() {
+        assert_eq!(round(&time(10.0)), "10 µs");
+        assert_eq!(round(&time(1.0)), "1 µs");
+        assert_eq!(round(&bytes(1e5)), "100 kB");
+        assert_eq!(round(&time(1.25)), "1.25 µs");
     }
 
     #[test]

@@ -6,10 +6,10 @@ use anyhow::Result;
 use plotters::style::RGBColor;
 
 use super::chart::{Axis, Chart, Line};
-use super::numbers::{bytes, count, digits, time};
+use super::numbers::{bytes, count, digits, round, time};
 use crate::measure::{Sample, Work};
 use crate::peers::{Class, Peer};
-use crate::plan::Part;
+use crate::plan::{Case, Part};
 use crate::results::{Entry, Results};
 
 /// A plot that is drawn.
@@ -60,13 +60,13 @@ fn by_items(results: &Results, work: Work, title: &str) -> Chart {
             tick: |items| count(items.round() as u64),
             ticks: Some(sizes),
         },
-        y: log_axis("time", time),
+        y: log_axis("time", round_time),
         lines: lines(cases.iter().flat_map(|case| &case.entries), true, points),
     }
 }
 
 fn by_threads(results: &Results, class: Class) -> Chart {
-    let is_update = |case: &crate::plan::Case| case.work == Work::Update && case.class == Some(class);
+    let is_update = |case: &Case| case.work == Work::Update && case.class == Some(class);
     let cases: Vec<_> = results.part(Part::Calls).filter(|results| is_update(&results.case)).collect();
     let points = |peer| {
         let entries = cases.iter().filter_map(move |case| Some((case.case.threads, case.entry(peer)?)));
@@ -92,7 +92,7 @@ fn latency(results: &Results, class: Class) -> Chart {
     Chart {
         title: format!("How long updates take, {}, 1 thread", class.title()),
         x: log_axis("of all updates", percent_within),
-        y: log_axis("take no longer than", time),
+        y: log_axis("take no longer than", round_time),
         lines: lines(case.into_iter().flat_map(|case| &case.entries), false, points),
     }
 }
@@ -112,13 +112,17 @@ fn by_updates(results: &Results, title: &str, of: fn(&Sample) -> u64) -> Chart {
             tick: |updates| count(updates.round() as u64),
             ticks: None,
         },
-        y: log_axis("bytes", bytes),
+        y: log_axis("bytes", |value| round(&bytes(value))),
         lines: lines(case.into_iter().flat_map(|case| &case.entries), false, points),
     }
 }
 
 fn log_axis(label: &'static str, tick: fn(f64) -> String) -> Axis {
     Axis { label, is_log: true, tick, ticks: None }
+}
+
+fn round_time(micros: f64) -> String {
+    round(&time(micros))
 }
 
 fn digits_of_count(value: f64) -> String {
