@@ -17,7 +17,7 @@ use crate::records::{Found, Step, counts};
 const FILE_BYTES: u64 = 64 << 20;
 
 /// What procstate appends to its log for an update.
-const RECORD_BYTES: usize = 262;
+const RECORD_BYTES: usize = 280;
 
 const RECORDS: u64 = FILE_BYTES / RECORD_BYTES as u64;
 
