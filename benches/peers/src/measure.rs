@@ -113,23 +113,21 @@ fn since(began: Instant) -> Outcome {
 
 /// Calls by as many threads as the task says, each with a process of its own.
 fn in_threads(task: &Task, store: &dyn Store) -> Result<Outcome> {
-    let sessions = (0..task.threads).map(|process| session(task, store, process));
-    let mut sessions = sessions.collect::<Result<Vec<_>>>()?;
-    let barrier = Barrier::new(task.threads);
-    let written = resources::written_bytes();
-    let calls = std::thread::scope(|scope| {
-        let threads = sessions.iter_mut().map(|session| {
-            scope.spawn(|| {
-                barrier.wait();
-                let time = Duration::from_millis(task.millis);
-                Calls::make(time, task.calls, |number| task.call(session.as_mut(), number))
-            })
+    // One place for us.
+    let barrier = Barrier::new(task.threads + 1);
+    let (calls, written) = std::thread::scope(|scope| {
+        let threads = (0..task.threads).map(|process| {
+            let barrier = &barrier;
+            scope.spawn(move || thread(task, store, process, barrier))
         });
         let threads: Vec<_> = threads.collect();
+        barrier.wait();
+        let written = resources::written_bytes();
+        barrier.wait();
         let joined = threads.into_iter().map(|thread| thread.join().expect("a thread that does not panic"));
-        joined.collect::<Result<Vec<_>>>()
+        let calls = joined.collect::<Result<Vec<_>>>()?;
+        anyhow::Ok((calls, resources::written_bytes() - written))
     })?;
-    let written = resources::written_bytes() - written;
     let calls = calls.into_iter().reduce(Calls::and).context("no threads")?;
     Ok(Outcome {
         calls: calls.counted(),
@@ -138,6 +136,17 @@ fn in_threads(task: &Task, store: &dyn Store) -> Result<Outcome> {
         written: written as f64 / calls.made as f64,
         ..Outcome::default()
     })
+}
+
+/// Claims its process, and makes calls as soon as all have claimed theirs.
+fn thread(task: &Task, store: &dyn Store, process: usize, barrier: &Barrier) -> Result<Calls> {
+    let session = session(task, store, process);
+    barrier.wait();
+    barrier.wait();
+    // Not before the others have got past the barrier, too.
+    let mut session = session?;
+    let time = Duration::from_millis(task.millis);
+    Calls::make(time, task.calls, |number| task.call(session.as_mut(), number))
 }
 
 fn session<'a>(task: &Task, store: &'a dyn Store, process: usize) -> Result<Box<dyn Session + 'a>> {

@@ -41,6 +41,9 @@ const THREADS: [usize; 3] = [1, 16, 64];
 /// With more items than this one blob takes seconds for an update.
 const BLOB_ITEMS_MAX: usize = 10_000;
 
+/// More than this take sled minutes to load.
+const SLED_ITEMS_MAX: usize = 1_000_000;
+
 /// How long, and how often.
 #[derive(Clone, Copy, Debug)]
 pub struct Effort {
@@ -144,6 +147,7 @@ impl Case {
                 Work::Update | Work::Populate => self.threads == 1 && self.items <= BLOB_ITEMS_MAX,
                 work => matches!(work, Work::Scan | Work::Endure),
             },
+            Peer::Sled => self.items <= SLED_ITEMS_MAX,
             _ => true,
         }
     }
