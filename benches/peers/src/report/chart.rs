@@ -3,10 +3,11 @@
 use std::ops::Range;
 use std::path::Path;
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use plotters::backend::SVGBackend;
-use plotters::chart::ChartBuilder;
+use plotters::chart::{ChartBuilder, ChartContext};
 use plotters::coord::Shift;
+use plotters::coord::cartesian::Cartesian2d;
 use plotters::coord::ranged1d::{DefaultFormatting, KeyPointHint, Ranged};
 use plotters::drawing::{DrawingArea, IntoDrawingArea};
 use plotters::element::{Circle, PathElement, Text};
@@ -49,27 +50,34 @@ pub struct Line {
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
+type Plot<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<Scale, Scale>>;
+
 impl Chart {
     pub fn draw(&self, path: &Path) -> Result<()> {
-        // The errors of plotters have a lifetime.
-        self.try_draw(path).map_err(|error| anyhow!("cannot draw {}: {error}", path.display()))
-    }
-
-    fn try_draw(&self, path: &Path) -> Result<(), Box<dyn std::error::Error + '_>> {
         let root = SVGBackend::new(path, (WIDTH, HEIGHT)).into_drawing_area();
-        root.fill(&WHITE).map_err(|error| error.to_string())?;
-        let x = self.x.scale(self.values(|point| point.0));
-        let y = self.y.scale(self.values(|point| point.1));
-        let mut chart = ChartBuilder::on(&root)
+        root.fill(&WHITE)?;
+        let mut plot = ChartBuilder::on(&root)
             .caption(&self.title, (FONT, 20).into_font().color(&INK))
             .margin(12)
             .margin_right(NAMES_WIDTH)
             .x_label_area_size(48)
             .y_label_area_size(84)
-            .build_cartesian_2d(x, y)
-            .map_err(|error| error.to_string())?;
-        chart
-            .configure_mesh()
+            .build_cartesian_2d(
+                self.x.scale(self.values(|point| point.0)),
+                self.y.scale(self.values(|point| point.1)),
+            )?;
+        self.draw_axes(&mut plot)?;
+        let mut ends = Vec::new();
+        for line in &self.lines {
+            let end = self.draw_line(&mut plot, line)?;
+            ends.extend(end.map(|end| (line, end)));
+        }
+        name_lines(&root, ends)?;
+        Ok(root.present()?)
+    }
+
+    fn draw_axes(&self, plot: &mut Plot) -> Result<()> {
+        plot.configure_mesh()
             .light_line_style(WHITE.mix(0.0))
             .bold_line_style(GRID)
             .axis_style(INK)
@@ -79,25 +87,20 @@ impl Chart {
             .y_label_formatter(&|position| (self.y.tick)(self.y.value(*position)))
             .label_style((FONT, 14).into_font().color(&INK))
             .axis_desc_style((FONT, 15).into_font().color(&INK))
-            .draw()
-            .map_err(|error| error.to_string())?;
-        let mut ends = Vec::new();
-        for line in &self.lines {
-            let points = line.points.iter().map(|(x, y)| (self.x.position(*x), self.y.position(*y)));
-            let points: Vec<_> = points.collect();
-            let style = ShapeStyle::from(line.color).stroke_width(if line.is_bold { 4 } else { 2 });
-            chart
-                .draw_series(LineSeries::new(points.iter().copied(), style))
-                .map_err(|error| error.to_string())?;
-            if line.has_points {
-                let dots = points.iter().map(|point| Circle::new(*point, 3, line.color.filled()));
-                chart.draw_series(dots).map_err(|error| error.to_string())?;
-            }
-            ends.extend(points.last().map(|end| (line, chart.backend_coord(end))));
-        }
-        name_lines(&root, ends).map_err(|error| error.to_string())?;
-        root.present().map_err(|error| error.to_string())?;
+            .draw()?;
         Ok(())
+    }
+
+    /// Where the line ends.
+    fn draw_line(&self, plot: &mut Plot, line: &Line) -> Result<Option<(i32, i32)>> {
+        let points = line.points.iter().map(|(x, y)| (self.x.position(*x), self.y.position(*y)));
+        let points: Vec<_> = points.collect();
+        let style = ShapeStyle::from(line.color).stroke_width(if line.is_bold { 4 } else { 2 });
+        plot.draw_series(LineSeries::new(points.iter().copied(), style))?;
+        if line.has_points {
+            plot.draw_series(points.iter().map(|point| Circle::new(*point, 3, line.color.filled())))?;
+        }
+        Ok(points.last().map(|end| plot.backend_coord(end)))
     }
 
     fn values(&self, of: fn(&(f64, f64)) -> f64) -> Vec<f64> {
@@ -106,17 +109,17 @@ impl Chart {
 }
 
 /// Writes the name of each line beside its end, moved so that none is over another.
-fn name_lines(root: &Area, mut ends: Vec<(&Line, (i32, i32))>) -> Result<(), String> {
+fn name_lines(root: &Area, mut ends: Vec<(&Line, (i32, i32))>) -> Result<()> {
     ends.sort_by_key(|(_, (_, y))| *y);
     let wanted: Vec<i32> = ends.iter().map(|(_, (_, y))| *y).collect();
     let edge = (WIDTH - NAMES_WIDTH) as i32;
     for ((line, (x, y)), at) in ends.iter().zip(spaced(&wanted, NAME_HEIGHT, HEIGHT as i32 - 70)) {
         let lead = PathElement::new([(*x + 4, *y), (edge + 12, at)], line.color.mix(0.4));
-        root.draw(&lead).map_err(|error| error.to_string())?;
+        root.draw(&lead)?;
         let font = (FONT, if line.is_bold { 16 } else { 14 }).into_font();
         let style = TextStyle::from(font).color(&line.color).pos(Pos::new(HPos::Left, VPos::Center));
         let text = Text::new(line.name.clone(), (edge + 16, at), style);
-        root.draw(&text).map_err(|error| error.to_string())?;
+        root.draw(&text)?;
     }
     Ok(())
 }
