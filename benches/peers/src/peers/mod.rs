@@ -169,3 +169,66 @@ fn instance() -> String {
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
     format!("instance-{:010}-{count:016}", std::process::id())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::records::counts;
+
+    /// Each peer that has items, in each of its classes, with two processes of three items.
+    fn stores() -> impl Iterator<Item = (tempfile::TempDir, Peer, Class)> {
+        let peers = Peer::value_variants().iter().filter(|peer| **peer != Peer::Bare);
+        let kinds = peers.flat_map(|peer| Class::ALL.map(|class| (*peer, class)));
+        kinds.filter(|(peer, class)| peer.is_in(*class)).map(|(peer, class)| {
+            let folder = tempfile::tempdir().unwrap();
+            let store = peer.open(folder.path(), class).unwrap();
+            store.populate(2, 3).unwrap();
+            store.close().unwrap();
+            (folder, peer, class)
+        })
+    }
+
+    #[test]
+    fn updates_are_in_item_and_status_of_their_process_alone() {
+        for (folder, peer, class) in stores() {
+            let store = peer.open(folder.path(), class).unwrap();
+            let mut session = store.session(0).unwrap();
+            let owner = session.claim(3).unwrap();
+            for number in 1..=4 {
+                session.update(Step::new(number, 3)).unwrap();
+            }
+            let expected = Found { owner, total: 4, of_items: counts(4, 3) };
+            assert_eq!(session.find(3).unwrap(), expected, "{peer:?} {class:?}");
+            let other = store.session(1).unwrap().find(3).unwrap();
+            assert_eq!((other.owner.as_str(), other.total, other.of_items), ("", 0, vec![0; 3]), "{peer:?}");
+        }
+    }
+
+    #[test]
+    fn items_that_are_registered_are_found_when_the_store_is_opened_again() {
+        for (folder, peer, class) in stores() {
+            let store = peer.open(folder.path(), class).unwrap();
+            let mut session = store.session(0).unwrap();
+            session.register(1).unwrap();
+            session.register(2).unwrap();
+            drop(session);
+            store.close().unwrap();
+            let store = peer.open(folder.path(), class).unwrap();
+            let session = store.session(0).unwrap();
+            assert_eq!(session.scan().unwrap(), 5, "{peer:?} {class:?}");
+            assert_eq!((session.read(2).unwrap(), session.read(3).unwrap()), (true, false), "{peer:?}");
+        }
+    }
+
+    #[test]
+    fn a_process_that_was_handed_back_can_be_claimed() {
+        for (folder, peer, class) in stores() {
+            let store = peer.open(folder.path(), class).unwrap();
+            store.session(0).unwrap().claim_and_handoff().unwrap();
+            let mut session = store.session(0).unwrap();
+            let owner = session.claim(3).unwrap();
+            session.update(Step::new(1, 3)).unwrap();
+            assert_eq!(session.find(3).unwrap().owner, owner, "{peer:?} {class:?}");
+        }
+    }
+}
