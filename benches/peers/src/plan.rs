@@ -59,10 +59,10 @@ pub const QUICK: Effort =
 
 pub const FULL: Effort = Effort {
     rounds: 5,
-    millis: 800,
+    millis: 700,
     sizes: &[100, 10_000, 100_000, 1_000_000],
     endure_calls: 1_000_000,
-    endure_millis: 30_000,
+    endure_millis: 20_000,
 };
 
 pub const GROWTH: Effort = Effort {
