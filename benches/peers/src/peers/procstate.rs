@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use procstate::proto::Status;
 use procstate::{
-    Claim, ClaimOptions, Durability, Instance, List, Params, ProcessHandle, Progress, Run, WorkItem,
+    Claim, ClaimOptions, Durability, Instance, List, Params, ProcessHandle, Progress, Run, Stats, WorkItem,
 };
 
 use super::{Class, Session, Store};
@@ -15,7 +15,7 @@ use crate::records::{Found, Step, item_name, new_name, process_name};
 
 const STAT: &str = "keysRemoved";
 
-/// With more log than this the store is about to write a snapshot.
+/// The default of `StoreBuilder::snapshot_log_bytes`.
 const SNAPSHOT_LOG_BYTES: u64 = 64 << 20;
 
 struct Procstate {
@@ -45,8 +45,8 @@ impl Store for Procstate {
             let process = self.store.process(&process_name(process))?;
             process.register_all((0..items).map(|item| (item_name(item), params(8))))?;
         }
-        // What a large load leaves to be done in the background is no part of what is measured.
-        while self.store.stats()?.log_bytes > SNAPSHOT_LOG_BYTES {
+        // A snapshot that the load has made due is no part of what is measured.
+        while is_snapshot_due(&self.store.stats()?) {
             std::thread::sleep(Duration::from_millis(50));
         }
         Ok(())
@@ -60,6 +60,11 @@ impl Store for Procstate {
     fn close(self: Box<Self>) -> Result<()> {
         Ok(self.store.close()?)
     }
+}
+
+/// With more log than there is state, and than the default, the store writes a snapshot.
+fn is_snapshot_due(stats: &Stats) -> bool {
+    stats.log_bytes > stats.snapshot_bytes.max(SNAPSHOT_LOG_BYTES)
 }
 
 fn params(keys: i64) -> Params {
