@@ -1,30 +1,87 @@
 //! procstate beside other embedded stores: the same work, by the same promise.
 
+mod conduct;
+mod goals;
+mod kill;
+mod kill_test;
+mod latency;
+mod machine;
 mod measure;
 mod peers;
+mod plan;
+mod program;
 mod records;
+mod report;
 mod resources;
+mod results;
+mod statistics;
+mod syncs;
+mod victim;
 
-use anyhow::Result;
-use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+
+use anyhow::{Result, ensure};
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::peers::Peer;
 
 #[derive(Parser)]
 #[command(version, about)]
 struct Arguments {
     #[command(subcommand)]
-    command: Option<Command>,
+    command: Command,
+    /// Only these, and procstate.
+    #[arg(long, global = true, value_delimiter = ',', value_name = "PEER,...")]
+    peers: Vec<Peer>,
+    /// Where the report goes.
+    #[arg(long, global = true, default_value = "results", value_name = "DIR")]
+    output: PathBuf,
 }
 
 #[derive(Subcommand)]
 enum Command {
-    /// One measurement; the bench starts these.
+    /// Everything in less than a minute; its figures are rough.
+    Quick,
+    /// Everything, in a quarter of an hour; on a machine that does nothing else.
+    Full,
+    /// Stores of up to 10,000,000 items.
+    Growth,
+    /// Kills each peer while it updates, and looks for what it had acknowledged.
+    KillTest,
+    /// One measurement; the others start these.
     #[command(hide = true)]
     Measure(measure::Task),
+    /// Updates until it is killed.
+    #[command(hide = true)]
+    Victim(victim::Victim),
+}
+
+impl Arguments {
+    fn peers(&self) -> Vec<Peer> {
+        let all = Peer::value_variants().iter().copied();
+        let is_wanted = |peer: &Peer| self.peers.contains(peer) || *peer == Peer::Procstate;
+        if self.peers.is_empty() { all.collect() } else { all.filter(is_wanted).collect() }
+    }
+
+    fn report(&self, cases: &[plan::Case], name: &str, prefix: &str) -> Result<()> {
+        let command = std::env::args().skip(1).collect::<Vec<_>>().join(" ");
+        let results = conduct::conduct(cases, &self.peers(), &format!("cargo run --release -- {command}"))?;
+        report::write(&results, &self.output, name, prefix)
+    }
 }
 
 fn main() -> Result<()> {
-    match Arguments::parse().command {
-        Some(Command::Measure(task)) => measure::run(&task),
-        None => Ok(()),
+    let arguments = Arguments::parse();
+    match &arguments.command {
+        Command::Quick => arguments.report(&plan::all(plan::QUICK), "results", ""),
+        Command::Full => arguments.report(&plan::all(plan::FULL), "results", ""),
+        Command::Growth => arguments.report(&plan::sizes(plan::GROWTH), "growth", "growth-"),
+        Command::KillTest => {
+            let broken = kill_test::run(&arguments.peers())?;
+            ensure!(broken == 0, "{broken} promises were broken");
+            Ok(())
+        }
+        Command::Measure(task) => measure::run(task),
+        Command::Victim(victim) => victim::run(victim),
     }
 }

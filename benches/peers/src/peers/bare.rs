@@ -12,12 +12,12 @@ use anyhow::{Result, bail};
 use parking_lot::{Condvar, Mutex};
 
 use super::{Class, Session, Store};
-use crate::records::{Found, Step};
+use crate::records::{Found, Step, counts};
 
 const FILE_BYTES: u64 = 64 << 20;
 
 /// What procstate appends to its log for an update.
-const RECORD_BYTES: usize = 262;
+const RECORD_BYTES: usize = 280;
 
 const RECORDS: u64 = FILE_BYTES / RECORD_BYTES as u64;
 
@@ -79,7 +79,7 @@ impl Store for Bare {
     }
 
     fn session(&self, process: usize) -> Result<Box<dyn Session + '_>> {
-        Ok(Box::new(Writer { bare: self, process, items: 0 }))
+        Ok(Box::new(Writer { bare: self, process }))
     }
 
     fn close(self: Box<Self>) -> Result<()> {
@@ -90,12 +90,10 @@ impl Store for Bare {
 struct Writer<'a> {
     bare: &'a Bare,
     process: usize,
-    items: usize,
 }
 
 impl Session for Writer<'_> {
-    fn claim(&mut self, items: usize) -> Result<String> {
-        self.items = items;
+    fn claim(&mut self, _items: usize) -> Result<String> {
         Ok(String::new())
     }
 
@@ -115,6 +113,10 @@ impl Session for Writer<'_> {
         self.update(Step::new(1, 1))
     }
 
+    fn read(&self, _item: usize) -> Result<bool> {
+        bail!("a bare file has no items to read")
+    }
+
     fn scan(&self) -> Result<usize> {
         bail!("a bare file has no items to scan")
     }
@@ -127,7 +129,6 @@ impl Session for Writer<'_> {
         };
         let mine = bytes.chunks_exact(RECORD_BYTES).filter(|record| word(record, 0) == self.process as u64);
         let total = mine.map(|record| word(record, 8)).max().unwrap_or(0);
-        let of_item = |item: usize| (total + items as u64 - 1 - item as u64) / items as u64;
-        Ok(Found { owner: String::new(), total, of_items: (0..items).map(of_item).collect() })
+        Ok(Found { owner: String::new(), total, of_items: counts(total, items) })
     }
 }

@@ -11,7 +11,7 @@ use procstate::{Params, Process};
 use prost::Message;
 
 use super::{Session, Store, instance};
-use crate::records::{Found, Step, item_name, process_name};
+use crate::records::{Found, Step, item_name, new_name, process_name};
 
 const STAT: &str = "keysRemoved";
 
@@ -66,7 +66,7 @@ impl Owner<'_> {
         Ok(())
     }
 
-    fn read(&self) -> Result<Process> {
+    fn decode(&self) -> Result<Process> {
         Ok(Process::decode(&self.blobs.get(&self.name)?.context("no process")?[..])?)
     }
 }
@@ -97,7 +97,7 @@ impl Session for Owner<'_> {
     fn register(&mut self, number: u64) -> Result<()> {
         let work = Work { params: Some(params(number.try_into()?)), ..Work::default() };
         self.change(|process| {
-            process.active_work.insert("registered".to_owned(), work);
+            process.active_work.insert(new_name(number), work);
             Ok(())
         })
     }
@@ -110,18 +110,21 @@ impl Session for Owner<'_> {
         })
     }
 
+    fn read(&self, item: usize) -> Result<bool> {
+        Ok(self.decode()?.active_work.contains_key(&item_name(item)))
+    }
+
     fn scan(&self) -> Result<usize> {
-        Ok(self.read()?.active_work.len())
+        Ok(self.decode()?.active_work.len())
     }
 
     fn find(&self, items: usize) -> Result<Found> {
-        let process = self.read()?;
+        let process = self.decode()?;
         let stat = |status: Option<&Status>| {
             status.and_then(|status| status.stats.get(STAT)).copied().unwrap_or_default() as u64
         };
-        let of_item = |item| {
-            stat(process.active_work.get(&item_name(item)).and_then(|work| work.status.as_ref()))
-        };
+        let of_item =
+            |item| stat(process.active_work.get(&item_name(item)).and_then(|work| work.status.as_ref()));
         Ok(Found {
             total: stat(process.process_status.as_ref()),
             of_items: (0..items).map(of_item).collect(),

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, ensure};
 
 use super::{Session, Store, instance};
-use crate::records::{Found, Step, counter, item_name, process_name, value};
+use crate::records::{Found, Step, counter, item_name, new_name, process_name, value};
 
 pub type Record = (Vec<u8>, Vec<u8>);
 
@@ -34,7 +34,11 @@ impl<K: Kv + 'static> Store for KvStore<K> {
     fn populate(&self, processes: usize, items: usize) -> Result<()> {
         let mut records = (0..processes).flat_map(|process| {
             let keys = Keys::new(process);
-            let first = [(keys.owner.clone(), owner("", 0)), (keys.status.clone(), value(0).to_vec())];
+            let first = [
+                (keys.owner.clone(), owner("", 0)),
+                (keys.settings.clone(), value(0).to_vec()),
+                (keys.status.clone(), value(0).to_vec()),
+            ];
             first.into_iter().chain((0..items).map(move |item| (keys.item(item), value(0).to_vec())))
         });
         let mut chunks = std::iter::from_fn(|| {
@@ -57,6 +61,7 @@ impl<K: Kv + 'static> Store for KvStore<K> {
 /// The keys of a process: its records are a contiguous range, its items one in it.
 struct Keys {
     owner: Vec<u8>,
+    settings: Vec<u8>,
     status: Vec<u8>,
     items: Vec<u8>,
 }
@@ -64,7 +69,7 @@ struct Keys {
 impl Keys {
     fn new(process: usize) -> Self {
         let key = |kind| format!("{}/{kind}/", process_name(process)).into_bytes();
-        Self { owner: key('a'), status: key('b'), items: key('c') }
+        Self { owner: key('a'), settings: key('b'), status: key('c'), items: key('d') }
     }
 
     fn item(&self, item: usize) -> Vec<u8> {
@@ -120,8 +125,9 @@ impl<K: Kv> Session for KvSession<'_, K> {
     fn register(&mut self, number: u64) -> Result<()> {
         // Whoever the owner is: that it is the same as just before always holds here.
         let owner = self.get(&self.keys.owner)?;
-        let key = [&self.keys.items[..], b"registered"].concat();
-        let is_done = self.kv.commit(&self.keys.owner, &owner, &[(&key, &value(number))])?;
+        let (key, value) = ([&self.keys.items[..], new_name(number).as_bytes()].concat(), value(number));
+        let records = [(&key[..], &value[..]), (&self.keys.settings, &value)];
+        let is_done = self.kv.commit(&self.keys.owner, &owner, &records)?;
         ensure!(is_done, "the owner changed meanwhile");
         Ok(())
     }
@@ -130,6 +136,10 @@ impl<K: Kv> Session for KvSession<'_, K> {
         self.swap_owner(&instance())?;
         self.swap_owner("")?;
         Ok(())
+    }
+
+    fn read(&self, item: usize) -> Result<bool> {
+        Ok(self.kv.get(&self.keys.item(item))?.is_some())
     }
 
     fn scan(&self) -> Result<usize> {

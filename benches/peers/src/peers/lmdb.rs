@@ -9,7 +9,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use heed::types::Bytes;
-use heed::{Database, Env, EnvFlags, EnvOpenOptions, WithoutTls};
+use heed::{CommitOrAbort, Database, Env, EnvFlags, EnvOpenOptions, WithoutTls};
 
 use super::kv::{Kv, KvStore, Record};
 use super::{Class, Store};
@@ -18,7 +18,7 @@ const MAP_BYTES: usize = 16 << 30;
 
 struct Lmdb {
     env: Env<WithoutTls>,
-    records: Database<Bytes, Bytes>,
+    records: Database<'static, Bytes, Bytes>,
 }
 
 pub fn open(folder: &Path, class: Class) -> Result<Box<dyn Store>> {
@@ -38,9 +38,12 @@ fn open_with(folder: &Path, flags: EnvFlags) -> Result<Box<dyn Store>> {
     // SAFETY: these flags only say what is synced, and a store is measured by one program at a
     // time, which opens it once and leaves its files alone.
     let env = unsafe { options.flags(flags).open(folder)? };
-    let mut transaction = env.write_txn()?;
-    let records = env.create_database(&mut transaction, None)?;
-    transaction.commit()?;
+    let transaction = env.write_txn()?;
+    let created = env.create_databases_and_commit(transaction, |opener, transaction| {
+        let created = opener.create_database(transaction, None);
+        created.map(CommitOrAbort::<_, ()>::Commit)
+    })?;
+    let records = created.unwrap_commit();
     Ok(Box::new(KvStore(Lmdb { env, records })))
 }
 
@@ -69,7 +72,8 @@ impl Kv for Lmdb {
     }
 
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        Ok(self.records.get(&self.env.read_txn()?, key)?.map(<[u8]>::to_vec))
+        let transaction = self.env.read_txn()?;
+        Ok(self.records.get(&transaction, key)?.map(<[u8]>::to_vec))
     }
 
     fn scan(&self, prefix: &[u8], each: &mut dyn FnMut(&[u8], &[u8])) -> Result<()> {

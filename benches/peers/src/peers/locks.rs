@@ -10,8 +10,9 @@ pub struct Locks {
 }
 
 impl Locks {
-    /// More than any bench has threads, so that two rarely meet at one lock.
-    const COUNT: usize = 4096;
+    /// So many that two of 64 threads do not meet at one lock (one run in thirty has such two),
+    /// and with a byte each no burden.
+    const COUNT: usize = 65_536;
 
     pub fn new() -> Self {
         let locks = std::iter::repeat_with(Mutex::default).take(Self::COUNT).collect();

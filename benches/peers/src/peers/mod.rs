@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use crate::records::{Found, Step};
 
 /// What an acknowledged update survives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Class {
     /// The death of the program; a power loss leaves a consistent older state.
@@ -42,10 +42,11 @@ impl Class {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Peer {
     Procstate,
+    ProcstateUnchecked,
     Sqlite,
     Lmdb,
     LmdbNosync,
@@ -77,11 +78,14 @@ pub trait Session: Send {
     /// Changes item and status in one transaction; fails if the process is another's now.
     fn update(&mut self, step: Step) -> Result<()>;
 
-    /// Adds an item, or changes the parameters of one.
+    /// Adds an item that was not there, and notes the change in the settings.
     fn register(&mut self, number: u64) -> Result<()>;
 
     /// Takes the process over by compare-and-swap and gives it back: two commits.
     fn claim_and_handoff(&mut self) -> Result<()>;
+
+    /// Reads one item, and whether it is there.
+    fn read(&self, item: usize) -> Result<bool>;
 
     /// Reads all items; how many there are.
     fn scan(&self) -> Result<usize>;
@@ -94,13 +98,14 @@ impl Peer {
     pub fn name(self) -> &'static str {
         match self {
             Self::Procstate => "procstate",
-            Self::Sqlite => "sqlite",
-            Self::Lmdb => "lmdb",
-            Self::LmdbNosync => "lmdb, no sync",
+            Self::ProcstateUnchecked => "procstate, no check",
+            Self::Sqlite => "SQLite",
+            Self::Lmdb => "LMDB",
+            Self::LmdbNosync => "LMDB, no sync",
             Self::Redb => "redb",
             Self::Fjall => "fjall",
             #[cfg(feature = "rocksdb")]
-            Self::Rocksdb => "rocksdb",
+            Self::Rocksdb => "RocksDB",
             Self::Sled => "sled",
             Self::Blob => "one blob in sled",
             Self::Bare => "bare file",
@@ -116,6 +121,11 @@ impl Peer {
         }
     }
 
+    /// The class in which it promises least: in which it is when the class does not matter.
+    pub fn weakest_class(self) -> Class {
+        if self.is_in(Class::ProgramDeath) { Class::ProgramDeath } else { Class::PowerLoss }
+    }
+
     /// Whether it is a peer that does the same work by the same promise.
     pub fn is_rival(self) -> bool {
         self.remark().is_none() && self != Self::Procstate
@@ -124,7 +134,10 @@ impl Peer {
     /// Why it is no rival.
     pub fn remark(self) -> Option<&'static str> {
         match self {
-            Self::LmdbNosync => Some("weaker promise, outside the class"),
+            Self::ProcstateUnchecked => {
+                Some("procstate, but not read through when it is opened (`StoreBuilder::verify`)")
+            }
+            Self::LmdbNosync => Some("promises less: a power loss may corrupt it"),
             Self::Blob => Some("one value per process, rewritten by each update"),
             Self::Bare => Some("the physical limit, no store"),
             _ => None,
@@ -134,6 +147,7 @@ impl Peer {
     pub fn open(self, folder: &Path, class: Class) -> Result<Box<dyn Store>> {
         match self {
             Self::Procstate => procstate::open(folder, class),
+            Self::ProcstateUnchecked => procstate::open_unchecked(folder, class),
             Self::Sqlite => sqlite::open(folder, class),
             Self::Lmdb => lmdb::open(folder, class),
             Self::LmdbNosync => lmdb::open_without_sync(folder),
@@ -154,4 +168,67 @@ fn instance() -> String {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
     format!("instance-{:010}-{count:016}", std::process::id())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::records::counts;
+
+    /// Each peer that has items, in each of its classes, with two processes of three items.
+    fn stores() -> impl Iterator<Item = (tempfile::TempDir, Peer, Class)> {
+        let peers = Peer::value_variants().iter().filter(|peer| **peer != Peer::Bare);
+        let kinds = peers.flat_map(|peer| Class::ALL.map(|class| (*peer, class)));
+        kinds.filter(|(peer, class)| peer.is_in(*class)).map(|(peer, class)| {
+            let folder = tempfile::tempdir().unwrap();
+            let store = peer.open(folder.path(), class).unwrap();
+            store.populate(2, 3).unwrap();
+            store.close().unwrap();
+            (folder, peer, class)
+        })
+    }
+
+    #[test]
+    fn updates_are_in_item_and_status_of_their_process_alone() {
+        for (folder, peer, class) in stores() {
+            let store = peer.open(folder.path(), class).unwrap();
+            let mut session = store.session(0).unwrap();
+            let owner = session.claim(3).unwrap();
+            for number in 1..=4 {
+                session.update(Step::new(number, 3)).unwrap();
+            }
+            let expected = Found { owner, total: 4, of_items: counts(4, 3) };
+            assert_eq!(session.find(3).unwrap(), expected, "{peer:?} {class:?}");
+            let other = store.session(1).unwrap().find(3).unwrap();
+            assert_eq!((other.owner.as_str(), other.total, other.of_items), ("", 0, vec![0; 3]), "{peer:?}");
+        }
+    }
+
+    #[test]
+    fn items_that_are_registered_are_found_when_the_store_is_opened_again() {
+        for (folder, peer, class) in stores() {
+            let store = peer.open(folder.path(), class).unwrap();
+            let mut session = store.session(0).unwrap();
+            session.register(1).unwrap();
+            session.register(2).unwrap();
+            drop(session);
+            store.close().unwrap();
+            let store = peer.open(folder.path(), class).unwrap();
+            let session = store.session(0).unwrap();
+            assert_eq!(session.scan().unwrap(), 5, "{peer:?} {class:?}");
+            assert_eq!((session.read(2).unwrap(), session.read(3).unwrap()), (true, false), "{peer:?}");
+        }
+    }
+
+    #[test]
+    fn a_process_that_was_handed_back_can_be_claimed() {
+        for (folder, peer, class) in stores() {
+            let store = peer.open(folder.path(), class).unwrap();
+            store.session(0).unwrap().claim_and_handoff().unwrap();
+            let mut session = store.session(0).unwrap();
+            let owner = session.claim(3).unwrap();
+            session.update(Step::new(1, 3)).unwrap();
+            assert_eq!(session.find(3).unwrap().owner, owner, "{peer:?} {class:?}");
+        }
+    }
 }

@@ -5,16 +5,18 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use procstate::proto::{State, Status, Work};
+use procstate::proto::Status;
 use procstate::{
-    Claim, ClaimOptions, Durability, ImportMode, Instance, List, Params, Process, ProcessHandle, Progress,
-    Run, WorkItem,
+    Claim, ClaimOptions, Durability, Instance, List, Params, ProcessHandle, Progress, Run, Stats, WorkItem,
 };
 
 use super::{Class, Session, Store};
-use crate::records::{Found, Step, item_name, process_name};
+use crate::records::{Found, Step, item_name, new_name, process_name};
 
 const STAT: &str = "keysRemoved";
+
+/// The default of `StoreBuilder::snapshot_log_bytes`.
+const SNAPSHOT_LOG_BYTES: u64 = 64 << 20;
 
 struct Procstate {
     store: procstate::Store,
@@ -22,24 +24,30 @@ struct Procstate {
 }
 
 pub fn open(folder: &Path, class: Class) -> Result<Box<dyn Store>> {
+    with_store(procstate::Store::open(folder)?, class)
+}
+
+pub fn open_unchecked(folder: &Path, class: Class) -> Result<Box<dyn Store>> {
+    with_store(procstate::Store::builder().verify(false).open(folder)?, class)
+}
+
+fn with_store(store: procstate::Store, class: Class) -> Result<Box<dyn Store>> {
     let durability = match class {
         Class::ProgramDeath => Durability::Buffered,
         Class::PowerLoss => Durability::Synced,
     };
-    Ok(Box::new(Procstate { store: procstate::Store::open(folder)?, durability }))
+    Ok(Box::new(Procstate { store, durability }))
 }
 
 impl Store for Procstate {
     fn populate(&self, processes: usize, items: usize) -> Result<()> {
-        let status = Status { state: State::New.into(), ..Status::default() };
-        let work = Work { params: Some(params(8)), status: Some(status), ..Work::default() };
         for process in 0..processes {
-            let process = Process {
-                process_name: process_name(process),
-                active_work: (0..items).map(|item| (item_name(item), work.clone())).collect(),
-                ..Process::default()
-            };
-            self.store.import(process, ImportMode::New)?;
+            let process = self.store.process(&process_name(process))?;
+            process.register_all((0..items).map(|item| (item_name(item), params(8))))?;
+        }
+        // A snapshot that the load has made due is no part of what is measured.
+        while is_snapshot_due(&self.store.stats()?) {
+            std::thread::sleep(Duration::from_millis(50));
         }
         Ok(())
     }
@@ -52,6 +60,11 @@ impl Store for Procstate {
     fn close(self: Box<Self>) -> Result<()> {
         Ok(self.store.close()?)
     }
+}
+
+/// With more log than there is state, and than the default, the store writes a snapshot.
+fn is_snapshot_due(stats: &Stats) -> bool {
+    stats.log_bytes > stats.snapshot_bytes.max(SNAPSHOT_LOG_BYTES)
 }
 
 fn params(keys: i64) -> Params {
@@ -94,17 +107,21 @@ impl Session for Owner {
     fn update(&mut self, step: Step) -> Result<()> {
         self.items[step.item].add_stat(STAT, 1.0);
         let progress = self.run.as_ref().context("not claimed")?.progress()?;
-        ensure!(progress != Progress::Conflict, "another instance owns the process");
+        ensure!(matches!(progress, Progress::Updated | Progress::Merged), "not stored: {progress:?}");
         Ok(())
     }
 
     fn register(&mut self, number: u64) -> Result<()> {
-        self.process.register("registered", params(number.try_into()?))?;
+        self.process.register(&new_name(number), params(8))?;
         Ok(())
     }
 
     fn claim_and_handoff(&mut self) -> Result<()> {
         Ok(self.claim_run()?.hand_back()?)
+    }
+
+    fn read(&self, item: usize) -> Result<bool> {
+        Ok(self.process.work(&item_name(item))?.details.is_some())
     }
 
     fn scan(&self) -> Result<usize> {

@@ -12,7 +12,7 @@ use super::{Class, Store};
 
 struct RocksDb {
     database: DB,
-    is_synced: bool,
+    write: WriteOptions,
     locks: Locks,
 }
 
@@ -20,8 +20,9 @@ pub fn open(folder: &Path, class: Class) -> Result<Box<dyn Store>> {
     let mut options = Options::default();
     options.create_if_missing(true);
     let database = DB::open(&options, folder)?;
-    let is_synced = class == Class::PowerLoss;
-    Ok(Box::new(KvStore(RocksDb { database, is_synced, locks: Locks::new() })))
+    let mut write = WriteOptions::default();
+    write.set_sync(class == Class::PowerLoss);
+    Ok(Box::new(KvStore(RocksDb { database, write, locks: Locks::new() })))
 }
 
 impl Kv for RocksDb {
@@ -31,7 +32,7 @@ impl Kv for RocksDb {
             for (key, value) in chunk {
                 batch.put(key, value);
             }
-            self.database.write(&batch)?;
+            self.database.write(batch)?;
         }
         Ok(self.database.flush_wal(true)?)
     }
@@ -45,9 +46,7 @@ impl Kv for RocksDb {
         for (key, value) in records {
             batch.put(key, value);
         }
-        let mut options = WriteOptions::default();
-        options.set_sync(self.is_synced);
-        self.database.write_opt(&batch, &options)?;
+        self.database.write_opt(batch, &self.write)?;
         Ok(true)
     }
 

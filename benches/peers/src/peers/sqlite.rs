@@ -1,4 +1,5 @@
-//! SQLite through rusqlite: write-ahead log, `synchronous` NORMAL or FULL, prepared statements.
+//! SQLite through rusqlite: write-ahead log, `synchronous` NORMAL or FULL, prepared statements,
+//! those that begin and end a transaction too.
 //!
 //! One connection for all threads: SQLite has one writer at a time anyway, a mutex hands over
 //! faster and more fairly than its busy handler, which sleeps; and a connection that is alone
@@ -8,17 +9,21 @@ use std::path::Path;
 
 use anyhow::{Result, ensure};
 use parking_lot::Mutex;
-use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, Params, params};
 
-use super::{Class, Session, Store};
-use crate::records::{Found, Step, counter, item_name, value};
+use super::{Class, Session, Store, instance};
+use crate::records::{Found, Step, counter, item_name, new_name, value};
 
 const TABLES: &str = "
     CREATE TABLE IF NOT EXISTS owner (process INTEGER PRIMARY KEY, instance TEXT, token INTEGER);
+    CREATE TABLE IF NOT EXISTS settings (process INTEGER PRIMARY KEY, data BLOB);
     CREATE TABLE IF NOT EXISTS status (process INTEGER PRIMARY KEY, data BLOB);
     CREATE TABLE IF NOT EXISTS item (process INTEGER, name TEXT, data BLOB,
         PRIMARY KEY (process, name)) WITHOUT ROWID;
 ";
+
+/// More statements than there are here, so that each is prepared once.
+const STATEMENTS: usize = 32;
 
 struct Sqlite {
     connection: Mutex<Connection>,
@@ -26,6 +31,7 @@ struct Sqlite {
 
 pub fn open(folder: &Path, class: Class) -> Result<Box<dyn Store>> {
     let connection = Connection::open(folder.join("sqlite"))?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
     connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     let synchronous = match class {
@@ -38,25 +44,45 @@ pub fn open(folder: &Path, class: Class) -> Result<Box<dyn Store>> {
     Ok(Box::new(Sqlite { connection: Mutex::new(connection) }))
 }
 
+impl Sqlite {
+    /// Does all of `change` or nothing. (rusqlite's own transactions prepare their statements
+    /// anew each time.)
+    fn transact<T>(&self, change: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+        let connection = self.connection.lock();
+        execute(&connection, "BEGIN IMMEDIATE", ())?;
+        let result = change(&connection);
+        let end = if result.is_ok() { "COMMIT" } else { "ROLLBACK" };
+        execute(&connection, end, ())?;
+        result
+    }
+}
+
+/// Executes a statement, which is prepared once; how many rows it changed.
+fn execute(connection: &Connection, statement: &str, params: impl Params) -> Result<usize> {
+    Ok(connection.prepare_cached(statement)?.execute(params)?)
+}
+
 impl Store for Sqlite {
     fn populate(&self, processes: usize, items: usize) -> Result<()> {
-        let mut connection = self.connection.lock();
-        let transaction = connection.transaction()?;
-        {
-            let mut add_item = transaction.prepare("INSERT INTO item VALUES (?1, ?2, ?3)")?;
+        self.transact(|connection| {
             for process in 0..processes as i64 {
-                transaction.execute("INSERT INTO owner VALUES (?1, '', 0)", [process])?;
-                transaction.execute("INSERT INTO status VALUES (?1, ?2)", params![process, value(0)])?;
+                execute(connection, "INSERT INTO owner VALUES (?1, '', 0)", [process])?;
+                for table in ["settings", "status"] {
+                    let insert = format!("INSERT INTO {table} VALUES (?1, ?2)");
+                    execute(connection, &insert, params![process, value(0)])?;
+                }
                 for item in 0..items {
-                    add_item.execute(params![process, item_name(item), value(0)])?;
+                    let row = params![process, item_name(item), value(0)];
+                    execute(connection, "INSERT INTO item VALUES (?1, ?2, ?3)", row)?;
                 }
             }
-        }
-        Ok(transaction.commit()?)
+            Ok(())
+        })
     }
 
     fn session(&self, process: usize) -> Result<Box<dyn Session + '_>> {
-        Ok(Box::new(Owner { store: self, process: process as i64, instance: String::new(), token: 0, names: Vec::new() }))
+        let (process, instance) = (process as i64, String::new());
+        Ok(Box::new(Owner { store: self, process, instance, token: 0, names: Vec::new() }))
     }
 
     fn close(self: Box<Self>) -> Result<()> {
@@ -75,65 +101,65 @@ struct Owner<'a> {
 impl Owner<'_> {
     /// Swaps the owner if it is still the one that was read, and begins a status.
     fn swap_owner(&self, instance: &str) -> Result<i64> {
-        let mut connection = self.store.connection.lock();
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let token: i64 = transaction
-            .prepare_cached("SELECT token FROM owner WHERE process = ?1")?
-            .query_row([self.process], |row| row.get(0))?;
-        let swapped = transaction
-            .prepare_cached("UPDATE owner SET instance = ?3, token = ?2 + 1 WHERE process = ?1 AND token = ?2")?
-            .execute(params![self.process, token, instance])?;
-        ensure!(swapped == 1, "another instance was faster");
-        transaction
-            .prepare_cached("UPDATE status SET data = ?2 WHERE process = ?1")?
-            .execute(params![self.process, value(0)])?;
-        transaction.commit()?;
-        Ok(token + 1)
+        self.store.transact(|connection| {
+            let token: i64 = connection
+                .prepare_cached("SELECT token FROM owner WHERE process = ?1")?
+                .query_row([self.process], |row| row.get(0))?;
+            let swap = "UPDATE owner SET instance = ?3, token = ?2 + 1 WHERE process = ?1 AND token = ?2";
+            let swapped = execute(connection, swap, params![self.process, token, instance])?;
+            ensure!(swapped == 1, "another instance was faster");
+            self.put_status(connection, 0)?;
+            Ok(token + 1)
+        })
+    }
+
+    fn put_status(&self, connection: &Connection, total: u64) -> Result<()> {
+        let update = "UPDATE status SET data = ?2 WHERE process = ?1";
+        execute(connection, update, params![self.process, value(total)])?;
+        Ok(())
     }
 }
 
 impl Session for Owner<'_> {
     fn claim(&mut self, items: usize) -> Result<String> {
-        self.instance = crate::peers::instance();
+        self.instance = instance();
         self.token = self.swap_owner(&self.instance)?;
         self.names = (0..items).map(item_name).collect();
         Ok(self.instance.clone())
     }
 
     fn update(&mut self, step: Step) -> Result<()> {
-        let mut connection = self.store.connection.lock();
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let changed = transaction
-            .prepare_cached(
-                "UPDATE item SET data = ?3 WHERE process = ?1 AND name = ?2 AND EXISTS
-                 (SELECT 1 FROM owner WHERE process = ?1 AND instance = ?4 AND token = ?5)",
-            )?
-            .execute(params![
-                self.process,
-                self.names[step.item],
-                value(step.of_item),
-                self.instance,
-                self.token
-            ])?;
-        ensure!(changed == 1, "another instance owns the process");
-        transaction
-            .prepare_cached("UPDATE status SET data = ?2 WHERE process = ?1")?
-            .execute(params![self.process, value(step.total)])?;
-        Ok(transaction.commit()?)
+        let update = "UPDATE item SET data = ?3 WHERE process = ?1 AND name = ?2 AND EXISTS
+            (SELECT 1 FROM owner WHERE process = ?1 AND instance = ?4 AND token = ?5)";
+        self.store.transact(|connection| {
+            let name = &self.names[step.item];
+            let row = params![self.process, name, value(step.of_item), self.instance, self.token];
+            ensure!(execute(connection, update, row)? == 1, "another instance owns the process");
+            self.put_status(connection, step.total)
+        })
     }
 
     fn register(&mut self, number: u64) -> Result<()> {
-        let connection = self.store.connection.lock();
-        connection
-            .prepare_cached("INSERT OR REPLACE INTO item VALUES (?1, 'registered', ?2)")?
-            .execute(params![self.process, value(number)])?;
-        Ok(())
+        self.store.transact(|connection| {
+            let row = params![self.process, new_name(number), value(number)];
+            execute(connection, "INSERT INTO item VALUES (?1, ?2, ?3)", row)?;
+            let update = "UPDATE settings SET data = ?2 WHERE process = ?1";
+            execute(connection, update, params![self.process, value(number)])?;
+            Ok(())
+        })
     }
 
     fn claim_and_handoff(&mut self) -> Result<()> {
-        self.swap_owner(&crate::peers::instance())?;
+        self.swap_owner(&instance())?;
         self.swap_owner("")?;
         Ok(())
+    }
+
+    fn read(&self, item: usize) -> Result<bool> {
+        let connection = self.store.connection.lock();
+        let mut select =
+            connection.prepare_cached("SELECT data FROM item WHERE process = ?1 AND name = ?2")?;
+        Ok(select.exists(params![self.process, item_name(item)])?)
     }
 
     fn scan(&self) -> Result<usize> {
@@ -143,22 +169,20 @@ impl Session for Owner<'_> {
         let mut count = 0;
         while let Some(row) = rows.next()? {
             let (name, data): (String, Vec<u8>) = (row.get(0)?, row.get(1)?);
-            count += usize::from(!name.is_empty() && !data.is_empty());
+            count += usize::from(!std::hint::black_box((name, data)).1.is_empty());
         }
         Ok(count)
     }
 
     fn find(&self, items: usize) -> Result<Found> {
         let connection = self.store.connection.lock();
-        let owner = connection.query_row(
-            "SELECT instance FROM owner WHERE process = ?1",
-            [self.process],
-            |row| row.get(0),
-        )?;
-        let status: Vec<u8> =
-            connection.query_row("SELECT data FROM status WHERE process = ?1", [self.process], |row| {
+        let owner =
+            connection.query_row("SELECT instance FROM owner WHERE process = ?1", [self.process], |row| {
                 row.get(0)
             })?;
+        let status: Vec<u8> =
+            connection
+                .query_row("SELECT data FROM status WHERE process = ?1", [self.process], |row| row.get(0))?;
         let of_item = |item| -> Result<u64> {
             let data: Option<Vec<u8>> = connection
                 .prepare_cached("SELECT data FROM item WHERE process = ?1 AND name = ?2")?

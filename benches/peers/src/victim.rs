@@ -1,0 +1,128 @@
+//! A program that updates, says each update that the store acknowledged, and is to be killed.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context, Result};
+use clap::Args;
+
+use crate::peers::{Class, Peer};
+use crate::records::Step;
+
+#[derive(Clone, Debug, Args)]
+pub struct Victim {
+    #[arg(long)]
+    pub peer: Peer,
+    #[arg(long)]
+    pub class: Class,
+    #[arg(long)]
+    pub folder: PathBuf,
+    /// How many of a process are updated.
+    #[arg(long)]
+    pub items: usize,
+    /// Each with a process of its own.
+    #[arg(long)]
+    pub threads: usize,
+    /// How many updates, by each thread, if it is not killed before.
+    #[arg(long)]
+    pub calls: u64,
+}
+
+/// What a line of a victim says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Said {
+    Claimed { process: usize, owner: String },
+    Acknowledged { process: usize, total: u64 },
+}
+
+impl Said {
+    /// `None` for a line that was cut by the kill.
+    pub fn parse(line: &str) -> Option<Self> {
+        let mut words = line.strip_suffix('.')?.split(' ');
+        let (kind, process, rest) = (words.next()?, words.next()?.parse().ok()?, words.next()?);
+        match kind {
+            "owner" => Some(Self::Claimed { process, owner: rest.to_owned() }),
+            "ack" => Some(Self::Acknowledged { process, total: rest.parse().ok()? }),
+            _ => None,
+        }
+    }
+
+    fn line(&self) -> String {
+        match self {
+            Self::Claimed { process, owner } => format!("owner {process} {owner}.\n"),
+            Self::Acknowledged { process, total } => format!("ack {process} {total}.\n"),
+        }
+    }
+
+    /// Says it with one write call: lines of several threads do not mix.
+    fn say(&self) -> Result<()> {
+        let mut out = std::io::stdout().lock();
+        out.write_all(self.line().as_bytes())?;
+        Ok(out.flush()?)
+    }
+}
+
+pub fn run(victim: &Victim) -> Result<()> {
+    let store = victim.peer.open(&victim.folder, victim.class)?;
+    std::thread::scope(|scope| {
+        let threads = (0..victim.threads).map(|process| {
+            let store = &store;
+            scope.spawn(move || -> Result<()> {
+                let mut session = store.session(process)?;
+                let owner = session.claim(victim.items)?;
+                Said::Claimed { process, owner }.say()?;
+                for total in 1..=victim.calls {
+                    session.update(Step::new(total, victim.items))?;
+                    Said::Acknowledged { process, total }.say()?;
+                }
+                Ok(())
+            })
+        });
+        let threads: Vec<_> = threads.collect();
+        threads.into_iter().try_for_each(|thread| thread.join().expect("a thread that does not panic"))
+    })?;
+    // Without closing the store: what was acknowledged must be there nevertheless.
+    std::process::exit(0)
+}
+
+impl Victim {
+    pub fn arguments(&self) -> Result<Vec<String>> {
+        let folder = self.folder.to_str().context("a folder with a name in UTF-8")?;
+        Ok(vec![
+            "victim".into(),
+            format!("--peer={}", crate::program::argument(&self.peer)),
+            format!("--class={}", crate::program::argument(&self.class)),
+            format!("--folder={folder}"),
+            format!("--items={}", self.items),
+            format!("--threads={}", self.threads),
+            format!("--calls={}", self.calls),
+        ])
+    }
+
+    pub fn start(&self) -> Result<Child> {
+        let mut command = Command::new(std::env::current_exe()?);
+        Ok(command.args(self.arguments()?).stdout(Stdio::piped()).spawn()?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_is_heard() {
+        let claimed = Said::Claimed { process: 3, owner: "instance-1".to_owned() };
+        let acknowledged = Said::Acknowledged { process: 3, total: 12 };
+        for said in [claimed, acknowledged] {
+            assert_eq!(Said::parse(said.line().trim_end()), Some(said));
+        }
+    }
+
+    #[test]
+    fn a_cut_line_says_nothing() {
+        for line in ["", "ack", "ack 3", "ack 3 1", "owner 3 instan"] {
+            assert_eq!(Said::parse(line), None, "{line}");
+        }
+    }
+}
