@@ -24,6 +24,7 @@ pub(crate) struct Reader {
     blocks: u64,
     /// What remains of the block in hand.
     block: Bytes,
+    last_key: Bytes,
     has_ended: bool,
     found: Summary,
 }
@@ -33,7 +34,16 @@ impl Reader {
     pub(crate) fn open(disk: &dyn Disk, path: &Path) -> Result<Self> {
         let found = Summary { store: [0; 16], seq: 0, records: 0, sum: 0, bytes: 0 };
         let (file, path) = (disk.open(path)?, path.to_owned());
-        let mut reader = Self { file, path, at: 0, blocks: 0, block: Bytes::new(), has_ended: false, found };
+        let mut reader = Self {
+            file,
+            path,
+            at: 0,
+            blocks: 0,
+            block: Bytes::new(),
+            last_key: Bytes::new(),
+            has_ended: false,
+            found,
+        };
         reader.header()?;
         Ok(reader)
     }
@@ -96,7 +106,11 @@ impl Reader {
         }
         let key = self.block.split_to(key);
         let value = self.block.split_to(value);
+        if key <= self.last_key && self.found.records > 0 {
+            return Err(self.damaged("its keys do not ascend"));
+        }
         self.found.add(&key, &value);
+        self.last_key = key.clone();
         Ok(Some((key, value)))
     }
 

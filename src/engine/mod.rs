@@ -22,7 +22,9 @@ mod suite;
 use std::ops::ControlFlow;
 
 pub(crate) use batch::{Batch, Expect, Write};
-pub(crate) use durable::{DurableEngine, Options, SEGMENT_BYTES_MIN, Snapshot, Snapshots, create, wal};
+pub(crate) use durable::{
+    DurableEngine, Options, SEGMENT_BYTES_MIN, Snapshot, Snapshots, create, falls_short, wal,
+};
 pub use durable::{OpenReport, Rebuilt, Recovery, TornTail};
 pub(crate) use feed::{Commit, Feed, Received, Subscription, Written};
 pub(crate) use memory::MemoryEngine;

@@ -7,7 +7,7 @@ use std::iter::Peekable;
 
 use bytes::Bytes;
 
-use crate::engine::wal::Entry;
+use crate::engine::wal::Logged;
 use crate::error::Result;
 use crate::record;
 
@@ -24,39 +24,47 @@ pub(super) enum Origin {
     Carved,
 }
 
-/// The newest version of a record.
+/// The newest version of a record: its envelope, or whatever of it is wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Newest {
+pub(super) struct Newest<V = Bytes> {
     pub(super) version: u64,
-    /// Its envelope; `None` if it was deleted.
-    pub(super) value: Option<Bytes>,
+    /// `None` if it was deleted.
+    pub(super) value: Option<V>,
     pub(super) origin: Origin,
 }
 
 /// Of each record that changed, what it is now.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Changes {
-    records: BTreeMap<Bytes, Newest>,
+#[derive(Debug, Clone)]
+pub(super) struct Changes<V = Bytes> {
+    records: BTreeMap<Bytes, Newest<V>>,
 }
 
-impl Changes {
+impl<V> Default for Changes<V> {
+    fn default() -> Self {
+        Self { records: BTreeMap::new() }
+    }
+}
+
+impl<V: From<Bytes> + Clone> Changes<V> {
     /// Adds what the commit `seq` wrote.
-    pub(super) fn add(&mut self, seq: u64, entry: Entry) {
-        for write in entry.writes {
-            let value = write.payload.map(|payload| record::seal(&write.key, seq, &payload));
+    pub(super) fn add(&mut self, seq: u64, writes: impl IntoIterator<Item = Logged>) {
+        for write in writes {
+            let value = write.payload.map(|payload| record::seal(&write.key, seq, &payload).into());
             self.put(write.key.bytes().clone(), Newest { version: seq, value, origin: Origin::Log });
         }
     }
 
-    /// Adds a version of a record, unless a newer one is known.
-    pub(super) fn put(&mut self, key: Bytes, newest: Newest) {
+    /// Adds a version of a record, unless a newer one is known, or the same from
+    /// elsewhere. Of what one commit in the log wrote the last counts.
+    pub(super) fn put(&mut self, key: Bytes, newest: Newest<V>) {
         match self.records.get(&key) {
             Some(known) if known.version > newest.version => {}
+            Some(known) if known.version == newest.version && newest.origin != Origin::Log => {}
             _ => drop(self.records.insert(key, newest)),
         }
     }
 
-    pub(super) fn get(&self, key: &[u8]) -> Option<&Newest> {
+    pub(super) fn get(&self, key: &[u8]) -> Option<&Newest<V>> {
         self.records.get(key)
     }
 
@@ -65,33 +73,33 @@ impl Changes {
     }
 
     /// The records of `base`, which ascend, with these changes.
-    pub(super) fn over<B: Iterator<Item = Result<(Bytes, Bytes)>>>(&self, base: B) -> Merged<'_, B> {
+    pub(super) fn over<B: Iterator<Item = Result<(Bytes, V)>>>(&self, base: B) -> Merged<'_, V, B> {
         Merged { base: base.peekable(), changes: self.records.iter().peekable() }
     }
 }
 
 /// A record after all changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Current {
+pub(super) struct Current<V = Bytes> {
     pub(super) key: Bytes,
-    pub(super) value: Bytes,
+    pub(super) value: V,
     pub(super) origin: Origin,
 }
 
-impl From<Current> for (Bytes, Bytes) {
-    fn from(current: Current) -> Self {
+impl<V> From<Current<V>> for (Bytes, V) {
+    fn from(current: Current<V>) -> Self {
         (current.key, current.value)
     }
 }
 
 /// Records in the order of their keys.
-pub(super) struct Merged<'a, B: Iterator<Item = Result<(Bytes, Bytes)>>> {
+pub(super) struct Merged<'a, V, B: Iterator<Item = Result<(Bytes, V)>>> {
     base: Peekable<B>,
-    changes: Peekable<Iter<'a, Bytes, Newest>>,
+    changes: Peekable<Iter<'a, Bytes, Newest<V>>>,
 }
 
-impl<B: Iterator<Item = Result<(Bytes, Bytes)>>> Iterator for Merged<'_, B> {
-    type Item = Result<Current>;
+impl<V: Clone, B: Iterator<Item = Result<(Bytes, V)>>> Iterator for Merged<'_, V, B> {
+    type Item = Result<Current<V>>;
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
@@ -125,7 +133,7 @@ mod tests {
 
     /// Capital letters are changed, a hyphen before one deletes it.
     fn merged(keys: &str, changed: &str, deleted: &str) -> String {
-        let mut changes = Changes::default();
+        let mut changes = Changes::<Bytes>::default();
         let mut put = |key: u8, value: Option<Bytes>| {
             let newest = Newest { version: 1, value, origin: Origin::Log };
             changes.put(Bytes::copy_from_slice(&[key]), newest);
@@ -149,7 +157,7 @@ mod tests {
 
     #[test]
     fn the_newest_version_wins_whenever_it_comes() {
-        let mut changes = Changes::default();
+        let mut changes = Changes::<Bytes>::default();
         let key = Bytes::from_static(b"k");
         for version in [2, 5, 3] {
             changes.put(key.clone(), Newest { version, value: None, origin: Origin::Log });

@@ -35,10 +35,11 @@ impl Lists {
         }
     }
 
-    /// The newest version of an item on any list.
-    pub(super) fn newest(&self, address: &Address) -> Option<u64> {
-        let Slot::Item(_, work) = &address.slot else { return None };
-        self.seen.get(&self.hasher.hash_one((&address.process, work))).map(|(_, version)| *version)
+    /// Whether an item has its newest version on another list.
+    pub(super) fn has_elsewhere(&self, address: &Address) -> bool {
+        let Slot::Item(list, work) = &address.slot else { return false };
+        let newest = self.seen.get(&self.hasher.hash_one((&address.process, work)));
+        newest.is_some_and(|(newest, _)| newest != list)
     }
 }
 
@@ -58,8 +59,12 @@ mod tests {
         assert_eq!(lists.add(&item("q", List::Dropped, "w"), 3), None);
         assert_eq!(lists.add(&item("p", List::Cleanup, "w"), 7), Some(List::Active));
         assert_eq!(lists.add(&item("p", List::Dropped, "w"), 5), Some(List::Cleanup));
-        assert_eq!(lists.newest(&item("p", List::Active, "w")), Some(7));
+        assert!(lists.has_elsewhere(&item("p", List::Active, "w")));
+        assert!(!lists.has_elsewhere(&item("p", List::Cleanup, "w")));
+        // Of equal versions the first is taken.
+        assert_eq!(lists.add(&item("p", List::Dropped, "x"), 3), Some(List::Active));
+        assert!(lists.has_elsewhere(&item("p", List::Dropped, "x")));
         let owner = Address { process: "p".to_owned(), slot: Slot::Owner };
-        assert_eq!((lists.add(&owner, 1), lists.newest(&owner)), (None, None));
+        assert!(lists.add(&owner, 1).is_none() && !lists.has_elsewhere(&owner));
     }
 }

@@ -6,9 +6,9 @@ use super::offline::Offline;
 use super::options::{Meter, bytes_of};
 use super::scratch::IndexCopy;
 use crate::archive::Summary;
-use crate::engine::Snapshot;
 use crate::engine::wal::{Directory, Scan, scan};
-use crate::error::{Failure, Result, chain};
+use crate::engine::{Snapshot, falls_short};
+use crate::error::{Error, Failure, Result, chain};
 use crate::folder::Manifest;
 
 /// All parts of a store, whatever is wrong with them.
@@ -44,11 +44,11 @@ impl Parts {
         };
         let mut snapshots = Vec::new();
         for snapshot in store.snapshots()? {
-            let summary = store.verify_snapshot(&snapshot).map_err(|error| chain(&error));
+            let summary = store.verify_snapshot(&snapshot).map_err(|error| reason(&error));
             meter.add(snapshot.bytes);
             snapshots.push(Archived { snapshot, summary });
         }
-        let log = store.log().map_err(|error| chain(&error));
+        let log = store.log().map_err(|error| reason(&error));
         let (readable_log, wrong_log_files) = store.log_anyhow()?;
         let index = IndexCopy::open(&store.closed.layout().index(), scratch)?;
         meter.add(2 * bytes_of(&store.closed.layout().index().join("db")));
@@ -93,11 +93,15 @@ impl Parts {
         Verdict { opens, index, copies, end }
     }
 
+    /// A commit that the index held for certain; `None` before there is an index.
+    fn noted(&self) -> Option<u64> {
+        self.manifest.as_ref().map_or(Some(0), |manifest| manifest.index_seq)
+    }
+
     /// The commit up to which the index has everything, or why opening does not take
     /// it.
     fn index_for_opening(&self) -> Result<u64, String> {
-        let noted = self.manifest.as_ref().map_or(Some(0), |manifest| manifest.index_seq);
-        let needed = noted.max(self.newest_snapshot().map(|newest| newest.snapshot.seq));
+        let needed = self.noted().max(self.newest_snapshot().map(|newest| newest.snapshot.seq));
         match (&self.index, needed) {
             // Its creation was interrupted: it is created again.
             (_, None) => Ok(0),
@@ -117,15 +121,30 @@ impl Parts {
             return Err(why.clone());
         }
         match behind_snapshot {
-            Ok(Some(_)) => Ok(()),
-            Ok(None) => Err("there is no log that goes on behind the newest snapshot".to_owned()),
+            Ok(found) => {
+                falls_short(found.as_ref(), self.noted()).map_or(Ok(()), |why| Err(format!("the log: {why}")))
+            }
             Err(why) => Err(why.clone()),
         }
     }
 
     fn scan_after(&self, known: u64) -> Result<Option<Scan>, String> {
         scan(self.log.as_ref().map_err(Clone::clone)?, known, &mut |_, _| Ok(()))
-            .map_err(|error| chain(&error))
+            .map_err(|error| reason(&error))
+    }
+}
+
+/// What is wrong, without the advice that goes with an error of opening.
+fn reason(error: &Error) -> String {
+    match error.failure() {
+        Failure::LogDamaged { path, offset, why, first, last } => {
+            format!(
+                "{} at byte {offset}: {why}; commits {first} to {last} at least are needed",
+                path.display()
+            )
+        }
+        Failure::Corrupt { place, why } => format!("{place}: {why}"),
+        _ => chain(error),
     }
 }
 

@@ -109,7 +109,7 @@ struct Replayed {
 impl Replayed {
     fn add(&mut self, seq: u64, entry: Entry) {
         (self.seq, self.time) = (seq, entry.time);
-        self.changes.add(seq, entry);
+        self.changes.add(seq, entry.writes);
     }
 }
 

@@ -65,6 +65,7 @@ use uuid::Uuid;
 pub(crate) use create::create;
 pub use options::Recovery;
 pub(crate) use options::{Options, SEGMENT_BYTES_MIN};
+pub(crate) use rebuild::falls_short;
 pub use report::{OpenReport, Rebuilt, TornTail};
 pub(crate) use snapshots::{Snapshot, Snapshots};
 

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::base::{Base, Change, Home};
 use super::checkpoint::Steps;
 use super::snapshots::{Snapshot, Snapshots};
-use super::wal::{Directory, scan};
+use super::wal::{Directory, Scan, scan};
 use crate::error::{self, Error, Failure, Result};
 
 /// Keys and values, in order.
@@ -26,8 +26,8 @@ pub(crate) fn rebuild(
     let attempt = || {
         if let Some(log) = log {
             let found = scan(log, newest.map_or(0, |snapshot| snapshot.seq), &mut |_, _| Ok(()))?;
-            if found.is_none() {
-                return Err(no_log());
+            if let Some(why) = falls_short(found.as_ref(), home.noted()) {
+                return Err(Failure::Corrupt { place: "the log".to_owned(), why }.into());
             }
         }
         let base = home.begin()?;
@@ -62,10 +62,16 @@ pub(crate) fn fill(base: &dyn Base, seq: u64, records: &mut Records<'_>) -> Resu
     steps.finish(seq)
 }
 
-/// A snapshot alone, or nothing at all, is not what the store held.
-fn no_log() -> Error {
-    Failure::Corrupt { place: "the log".to_owned(), why: "all of it is gone, or was never there".to_owned() }
-        .into()
+/// Why a log, as it was `found` behind the newest snapshot, does not lead to all that
+/// the store held, as far as is `noted`.
+pub(crate) fn falls_short(found: Option<&Scan>, noted: Option<u64>) -> Option<String> {
+    match (found, noted.unwrap_or(0)) {
+        (None, _) => Some("all of it is gone, or was never there".to_owned()),
+        (Some(found), noted) if found.last_seq < noted => {
+            Some(format!("it ends with commit {}, and the store held commit {noted}", found.last_seq))
+        }
+        _ => None,
+    }
 }
 
 fn hopeless(wrong: &str, error: &Error) -> Error {

@@ -7,7 +7,7 @@ use super::base::{Base, Home};
 use super::checkpoint;
 use super::memtable::Generation;
 use super::options::{Options, Recovery};
-use super::rebuild::rebuild;
+use super::rebuild::{falls_short, rebuild};
 use super::report::{OpenReport, Rebuilt, TornTail};
 use super::snapshots::{Snapshot, Snapshots};
 use super::wal::{self, Directory, Entry, Files, Log, Pool, Scan, scan, scan_up_to_damage};
@@ -59,6 +59,10 @@ pub(crate) fn recover(parts: &Parts, options: &Options) -> Result<Recovered> {
         Some(found) => found,
         None => return begin(parts, base, applied, options.recovery, report),
     };
+    if let Some(why) = falls_short(Some(&found), parts.home.noted()) {
+        // Only where the log may be cut does it come to this.
+        report.lost.get_or_insert(format!("the log: {why}"));
+    }
     let copies = copies.transpose()?.unwrap_or_default();
     report.damaged_log = found.harmless.clone().or(copies.log);
     report.damaged_snapshot = copies.snapshot;

@@ -30,7 +30,12 @@ pub(crate) struct Snapshot {
 }
 
 fn seq_of(name: &str) -> Option<u64> {
-    name.strip_suffix(EXTENSION)?.parse().ok().filter(|seq| *seq <= SEQ_MAX)
+    let seq = name.strip_suffix(EXTENSION)?.parse().ok()?;
+    (seq <= SEQ_MAX && name == name_of(seq)).then_some(seq)
+}
+
+fn name_of(seq: u64) -> String {
+    format!("{seq:020}{EXTENSION}")
 }
 
 impl Snapshots {
@@ -126,6 +131,6 @@ impl Snapshots {
     }
 
     fn path(&self, seq: u64) -> PathBuf {
-        self.dir.join(format!("{seq:020}{EXTENSION}"))
+        self.dir.join(name_of(seq))
     }
 }

@@ -56,6 +56,9 @@ pub struct Salvaged {
     pub suspicious: u64,
     /// How many are known to have been there, and are not.
     pub lost: u64,
+    /// How many were left out since the same work item is on another list in a newer
+    /// version.
+    pub superseded: u64,
     /// Commits of which nothing is known but what was found of them in other places.
     pub missing: Vec<MissingCommits>,
     /// The end of the log that was cut off, as opening the store would.
@@ -111,8 +114,7 @@ pub fn salvage(
             meter.add((found.key.len() + found.value.len()) as u64);
         }
     });
-    let lists = sources.lists(&store)?;
-    create(draft.path(), sources.seq, report.passing(records, lists.as_ref()))?;
+    create(draft.path(), sources.seq, report.passing(records, &sources.lists))?;
     report.tell_lost();
     let counts = report.counts();
     check_new(draft.path(), &scratch)?;
@@ -125,6 +127,7 @@ pub fn salvage(
         older: counts.older,
         suspicious: counts.suspicious,
         lost: counts.lost,
+        superseded: counts.superseded,
         missing: sources.missing.to_vec(),
         torn_tail: sources.torn_tail,
         refused: parts.judge().opens.err(),

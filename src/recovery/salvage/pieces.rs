@@ -13,16 +13,16 @@ use crate::record::{self, Key};
 use crate::recovery::carve::Carver;
 use crate::recovery::changes::Origin;
 use crate::recovery::offline::Offline;
-use crate::recovery::parts::Parts;
+use crate::recovery::parts::{Archived, Parts};
 
 /// Adds them to `sources`.
 pub(super) fn gather(store: &Offline, parts: &Parts, sources: &mut Sources<'_>) -> Result<()> {
     let mut pieces = Pieces { carver: Carver::new(), sources };
     pieces.know_keys();
     for archived in parts.snapshots.iter().filter(|archived| archived.summary.is_err()) {
-        let of = archived.snapshot.seq;
+        let (of, origin) = (archived.snapshot.seq, origin_of(archived, parts));
         let browsed = archive::browse(&ReadOnlyDisk, &archived.snapshot.path, &mut |key, value| {
-            pieces.archived(key, &value, of);
+            pieces.archived(key, &value, of, origin);
         });
         read_or_not(browsed);
     }
@@ -33,12 +33,17 @@ pub(super) fn gather(store: &Offline, parts: &Parts, sources: &mut Sources<'_>) 
         let is_snapshot = parts.snapshots.iter().find(|archived| archived.snapshot.path == file);
         let origin = match is_snapshot {
             Some(archived) if archived.summary.is_ok() => continue,
-            Some(_) => Origin::Archive,
+            Some(archived) => origin_of(archived, parts),
             None => Origin::Carved,
         };
         pieces.carve(&file, origin);
     }
     Ok(())
+}
+
+/// What an older snapshot has may have been deleted before the newest was written.
+fn origin_of(archived: &Archived, parts: &Parts) -> Origin {
+    if archived.snapshot.seq == parts.snapshot_seq() { Origin::Archive } else { Origin::Carved }
 }
 
 /// What the system does not read is missing, like so much else.
@@ -63,11 +68,11 @@ impl Pieces<'_, '_> {
     }
 
     /// What stands in the damaged snapshot of the commit `of`.
-    fn archived(&mut self, key: Bytes, value: &Bytes, of: u64) {
+    fn archived(&mut self, key: Bytes, value: &Bytes, of: u64, origin: Origin) {
         let Some(key) = Key::from_bytes(key) else { return };
         self.carver.know(&key);
         match record::open(&key, value) {
-            Ok((version, _)) => self.sources.add(&key, version, value.clone(), Origin::Archive),
+            Ok((version, _)) => self.sources.add(&key, version, value.clone(), origin),
             Err(_) => drop(self.sources.unreadable.insert(key.bytes().clone(), Unreadable::At(of))),
         }
     }

@@ -18,7 +18,8 @@ use crate::recovery::sound::open_record;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Fate {
-    /// It is as the store last had it, as far as can be known.
+    /// It is the newest version that can be read, from where it must have been. Only
+    /// commits that are missing, if any are, may have changed or deleted it since.
     Kept,
     /// It is there in an older version: a newer one is known to have been.
     Older,
@@ -26,6 +27,8 @@ pub enum Fate {
     /// changed or deleted since. Or it is an owner record without an owner, in place of
     /// one that is lost: without any the rest of its process would not be found.
     Suspicious,
+    /// It is left out: the same work item is on another list in a newer version.
+    Superseded,
     /// It is known to have been there, and nothing of it can be read.
     Lost,
 }
@@ -36,6 +39,7 @@ impl std::fmt::Display for Fate {
             Self::Kept => "kept",
             Self::Older => "older",
             Self::Suspicious => "suspicious",
+            Self::Superseded => "superseded",
             Self::Lost => "lost",
         })
     }
@@ -65,6 +69,7 @@ pub(super) struct Counts {
     pub(super) older: u64,
     pub(super) suspicious: u64,
     pub(super) lost: u64,
+    pub(super) superseded: u64,
 }
 
 /// A record of the new store.
@@ -95,7 +100,7 @@ impl<'a> Report<'a> {
     pub(super) fn passing<'b>(
         &'b mut self,
         records: impl Iterator<Item = Result<Current>> + 'b,
-        lists: Option<&'b Lists>,
+        lists: &'b Lists,
     ) -> impl Iterator<Item = Result<(Bytes, Bytes)>> + 'b {
         let mut owners = Owners::default();
         let passed = move |record: Result<Current>| {
@@ -119,7 +124,7 @@ impl<'a> Report<'a> {
         (key.bytes().clone(), record::seal(&key, version, &nobody.to_payload()))
     }
 
-    fn pass(&mut self, record: Current, lists: Option<&Lists>) -> Option<Passed> {
+    fn pass(&mut self, record: Current, lists: &Lists) -> Option<Passed> {
         let Current { key, value, origin } = record;
         let Ok(opened) = open_record(&key, &value) else {
             if let Some(key) = Key::from_bytes(key) {
@@ -127,9 +132,9 @@ impl<'a> Report<'a> {
             }
             return None;
         };
-        let newest = opened.key.address().and_then(|address| lists?.newest(&address));
-        if newest.is_some_and(|newest| newest > opened.version) {
-            // It has moved to another list since.
+        if opened.key.address().is_some_and(|address| lists.has_elsewhere(&address)) {
+            self.found.insert(key);
+            self.tell(Fate::Superseded, &opened.key, opened.version);
             return None;
         }
         let unreadable = self.sources.unreadable.get(&key);
@@ -170,6 +175,7 @@ impl<'a> Report<'a> {
             Fate::Kept => &mut self.counts.kept,
             Fate::Older => &mut self.counts.older,
             Fate::Suspicious => &mut self.counts.suspicious,
+            Fate::Superseded => &mut self.counts.superseded,
             Fate::Lost => &mut self.counts.lost,
         };
         *count += 1;

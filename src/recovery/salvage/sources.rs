@@ -9,7 +9,7 @@ use super::MadeOf;
 use super::missing::Coverage;
 use super::pieces;
 use crate::engine::TornTail;
-use crate::engine::wal::{Found, browse, decode, decode_begun, scan};
+use crate::engine::wal::{Found, Reading, browse, decode_begun, scan};
 use crate::error::{Failure, Result};
 use crate::record::Key;
 use crate::recovery::changes::{Changes, Merged, Newest, Origin};
@@ -29,6 +29,7 @@ pub(super) struct Sources<'a> {
     pub(super) torn_tail: Option<TornTail>,
     /// The newest commit of which there is anything.
     pub(super) seq: u64,
+    pub(super) lists: Lists,
 }
 
 /// What is known of a version of a record that cannot be read.
@@ -61,12 +62,14 @@ impl<'a> Sources<'a> {
             unreadable: BTreeMap::new(),
             torn_tail: None,
             seq,
+            lists: Lists::default(),
         };
         sources.read_log(seq)?;
         if !sources.missing.is_complete() {
             pieces::gather(store, parts, &mut sources)?;
         }
         sources.seq = sources.seq.max(sources.missing.until());
+        sources.lists = sources.lists(store)?;
         Ok(sources)
     }
 
@@ -84,22 +87,20 @@ impl<'a> Sources<'a> {
         Ok(self.changes.over(self.base_records(store)?))
     }
 
-    /// Which list each item was last on, where pieces of several moments may have it on
-    /// more than one.
-    pub(super) fn lists(&self, store: &Offline) -> Result<Option<Lists>> {
-        if self.missing.is_complete() {
-            return Ok(None);
-        }
-        let mut lists = Lists::default();
+    /// Goes through all records: which list each item was last on, since pieces of several
+    /// moments may have it on more than one; and the newest version of all.
+    fn lists(&mut self, store: &Offline) -> Result<Lists> {
+        let (mut lists, mut newest) = (Lists::default(), self.seq);
         for record in self.records(store)? {
             let (key, value) = record?.into();
-            if let Ok(record) = open_record(&key, &value)
-                && let Some(address) = record.key.address()
-            {
+            let Ok(record) = open_record(&key, &value) else { continue };
+            newest = newest.max(record.version);
+            if let Some(address) = record.key.address() {
                 lists.add(&address, record.version);
             }
         }
-        Ok(Some(lists))
+        self.seq = newest;
+        Ok(lists)
     }
 
     fn base_records(&self, store: &Offline) -> Result<BaseRecords<'_>> {
@@ -155,9 +156,9 @@ impl<'a> Sources<'a> {
         }
         match found {
             Found::Commit { entry, .. } => {
-                if let Some(entry) = decode(entry) {
+                if let Some(reading) = Reading::of(entry) {
                     self.missing.reach(seq);
-                    self.changes.add(seq, entry);
+                    self.changes.add(seq, reading.writes());
                 }
             }
             Found::Begun { entry, .. } => {
@@ -188,7 +189,7 @@ impl<'a> Sources<'a> {
 
 type BaseRecords<'a> = Box<dyn Iterator<Item = Result<(Bytes, Bytes)>> + 'a>;
 
-pub(super) type Records<'a> = Merged<'a, BaseRecords<'a>>;
+pub(super) type Records<'a> = Merged<'a, Bytes, BaseRecords<'a>>;
 
 fn newest_complete(parts: &Parts) -> (Base, u64) {
     let index = parts.index.as_ref().ok().map(|copy| (Base::Index, copy.contents.seq));

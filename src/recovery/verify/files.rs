@@ -19,11 +19,14 @@ pub(super) fn check(store: &Offline, files: &[PathBuf], parts: &Parts, report: &
     let mut told = Vec::new();
     for file in files {
         let top = top(store, file);
-        let Some(what) = what_is_left_over(file, &top, parts) else { continue };
+        let Some(kind) = kind_of(file, &top, parts) else { continue };
         // Of a folder once, not of each file in it.
         let place = if is_folder(&top) { store.closed.layout().root().join(&top) } else { file.clone() };
         if !told.contains(&place) {
-            let finding = report.left_over(&place, what);
+            let finding = match kind {
+                Kind::LeftOver(what) => report.left_over(&place, what),
+                Kind::Foreign => report.foreign(&place),
+            };
             report.tell(finding);
             told.push(place);
         }
@@ -34,11 +37,16 @@ fn is_folder(top: &Path) -> bool {
     !["MANIFEST", "MANIFEST.new", "wal", "snapshots", "index"].iter().any(|part| top == Path::new(part))
 }
 
-/// Why a file is there that opening does not read; `None` if it is a part of the
-/// store.
-fn what_is_left_over(file: &Path, top: &Path, parts: &Parts) -> Option<&'static str> {
+/// A file that opening does not read.
+enum Kind {
+    LeftOver(&'static str),
+    Foreign,
+}
+
+/// What a file is; `None` if it is a part of the store.
+fn kind_of(file: &Path, top: &Path, parts: &Parts) -> Option<Kind> {
     let name = file.file_name()?.to_string_lossy();
-    match &*top.to_string_lossy() {
+    let what = match &*top.to_string_lossy() {
         "MANIFEST" => None,
         "MANIFEST.new" => Some("a manifest that a program was writing when it died"),
         "wal" if name.ends_with(".wal") => None,
@@ -53,8 +61,9 @@ fn what_is_left_over(file: &Path, top: &Path, parts: &Parts) -> Option<&'static 
         top if top.starts_with("index.damaged-") => Some(
             "a damaged index that was replaced, kept for inspection (`procstate compact --remove-damaged`)",
         ),
-        _ => Some("it is not a file of this store"),
-    }
+        _ => return Some(Kind::Foreign),
+    };
+    what.map(Kind::LeftOver)
 }
 
 /// Whether it is the snapshot that opening would use.

@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
-use super::log::Logged;
+use super::digest::Digest;
+use super::log::Behind;
 use super::report::Report;
 use super::{Offline, Parts};
 use crate::error::Result;
-use crate::record::{Key, Record};
+use crate::record::Key;
 use crate::recovery::changes::{Changes, Current};
 use crate::recovery::lists::Lists;
 use crate::recovery::options::Meter;
@@ -21,7 +22,7 @@ use crate::recovery::sound::open_record;
 pub(super) fn check(
     store: &Offline,
     parts: &Parts,
-    logged: &Logged,
+    behind: &Behind,
     meter: &Meter<'_>,
     report: &mut Report<'_>,
 ) -> Result<()> {
@@ -35,7 +36,7 @@ pub(super) fn check(
     if let Ok(copy) = &parts.index {
         report.set_records(copy.contents.records, copy.contents.seq);
     }
-    let applied = &logged.applied;
+    let applied = &behind.applied;
     let snapshot = parts.newest_snapshot().filter(|newest| newest.summary.is_ok());
     let mut expected = match (&report.verdict.copies, snapshot) {
         (Err(_), _) => Expected::unknown(),
@@ -43,11 +44,16 @@ pub(super) fn check(
         (Ok(()), Some(newest)) => {
             let path = newest.snapshot.path.clone();
             let archive = store.archive(&path)?;
-            Expected::new(applied.over(archive.inspect(|record| count(meter, record))))
+            let digests = archive.map(|record| {
+                let (key, value) = record?;
+                meter.add((key.len() + value.len()) as u64);
+                Ok((key, Digest::from(value)))
+            });
+            Expected::new(applied.over(digests))
         }
     };
     let mut reader =
-        Reader { file, lists: Lists::default(), owners: Owners::default(), rest: &logged.rest, report };
+        Reader { file, lists: Lists::default(), owners: Owners::default(), rest: &behind.rest, report };
     match &parts.index {
         Ok(copy) if reader.report.verdict.index.is_ok() => reader.read(copy, &mut expected, meter)?,
         _ => {}
@@ -55,13 +61,7 @@ pub(super) fn check(
     reader.read_rest(&mut expected)
 }
 
-fn count(meter: &Meter<'_>, record: &Result<(Bytes, Bytes)>) {
-    if let Ok((key, value)) = record {
-        meter.add((key.len() + value.len()) as u64);
-    }
-}
-
-type Records<'a> = Box<dyn Iterator<Item = Result<(Bytes, Bytes)>> + 'a>;
+type Records<'a> = Box<dyn Iterator<Item = Result<(Bytes, Digest)>> + 'a>;
 
 /// What snapshot and log say that the index holds.
 struct Expected<'a> {
@@ -74,7 +74,7 @@ impl<'a> Expected<'a> {
         Self { records: None }
     }
 
-    fn new(records: impl Iterator<Item = Result<Current>> + 'a) -> Self {
+    fn new(records: impl Iterator<Item = Result<Current<Digest>>> + 'a) -> Self {
         let records: Records<'a> = Box::new(records.map(|record| record.map(Into::into)));
         Self { records: Some(records.peekable()) }
     }
@@ -86,7 +86,7 @@ struct Reader<'a, 'b> {
     owners: Owners,
     /// What the log has behind what the index has in full: an interrupted checkpoint
     /// may have put any part of it there.
-    rest: &'a Changes,
+    rest: &'a Changes<Digest>,
     report: &'a mut Report<'b>,
 }
 
@@ -104,22 +104,27 @@ impl Reader<'_, '_> {
 
     fn record(&mut self, key: &Bytes, value: &Bytes) {
         let file = self.file.clone();
-        match open_record(key, value) {
-            Ok(record) => self.check_rules(&record),
-            Err(why) => self.wrong(&file, key, &why, "this record cannot be read"),
+        let record = match open_record(key, value) {
+            Ok(record) => record,
+            Err(why) => return self.wrong(&file, key, &why, "this record cannot be read"),
+        };
+        if record.version > self.report.newest_seq() {
+            let what = format!("its version is {}, and the store has no such commit", record.version);
+            self.wrong(&file, key, &what, "a later commit may be taken for the one that wrote it");
         }
+        self.check_rules(&record.key);
     }
 
-    fn check_rules(&mut self, record: &Record) {
-        let Some(address) = record.key.address() else { return };
+    fn check_rules(&mut self, key: &Key) {
+        let Some(address) = key.address() else { return };
         let file = self.file.clone();
         if self.owners.is_missing_before(&address) {
             let meaning = "its process cannot be read without one";
-            self.wrong(&file, record.key.bytes(), "its process has no owner record", meaning);
+            self.wrong(&file, key.bytes(), "its process has no owner record", meaning);
         }
-        let Some(other) = self.lists.add(&address, record.version) else { return };
+        let Some(other) = self.lists.add(&address, 0) else { return };
         let what = format!("it is on the {other} list as well");
-        self.wrong(&file, record.key.bytes(), &what, "a work item is on one list only");
+        self.wrong(&file, key.bytes(), &what, "a work item is on one list only");
     }
 
     /// Compares a record of the index with what should be there.
@@ -132,7 +137,7 @@ impl Reader<'_, '_> {
         }
         let same = records.next_if(|record| record.as_ref().is_ok_and(|(other, _)| other == key));
         match same.transpose()? {
-            Some((_, other)) if other == *value => {}
+            Some((_, other)) if other == Digest::from(value.clone()) => {}
             _ if self.rest.get(key).is_some() => {}
             Some(_) => self.differs(key, "another version of it than snapshot and log"),
             None if matches!(records.peek(), Some(Err(_))) => {}
@@ -146,11 +151,12 @@ impl Reader<'_, '_> {
         let Some(records) = &mut expected.records else { return Ok(()) };
         let has_index = self.report.verdict.index.is_ok();
         for record in records {
-            let (key, value) = record?;
+            let (key, _) = record?;
             if has_index {
                 self.missing(&key);
-            } else {
-                self.record(&key, &value);
+            } else if let Some(key) = Key::from_bytes(key) {
+                // Its value was read with the snapshot, or with the log.
+                self.check_rules(&key);
             }
         }
         Ok(())

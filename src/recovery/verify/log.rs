@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 
+use super::digest::Digest;
 use super::report::Report;
 use super::{Finding, Offline, Parts, Severity};
-use crate::engine::wal::{Entry, Found, Spot, browse, decode};
+use crate::engine::wal::{Found, Logged, Reading, Spot, browse};
 use crate::error::Result;
 use crate::record::{Key, Kind, Record};
 use crate::recovery::changes::Changes;
@@ -12,14 +13,14 @@ use crate::recovery::sound::decode as decode_message;
 
 /// What the log holds behind the newest snapshot.
 #[derive(Default)]
-pub(super) struct Logged {
+pub(super) struct Behind {
     /// Up to the commit up to which the index has everything.
-    pub(super) applied: Changes,
+    pub(super) applied: Changes<Digest>,
     /// After that.
-    pub(super) rest: Changes,
+    pub(super) rest: Changes<Digest>,
 }
 
-pub(super) fn check(store: &Offline, parts: &Parts, report: &mut Report<'_>) -> Result<Logged> {
+pub(super) fn check(store: &Offline, parts: &Parts, report: &mut Report<'_>) -> Result<Behind> {
     for (path, why) in &parts.wrong_log_files {
         let spare = report.verdict.opens.is_ok().then_some("the rest of the store");
         let finding = report.broken(path, why.clone(), spare);
@@ -28,7 +29,7 @@ pub(super) fn check(store: &Offline, parts: &Parts, report: &mut Report<'_>) -> 
     let mut reader = Reader {
         snapshot: parts.snapshot_seq(),
         applied: *report.verdict.index.as_ref().unwrap_or(&u64::MAX),
-        logged: Logged::default(),
+        behind: Behind::default(),
         owners: HashMap::new(),
         has_gap: false,
         report,
@@ -37,7 +38,7 @@ pub(super) fn check(store: &Offline, parts: &Parts, report: &mut Report<'_>) -> 
         reader.visit(found);
         Ok(())
     })?;
-    let Reader { logged, has_gap, .. } = reader;
+    let Reader { behind, has_gap, .. } = reader;
     // What browsing did not come upon: files that are gone, cut short, of another store.
     if let Err(why) = &report.verdict.opens
         && parts.manifest.is_ok()
@@ -48,7 +49,7 @@ pub(super) fn check(store: &Offline, parts: &Parts, report: &mut Report<'_>) -> 
         report.tell(finding);
     }
     tell_of_torn_tail(store, report);
-    Ok(logged)
+    Ok(behind)
 }
 
 fn tell_of_torn_tail(store: &Offline, report: &mut Report<'_>) {
@@ -66,7 +67,7 @@ fn tell_of_torn_tail(store: &Offline, report: &mut Report<'_>) {
 struct Reader<'a, 'b> {
     snapshot: u64,
     applied: u64,
-    logged: Logged,
+    behind: Behind,
     /// The version of the newest owner record of each process.
     owners: HashMap<Key, u64>,
     has_gap: bool,
@@ -102,42 +103,44 @@ impl Reader<'_, '_> {
 
     fn commit(&mut self, seq: u64, entry: &[u8], at: &Spot) {
         self.report.count_commit(seq);
-        let Some(entry) = decode(entry) else {
-            return self.wrong(seq, at, "its checksum is right and it does not decode".to_owned(), None);
+        let Some(reading) = Reading::of(entry) else {
+            return self.wrong(seq, at, "its checksum is right and it does not decode", None);
         };
-        self.check_messages(seq, &entry, at);
-        self.check_owners(seq, &entry, at);
+        for write in reading.writes() {
+            self.check(seq, &write, at);
+        }
         let is_behind_end = self.report.verdict.end.as_ref().is_some_and(|end| seq > end.last_seq);
         if seq > self.snapshot && !is_behind_end {
-            let part = if seq <= self.applied { &mut self.logged.applied } else { &mut self.logged.rest };
-            part.add(seq, entry);
+            let Behind { applied, rest } = &mut self.behind;
+            let part = if seq <= self.applied { applied } else { rest };
+            part.add(seq, reading.writes());
         }
     }
 
-    fn check_messages(&mut self, seq: u64, entry: &Entry, at: &Spot) {
-        for write in &entry.writes {
-            let Some(payload) = &write.payload else { continue };
+    fn check(&mut self, seq: u64, write: &Logged, at: &Spot) {
+        if let Some(payload) = &write.payload {
             let record = Record { key: write.key.clone(), version: seq, payload: payload.clone() };
             if let Err(why) = decode_message(&record) {
-                self.wrong(seq, at, why, Some(&write.key));
+                self.wrong(seq, at, &why, Some(&write.key));
             }
+        }
+        if write.key.kind() == Kind::Owner {
+            self.check_owner(seq, write, at);
         }
     }
 
     /// Each owner record replaces the one before.
-    fn check_owners(&mut self, seq: u64, entry: &Entry, at: &Spot) {
-        for write in entry.writes.iter().filter(|write| write.key.kind() == Kind::Owner) {
-            let version = write.payload.as_ref().map_or(0, |_| seq);
-            let before = self.owners.insert(write.key.clone(), version);
-            let replaces = write.replaces.unwrap_or(0);
-            if before.is_some_and(|before| before != replaces && before != seq) {
-                let what = format!("it replaces version {replaces} of an owner record, which was not there");
-                self.wrong(seq, at, what, Some(&write.key));
-            }
+    fn check_owner(&mut self, seq: u64, write: &Logged, at: &Spot) {
+        let version = write.payload.as_ref().map_or(0, |_| seq);
+        let before = self.owners.insert(write.key.clone(), version);
+        let replaces = write.replaces.unwrap_or(0);
+        if before.is_some_and(|before| before != replaces && before != seq) {
+            let what = format!("it replaces version {replaces} of an owner record, which was not there");
+            self.wrong(seq, at, &what, Some(&write.key));
         }
     }
 
-    fn wrong(&mut self, seq: u64, at: &Spot, what: String, key: Option<&Key>) {
+    fn wrong(&mut self, seq: u64, at: &Spot, what: &str, key: Option<&Key>) {
         let what = format!("commit {seq}: {what}");
         let meaning = "it was written like that: other software, or a fault of this one";
         let finding = self.report.wrong(&at.path, what, meaning).at(at.offset);

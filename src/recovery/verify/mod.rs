@@ -4,6 +4,7 @@
 //! warning where snapshot and log have the same, and damage where they do not. So
 //! the parts are judged first, as opening judges them, and told of then.
 
+mod digest;
 mod files;
 mod index;
 mod log;
@@ -33,8 +34,9 @@ pub struct Verified {
     pub damages: u64,
     /// The newest commit that the store has.
     pub last_seq: u64,
-    /// How many records the index has, if it is sound.
-    pub records: u64,
+    /// How many records the index has, if that can be read. The log behind it may have
+    /// others.
+    pub records: Option<u64>,
     /// How many commits of the log were read.
     pub commits: u64,
     /// How many files the store has.
@@ -91,9 +93,9 @@ pub fn verify(
     let parts = Parts::read(&store, &scratch, &meter)?;
     let mut report = Report::new(&store, &parts, &mut visit);
     files::check(&store, &files, &parts, &mut report);
-    snapshots::check(&store, &parts, &mut report);
-    let logged = log::check(&store, &parts, &mut report)?;
-    index::check(&store, &parts, &logged, &meter, &mut report)?;
+    snapshots::check(&store, &parts, &mut report)?;
+    let behind = log::check(&store, &parts, &mut report)?;
+    index::check(&store, &parts, &behind, &meter, &mut report)?;
     store.closed.confirm()?;
     Ok(report.finish(&files, bytes))
 }

@@ -21,7 +21,7 @@ impl<'a> Report<'a> {
             warnings: 0,
             damages: 0,
             last_seq: verdict.end.as_ref().map_or(0, |end| end.last_seq),
-            records: 0,
+            records: None,
             commits: 0,
             files: 0,
             bytes: 0,
@@ -45,8 +45,13 @@ impl<'a> Report<'a> {
         }
     }
 
+    /// The newest commit that there is anything of.
+    pub(super) fn newest_seq(&self) -> u64 {
+        self.verified.last_seq
+    }
+
     pub(super) fn set_records(&mut self, records: u64, seq: u64) {
-        self.verified.records = records;
+        self.verified.records = Some(records);
         self.verified.last_seq = self.verified.last_seq.max(seq);
     }
 
@@ -57,7 +62,20 @@ impl<'a> Report<'a> {
 
     /// Something lies there that is no part of the store.
     pub(super) fn left_over(&self, file: &Path, what: impl Into<String>) -> Finding {
-        Finding::new(Severity::Note, file, what, "nothing depends on it", "it may be deleted")
+        let (meaning, help) = match self.verdict.opens {
+            Ok(()) => ("opening the store does without it", "it may be deleted"),
+            Err(_) => (
+                "opening the store would do without it",
+                "keep it: `procstate salvage` may find in it what is missing",
+            ),
+        };
+        Finding::new(Severity::Note, file, what, meaning, help)
+    }
+
+    /// Something that nobody knows here.
+    pub(super) fn foreign(&self, file: &Path) -> Finding {
+        let (what, meaning) = ("it is not a file of this store", "the store does without it");
+        Finding::new(Severity::Note, file, what, meaning, "ask who put it there")
     }
 
     /// Something is damaged; another part has the same if `spare` says which.
@@ -77,7 +95,7 @@ impl<'a> Report<'a> {
                 Severity::Damage,
                 file,
                 what,
-                "nothing else in this store is known to have what it held",
+                "opening the store needs it: nothing else that is read then has what it held",
                 self.get_it_back(),
             ),
         }

@@ -1,20 +1,26 @@
 //! The newest snapshot.
 
+use std::path::Path;
+
 use super::report::Report;
 use super::{Offline, Parts};
+use crate::error::Result;
+use crate::recovery::sound::open_record;
 
-pub(super) fn check(store: &Offline, parts: &Parts, report: &mut Report<'_>) {
+pub(super) fn check(store: &Offline, parts: &Parts, report: &mut Report<'_>) -> Result<()> {
     let spare = report.verdict.index.as_ref().is_ok_and(|_| report.verdict.opens.is_ok());
     match parts.newest_snapshot() {
         Some(newest) => {
             if let Err(why) = &newest.summary {
                 let finding = report.broken(&newest.snapshot.path, why.clone(), spare.then_some("the index"));
                 report.tell(finding);
+                return Ok(());
             }
+            check_records(store, &newest.snapshot.path, report)?;
         }
         // An index alone cannot be rebuilt when it is damaged.
         None if parts.has_log() && (report.verdict.opens.is_ok() || report.verdict.index.is_err()) => {
-            let Err(why) = &report.verdict.copies else { return };
+            let Err(why) = &report.verdict.copies else { return Ok(()) };
             let what =
                 format!("there is no snapshot, and the log alone is not enough for another index: {why}");
             let finding =
@@ -23,4 +29,18 @@ pub(super) fn check(store: &Offline, parts: &Parts, report: &mut Report<'_>) {
         }
         None => {}
     }
+    Ok(())
+}
+
+/// The checksums of the file are right: whether what was written was, too.
+fn check_records(store: &Offline, path: &Path, report: &mut Report<'_>) -> Result<()> {
+    for record in store.archive(path)? {
+        let (key, value) = record?;
+        if let Err(why) = open_record(&key, &value) {
+            let meaning = "it was written like that: other software, or a fault of this one";
+            let finding = report.wrong(path, why, meaning);
+            report.tell(finding);
+        }
+    }
+    Ok(())
 }

@@ -42,7 +42,9 @@ fn tell(found: &SalvagedRecord, output: &mut Output) -> Result<(), Failure> {
 }
 
 fn sum_up(target: &Path, salvaged: &Salvaged, output: &mut Output) -> Result<(), Failure> {
-    let Salvaged { made_of, seq, kept, older, suspicious, lost, missing, torn_tail, refused, .. } = salvaged;
+    let Salvaged {
+        made_of, seq, kept, older, suspicious, lost, superseded, missing, torn_tail, refused, ..
+    } = salvaged;
     let made_of = match made_of {
         MadeOf::Index => "the index, and the log behind it",
         MadeOf::Snapshot => "the snapshot, and the log behind it",
@@ -53,7 +55,7 @@ fn sum_up(target: &Path, salvaged: &Salvaged, output: &mut Output) -> Result<(),
         return output.json(&json!({"summary": {
             "complete": salvaged.is_complete(), "store": target.display().to_string(),
             "madeOf": made_of, "seq": seq, "records": salvaged.records(), "kept": kept, "older": older,
-            "suspicious": suspicious, "lost": lost, "refused": refused,
+            "suspicious": suspicious, "superseded": superseded, "lost": lost, "refused": refused,
             "missing": missing.iter().map(|range| json!({"first": range.first, "last": range.last})).collect::<Vec<_>>(),
             "cutAfter": torn_tail.as_ref().map(|torn| torn.kept),
         }}));
@@ -65,13 +67,13 @@ fn sum_up(target: &Path, salvaged: &Salvaged, output: &mut Output) -> Result<(),
     }
     for range in missing {
         output.line(&format!(
-            "MISSING: {range}: what it changed is known only as far as it was found elsewhere"
+            "MISSING: {range}: what changed then is known only as far as it was found elsewhere"
         ))?;
     }
     if salvaged.is_complete() {
         return output.line("complete: nothing that was acknowledged as durable is lost");
     }
     output.line(&format!(
-        "INCOMPLETE: {kept} records are as they last were, as far as can be known; {older} are older than they were, {suspicious} may have been changed or deleted since, {lost} are lost"
+        "INCOMPLETE: {kept} records are the newest that can be read, and only what is missing can have changed or deleted them; {older} are older than they were, {suspicious} are from bytes that may be outdated, {superseded} were left out for newer ones on another list, {lost} are lost"
     ))
 }

@@ -18,7 +18,7 @@ pub(crate) fn verify(db: &Path, scratch: Option<PathBuf>, output: &mut Output) -
     let mut failure = Ok(());
     let mut alike: BTreeMap<String, u64> = BTreeMap::new();
     let verified = recovery::verify(db, options(scratch, &bar), |finding| {
-        let count = alike.entry(finding.what.clone()).or_default();
+        let count = alike.entry(kind_of(&finding.what)).or_default();
         *count += 1;
         if failure.is_ok() && (output.is_json() || *count <= ALIKE_SHOWN_MAX) {
             failure = bar.aside(|| tell(db, &finding, output));
@@ -33,6 +33,12 @@ pub(crate) fn verify(db: &Path, scratch: Option<PathBuf>, output: &mut Output) -
     let verified = verified.map_err(|error| Failure::failed(&error))?;
     sum_up(db, &verified, output)?;
     Ok(if verified.is_sound() { Found::AllWell } else { Found::Something })
+}
+
+/// What a finding says without names and numbers.
+fn kind_of(what: &str) -> String {
+    let unnamed: String = what.split('"').step_by(2).collect();
+    unnamed.chars().filter(|c| !c.is_ascii_digit()).collect()
 }
 
 pub(super) fn options(scratch: Option<PathBuf>, bar: &Bar) -> Options<'_> {
@@ -76,7 +82,10 @@ fn sum_up(db: &Path, verified: &Verified, output: &mut Output) -> Result<(), Fai
         (None, 0, _) => format!("damaged, and nothing is lost: opening {store} mends it"),
         (None, ..) => format!("DAMAGED: {store} opens, and what is told above is wrong in it"),
     })?;
+    let records = records.map_or("an index that cannot be read".to_owned(), |records| {
+        format!("{records} records in the index")
+    });
     output.line(&format!(
-        "read {files} files, {bytes} bytes: {records} records as of commit {last_seq}, {commits} commits in the log"
+        "read {files} files, {bytes} bytes: {records}, {commits} commits in the log, the last is {last_seq}"
     ))
 }

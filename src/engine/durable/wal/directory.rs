@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::frame::{self, Frame, Place};
 use super::header::{Header, Opened, PAGE};
 use super::pool::{Slot, Stock, path_of, slot_of};
+use super::scan::frames_from;
 use crate::disk::{Disk, DiskFile};
 use crate::error::{Failure, Result};
 
@@ -30,7 +31,7 @@ pub(crate) struct Stored {
 impl Directory {
     pub(crate) fn load(disk: Arc<dyn Disk>, dir: &Path, store: [u8; 16]) -> Result<Self> {
         let mut found = Self { disk, dir: dir.to_owned(), segments: BTreeMap::new(), free: Vec::new() };
-        for slot in found.disk.list(dir)?.iter().filter_map(|name| slot_of(name)) {
+        for slot in found.slots()? {
             found.add(slot, store)?;
         }
         found.free.sort_unstable();
@@ -47,9 +48,7 @@ impl Directory {
     ) -> Result<(Self, Vec<(PathBuf, String)>)> {
         let mut found = Self { disk, dir: dir.to_owned(), segments: BTreeMap::new(), free: Vec::new() };
         let mut wrong = Vec::new();
-        let mut slots: Vec<Slot> = found.disk.list(dir)?.iter().filter_map(|name| slot_of(name)).collect();
-        slots.sort_unstable();
-        for slot in slots {
+        for slot in found.slots()? {
             let path = found.path(slot);
             let page = match found.page(slot) {
                 Ok(page) => page,
@@ -62,6 +61,7 @@ impl Directory {
                 store.get_or_insert(header.store);
             }
             if let Err(error) = found.add(slot, store.unwrap_or_default()) {
+                found.prefer(slot, &page)?;
                 wrong.push((path, crate::error::chain(&error)));
             } else if found.free.last() == Some(&slot) && page.iter().any(|byte| *byte != 0) {
                 found.free.pop();
@@ -71,6 +71,27 @@ impl Directory {
             }
         }
         Ok((found, wrong))
+    }
+
+    /// Of two files that are the same segment, the one with more to read.
+    fn prefer(&mut self, slot: Slot, page: &[u8]) -> Result<()> {
+        let Opened::Header(header) = Header::decode(page) else { return Ok(()) };
+        let Some(known) = self.get(header.segment) else { return Ok(()) };
+        let other = Stored { slot, bytes: header.segment_bytes.into() };
+        let place = Place { segment: header.segment, offset: PAGE as u64 };
+        let frames = |stored| self.read(stored).map(|bytes| frames_from(&bytes, place).count());
+        if frames(other)? > frames(known)? {
+            self.segments.insert(header.segment, other);
+        }
+        Ok(())
+    }
+
+    /// The numbers of all files, in order.
+    fn slots(&self) -> Result<Vec<Slot>> {
+        let mut slots: Vec<Slot> =
+            self.disk.list(&self.dir)?.iter().filter_map(|name| slot_of(name)).collect();
+        slots.sort_unstable();
+        Ok(slots)
     }
 
     /// A segment whose header is damaged, if its id can be told.
@@ -107,9 +128,19 @@ impl Directory {
             return Err(self.foreign(slot, "it is a part of another store; put the right file back"));
         }
         let stored = Stored { slot, bytes: header.segment_bytes.into() };
-        match self.segments.insert(header.segment, stored) {
-            Some(_) => Err(self.foreign(slot, "another file is the same segment; remove the copy")),
-            None => Ok(()),
+        match self.segments.get(&header.segment) {
+            Some(known) => {
+                let other = self.path(known.slot);
+                let why = format!(
+                    "it is the same segment as {}: one of them is an older copy, which does not belong there",
+                    other.display()
+                );
+                Err(self.foreign(slot, &why))
+            }
+            None => {
+                self.segments.insert(header.segment, stored);
+                Ok(())
+            }
         }
     }
 

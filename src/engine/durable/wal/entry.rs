@@ -106,6 +106,30 @@ pub(crate) fn decode(mut entry: &[u8]) -> Option<Entry> {
     entry.is_empty().then_some(Entry { time, writes })
 }
 
+/// An entry that is sound, read write by write: one may hold a million.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reading<'a> {
+    count: u32,
+    body: &'a [u8],
+}
+
+impl<'a> Reading<'a> {
+    /// `None` if it is no entry.
+    pub(crate) fn of(mut entry: &'a [u8]) -> Option<Self> {
+        let (_, count) = decode_head(&mut entry)?;
+        let mut rest = entry;
+        for _ in 0..count {
+            decode_write(&mut rest)?;
+        }
+        rest.is_empty().then_some(Self { count, body: entry })
+    }
+
+    pub(crate) fn writes(self) -> impl Iterator<Item = Logged> {
+        let mut rest = self.body;
+        (0..self.count).map_while(move |_| decode_write(&mut rest))
+    }
+}
+
 /// The writes with which an entry begins whose end is missing.
 pub(crate) fn decode_begun(mut entry: &[u8]) -> Vec<Logged> {
     let Some((_, count)) = decode_head(&mut entry) else { return Vec::new() };
@@ -180,11 +204,13 @@ mod tests {
     fn decodes_what_it_encoded_and_nothing_else() {
         let bytes = encoded(&batch());
         let Entry { time: logged_at, writes: logged } = decode(&bytes).unwrap();
+        assert_eq!(Reading::of(&bytes).unwrap().writes().collect::<Vec<_>>(), logged);
         assert_eq!((logged_at, logged.len()), (Some(time()), 3));
         assert_eq!(logged[1].replaces, Some(41));
         assert_eq!(logged[2], Logged { key: Key::status("p"), payload: None, replaces: None });
         for cut in 0..bytes.len() {
             assert_eq!(decode(&bytes[..cut]), None, "cut at {cut}");
+            assert!(Reading::of(&bytes[..cut]).is_none(), "cut at {cut}");
         }
         for (cut, writes) in [(10, 0), (27, 1), (28, 1), (50, 2)] {
             assert_eq!(decode_begun(&bytes[..cut]), logged[..writes], "cut at {cut}");

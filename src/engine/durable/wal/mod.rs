@@ -29,7 +29,7 @@ mod tests;
 
 pub(crate) use browse::{Found, Spot, browse};
 pub(crate) use directory::Directory;
-pub(crate) use entry::{Entry, Logged, decode, decode_begun, parts};
+pub(crate) use entry::{Entry, Logged, Reading, decode, decode_begun, parts};
 pub(crate) use frame::Kind as FrameKind;
 pub(crate) use log::Log;
 pub(crate) use open::Files;

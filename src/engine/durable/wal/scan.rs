@@ -354,7 +354,7 @@ impl<'a> Scanner<'a> {
 }
 
 /// The sound frames from `place` on, wherever they begin.
-fn frames_from(bytes: &[u8], place: Place) -> impl Iterator<Item = (usize, Head)> + '_ {
+pub(super) fn frames_from(bytes: &[u8], place: Place) -> impl Iterator<Item = (usize, Head)> + '_ {
     let mut at = usize::try_from(place.offset).unwrap_or(usize::MAX);
     std::iter::from_fn(move || {
         while at < bytes.len() {

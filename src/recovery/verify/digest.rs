@@ -1,0 +1,18 @@
+//! What is kept of a value, to tell whether another is the same.
+
+use bytes::Bytes;
+
+use crate::record::Head;
+
+/// The checksum of an envelope, which is over its key, version and payload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Digest {
+    crc: Option<u32>,
+    length: usize,
+}
+
+impl From<Bytes> for Digest {
+    fn from(value: Bytes) -> Self {
+        Self { crc: Head::parse(&value).map(|head| head.crc), length: value.len() }
+    }
+}
