@@ -38,8 +38,9 @@ impl Parts {
         let manifest = match store.closed.manifest() {
             Ok(Some(manifest)) => Ok(manifest),
             Ok(None) => Err("it is missing".to_owned()),
-            // Whatever else is wrong, this version cannot tell.
+            // Whatever else is wrong, this version, or this user, cannot tell.
             Err(error) if matches!(error.failure(), Failure::NewerFormat { .. }) => return Err(error),
+            Err(error) if error.is_permission_denied() => return Err(error),
             Err(error) => Err(chain(&error)),
         };
         let mut snapshots = Vec::new();
@@ -48,7 +49,10 @@ impl Parts {
             meter.add(snapshot.bytes);
             snapshots.push(Archived { snapshot, summary });
         }
-        let log = store.log().map_err(|error| reason(&error));
+        let log = match store.log() {
+            Err(error) if error.is_permission_denied() => return Err(error),
+            log => log.map_err(|error| reason(&error)),
+        };
         let (readable_log, wrong_log_files) = store.log_anyhow()?;
         let index = IndexCopy::open(&store.closed.layout().index(), scratch)?;
         meter.add(2 * bytes_of(&store.closed.layout().index().join("db")));
