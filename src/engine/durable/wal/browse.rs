@@ -27,7 +27,7 @@ pub(crate) enum Found<'a> {
     /// Something is missing here: bytes that are no frames, a segment, commits.
     Gap {
         at: Spot,
-        /// The last commit before it; 0 if none was read.
+        /// The last commit before it; one that the caller has, if none was read.
         after: u64,
         /// The last commit that is missing; `after` if none is.
         until: u64,
@@ -47,7 +47,7 @@ pub(crate) type Visitor<'a> = dyn FnMut(Found<'_>) -> Result<()> + 'a;
 /// is, or from the oldest.
 pub(crate) fn browse(directory: &Directory, known: u64, visit: &mut Visitor<'_>) -> Result<()> {
     let start = start(directory, known);
-    let mut browser = Browser { visit, last_seq: 0, way: Way::Begin, open: None };
+    let mut browser = Browser { visit, known, last_seq: 0, way: Way::Begin, open: None };
     for (segment, stored) in directory.iter().filter(|(segment, _)| *segment >= start) {
         if browser.leads_past(segment, directory) {
             continue;
@@ -77,6 +77,7 @@ fn start(directory: &Directory, known: u64) -> u64 {
 
 struct Browser<'a, 'b> {
     visit: &'a mut Visitor<'b>,
+    known: u64,
     /// The newest commit so far.
     last_seq: u64,
     way: Way,
@@ -153,7 +154,9 @@ impl Browser<'_, '_> {
 
     fn gap(&mut self, at: Spot, until: u64) -> Result<()> {
         self.drop_open()?;
-        (self.visit)(Found::Gap { at, after: self.last_seq, until })
+        // Before the first frame that was read, the caller has the commits.
+        let after = if self.last_seq == 0 { self.known.min(until) } else { self.last_seq };
+        (self.visit)(Found::Gap { at, after, until })
     }
 
     /// A commit whose next part does not come.
