@@ -64,8 +64,9 @@ fn sum_up(target: &Path, salvaged: &Salvaged, output: &mut Output) -> Result<(),
         output.line(&format!("commits after {}, which were not known to be durable, are gone", torn.kept))?;
     }
     for range in missing {
+        let they = if range.last.is_some_and(|last| last > range.first) { "they" } else { "it" };
         output.line(&format!(
-            "MISSING: {range}: what it changed is known only as far as it was found elsewhere"
+            "MISSING: {range}: what {they} changed is known only as far as it was found elsewhere"
         ))?;
     }
     if salvaged.is_complete() {
