@@ -1,6 +1,7 @@
 //! A new store on its way: under another name until it is complete.
 
 use std::fs;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -65,11 +66,24 @@ impl Draft {
     /// asks `confirm`, and gives the store its name, durably.
     pub(super) fn finish(self, scratch: Option<&Path>, confirm: impl FnOnce() -> Result<()>) -> Result<()> {
         let path = self.path();
-        check(&path, scratch.unwrap_or(&self.folder))?;
+        match scratch {
+            Some(scratch) => check(&path, scratch)?,
+            None => check(&path, &self.folder).map_err(|error| self.without_room(error))?,
+        }
         confirm()?;
         sync_dir(&path)?;
         fs::rename(&path, &self.target).map_err(|error| Error::io("create", &self.target, error))?;
         self.target.parent().map_or(Ok(()), sync_dir)
+    }
+}
+
+impl Draft {
+    /// Where there is no other folder to choose, what is full is the disk of the target.
+    fn without_room(&self, error: Error) -> Error {
+        let Failure::NoRoom { needed, free, .. } = error.failure() else { return error };
+        let why = format!("verifying the new store takes {needed} bytes more, and {free} are free");
+        let source = io::Error::new(ErrorKind::StorageFull, why);
+        Failure::DiskFull { path: self.target.clone(), source }.into()
     }
 }
 
@@ -118,6 +132,15 @@ mod tests {
         let names: Vec<_> =
             fs::read_dir(temp.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(names, ["new"]);
+    }
+
+    #[test]
+    fn no_room_for_verifying_is_a_full_disk() {
+        let temp = tempfile::tempdir().unwrap();
+        let error = Failure::NoRoom { path: temp.path().to_owned(), needed: 9, free: 5 }.into();
+        let error = begun(temp.path()).without_room(error);
+        assert!(error.is_disk_full() && !error.to_string().contains("--scratch"), "{error}");
+        assert!(error.to_string().contains("takes 9 bytes more, and 5 are free"), "{error}");
     }
 
     #[test]
