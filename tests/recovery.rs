@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use common::{ignored, small, won};
 use procstate::recovery::{self, Fate, LogEntry, Options, Until};
-use procstate::{ManualClock, Params, Store};
+use procstate::{Durability, ManualClock, Params, Store};
 use tool::{Tool, killed};
 
 fn json(text: &str) -> serde_json::Value {
@@ -270,6 +270,37 @@ fn a_commit_that_is_missing_before_a_time_is_missed() {
     let into = tool.beside("before");
     assert_eq!(recovery::restore(tool.db(), into, Until::Seq(25)).unwrap().time, Some(times[24]));
     assert_eq!(names(tool.folder.path()), ["before", "state"]);
+}
+
+/// What stands behind a hole in a tail that was never synced was not there.
+#[test]
+fn a_torn_tail_is_not_restored() {
+    let tool = Tool { folder: tempfile::tempdir().unwrap() };
+    let running = tool.folder.path().join("running");
+    let store = Store::builder().sync_interval(Duration::from_secs(3600)).open(&running).unwrap();
+    let process = store.process("p").unwrap().with_durability(Durability::Buffered);
+    for n in 0..10 {
+        process.register(&format!("w{n:02}"), Params::new()).unwrap();
+    }
+    common::copy_as_it_is(&running, &tool.db());
+    store.close().unwrap();
+    damage_commit_of(&tool, "w05");
+    let restore = |until| {
+        let into = tempfile::tempdir().unwrap();
+        recovery::restore(tool.db(), into.path(), until).map(|restored| restored.seq)
+    };
+    let late = clock_start() + Duration::from_secs(1 << 32);
+    for until in [Until::End, Until::Seq(5), Until::Time(late)] {
+        assert_eq!(restore(until).unwrap(), 5, "{until:?}");
+    }
+    for wanted in [6, 7, 10] {
+        let error = restore(Until::Seq(wanted)).unwrap_err();
+        let text = error.to_string();
+        assert!(error.is_invalid() && text.contains("the log ends with commit 5, before"), "{error}");
+        assert!(text.contains("of commits up to 10, was not known to be durable"), "{error}");
+    }
+    drop(Store::open(tool.db()).unwrap());
+    assert_eq!(restore(Until::End).unwrap(), 5);
 }
 
 #[test]
