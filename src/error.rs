@@ -57,7 +57,7 @@ pub(crate) enum Failure {
     #[error("store {} is in use by {holder}; only one program can have a store open at a time", .path.display())]
     Locked { path: PathBuf, holder: String },
 
-    #[error("there is no store at {}; create it with `procstate --db {} init` or by opening it from a program", .path.display(), .path.display())]
+    #[error("there is no store at {}: check its name. Only if it is to be a new one, create it with `procstate --db {} init` or by opening it from a program", .path.display(), .path.display())]
     NoStore { path: PathBuf },
 
     #[error("{} is not a procstate store: {why}", .path.display())]
@@ -78,7 +78,7 @@ pub(crate) enum Failure {
     DiskFull { path: PathBuf, source: io::Error },
 
     #[error(
-        "there is no room in {} for a private copy of the index: it takes {needed} bytes, and {free} are free. Nothing was changed. Name a folder on a disk with room (`--scratch DIR`)", .path.display()
+        "there is no room in {} for a private copy of the index: it takes {needed} bytes, and {free} are free. Nothing was changed. Make room, or name a folder on a disk with room (`--scratch DIR`, TMPDIR=DIR)", .path.display()
     )]
     NoRoom { path: PathBuf, needed: u64, free: u64 },
 

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use common::{ignored, small, won};
 use procstate::recovery::{self, Fate, LogEntry, Options, Until};
-use procstate::{ManualClock, Params, Store};
+use procstate::{Durability, ManualClock, Params, Store};
 use tool::{Tool, killed};
 
 fn json(text: &str) -> serde_json::Value {
@@ -213,7 +213,11 @@ fn a_store_is_restored_to_any_commit_of_its_log() {
     assert_eq!(restore(Until::Seq(0)).0.records, 0);
     let into = folder.path().join("never");
     let error = recovery::restore(&path, &into, Until::Seq(21)).unwrap_err();
-    assert!(error.is_invalid() && error.to_string().contains("the log ends with commit 20"), "{error}");
+    let text = error.to_string();
+    assert!(error.is_invalid() && text.contains("the log ends with commit 20, before 21"), "{error}");
+    assert!(text.ends_with("to any commit from 0 to 20"), "{error}");
+    let error = recovery::restore(&path, &into, Until::Time(clock_start())).unwrap_err();
+    assert!(error.is_invalid() && error.to_string().contains("is before commit 1, the first"), "{error}");
     recovery::compact(&path).unwrap();
     let error = recovery::restore(&path, &into, Until::Seq(19)).unwrap_err();
     assert!(error.to_string().contains("commit 19 is before the snapshot of commit 20"), "{error}");
@@ -234,11 +238,259 @@ fn a_damaged_log_is_restored_up_to_the_damage() {
     let db = tool.db().display().to_string();
     let (_, stderr) = tool.ends(2, &["restore", &db, "--into", &tool.beside("all")]);
     assert!(stderr.contains("the log is damaged") && stderr.contains("salvage"), "{stderr}");
-    let (_, stderr) = tool.ends(2, &["restore", &db, "--into", &tool.beside("all"), "--until", "30"]);
-    assert!(stderr.contains("commits 26 to 26 are missing"), "{stderr}");
+    for wanted in ["26", "30", "99"] {
+        let (_, stderr) = tool.ends(2, &["restore", &db, "--into", &tool.beside("all"), "--until", wanted]);
+        assert!(stderr.contains("missing: commit 26 (") && stderr.contains("`--until 25`"), "{stderr}");
+        assert!(!stderr.contains("ends with"), "{stderr}");
+    }
     tool.fine(&["restore", &db, "--into", &tool.beside("some"), "--until", "25"]);
     let stdout = tool.fine_at(&tool.beside("some"), &["work", "p"]);
     assert!(stdout.contains("w24") && !stdout.contains("w25"), "{stdout}");
+}
+
+/// The first moment after the damage is no less behind it than the last.
+#[test]
+fn a_commit_that_is_missing_before_a_time_is_missed() {
+    let tool = killed();
+    let mut times = Vec::new();
+    recovery::read_log(tool.db(), 0, |entry| {
+        if let LogEntry::Commit(commit) = entry {
+            times.push(commit.time.unwrap());
+        }
+        Ok(())
+    })
+    .unwrap();
+    damage_commit_of(&tool, "w25");
+    for time in [times[25], times[26], times[39], times[39] + Duration::from_secs(9)] {
+        let error = recovery::restore(tool.db(), tool.beside("new"), Until::Time(time)).unwrap_err();
+        let text = error.to_string();
+        assert!(error.is_corrupt() && text.contains("missing: commit 26 ("), "{error}");
+        assert!(text.contains("`--until 25`") && text.contains("salvage --output NEWDIR"), "{error}");
+    }
+    let into = tool.beside("before");
+    assert_eq!(recovery::restore(tool.db(), into, Until::Seq(25)).unwrap().time, Some(times[24]));
+    assert_eq!(names(tool.folder.path()), ["before", "state"]);
+}
+
+/// What stands behind a hole in a tail that was never synced was not there.
+#[test]
+fn a_torn_tail_is_not_restored() {
+    let tool = Tool { folder: tempfile::tempdir().unwrap() };
+    let running = tool.folder.path().join("running");
+    let store = Store::builder().sync_interval(Duration::from_secs(3600)).open(&running).unwrap();
+    let process = store.process("p").unwrap().with_durability(Durability::Buffered);
+    for n in 0..10 {
+        process.register(&format!("w{n:02}"), Params::new()).unwrap();
+    }
+    common::copy_as_it_is(&running, &tool.db());
+    store.close().unwrap();
+    damage_commit_of(&tool, "w05");
+    let restore = |until| {
+        let into = tempfile::tempdir().unwrap();
+        recovery::restore(tool.db(), into.path(), until).map(|restored| restored.seq)
+    };
+    let late = clock_start() + Duration::from_secs(1 << 32);
+    for until in [Until::End, Until::Seq(5), Until::Time(late)] {
+        assert_eq!(restore(until).unwrap(), 5, "{until:?}");
+    }
+    for wanted in [6, 7, 10] {
+        let error = restore(Until::Seq(wanted)).unwrap_err();
+        let text = error.to_string();
+        assert!(error.is_invalid() && text.contains("the log ends with commit 5, before"), "{error}");
+        assert!(text.contains("of commits up to 10, was not known to be durable"), "{error}");
+    }
+    drop(Store::open(tool.db()).unwrap());
+    assert_eq!(restore(Until::End).unwrap(), 5);
+}
+
+#[test]
+fn every_missing_commit_is_named() {
+    let tool = killed();
+    ["w05", "w06", "w25"].iter().for_each(|work| damage_commit_of(&tool, work));
+    let text = |until| recovery::restore(tool.db(), tool.beside("new"), until).unwrap_err().to_string();
+    assert!(text(Until::End).contains("missing: commits 6 to 7, commit 26 ("), "{}", text(Until::End));
+    let text = text(Until::Seq(20));
+    assert!(text.contains("missing: commits 6 to 7 (") && text.contains("`--until 5`"), "{text}");
+}
+
+/// The log of last week in the store of today.
+#[test]
+fn a_log_that_was_rolled_back_is_not_taken_for_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let (state, older) = (folder.path().join("state"), folder.path().join("older"));
+    for round in 0..2 {
+        let store = Store::open(&state).unwrap();
+        let process = store.process("p").unwrap();
+        for n in 0..10 {
+            process.register(&format!("w{round}{n}"), Params::new()).unwrap();
+        }
+        store.close().unwrap();
+        if round == 0 {
+            common::copy_as_it_is(&state.join("wal"), &older);
+        }
+    }
+    fs::remove_dir_all(state.join("wal")).unwrap();
+    fs::rename(&older, state.join("wal")).unwrap();
+    let late = clock_start() + Duration::from_secs(1 << 32);
+    for until in [Until::End, Until::Time(late)] {
+        let error = recovery::restore(&state, folder.path().join("new"), until).unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains("leads to commit 10") && text.contains("had commit 20"), "{error}");
+        assert!(text.contains("`--until 10`") && text.contains("salvage --output NEWDIR"), "{error}");
+    }
+    let restored = recovery::restore(&state, folder.path().join("new"), Until::Seq(10)).unwrap();
+    assert_eq!(restored.seq, 10);
+}
+
+/// A backup that somebody put among the snapshots.
+#[test]
+fn a_snapshot_of_another_moment_is_not_restored() {
+    let tool = killed();
+    let backup = tool.beside("backup");
+    tool.fine(&["backup", &backup]);
+    fs::create_dir_all(tool.db().join("snapshots")).unwrap();
+    fs::copy(&backup, tool.db().join("snapshots/00000000000000099999.archive")).unwrap();
+    for until in [Until::End, Until::Seq(99999)] {
+        let error = recovery::restore(tool.db(), tool.beside("new"), until).unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains("of another moment than its name says"), "{error}");
+        assert!(text.contains("salvage --output NEWDIR"), "{error}");
+    }
+    assert!(!Path::new(&tool.beside("new")).exists());
+}
+
+#[test]
+fn a_backup_does_not_lie_in_the_store() {
+    let tool = Tool::imported();
+    tool.fine(&["compact"]);
+    std::os::unix::fs::symlink(tool.db(), tool.folder.path().join("link")).unwrap();
+    for place in ["state/backup", "state/snapshots/99999.archive", "link/wal/backup"] {
+        let message = format!("DIR/{place} would lie inside the store");
+        tool.refuses(2, &["backup", &tool.beside(place)], &message);
+    }
+    tool.fine(&["backup", &tool.beside("state.backup")]);
+}
+
+#[test]
+fn a_store_of_a_newer_version_is_not_read() {
+    let tool = Tool::imported();
+    fs::write(tool.db().join("MANIFEST"), "procstate store\nformat 9\nand so on\n").unwrap();
+    let db = tool.db().display().to_string();
+    for command in [
+        &["log"][..],
+        &["verify"],
+        &["ls"],
+        &["restore", &db, "--into", "new"],
+        &["salvage", "--output", "new"],
+    ] {
+        let (stdout, stderr) = tool.ends(2, command);
+        assert!(stdout.is_empty() && stderr.contains("has format 9"), "{command:?}: {stdout}{stderr}");
+    }
+}
+
+/// Whoever is told to create a store where a damaged one is loses it.
+#[test]
+fn a_store_without_its_manifest_is_told_from_none() {
+    for part in ["wal", "index", "snapshots"] {
+        let tool = Tool::imported();
+        tool.fine(&["compact"]);
+        fs::remove_file(tool.db().join("MANIFEST")).unwrap();
+        for other in ["wal", "index", "snapshots"].iter().filter(|other| **other != part) {
+            fs::remove_dir_all(tool.db().join(other)).unwrap();
+        }
+        let (db, new) = (tool.db().display().to_string(), tool.beside("new"));
+        for command in [
+            &["ls"][..],
+            &["init"],
+            &["register", "p", "w"],
+            &["compact"],
+            &["backup", &new],
+            &["restore", &db, "--into", &new],
+        ] {
+            let (_, stderr) = tool.ends(2, command);
+            let says = |text: &str| assert!(stderr.contains(text), "{command:?}: {stderr}");
+            says(&format!("store {db} is damaged: its MANIFEST is missing"));
+            says(&format!("`procstate --db {db} verify` tells what is left"));
+            assert!(!stderr.contains("init"), "{command:?}: {stderr}");
+        }
+        tool.ends(1, &["verify"]);
+    }
+}
+
+#[test]
+fn a_target_that_cannot_be_is_refused_at_once() {
+    let tool = Tool::imported();
+    let (db, backup) = (tool.db().display().to_string(), tool.beside("backup"));
+    tool.fine(&["backup", &backup]);
+    let itself = "invalid argument: DIR/state is the store itself; name a new folder";
+    tool.refuses(2, &["restore", &db, "--into", &db], itself);
+    tool.refuses(2, &["salvage", "--output", &db], itself);
+    let itself = "invalid argument: DIR/backup is the backup itself; name a new folder";
+    tool.refuses(2, &["restore", &backup, "--into", &backup], itself);
+    fs::create_dir(tool.beside("elsewhere")).unwrap();
+    std::os::unix::fs::symlink(tool.beside("elsewhere"), tool.beside("link")).unwrap();
+    let link =
+        "invalid argument: DIR/link is a symbolic link, and a new store is a folder; name that, or a new one";
+    for link_path in [tool.beside("link"), tool.beside("link/")] {
+        tool.refuses(2, &["restore", &db, "--into", &link_path], link);
+        tool.refuses(2, &["restore", &backup, "--into", &link_path], link);
+        tool.refuses(2, &["salvage", "--output", &link_path], link);
+    }
+    assert_eq!(names(tool.folder.path()), ["backup", "elsewhere", "link", "nightly.json", "state"]);
+}
+
+#[test]
+fn a_damaged_backup_says_what_is_next() {
+    let tool = Tool::imported();
+    let backup = tool.beside("backup");
+    tool.fine(&["backup", &backup]);
+    let mut bytes = fs::read(&backup).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&backup, bytes).unwrap();
+    let (_, stderr) = tool.ends(2, &["restore", &backup, "--into", &tool.beside("new")]);
+    assert!(stderr.contains("Nothing was made of it. A backup is restored whole or not at all"), "{stderr}");
+}
+
+#[test]
+fn where_there_is_no_room_for_a_copy_the_way_out_is_named() {
+    let tool = Tool::imported();
+    for command in
+        [&["verify", "--scratch", "nodir"][..], &["salvage", "--output", "new", "--scratch", "nodir"]]
+    {
+        let (_, stderr) = tool.ends(2, command);
+        assert!(stderr.contains("nodir is no folder") && stderr.contains("--scratch DIR"), "{stderr}");
+    }
+    let stderr = |folder: &Path| {
+        let output = tool.command(&["ls"]).env("TMPDIR", folder).output().unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let nowhere = stderr(Path::new("/nowhere"));
+    assert!(nowhere.contains("temporary folder in /nowhere") && nowhere.contains("TMPDIR=DIR"), "{nowhere}");
+    let Some(small) = common::Mount::new(&["-t", "tmpfs", "-o", "size=65536", "procstate"]) else { return };
+    let full = stderr(small.path());
+    let place = format!("there is no room in {} for a private copy", small.path().display());
+    assert!(full.contains(&place) && full.contains("TMPDIR=DIR"), "{full}");
+}
+
+#[test]
+fn a_log_that_ends_earlier_says_where() {
+    let tool = killed();
+    let (stdout, stderr) = tool.ends(0, &["log", "--from", "99"]);
+    assert_eq!(stdout, "");
+    assert!(stderr.contains("the last commit in the log is 40; there is nothing from 99 on"), "{stderr}");
+    let (_, stderr) = tool.ends(0, &["log", "--from", "40"]);
+    assert_eq!(stderr, "");
+}
+
+#[test]
+fn commits_that_are_missing_are_spoken_of_as_many() {
+    let tool = killed();
+    ["w05", "w06", "w25"].iter().for_each(|work| damage_commit_of(&tool, work));
+    let (stdout, _) = tool.ends(1, &["salvage", "--output", &tool.beside("new")]);
+    assert!(stdout.contains("MISSING: commits 6 to 7: "), "{stdout}");
+    assert!(stdout.contains("MISSING: commit 26: "), "{stdout}");
 }
 
 /// Flips a bit where the log names this work.

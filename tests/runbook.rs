@@ -106,7 +106,8 @@ fn set_up(heading: &str) -> (TempDir, Option<Store>) {
     };
     let mut open = None;
     match heading {
-        "What is wrong?" | "The disk is full" | "Backups" => {}
+        "What is wrong?" | "The disk is full" => {}
+        "Backups" => fs::create_dir(folder.path().join(".state.new.incomplete-019ac000")).unwrap(),
         "The store opens, and something in it is damaged" => {
             procstate("procstate --db state compact");
             damage_all(&state.join("index/db"));

@@ -311,7 +311,7 @@ fn bad_input_is_refused_and_named() {
 #[test]
 fn bad_stores_are_refused_and_left_alone() {
     let tool = Tool { folder: tempfile::tempdir().unwrap() };
-    let absent = "there is no store at DIR/state; create it with `procstate --db DIR/state init` or by opening it from a program";
+    let absent = "there is no store at DIR/state: check its name. Only if it is to be a new one, create it with `procstate --db DIR/state init` or by opening it from a program";
     for command in [&["ls"][..], &["register", "p", "w"], &["run", "p", "--", "true"]] {
         tool.refuses(2, command, absent);
     }

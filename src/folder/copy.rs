@@ -1,7 +1,7 @@
 //! Copying a store that no program has open.
 
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::{Component, Path, PathBuf};
 
 use super::lock::Lock;
@@ -34,7 +34,12 @@ pub(crate) fn check_target(from: &Path, to: &Path) -> Result<()> {
 
 /// What is made of a store does not lie in it.
 pub(crate) fn check_outside(store: &Path, path: &Path) -> Result<()> {
-    if resolve(path)?.starts_with(resolve(store)?) {
+    let (resolved, store_resolved) = (resolve(path)?, resolve(store)?);
+    if resolved == store_resolved {
+        let what = if store.is_dir() { "store" } else { "backup" };
+        return Err(Error::argument(format!("{} is the {what} itself; name a new folder", path.display())));
+    }
+    if resolved.starts_with(store_resolved) {
         return Err(Error::argument(format!("{} would lie inside the store", path.display())));
     }
     Ok(())
@@ -69,10 +74,20 @@ pub(crate) fn copy_dir(from: &Path, to: &Path) -> Result<()> {
         if source.is_dir() {
             copy_dir(&source, &target)?;
         } else if entry.file_name() != LOCK {
-            fs::copy(&source, &target).map_err(|error| Error::io("copy", &source, error))?;
+            fs::copy(&source, &target).map_err(|error| could_not_copy(&source, &target, error))?;
         }
     }
     Ok(())
+}
+
+/// A full disk is that of the copy; anything else is told of what is read.
+fn could_not_copy(source: &Path, target: &Path, error: io::Error) -> Error {
+    match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
+            Error::io("write", target, error).before_writing()
+        }
+        _ => Error::io("copy", source, error),
+    }
 }
 
 #[cfg(test)]

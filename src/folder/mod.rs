@@ -123,6 +123,7 @@ fn check_is_store(path: &Path, create: bool) -> Result<()> {
     match foreign_file(path)? {
         // Another program may have begun the store since.
         Some(_) if path.join(MANIFEST).exists() => Ok(()),
+        Some(_) if has_parts(path) => Err(without_manifest(path)),
         Some(name) => Err(not_a_store(
             path,
             &format!("it has no MANIFEST, and holds other files ({name}); name a new or empty folder"),
@@ -143,6 +144,20 @@ fn foreign_file(path: &Path) -> Result<Option<String>> {
         }
     }
     Ok(None)
+}
+
+/// Whether there is what only a store has.
+fn has_parts(path: &Path) -> bool {
+    [WAL, SNAPSHOTS, INDEX].iter().any(|part| path.join(part).exists())
+}
+
+/// What is left of a store cannot be taken for none.
+pub(crate) fn without_manifest(path: &Path) -> Error {
+    let (place, store) = (format!("store {}", path.display()), path.display());
+    let why = format!(
+        "its {MANIFEST} is missing, and other parts of it are there. Nothing was changed. Put the file back; `procstate --db {store} verify` tells what is left, and `procstate --db {store} salvage --output NEWDIR` makes a new store of it"
+    );
+    Failure::Corrupt { place, why }.into()
 }
 
 fn not_a_store(path: &Path, why: &str) -> Error {

@@ -17,10 +17,16 @@ const LOCK_LAG: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Clone)]
 pub(crate) struct Options {
-    /// Memory for pages of the index, in bytes; sled uses a multiple of it.
+    /// Memory for pages of the index, in bytes; sled uses a multiple of it. Default: 16 MiB.
     pub(crate) cache_bytes: u64,
-    /// Whether every record is read and compared with what was written.
+    /// Whether every record is read and compared with what was written. Default: yes.
     pub(crate) verify: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { cache_bytes: 16 << 20, verify: true }
+    }
 }
 
 impl Index {

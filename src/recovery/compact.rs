@@ -25,13 +25,12 @@ pub struct Compacted {
 ///
 /// # Errors
 ///
-/// As [`Store::open`](crate::Store::open); if there is not enough space. The store
-/// is then as it was.
+/// As [`Store::open`](crate::Store::open); if there is not enough space. No
+/// commit is lost by that; what opening the store mended or rebuilt stays so.
 pub fn compact(store: impl AsRef<Path>) -> Result<Compacted> {
     let store = store.as_ref();
     let before = size(store)?;
-    let index = index::Options { cache_bytes: 16 << 20, verify: true };
-    DurableEngine::compact(Folder::open(store, false)?, &index, &Options::default())?;
+    DurableEngine::compact(Folder::open(store, false)?, &index::Options::default(), &Options::default())?;
     Ok(Compacted { before, after: size(store)? })
 }
 

@@ -62,24 +62,27 @@ pub struct LogChange {
 
 /// Reads the log of a store that no program has open, and visits its commits from
 /// `from` on, and what is missing between them. The log goes back to the newest
-/// snapshot, or farther. Nothing is changed.
+/// snapshot, or farther. Answers the last commit in it, 0 if there is none. Nothing is
+/// changed.
 ///
 /// # Errors
 ///
 /// [`is_not_found`](crate::Error::is_not_found) if there is no store;
-/// [`is_locked`](crate::Error::is_locked) while a program has it open; if a file
-/// cannot be read; what `visit` answers.
+/// [`is_locked`](crate::Error::is_locked) while a program has it open; if a newer
+/// version wrote it; if a file cannot be read; what `visit` answers.
 pub fn read_log(
     store: impl AsRef<Path>,
     from: u64,
     mut visit: impl FnMut(LogEntry) -> Result<()>,
-) -> Result<()> {
+) -> Result<u64> {
     let store = Offline::open(store.as_ref())?;
     let (log, _) = store.log_anyhow()?;
     let newest = store.snapshots()?.first().map_or(0, |snapshot| snapshot.seq);
     let mut owners = HashMap::new();
+    let mut last = 0;
     browse(&log, newest, &mut |found| match found {
         Found::Commit { seq, entry, at } => {
+            last = seq.max(last);
             let Some(entry) = decode(entry) else { return visit(gap(at, seq.saturating_sub(1))) };
             let commit = commit(seq, entry, &mut owners);
             if seq >= from { visit(LogEntry::Commit(commit)) } else { Ok(()) }
@@ -88,7 +91,8 @@ pub fn read_log(
         Found::Gap { at, after, .. } if after + 1 >= from => visit(gap(at, after)),
         Found::Begun { .. } | Found::Gap { .. } => Ok(()),
     })?;
-    store.closed.confirm()
+    store.closed.confirm()?;
+    Ok(last)
 }
 
 fn gap(Spot { path, offset }: Spot, after: u64) -> LogEntry {

@@ -20,6 +20,7 @@ mod offline;
 mod options;
 mod owners;
 mod parts;
+mod replay;
 mod restore;
 mod salvage;
 mod scratch;

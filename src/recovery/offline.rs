@@ -9,7 +9,7 @@ use crate::archive::{self, Summary};
 use crate::disk::{Disk, ReadOnlyDisk};
 use crate::engine::wal::Directory;
 use crate::engine::{Snapshot, Snapshots};
-use crate::error::Result;
+use crate::error::{Failure, Result};
 use crate::folder::Closed;
 
 /// A store that is only looked at.
@@ -20,8 +20,15 @@ pub(super) struct Offline {
 }
 
 impl Offline {
+    /// Fails if a newer version wrote it: what that means this one cannot tell, whatever
+    /// of it can be read.
     pub(super) fn open(path: &Path) -> Result<Self> {
-        Ok(Self { closed: Closed::open(path)?, disk: Arc::new(ReadOnlyDisk) })
+        let store = Self { closed: Closed::open(path)?, disk: Arc::new(ReadOnlyDisk) };
+        match store.closed.manifest() {
+            Err(error) if matches!(error.failure(), Failure::NewerFormat { .. }) => Err(error),
+            // What else is wrong with it is for the caller to say.
+            _ => Ok(store),
+        }
     }
 
     /// The id of the store, if its manifest tells.
@@ -48,6 +55,11 @@ impl Offline {
 
     fn snapshots_of(&self, store: [u8; 16]) -> Snapshots {
         Snapshots { disk: self.disk.clone(), dir: self.closed.layout().snapshots(), store }
+    }
+
+    /// The records of a snapshot of this store.
+    pub(super) fn snapshot(&self, snapshot: &Snapshot) -> Result<archive::Reader> {
+        self.snapshots_of(self.id().unwrap_or_default()).read(snapshot)
     }
 
     /// Reads a snapshot to its end. Where the manifest does not tell the id of the store

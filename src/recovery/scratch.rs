@@ -30,6 +30,10 @@ impl IndexCopy {
         if !dir.join("db").is_file() {
             return Ok(Err("its files are missing".to_owned()));
         }
+        if !scratch.is_dir() {
+            let why = "is no folder; create it, or name another for the private copy of the index (`--scratch DIR`, TMPDIR=DIR)";
+            return Err(Error::argument(format!("{} {why}", scratch.display())));
+        }
         let folder = tempfile::Builder::new()
             .prefix("procstate-index-")
             .tempdir_in(scratch)
@@ -39,7 +43,8 @@ impl IndexCopy {
         let opened = copy_dir(dir, &copy).map_err(Error::before_writing).and_then(|()| open(&copy));
         match opened {
             Ok((index, contents)) => Ok(Ok(Self { index, contents, _folder: folder })),
-            Err(error) if error.is_disk_full() => Err(error),
+            // Others wrote to that disk meanwhile.
+            Err(error) if error.is_disk_full() => Err(no_room(dir, scratch)?),
             // What is wrong with the copy is wrong with the index.
             Err(error) => Ok(Err(chain(&error).replace(&*copy.to_string_lossy(), &dir.to_string_lossy()))),
         }
@@ -47,18 +52,25 @@ impl IndexCopy {
 }
 
 fn open(dir: &Path) -> Result<(Index, Contents)> {
-    let index = Index::open(dir, &index::Options { cache_bytes: 16 << 20, verify: true })?;
+    let index = Index::open(dir, &index::Options::default())?;
     let contents = index.contents()?.unwrap_or_default();
     Ok((index, contents))
 }
 
 fn check_space(dir: &Path, scratch: &Path) -> Result<()> {
-    let needed = size(dir)?.saturating_add(HEADROOM_BYTES);
-    let free = RealDisk.free_bytes(scratch)?;
-    if free >= needed {
+    if RealDisk.free_bytes(scratch)? >= needed(dir)? {
         return Ok(());
     }
-    Err(Failure::NoRoom { path: scratch.to_owned(), needed, free }.into())
+    Err(no_room(dir, scratch)?)
+}
+
+fn no_room(dir: &Path, scratch: &Path) -> Result<Error> {
+    let (needed, free) = (needed(dir)?, RealDisk.free_bytes(scratch)?);
+    Ok(Failure::NoRoom { path: scratch.to_owned(), needed, free }.into())
+}
+
+fn needed(dir: &Path) -> Result<u64> {
+    Ok(size(dir)?.saturating_add(HEADROOM_BYTES))
 }
 
 fn size(dir: &Path) -> Result<u64> {

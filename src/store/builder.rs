@@ -28,7 +28,7 @@ impl StoreBuilder {
             create: true,
             history_max: 100,
             engine: engine::Options::default(),
-            index: index::Options { cache_bytes: 16 << 20, verify: true },
+            index: index::Options::default(),
         }
     }
 

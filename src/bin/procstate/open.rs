@@ -6,7 +6,7 @@ use std::path::Path;
 use procstate::Store;
 use tempfile::TempDir;
 
-use crate::failure::Failure;
+use crate::failure::{Failure, chain};
 
 /// A private copy of a store, for looking at it: opening a store writes to it.
 pub(crate) struct Copy {
@@ -25,26 +25,39 @@ impl Deref for Copy {
 
 /// Opens a copy of the store at `path`, and leaves the store as it is.
 pub(crate) fn for_looking(path: &Path) -> Result<Copy, Failure> {
-    let folder = tempfile::Builder::new()
-        .prefix("procstate-")
-        .tempdir()
-        .map_err(|error| Failure::Failed(format!("could not create a temporary folder: {error}")))?;
-    // An unreadable store is no absent name: it ends with 2.
-    Store::copy_files(path, folder.path()).map_err(|error| Failure::failed(&error))?;
-    // What is wrong with the copy is wrong with the store.
-    let store = existing(folder.path()).map_err(|failure| {
-        Failure::Failed(
-            failure.to_string().replace(&*folder.path().to_string_lossy(), &path.to_string_lossy()),
-        )
+    let folder = tempfile::Builder::new().prefix("procstate-").tempdir().map_err(|error| {
+        let place = std::env::temp_dir();
+        Failure::Failed(format!(
+            "could not create a temporary folder in {}: {error}. Name another one with TMPDIR=DIR",
+            place.display()
+        ))
     })?;
-    Ok(Copy { store, _folder: folder })
+    let opened = Store::copy_files(path, folder.path()).and_then(|()| existing(folder.path()));
+    match opened {
+        Ok(store) => Ok(Copy { store, _folder: folder }),
+        Err(error) => Err(not_opened(&error, folder.path(), path)),
+    }
+}
+
+/// An unreadable store is no absent name: it ends with 2.
+fn not_opened(error: &procstate::Error, copy: &Path, path: &Path) -> Failure {
+    let text = chain(error);
+    // The index tells of a full disk in its own words.
+    if error.is_disk_full() || text.contains("No space left") {
+        return Failure::Failed(format!(
+            "there is no room in {} for a private copy of the store, which is opened instead of it. The store was not changed. Make room, or name a folder on another disk with TMPDIR=DIR",
+            std::env::temp_dir().display()
+        ));
+    }
+    // What is wrong with the copy is wrong with the store.
+    Failure::Failed(text.replace(&*copy.to_string_lossy(), &path.to_string_lossy()))
 }
 
 /// Opens the store at `path`, which must be there.
 pub(crate) fn for_changing(path: &Path) -> Result<Store, Failure> {
-    existing(path)
+    existing(path).map_err(|error| Failure::failed(&error))
 }
 
-fn existing(path: &Path) -> Result<Store, Failure> {
-    Store::builder().create(false).open(path).map_err(|error| Failure::failed(&error))
+fn existing(path: &Path) -> procstate::Result<Store> {
+    Store::builder().create(false).open(path)
 }

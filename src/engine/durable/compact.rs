@@ -18,7 +18,7 @@ impl Shared {
         if ground.snapshot.as_ref().is_none_or(|snapshot| snapshot.seq < ground.applied) {
             let dir = &self.parts.snapshots.dir;
             let why = format!(
-                "its folder has no room for a snapshot of {} bytes; nothing was changed",
+                "its folder has no room for a snapshot: {} bytes are free. No commit is lost; make room and compact it again",
                 self.parts.log.disk.free_bytes(dir)?
             );
             return Err(Failure::Storage {

@@ -17,10 +17,8 @@ use super::draft::Draft;
 use super::offline::Offline;
 use super::options::{Options, bytes_of};
 use super::parts::Parts;
-use super::restore::create;
-use super::verify::verify;
 use crate::engine::TornTail;
-use crate::error::{Failure, Result};
+use crate::error::Result;
 pub use missing::MissingCommits;
 use report::Report;
 pub use report::{Fate, SalvagedRecord};
@@ -114,12 +112,10 @@ pub fn salvage(
             meter.add((found.key.len() + found.value.len()) as u64);
         }
     });
-    create(draft.path(), sources.seq, report.passing(records, &sources.lists))?;
+    draft.fill(sources.seq, report.passing(records, &sources.lists))?;
     report.tell_lost();
     let counts = report.counts();
-    check_new(draft.path(), &scratch)?;
-    store.closed.confirm()?;
-    draft.finish()?;
+    draft.finish(Some(&scratch), || store.closed.confirm())?;
     Ok(Salvaged {
         made_of: sources.made_of(),
         seq: sources.seq,
@@ -132,18 +128,4 @@ pub fn salvage(
         torn_tail: sources.torn_tail,
         refused: parts.judge().opens.err(),
     })
-}
-
-/// Fails unless the new store is sound.
-fn check_new(folder: &Path, scratch: &Path) -> Result<()> {
-    let mut first = None;
-    let verified = verify(folder, Options::default().scratch(scratch), |finding| {
-        first.get_or_insert(finding.what);
-    })?;
-    if verified.is_sound() {
-        return Ok(());
-    }
-    let why = first.or(verified.refused).unwrap_or_default();
-    Err(Failure::Corrupt { place: "the new store".to_owned(), why: format!("{why}. It was deleted again") }
-        .into())
 }

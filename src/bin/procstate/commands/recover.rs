@@ -13,6 +13,7 @@ use crate::output::{Output, json_time, one_line, say, time};
 use crate::progress::Busy;
 
 pub(crate) fn backup(db: &Path, file: &Path, output: &mut Output) -> Result<Found, Failure> {
+    check_outside(db, file)?;
     let busy = Busy::new("backing up");
     let backup = open::for_looking(db)?.backup(file)?;
     drop(busy);
@@ -22,6 +23,18 @@ pub(crate) fn backup(db: &Path, file: &Path, output: &mut Output) -> Result<Foun
         say(&format!("{} has all {} records as of commit {}", file.display(), backup.records, backup.seq));
     }
     Ok(Found::AllWell)
+}
+
+/// The library sees the copy that is backed up, and not the store.
+fn check_outside(db: &Path, file: &Path) -> Result<(), Failure> {
+    let absolute = std::path::absolute(file).ok();
+    let folder = absolute.as_deref().and_then(Path::parent).and_then(|folder| folder.canonicalize().ok());
+    // What is not there yet cannot be written to, or is no store.
+    let (Some(folder), Ok(db)) = (folder, db.canonicalize()) else { return Ok(()) };
+    if folder.starts_with(db) {
+        return Err(Failure::Failed(format!("{} would lie inside the store", file.display())));
+    }
+    Ok(())
 }
 
 pub(crate) fn restore(restore: &Restore, output: &mut Output) -> Result<Found, Failure> {
@@ -71,7 +84,9 @@ pub(crate) fn compact(db: &Path, remove_damaged: bool, output: &mut Output) -> R
 pub(crate) fn log(db: &Path, from: u64, output: &mut Output) -> Result<Found, Failure> {
     let mut found = Found::AllWell;
     let mut failure = Ok(());
+    let mut is_empty = true;
     let read = recovery::read_log(db, from, |entry| {
+        is_empty = false;
         if matches!(entry, LogEntry::Gap { .. }) {
             found = Found::Something;
         }
@@ -81,7 +96,10 @@ pub(crate) fn log(db: &Path, from: u64, output: &mut Output) -> Result<Found, Fa
         Ok(())
     });
     failure?;
-    read.map_err(|error| Failure::failed(&error))?;
+    let last = read.map_err(|error| Failure::failed(&error))?;
+    if is_empty && from > last {
+        say(&format!("the last commit in the log is {last}; there is nothing from {from} on"));
+    }
     Ok(found)
 }
 
