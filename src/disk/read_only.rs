@@ -21,6 +21,11 @@ impl Disk for ReadOnlyDisk {
     }
 
     fn open(&self, path: &Path) -> Result<Arc<dyn DiskFile>> {
+        // Of a pipe nothing would ever come.
+        if std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
+            let error = IoError::new(ErrorKind::InvalidInput, "it is no regular file");
+            return Err(Error::io("open", path, error));
+        }
         real::open(path, "open", OpenOptions::new().read(true))
     }
 
