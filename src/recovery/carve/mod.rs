@@ -14,6 +14,7 @@ use std::path::Path;
 
 use bytes::Bytes;
 
+use super::options::Meter;
 use super::sound::open_record;
 use crate::crc::Checksums;
 use crate::error::{Error, Result};
@@ -56,9 +57,13 @@ impl Carver {
         }
     }
 
-    /// Visits every record in a file.
-    pub(super) fn carve(&self, path: &Path, visit: &mut Visitor<'_>) -> Result<()> {
+    /// Visits every record in a file. In what is no regular file there are none.
+    pub(super) fn carve(&self, path: &Path, meter: &Meter<'_>, visit: &mut Visitor<'_>) -> Result<()> {
         let failed = |error| Error::io("read", path, error);
+        // Before it is opened: of a pipe nothing would ever come.
+        if !std::fs::metadata(path).map_err(failed)?.is_file() {
+            return Ok(());
+        }
         let file = File::open(path).map_err(failed)?;
         let length = file.metadata().map_err(failed)?.len();
         let mut bytes = Vec::new();
@@ -71,6 +76,7 @@ impl Carver {
             file.read_exact_at(&mut bytes, from).map_err(failed)?;
             let first = usize::try_from(start - from).unwrap_or(usize::MAX);
             Window::of(self, &bytes).carve(first..first + WINDOW_BYTES, visit);
+            meter.add((length - start).min(WINDOW_BYTES as u64));
             start += WINDOW_BYTES as u64;
         }
         Ok(())

@@ -3,6 +3,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::model::List;
 use crate::record;
+use crate::recovery::Options;
 
 fn keys() -> Vec<Key> {
     let item = |n: usize| Key::item("a process", List::Active, &format!("w{n}"));
@@ -14,7 +15,8 @@ fn carved(carver: &Carver, bytes: &[u8]) -> Vec<(Key, u64)> {
     let path = folder.path().join("file");
     std::fs::write(&path, bytes).unwrap();
     let mut found = Vec::new();
-    carver.carve(&path, &mut |key, version, _| found.push((key, version))).unwrap();
+    let meter = Options::default().meter(0);
+    carver.carve(&path, &meter, &mut |key, version, _| found.push((key, version))).unwrap();
     found
 }
 
@@ -75,6 +77,19 @@ fn finds_nothing_where_a_bit_is_flipped() {
         damaged[bit / 8] ^= 1 << (bit % 8);
         assert_eq!(carved(&Carver::new(), &damaged), [], "bit {bit}");
     }
+}
+
+#[test]
+fn tells_how_far_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("file");
+    let length = 2 * WINDOW_BYTES as u64 + 77;
+    File::create(&path).unwrap().set_len(length).unwrap();
+    let mut told = Vec::new();
+    let meter = Options::default().progress(|progress| told.push(progress.done)).meter(length);
+    Carver::new().carve(&path, &meter, &mut |_, _, _| ()).unwrap();
+    drop(meter);
+    assert_eq!(told, [WINDOW_BYTES as u64, 2 * WINDOW_BYTES as u64]);
 }
 
 /// With each of them read to its end this would take hours.
