@@ -513,3 +513,54 @@ fn a_store_without_a_log_is_not_taken_for_an_empty_one() {
     assert!(error.is_corrupt() && error.to_string().contains("Nothing was changed"), "{error}");
     assert!(!state.join("index.damaged-1").exists());
 }
+
+/// A part of a store may be on another disk.
+#[test]
+fn a_log_behind_a_link_is_a_part_of_the_store() {
+    for damaged in [false, true] {
+        let tool = killed();
+        let content = tool.fine(&["export"]);
+        if damaged {
+            damage_commit_of(&tool, "w25");
+        }
+        let disk = tool.folder.path().join("disk");
+        fs::create_dir(&disk).unwrap();
+        fs::rename(tool.db().join("wal"), disk.join("wal")).unwrap();
+        std::os::unix::fs::symlink(disk.join("wal"), tool.db().join("wal")).unwrap();
+        std::os::unix::fs::symlink(".", tool.db().join("again")).unwrap();
+        let (new, copy) = (tool.beside("new"), tool.beside("copy"));
+        Store::copy_files(tool.db(), &copy).unwrap();
+        assert_eq!(names(Path::new(&copy).join("wal").as_path()), names(&disk.join("wal")));
+        if damaged {
+            let (stdout, _) = tool.ends(1, &["salvage", "--output", &new]);
+            assert!(stdout.contains("new has 41 records as of commit 40"), "{stdout}");
+        } else {
+            assert!(recovery::verify(tool.db(), Options::default(), |_| ()).unwrap().is_sound());
+            tool.fine(&["salvage", "--output", &new]);
+            assert_eq!(tool.fine_at(&new, &["export"]), content);
+            assert_eq!(tool.fine_at(&copy, &["export"]), content);
+        }
+    }
+}
+
+/// Who opens a pipe waits until somebody writes to it.
+#[test]
+fn nobody_waits_for_a_pipe() {
+    let tool = killed();
+    damage_commit_of(&tool, "w25");
+    fs::create_dir_all(tool.db().join("index.damaged-1")).unwrap();
+    for pipe in ["pipe", "wal/pipe", "wal/777777.wal", "index.damaged-1/db"] {
+        let made = std::process::Command::new("mkfifo").arg(tool.db().join(pipe)).status().unwrap();
+        assert!(made.success());
+    }
+    for arguments in [&["verify"][..], &["salvage", "--output", &tool.beside("new")]] {
+        let mut child = tool.command(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let is_done = || child.try_wait().unwrap();
+        let waits = std::iter::repeat_with(is_done).take(1200);
+        let status = waits.inspect(|_| std::thread::sleep(Duration::from_millis(50))).flatten().next();
+        if status.is_none() {
+            child.kill().unwrap();
+        }
+        assert_eq!(status.and_then(|status| status.code()), Some(1), "{arguments:?}");
+    }
+}
