@@ -117,3 +117,42 @@ pub(super) fn of_blob(bytes: &[u8]) -> Option<Message<'_>> {
     // Which page it is stands in the log, and what it says of a page is not needed.
     Some(Message { kind, page: u64::MAX, body, at: CRC_LEN + 1, is_sound })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nodes_that_are_none_are_read_within_bounds() {
+        let fake = [7, 7, 7, 7, NODE, 250, 0, 0, 3, 1, 1];
+        let segment = fake.repeat(SEGMENT_BYTES / fake.len());
+        let mut read = 0;
+        each(&segment, &mut |message| read += if message.kind == NODE { message.body.len() } else { 0 });
+        assert!(read <= VAIN_BYTES_MAX && read > VAIN_BYTES_MAX / 2, "{read} bytes");
+    }
+
+    #[test]
+    fn a_message_in_between_is_found() {
+        let body = |bytes: usize| (0..bytes).map(|n| n as u8).collect::<Vec<_>>();
+        for bytes in [3, 240, 2000] {
+            let mut head = vec![CHANGE];
+            match bytes {
+                0..=240 => head.push(bytes as u8),
+                _ => head.extend([241 + ((bytes - 240) / 256) as u8, (bytes - 240) as u8]),
+            }
+            head.extend([1, 77]);
+            let mut hasher = crc32fast::Hasher::new();
+            hasher.update(&body(bytes));
+            hasher.update(&head);
+            let crc = (!hasher.finalize()).to_le_bytes();
+            let segment = [&[9; 501][..], &crc, &head, &body(bytes), &[9; 99]].concat();
+            let mut sound = Vec::new();
+            each(&segment, &mut |message| {
+                if message.is_sound {
+                    sound.push((message.at, message.page, message.body.len()));
+                }
+            });
+            assert_eq!(sound, [(505 + head.len(), 77, bytes)]);
+        }
+    }
+}

@@ -15,10 +15,10 @@ use std::path::Path;
 use bytes::Bytes;
 
 use super::options::Meter;
-use super::sound::open_record;
+use super::sound::found_record;
 use crate::crc::Checksums;
 use crate::error::{Error, Result};
-use crate::model::limits::{RECORD_BYTES_MAX, SEQ_MAX};
+use crate::model::limits::RECORD_BYTES_MAX;
 use crate::record::{ENVELOPE_HEADER_LEN, Head, Key};
 use beginnings::Beginnings;
 
@@ -136,10 +136,8 @@ impl<'a> Window<'a> {
         if key.kind() != head.kind || value.len() > self.vain_bytes {
             return None;
         }
-        // A checksum found the key, so that alone proves little.
         let value = Bytes::copy_from_slice(value);
-        let record = open_record(key.bytes(), &value).ok();
-        match record.filter(|record| record.version <= SEQ_MAX) {
+        match found_record(key.bytes(), &value) {
             Some(record) => Some((key, record.version, value)),
             None => {
                 self.vain_bytes -= value.len();

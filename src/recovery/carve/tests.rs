@@ -2,8 +2,10 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::List;
+use crate::model::limits::SEQ_MAX;
 use crate::record;
 use crate::recovery::Options;
+use crate::recovery::sound::open_record;
 
 fn keys() -> Vec<Key> {
     let item = |n: usize| Key::item("a process", List::Active, &format!("w{n}"));
@@ -101,6 +103,24 @@ fn heads_that_claim_much_cost_little() {
     bytes.extend(record::seal(&key, 99, &message(1000)));
     bytes.extend(noise(2 << 20));
     assert_eq!(carved(&Carver::new(), &bytes), [(key, 99)]);
+}
+
+/// Each has the right checksum for a key, and holds all that come behind it.
+#[test]
+fn what_does_not_decode_is_tried_within_bounds() {
+    let (key, other) = (Key::settings("p"), Key::settings("q"));
+    let mut carver = Carver::new();
+    [&key, &other].into_iter().for_each(|key| carver.know(key));
+    let mut bytes = vec![0xff; 1_000_000];
+    for _ in 0..100 {
+        bytes = record::seal(&key, 3, &bytes).to_vec();
+    }
+    bytes.extend(record::seal(&other, 4, &message(1000)));
+    let mut window = Window::of(&carver, &bytes);
+    let mut found = Vec::new();
+    window.carve(0..bytes.len(), &mut |key, version, _| found.push((key, version)));
+    assert_eq!(found, [(other, 4)]);
+    assert!(window.vain_bytes < RECORD_BYTES_MAX, "{} bytes are left", window.vain_bytes);
 }
 
 /// The same with keys that may begin everywhere.

@@ -9,14 +9,13 @@ use crate::archive;
 use crate::disk::ReadOnlyDisk;
 use crate::error::{Result, chain};
 use crate::index::raw;
-use crate::model::limits::SEQ_MAX;
 use crate::record::{self, Key};
 use crate::recovery::carve::Carver;
 use crate::recovery::changes::Origin;
 use crate::recovery::offline::Offline;
 use crate::recovery::options::Meter;
 use crate::recovery::parts::Parts;
-use crate::recovery::sound::open_record;
+use crate::recovery::sound::found_record;
 
 /// Adds them to `sources`.
 pub(super) fn gather(
@@ -82,12 +81,9 @@ impl Pieces<'_, '_> {
         }
     }
 
-    /// What may stand in the index: many are tried, so that a checksum alone proves little.
+    /// What may stand in the index.
     fn indexed(&mut self, key: &Bytes, value: Bytes) {
-        let Ok(record) = open_record(key, &value) else { return };
-        if record.version > SEQ_MAX {
-            return;
-        }
+        let Some(record) = found_record(key, &value) else { return };
         self.carver.know(&record.key);
         self.sources.add(&record.key, record.version, value, Origin::Carved);
     }
