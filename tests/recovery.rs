@@ -307,7 +307,9 @@ fn compacting_gives_space_back_and_keeps_everything() {
     drop(run.next_work().unwrap());
     run.finish().unwrap();
     store.close().unwrap();
-    fs::create_dir_all(tool.db().join("index.damaged-1")).unwrap();
+    for folder in ["index.damaged-1", "snapshots"] {
+        fs::create_dir_all(tool.db().join(folder)).unwrap();
+    }
     let content = tool.fine(&["export"]);
     let told = json(&tool.fine(&["--json", "compact"]));
     let (before, after) = (told["before"].as_u64().unwrap(), told["after"].as_u64().unwrap());
@@ -548,8 +550,11 @@ fn a_log_behind_a_link_is_a_part_of_the_store() {
 fn nobody_waits_for_a_pipe() {
     let tool = killed();
     damage_commit_of(&tool, "w25");
-    fs::create_dir_all(tool.db().join("index.damaged-1")).unwrap();
-    for pipe in ["pipe", "wal/pipe", "wal/777777.wal", "index.damaged-1/db"] {
+    for folder in ["index.damaged-1", "snapshots"] {
+        fs::create_dir_all(tool.db().join(folder)).unwrap();
+    }
+    let snapshot = format!("snapshots/{:020}.archive", 3);
+    for pipe in ["pipe", "wal/pipe", "wal/777777.wal", "index.damaged-1/db", &snapshot] {
         let made = std::process::Command::new("mkfifo").arg(tool.db().join(pipe)).status().unwrap();
         assert!(made.success());
     }

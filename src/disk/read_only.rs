@@ -2,6 +2,7 @@
 
 use std::fs::OpenOptions;
 use std::io::{Error as IoError, ErrorKind};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -21,12 +22,9 @@ impl Disk for ReadOnlyDisk {
     }
 
     fn open(&self, path: &Path) -> Result<Arc<dyn DiskFile>> {
-        // Of a pipe nothing would ever come.
-        if std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
-            let error = IoError::new(ErrorKind::InvalidInput, "it is no regular file");
-            return Err(Error::io("open", path, error));
-        }
-        real::open(path, "open", OpenOptions::new().read(true))
+        // Who opens a pipe would wait for a writer; so it cannot be read, like a folder.
+        let no_wait = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+        real::open(path, "open", OpenOptions::new().read(true).custom_flags(no_wait))
     }
 
     fn list(&self, dir: &Path) -> Result<Vec<String>> {
