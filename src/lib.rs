@@ -23,6 +23,7 @@
 
 mod archive;
 mod clock;
+mod crc;
 mod disk;
 mod engine;
 mod error;

@@ -560,7 +560,9 @@ fn compacting_gives_space_back_and_keeps_everything() {
     drop(run.next_work().unwrap());
     run.finish().unwrap();
     store.close().unwrap();
-    fs::create_dir_all(tool.db().join("index.damaged-1")).unwrap();
+    for folder in ["index.damaged-1", "snapshots"] {
+        fs::create_dir_all(tool.db().join(folder)).unwrap();
+    }
     let content = tool.fine(&["export"]);
     let told = json(&tool.fine(&["--json", "compact"]));
     let (before, after) = (told["before"].as_u64().unwrap(), told["after"].as_u64().unwrap());
@@ -817,4 +819,58 @@ fn a_snapshot_has_one_name_only() {
     let text = tool.fine(&["verify"]);
     assert!(text.contains("note: snapshots/1.archive: "), "{text}");
     tool.fine(&["ls"]);
+}
+
+/// A part of a store may be on another disk.
+#[test]
+fn a_log_behind_a_link_is_a_part_of_the_store() {
+    for damaged in [false, true] {
+        let tool = killed();
+        let content = tool.fine(&["export"]);
+        if damaged {
+            damage_commit_of(&tool, "w25");
+        }
+        let disk = tool.folder.path().join("disk");
+        fs::create_dir(&disk).unwrap();
+        fs::rename(tool.db().join("wal"), disk.join("wal")).unwrap();
+        std::os::unix::fs::symlink(disk.join("wal"), tool.db().join("wal")).unwrap();
+        std::os::unix::fs::symlink(".", tool.db().join("again")).unwrap();
+        let (new, copy) = (tool.beside("new"), tool.beside("copy"));
+        Store::copy_files(tool.db(), &copy).unwrap();
+        assert_eq!(names(Path::new(&copy).join("wal").as_path()), names(&disk.join("wal")));
+        if damaged {
+            let (stdout, _) = tool.ends(1, &["salvage", "--output", &new]);
+            assert!(stdout.contains("new has 41 records as of commit 40"), "{stdout}");
+        } else {
+            assert!(recovery::verify(tool.db(), Options::default(), |_| ()).unwrap().is_sound());
+            tool.fine(&["salvage", "--output", &new]);
+            assert_eq!(tool.fine_at(&new, &["export"]), content);
+            assert_eq!(tool.fine_at(&copy, &["export"]), content);
+        }
+    }
+}
+
+/// Who opens a pipe waits until somebody writes to it.
+#[test]
+fn nobody_waits_for_a_pipe() {
+    let tool = killed();
+    damage_commit_of(&tool, "w25");
+    for folder in ["index.damaged-1", "snapshots"] {
+        fs::create_dir_all(tool.db().join(folder)).unwrap();
+    }
+    let snapshot = format!("snapshots/{:020}.archive", 3);
+    for pipe in ["pipe", "wal/pipe", "wal/777777.wal", "index.damaged-1/db", &snapshot] {
+        let made = std::process::Command::new("mkfifo").arg(tool.db().join(pipe)).status().unwrap();
+        assert!(made.success());
+    }
+    for arguments in [&["verify"][..], &["salvage", "--output", &tool.beside("new")]] {
+        let mut child = tool.command(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let is_done = || child.try_wait().unwrap();
+        let waits = std::iter::repeat_with(is_done).take(1200);
+        let status = waits.inspect(|_| std::thread::sleep(Duration::from_millis(50))).flatten().next();
+        if status.is_none() {
+            child.kill().unwrap();
+        }
+        assert_eq!(status.and_then(|status| status.code()), Some(1), "{arguments:?}");
+    }
 }

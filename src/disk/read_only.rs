@@ -2,6 +2,7 @@
 
 use std::fs::OpenOptions;
 use std::io::{Error as IoError, ErrorKind};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -21,7 +22,9 @@ impl Disk for ReadOnlyDisk {
     }
 
     fn open(&self, path: &Path) -> Result<Arc<dyn DiskFile>> {
-        real::open(path, "open", OpenOptions::new().read(true))
+        // Who opens a pipe would wait for a writer; so it cannot be read, like a folder.
+        let no_wait = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+        real::open(path, "open", OpenOptions::new().read(true).custom_flags(no_wait))
     }
 
     fn list(&self, dir: &Path) -> Result<Vec<String>> {

@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::listing::{Links, Listed, list};
 use super::lock::Lock;
 use super::{INDEX, LOCK, Layout, MANIFEST, Manifest, SNAPSHOTS, WAL, not_a_store};
 use crate::disk::ReadOnlyDisk;
@@ -54,10 +55,10 @@ impl Closed {
         Manifest::read(&ReadOnlyDisk, self.layout.root())
     }
 
-    /// Every file but the lock, with its path within the store, sorted.
+    /// Every regular file but the lock, with its path within the store, sorted.
     pub(crate) fn files(&self) -> Result<Vec<PathBuf>> {
         let mut found = Vec::new();
-        add_files(self.layout.root(), &mut found)?;
+        add_files(self.layout.root(), Links::Lead, &mut found)?;
         found.retain(|path| *path != self.layout.root().join(LOCK));
         found.sort();
         Ok(found)
@@ -69,14 +70,11 @@ impl Closed {
     }
 }
 
-fn add_files(dir: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
-    let failed = |error| Error::io("list the folder", dir, error);
-    for entry in fs::read_dir(dir).map_err(failed)? {
-        let entry = entry.map_err(failed)?;
-        if entry.file_type().map_err(failed)?.is_dir() {
-            add_files(&entry.path(), found)?;
-        } else {
-            found.push(entry.path());
+fn add_files(dir: &Path, links: Links, found: &mut Vec<PathBuf>) -> Result<()> {
+    for listed in list(dir, links)? {
+        match listed {
+            Listed::Folder(path) => add_files(&path, Links::End, found)?,
+            Listed::File(path) => found.push(path),
         }
     }
     Ok(())

@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Component, Path, PathBuf};
 
+use super::listing::{Links, Listed, list};
 use super::lock::Lock;
 use super::{LOCK, check_is_store};
 use crate::error::{Error, Result};
@@ -65,16 +66,21 @@ fn resolve(path: &Path) -> Result<PathBuf> {
     Ok(resolved)
 }
 
+/// Copies the regular files in a folder, and in those below.
 pub(crate) fn copy_dir(from: &Path, to: &Path) -> Result<()> {
+    copy_listed(from, to, Links::Lead)
+}
+
+fn copy_listed(from: &Path, to: &Path, links: Links) -> Result<()> {
     fs::create_dir_all(to).map_err(|error| Error::io("create the folder", to, error))?;
-    let entries = fs::read_dir(from).map_err(|error| Error::io("list the folder", from, error))?;
-    for entry in entries {
-        let entry = entry.map_err(|error| Error::io("list the folder", from, error))?;
-        let (source, target) = (entry.path(), to.join(entry.file_name()));
-        if source.is_dir() {
-            copy_dir(&source, &target)?;
-        } else if entry.file_name() != LOCK {
-            fs::copy(&source, &target).map_err(|error| could_not_copy(&source, &target, error))?;
+    for listed in list(from, links)? {
+        let (Listed::Folder(source) | Listed::File(source)) = &listed;
+        let Some(name) = source.file_name() else { continue };
+        let target = to.join(name);
+        if matches!(listed, Listed::Folder(_)) {
+            copy_listed(source, &target, Links::End)?;
+        } else if name != LOCK {
+            fs::copy(source, &target).map_err(|error| could_not_copy(source, &target, error))?;
         }
     }
     Ok(())

@@ -11,6 +11,7 @@
 mod closed;
 mod copy;
 mod layout;
+mod listing;
 mod lock;
 mod manifest;
 mod sync;

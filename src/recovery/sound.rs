@@ -4,6 +4,7 @@ use bytes::Bytes;
 use prost_types::Timestamp;
 
 use crate::error::chain;
+use crate::model::limits::SEQ_MAX;
 use crate::proto::record::{History, Item, Owner, RunStatus, Settings, Totals};
 use crate::record::{self, Key, Kind, Payload, Record};
 
@@ -17,6 +18,12 @@ pub(crate) fn open_record(key: &Bytes, value: &Bytes) -> Result<Record, String> 
     let record = Record { key, version, payload };
     decode(&record)?;
     Ok(record)
+}
+
+/// The record that this may be, where many are tried: a checksum that is right proves
+/// little there.
+pub(super) fn found_record(key: &Bytes, value: &Bytes) -> Option<Record> {
+    open_record(key, value).ok().filter(|record| record.version <= SEQ_MAX)
 }
 
 /// Decodes the message of a record; fails with what is wrong with it.
@@ -34,4 +41,22 @@ pub(super) fn decode(record: &Record) -> Result<(), String> {
         Kind::History => is::<History>(record),
     };
     decoded.map_err(|error| chain(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_decode_is_not_found() {
+        let key = Key::status("p");
+        let found = |version, payload: &[u8]| {
+            let value = record::seal(&key, version, payload);
+            found_record(key.bytes(), &value).map(|record| record.version)
+        };
+        assert_eq!(found(3, b""), Some(3));
+        assert_eq!(found(SEQ_MAX, b""), Some(SEQ_MAX));
+        assert_eq!(found(SEQ_MAX + 1, b""), None, "no commit has this number");
+        assert_eq!(found(3, &[0xff; 7]), None, "no message");
+    }
 }

@@ -13,6 +13,7 @@
 use bytes::Buf;
 
 use super::node::{self, Leaf};
+use crate::crc::{Checksums, without_zeros};
 
 pub(super) const SEGMENT_BYTES: usize = 512 << 10;
 
@@ -22,6 +23,10 @@ const NODE: u8 = 8;
 const BLOB_NODE: u8 = 9;
 const CHANGE: u8 = 10;
 const BLOB_CHANGE: u8 = 11;
+/// What may be read of the nodes of a segment in vain. Damage makes much less, and only
+/// bytes that somebody made for it come near.
+const VAIN_BYTES_MAX: usize = 16 * SEGMENT_BYTES;
+
 const KINDS: std::ops::RangeInclusive<u8> = 1..=BLOB_CHANGE;
 
 #[derive(Debug, Clone, Copy)]
@@ -56,15 +61,21 @@ impl<'a> Message<'a> {
 /// Visits the messages of a segment, and what may be one although its checksum is
 /// wrong.
 pub(super) fn each<'a>(segment: &'a [u8], visit: &mut dyn FnMut(Message<'a>)) {
-    let mut at = 0;
-    while let Some(rest) = segment.get(at..).filter(|rest| rest.len() > CRC_LEN) {
-        match parse(rest, at) {
+    let mut checksums = Checksums::of(segment);
+    let (mut at, mut vain_bytes) = (0, VAIN_BYTES_MAX);
+    while at + CRC_LEN < segment.len() {
+        match parse(&mut checksums, at) {
             Some((message, length)) if message.is_sound => {
                 visit(message);
                 at += length;
             }
             Some((message, _)) => {
-                visit(message);
+                if message.kind != NODE {
+                    visit(message);
+                } else if message.body.len() <= vain_bytes {
+                    vain_bytes -= message.body.len();
+                    visit(message);
+                }
                 at += 1;
             }
             None => at += 1,
@@ -72,7 +83,8 @@ pub(super) fn each<'a>(segment: &'a [u8], visit: &mut dyn FnMut(Message<'a>)) {
     }
 }
 
-fn parse(bytes: &[u8], at: usize) -> Option<(Message<'_>, usize)> {
+fn parse<'a>(checksums: &mut Checksums<'a>, at: usize) -> Option<(Message<'a>, usize)> {
+    let bytes = checksums.bytes().get(at..)?;
     let mut rest = bytes;
     let crc = rest.try_get_u32_le().ok()?;
     let kind = rest.try_get_u8().ok()?;
@@ -85,10 +97,10 @@ fn parse(bytes: &[u8], at: usize) -> Option<(Message<'_>, usize)> {
     let page = node::varint(&mut rest)?;
     let head = bytes.len() - rest.len();
     let body = rest.get(..length)?;
-    let mut hasher = crc32fast::Hasher::new();
-    hasher.update(body);
-    hasher.update(bytes.get(CRC_LEN..head)?);
-    let is_sound = !hasher.finalize() == crc;
+    // That of the body, if the whole one is right: the rest of the head comes behind.
+    let after = bytes.get(CRC_LEN..head)?;
+    let of_body = without_zeros(!crc ^ crc32fast::hash(after), after.len());
+    let is_sound = checksums.is(0, at + head..at + head + length, of_body);
     Some((Message { kind, page, body, at: at + head, is_sound }, head + length))
 }
 
@@ -104,4 +116,43 @@ pub(super) fn of_blob(bytes: &[u8]) -> Option<Message<'_>> {
     let is_sound = crc32fast::hash(bytes.get(CRC_LEN..)?) == crc;
     // Which page it is stands in the log, and what it says of a page is not needed.
     Some(Message { kind, page: u64::MAX, body, at: CRC_LEN + 1, is_sound })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nodes_that_are_none_are_read_within_bounds() {
+        let fake = [7, 7, 7, 7, NODE, 250, 0, 0, 3, 1, 1];
+        let segment = fake.repeat(SEGMENT_BYTES / fake.len());
+        let mut read = 0;
+        each(&segment, &mut |message| read += if message.kind == NODE { message.body.len() } else { 0 });
+        assert!(read <= VAIN_BYTES_MAX && read > VAIN_BYTES_MAX / 2, "{read} bytes");
+    }
+
+    #[test]
+    fn a_message_in_between_is_found() {
+        let body = |bytes: usize| (0..bytes).map(|n| n as u8).collect::<Vec<_>>();
+        for bytes in [3, 240, 2000] {
+            let mut head = vec![CHANGE];
+            match bytes {
+                0..=240 => head.push(bytes as u8),
+                _ => head.extend([241 + ((bytes - 240) / 256) as u8, (bytes - 240) as u8]),
+            }
+            head.extend([1, 77]);
+            let mut hasher = crc32fast::Hasher::new();
+            hasher.update(&body(bytes));
+            hasher.update(&head);
+            let crc = (!hasher.finalize()).to_le_bytes();
+            let segment = [&[9; 501][..], &crc, &head, &body(bytes), &[9; 99]].concat();
+            let mut sound = Vec::new();
+            each(&segment, &mut |message| {
+                if message.is_sound {
+                    sound.push((message.at, message.page, message.body.len()));
+                }
+            });
+            assert_eq!(sound, [(505 + head.len(), 77, bytes)]);
+        }
+    }
 }

@@ -24,22 +24,27 @@ use message::{Message, SEGMENT_BYTES};
 /// Called with a key and what may be its value.
 pub(crate) type Visitor<'a> = dyn FnMut(Bytes, Bytes) + 'a;
 
-/// Visits all that looks like a record in the files of the index in `dir`.
-pub(crate) fn read(dir: &Path, visit: &mut Visitor<'_>) -> Result<()> {
-    let mut reader = Reader { visit, prefixes: HashMap::new(), heads: HashMap::new(), parts: HashMap::new() };
+/// Visits all that looks like a record in the files of the index in `dir`. `passed` is
+/// called with how many bytes of them were worked through since it was called last.
+pub(crate) fn read(dir: &Path, passed: &dyn Fn(u64), visit: &mut Visitor<'_>) -> Result<()> {
     let log = dir.join("db");
     let blobs = blobs(&dir.join("blobs"))?;
+    let files: Vec<_> = std::iter::once(log.clone()).chain(blobs.iter().cloned()).collect();
+    let mut reader =
+        Reader { visit, files, prefixes: HashMap::new(), heads: HashMap::new(), parts: HashMap::new() };
     // A change names its key without the prefix that the keys of its node share, which
     // only a whole node tells.
     for pass in [Pass::Nodes, Pass::Changes] {
         each_segment(&log, &mut |segment, at| {
-            message::each(segment, &mut |message| reader.message(pass, &message, &log, at));
+            message::each(segment, &mut |message| reader.message(pass, &message, LOG, at));
+            passed(pass.share(segment.len()));
         })?;
-        for blob in &blobs {
+        for (file, blob) in (LOG + 1..).zip(&blobs) {
             let bytes = fs::read(blob).map_err(|error| Error::io("read", blob, error))?;
             if let Some(message) = message::of_blob(&bytes) {
-                reader.message(pass, &message, blob, 0);
+                reader.message(pass, &message, file, 0);
             }
+            passed(pass.share(bytes.len()));
         }
     }
     reader.join_large()
@@ -47,6 +52,9 @@ pub(crate) fn read(dir: &Path, visit: &mut Visitor<'_>) -> Result<()> {
 
 fn each_segment(log: &Path, visit: &mut dyn FnMut(&[u8], u64)) -> Result<()> {
     let failed = |error| Error::io("read", log, error);
+    if !is_readable(log) {
+        return Ok(());
+    }
     let file = match File::open(log) {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
@@ -70,7 +78,13 @@ fn blobs(dir: &Path) -> Result<Vec<PathBuf>> {
     }
     let failed = |error| Error::io("list the folder", dir, error);
     let entries = fs::read_dir(dir).map_err(failed)?;
-    entries.map(|entry| entry.map(|entry| entry.path()).map_err(failed)).collect()
+    let paths = entries.map(|entry| entry.map(|entry| entry.path()).map_err(failed));
+    paths.filter(|path| path.as_ref().map_or(true, |path| is_readable(path))).collect()
+}
+
+/// Whether a file is a regular one, or cannot be told: of a pipe nothing would ever come.
+fn is_readable(path: &Path) -> bool {
+    fs::metadata(path).map_or(true, |metadata| metadata.is_file())
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,9 +93,21 @@ enum Pass {
     Changes,
 }
 
+impl Pass {
+    /// How much of the work on so many bytes is done in this pass.
+    fn share(self, bytes: usize) -> u64 {
+        let half = bytes as u64 / 2;
+        if self == Self::Nodes { half } else { bytes as u64 - half }
+    }
+}
+
+/// The place of the log in the list of files.
+const LOG: usize = 0;
+
 /// Where a part of a large value stands.
 struct Place {
-    file: PathBuf,
+    /// By its place in the list.
+    file: usize,
     at: u64,
     bytes: usize,
     is_sound: bool,
@@ -89,6 +115,7 @@ struct Place {
 
 struct Reader<'a, 'b> {
     visit: &'a mut Visitor<'b>,
+    files: Vec<PathBuf>,
     /// What the keys of each node began with, at any time.
     prefixes: HashMap<u64, Vec<Vec<u8>>>,
     heads: HashMap<Set, Vec<Bytes>>,
@@ -97,9 +124,9 @@ struct Reader<'a, 'b> {
 }
 
 impl Reader<'_, '_> {
-    fn message(&mut self, pass: Pass, message: &Message<'_>, file: &Path, segment: u64) {
+    fn message(&mut self, pass: Pass, message: &Message<'_>, file: usize, segment: u64) {
         let place = |value: &[u8]| Place {
-            file: file.to_owned(),
+            file,
             at: segment + message.offset_of(value),
             bytes: value.len(),
             is_sound: message.is_sound,
@@ -153,7 +180,7 @@ impl Reader<'_, '_> {
 
     fn join_large(self) -> Result<()> {
         for (set, mut keys) in self.heads {
-            let Some(value) = join(set, &self.parts)? else { continue };
+            let Some(value) = join(set, &self.parts, &self.files)? else { continue };
             keys.sort_unstable();
             keys.dedup();
             for key in keys {
@@ -165,13 +192,14 @@ impl Reader<'_, '_> {
 }
 
 /// A large value, if all parts of it are there.
-fn join(set: Set, parts: &HashMap<(u64, u32), Place>) -> Result<Option<Bytes>> {
+fn join(set: Set, parts: &HashMap<(u64, u32), Place>, files: &[PathBuf]) -> Result<Option<Bytes>> {
     let mut value = BytesMut::new();
     for part in set.parts() {
         let Some(place) = parts.get(&part) else { return Ok(None) };
-        let failed = |error| Error::io("read", &place.file, error);
+        let Some(path) = files.get(place.file) else { return Ok(None) };
+        let failed = |error| Error::io("read", path, error);
         let mut bytes = vec![0; place.bytes];
-        let file = File::open(&place.file).map_err(failed)?;
+        let file = File::open(path).map_err(failed)?;
         file.read_exact_at(&mut bytes, place.at).map_err(failed)?;
         value.extend_from_slice(&bytes);
     }

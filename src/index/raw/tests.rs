@@ -9,7 +9,7 @@ type Found = BTreeMap<Bytes, Vec<Bytes>>;
 
 fn found(dir: &Path) -> Found {
     let mut found = Found::new();
-    read(dir, &mut |key, value| found.entry(key).or_default().push(value)).unwrap();
+    read(dir, &|_| (), &mut |key, value| found.entry(key).or_default().push(value)).unwrap();
     found
 }
 
@@ -51,6 +51,31 @@ fn finds_everything_that_sled_does() {
         let values = &found[&key(n)[..]];
         assert!(values.iter().any(|value| *value == newest(n)), "{n}: {} values", values.len());
     }
+}
+
+#[test]
+fn tells_how_far_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    written(folder.path());
+    let told = std::cell::Cell::new(0);
+    read(folder.path(), &|bytes| told.set(told.get() + bytes), &mut |_, _| ()).unwrap();
+    assert_eq!(told.get(), fs::metadata(folder.path().join("db")).unwrap().len());
+}
+
+/// With each of them read to its end this would take hours.
+#[test]
+fn messages_that_claim_much_cost_little() {
+    let folder = tempfile::tempdir().unwrap();
+    written(folder.path());
+    let log = folder.path().join("db");
+    let sound = fs::read(&log).unwrap();
+    // A node of nearly half a segment.
+    let fake = [7, 7, 7, 7, 8, 250, 0, 0, 3, 1, 1];
+    let bytes = [sound, fake.repeat((4 << 20) / fake.len())].concat();
+    fs::write(&log, bytes).unwrap();
+    let found = found(folder.path());
+    let missing = (0..600).filter(|n| !found.contains_key(&key(*n)[..])).count();
+    assert_eq!(missing, 0);
 }
 
 /// A flipped bit costs few records, wherever it is.

@@ -5,7 +5,7 @@
 //! two need not stand together. Where a key is known from nowhere else it is looked for
 //! right before the envelope, where archives have it.
 
-mod unhash;
+mod beginnings;
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -14,10 +14,13 @@ use std::path::Path;
 
 use bytes::Bytes;
 
+use super::options::Meter;
+use super::sound::found_record;
+use crate::crc::Checksums;
 use crate::error::{Error, Result};
 use crate::model::limits::RECORD_BYTES_MAX;
-use crate::record::{self, ENVELOPE_HEADER_LEN, Key};
-use unhash::Unhash;
+use crate::record::{ENVELOPE_HEADER_LEN, Head, Key};
+use beginnings::Beginnings;
 
 /// How much of a file is in memory at once.
 const WINDOW_BYTES: usize = 4 << 20;
@@ -27,6 +30,10 @@ const KEY_BYTES_MAX: usize = 4 << 10;
 
 const ENVELOPE_BYTES_MAX: usize = RECORD_BYTES_MAX + ENVELOPE_HEADER_LEN;
 
+/// What may be decoded of a window in vain. Only bytes that somebody made for it come
+/// near: a checksum is right by chance once in four thousand million times.
+const VAIN_BYTES_MAX: usize = 16 * WINDOW_BYTES;
+
 /// Called with each record: key, version, value.
 pub(super) type Visitor<'a> = dyn FnMut(Key, u64, Bytes) + 'a;
 
@@ -35,12 +42,11 @@ pub(super) type Visitor<'a> = dyn FnMut(Key, u64, Bytes) + 'a;
 pub(super) struct Carver {
     /// By their checksum.
     keys: HashMap<u32, Vec<Key>>,
-    unhash: Unhash,
 }
 
 impl Carver {
     pub(super) fn new() -> Self {
-        Self { keys: HashMap::new(), unhash: Unhash::new() }
+        Self { keys: HashMap::new() }
     }
 
     /// Makes a key known.
@@ -51,31 +57,65 @@ impl Carver {
         }
     }
 
-    /// Visits every record in a file.
-    pub(super) fn carve(&self, path: &Path, visit: &mut Visitor<'_>) -> Result<()> {
+    /// Visits every record in a file. In what is no regular file there are none.
+    pub(super) fn carve(&self, path: &Path, meter: &Meter<'_>, visit: &mut Visitor<'_>) -> Result<()> {
         let failed = |error| Error::io("read", path, error);
+        // Before it is opened: of a pipe nothing would ever come.
+        if !std::fs::metadata(path).map_err(failed)?.is_file() {
+            return Ok(());
+        }
         let file = File::open(path).map_err(failed)?;
         let length = file.metadata().map_err(failed)?.len();
-        let mut window = Vec::new();
+        let mut bytes = Vec::new();
         let mut start = 0;
         while start < length {
             // The keys before the first envelopes, and all of the last ones.
             let from = start.saturating_sub(KEY_BYTES_MAX as u64);
             let until = length.min(start + (WINDOW_BYTES + ENVELOPE_BYTES_MAX) as u64);
-            window.resize(usize::try_from(until - from).unwrap_or(usize::MAX), 0);
-            file.read_exact_at(&mut window, from).map_err(failed)?;
+            bytes.resize(usize::try_from(until - from).unwrap_or(usize::MAX), 0);
+            file.read_exact_at(&mut bytes, from).map_err(failed)?;
             let first = usize::try_from(start - from).unwrap_or(usize::MAX);
-            self.carve_window(&window, first..first + WINDOW_BYTES, visit);
+            Window::of(self, &bytes).carve(first..first + WINDOW_BYTES, visit);
+            meter.add((length - start).min(WINDOW_BYTES as u64));
             start += WINDOW_BYTES as u64;
         }
         Ok(())
     }
 
-    /// Visits the records whose envelopes begin in this range of `window`.
-    fn carve_window(&self, window: &[u8], range: std::ops::Range<usize>, visit: &mut Visitor<'_>) {
+    /// The key of this kind with this checksum, among several the one that `before` ends
+    /// with: which of them it is, a checksum does not tell.
+    fn known(&self, checksum: u32, head: Head, before: &[u8]) -> Option<&Key> {
+        let mut keys = self.keys.get(&checksum)?.iter().filter(|key| key.kind() == head.kind);
+        match (keys.next(), keys.next()) {
+            (Some(first), Some(second)) => {
+                [first, second].into_iter().chain(keys).find(|key| before.ends_with(key.bytes()))
+            }
+            (only, _) => only,
+        }
+    }
+}
+
+/// A part of a file.
+#[derive(Debug)]
+struct Window<'a> {
+    carver: &'a Carver,
+    checksums: Checksums<'a>,
+    beginnings: Beginnings,
+    /// How much more may be decoded in vain.
+    vain_bytes: usize,
+}
+
+impl<'a> Window<'a> {
+    fn of(carver: &'a Carver, bytes: &'a [u8]) -> Self {
+        let checksums = Checksums::of(bytes);
+        Self { carver, checksums, beginnings: Beginnings::default(), vain_bytes: VAIN_BYTES_MAX }
+    }
+
+    /// Visits the records whose envelopes begin in this range.
+    fn carve(&mut self, range: std::ops::Range<usize>, visit: &mut Visitor<'_>) {
         let mut at = range.start;
-        while at < range.end && at < window.len() {
-            at += match self.record_at(window, at) {
+        while at < range.end && at < self.checksums.bytes().len() {
+            at += match self.record_at(at) {
                 Some((key, version, value)) => {
                     let length = value.len();
                     visit(key, version, value);
@@ -86,89 +126,26 @@ impl Carver {
         }
     }
 
-    fn record_at(&self, window: &[u8], at: usize) -> Option<(Key, u64, Bytes)> {
-        let head = record::Head::parse(window.get(at..)?)?;
-        let value = window.get(at..at.checked_add(head.envelope_len())?)?;
-        let wanted = self.unhash.key(head.crc, value.get(4..)?);
-        let is_of_kind = |key: &Key| key.kind() == head.kind;
-        let known = self.keys.get(&wanted).into_iter().flatten().find(|key| is_of_kind(key));
-        let key = known.cloned().or_else(|| key_before(window, at, wanted).filter(is_of_kind))?;
+    fn record_at(&mut self, at: usize) -> Option<(Key, u64, Bytes)> {
+        let (before, rest) = self.checksums.bytes().split_at_checked(at)?;
+        let head = Head::parse(rest)?;
+        let value = rest.get(..head.envelope_len())?;
+        let wanted = self.checksums.before(at + 4..at + value.len(), head.crc);
+        let known = self.carver.known(wanted, head, before).cloned();
+        let key = known.or_else(|| self.beginnings.key(&mut self.checksums, at, wanted))?;
+        if key.kind() != head.kind || value.len() > self.vain_bytes {
+            return None;
+        }
         let value = Bytes::copy_from_slice(value);
-        let (version, _) = record::open(&key, &value).ok()?;
-        Some((key, version, value))
+        match found_record(key.bytes(), &value) {
+            Some(record) => Some((key, record.version, value)),
+            None => {
+                self.vain_bytes -= value.len();
+                None
+            }
+        }
     }
-}
-
-/// The key with the checksum `wanted` that ends at `at`.
-fn key_before(window: &[u8], at: usize, wanted: u32) -> Option<Key> {
-    let from = at.saturating_sub(KEY_BYTES_MAX);
-    let starts = (from..at).rev().filter(|start| window.get(*start) == Some(&record::KEYSPACE));
-    let mut candidates = starts.filter_map(|start| window.get(start..at));
-    let bytes = candidates.find(|bytes| crc32fast::hash(bytes) == wanted)?;
-    Key::from_bytes(Bytes::copy_from_slice(bytes))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::List;
-
-    fn keys() -> Vec<Key> {
-        let item = |n: usize| Key::item("a process", List::Active, &format!("w{n}"));
-        (0..40).map(item).chain([Key::owner("a process"), Key::history("x", 3, 4, 5)]).collect()
-    }
-
-    fn carved(carver: &Carver, bytes: &[u8]) -> Vec<(Key, u64)> {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("file");
-        std::fs::write(&path, bytes).unwrap();
-        let mut found = Vec::new();
-        carver.carve(&path, &mut |key, version, _| found.push((key, version))).unwrap();
-        found
-    }
-
-    fn noise(bytes: usize) -> Vec<u8> {
-        let mut random = fastrand::Rng::with_seed(7);
-        std::iter::repeat_with(|| random.u8(..)).take(bytes).collect()
-    }
-
-    #[test]
-    fn finds_values_of_known_keys_wherever_they_are() {
-        let mut carver = Carver::new();
-        keys().iter().for_each(|key| carver.know(key));
-        let mut bytes = noise(1000);
-        for (n, key) in keys().iter().enumerate() {
-            bytes.extend(record::seal(key, n as u64, &noise(n * 10)));
-            bytes.extend(noise(n));
-        }
-        let expected: Vec<_> = keys().into_iter().zip(0..).collect();
-        assert_eq!(carved(&carver, &bytes), expected);
-        assert_eq!(carved(&Carver::new(), &bytes), [], "nobody knows the keys");
-    }
-
-    #[test]
-    fn finds_keys_before_their_values_and_across_windows() {
-        let mut bytes = noise(WINDOW_BYTES - 300);
-        for (n, key) in keys().iter().enumerate() {
-            bytes.extend_from_slice(key.bytes());
-            bytes.extend(record::seal(key, n as u64, b"a payload"));
-        }
-        let large = Key::settings("p");
-        bytes.extend_from_slice(large.bytes());
-        bytes.extend(record::seal(&large, 99, &noise(RECORD_BYTES_MAX)));
-        let expected: Vec<_> = keys().into_iter().zip(0..).chain([(large, 99)]).collect();
-        assert_eq!(carved(&Carver::new(), &bytes), expected);
-    }
-
-    #[test]
-    fn finds_nothing_where_a_bit_is_flipped() {
-        let key = Key::owner("p");
-        let sound = [key.bytes(), &record::seal(&key, 3, b"payload")[..]].concat();
-        assert_eq!(carved(&Carver::new(), &sound), [(key, 3)]);
-        for bit in 0..sound.len() * 8 {
-            let mut damaged = sound.clone();
-            damaged[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(carved(&Carver::new(), &damaged), [], "bit {bit}");
-        }
-    }
-}
+mod tests;

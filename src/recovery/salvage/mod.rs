@@ -105,7 +105,7 @@ pub fn salvage(
     let scratch = options.scratch_folder();
     let meter = options.meter(2 * bytes);
     let parts = Parts::read(&store, &scratch, &meter)?;
-    let sources = Sources::gather(&store, &parts)?;
+    let sources = Sources::gather(&store, &parts, &meter)?;
     let mut report = Report::new(&sources, &mut visit);
     let records = sources.records(&store)?.inspect(|record| {
         if let Ok(found) = record {

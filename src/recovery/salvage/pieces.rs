@@ -13,10 +13,17 @@ use crate::record::{self, Key};
 use crate::recovery::carve::Carver;
 use crate::recovery::changes::Origin;
 use crate::recovery::offline::Offline;
+use crate::recovery::options::Meter;
 use crate::recovery::parts::{Archived, Parts};
+use crate::recovery::sound::found_record;
 
 /// Adds them to `sources`.
-pub(super) fn gather(store: &Offline, parts: &Parts, sources: &mut Sources<'_>) -> Result<()> {
+pub(super) fn gather(
+    store: &Offline,
+    parts: &Parts,
+    meter: &Meter<'_>,
+    sources: &mut Sources<'_>,
+) -> Result<()> {
     let mut pieces = Pieces { carver: Carver::new(), sources };
     pieces.know_keys();
     for archived in parts.snapshots.iter().filter(|archived| archived.summary.is_err()) {
@@ -27,7 +34,9 @@ pub(super) fn gather(store: &Offline, parts: &Parts, sources: &mut Sources<'_>) 
         read_or_not(browsed);
     }
     for folder in store.closed.index_folders()? {
-        read_or_not(raw::read(&folder, &mut |key, value| pieces.indexed(key, value)));
+        read_or_not(raw::read(&folder, &|bytes| meter.add(bytes), &mut |key, value| {
+            pieces.indexed(&key, value)
+        }));
     }
     for file in store.closed.files()? {
         let is_snapshot = parts.snapshots.iter().find(|archived| archived.snapshot.path == file);
@@ -36,7 +45,7 @@ pub(super) fn gather(store: &Offline, parts: &Parts, sources: &mut Sources<'_>) 
             Some(archived) => origin_of(archived, parts),
             None => Origin::Carved,
         };
-        pieces.carve(&file, origin);
+        pieces.carve(&file, meter, origin);
     }
     Ok(())
 }
@@ -77,15 +86,17 @@ impl Pieces<'_, '_> {
         }
     }
 
-    fn indexed(&mut self, key: Bytes, value: Bytes) {
-        let Some(key) = Key::from_bytes(key) else { return };
-        let Ok((version, _)) = record::open(&key, &value) else { return };
-        self.carver.know(&key);
-        self.sources.add(&key, version, value, Origin::Carved);
+    /// What may stand in the index.
+    fn indexed(&mut self, key: &Bytes, value: Bytes) {
+        let Some(record) = found_record(key, &value) else { return };
+        self.carver.know(&record.key);
+        self.sources.add(&record.key, record.version, value, Origin::Carved);
     }
 
-    fn carve(&mut self, file: &Path, origin: Origin) {
+    fn carve(&mut self, file: &Path, meter: &Meter<'_>, origin: Origin) {
         let Self { carver, sources } = self;
-        read_or_not(carver.carve(file, &mut |key, version, value| sources.add(&key, version, value, origin)));
+        read_or_not(
+            carver.carve(file, meter, &mut |key, version, value| sources.add(&key, version, value, origin)),
+        );
     }
 }

@@ -15,6 +15,7 @@ use crate::record::Key;
 use crate::recovery::changes::{Changes, Merged, Newest, Origin};
 use crate::recovery::lists::Lists;
 use crate::recovery::offline::Offline;
+use crate::recovery::options::Meter;
 use crate::recovery::parts::{Archived, Parts};
 use crate::recovery::sound::open_record;
 
@@ -52,7 +53,7 @@ enum Base {
 }
 
 impl<'a> Sources<'a> {
-    pub(super) fn gather(store: &Offline, parts: &'a Parts) -> Result<Self> {
+    pub(super) fn gather(store: &Offline, parts: &'a Parts, meter: &Meter<'_>) -> Result<Self> {
         let (base, seq) = newest_complete(parts);
         let mut sources = Self {
             parts,
@@ -66,7 +67,7 @@ impl<'a> Sources<'a> {
         };
         sources.read_log(seq)?;
         if !sources.missing.is_complete() {
-            pieces::gather(store, parts, &mut sources)?;
+            pieces::gather(store, parts, meter, &mut sources)?;
         }
         sources.seq = sources.seq.max(sources.missing.until());
         sources.lists = sources.lists(store)?;

@@ -4,10 +4,10 @@
 
 use std::path::{Path, PathBuf};
 
-use super::directory::{Directory, frame_at};
-use super::frame::{ALIGN, Frame, Head, Kind, Place};
+use super::directory::Directory;
+use super::frame::{Frame, Head, Kind};
 use super::header::PAGE;
-use super::scan::is_empty_page;
+use super::search::Frames;
 use crate::error::Result;
 
 /// What stands in a log, from the oldest on.
@@ -114,12 +114,8 @@ impl Browser<'_, '_> {
             Way::Broken(at) => Some(at),
             Way::Begin | Way::To(_) => None,
         };
-        let (mut at, mut sound_until) = (PAGE, PAGE);
-        while at < bytes.len() {
-            let Some(frame) = frame_at(bytes, at, Place { segment, offset: at as u64 }) else {
-                at += if is_empty_page(bytes, at) { PAGE } else { ALIGN };
-                continue;
-            };
+        let mut sound_until = PAGE;
+        for (at, frame) in Frames::of(bytes, segment).from(PAGE) {
             let missing = self.missing_before(&frame);
             if at != sound_until || (!is_first && missing > self.last_seq) {
                 broken.get_or_insert(spot(sound_until));
@@ -129,8 +125,7 @@ impl Browser<'_, '_> {
             }
             is_first = false;
             self.frame(&frame, spot(at))?;
-            at += frame.len();
-            sound_until = at;
+            sound_until = at + frame.len();
         }
         if let Way::Broken(at) = &mut self.way {
             // What was broken before stays so where nothing in this segment was read.

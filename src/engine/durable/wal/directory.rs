@@ -7,7 +7,8 @@ use std::sync::Arc;
 use super::frame::{self, Frame, Place};
 use super::header::{Header, Opened, PAGE};
 use super::pool::{Slot, Stock, path_of, slot_of};
-use super::scan::frames_from;
+use super::search::Frames;
+use crate::crc::Checksums;
 use crate::disk::{Disk, DiskFile};
 use crate::error::{Failure, Result};
 
@@ -78,8 +79,8 @@ impl Directory {
         let Opened::Header(header) = Header::decode(page) else { return Ok(()) };
         let Some(known) = self.get(header.segment) else { return Ok(()) };
         let other = Stored { slot, bytes: header.segment_bytes.into() };
-        let place = Place { segment: header.segment, offset: PAGE as u64 };
-        let frames = |stored| self.read(stored).map(|bytes| frames_from(&bytes, place).count());
+        let frames =
+            |stored| self.read(stored).map(|bytes| Frames::of(&bytes, header.segment).from(PAGE).count());
         if frames(other)? > frames(known)? {
             self.segments.insert(header.segment, other);
         }
@@ -98,9 +99,10 @@ impl Directory {
     fn add_without_header(&mut self, slot: Slot, page: &[u8]) -> Result<bool> {
         let stored = Stored { slot, bytes: self.file(slot)?.len()? };
         let bytes = self.read(stored)?;
+        let mut checksums = Checksums::of(&bytes);
         let is_one = |segment: &u64| {
             let place = Place { segment: *segment, offset: PAGE as u64 };
-            !self.segments.contains_key(segment) && frame_at(&bytes, PAGE, place).is_some()
+            !self.segments.contains_key(segment) && frame::open_in(&mut checksums, PAGE, place).is_some()
         };
         let found = Header::damaged_ids(page).into_iter().find(is_one);
         Ok(found.is_some_and(|segment| self.segments.insert(segment, stored).is_none()))

@@ -20,8 +20,8 @@
 //! some later frame calls synced was there.
 
 use bytes::Buf;
-use crc32fast::Hasher;
 
+use crate::crc::Checksums;
 use crate::model::limits::SEQ_MAX;
 
 pub(crate) const HEADER_LEN: usize = 32;
@@ -106,7 +106,10 @@ pub(crate) fn seal(buffer: &mut Vec<u8>, head: Head, place: Place) {
     if let Some(slot) = buffer.first_chunk_mut() {
         *slot = header;
     }
-    let crc = checksum(place, buffer.get(4..).unwrap_or_default());
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&seed(place));
+    hasher.update(buffer.get(4..).unwrap_or_default());
+    let crc = hasher.finalize();
     if let Some(slot) = buffer.first_chunk_mut() {
         *slot = crc.to_le_bytes();
     }
@@ -115,6 +118,13 @@ pub(crate) fn seal(buffer: &mut Vec<u8>, head: Head, place: Place) {
 
 /// The frame at the beginning of `bytes`, if they hold one for this place.
 pub(crate) fn open(bytes: &[u8], place: Place) -> Option<Frame<'_>> {
+    open_in(&mut Checksums::of(bytes), 0, place)
+}
+
+/// The frame at `at`, if there is one for this place. That takes a few steps, whatever
+/// length it claims.
+pub(crate) fn open_in<'a>(checksums: &mut Checksums<'a>, at: usize, place: Place) -> Option<Frame<'a>> {
+    let bytes = checksums.bytes().get(at..)?;
     let mut header = bytes.get(..HEADER_LEN)?;
     let crc = header.get_u32_le();
     let length = usize::try_from(header.get_u32_le()).ok()?;
@@ -126,22 +136,19 @@ pub(crate) fn open(bytes: &[u8], place: Place) -> Option<Frame<'_>> {
         return None;
     }
     let end = HEADER_LEN.checked_add(length)?;
-    if crc != checksum(place, bytes.get(4..end)?) {
-        return None;
-    }
-    Some(Frame { head: Head { kind, seq, synced, part }, body: bytes.get(HEADER_LEN..end)? })
+    let body = bytes.get(HEADER_LEN..end)?;
+    let is_sound = checksums.is(crc32fast::hash(&seed(place)), at + 4..at + end, crc);
+    is_sound.then_some(Frame { head: Head { kind, seq, synced, part }, body })
 }
 
-fn checksum(place: Place, rest: &[u8]) -> u32 {
+/// What a checksum begins with.
+fn seed(place: Place) -> [u8; 16] {
     let mut seed = [0; 16];
     if let Some((id, offset)) = seed.split_first_chunk_mut::<8>() {
         *id = place.segment.to_le_bytes();
         offset.copy_from_slice(&place.offset.to_le_bytes());
     }
-    let mut hasher = Hasher::new();
-    hasher.update(&seed);
-    hasher.update(rest);
-    hasher.finalize()
+    seed
 }
 
 #[cfg(test)]

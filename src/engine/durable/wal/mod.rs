@@ -24,6 +24,7 @@ mod open;
 mod pool;
 mod repair;
 mod scan;
+mod search;
 #[cfg(test)]
 mod tests;
 

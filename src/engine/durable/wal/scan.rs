@@ -8,9 +8,10 @@
 //! error. Otherwise the end is a torn tail: no commit behind it was ever reported
 //! as synced.
 
-use super::directory::{Directory, Stored, frame_at};
+use super::directory::{Directory, Stored};
 use super::frame::{ALIGN, Frame, Head, Kind, Place};
 use super::header::PAGE;
+use super::search::Frames;
 use crate::error::{Failure, Result};
 
 /// Called with the sequence number and the entry of each commit.
@@ -160,11 +161,12 @@ impl<'a> Scanner<'a> {
         visit: &mut Visitor<'_>,
     ) -> Result<Option<(u64, Stored)>> {
         let bytes = self.directory.read(stored)?;
+        let mut frames = Frames::of(&bytes, segment);
         let mut visited = Visited { segment, stored, last_seq: 0, end: PAGE as u64 };
         let mut at = PAGE;
         loop {
             let place = Place { segment, offset: at as u64 };
-            let frame = frame_at(&bytes, at, place);
+            let frame = frames.at(at);
             let step = match frame {
                 Some(frame) => self.accept(&frame, visit)?,
                 None => Step::Misplaced,
@@ -178,13 +180,13 @@ impl<'a> Scanner<'a> {
                     self.found.segments.push(visited);
                     return self.go_on(place, next);
                 }
-                Step::Misplaced => match self.resume_behind(&bytes, place)? {
+                Step::Misplaced => match self.resume_behind(&mut frames, place)? {
                     Some(resumed) => at = resumed,
                     None => {
                         visited.end = at as u64;
                         visited.last_seq = self.newest_seq();
                         self.found.segments.push(visited);
-                        self.judge_end(&bytes, place, stored)?;
+                        self.judge_end(&mut frames, place, stored)?;
                         return Ok(None);
                     }
                 },
@@ -273,7 +275,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Where a broken place in commits that the caller has is over, if it is.
-    fn resume_behind(&mut self, bytes: &[u8], place: Place) -> Result<Option<usize>> {
+    fn resume_behind(&mut self, frames: &mut Frames<'_>, place: Place) -> Result<Option<usize>> {
         if self.wanted() > self.known {
             return Ok(None);
         }
@@ -283,9 +285,8 @@ impl<'a> Scanner<'a> {
             Kind::Mark | Kind::Close | Kind::Next => head.seq <= known,
             Kind::Middle | Kind::Last => false,
         };
-        let Some((at, head)) = frames_behind(bytes, place).find(|(_, head)| joins(*head)) else {
-            return Ok(None);
-        };
+        let found = frames.from(behind(place)).find(|(_, frame)| joins(frame.head));
+        let Some((at, Frame { head, .. })) = found else { return Ok(None) };
         let behind = Place { offset: at as u64, ..place };
         self.resumed = Some(Resumed { broken: place, wanted: self.wanted(), behind });
         self.open = None;
@@ -299,20 +300,19 @@ impl<'a> Scanner<'a> {
     }
 
     /// Fails unless the log may end at `place`.
-    fn judge_end(&mut self, bytes: &[u8], place: Place, stored: Stored) -> Result<()> {
+    fn judge_end(&mut self, frames: &mut Frames<'_>, place: Place, stored: Stored) -> Result<()> {
         let wanted = self.wanted();
         let (mut synced, mut newest) = (self.found.synced.max(self.known), None);
         let mut look = |head: Head| {
             synced = synced.max(head.synced);
             newest = newest.max(Some(head.seq));
         };
-        frames_behind(bytes, place).for_each(|(_, head)| look(head));
+        frames.from(behind(place)).for_each(|(_, frame)| look(frame.head));
         for (segment, stored) in self.directory.after(place.segment) {
             let bytes = self.directory.read(stored)?;
-            let start = Place { segment, offset: PAGE as u64 };
-            frames_from(&bytes, start).for_each(|(_, head)| look(head));
+            Frames::of(&bytes, segment).from(PAGE).for_each(|(_, frame)| look(frame.head));
         }
-        let is_short = (bytes.len() as u64) < stored.bytes;
+        let is_short = (frames.bytes().len() as u64) < stored.bytes;
         if synced >= wanted || is_short {
             let why = if is_short { "the file is cut short" } else { "there is no sound frame" };
             self.damaged(place, why.to_owned(), synced.max(wanted))?;
@@ -353,31 +353,7 @@ impl<'a> Scanner<'a> {
     }
 }
 
-/// The sound frames from `place` on, wherever they begin.
-pub(super) fn frames_from(bytes: &[u8], place: Place) -> impl Iterator<Item = (usize, Head)> + '_ {
-    let mut at = usize::try_from(place.offset).unwrap_or(usize::MAX);
-    std::iter::from_fn(move || {
-        while at < bytes.len() {
-            let here = at;
-            match frame_at(bytes, here, Place { segment: place.segment, offset: here as u64 }) {
-                Some(frame) => {
-                    at += frame.len();
-                    return Some((here, frame.head));
-                }
-                None => at += if is_empty_page(bytes, here) { PAGE } else { ALIGN },
-            }
-        }
-        None
-    })
-}
-
-/// Whether nothing was ever written there: most of a new segment is like that.
-pub(super) fn is_empty_page(bytes: &[u8], at: usize) -> bool {
-    const EMPTY: [u8; PAGE] = [0; PAGE];
-    bytes.get(at..at + PAGE) == Some(EMPTY.as_slice())
-}
-
-/// The sound frames behind a broken one.
-fn frames_behind(bytes: &[u8], place: Place) -> impl Iterator<Item = (usize, Head)> + '_ {
-    frames_from(bytes, Place { offset: place.offset + ALIGN as u64, ..place })
+/// The first place behind a broken one where a frame may begin.
+fn behind(place: Place) -> usize {
+    usize::try_from(place.offset).unwrap_or(usize::MAX).saturating_add(ALIGN)
 }
