@@ -51,7 +51,8 @@ impl Carver {
 
     /// Makes a key known.
     pub(super) fn know(&mut self, key: &Key) {
-        let known = self.keys.entry(crc32fast::hash(key.bytes())).or_default();
+        // Hardly two of a million share a checksum.
+        let known = self.keys.entry(crc32fast::hash(key.bytes())).or_insert_with(|| Vec::with_capacity(1));
         if !known.contains(key) {
             known.push(key.clone());
         }
