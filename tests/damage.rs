@@ -195,7 +195,7 @@ fn damage_to_the_log_is_never_silent() {
             Err(error) => {
                 errors += 1;
                 assert!(
-                    error.contains(".wal") || error.contains("wal: all of it is gone"),
+                    error.contains(".wal") || error.contains("wal is damaged: all of it is gone"),
                     "{damage}: {error}"
                 );
                 assert!(error.contains("procstate salvage --output NEWDIR"), "what to do, {damage}: {error}");
