@@ -874,3 +874,21 @@ fn nobody_waits_for_a_pipe() {
         assert_eq!(status.and_then(|status| status.code()), Some(1), "{arguments:?}");
     }
 }
+
+/// The last commits of a program that died, and its index, both damaged: what stands
+/// behind might be a torn tail, and might not.
+#[test]
+fn salvage_without_an_index_does_not_trust_a_torn_tail() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("state");
+    common::copy_as_it_is(Path::new("tests/fixtures/format-3-killed/store"), &state);
+    fs::write(state.join("index/db"), "").unwrap();
+    let log = state.join("wal/000005.wal");
+    let mut bytes = fs::read(&log).unwrap();
+    // The end of a commit that began in the segment before, and all that came after.
+    bytes[4096..].fill(0);
+    fs::write(&log, bytes).unwrap();
+    let salvaged = recovery::salvage(&state, folder.path().join("new"), Options::default(), |_| {}).unwrap();
+    assert!(salvaged.torn_tail.is_some(), "{salvaged:?}");
+    assert!(!salvaged.is_complete() && salvaged.missing[0].last.is_none(), "{salvaged:?}");
+}
