@@ -104,7 +104,7 @@ impl Parts {
 
     /// The commit up to which the index has everything, or why opening does not take
     /// it.
-    fn index_for_opening(&self) -> Result<u64, String> {
+    pub(super) fn index_for_opening(&self) -> Result<u64, String> {
         let needed = self.noted().max(self.newest_snapshot().map(|newest| newest.snapshot.seq));
         match (&self.index, needed) {
             // Its creation was interrupted: it is created again.

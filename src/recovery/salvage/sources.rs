@@ -145,7 +145,7 @@ impl<'a> Sources<'a> {
         // Nothing stands behind the damage that would tell where the log ended.
         let is_end_unknown = damage.is_some_and(|first| reached < first);
         // Without an index that has more, damage to the end cannot be told from a torn tail.
-        let is_end_doubtful = self.torn_tail.is_some() && self.parts.judge().index.is_err();
+        let is_end_doubtful = self.torn_tail.is_some() && self.parts.index_for_opening().is_err();
         self.missing.end(is_end_unknown || is_end_doubtful);
         Ok(())
     }
