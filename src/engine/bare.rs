@@ -71,16 +71,16 @@ impl Engine for BareEngine {
         damage
     }
 
-    fn commit(&self, batch: &Batch, durability: Durability) -> Result<Outcome> {
+    fn commit(&self, batch: Batch, durability: Durability) -> Result<Outcome> {
         batch.check()?;
         let index = self.index.write();
         let index = index.as_ref().ok_or(Failure::Closed)?;
-        let seq = match index.transact(|transaction| run(transaction, batch))? {
+        let seq = match index.transact(|transaction| run(transaction, &batch))? {
             Ok(seq) => seq,
             Err(failed) => return Ok(Outcome::Failed(failed)),
         };
         if !batch.writes.is_empty() {
-            self.feed.publish(seq, batch);
+            self.feed.publish(seq, &batch);
             if durability == Durability::Synced {
                 index.sync()?;
             }

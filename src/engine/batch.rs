@@ -45,6 +45,14 @@ pub(crate) enum Write {
 }
 
 impl Write {
+    /// The key, and the payload, which is no longer here, unless it deletes.
+    pub(crate) fn take(&mut self) -> (&Key, Option<Bytes>) {
+        match self {
+            Self::Put { key, payload } => (key, Some(std::mem::take(payload))),
+            Self::Delete { key } => (key, None),
+        }
+    }
+
     fn size(&self) -> usize {
         match self {
             Self::Put { key, payload } => key.bytes().len() + payload.len(),
@@ -56,6 +64,11 @@ impl Write {
 impl Batch {
     pub(crate) fn new() -> Self {
         Self::default()
+    }
+
+    /// One that takes so many without asking for more memory.
+    pub(crate) fn with_capacity(preconditions: usize, writes: usize) -> Self {
+        Self { preconditions: Vec::with_capacity(preconditions), writes: Vec::with_capacity(writes) }
     }
 
     #[must_use]

@@ -1,28 +1,52 @@
 //! Group commit: one sync serves every commit that waits for one.
 
-use parking_lot::{Condvar, Mutex};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use crossbeam_utils::sync::{Parker, Unparker};
+use parking_lot::Mutex;
 
 use crate::error::Result;
 
+/// A leader waits no longer than this for others to come, however long a sync takes.
+const GATHERING_MAX: Duration = Duration::from_millis(1);
+
+/// After leaders have waited in vain again and again, they try once in so many syncs.
+const REST_MAX: u32 = 64;
+
 /// Brings what is durable up to a sequence number. Of the threads that wait, one
-/// leads: it syncs for all that were committed by then.
+/// leads: it syncs for all that were committed by then. The others sleep.
 #[derive(Debug, Default)]
 pub(crate) struct Group {
+    /// Everything up to this sequence number is durable.
+    done: AtomicU64,
     state: Mutex<State>,
-    changed: Condvar,
+    /// How many sleep, for the leader, who does not hold the lock.
+    sleeping: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    /// Everything up to this sequence number is durable.
-    done: u64,
     has_leader: bool,
+    sleepers: Vec<Sleeper>,
+    gathering: Gathering,
+}
+
+#[derive(Debug)]
+struct Sleeper {
+    seq: u64,
+    unparker: Unparker,
 }
 
 impl Group {
     /// Nothing up to `done` needs a sync.
     pub(crate) fn starting_at(done: u64) -> Self {
-        Self { state: Mutex::new(State { done, has_leader: false }), changed: Condvar::new() }
+        Self { done: AtomicU64::new(done), ..Self::default() }
+    }
+
+    /// The sequence number up to which everything is durable.
+    pub(crate) fn done(&self) -> u64 {
+        self.done.load(Ordering::Acquire)
     }
 
     /// Returns once everything up to `seq` is durable. `sync` makes durable what
@@ -30,21 +54,99 @@ impl Group {
     ///
     /// If a sync fails, each of those who wait makes its own attempt.
     pub(crate) fn reach(&self, seq: u64, sync: impl Fn() -> Result<u64>) -> Result<()> {
-        let mut state = self.state.lock();
-        while state.done < seq {
+        while self.done() < seq {
+            let mut state = self.state.lock();
+            if self.done() >= seq {
+                break;
+            }
             if state.has_leader {
-                self.changed.wait(&mut state);
+                let parker = Parker::new();
+                state.sleepers.push(Sleeper { seq, unparker: parker.unparker().clone() });
+                self.sleeping.store(state.sleepers.len(), Ordering::Release);
+                drop(state);
+                parker.park();
                 continue;
             }
             state.has_leader = true;
+            let gathering = state.gathering;
             drop(state);
-            let result = sync();
-            state = self.state.lock();
-            state.has_leader = false;
-            self.changed.notify_all();
-            state.done = state.done.max(result?);
+            self.lead(gathering, &sync)?;
         }
         Ok(())
+    }
+
+    fn lead(&self, gathering: Gathering, sync: &impl Fn() -> Result<u64>) -> Result<()> {
+        let have_come = self.gather(gathering);
+        let began = Instant::now();
+        let synced = sync();
+        let took = began.elapsed();
+
+        let mut state = self.state.lock();
+        state.has_leader = false;
+        let served = match &synced {
+            Ok(done) => {
+                self.done.fetch_max(*done, Ordering::AcqRel);
+                state.sleepers.extract_if(.., |sleeper| sleeper.seq <= *done).collect::<Vec<_>>()
+            }
+            Err(_) => std::mem::take(&mut state.sleepers),
+        };
+        let arrived = state.sleepers.len();
+        state.gathering.learn(have_come, served.len() + 1, arrived, took);
+        // It leads next, unless one who was served is back before it has woken up.
+        let next = (arrived > 0).then(|| state.sleepers.remove(0));
+        self.sleeping.store(state.sleepers.len(), Ordering::Release);
+        drop(state);
+
+        next.iter().chain(&served).for_each(|sleeper| sleeper.unparker.unpark());
+        synced.map(drop)
+    }
+
+    /// Waits for those who are expected, and answers whether they came.
+    fn gather(&self, gathering: Gathering) -> bool {
+        let began = Instant::now();
+        while self.sleeping.load(Ordering::Acquire) + 1 < gathering.expected {
+            if began.elapsed() >= gathering.limit {
+                return false;
+            }
+            // They are about to run; to be woken by them would take longer.
+            std::thread::yield_now();
+        }
+        true
+    }
+}
+
+/// Whether the next leader waits for others before it syncs, and for how many.
+///
+/// Threads that commit again and again fall into two halves: one commits while the sync of
+/// the other is under way, and each sync serves but half of them. Once that is seen,
+/// leaders wait a moment for those who were served last, for as long as they do come.
+#[derive(Debug, Clone, Copy, Default)]
+struct Gathering {
+    /// How many there are if all come, the leader among them; 0 to wait for nobody.
+    expected: usize,
+    limit: Duration,
+    /// For so many syncs nobody waits.
+    rest: u32,
+    /// How long the last rest was. Each is longer than the one before.
+    last_rest: u32,
+}
+
+impl Gathering {
+    /// Learns from a sync that took so long: whether those who were expected had come, how
+    /// many it served, and how many arrived meanwhile.
+    fn learn(&mut self, have_come: bool, served: usize, arrived: usize, took: Duration) {
+        let has_waited = self.expected > 0;
+        if has_waited && have_come {
+            self.last_rest = 0;
+        } else if has_waited {
+            self.last_rest = (2 * self.last_rest + 1).min(REST_MAX);
+            self.rest = self.last_rest;
+        }
+        let are_halves = arrived > 0 && arrived >= served;
+        let waits = self.rest == 0 && (has_waited || are_halves);
+        self.expected = if waits { served + arrived } else { 0 };
+        self.limit = took.min(GATHERING_MAX);
+        self.rest = self.rest.saturating_sub(1);
     }
 }
 
@@ -81,11 +183,51 @@ mod tests {
                         Ok(upto)
                     };
                     group.reach(seq, sync).unwrap();
-                    assert!(group.state.lock().done >= seq);
+                    assert!(group.done() >= seq);
                 });
             }
         });
         assert_eq!(syncs.load(Ordering::SeqCst), 1);
+    }
+
+    const TOOK: Duration = Duration::from_micros(100);
+
+    #[test]
+    fn a_leader_waits_for_the_other_half_as_long_as_it_comes() {
+        let mut gathering = Gathering::default();
+        gathering.learn(true, 8, 7, TOOK);
+        assert_eq!(gathering.expected, 0, "most come late, or not at all");
+        gathering.learn(true, 8, 8, TOOK);
+        assert_eq!((gathering.expected, gathering.limit), (16, TOOK));
+        gathering.learn(true, 16, 0, TOOK);
+        assert_eq!(gathering.expected, 16);
+        gathering.learn(false, 12, 0, TOOK);
+        assert_eq!(gathering.expected, 0);
+    }
+
+    #[test]
+    fn a_leader_who_waits_in_vain_waits_less_often() {
+        let mut gathering = Gathering::default();
+        let mut waits = Vec::new();
+        for sync in 0..400 {
+            let waited = gathering.expected > 0;
+            if waited {
+                waits.push(sync);
+            }
+            gathering.learn(!waited, 1, 1, TOOK);
+        }
+        let between: Vec<i32> = waits.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        assert!(between.is_sorted(), "{between:?}");
+        assert_eq!((between[0], between.last()), (2, Some(&65)), "{between:?}");
+    }
+
+    #[test]
+    fn nobody_who_is_alone_waits() {
+        let mut gathering = Gathering::default();
+        for _ in 0..10 {
+            gathering.learn(true, 1, 0, TOOK);
+            assert_eq!(gathering.expected, 0);
+        }
     }
 
     #[test]
@@ -99,6 +241,6 @@ mod tests {
                 });
             }
         });
-        assert_eq!(group.state.lock().done, 0);
+        assert_eq!(group.done(), 0);
     }
 }

@@ -77,7 +77,7 @@ impl Engine for MemoryEngine {
         Ok(())
     }
 
-    fn commit(&self, batch: &Batch, _: Durability) -> Result<Outcome> {
+    fn commit(&self, batch: Batch, _: Durability) -> Result<Outcome> {
         batch.check()?;
         let mut state = self.state.write();
         state.check_open()?;
@@ -92,7 +92,7 @@ impl Engine for MemoryEngine {
         for write in &batch.writes {
             state.apply(write);
         }
-        self.feed.publish(state.last_seq, batch);
+        self.feed.publish(state.last_seq, &batch);
         Ok(Outcome::Committed(state.last_seq))
     }
 

@@ -93,7 +93,7 @@ pub(crate) trait Engine: Send + Sync + 'static {
     ///
     /// A batch without writes checks its preconditions and answers with the
     /// newest sequence number.
-    fn commit(&self, batch: &Batch, durability: Durability) -> Result<Outcome>;
+    fn commit(&self, batch: Batch, durability: Durability) -> Result<Outcome>;
 
     /// Makes every commit so far survive power loss.
     fn sync(&self) -> Result<()>;

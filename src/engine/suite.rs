@@ -101,7 +101,7 @@ fn put(n: usize, payload: &'static [u8]) -> Batch {
 }
 
 fn commit(engine: &dyn Engine, batch: &Batch) -> u64 {
-    match engine.commit(batch, Durability::Buffered).unwrap() {
+    match engine.commit(batch.clone(), Durability::Buffered).unwrap() {
         Outcome::Committed(seq) => seq,
         Outcome::Failed(index) => panic!("precondition {index} failed"),
     }
@@ -173,7 +173,7 @@ suite! {
             .expect(key(1), Expect::Version(1))
             .expect(key(3), Expect::Version(9))
             .expect(key(1), Expect::Absent);
-        assert_eq!(engine.commit(&batch, Durability::Synced).unwrap(), Outcome::Failed(1));
+        assert_eq!(engine.commit(batch, Durability::Synced).unwrap(), Outcome::Failed(1));
         assert_eq!(payload(&*engine, 1), Some(b"a".to_vec()));
         assert_eq!(payload(&*engine, 2), None);
         assert_eq!(engine.last_seq(), 1);
@@ -184,10 +184,10 @@ suite! {
         for (expect, holds) in [(Expect::Absent, false), (Expect::Version(1), true), (Expect::Version(2), false)] {
             let batch = Batch::new().expect(key(1), expect);
             let expected = if holds { Outcome::Committed(1) } else { Outcome::Failed(0) };
-            assert_eq!(engine.commit(&batch, Durability::Synced).unwrap(), expected, "{expect:?}");
+            assert_eq!(engine.commit(batch, Durability::Synced).unwrap(), expected, "{expect:?}");
         }
         let absent = Batch::new().expect(key(2), Expect::Absent);
-        assert_eq!(engine.commit(&absent, Durability::Synced).unwrap(), Outcome::Committed(1));
+        assert_eq!(engine.commit(absent, Durability::Synced).unwrap(), Outcome::Committed(1));
     }
 
     fn writes_of_one_commit_apply_in_order(engine: Subject) {
@@ -226,7 +226,7 @@ suite! {
     fn what_is_too_large_is_refused_and_nothing_written(engine: Subject) {
         let large = Bytes::from(vec![0; RECORD_BYTES_MAX + 1]);
         let batch = put(1, b"a").put(key(2), large);
-        let error = engine.commit(&batch, Durability::Synced).unwrap_err();
+        let error = engine.commit(batch, Durability::Synced).unwrap_err();
         assert_eq!(
             error.to_string(),
             "active work \"0002\" of process \"p\" would take 1048577 bytes; the limit is 1048576. Nothing was written"
@@ -234,7 +234,7 @@ suite! {
         let record = Bytes::from(vec![0; RECORD_BYTES_MAX]);
         let batch = (0..=COMMIT_BYTES_MAX / RECORD_BYTES_MAX)
             .fold(Batch::new(), |batch, n| batch.put(key(n), record.clone()));
-        assert!(engine.commit(&batch, Durability::Synced).unwrap_err().is_invalid());
+        assert!(engine.commit(batch, Durability::Synced).unwrap_err().is_invalid());
         assert_eq!(engine.last_seq(), 0);
         assert_eq!(payload(&*engine, 1), None);
     }
@@ -284,7 +284,7 @@ suite! {
             };
             let payload = Bytes::copy_from_slice(&(n + 1).to_le_bytes());
             let batch = Batch::new().expect(key(1), Expect::unchanged(version)).put(key(1), payload);
-            if let Outcome::Committed(_) = engine.commit(&batch, Durability::Synced).unwrap() {
+            if let Outcome::Committed(_) = engine.commit(batch, Durability::Synced).unwrap() {
                 return;
             }
         };
@@ -323,7 +323,7 @@ suite! {
         engine.close().unwrap();
         let closed = "the store was closed";
         assert_eq!(engine.get(&key(1)).unwrap_err().to_string(), closed);
-        assert_eq!(engine.commit(&put(1, b"b"), Durability::Synced).unwrap_err().to_string(), closed);
+        assert_eq!(engine.commit(put(1, b"b"), Durability::Synced).unwrap_err().to_string(), closed);
         assert_eq!(engine.scan(&KeyRange::all(), &mut |_| ControlFlow::Break(())).unwrap_err().to_string(), closed);
         assert_eq!(engine.stats().unwrap_err().to_string(), closed);
     }
@@ -386,7 +386,7 @@ fn follow(engine: &mut Subject, model: &mut BTreeMap<Key, Bytes>, step: &Step) {
         batch = batch.expect(key(*n), Expect::Absent);
     }
     let seq = engine.last_seq();
-    match engine.commit(&batch, Durability::Buffered).unwrap() {
+    match engine.commit(batch, Durability::Buffered).unwrap() {
         Outcome::Committed(committed) => {
             assert!(holds);
             assert_eq!(committed, seq + 1);
@@ -437,7 +437,7 @@ fn a_damaged_record_stops_nobody_else() {
     assert!(engine.get(&key(1)).unwrap_err().is_corrupt());
     assert!(engine.scan(&KeyRange::all(), &mut |_| ControlFlow::Continue(())).unwrap_err().is_corrupt());
     let needs_it = put(3, b"c").expect(key(1), Expect::Absent);
-    assert!(engine.commit(&needs_it, Durability::Synced).unwrap_err().is_corrupt());
+    assert!(engine.commit(needs_it, Durability::Synced).unwrap_err().is_corrupt());
     assert_eq!(payload(&engine, 2), Some(b"b".to_vec()));
     assert_eq!(payload(&engine, 3), None);
     assert_eq!(commit(&engine, &put(4, b"d")), 3);

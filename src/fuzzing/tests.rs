@@ -208,7 +208,7 @@ fn log_files() -> Vec<u8> {
     let index = index::Options { cache_bytes: 1 << 20, verify: true };
     let options = Options { segment_bytes: 8 << 10, ..Options::default() };
     let engine = DurableEngine::open(Folder::open(folder.path(), true).unwrap(), &index, &options).unwrap();
-    let commit = |batch: Batch| engine.commit(&batch, Durability::Synced).unwrap();
+    let commit = |batch: Batch| engine.commit(batch, Durability::Synced).unwrap();
     for n in 0..3_u8 {
         let item = |list| Key::item("p", list, "w");
         commit(Batch::new().put(Key::owner("p"), vec![n].into()).put(item(List::Active), vec![n; 9].into()));

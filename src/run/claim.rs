@@ -206,7 +206,7 @@ impl ProcessHandle {
             claim: pulse.claim,
         };
         let batch = self.swap(&owner, &status, &next, &run);
-        let committed = inner.engine.commit(&batch, Durability::Synced);
+        let committed = inner.engine.commit(batch, Durability::Synced);
         let Ok(Outcome::Committed(version)) = committed else {
             inner.liveness.end(pulse.claim);
             return committed.map(|_| None);

@@ -30,6 +30,9 @@ pub(super) struct Token {
     pub(super) sent: Duration,
 }
 
+/// The preconditions before those of items: of the owner, and of the settings.
+const FENCES: usize = 2;
+
 pub(super) struct Core {
     pub(super) handle: ProcessHandle,
     pub(super) options: ClaimOptions,
@@ -131,8 +134,7 @@ impl Core {
             Err(error) if error.is_conflict() => return Ok(Progress::Conflict),
             other => other?,
         }
-        let is_early = self.monotonic().saturating_sub(self.signs.sent()) < self.options.interval();
-        if throttled && is_early && !state.is_aborted() {
+        if throttled && !state.is_aborted() && self.is_early() {
             return Ok(Progress::None);
         }
         let now = time::to_wire(self.now(&mut state));
@@ -149,6 +151,12 @@ impl Core {
         })
     }
 
+    /// Whether the last progress is not as old as the interval yet.
+    fn is_early(&self) -> bool {
+        let interval = self.options.interval();
+        !interval.is_zero() && self.monotonic().saturating_sub(self.signs.sent()) < interval
+    }
+
     /// Writes the status, every changed item in hand, and what `more` adds, all
     /// or nothing and only as the owner. Answers whether others' changes were
     /// taken in on the way.
@@ -160,21 +168,20 @@ impl Core {
     ) -> Result<bool> {
         let mut merged = false;
         loop {
-            let (batch, ids) = self.batch(state);
-            let fences = batch.preconditions.len();
+            let batch = self.batch(state);
+            let expected = batch.preconditions.len();
             let sent = self.monotonic();
-            match self.handle.store.inner.engine.commit(&more(batch)?, durability)? {
+            match self.handle.store.inner.engine.commit(more(batch)?, durability)? {
                 Outcome::Committed(version) => {
-                    self.pulse.beat(self.monotonic());
-                    state.written(version, sent, &ids);
+                    self.pulse.beat(sent);
+                    state.written(version, sent);
                     return Ok(merged);
                 }
                 Outcome::Failed(0) => return Err(self.lose(state)?),
                 Outcome::Failed(1) => self.read_anew(state)?,
-                Outcome::Failed(index) if index < fences => {
-                    if let Some(id) = ids.get(index - 2) {
-                        self.merge(state, *id)?;
-                    }
+                Outcome::Failed(index) if index < expected => {
+                    let item = state.hand.to_write().nth(index - FENCES).map(|(id, ..)| id);
+                    item.map_or(Ok(()), |id| self.merge(state, id))?;
                 }
                 // What `more` expects; it reads anew.
                 Outcome::Failed(_) => {}
@@ -183,19 +190,16 @@ impl Core {
         }
     }
 
-    fn batch(&self, state: &State) -> (Batch, Vec<ItemId>) {
-        let mut ids = Vec::new();
-        let mut batch = Batch::new()
+    fn batch(&self, state: &State) -> Batch {
+        let changed = state.hand.to_write().count();
+        let mut batch = Batch::with_capacity(FENCES + changed, 1 + changed)
             .expect(self.owner_key.clone(), Expect::Version(self.token))
             .expect(self.settings_key.clone(), state.settings.unchanged())
             .put(self.status_key.clone(), state.run.to_payload());
-        for (id, item) in state.hand.changed() {
-            if let Some(version) = item.version.filter(|_| item.is_stored()) {
-                ids.push(id);
-                batch = item.write_to(batch.expect(item.key.clone(), Expect::Version(version)), &self.handle);
-            }
+        for (_, item, version) in state.hand.to_write() {
+            batch = item.write_to(batch.expect(item.key.clone(), Expect::Version(version)), &self.handle);
         }
-        (batch, ids)
+        batch
     }
 
     /// Notes who has the process now.

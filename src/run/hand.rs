@@ -1,7 +1,7 @@
 //! The work items that a run has in hand, and which of them changed since they were
 //! written: a run may have thousands in hand, and writes those it was on.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use prost_types::Timestamp;
 
@@ -10,15 +10,16 @@ use super::state::{InHand, ItemId};
 #[derive(Default)]
 pub(super) struct Hand {
     items: BTreeMap<ItemId, InHand>,
-    changed: BTreeSet<ItemId>,
+    /// Each once.
+    changed: Vec<ItemId>,
     last_id: ItemId,
 }
 
 impl Hand {
     pub(super) fn take(&mut self, item: InHand) -> ItemId {
         self.last_id += 1;
-        self.items.insert(self.last_id, item);
-        self.changed.insert(self.last_id);
+        self.items.insert(self.last_id, InHand { has_changed: true, ..item });
+        self.changed.push(self.last_id);
         self.last_id
     }
 
@@ -34,13 +35,15 @@ impl Hand {
     /// An item that changes, and is written next time.
     pub(super) fn change(&mut self, id: ItemId) -> Option<&mut InHand> {
         let item = self.items.get_mut(&id)?;
-        self.changed.insert(id);
+        if !std::mem::replace(&mut item.has_changed, true) {
+            self.changed.push(id);
+        }
         Some(item)
     }
 
     pub(super) fn let_go(&mut self, id: ItemId) {
         self.items.remove(&id);
-        self.changed.remove(&id);
+        self.changed.retain(|changed| *changed != id);
     }
 
     pub(super) fn let_go_of_all(&mut self) {
@@ -56,8 +59,12 @@ impl Hand {
         self.items.values().any(|item| item.name == name)
     }
 
-    pub(super) fn changed(&self) -> impl Iterator<Item = (ItemId, &InHand)> {
-        self.changed.iter().filter_map(|id| Some((*id, self.items.get(id)?)))
+    /// Those that are to be written, each with its version.
+    pub(super) fn to_write(&self) -> impl Iterator<Item = (ItemId, &InHand, u64)> {
+        self.changed.iter().filter_map(|id| {
+            let item = self.items.get(id)?;
+            Some((*id, item, item.version_to_replace()?))
+        })
     }
 
     /// Notes when there was progress on those that changed.
@@ -69,13 +76,16 @@ impl Hand {
         }
     }
 
-    /// The commit `version` has these as they are.
-    pub(super) fn written(&mut self, version: u64, ids: &[ItemId]) {
-        for id in ids {
-            self.changed.remove(id);
-            if let Some(item) = self.items.get_mut(id) {
+    /// The commit `version` has all that were to be written as they are.
+    pub(super) fn written(&mut self, version: u64) {
+        let items = &mut self.items;
+        self.changed.retain(|id| {
+            let Some(item) = items.get_mut(id) else { return false };
+            item.has_changed = item.version_to_replace().is_none();
+            if !item.has_changed {
                 item.version = Some(version);
             }
-        }
+            item.has_changed
+        });
     }
 }

@@ -60,6 +60,8 @@ pub(super) struct InHand {
     pub(super) version: Option<u64>,
     /// The item; of a cleanup item only the status counts, and is not stored.
     pub(super) item: Item,
+    /// It is among those that changed since they were written.
+    pub(super) has_changed: bool,
     /// It had an error since the last attempt began.
     pub(super) has_failed: bool,
     pub(super) drop_when_done: bool,
@@ -175,9 +177,9 @@ impl State {
         before
     }
 
-    pub(super) fn written(&mut self, version: u64, sent: Duration, ids: &[ItemId]) {
+    pub(super) fn written(&mut self, version: u64, sent: Duration) {
         self.signs.set_sent(sent);
-        self.hand.written(version, ids);
+        self.hand.written(version);
     }
 
     pub(super) fn count_end(&mut self, id: ItemId, end: RunState) {
@@ -236,7 +238,17 @@ impl InHand {
     pub(super) fn new(name: &str, list: List, key: Key, version: u64, item: Item) -> Self {
         let name = name.to_owned();
         let version = Some(version);
-        Self { name, list, key, version, item, has_failed: false, drop_when_done: false, leaves: None }
+        Self {
+            name,
+            list,
+            key,
+            version,
+            item,
+            has_changed: false,
+            has_failed: false,
+            drop_when_done: false,
+            leaves: None,
+        }
     }
 
     /// Takes over what a merge came to. With other parameters the item is not done
@@ -249,9 +261,10 @@ impl InHand {
         self.item = merged;
     }
 
-    /// Whether changes of it are stored. Only active work has a status that is.
-    pub(super) fn is_stored(&self) -> bool {
-        self.list == List::Active || self.leaves.is_some()
+    /// The version of its record, if changes of it are stored and it is the run's to write.
+    /// Only active work has a status that is stored.
+    pub(super) fn version_to_replace(&self) -> Option<u64> {
+        self.version.filter(|_| self.list == List::Active || self.leaves.is_some())
     }
 
     pub(super) fn write_to(&self, batch: Batch, handle: &ProcessHandle) -> Batch {

@@ -57,7 +57,7 @@ impl Store {
             match attempt()? {
                 Attempt::Done(answer) => return Ok(answer),
                 Attempt::Commit(batch, answer) => {
-                    if let Outcome::Committed(_) = self.inner.engine.commit(&batch, durability)? {
+                    if let Outcome::Committed(_) = self.inner.engine.commit(batch, durability)? {
                         return Ok(answer);
                     }
                 }

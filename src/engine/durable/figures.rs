@@ -32,7 +32,7 @@ impl Shared {
                 engine: "durable",
                 records: records(base, index_records, &view)?,
                 last_seq: self.last_seq.load(Ordering::Acquire),
-                synced_seq: self.durable.load(Ordering::Acquire),
+                synced_seq: self.synced.done(),
                 memtable_records: view.all().count() as u64,
                 memtable_bytes: view.bytes() as u64,
                 checkpoint_seq: figures.checkpoint_seq,

@@ -25,7 +25,7 @@ impl Shared {
     pub(super) fn keep_up(&self) -> Result<()> {
         self.poison.check()?;
         self.sync()?;
-        let durable = self.durable.load(Ordering::Acquire);
+        let durable = self.synced.done();
         {
             let mut writer = self.writer.lock();
             // Said in the log, damage to what was synced is told from a torn tail.
@@ -88,8 +88,7 @@ impl Shared {
         checkpoint::apply(base, &frozen, ground.applied, upto, ground.leftover)?;
         ground.applied = upto;
         ground.leftover = 0;
-        let mut writer = self.writer.lock();
-        writer.versions.clear();
+        let writer = self.writer.lock();
         let mut memtable = self.memtable.write();
         let thawed = memtable.thaw();
         self.judge_pressure(&writer, &memtable.active);

@@ -9,8 +9,9 @@
 //! ```
 //!
 //! - **A commit** checks its preconditions, appends one entry to the log and puts
-//!   its records into the memtable, under one lock that makes the order. Syncs are
-//!   shared by all who wait for one.
+//!   its records into the memtable, under one lock that makes the order. Who gets the
+//!   lock makes the commits of those who wait for it too, in one write. Syncs are shared
+//!   by all who wait for one.
 //! - **Reads** ask the memtable first, then the index. A scan takes a view of the
 //!   memtable, which costs nothing and stands still; what a checkpoint changes in
 //!   the index is what the view has itself.
@@ -35,12 +36,14 @@ mod close;
 mod commit;
 mod compact;
 mod create;
+mod current;
 mod figures;
 mod home;
 mod maintain;
 mod memtable;
 mod options;
 mod pressure;
+mod queue;
 mod read;
 mod rebuild;
 mod recover;
@@ -53,6 +56,7 @@ mod snapshots;
 #[cfg(test)]
 mod tests;
 mod threads;
+mod turn;
 mod versions;
 pub(crate) mod wal;
 
@@ -136,7 +140,7 @@ impl Engine for DurableEngine {
         self.shared.scan(range, visit)
     }
 
-    fn commit(&self, batch: &Batch, durability: Durability) -> Result<Outcome> {
+    fn commit(&self, batch: Batch, durability: Durability) -> Result<Outcome> {
         self.shared.commit(batch, durability)
     }
 

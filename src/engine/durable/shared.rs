@@ -13,10 +13,12 @@ use super::figures::Figures;
 use super::memtable::{Generation, Memtable};
 use super::options::Options;
 use super::pressure::Pressure;
+use super::queue::Queue;
 use super::recover::{Parts, Recovered, recover};
 use super::report::OpenReport;
 use super::signal::Signal;
 use super::snapshots::Snapshot;
+use super::turn::Staged;
 use super::versions::Versions;
 use super::wal::{Log, Pool};
 use crate::engine::Feed;
@@ -36,13 +38,13 @@ pub(super) struct Shared {
     /// Written while the index changes.
     pub(super) applying: RwLock<()>,
     pub(super) writer: Mutex<Writer>,
+    /// Commits that wait for the writer's lock.
+    pub(super) queue: Queue,
     pub(super) memtable: RwLock<Memtable>,
     pub(super) pool: Arc<Pool>,
     pub(super) last_seq: AtomicU64,
-    /// What the disk has, for those who wait for it.
+    /// What the disk has.
     pub(super) synced: Group,
-    /// The same, for everyone.
-    pub(super) durable: AtomicU64,
     /// A snapshot is written when there is this much log: when it outgrows the
     /// state.
     pub(super) snapshot_at: AtomicU64,
@@ -69,6 +71,8 @@ pub(super) struct Writer {
     /// How much had been written to the log then.
     pub(super) frozen_at: u64,
     pub(super) versions: Versions,
+    /// Commits that the log has not written yet. Empty but during a turn.
+    pub(super) staged: Vec<Staged>,
 }
 
 /// What the index has.
@@ -82,6 +86,12 @@ pub(super) struct Ground {
     pub(super) snapshot: Option<Snapshot>,
 }
 
+impl Writer {
+    fn new(log: Log) -> Self {
+        Self { log, frozen_at: 0, versions: Versions::default(), staged: Vec::new() }
+    }
+}
+
 impl Shared {
     /// Opens the store that `parts` name. `place` is its name in messages.
     pub(super) fn open(parts: Parts, options: Options, place: String) -> Result<Self> {
@@ -91,14 +101,14 @@ impl Shared {
         let shared = Self {
             last_seq: AtomicU64::new(last_seq),
             synced: Group::starting_at(last_seq),
-            durable: AtomicU64::new(last_seq),
             snapshot_at: AtomicU64::new(0),
             log_bytes_max: AtomicU64::new(0),
             snapshot_due: AtomicBool::new(report.wants_snapshot()),
             memtable: RwLock::new(Memtable::starting_with(active)),
-            writer: Mutex::new(Writer { log, frozen_at: 0, versions: Versions::default() }),
+            writer: Mutex::new(Writer::new(log)),
             base: RwLock::new(Some(base)),
             ground: Mutex::new(Ground { applied, leftover, snapshot: None }),
+            queue: Queue::default(),
             poison: Poison::new(place),
             pressure: Pressure::default(),
             is_disk_full: AtomicBool::new(false),
@@ -140,7 +150,6 @@ impl Shared {
                 (writer.log.take_unsynced(), writer.log.last_seq())
             };
             self.poison.on_error(files.iter().try_for_each(|file| file.sync()))?;
-            self.durable.fetch_max(upto, Ordering::AcqRel);
             Ok(upto)
         })
     }

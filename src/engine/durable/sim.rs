@@ -10,7 +10,13 @@ use bytes::Bytes;
 use fastrand::Rng;
 use parking_lot::Mutex;
 
+use super::Options;
 use super::base::{Base, Home, Step, check_from};
+use super::recover::Parts;
+use super::shared::Shared;
+use super::snapshots::Snapshots;
+use super::wal::Files;
+use crate::disk::Disk;
 use crate::disk::sim::{SimDisk, Survives};
 use crate::error::{Failure, Result};
 use crate::folder::Manifest;
@@ -49,6 +55,16 @@ struct Map {
 struct SimBase {
     disk: SimDisk,
     content: Arc<Mutex<Content>>,
+}
+
+/// Opens the store on a disk, without threads.
+pub(super) fn open(disk: &SimDisk, home: &SimHome, options: &Options) -> Result<Shared> {
+    let store = *b"0123456789abcdef";
+    let segment_bytes = options.segment_bytes;
+    let (home, disk): (_, Arc<dyn Disk>) = (Arc::new(home.clone()), Arc::new(disk.clone()));
+    let log = Files { disk: disk.clone(), dir: "/s/wal".into(), store, segment_bytes };
+    let parts = Parts { home, log, snapshots: Snapshots { disk, dir: "/s/snapshots".into(), store } };
+    Shared::open(parts, options.clone(), "the store".to_owned())
 }
 
 fn path() -> &'static Path {

@@ -3,18 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use fastrand::Rng;
 
-use super::recover::Parts;
 use super::shared::Shared;
-use super::sim::SimHome;
-use super::snapshots::Snapshots;
-use super::wal::Files;
+use super::sim::{self, SimHome};
 use super::{OpenReport, Options};
-use crate::disk::Disk;
 use crate::disk::sim::{Fault, Plan, SimDisk, Survives};
 use crate::engine::{Batch, Durability, Expect, Outcome};
 use crate::error::Result;
@@ -82,16 +77,7 @@ impl World {
     /// before `at_least`.
     fn open(&mut self, at_least: u64) -> Result<OpenReport> {
         self.store = None;
-        let disk: Arc<dyn Disk> = Arc::new(self.disk.clone());
-        let store_id = *b"0123456789abcdef";
-        let segment_bytes = self.options.segment_bytes;
-        let parts = Parts {
-            home: Arc::new(self.home.clone()),
-            log: Files { disk: disk.clone(), dir: "/s/wal".into(), store: store_id, segment_bytes },
-            snapshots: Snapshots { disk, dir: "/s/snapshots".into(), store: store_id },
-        };
-        let store = Shared::open(parts, self.options.clone(), "the store".to_owned())?;
-        self.store = Some(store);
+        self.store = Some(sim::open(&self.disk, &self.home, &self.options)?);
         let seq = self.store().last_seq.load(std::sync::atomic::Ordering::Acquire);
         assert!(seq >= at_least, "has commits up to {seq}, and not up to {at_least}");
         if seq == self.history.len() as u64 {
@@ -134,7 +120,7 @@ impl World {
         }
         let seq = self.history.len() as u64;
         self.attempted = Some(after.clone());
-        let outcome = self.store().commit(&batch, durability)?;
+        let outcome = self.store().commit(batch, durability)?;
         self.attempted = None;
         assert_eq!(outcome, Outcome::Committed(seq));
         self.history.push(after);

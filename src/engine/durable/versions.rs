@@ -1,49 +1,60 @@
-//! Versions that the index has of what preconditions ask for again and again, such
-//! as the owner of a process: every update of a run does.
+//! The versions of what every update of a run asks for: of the owner and the settings of
+//! its process.
 
-use std::collections::HashMap;
+use rustc_hash::FxHashMap;
 
-use crate::record::Key;
+use crate::record::{Key, Kind};
 
 /// Beyond this many it starts anew.
 const KEYS_MAX: usize = 4096;
 
-/// Right until a checkpoint changes the index; then it is cleared.
+/// Right as long as it is told of every write.
 #[derive(Debug, Default)]
 pub(super) struct Versions {
-    known: HashMap<Key, Option<u64>>,
+    known: FxHashMap<Key, Option<u64>>,
 }
 
 impl Versions {
-    /// The version of a record in the index, `None` if it is not there. What is not
-    /// known is asked of `read`.
+    /// The version of a record, `None` if it is not there. What is not known is asked of
+    /// `read`.
     pub(super) fn get<E>(
         &mut self,
         key: &Key,
         read: impl FnOnce() -> Result<Option<u64>, E>,
     ) -> Result<Option<u64>, E> {
+        if !is_kept(key) {
+            return read();
+        }
         if let Some(version) = self.known.get(key) {
             return Ok(*version);
         }
         let version = read()?;
         if self.known.len() >= KEYS_MAX {
-            self.clear();
+            self.known.clear();
         }
         self.known.insert(key.clone(), version);
         Ok(version)
     }
 
-    pub(super) fn clear(&mut self) {
-        self.known.clear();
+    /// A record is written.
+    pub(super) fn forget(&mut self, key: &Key) {
+        if is_kept(key) {
+            self.known.remove(key);
+        }
     }
+}
+
+fn is_kept(key: &Key) -> bool {
+    matches!(key.kind(), Kind::Owner | Kind::Settings)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::List;
 
     #[test]
-    fn asks_once_until_it_is_cleared() {
+    fn asks_once_until_it_is_written() {
         let mut versions = Versions::default();
         let mut asked = 0;
         let mut get = |versions: &mut Versions| {
@@ -53,8 +64,17 @@ mod tests {
             })
         };
         assert_eq!((get(&mut versions), get(&mut versions)), (Ok(Some(1)), Ok(Some(1))));
-        versions.clear();
+        versions.forget(&Key::settings("p"));
+        assert_eq!(get(&mut versions), Ok(Some(1)));
+        versions.forget(&Key::owner("p"));
         assert_eq!(get(&mut versions), Ok(Some(2)));
+    }
+
+    #[test]
+    fn keeps_no_items() {
+        let mut versions = Versions::default();
+        versions.get::<()>(&Key::item("p", List::Active, "w"), || Ok(Some(1))).unwrap();
+        assert!(versions.known.is_empty());
     }
 
     #[test]

@@ -83,15 +83,18 @@ impl Frame<'_> {
     }
 }
 
-/// Makes room for the head of a frame; its body is to be put behind it.
-pub(crate) fn begin(buffer: &mut Vec<u8>) {
-    buffer.clear();
-    buffer.resize(HEADER_LEN, 0);
+/// Makes room for the head of a frame at the end of `buffer`; its body is to be put
+/// behind it. Answers where the frame begins.
+pub(crate) fn begin(buffer: &mut Vec<u8>) -> usize {
+    let start = buffer.len();
+    buffer.resize(start + HEADER_LEN, 0);
+    start
 }
 
-/// Completes the frame in `buffer` for its place.
-pub(crate) fn seal(buffer: &mut Vec<u8>, head: Head, place: Place) {
-    let length = u32::try_from(buffer.len().saturating_sub(HEADER_LEN)).unwrap_or(u32::MAX);
+/// Completes the frame that begins at `start` and ends with `buffer`, for its place.
+pub(crate) fn seal(buffer: &mut Vec<u8>, start: usize, head: Head, place: Place) {
+    let frame = buffer.get_mut(start..).unwrap_or_default();
+    let length = u32::try_from(frame.len().saturating_sub(HEADER_LEN)).unwrap_or(u32::MAX);
     let mut header = [0; HEADER_LEN];
     {
         let mut fields = header.as_mut_slice();
@@ -103,14 +106,14 @@ pub(crate) fn seal(buffer: &mut Vec<u8>, head: Head, place: Place) {
         put(&head.part.to_le_bytes());
         put(&[head.kind as u8]);
     }
-    if let Some(slot) = buffer.first_chunk_mut() {
+    if let Some(slot) = frame.first_chunk_mut() {
         *slot = header;
     }
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(&seed(place));
-    hasher.update(buffer.get(4..).unwrap_or_default());
+    hasher.update(frame.get(4..).unwrap_or_default());
     let crc = hasher.finalize();
-    if let Some(slot) = buffer.first_chunk_mut() {
+    if let Some(slot) = frame.first_chunk_mut() {
         *slot = crc.to_le_bytes();
     }
     buffer.resize(buffer.len().next_multiple_of(ALIGN), 0);
@@ -160,9 +163,9 @@ mod tests {
 
     fn sealed(body: &[u8]) -> Vec<u8> {
         let mut buffer = Vec::new();
-        begin(&mut buffer);
+        let start = begin(&mut buffer);
         buffer.extend_from_slice(body);
-        seal(&mut buffer, HEAD, PLACE);
+        seal(&mut buffer, start, HEAD, PLACE);
         buffer
     }
 

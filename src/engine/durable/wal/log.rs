@@ -1,5 +1,6 @@
 //! The end of the log, where commits are appended. One writer at a time; syncing
-//! is done beside it.
+//! is done beside it. What is appended is written by [`Log::flush`]: commits that come
+//! together share a write.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -7,7 +8,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::entry;
-use super::frame::{self, Frame, HEADER_LEN, Head, Kind, Place, frame_len};
+use super::frame::{self, HEADER_LEN, Head, Kind, Place, frame_len};
 use super::header::PAGE;
 use super::pool::{Pool, Segment, Slot};
 use crate::disk::DiskFile;
@@ -24,6 +25,7 @@ const BUFFER_BYTES_KEPT: usize = 1 << 20;
 pub(crate) struct Log {
     pool: Arc<Pool>,
     current: Segment,
+    /// Up to where it is written.
     offset: u64,
     /// Bytes of segments in use that nobody needs any more.
     covered: u64,
@@ -33,9 +35,10 @@ pub(crate) struct Log {
     sealed_bytes: u64,
     /// Files of sealed segments with frames that were not synced.
     unsynced: Vec<Arc<dyn DiskFile>>,
+    /// Frames that are to be written next.
     buffer: Vec<u8>,
     last_seq: u64,
-    /// Bytes of all frames since the log was opened.
+    /// Bytes written since the log was opened.
     written: u64,
     /// What the frames say is synced.
     noted: u64,
@@ -124,8 +127,8 @@ impl Log {
         }
     }
 
-    /// Appends a batch as the commit after the last, made at `time`. After an error nobody knows
-    /// what the log holds.
+    /// Appends a batch as the commit after the last, made at `time`. It is in the log once
+    /// that is flushed. After an error nobody knows what the log holds.
     pub(crate) fn append(
         &mut self,
         batch: &Batch,
@@ -139,7 +142,7 @@ impl Log {
             self.rotate(synced)?;
         }
         if self.fits(length) {
-            frame::begin(&mut self.buffer);
+            let start = frame::begin(&mut self.buffer);
             self.buffer.reserve(length);
             let buffer = &mut self.buffer;
             let put = |piece: &[u8]| -> Result<()> {
@@ -147,25 +150,42 @@ impl Log {
                 Ok(())
             };
             entry::encode(batch, time, replaces, put)?;
-            self.write(Head { kind: Kind::Whole, seq, synced, part: 0 })?;
+            self.seal(start, Head { kind: Kind::Whole, seq, synced, part: 0 });
         } else {
             let head = Head { kind: Kind::First, seq, synced, part: 0 };
             self.append_in_parts(batch, time, replaces, head)?;
-        }
-        if self.buffer.capacity() > BUFFER_BYTES_KEPT {
-            self.buffer = Vec::new();
         }
         self.last_seq = seq;
         Ok(())
     }
 
-    /// Appends a frame that is no commit, if there is room for it.
+    /// Writes what was appended. After an error nobody knows what the log holds.
+    pub(crate) fn flush(&mut self) -> Result<()> {
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        self.current.file.write_at(&self.buffer, self.offset)?;
+        self.offset += self.buffer.len() as u64;
+        self.written += self.buffer.len() as u64;
+        self.buffer.clear();
+        if self.buffer.capacity() > BUFFER_BYTES_KEPT {
+            self.buffer = Vec::new();
+        }
+        Ok(())
+    }
+
+    pub(crate) fn is_flushed(&self) -> bool {
+        self.buffer.is_empty()
+    }
+
+    /// Writes a frame that is no commit, if there is room for it.
     pub(crate) fn mark(&mut self, kind: Kind, synced: u64) -> Result<()> {
         if !self.fits(0) {
             return Ok(());
         }
-        frame::begin(&mut self.buffer);
-        self.write(Head { kind, seq: self.last_seq, synced, part: 0 })
+        let start = frame::begin(&mut self.buffer);
+        self.seal(start, Head { kind, seq: self.last_seq, synced, part: 0 });
+        self.flush()
     }
 
     /// Makes the log durable and says so at its end, if there is room. What it says
@@ -202,9 +222,13 @@ impl Log {
         }
     }
 
-    /// Room for frames in the current segment, with the way to the next kept free.
+    /// Room for more frames in the current segment, with the way to the next kept free.
     fn room(&self) -> usize {
-        let room = self.current.bytes.saturating_sub(self.offset + frame_len(NEXT_BODY) as u64);
+        self.room_after(self.offset + self.buffer.len() as u64)
+    }
+
+    fn room_after(&self, offset: u64) -> usize {
+        let room = self.current.bytes.saturating_sub(offset + frame_len(NEXT_BODY) as u64);
         usize::try_from(room).unwrap_or(usize::MAX)
     }
 
@@ -241,44 +265,48 @@ impl Log {
         replaces: impl Fn(usize) -> u64,
         mut head: Head,
     ) -> Result<()> {
+        // Each part is alone in the buffer.
+        self.flush()?;
         frame::begin(&mut self.buffer);
         entry::encode::<Error>(batch, time, replaces, |mut piece| {
             loop {
                 let filled = self.buffer.len() - HEADER_LEN;
-                let space = body_limit(self.room()).saturating_sub(filled);
+                let space = body_limit(self.room_after(self.offset)).saturating_sub(filled);
                 let (now, rest) = piece.split_at_checked(space).unwrap_or((piece, &[]));
                 self.buffer.extend_from_slice(now);
                 if rest.is_empty() {
                     return Ok(());
                 }
-                self.write(head)?;
+                self.seal(0, head);
+                self.flush()?;
                 self.rotate(head.synced)?;
                 frame::begin(&mut self.buffer);
                 head = Head { kind: Kind::Middle, part: head.part + 1, ..head };
                 piece = rest;
             }
         })?;
-        self.write(Head { kind: Kind::Last, ..head })
+        self.seal(0, Head { kind: Kind::Last, ..head });
+        Ok(())
     }
 
-    /// Writes the frame in the buffer.
-    fn write(&mut self, head: Head) -> Result<()> {
-        let place = Place { segment: self.current.id, offset: self.offset };
-        frame::seal(&mut self.buffer, head, place);
-        debug_assert!(frame::open(&self.buffer, place).is_some_and(|frame: Frame<'_>| frame.head == head));
-        self.current.file.write_at(&self.buffer, self.offset)?;
-        self.offset += self.buffer.len() as u64;
-        self.written += self.buffer.len() as u64;
+    /// Completes the frame that begins at `start` in the buffer.
+    fn seal(&mut self, start: usize, head: Head) {
+        let place = Place { segment: self.current.id, offset: self.offset + start as u64 };
+        frame::seal(&mut self.buffer, start, head, place);
+        debug_assert_eq!(
+            frame::open(self.buffer.get(start..).unwrap_or_default(), place).map(|frame| frame.head),
+            Some(head)
+        );
         self.noted = self.noted.max(head.synced);
-        Ok(())
     }
 
     /// Goes on in a new segment.
     fn rotate(&mut self, synced: u64) -> Result<()> {
         let next = self.pool.take()?;
-        frame::begin(&mut self.buffer);
+        let start = frame::begin(&mut self.buffer);
         self.buffer.extend_from_slice(&next.id.to_le_bytes());
-        self.write(Head { kind: Kind::Next, seq: self.last_seq, synced, part: 0 })?;
+        self.seal(start, Head { kind: Kind::Next, seq: self.last_seq, synced, part: 0 });
+        self.flush()?;
         let full = std::mem::replace(&mut self.current, next);
         self.sealed_bytes += full.bytes;
         self.sealed.push_back(Sealed { slot: full.slot, until: self.last_seq + 1, bytes: full.bytes });

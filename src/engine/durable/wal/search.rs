@@ -63,9 +63,9 @@ mod tests {
 
     fn sealed(body: &[u8], at: usize) -> Vec<u8> {
         let mut buffer = Vec::new();
-        frame::begin(&mut buffer);
+        let start = frame::begin(&mut buffer);
         buffer.extend_from_slice(body);
-        frame::seal(&mut buffer, HEAD, Place { segment: 3, offset: at as u64 });
+        frame::seal(&mut buffer, start, HEAD, Place { segment: 3, offset: at as u64 });
         buffer
     }
 

@@ -56,6 +56,8 @@ struct Driver {
     log: Option<(Log, Arc<Pool>)>,
     /// The payload of each commit that was accepted, from the first on.
     written: Vec<Bytes>,
+    /// How many commits failed, of which any may be there.
+    refused: u64,
     /// Commits that must survive a power cut.
     synced: u64,
     /// Commits that an index would have.
@@ -71,7 +73,15 @@ fn key() -> Key {
 
 impl Driver {
     fn new() -> Self {
-        Self { disk: SimDisk::new(), log: None, written: Vec::new(), synced: 0, known: 0, nonce: 0 }
+        Self {
+            disk: SimDisk::new(),
+            log: None,
+            written: Vec::new(),
+            refused: 0,
+            synced: 0,
+            known: 0,
+            nonce: 0,
+        }
     }
 
     /// An open log of some commits.
@@ -113,7 +123,7 @@ impl Driver {
         };
         assert!(found.last_seq >= at_least, "ends at {}, not {at_least}: {found:?}", found.last_seq);
         assert_eq!(found.last_seq, self.known + read.len() as u64);
-        assert!(found.last_seq <= self.written.len() as u64 + 1);
+        assert!(found.last_seq <= self.written.len() as u64 + std::mem::take(&mut self.refused));
         for (seq, payload) in (self.known + 1..).zip(&read) {
             // Of a commit that was refused, the payload is not among the written.
             if let Some(written) = self.written.get(seq as usize - 1) {
@@ -133,16 +143,27 @@ impl Driver {
     }
 
     fn commit(&mut self, bytes: usize) -> Result<()> {
-        self.nonce += 1;
-        let mut payload = self.nonce.to_le_bytes().to_vec();
-        payload.resize(bytes.max(8), self.nonce as u8);
-        let payload = Bytes::from(payload);
-        let batch = Batch::new().put(key(), payload.clone());
-        let synced = self.synced;
-        let log = self.log();
-        log.reserve(&batch)?;
-        log.append(&batch, Timestamp::UNIX_EPOCH, |_| 0, synced)?;
-        self.written.push(payload);
+        self.commit_together(&[bytes])
+    }
+
+    /// Commits that share a write, unless a segment ends between them.
+    fn commit_together(&mut self, sizes: &[usize]) -> Result<()> {
+        let mut payloads = Vec::new();
+        for bytes in sizes {
+            self.nonce += 1;
+            let mut payload = self.nonce.to_le_bytes().to_vec();
+            payload.resize((*bytes).max(8), self.nonce as u8);
+            let payload = Bytes::from(payload);
+            let batch = Batch::new().put(key(), payload.clone());
+            let synced = self.synced;
+            self.refused += 1;
+            self.log().reserve(&batch)?;
+            self.log().append(&batch, Timestamp::UNIX_EPOCH, |_| 0, synced)?;
+            payloads.push(payload);
+        }
+        self.log().flush()?;
+        self.written.append(&mut payloads);
+        self.refused = 0;
         Ok(())
     }
 
@@ -173,6 +194,7 @@ impl Driver {
     fn step(&mut self, step: Step) -> Result<()> {
         match step {
             Step::Commit(bytes) => self.commit(bytes),
+            Step::Together(sizes) => self.commit_together(&sizes),
             Step::Sync => self.sync(),
             Step::Mark => {
                 let synced = self.synced;
@@ -193,6 +215,7 @@ impl Driver {
 #[derive(Debug, Clone, Copy)]
 enum Step {
     Commit(usize),
+    Together([usize; 4]),
     Sync,
     Mark,
     Release,
@@ -203,7 +226,7 @@ enum Step {
 
 /// Every kind of thing that happens to a log, across segments and their reuse.
 fn workload() -> Vec<Step> {
-    use Step::{Close, Commit, Mark, Release, Sync};
+    use Step::{Close, Commit, Mark, Release, Sync, Together};
     vec![
         Commit(100),
         Sync,
@@ -213,7 +236,10 @@ fn workload() -> Vec<Step> {
         Commit(900),
         Sync,
         Commit(3000),
+        Together([60, 2500, 70, 600]),
+        Sync,
         Commit(20_000),
+        Together([300, 9000, 8, 300]),
         Commit(10),
         Sync,
         Release,
@@ -369,7 +395,8 @@ fn random_step(rng: &mut Rng) -> Step {
         0..12 => Step::Commit(168),
         12 => Step::Commit(rng.usize(0..3000)),
         13 => Step::Commit(rng.usize(0..30_000)),
-        14..17 => Step::Sync,
+        14 => Step::Together([168, rng.usize(0..3000), 168, rng.usize(0..12_000)]),
+        15..17 => Step::Sync,
         17 => Step::Mark,
         18 => Step::Release,
         19 => Step::Kill,
@@ -524,9 +551,9 @@ fn forge_next(disk: &SimDisk, forge: impl FnOnce([u64; 2], &mut Head) -> u64) {
     };
     let next = forge([segment, next], &mut head);
     let mut forged = Vec::new();
-    frame::begin(&mut forged);
+    let start = frame::begin(&mut forged);
     forged.extend_from_slice(&next.to_le_bytes());
-    frame::seal(&mut forged, head, place(at));
+    frame::seal(&mut forged, start, head, place(at));
     disk.change(&directory.path(stored.slot), |bytes| bytes[at..at + forged.len()].copy_from_slice(&forged));
 }
 
