@@ -8,7 +8,7 @@ use crate::error::{Failure, Result};
 use crate::model::List;
 use crate::proto::Process;
 use crate::proto::record::{Item, Owner, RunStatus, Settings, Totals};
-use crate::record::{KeyRange, Payload, Record, Slot};
+use crate::record::{KeyRange, Payload, RecordRef, Slot};
 
 impl ProcessHandle {
     /// The whole process as one message, as it was at one point in time.
@@ -22,21 +22,18 @@ impl ProcessHandle {
     /// damaged.
     pub fn snapshot(&self) -> Result<Process> {
         let mut process = None;
-        let mut failure = Ok(());
-        self.store.inner.engine.scan(&KeyRange::process(self.name()), &mut |record| {
-            failure = add(&mut process, &record);
-            if failure.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        self.store.scan(&KeyRange::process(self.name()), |record| {
+            add(&mut process, record).map(ControlFlow::Continue)
         })?;
-        failure?;
         process.ok_or_else(|| self.not_found())
     }
 }
 
 /// Adds one record to the process. The owner record comes first.
-fn add(process: &mut Option<Process>, record: &Record) -> Result<()> {
-    let slot = record.key.address().map(|address| address.slot);
+fn add(process: &mut Option<Process>, record: RecordRef<'_>) -> Result<()> {
+    let slot = record.key.slot();
     if let Some(Slot::Owner) = slot {
-        let Owner { process_name, instance, .. } = Owner::from_record(record)?;
+        let Owner { process_name, instance, .. } = Owner::from_ref(record)?;
         *process = Some(Process { process_name, instance, ..Process::default() });
         return Ok(());
     }
@@ -46,29 +43,30 @@ fn add(process: &mut Option<Process>, record: &Record) -> Result<()> {
     };
     match slot {
         Some(Slot::Settings) => {
-            let settings = Settings::from_record(record)?;
+            let settings = Settings::from_ref(record)?;
             process.schedule_frequency = settings.schedule_frequency;
             process.settings = settings.settings;
             process.settings_time = settings.settings_time;
         }
-        Some(Slot::Status) => process.process_status = RunStatus::from_record(record)?.status,
-        Some(Slot::Totals) => process.aggregate_stats = Totals::from_record(record)?.aggregate_stats,
+        Some(Slot::Status) => process.process_status = RunStatus::from_ref(record)?.status,
+        Some(Slot::Totals) => process.aggregate_stats = Totals::from_ref(record)?.aggregate_stats,
         Some(Slot::Item(list, name)) => add_item(process, list, name, record)?,
         Some(Slot::Owner | Slot::History { .. }) | None => {}
     }
     Ok(())
 }
 
-fn add_item(process: &mut Process, list: List, name: String, record: &Record) -> Result<()> {
+fn add_item(process: &mut Process, list: List, name: &str, record: RecordRef<'_>) -> Result<()> {
+    let name = name.to_owned();
     match list {
         List::Active => {
-            process.active_work.insert(name, Item::from_record(record)?.work.unwrap_or_default());
+            process.active_work.insert(name, Item::from_ref(record)?.work.unwrap_or_default());
         }
         List::Cleanup => {
-            process.cleanup_work.insert(name, Payload::from_record(record)?);
+            process.cleanup_work.insert(name, Payload::from_ref(record)?);
         }
         List::Dropped => {
-            process.dropped_work.insert(name, Payload::from_record(record)?);
+            process.dropped_work.insert(name, Payload::from_ref(record)?);
         }
     }
     Ok(())
