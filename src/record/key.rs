@@ -329,7 +329,7 @@ fn unescape(name: &[u8]) -> Option<String> {
 fn parse_slot(kind: Kind, detail: &[u8]) -> Option<Slot<&str>> {
     let item = |list| {
         let work = std::str::from_utf8(detail).ok()?;
-        (!work.is_empty()).then(|| Slot::Item(list, work))
+        (!work.is_empty()).then_some(Slot::Item(list, work))
     };
     let alone = |slot| detail.is_empty().then_some(slot);
     match kind {
