@@ -232,6 +232,7 @@ mod tests {
                     prop_assert!(key.bytes() < &limit);
                     prop_assert_eq!(found.insert(key.clone(), entry.payload.clone()), None, "twice");
                 }
+                prop_assert_eq!(merged.is_next(&limit), model.keys().any(|key| key.bytes() == &limit));
             }
             prop_assert_eq!(found, model);
         }
