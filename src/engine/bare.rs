@@ -5,7 +5,6 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use parking_lot::RwLock;
 
 use super::stored::{open_entry, open_value};
@@ -60,14 +59,14 @@ impl Engine for BareEngine {
 
     fn scan(&self, range: &KeyRange, visit: &mut Visitor<'_>) -> Result<()> {
         let mut damage = Ok(());
-        let mut open = |key, value: Bytes| match open_entry(key, &value) {
+        let mut open = |key: &[u8], value: &[u8]| match open_entry(key, value) {
             Ok(record) => visit(record),
             Err(error) => {
                 damage = Err(error);
                 ControlFlow::Break(())
             }
         };
-        self.with_index(|index| index.scan(&range.start, &range.end, &mut open))?;
+        self.with_index(|index| index.show(&range.start, &range.end, &mut open))?;
         damage
     }
 
@@ -104,8 +103,8 @@ impl Engine for BareEngine {
         self.with_index(|index| {
             let seq = index.contents()?.unwrap_or_default().seq;
             let mut writer = archive::Writer::create(Arc::new(RealDisk), target.clone(), [0; 16], seq)?;
-            index.scan(&[], &[u8::MAX], &mut |key, value| {
-                writer.add(&key, &value).unwrap();
+            index.show(&[], &[u8::MAX], &mut |key: &[u8], value: &[u8]| {
+                writer.add(key, value).unwrap();
                 ControlFlow::Continue(())
             })?;
             Ok(writer.finish()?.into())

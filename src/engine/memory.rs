@@ -70,7 +70,7 @@ impl Engine for MemoryEngine {
         }
         let bounds = (Bound::Included(&range.start[..]), Bound::Excluded(&range.end[..]));
         for (_, record) in state.records.range::<[u8], _>(bounds) {
-            if let ControlFlow::Break(()) = visit(record.clone()) {
+            if let ControlFlow::Break(()) = visit(record.borrow()) {
                 break;
             }
         }

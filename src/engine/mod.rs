@@ -32,7 +32,7 @@ pub use stats::Stats;
 
 use crate::archive::{Summary, Target};
 use crate::error::Result;
-use crate::record::{Key, KeyRange, Record};
+use crate::record::{Key, KeyRange, Record, RecordRef};
 
 /// What a commit survives once it is acknowledged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -73,7 +73,7 @@ impl From<Summary> for Backup {
 }
 
 /// Called with each record of a scan, in key order.
-pub(crate) type Visitor<'a> = dyn FnMut(Record) -> ControlFlow<()> + 'a;
+pub(crate) type Visitor<'a> = dyn FnMut(RecordRef<'_>) -> ControlFlow<()> + 'a;
 
 /// A store of records.
 ///

@@ -115,7 +115,7 @@ fn scan(engine: &dyn Engine, range: &KeyRange) -> Vec<Record> {
     let mut records = Vec::new();
     engine
         .scan(range, &mut |record| {
-            records.push(record);
+            records.push(record.to_record());
             ControlFlow::Continue(())
         })
         .unwrap();

@@ -19,7 +19,8 @@ pub(super) type Content = BTreeMap<Bytes, (u64, Bytes)>;
 pub(super) fn read_store(folder: &Path, recovery: Recovery) -> Result<(u64, Content)> {
     let store = Store::builder().create(false).segment_bytes(16 << 10).recovery(recovery).open(folder)?;
     let mut content = Content::new();
-    store.inner.engine.scan(&KeyRange::all(), &mut |Record { key, version, payload }| {
+    store.inner.engine.scan(&KeyRange::all(), &mut |record| {
+        let Record { key, version, payload } = record.to_record();
         content.insert(key.bytes().clone(), (version, payload));
         ControlFlow::Continue(())
     })?;

@@ -13,7 +13,9 @@
 //! key; a set is one large value. The key of a chunk is short whatever that of
 //! the record is, since sled's inner nodes hold up to 256 keys.
 
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use std::borrow::Cow;
+
+use bytes::{Buf, BufMut, Bytes};
 use sled::IVec;
 
 use super::CHUNK;
@@ -120,19 +122,38 @@ pub(super) fn join<E: From<Fault>>(
     head: IVec,
     read: impl Fn(&[u8]) -> Result<Option<IVec>, E>,
 ) -> Result<Bytes, E> {
-    let Some(set) = Set::of_head(&head) else {
-        return match of_whole(&head) {
-            Some(_) => Ok(Bytes::from_owner(head).slice(1..)),
-            None => Err(Fault::Damaged("the head of a record does not parse").into()),
-        };
-    };
-    let mut value = BytesMut::new();
+    if of_whole(&head).is_none() {
+        return gather(&head, read).map(Bytes::from);
+    }
+    let mut value = Bytes::from_owner(head);
+    value.advance(1);
+    Ok(value)
+}
+
+/// The same of a value that is not to be kept.
+pub(super) fn view<'a, E: From<Fault>>(
+    head: &'a [u8],
+    read: impl Fn(&[u8]) -> Result<Option<IVec>, E>,
+) -> Result<Cow<'a, [u8]>, E> {
+    match of_whole(head) {
+        Some(value) => Ok(Cow::Borrowed(value)),
+        None => gather(head, read).map(Cow::Owned),
+    }
+}
+
+/// Puts a large value together.
+fn gather<E: From<Fault>>(
+    head: &[u8],
+    read: impl Fn(&[u8]) -> Result<Option<IVec>, E>,
+) -> Result<Vec<u8>, E> {
+    let set = Set::of_head(head).ok_or(Fault::Damaged("the head of a record does not parse"))?;
+    let mut value = Vec::new();
     for key in set.keys() {
         let chunk = read(&key)?.ok_or(Fault::Damaged("a part of a large record is missing"))?;
-        value.put_slice(&chunk);
+        value.extend_from_slice(&chunk);
     }
     if value.len() as u64 != u64::from(set.length) {
         return Err(Fault::Damaged("the parts of a large record do not add up to its length").into());
     }
-    Ok(value.freeze())
+    Ok(value)
 }

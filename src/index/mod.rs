@@ -47,8 +47,24 @@ const CHUNK: u8 = 2;
 /// Called with each key and value of a scan, in key order.
 pub(crate) type Visitor<'a> = dyn FnMut(Bytes, Bytes) -> ControlFlow<()> + 'a;
 
-/// Tells which keys a scan leaves out, or that it is over.
-pub(crate) type Skip<'a> = dyn Fn(&Bytes) -> ControlFlow<(), bool> + 'a;
+/// Whom records are shown to where they stand, in key order. A break ends it.
+pub(crate) trait Visit {
+    /// Whether a record is left out: of such a one not even the value is looked at.
+    fn skips(&mut self, key: &[u8]) -> ControlFlow<(), bool>;
+
+    fn visit(&mut self, key: &[u8], value: &[u8]) -> ControlFlow<()>;
+}
+
+/// One that leaves nothing out.
+impl<F: FnMut(&[u8], &[u8]) -> ControlFlow<()>> Visit for F {
+    fn skips(&mut self, _: &[u8]) -> ControlFlow<(), bool> {
+        ControlFlow::Continue(false)
+    }
+
+    fn visit(&mut self, key: &[u8], value: &[u8]) -> ControlFlow<()> {
+        self(key, value)
+    }
+}
 
 #[derive(Debug)]
 pub(crate) struct Index {
@@ -71,39 +87,36 @@ impl Index {
     /// Visits the records from `start` up to but not including `end`. What others
     /// change meanwhile may or may not be seen.
     pub(crate) fn scan(&self, start: &[u8], end: &[u8], visit: &mut Visitor<'_>) -> Result<()> {
-        self.scan_except(start, end, &|_| ControlFlow::Continue(false), visit)
+        self.show(start, end, &mut |key: &[u8], value: &[u8]| {
+            visit(Bytes::copy_from_slice(key), Bytes::copy_from_slice(value))
+        })
     }
 
-    /// The same, but for records whose key `skip` answers: of these not even the
-    /// value is looked at.
-    pub(crate) fn scan_except(
-        &self,
-        start: &[u8],
-        end: &[u8],
-        skip: &Skip<'_>,
-        visit: &mut Visitor<'_>,
-    ) -> Result<()> {
+    /// The same without a copy of anything.
+    pub(crate) fn show(&self, start: &[u8], end: &[u8], visit: &mut dyn Visit) -> Result<()> {
         if start >= end {
             return Ok(());
         }
         self.guarded("read records", || {
-            let read = |key: &[u8]| self.db.get(key).map_err(Fault::from);
             for entry in self.db.range(record_key(start)..record_key(end)) {
                 // After its first error sled's iterator repeats it for ever.
                 let (key, head) = entry?;
-                let key = Bytes::from_owner(key).slice(1..);
-                match skip(&key) {
-                    ControlFlow::Continue(false) => {}
-                    ControlFlow::Continue(true) => continue,
-                    ControlFlow::Break(()) => break,
-                }
-                let value = chunks::join(head, read)?;
-                if visit(key, value).is_break() {
+                if self.show_one(key.get(1..).unwrap_or_default(), &head, visit)?.is_break() {
                     break;
                 }
             }
             Ok(())
         })
+    }
+
+    fn show_one(&self, key: &[u8], head: &[u8], visit: &mut dyn Visit) -> Result<ControlFlow<()>, Fault> {
+        match visit.skips(key) {
+            ControlFlow::Continue(false) => {}
+            ControlFlow::Continue(true) => return Ok(ControlFlow::Continue(())),
+            ControlFlow::Break(()) => return Ok(ControlFlow::Break(())),
+        }
+        let value = chunks::view(head, |key| self.db.get(key).map_err(Fault::from))?;
+        Ok(visit.visit(key, &value))
     }
 
     /// All records, in key order, one after the other. What others change meanwhile may
@@ -145,8 +158,8 @@ impl Index {
     pub(crate) fn verify(&self) -> Result<()> {
         let stated = self.contents()?.unwrap_or_default();
         let mut found = stated.emptied();
-        self.scan(&[], &[u8::MAX], &mut |key, value| {
-            found.add(&key, &value);
+        self.show(&[], &[u8::MAX], &mut |key: &[u8], value: &[u8]| {
+            found.add(key, value);
             ControlFlow::Continue(())
         })?;
         if found == stated {

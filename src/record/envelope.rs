@@ -16,7 +16,7 @@
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use crc32fast::Hasher;
 
-use super::key::{Key, Kind};
+use super::key::{Key, KeyRef, Kind};
 use crate::model::limits::RECORD_BYTES_MAX;
 
 const FORMAT: u8 = 1;
@@ -56,10 +56,16 @@ pub(crate) fn seal(key: &Key, version: u64, payload: &[u8]) -> Bytes {
 /// Opens the envelope found under `key`: its version and its payload, which shares
 /// the value's memory.
 pub(crate) fn open(key: &Key, value: &Bytes) -> Result<(u64, Bytes), Damage> {
+    let (version, _) = open_ref(key.borrow(), value)?;
+    Ok((version, value.slice(HEADER_LEN..)))
+}
+
+/// The same of a value that is not to be kept.
+pub(crate) fn open_ref<'a>(key: KeyRef<'_>, value: &'a [u8]) -> Result<(u64, &'a [u8]), Damage> {
     if value.len() < HEADER_LEN {
         return Err(Damage::Truncated);
     }
-    let mut head = value.clone();
+    let mut head = value;
     let crc = head.get_u32_le();
     let format = head.get_u8();
     if format != FORMAT {

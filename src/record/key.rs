@@ -77,6 +77,13 @@ pub(crate) struct Key {
     kind: Kind,
 }
 
+/// The same where it stands, which is not copied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct KeyRef<'a> {
+    bytes: &'a [u8],
+    kind: Kind,
+}
+
 /// What a key says: whose record, and which.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Address {
@@ -84,14 +91,14 @@ pub(crate) struct Address {
     pub(crate) slot: Slot,
 }
 
-/// A record's place within its process.
+/// A record's place within its process. `N` is the name of a work item.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Slot {
+pub(crate) enum Slot<N = String> {
     Owner,
     Settings,
     Status,
     Totals,
-    Item(List, String),
+    Item(List, N),
     History { seconds: i64, nanos: u32, run: u64 },
 }
 
@@ -136,9 +143,12 @@ impl Key {
 
     /// Takes bytes read from a file for a key; `None` if no key looks like that.
     pub(crate) fn from_bytes(bytes: Bytes) -> Option<Self> {
-        let (_, kind, detail) = split(&bytes)?;
-        parse_slot(kind, detail)?;
+        let kind = KeyRef::parse(&bytes)?.kind;
         Some(Self { bytes, kind })
+    }
+
+    pub(crate) fn borrow(&self) -> KeyRef<'_> {
+        KeyRef { bytes: &self.bytes, kind: self.kind }
     }
 
     pub(crate) fn kind(&self) -> Kind {
@@ -150,15 +160,63 @@ impl Key {
     }
 
     pub(crate) fn address(&self) -> Option<Address> {
-        let (name, kind, detail) = split(&self.bytes)?;
-        Some(Address { process: unescape(name)?, slot: parse_slot(kind, detail)? })
+        self.borrow().address()
     }
 
     /// The record in words, for messages.
     pub(crate) fn describe(&self) -> String {
+        self.borrow().describe()
+    }
+}
+
+impl<'a> KeyRef<'a> {
+    /// Takes bytes read from a file for a key; `None` if no key looks like that.
+    pub(crate) fn parse(bytes: &'a [u8]) -> Option<Self> {
+        let (_, kind, detail) = split(bytes)?;
+        parse_slot(kind, detail)?;
+        Some(Self { bytes, kind })
+    }
+
+    pub(crate) fn kind(self) -> Kind {
+        self.kind
+    }
+
+    pub(crate) fn bytes(self) -> &'a [u8] {
+        self.bytes
+    }
+
+    pub(crate) fn slot(self) -> Option<Slot<&'a str>> {
+        let (_, kind, detail) = split(self.bytes)?;
+        parse_slot(kind, detail)
+    }
+
+    pub(crate) fn address(self) -> Option<Address> {
+        let (name, kind, detail) = split(self.bytes)?;
+        Some(Address { process: unescape(name)?, slot: parse_slot(kind, detail)?.to_owned() })
+    }
+
+    /// The record in words, for messages.
+    pub(crate) fn describe(self) -> String {
         match self.address() {
             Some(address) => address.describe(),
-            None => format!("a record under a key that does not parse ({:02x?})", &self.bytes[..]),
+            None => format!("a record under a key that does not parse ({:02x?})", self.bytes),
+        }
+    }
+
+    pub(crate) fn to_key(self) -> Key {
+        Key { bytes: Bytes::copy_from_slice(self.bytes), kind: self.kind }
+    }
+}
+
+impl Slot<&str> {
+    fn to_owned(&self) -> Slot {
+        match *self {
+            Self::Owner => Slot::Owner,
+            Self::Settings => Slot::Settings,
+            Self::Status => Slot::Status,
+            Self::Totals => Slot::Totals,
+            Self::Item(list, name) => Slot::Item(list, name.to_owned()),
+            Self::History { seconds, nanos, run } => Slot::History { seconds, nanos, run },
         }
     }
 }
@@ -268,10 +326,10 @@ fn unescape(name: &[u8]) -> Option<String> {
     String::from_utf8(bytes).ok().filter(|name| !name.is_empty())
 }
 
-fn parse_slot(kind: Kind, detail: &[u8]) -> Option<Slot> {
+fn parse_slot(kind: Kind, detail: &[u8]) -> Option<Slot<&str>> {
     let item = |list| {
         let work = std::str::from_utf8(detail).ok()?;
-        (!work.is_empty()).then(|| Slot::Item(list, work.to_owned()))
+        (!work.is_empty()).then_some(Slot::Item(list, work))
     };
     let alone = |slot| detail.is_empty().then_some(slot);
     match kind {

@@ -10,9 +10,9 @@ mod fingerprint;
 mod key;
 mod payload;
 
-pub(crate) use envelope::{Damage, HEADER_LEN as ENVELOPE_HEADER_LEN, Head, open, seal};
+pub(crate) use envelope::{Damage, HEADER_LEN as ENVELOPE_HEADER_LEN, Head, open, open_ref, seal};
 pub(crate) use fingerprint::fingerprint;
-pub(crate) use key::{Address, KEYSPACE, Key, KeyRange, Kind, Slot};
+pub(crate) use key::{Address, KEYSPACE, Key, KeyRange, KeyRef, Kind, Slot};
 pub(crate) use payload::Payload;
 
 use bytes::Bytes;
@@ -24,4 +24,28 @@ pub(crate) struct Record {
     /// The sequence number of the commit that wrote it.
     pub(crate) version: u64,
     pub(crate) payload: Bytes,
+}
+
+/// A record where it stands: what a scan shows, without a copy of anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RecordRef<'a> {
+    pub(crate) key: KeyRef<'a>,
+    pub(crate) version: u64,
+    pub(crate) payload: &'a [u8],
+}
+
+impl Record {
+    pub(crate) fn borrow(&self) -> RecordRef<'_> {
+        RecordRef { key: self.key.borrow(), version: self.version, payload: &self.payload }
+    }
+}
+
+impl RecordRef<'_> {
+    pub(crate) fn to_record(self) -> Record {
+        Record {
+            key: self.key.to_key(),
+            version: self.version,
+            payload: Bytes::copy_from_slice(self.payload),
+        }
+    }
 }

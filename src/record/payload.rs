@@ -4,7 +4,7 @@ use bytes::Bytes;
 use prost::Message;
 use prost_types::Timestamp;
 
-use super::Record;
+use super::{Record, RecordRef};
 use crate::error::{Failure, Result};
 use crate::proto::record::{History, Item, Owner, RunStatus, Settings, Totals};
 
@@ -15,7 +15,11 @@ pub(crate) trait Payload: Message + Default {
     }
 
     fn from_record(record: &Record) -> Result<Self> {
-        Self::decode(record.payload.clone()).map_err(|error| {
+        Self::from_ref(record.borrow())
+    }
+
+    fn from_ref(record: RecordRef<'_>) -> Result<Self> {
+        Self::decode(record.payload).map_err(|error| {
             Failure::Corrupt {
                 place: record.key.describe(),
                 why: format!("its checksum is right and its message does not decode: {error}"),

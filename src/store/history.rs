@@ -42,12 +42,13 @@ impl ProcessHandle {
     /// store.
     pub fn history(&self) -> Result<Vec<PastRun>> {
         self.existing_owner()?;
-        let mut records = Vec::new();
-        self.store.inner.engine.scan(&self.history_range(), &mut |record| {
-            records.push(record);
-            ControlFlow::Continue(())
+        let mut runs: Vec<PastRun> = Vec::new();
+        self.store.scan(&self.history_range(), |record| {
+            runs.push(History::from_ref(record)?.into());
+            Ok(ControlFlow::Continue(()))
         })?;
-        records.iter().rev().map(|record| Ok(History::from_record(record)?.into())).collect()
+        runs.reverse();
+        Ok(runs)
     }
 
     /// Adds a finished run to a batch, and the deletion of those beyond the number
@@ -67,7 +68,7 @@ impl ProcessHandle {
     fn history_keys(&self) -> Result<Vec<Key>> {
         let mut keys = Vec::new();
         self.store.inner.engine.scan(&self.history_range(), &mut |record| {
-            keys.push(record.key);
+            keys.push(record.key.to_key());
             ControlFlow::Continue(())
         })?;
         Ok(keys)

@@ -62,7 +62,7 @@ impl ProcessHandle {
             .expect(Key::settings(self.name()), settings.unchanged())
             .expect(Key::status(self.name()), status.unchanged());
         self.store.inner.engine.scan(&KeyRange::process(self.name()), &mut |record| {
-            batch = std::mem::take(&mut batch).delete(record.key);
+            batch = std::mem::take(&mut batch).delete(record.key.to_key());
             ControlFlow::Continue(())
         })?;
         Ok(batch)

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::model::response::{self, Found};
 use crate::model::{List, time};
 use crate::proto::{Work, WorkResponse, record};
-use crate::record::{Address, KeyRange, Payload, Record, Slot};
+use crate::record::{Key, KeyRange, KeyRef, Payload, RecordRef, Slot};
 
 /// A part of a list, in name order.
 #[derive(Debug, Clone, PartialEq)]
@@ -86,50 +86,65 @@ impl ProcessHandle {
             return Err(Error::argument("a page of 0 items; ask for at least 1"));
         }
         self.existing_owner()?;
-        let mut records = self.scan_list(list, after, limit.saturating_add(1))?;
-        let more = records.len() > limit;
-        records.truncate(limit);
-        let items: Vec<Item> = records.iter().map(|record| item(record, list)).collect::<Result<_>>()?;
-        let next = items.last().filter(|_| more).map(|item| item.name.clone());
+        let mut items = Vec::new();
+        let mut more = false;
+        self.store.scan(&self.list_range(list, after), |record| {
+            more = items.len() == limit;
+            if more {
+                return Ok(ControlFlow::Break(()));
+            }
+            items.push(item(record, list)?);
+            Ok(ControlFlow::Continue(()))
+        })?;
+        let next = items.last().filter(|_| more).map(|item: &Item| item.name.clone());
         Ok(Page { items, next })
     }
 
-    /// The first `limit` records of `list` after the name `after`.
-    pub(crate) fn scan_list(&self, list: List, after: Option<&str>, limit: usize) -> Result<Vec<Record>> {
-        let mut range = KeyRange::kind(self.name(), list.into());
-        if let Some(after) = after {
-            range = range.after(&self.item_key(list, after));
-        }
-        let mut records = Vec::new();
-        self.store.inner.engine.scan(&range, &mut |record| {
-            if records.len() == limit {
+    /// The keys of the first `limit` records of `list` after the name `after`.
+    pub(crate) fn scan_list(&self, list: List, after: Option<&str>, limit: usize) -> Result<Vec<Key>> {
+        let mut keys = Vec::new();
+        self.store.inner.engine.scan(&self.list_range(list, after), &mut |record| {
+            if keys.len() == limit {
                 return ControlFlow::Break(());
             }
-            records.push(record);
+            keys.push(record.key.to_key());
             ControlFlow::Continue(())
         })?;
-        Ok(records)
+        Ok(keys)
+    }
+
+    /// Where the part of `list` after the name `after` stands.
+    fn list_range(&self, list: List, after: Option<&str>) -> KeyRange {
+        let range = KeyRange::kind(self.name(), list.into());
+        match after {
+            Some(after) => range.after(&self.item_key(list, after)),
+            None => range,
+        }
     }
 }
 
-fn item(record: &Record, list: List) -> Result<Item> {
-    let name = work_name(record);
+fn item(record: RecordRef<'_>, list: List) -> Result<Item> {
+    let name = name_in(record.key);
     Ok(match list {
         List::Active => {
-            let item = record::Item::from_record(record)?;
+            let item = record::Item::from_ref(record)?;
             Item { name, list, work: Some(item.work.unwrap_or_default()), since: None }
         }
         List::Cleanup | List::Dropped => {
-            let since = prost_types::Timestamp::from_record(record)?;
+            let since = prost_types::Timestamp::from_ref(record)?;
             Item { name, list, work: None, since: time::from_wire(&since) }
         }
     })
 }
 
 /// The work that the record of a list is about.
-pub(crate) fn work_name(record: &Record) -> String {
-    match record.key.address() {
-        Some(Address { slot: Slot::Item(_, name), .. }) => name,
+pub(crate) fn work_name(key: &Key) -> String {
+    name_in(key.borrow())
+}
+
+fn name_in(key: KeyRef<'_>) -> String {
+    match key.slot() {
+        Some(Slot::Item(_, name)) => name.to_owned(),
         // An engine answers no other key in the range of a list.
         _ => String::new(),
     }

@@ -70,7 +70,7 @@ impl ProcessHandle {
     ) -> Result<(Vec<Record>, Option<Record>)> {
         let mut records = Vec::new();
         self.store.inner.engine.scan(range, &mut |record| {
-            records.push(record);
+            records.push(record.to_record());
             if records.len() < RECORDS_PER_COMMIT {
                 ControlFlow::Continue(())
             } else {

@@ -1,9 +1,11 @@
 //! Typed reads, and the loop around every change: read, decide, commit, and
 //! again if somebody else wrote meanwhile.
 
+use std::ops::ControlFlow;
+
 use crate::engine::{Batch, Durability, Expect, Outcome};
 use crate::error::Result;
-use crate::record::{Key, Payload};
+use crate::record::{Key, KeyRange, Payload, RecordRef};
 
 use super::Store;
 
@@ -44,6 +46,23 @@ impl Store {
             None => Ok(Versioned { version: None, value: T::default() }),
             Some(record) => Ok(Versioned { version: Some(record.version), value: T::from_record(&record)? }),
         }
+    }
+
+    /// Shows the records in `range` to `visit`, as they were at one point in time, until
+    /// it has enough or fails.
+    pub(crate) fn scan(
+        &self,
+        range: &KeyRange,
+        mut visit: impl FnMut(RecordRef<'_>) -> Result<ControlFlow<()>>,
+    ) -> Result<()> {
+        let mut outcome = Ok(());
+        self.inner.engine.scan(range, &mut |record| {
+            visit(record).unwrap_or_else(|error| {
+                outcome = Err(error);
+                ControlFlow::Break(())
+            })
+        })?;
+        outcome
     }
 
     /// Repeats `attempt` until its batch goes through. Each failure means that

@@ -169,10 +169,16 @@ impl ProcessHandle {
     pub fn work(&self, name: &str) -> Result<WorkResponse> {
         names::check_work(name)?;
         self.existing_owner()?;
-        // A commit without writes checks that the three lists were read at one
-        // point in time: a move between them must not hide the item.
+        // Active work is on no other list. Of anything else a commit without writes checks
+        // that the three lists were read at one point in time: a move between them must not
+        // hide the item.
         self.store.change(self.durability, || {
-            let place = self.place(name)?;
+            let active = self.read_active(name)?;
+            if active.is_present() {
+                let found = Found::Active(active.value.work.unwrap_or_default().into());
+                return Ok(Attempt::Done(response::work_response(self.name(), name, found)));
+            }
+            let place = self.place_beside(active, name)?;
             let batch = List::ALL.into_iter().fold(Batch::new(), |batch, list| {
                 batch.expect(self.item_key(list, name), Expect::unchanged(place.version(list)))
             });
@@ -181,8 +187,17 @@ impl ProcessHandle {
     }
 
     fn place(&self, name: &str) -> Result<Place> {
+        self.place_beside(self.read_active(name)?, name)
+    }
+
+    fn read_active(&self, name: &str) -> Result<Versioned<Item>> {
+        self.store.read(&self.item_key(List::Active, name))
+    }
+
+    /// Where the name stands besides the active list, which was read before.
+    fn place_beside(&self, active: Versioned<Item>, name: &str) -> Result<Place> {
         Ok(Place {
-            active: self.store.read(&self.item_key(List::Active, name))?,
+            active,
             cleanup: self.store.read(&self.item_key(List::Cleanup, name))?,
             dropped: self.store.read(&self.item_key(List::Dropped, name))?,
         })
@@ -202,10 +217,8 @@ impl Place {
         }
     }
 
-    fn found(self) -> Found {
-        if self.active.is_present() {
-            return Found::Active(self.active.value.work.unwrap_or_default().into());
-        }
+    /// Where a name was found that is not active.
+    fn found(&self) -> Found {
         match (self.cleanup.is_present(), self.dropped.is_present()) {
             (true, _) => Found::Cleanup,
             (false, true) => Found::Dropped,

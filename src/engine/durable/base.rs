@@ -8,16 +8,16 @@ use bytes::Bytes;
 
 use crate::engine::stored::open_value;
 use crate::error::{Failure, Result};
-use crate::index::{Contents, Index, Skip, Stop, Transaction, Visitor};
+use crate::index::{Contents, Index, Stop, Transaction, Visit};
 use crate::record::Key;
 
 /// An ordered map of records, behind the log by what the memtable holds.
 pub(crate) trait Base: Debug + Send + Sync {
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>>;
 
-    /// Visits the records from `start` up to but not including `end`, except those
-    /// that `skip` answers. Of what changes meanwhile it may see the old or the new.
-    fn scan(&self, start: &[u8], end: &[u8], skip: &Skip<'_>, visit: &mut Visitor<'_>) -> Result<()>;
+    /// Visits the records from `start` up to but not including `end`. Of what changes
+    /// meanwhile it may show the old or the new.
+    fn scan(&self, start: &[u8], end: &[u8], visit: &mut dyn Visit) -> Result<()>;
 
     /// What it holds in all.
     fn contents(&self) -> Result<Contents>;
@@ -120,8 +120,8 @@ impl Base for Index {
         Self::get(self, key)
     }
 
-    fn scan(&self, start: &[u8], end: &[u8], skip: &Skip<'_>, visit: &mut Visitor<'_>) -> Result<()> {
-        self.scan_except(start, end, skip, visit)
+    fn scan(&self, start: &[u8], end: &[u8], visit: &mut dyn Visit) -> Result<()> {
+        self.show(start, end, visit)
     }
 
     fn contents(&self) -> Result<Contents> {

@@ -1,9 +1,6 @@
 //! Reading: the memtable over the index.
 
-use std::cell::RefCell;
 use std::ops::ControlFlow;
-
-use bytes::Bytes;
 
 use super::base::Base;
 use super::memtable::{Entry, Merged, View};
@@ -11,7 +8,8 @@ use super::shared::Shared;
 use crate::engine::Visitor;
 use crate::engine::stored::{open_entry, open_value};
 use crate::error::Result;
-use crate::record::{Key, KeyRange, Record};
+use crate::index::Visit;
+use crate::record::{Key, KeyRange, Record, RecordRef};
 
 fn record(key: &Key, entry: &Entry) -> Option<Record> {
     let payload = entry.payload.clone()?;
@@ -47,55 +45,57 @@ fn scan_merged(base: &dyn Base, view: &View, range: &KeyRange, visit: &mut Visit
     if range.start >= range.end {
         return Ok(());
     }
-    let merge = RefCell::new(Merge { entries: view.range(range), visit, flow: ControlFlow::Continue(()) });
-    let has_entries = !view.is_empty();
-    let skip = |key: &Bytes| match has_entries && view.covers(key) {
-        // Whoever has enough by now need not wait for a key that is not covered.
-        true => merge.borrow_mut().below(key).map_continue(|()| true),
-        false => ControlFlow::Continue(false),
-    };
-    let mut damage = Ok(());
-    base.scan(&range.start, &range.end, &skip, &mut |key, value| {
-        let mut merge = merge.borrow_mut();
-        merge.below(&key)?;
-        match open_entry(key, &value) {
-            Ok(record) => merge.visit(record),
-            Err(error) => {
-                damage = Err(error);
-                ControlFlow::Break(())
-            }
-        }
-    })?;
-    damage?;
-    let mut merge = merge.into_inner();
+    let mut merge =
+        Merge { entries: view.range(range), visit, damage: Ok(()), flow: ControlFlow::Continue(()) };
+    base.scan(&range.start, &range.end, &mut merge)?;
     if merge.flow.is_continue() {
         let _ = merge.below(&range.end);
     }
-    Ok(())
+    merge.damage
 }
 
 /// Entries of the memtable on their way to a visitor, between the records of the index.
 struct Merge<'a, 'v> {
     entries: Merged<'a>,
     visit: &'a mut Visitor<'v>,
-    /// What the visitor said last.
+    /// Whether a record of the index could not be opened.
+    damage: Result<()>,
+    /// Whether the visitor has enough, or will get no more.
     flow: ControlFlow<()>,
 }
 
 impl Merge<'_, '_> {
-    fn visit(&mut self, record: Record) -> ControlFlow<()> {
+    fn show(&mut self, record: RecordRef<'_>) -> ControlFlow<()> {
         self.flow = (self.visit)(record);
         self.flow
     }
 
-    /// Visits the entries below `limit`.
+    /// Shows the entries below `limit`.
     fn below(&mut self, limit: &[u8]) -> ControlFlow<()> {
         while let Some((key, entry)) = self.entries.next_below(limit) {
-            if let Some(record) = record(key, entry) {
-                self.visit(record)?;
+            if let Some(payload) = &entry.payload {
+                self.show(RecordRef { key: key.borrow(), version: entry.seq, payload })?;
             }
         }
         ControlFlow::Continue(())
+    }
+}
+
+impl Visit for Merge<'_, '_> {
+    /// What the memtable has is left out.
+    fn skips(&mut self, key: &[u8]) -> ControlFlow<(), bool> {
+        self.below(key).map_continue(|()| self.entries.is_next(key))
+    }
+
+    fn visit(&mut self, key: &[u8], value: &[u8]) -> ControlFlow<()> {
+        match open_entry(key, value) {
+            Ok(record) => self.show(record),
+            Err(error) => {
+                self.damage = Err(error);
+                self.flow = ControlFlow::Break(());
+                self.flow
+            }
+        }
     }
 }
 
@@ -103,10 +103,12 @@ impl Merge<'_, '_> {
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
+    use bytes::Bytes;
+
     use super::super::base::Step;
     use super::super::memtable::Memtable;
     use super::*;
-    use crate::index::{Contents, Skip, Visitor as IndexVisitor};
+    use crate::index::Contents;
     use crate::model::List;
 
     /// An index whose every record the memtable has too.
@@ -117,10 +119,10 @@ mod tests {
     }
 
     impl Base for Covered {
-        fn scan(&self, _: &[u8], _: &[u8], skip: &Skip<'_>, _: &mut IndexVisitor<'_>) -> Result<()> {
+        fn scan(&self, _: &[u8], _: &[u8], visit: &mut dyn Visit) -> Result<()> {
             for key in &self.keys {
                 self.looked_at.fetch_add(1, Ordering::Relaxed);
-                match skip(key.bytes()) {
+                match visit.skips(key.bytes()) {
                     ControlFlow::Continue(skipped) => assert!(skipped),
                     ControlFlow::Break(()) => break,
                 }
@@ -163,7 +165,7 @@ mod tests {
         let base = Covered { keys: keys.clone(), looked_at: AtomicUsize::new(0) };
         let mut found = Vec::new();
         scan_merged(&base, &memtable.view(), &KeyRange::all(), &mut |record| {
-            found.push(record.key);
+            found.push(record.key.to_key());
             if found.len() == 10 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })
         .unwrap();

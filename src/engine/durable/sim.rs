@@ -20,7 +20,7 @@ use crate::disk::Disk;
 use crate::disk::sim::{SimDisk, Survives};
 use crate::error::{Failure, Result};
 use crate::folder::Manifest;
-use crate::index::{Contents, Skip, Visitor};
+use crate::index::{Contents, Visit};
 
 #[derive(Debug, Clone)]
 pub(super) struct SimHome {
@@ -164,12 +164,12 @@ impl Base for SimBase {
         Ok(self.content.lock().live.records.get(key).cloned())
     }
 
-    fn scan(&self, start: &[u8], end: &[u8], skip: &Skip<'_>, visit: &mut Visitor<'_>) -> Result<()> {
+    fn scan(&self, start: &[u8], end: &[u8], visit: &mut dyn Visit) -> Result<()> {
         let map = self.content.lock().live.records.clone();
         let within = map.into_iter().filter(|(key, _)| start <= &key[..] && &key[..] < end);
         for (key, value) in within {
-            let flow = match skip(&key) {
-                ControlFlow::Continue(false) => visit(key, value),
+            let flow = match visit.skips(&key) {
+                ControlFlow::Continue(false) => visit.visit(&key, &value),
                 ControlFlow::Continue(true) => ControlFlow::Continue(()),
                 ControlFlow::Break(()) => ControlFlow::Break(()),
             };

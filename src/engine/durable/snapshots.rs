@@ -101,9 +101,9 @@ impl Snapshots {
         let mut found = contents.emptied();
         let mut failed = Ok(());
         let mut stopped = false;
-        base.scan(&[], &[u8::MAX], &|_| ControlFlow::Continue(false), &mut |key, value| {
-            found.add(&key, &value);
-            failed = writer.add(&key, &value);
+        base.scan(&[], &[u8::MAX], &mut |key: &[u8], value: &[u8]| {
+            found.add(key, value);
+            failed = writer.add(key, value);
             stopped = stop();
             if failed.is_err() || stopped { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })?;

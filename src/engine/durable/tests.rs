@@ -14,7 +14,7 @@ use crate::disk::sim::{Fault, Plan, SimDisk, Survives};
 use crate::engine::{Batch, Durability, Expect, Outcome};
 use crate::error::Result;
 use crate::model::List;
-use crate::record::{Key, KeyRange};
+use crate::record::{Key, KeyRange, Record};
 
 type Model = BTreeMap<Key, (u64, Bytes)>;
 
@@ -95,7 +95,8 @@ impl World {
         let mut found = Model::new();
         self.store()
             .scan(&KeyRange::all(), &mut |record| {
-                found.insert(record.key, (record.version, record.payload));
+                let Record { key, version, payload } = record.to_record();
+                found.insert(key, (version, payload));
                 ControlFlow::Continue(())
             })
             .unwrap();

@@ -6,6 +6,7 @@
 
 mod tree;
 
+use std::iter::Peekable;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -150,30 +151,28 @@ impl View {
         std::iter::from_fn(move || merged.next_below(&[u8::MAX]))
     }
 
-    /// Whether it has an entry for a key, so that the index is not asked.
-    pub(crate) fn covers(&self, key: &[u8]) -> bool {
-        let has = |generation: &Generation| generation.tree.get(key).is_some();
-        has(&self.active) || self.frozen.as_deref().is_some_and(has)
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.active.is_empty() && self.frozen.is_none()
-    }
-
     /// The memory it takes, roughly.
     pub(crate) fn bytes(&self) -> usize {
         self.active.bytes() + self.frozen.as_deref().map_or(0, Generation::bytes)
     }
 }
 
+type Entries<'a> = Peekable<Range<'a, Entry>>;
+
 /// Both generations in one.
 #[derive(Debug)]
 pub(crate) struct Merged<'a> {
-    active: std::iter::Peekable<Range<'a, Entry>>,
-    frozen: Option<std::iter::Peekable<Range<'a, Entry>>>,
+    active: Entries<'a>,
+    frozen: Option<Entries<'a>>,
 }
 
 impl<'a> Merged<'a> {
+    /// Whether the next entry is that of `key`: the one that it has, if all below are gone.
+    pub(crate) fn is_next(&mut self, key: &[u8]) -> bool {
+        let is = |entries: &mut Entries<'a>| entries.peek().is_some_and(|(next, _)| next.bytes() == key);
+        is(&mut self.active) || self.frozen.as_mut().is_some_and(is)
+    }
+
     /// The next entry, if its key is below `limit`.
     pub(crate) fn next_below(&mut self, limit: &[u8]) -> Option<(&'a Key, &'a Entry)> {
         let below = |(key, _): &(&Key, &Entry)| key.bytes()[..] < *limit;
@@ -233,6 +232,7 @@ mod tests {
                     prop_assert!(key.bytes() < &limit);
                     prop_assert_eq!(found.insert(key.clone(), entry.payload.clone()), None, "twice");
                 }
+                prop_assert_eq!(merged.is_next(&limit), model.keys().any(|key| key.bytes() == &limit));
             }
             prop_assert_eq!(found, model);
         }
