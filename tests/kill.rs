@@ -20,7 +20,12 @@ use common::{check, eager, small};
 use procstate::{Claim, Instance, Origin, Params, Store};
 
 const FOLDER: &str = "PROCSTATE_TEST_VICTIM";
-const NAMES: u64 = 7;
+
+/// Threads that register work: their commits share writes and syncs.
+const REGISTRARS: usize = 4;
+
+/// The items of each of them.
+const NAMES: u64 = 3;
 
 /// What a victim was told: the last value of each promise.
 type Acknowledged = BTreeMap<String, u64>;
@@ -32,17 +37,22 @@ fn victim() {
     let process = store.process("p").unwrap();
     process.register("hot", Params::new()).unwrap();
     std::thread::scope(|scope| {
-        scope.spawn(|| register_for_ever(&store));
+        for registrar in 0..REGISTRARS {
+            let store = &store;
+            scope.spawn(move || register_for_ever(store, registrar));
+        }
         scope.spawn(|| run_for_ever(&store));
     });
 }
 
-fn register_for_ever(store: &Store) {
+fn register_for_ever(store: &Store, registrar: usize) {
     let process = store.process("p").unwrap();
     let whole = process.snapshot().unwrap();
-    let first = whole.active_work.values().filter_map(|work| work.params.as_ref()?.get_int("n")).max();
+    let own = format!("w{registrar}-");
+    let of_own = whole.active_work.iter().filter(|(name, _)| name.starts_with(&own));
+    let first = of_own.filter_map(|(_, work)| work.params.as_ref()?.get_int("n")).max();
     for n in first.unwrap_or(0) + 1.. {
-        let name = format!("w{}", n as u64 % NAMES);
+        let name = format!("{own}{}", n as u64 % NAMES);
         process
             .register(&name, Params::new().int("n", n).string("pad", "x".repeat(n as usize % 9000)))
             .unwrap();
