@@ -17,7 +17,8 @@
 //! - **A checkpoint** freezes the memtable, syncs the log up to there, waits for
 //!   readers without the frozen part, and puts it into the index in bounded
 //!   transactions. Each checks that the index is where the last checkpoint left it,
-//!   and that an owner record is replaced by its successor only.
+//!   and that an owner record is replaced by its successor only. Then the manifest
+//!   notes how far index and log have everything.
 //! - **A snapshot** is an archive of the index between two checkpoints. Log that it
 //!   covers is let go of: snapshot and log are always complete.
 //! - **Opening** reads the log after `applied` and judges its end; an index that is

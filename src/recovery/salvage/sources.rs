@@ -116,9 +116,11 @@ impl<'a> Sources<'a> {
     }
 
     fn read_log(&mut self, base: u64) -> Result<()> {
-        let log = &self.parts.readable_log;
+        let (log, noted) = (&self.parts.readable_log, self.noted());
         let mut end = None;
         let damage = match scan(log, base, &mut |_, _| Ok(())) {
+            // What looks like a torn tail was known to be durable.
+            Ok(Some(found)) if found.last_seq < noted => Some(found.last_seq + 1),
             Ok(Some(found)) => {
                 let kept = found.last_seq;
                 self.torn_tail = found.torn.map(|newest| TornTail { kept, newest });
@@ -136,15 +138,16 @@ impl<'a> Sources<'a> {
                 _ => Some(u64::MAX),
             },
         };
-        self.missing.is_known_up_to(self.noted());
+        self.missing.is_known_up_to(noted);
         let mut reached = 0;
         browse(log, base, &mut |found| {
             reached = reached.max(self.found(&found, base, end));
             Ok(())
         })?;
         // Nothing stands behind the damage that would tell where the log ended.
-        let is_end_unknown = damage.is_some_and(|first| reached < first);
-        // Without an index that has more, damage to the end cannot be told from a torn tail.
+        let is_end_unknown = damage.is_some_and(|first| reached < first.max(noted));
+        // Without an index that has more, damage to an end that is not known to have been
+        // durable cannot be told from a torn tail.
         let is_end_doubtful = self.torn_tail.is_some() && self.parts.index_for_opening().is_err();
         self.missing.end(is_end_unknown || is_end_doubtful);
         Ok(())
