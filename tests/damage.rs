@@ -313,6 +313,11 @@ fn commits_that_a_lost_index_had_are_missed() {
         assert_eq!((&*found.join(", "), salvaged.records()), (missing, records), "{salvaged:?}");
         assert!(salvaged.torn_tail.is_none() && !salvaged.is_complete(), "{salvaged:?}");
     }
+    // Nothing is left that would vouch for what looks like the end.
+    fs::rename(state.join("MANIFEST"), folder.path().join("MANIFEST")).unwrap();
+    let salvaged = recovery::salvage(&state, folder.path().join("new"), Options::default(), |_| {}).unwrap();
+    assert_eq!(salvaged.missing[0].to_string(), "whatever came from commit 6 on", "{salvaged:?}");
+    fs::rename(folder.path().join("MANIFEST"), state.join("MANIFEST")).unwrap();
     // Where the log is whole it is enough.
     fs::write(&log, sound).unwrap();
     let (process, report) = Sound::read(&state).unwrap();
