@@ -9,7 +9,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use common::{Mount, check, copy_as_it_is, small, won};
-use procstate::recovery::{self, Options, Until};
+use procstate::recovery::{self, Options, Severity, Until};
 use procstate::{Durability, OpenReport, Params, Process, Recovery, Store};
 use tempfile::TempDir;
 
@@ -322,6 +322,39 @@ fn commits_that_a_lost_index_had_are_missed() {
     fs::write(&log, sound).unwrap();
     let (process, report) = Sound::read(&state).unwrap();
     assert!(report.rebuilt.is_some() && process.active_work.len() == 10, "{report:?}");
+}
+
+/// A program died between a checkpoint and noting it. A commit that the index has is broken
+/// in the log, which of itself does not say that it was synced.
+#[test]
+fn a_log_that_leads_to_less_than_the_index_has_is_superseded() {
+    let folder = tempfile::tempdir().unwrap();
+    let (running, state) = (folder.path().join("running"), folder.path().join("state"));
+    let store = Store::builder().sync_interval(Duration::from_secs(600)).open(&running).unwrap();
+    let process = store.process("p").unwrap().with_durability(Durability::Buffered);
+    for n in 0..10 {
+        process.register(&format!("w{n}"), Params::new()).unwrap();
+    }
+    let content = process.snapshot().unwrap();
+    let before = fs::read(running.join("MANIFEST")).unwrap();
+    store.backup(folder.path().join("backup")).unwrap();
+    copy_as_it_is(&running, &state);
+    fs::write(state.join("MANIFEST"), before).unwrap();
+    let log = state.join("wal/000000.wal");
+    let mut bytes = fs::read(&log).unwrap();
+    let at = bytes.windows(2).position(|bytes| bytes == b"w5").unwrap();
+    bytes[at] ^= 1;
+    fs::write(&log, bytes).unwrap();
+    let mut severities = Vec::new();
+    let verified = recovery::verify(&state, Options::default(), |found| severities.push(found.severity));
+    assert_eq!(verified.unwrap().refused, None);
+    assert_eq!(severities.iter().max(), Some(&Severity::Warning), "{severities:?}");
+    let store = Store::open(&state).unwrap();
+    assert!(store.open_report().damaged_log.is_some(), "{:?}", store.open_report());
+    await_that("there is a snapshot", || store.stats().unwrap().snapshot_seq > 0);
+    store.close().unwrap();
+    fs::remove_dir_all(state.join("index")).unwrap();
+    assert_eq!(Sound::read(&state).unwrap().0, content);
 }
 
 /// An index put back from an old copy is sound in itself.

@@ -58,6 +58,11 @@ impl Manifest {
         self.format > FORMAT_WITHOUT_LOG
     }
 
+    /// Whether there must be some of it: not before the store was completed.
+    pub(crate) fn must_have_log(&self) -> bool {
+        self.has_log() && self.index_seq.is_some()
+    }
+
     /// The manifest in `folder`, if there is one.
     pub(crate) fn read(disk: &dyn Disk, folder: &Path) -> Result<Option<Self>> {
         let Some(bytes) = disk.read(folder, MANIFEST)? else { return Ok(None) };

@@ -56,6 +56,7 @@ mod tests;
 mod threads;
 mod versions;
 pub(crate) mod wal;
+mod witness;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -66,9 +67,9 @@ use uuid::Uuid;
 pub(crate) use create::create;
 pub use options::Recovery;
 pub(crate) use options::{Options, SEGMENT_BYTES_MIN};
-pub(crate) use rebuild::falls_short;
 pub use report::{OpenReport, Rebuilt, TornTail};
 pub(crate) use snapshots::{Snapshot, Snapshots};
+pub(crate) use witness::Witness;
 
 use super::{Backup, Batch, Durability, Engine, Feed, Outcome, Stats, Visitor};
 use crate::archive::Target;
