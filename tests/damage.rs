@@ -315,8 +315,14 @@ fn commits_that_a_lost_index_had_are_missed() {
     }
     // Nothing is left that would vouch for what looks like the end.
     fs::rename(state.join("MANIFEST"), folder.path().join("MANIFEST")).unwrap();
-    let salvaged = recovery::salvage(&state, folder.path().join("new"), Options::default(), |_| {}).unwrap();
-    assert_eq!(salvaged.missing[0].to_string(), "whatever came from commit 6 on", "{salvaged:?}");
+    for new in ["without an index", "with an empty one"] {
+        let salvaged =
+            recovery::salvage(&state, folder.path().join(new), Options::default(), |_| {}).unwrap();
+        let missing = salvaged.missing.first().map(ToString::to_string);
+        assert_eq!(missing.as_deref(), Some("whatever came from commit 6 on"), "{new}: {salvaged:?}");
+        fs::create_dir_all(state.join("index")).unwrap();
+        fs::write(state.join("index/db"), "").unwrap();
+    }
     fs::rename(folder.path().join("MANIFEST"), state.join("MANIFEST")).unwrap();
     // Where the log is whole it is enough.
     fs::write(&log, sound).unwrap();
