@@ -363,6 +363,25 @@ fn a_log_that_leads_to_less_than_the_index_has_is_superseded() {
     assert_eq!(Sound::read(&state).unwrap().0, content);
 }
 
+#[test]
+fn a_pipe_in_the_index_is_waited_for_by_nobody() {
+    let sound = Sound::new(End::Closed);
+    for pipe in ["conf", "snap.0000000000000001", "blobs/1"] {
+        let copy = sound.copy();
+        let path = copy.path().join("index").join(pipe);
+        let _ = fs::remove_file(&path);
+        assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+        let verified = recovery::verify(copy.path(), Options::default(), |_| {}).unwrap();
+        assert!(verified.refused.is_none() && verified.warnings == 1, "{pipe}: {verified:?}");
+        let (told, hears) = std::sync::mpsc::channel();
+        let state = copy.path().to_owned();
+        std::thread::spawn(move || told.send(Sound::read(&state)).unwrap());
+        let (process, report) = hears.recv_timeout(Duration::from_secs(20)).expect(pipe).unwrap();
+        assert!(process == sound.content, "{pipe}");
+        assert!(report.rebuilt.unwrap().why.contains("is no regular file"), "{pipe}");
+    }
+}
+
 /// An index put back from an old copy is sound in itself.
 #[test]
 fn a_rolled_back_index_is_rebuilt() {
