@@ -9,7 +9,8 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use common::{Mount, check, copy_as_it_is, small, won};
-use procstate::{OpenReport, Params, Process, Recovery, Store};
+use procstate::recovery::{self, Options, Severity, Until};
+use procstate::{Durability, OpenReport, Params, Process, Recovery, Store};
 use tempfile::TempDir;
 
 /// A store of some history, with a snapshot, and what is in it.
@@ -265,6 +266,120 @@ fn a_missing_index_is_rebuilt() {
     fs::remove_dir_all(copy.path().join("index")).unwrap();
     let rebuilt = sound.whole(copy.path(), "no index").rebuilt.unwrap();
     assert_eq!((&*rebuilt.why, rebuilt.kept), ("its files are missing", None));
+}
+
+/// A store of ten commits that a checkpoint put into the index, of a program that was
+/// killed before the log itself said that any of them is synced; the index is lost.
+fn checkpointed(folder: &Path) -> PathBuf {
+    let (running, state) = (folder.join("running"), folder.join("state"));
+    let store = Store::builder().sync_interval(Duration::from_secs(600)).open(&running).unwrap();
+    let process = store.process("p").unwrap().with_durability(Durability::Buffered);
+    for n in 0..10 {
+        process.register(&format!("w{n}"), Params::new()).unwrap();
+    }
+    store.backup(folder.join("backup")).unwrap();
+    copy_as_it_is(&running, &state);
+    fs::remove_dir_all(state.join("index")).unwrap();
+    state
+}
+
+/// The log of itself would have a torn tail: only the manifest knows better.
+#[test]
+fn commits_that_a_lost_index_had_are_missed() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = checkpointed(folder.path());
+    let log = state.join("wal/000000.wal");
+    let sound = fs::read(&log).unwrap();
+    let at = sound.windows(2).position(|bytes| bytes == b"w5").unwrap();
+    for (zeroes, missing, records) in [
+        (at..at + 2, "commit 6", 11),
+        (at..sound.len(), "commits 6 to 10, whatever came from commit 11 on", 7),
+    ] {
+        let mut bytes = sound.clone();
+        bytes[zeroes].fill(0);
+        fs::write(&log, bytes).unwrap();
+        let text = Store::open(&state).expect_err(missing).to_string();
+        let why = "it ends with commit 5, and the store held commit 10";
+        assert!(text.contains(why) && text.contains("salvage --output NEWDIR"), "{missing}: {text}");
+        let verified = recovery::verify(&state, Options::default(), |_| {}).unwrap();
+        assert!(verified.refused.is_some_and(|refused| refused.contains(why)), "{missing}");
+        for until in [Until::End, Until::Seq(8)] {
+            let error = recovery::restore(&state, folder.path().join("restored"), until).unwrap_err();
+            assert!(error.is_corrupt() && error.to_string().contains("`--until 5`"), "{missing}: {error}");
+        }
+        let new = folder.path().join(missing);
+        let salvaged = recovery::salvage(&state, new, Options::default(), |_| {}).unwrap();
+        let found: Vec<_> = salvaged.missing.iter().map(ToString::to_string).collect();
+        assert_eq!((&*found.join(", "), salvaged.records()), (missing, records), "{salvaged:?}");
+        assert!(salvaged.torn_tail.is_none() && !salvaged.is_complete(), "{salvaged:?}");
+    }
+    // Nothing is left that would vouch for what looks like the end.
+    fs::rename(state.join("MANIFEST"), folder.path().join("MANIFEST")).unwrap();
+    for new in ["without an index", "with an empty one"] {
+        let salvaged =
+            recovery::salvage(&state, folder.path().join(new), Options::default(), |_| {}).unwrap();
+        let missing = salvaged.missing.first().map(ToString::to_string);
+        assert_eq!(missing.as_deref(), Some("whatever came from commit 6 on"), "{new}: {salvaged:?}");
+        fs::create_dir_all(state.join("index")).unwrap();
+        fs::write(state.join("index/db"), "").unwrap();
+    }
+    fs::rename(folder.path().join("MANIFEST"), state.join("MANIFEST")).unwrap();
+    // Where the log is whole it is enough.
+    fs::write(&log, sound).unwrap();
+    let (process, report) = Sound::read(&state).unwrap();
+    assert!(report.rebuilt.is_some() && process.active_work.len() == 10, "{report:?}");
+}
+
+/// A program died between a checkpoint and noting it. A commit that the index has is broken
+/// in the log, which of itself does not say that it was synced.
+#[test]
+fn a_log_that_leads_to_less_than_the_index_has_is_superseded() {
+    let folder = tempfile::tempdir().unwrap();
+    let (running, state) = (folder.path().join("running"), folder.path().join("state"));
+    let store = Store::builder().sync_interval(Duration::from_secs(600)).open(&running).unwrap();
+    let process = store.process("p").unwrap().with_durability(Durability::Buffered);
+    for n in 0..10 {
+        process.register(&format!("w{n}"), Params::new()).unwrap();
+    }
+    let content = process.snapshot().unwrap();
+    let before = fs::read(running.join("MANIFEST")).unwrap();
+    store.backup(folder.path().join("backup")).unwrap();
+    copy_as_it_is(&running, &state);
+    fs::write(state.join("MANIFEST"), before).unwrap();
+    let log = state.join("wal/000000.wal");
+    let mut bytes = fs::read(&log).unwrap();
+    let at = bytes.windows(2).position(|bytes| bytes == b"w5").unwrap();
+    bytes[at] ^= 1;
+    fs::write(&log, bytes).unwrap();
+    let mut severities = Vec::new();
+    let verified = recovery::verify(&state, Options::default(), |found| severities.push(found.severity));
+    assert_eq!(verified.unwrap().refused, None);
+    assert_eq!(severities.iter().max(), Some(&Severity::Warning), "{severities:?}");
+    let store = Store::open(&state).unwrap();
+    assert!(store.open_report().damaged_log.is_some(), "{:?}", store.open_report());
+    await_that("there is a snapshot", || store.stats().unwrap().snapshot_seq > 0);
+    store.close().unwrap();
+    fs::remove_dir_all(state.join("index")).unwrap();
+    assert_eq!(Sound::read(&state).unwrap().0, content);
+}
+
+#[test]
+fn a_pipe_in_the_index_is_waited_for_by_nobody() {
+    let sound = Sound::new(End::Closed);
+    for pipe in ["conf", "snap.0000000000000001", "blobs/1"] {
+        let copy = sound.copy();
+        let path = copy.path().join("index").join(pipe);
+        let _ = fs::remove_file(&path);
+        assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+        let verified = recovery::verify(copy.path(), Options::default(), |_| {}).unwrap();
+        assert!(verified.refused.is_none() && verified.warnings == 1, "{pipe}: {verified:?}");
+        let (told, hears) = std::sync::mpsc::channel();
+        let state = copy.path().to_owned();
+        std::thread::spawn(move || told.send(Sound::read(&state)).unwrap());
+        let (process, report) = hears.recv_timeout(Duration::from_secs(20)).expect(pipe).unwrap();
+        assert!(process == sound.content, "{pipe}");
+        assert!(report.rebuilt.unwrap().why.contains("is no regular file"), "{pipe}");
+    }
 }
 
 /// An index put back from an old copy is sound in itself.

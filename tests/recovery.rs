@@ -875,6 +875,20 @@ fn nobody_waits_for_a_pipe() {
     }
 }
 
+/// Where it works with pieces it goes through everything again.
+#[test]
+fn salvage_of_pieces_is_not_done_before_its_end() {
+    let tool = killed();
+    damage_commit_of(&tool, "w25");
+    fs::File::create(tool.db().join("index/db")).unwrap().set_len(8 << 20).unwrap();
+    let mut told = Vec::new();
+    let options = Options::default().progress(|progress| told.push(progress));
+    recovery::salvage(tool.db(), tool.beside("new"), options, |_| {}).unwrap();
+    assert!(told.len() > 4 && told.iter().all(|progress| progress.done < progress.total), "{told:?}");
+    let last = told.last().unwrap();
+    assert!(last.done > last.total / 2, "{told:?}");
+}
+
 /// The last commits of a program that died, and its index, both damaged: what stands
 /// behind might be a torn tail, and might not.
 #[test]

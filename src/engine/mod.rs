@@ -23,7 +23,7 @@ use std::ops::ControlFlow;
 
 pub(crate) use batch::{Batch, Expect, Write};
 pub(crate) use durable::{
-    DurableEngine, Options, SEGMENT_BYTES_MIN, Snapshot, Snapshots, create, falls_short, wal,
+    DurableEngine, Options, SEGMENT_BYTES_MIN, Snapshot, Snapshots, Witness, create, wal,
 };
 pub use durable::{OpenReport, Rebuilt, Recovery, TornTail};
 pub(crate) use feed::{Commit, Feed, Received, Subscription, Written};

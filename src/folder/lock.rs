@@ -4,8 +4,8 @@
 //! however that died. The text in the file is for the error message of others.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{ErrorKind, Write};
-use std::path::Path;
+use std::io::{self, ErrorKind, Write};
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
@@ -22,7 +22,7 @@ pub(super) struct Lock {
 impl Lock {
     /// Keeps every other program out, and notes who this one is.
     pub(super) fn exclusive(folder: &Path) -> Result<Self> {
-        let path = folder.join(LOCK);
+        let path = path_in(folder)?;
         let mut file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -40,7 +40,7 @@ impl Lock {
     /// has had the store open, and nobody is kept out: [`confirm`](Self::confirm)
     /// that afterwards.
     pub(super) fn shared(folder: &Path) -> Result<Self> {
-        let path = folder.join(LOCK);
+        let path = path_in(folder)?;
         let file = match File::open(&path) {
             Ok(file) => file,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Self { file: None }),
@@ -64,6 +64,19 @@ impl Drop for Lock {
             // until it becomes another program.
             let _ = file.unlock();
         }
+    }
+}
+
+/// Where the lock file is. Who opens a pipe or a device there may wait for ever.
+fn path_in(folder: &Path) -> Result<PathBuf> {
+    let path = folder.join(LOCK);
+    match fs::metadata(&path) {
+        Ok(found) if !found.is_file() => {
+            let why = "it is no regular file; delete it while no program has the store open";
+            Err(Error::io("lock", &path, io::Error::other(why)))
+        }
+        // Opening it tells what else may be wrong.
+        _ => Ok(path),
     }
 }
 
@@ -108,6 +121,23 @@ mod tests {
         let shared = Lock::shared(temp.path()).unwrap();
         assert!(Lock::exclusive(temp.path()).unwrap_err().is_locked());
         shared.confirm(temp.path()).unwrap();
+    }
+
+    #[test]
+    fn nobody_waits_for_a_pipe() {
+        let temp = tempfile::tempdir().unwrap();
+        let made = std::process::Command::new("mkfifo").arg(temp.path().join(LOCK)).status().unwrap();
+        assert!(made.success());
+        let (told, hears) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            for lock in [Lock::exclusive, Lock::shared] {
+                told.send(crate::error::chain(&lock(temp.path()).unwrap_err())).unwrap();
+            }
+        });
+        for _ in 0..2 {
+            let text = hears.recv_timeout(std::time::Duration::from_secs(20)).unwrap();
+            assert!(text.contains("LOCK: it is no regular file; delete it"), "{text}");
+        }
     }
 
     /// As a child does that was forked while the store was open.

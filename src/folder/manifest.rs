@@ -8,8 +8,9 @@
 //! crc32 89abcdef
 //! ```
 //!
-//! `index` is a commit that the index durably holds, or `none` before there is
-//! an index. An index that holds less was rolled back. `crc32` is over the lines
+//! `index` is a commit that the index durably holds, as it was opened, closed or last
+//! brought up to date, or `none` before there is an index. An index that holds less was
+//! rolled back, and a log that leads to less lost something. `crc32` is over the lines
 //! before it. The file is replaced as a whole, never changed in place.
 //!
 //! A store of format 1 has no log: its index holds everything. In format 2 the
@@ -55,6 +56,11 @@ impl Manifest {
     /// Whether a log belongs to the store, without which it is not complete.
     pub(crate) fn has_log(&self) -> bool {
         self.format > FORMAT_WITHOUT_LOG
+    }
+
+    /// Whether there must be some of it: not before the store was completed.
+    pub(crate) fn must_have_log(&self) -> bool {
+        self.has_log() && self.index_seq.is_some()
     }
 
     /// The manifest in `folder`, if there is one.

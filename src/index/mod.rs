@@ -31,7 +31,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 
 pub(crate) use contents::Contents;
-pub(crate) use open::Options;
+pub(crate) use open::{Options, check_files};
 pub(crate) use transaction::{Stop, Transaction};
 
 use crate::error::{Error, Failure, Result};

@@ -34,6 +34,7 @@ impl Index {
     /// holds a lock of its own on the store, so nobody else is here.
     pub(crate) fn open(dir: &Path, options: &Options) -> Result<Self> {
         if dir.exists() {
+            check_files(dir)?;
             set_aside_broken_snapshots(dir)?;
         }
         let db = open_when_unlocked(dir, options)?;
@@ -46,6 +47,22 @@ impl Index {
         }
         Ok(index)
     }
+}
+
+/// Fails if there is a pipe or a device in the folder of an index, since who opens one may
+/// wait for ever.
+pub(crate) fn check_files(dir: &Path) -> Result<()> {
+    for folder in [dir.to_owned(), dir.join("blobs")].iter().filter(|folder| folder.is_dir()) {
+        let failed = |error| Error::io("list the folder", folder, error);
+        for entry in fs::read_dir(folder).map_err(failed)? {
+            let path = entry.map_err(failed)?.path();
+            if fs::metadata(&path).is_ok_and(|found| !found.is_file() && !found.is_dir()) {
+                let why = format!("{} is no regular file", path.display());
+                return Err(Failure::Corrupt { place: format!("index {}", dir.display()), why }.into());
+            }
+        }
+    }
+    Ok(())
 }
 
 fn open_when_unlocked(dir: &Path, options: &Options) -> Result<sled::Db> {

@@ -52,13 +52,18 @@ impl<'a> Options<'a> {
 
     /// Counts work of `total` bytes.
     pub(super) fn meter(self, total: u64) -> Meter<'a> {
-        Meter { total, done: Cell::new(0), told: Cell::new(0), tell: RefCell::new(self.progress) }
+        Meter {
+            total: Cell::new(total),
+            done: Cell::new(0),
+            told: Cell::new(0),
+            tell: RefCell::new(self.progress),
+        }
     }
 }
 
 /// Counts bytes that were worked through.
 pub(super) struct Meter<'a> {
-    total: u64,
+    total: Cell<u64>,
     done: Cell<u64>,
     told: Cell<u64>,
     tell: RefCell<Option<Tell<'a>>>,
@@ -68,14 +73,19 @@ impl Meter<'_> {
     /// How many bytes go by between two calls.
     const STEP: u64 = 1 << 20;
 
+    /// There is more to do than was thought.
+    pub(super) fn expect(&self, bytes: u64) {
+        self.total.set(self.total.get().saturating_add(bytes));
+    }
+
     pub(super) fn add(&self, bytes: u64) {
-        self.done.set(self.done.get().saturating_add(bytes).min(self.total));
+        self.done.set(self.done.get().saturating_add(bytes).min(self.total.get()));
         if self.done.get() - self.told.get() < Self::STEP {
             return;
         }
         self.told.set(self.done.get());
         if let Some(tell) = &mut *self.tell.borrow_mut() {
-            tell(Progress { done: self.done.get(), total: self.total });
+            tell(Progress { done: self.done.get(), total: self.total.get() });
         }
     }
 }

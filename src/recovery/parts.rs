@@ -7,7 +7,7 @@ use super::options::{Meter, bytes_of};
 use super::scratch::IndexCopy;
 use crate::archive::Summary;
 use crate::engine::wal::{Directory, Scan, scan};
-use crate::engine::{Snapshot, falls_short};
+use crate::engine::{Snapshot, Witness};
 use crate::error::{Error, Failure, Result, chain};
 use crate::folder::Manifest;
 
@@ -71,15 +71,14 @@ impl Parts {
 
     /// Whether a log belongs to the store, as far as its manifest tells.
     pub(super) fn has_log(&self) -> bool {
-        let has_log = |manifest: &Manifest| manifest.has_log() && manifest.index_seq.is_some();
-        self.manifest.as_ref().map_or(true, has_log)
+        self.manifest.as_ref().map_or(true, Manifest::must_have_log)
     }
 
     /// What opening the store comes to.
     pub(super) fn judge(&self) -> Verdict {
         let index = self.index_for_opening();
         let behind_snapshot = self.scan_after(self.snapshot_seq());
-        let copies = self.copies(&behind_snapshot);
+        let copies = self.copies(&behind_snapshot, index.as_ref().ok().copied());
         let scanned = match &index {
             Ok(applied) => self.scan_after(*applied),
             Err(_) => behind_snapshot,
@@ -97,39 +96,36 @@ impl Parts {
         Verdict { opens, index, copies, end }
     }
 
-    /// A commit that the index held for certain; `None` before there is an index.
-    fn noted(&self) -> Option<u64> {
-        self.manifest.as_ref().map_or(Some(0), |manifest| manifest.index_seq)
+    fn witness(&self) -> Witness {
+        let noted = self.manifest.as_ref().map_or(Some(0), |manifest| manifest.index_seq);
+        Witness::new(noted, self.newest_snapshot().map(|newest| &newest.snapshot))
     }
 
     /// The commit up to which the index has everything, or why opening does not take
     /// it.
     pub(super) fn index_for_opening(&self) -> Result<u64, String> {
-        let needed = self.noted().max(self.newest_snapshot().map(|newest| newest.snapshot.seq));
-        match (&self.index, needed) {
+        let witness = self.witness();
+        match &self.index {
             // Its creation was interrupted: it is created again.
-            (_, None) => Ok(0),
-            (Ok(copy), Some(needed)) if copy.contents.seq < needed => Err(format!(
-                "it ends at commit {} and held commit {needed} before: it was rolled back",
-                copy.contents.seq
-            )),
-            (Ok(copy), Some(_)) => Ok(copy.contents.seq),
-            (Err(why), Some(_)) => Err(why.clone()),
+            _ if !witness.wants_index() => Ok(0),
+            Ok(copy) => witness.why_not_index(copy.contents.seq).map_or(Ok(copy.contents.seq), Err),
+            Err(why) => Err(why.clone()),
         }
     }
 
-    /// Whether the index can be rebuilt from the newest snapshot and what the log has
-    /// behind it.
-    fn copies(&self, behind_snapshot: &Result<Option<Scan>, String>) -> Result<(), String> {
+    /// Whether the `index`, if it can be used, could be rebuilt from the newest snapshot and
+    /// what the log has behind it; or another one.
+    fn copies(
+        &self,
+        behind_snapshot: &Result<Option<Scan>, String>,
+        index: Option<u64>,
+    ) -> Result<(), String> {
         if let Some(Archived { summary: Err(why), .. }) = self.newest_snapshot() {
             return Err(why.clone());
         }
-        match behind_snapshot {
-            Ok(found) => {
-                falls_short(found.as_ref(), self.noted()).map_or(Ok(()), |why| Err(format!("the log: {why}")))
-            }
-            Err(why) => Err(why.clone()),
-        }
+        let found = behind_snapshot.as_ref().map_err(Clone::clone)?;
+        let wrong = self.witness().why_not_log(found.as_ref(), index);
+        wrong.map_or(Ok(()), |why| Err(format!("the log: {why}")))
     }
 
     fn scan_after(&self, known: u64) -> Result<Option<Scan>, String> {

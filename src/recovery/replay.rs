@@ -158,6 +158,14 @@ impl Asked {
         let (base, seq) = (self.base, replayed.seq);
         let Some(end) = end else { return self.check_gone() };
         match self.until {
+            _ if seq < self.noted => Err(damaged(
+                format!(
+                    "it leads to commit {seq}, and the store is known to have had commit {}: commits from {} on are missing",
+                    self.noted,
+                    seq + 1
+                ),
+                seq,
+            )),
             Until::Seq(wanted) => {
                 let torn = end.torn.map(|torn| format!(
                     "; what stands behind it, of commits up to {torn}, was not known to be durable when program or machine died"
@@ -167,14 +175,6 @@ impl Asked {
                     torn.unwrap_or_default()
                 )))
             }
-            Until::End | Until::Time(_) if seq < self.noted => Err(damaged(
-                format!(
-                    "it leads to commit {seq}, and the store is known to have had commit {}: commits from {} on are missing",
-                    self.noted,
-                    seq + 1
-                ),
-                seq,
-            )),
             Until::Time(wanted) if self.is_before_base(wanted, replayed) => {
                 Err(Error::argument(self.does_not_reach_back(wanted)))
             }

@@ -30,6 +30,13 @@ impl IndexCopy {
         if !dir.join("db").is_file() {
             return Ok(Err("its files are missing".to_owned()));
         }
+        // sled would take it for one that is to be made.
+        if bytes_of(&dir.join("db")) == 0 {
+            return Ok(Err("its file is empty".to_owned()));
+        }
+        if let Err(error) = index::check_files(dir) {
+            return Ok(Err(chain(&error)));
+        }
         if !scratch.is_dir() {
             let why = "is no folder; create it, or name another for the private copy of the index (`--scratch DIR`, TMPDIR=DIR)";
             return Err(Error::argument(format!("{} {why}", scratch.display())));

@@ -95,7 +95,7 @@ pub(crate) trait Home: Debug + Send + Sync {
     /// a store of an earlier format.
     fn has_log(&self) -> bool;
 
-    /// Notes that there is a log, and up to which commit the index durably has
+    /// Notes that there is a log, and up to which commit index and log durably have
     /// everything.
     fn note(&self, seq: u64) -> Result<()>;
 

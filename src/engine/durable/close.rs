@@ -2,7 +2,7 @@
 
 use super::base::Base;
 use super::shared::{Ground, Shared};
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// A closed store keeps this part of the log that an open one has before a snapshot.
 const LOG_SHARE_KEPT: u64 = 4;
@@ -20,14 +20,6 @@ impl Shared {
         let done = finished.and_then(|applied| closed.and_then(|()| self.note(applied)));
         self.parts.home.release();
         done
-    }
-
-    fn note(&self, applied: u64) -> Result<()> {
-        match self.parts.home.note(applied).map_err(Error::before_writing) {
-            // What was noted before still holds.
-            Err(error) if error.is_disk_full() => Ok(()),
-            noted => noted,
-        }
     }
 
     /// Answers the commit up to which the index has everything.

@@ -53,9 +53,7 @@ impl Home for FolderHome {
     }
 
     fn has_log(&self) -> bool {
-        let folder = self.folder.lock();
-        let manifest = folder.as_ref().map(Folder::manifest);
-        manifest.is_some_and(|manifest| manifest.has_log() && manifest.index_seq.is_some())
+        self.folder.lock().as_ref().is_some_and(|folder| folder.manifest().must_have_log())
     }
 
     fn note(&self, seq: u64) -> Result<()> {

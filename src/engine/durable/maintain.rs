@@ -10,7 +10,7 @@ use super::checkpoint;
 use super::memtable::{Generation, Readers};
 use super::shared::{Ground, Shared};
 use super::wal::FrameKind;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// What a checkpoint takes on the disk: this much, and so many times the memory of
 /// what it writes.
@@ -37,7 +37,7 @@ impl Shared {
             // There may be space again.
             self.checkpoints.work();
         }
-        match self.pool.prepare(1).map_err(crate::Error::before_writing) {
+        match self.pool.prepare(1).map_err(Error::before_writing) {
             // Who needs it will say so.
             Err(error) if error.is_disk_full() => Ok(()),
             prepared => self.poison.on_error(prepared),
@@ -100,7 +100,17 @@ impl Shared {
         drop(figures);
         // Outside of the locks: this may free a lot of memory.
         drop((thawed, frozen));
-        Ok(())
+        self.note(upto)
+    }
+
+    /// Notes, outside of index and log, up to which commit both durably have everything:
+    /// a log that ends before that, with the index gone, is known to have lost something.
+    pub(super) fn note(&self, applied: u64) -> Result<()> {
+        match self.parts.home.note(applied).map_err(Error::before_writing) {
+            // What was noted before still holds.
+            Err(error) if error.is_disk_full() => Ok(()),
+            noted => noted,
+        }
     }
 
     fn freeze(&self) -> Option<(Arc<Generation>, Arc<Readers>, u64)> {
@@ -139,7 +149,7 @@ impl Shared {
     ) -> Result<()> {
         let began = Instant::now();
         let written = self.parts.snapshots.write(base, stop);
-        let snapshot = match written.map_err(crate::Error::before_writing) {
+        let snapshot = match written.map_err(Error::before_writing) {
             Ok(Some(snapshot)) => snapshot,
             Ok(None) => return Ok(()),
             Err(error) if error.is_disk_full() => {

@@ -18,7 +18,8 @@
 //! - **A checkpoint** freezes the memtable, syncs the log up to there, waits for
 //!   readers without the frozen part, and puts it into the index in bounded
 //!   transactions. Each checks that the index is where the last checkpoint left it,
-//!   and that an owner record is replaced by its successor only.
+//!   and that an owner record is replaced by its successor only. Then the manifest
+//!   notes how far index and log have everything.
 //! - **A snapshot** is an archive of the index between two checkpoints. Log that it
 //!   covers is let go of: snapshot and log are always complete.
 //! - **Opening** reads the log after `applied` and judges its end; an index that is
@@ -59,6 +60,7 @@ mod threads;
 mod turn;
 mod versions;
 pub(crate) mod wal;
+mod witness;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -69,9 +71,9 @@ use uuid::Uuid;
 pub(crate) use create::create;
 pub use options::Recovery;
 pub(crate) use options::{Options, SEGMENT_BYTES_MIN};
-pub(crate) use rebuild::falls_short;
 pub use report::{OpenReport, Rebuilt, TornTail};
 pub(crate) use snapshots::{Snapshot, Snapshots};
+pub(crate) use witness::Witness;
 
 use super::{Backup, Batch, Durability, Engine, Feed, Outcome, Stats, Visitor};
 use crate::archive::Target;

@@ -7,7 +7,8 @@ use bytes::Bytes;
 use super::base::{Base, Change, Home};
 use super::checkpoint::Steps;
 use super::snapshots::{Snapshot, Snapshots};
-use super::wal::{Directory, Scan, scan};
+use super::wal::{Directory, scan};
+use super::witness::Witness;
 use crate::error::{self, Error, Failure, Result};
 
 /// Keys and values, in order.
@@ -26,7 +27,7 @@ pub(crate) fn rebuild(
     let attempt = || {
         if let Some(log) = log {
             let found = scan(log, newest.map_or(0, |snapshot| snapshot.seq), &mut |_, _| Ok(()))?;
-            if let Some(why) = falls_short(found.as_ref(), home.noted()) {
+            if let Some(why) = Witness::new(home.noted(), newest).why_not_log(found.as_ref(), None) {
                 return Err(Failure::Corrupt { place: "the log".to_owned(), why }.into());
             }
         }
@@ -60,18 +61,6 @@ pub(crate) fn fill(base: &dyn Base, seq: u64, records: &mut Records<'_>) -> Resu
         steps.add(Change { key, value: Some(value), owner: None })?;
     }
     steps.finish(seq)
-}
-
-/// Why a log, as it was `found` behind the newest snapshot, does not lead to all that
-/// the store held, as far as is `noted`.
-pub(crate) fn falls_short(found: Option<&Scan>, noted: Option<u64>) -> Option<String> {
-    match (found, noted.unwrap_or(0)) {
-        (None, _) => Some("all of it is gone, or was never there".to_owned()),
-        (Some(found), noted) if found.last_seq < noted => {
-            Some(format!("it ends with commit {}, and the store held commit {noted}", found.last_seq))
-        }
-        _ => None,
-    }
 }
 
 fn hopeless(wrong: &str, error: &Error) -> Error {

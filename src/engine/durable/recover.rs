@@ -7,10 +7,11 @@ use super::base::{Base, Home};
 use super::checkpoint;
 use super::memtable::Generation;
 use super::options::{Options, Recovery};
-use super::rebuild::{falls_short, rebuild};
+use super::rebuild::rebuild;
 use super::report::{OpenReport, Rebuilt, TornTail};
 use super::snapshots::{Snapshot, Snapshots};
 use super::wal::{self, Directory, Entry, Files, Log, Pool, Scan, scan, scan_up_to_damage};
+use super::witness::Witness;
 use crate::archive;
 use crate::error::{Error, Failure, Result};
 
@@ -43,6 +44,7 @@ pub(crate) fn recover(parts: &Parts, options: &Options) -> Result<Recovered> {
     parts.log.disk.create_dir(&parts.log.dir)?;
     parts.snapshots.tidy()?;
     let snapshot = parts.snapshots.newest()?;
+    let witness = Witness::new(parts.home.noted(), snapshot.as_ref());
     let directory = parts.log.load()?;
     let mut report = OpenReport::default();
     let (base, copies) = std::thread::scope(|scope| {
@@ -50,7 +52,7 @@ pub(crate) fn recover(parts: &Parts, options: &Options) -> Result<Recovered> {
         let check = options
             .verify_log
             .then(|| scope.spawn(|| verify_copies(&parts.snapshots, snapshot.as_ref(), &directory)));
-        let base = open_base(parts, &directory, snapshot.as_ref(), options.recovery, &mut report);
+        let base = open_base(parts, &directory, snapshot.as_ref(), &witness, options.recovery, &mut report);
         (base, check.map(|check| check.join().map_err(panicked)))
     });
     let base = base?;
@@ -59,13 +61,16 @@ pub(crate) fn recover(parts: &Parts, options: &Options) -> Result<Recovered> {
         Some(found) => found,
         None => return begin(parts, base, applied, options.recovery, report),
     };
-    if let Some(why) = falls_short(Some(&found), parts.home.noted()) {
+    if let Some(why) = witness.why_not_log(Some(&found), None) {
         // Only where the log may be cut does it come to this.
         report.lost.get_or_insert(format!("the log: {why}"));
     }
-    let copies = copies.transpose()?.unwrap_or_default();
-    report.damaged_log = found.harmless.clone().or(copies.log);
-    report.damaged_snapshot = copies.snapshot;
+    report.damaged_log.clone_from(&found.harmless);
+    if let Some(copies) = copies.transpose()? {
+        let wrong = || copies.wrong_log(&witness, applied);
+        report.damaged_log = report.damaged_log.or_else(wrong);
+        report.damaged_snapshot = copies.snapshot;
+    }
     wal::repair(&directory, &found)?;
     let leftover = found.last_seq;
     let mut replay = Replay { base: &*base, active: Generation::default(), applied, leftover, options };
@@ -140,11 +145,12 @@ fn open_base(
     parts: &Parts,
     directory: &Directory,
     snapshot: Option<&Snapshot>,
+    witness: &Witness,
     recovery: Recovery,
     report: &mut OpenReport,
 ) -> Result<Box<dyn Base>> {
     let home = &*parts.home;
-    let wrong = match try_open(home, snapshot)? {
+    let wrong = match try_open(home, witness)? {
         Ok(base) => return Ok(base),
         Err(wrong) => wrong,
     };
@@ -156,9 +162,8 @@ fn open_base(
 }
 
 /// The index, or what is wrong with it.
-fn try_open(home: &dyn Home, snapshot: Option<&Snapshot>) -> Result<Result<Box<dyn Base>, String>> {
-    let needed = home.noted().max(snapshot.map(|snapshot| snapshot.seq));
-    if needed.is_some() && !home.exists() {
+fn try_open(home: &dyn Home, witness: &Witness) -> Result<Result<Box<dyn Base>, String>> {
+    if witness.wants_index() && !home.exists() {
         return Ok(Err("its files are missing".to_owned()));
     }
     let opened = home.open().and_then(|base| {
@@ -166,12 +171,10 @@ fn try_open(home: &dyn Home, snapshot: Option<&Snapshot>) -> Result<Result<Box<d
         Ok((base, seq))
     });
     match opened {
-        Ok((base, seq)) if needed.is_none_or(|needed| seq >= needed) => Ok(Ok(base)),
-        Ok((base, seq)) => {
-            base.close()?;
-            let needed = needed.unwrap_or_default();
-            Ok(Err(format!("it ends at commit {seq} and held commit {needed} before: it was rolled back")))
-        }
+        Ok((base, seq)) => match witness.why_not_index(seq) {
+            None => Ok(Ok(base)),
+            Some(why) => base.close().map(|()| Err(why)),
+        },
         Err(error) if is_of_the_index(&error) => Ok(Err(crate::error::chain(&error))),
         Err(error) => Err(error),
     }
@@ -194,21 +197,31 @@ fn is_of_the_index(error: &Error) -> bool {
     }
 }
 
-/// What is wrong with snapshot and log.
-#[derive(Debug, Default)]
+/// What is only needed for rebuilding the index, as it was read.
+#[derive(Debug)]
 struct Copies {
+    /// What is wrong with the newest snapshot.
     snapshot: Option<String>,
-    log: Option<String>,
+    /// Where the log ends behind that.
+    log: Result<Option<Scan>>,
 }
 
-/// Reads what is only needed for rebuilding the index.
+impl Copies {
+    /// What is wrong with the log, if it does not lead to what the index has.
+    fn wrong_log(&self, witness: &Witness, index: u64) -> Option<String> {
+        match &self.log {
+            Ok(found) => witness.why_not_log(found.as_ref(), Some(index)),
+            Err(error) => Some(crate::error::chain(error)),
+        }
+    }
+}
+
 fn verify_copies(snapshots: &Snapshots, snapshot: Option<&Snapshot>, log: &Directory) -> Copies {
-    let wrong = |error: Error| crate::error::chain(&error);
     let seq = snapshot.map_or(0, |snapshot| snapshot.seq);
     let read = |snapshot| snapshots.read(snapshot).and_then(archive::Reader::finish).err();
     Copies {
-        snapshot: snapshot.and_then(read).map(wrong),
-        log: scan(log, seq, &mut |_, _| Ok(())).err().map(wrong),
+        snapshot: snapshot.and_then(read).map(|error| crate::error::chain(&error)),
+        log: scan(log, seq, &mut |_, _| Ok(())),
     }
 }
 

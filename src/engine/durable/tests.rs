@@ -7,6 +7,7 @@ use std::ops::ControlFlow;
 use bytes::Bytes;
 use fastrand::Rng;
 
+use super::base::Home;
 use super::shared::Shared;
 use super::sim::{self, SimHome};
 use super::{OpenReport, Options};
@@ -374,6 +375,34 @@ fn a_disk_without_room_refuses_writes_and_loses_nothing() {
     world.store().maintain().unwrap();
     world.write(900, Durability::Synced).unwrap();
     world.step(Step::Close).unwrap();
+}
+
+/// With the index gone the note alone tells that the log lost something. Where there is
+/// no room for it, the one before still holds.
+#[test]
+fn a_checkpoint_is_noted_if_there_is_room_for_that() {
+    let checkpoint = |world: &World| {
+        let store = world.store();
+        store.with_base(|base| store.checkpoint(base, &mut store.ground.lock())).unwrap();
+    };
+    let mut world = World::new();
+    world.open(0).unwrap();
+    world.write(50, Durability::Buffered).unwrap();
+    assert_eq!(world.home.noted(), Some(0));
+    world.disk.plan(None);
+    checkpoint(&world);
+    assert_eq!(world.home.noted(), Some(1));
+    let operations = world.disk.operations();
+    for before in 1..4 {
+        world.write(50, Durability::Buffered).unwrap();
+        world.disk.plan(Some(Plan { at: operations - before, what: Fault::Full }));
+        checkpoint(&world);
+        assert_eq!(world.home.noted(), Some(before), "{before} before the last operation");
+        world.disk.plan(None);
+        world.store().close().unwrap();
+        assert_eq!(world.home.noted(), Some(before + 1));
+        world.open(before + 1).unwrap();
+    }
 }
 
 /// A program that dies between a snapshot and what comes after it leaves more log

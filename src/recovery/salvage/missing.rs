@@ -51,12 +51,8 @@ impl Coverage {
     /// There are no more to come upon; and nobody knows how many there were, if so.
     pub(super) fn end(&mut self, is_unknown: bool) {
         self.miss(self.known);
-        if !is_unknown {
-            return;
-        }
-        match self.missing.last_mut().filter(|range| range.last == Some(self.until)) {
-            Some(range) => range.last = None,
-            None => self.missing.push(MissingCommits { first: self.until + 1, last: None }),
+        if is_unknown {
+            self.missing.push(MissingCommits { first: self.until + 1, last: None });
         }
     }
 
@@ -101,6 +97,6 @@ mod tests {
             coverage.to_vec().iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
         };
         assert_eq!(text(false), "commits 13 to 14, commits 17 to 18");
-        assert_eq!(text(true), "commits 13 to 14, whatever came from commit 17 on");
+        assert_eq!(text(true), "commits 13 to 14, commits 17 to 18, whatever came from commit 19 on");
     }
 }

@@ -1,6 +1,6 @@
 //! Versions of records that missing commits wrote, from all bytes of a store.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
@@ -13,7 +13,7 @@ use crate::record::{self, Key};
 use crate::recovery::carve::Carver;
 use crate::recovery::changes::Origin;
 use crate::recovery::offline::Offline;
-use crate::recovery::options::Meter;
+use crate::recovery::options::{Meter, bytes_of};
 use crate::recovery::parts::{Archived, Parts};
 use crate::recovery::sound::found_record;
 
@@ -24,6 +24,8 @@ pub(super) fn gather(
     meter: &Meter<'_>,
     sources: &mut Sources<'_>,
 ) -> Result<()> {
+    let (folders, files) = (store.closed.index_folders()?, store.closed.files()?);
+    meter.expect(work(&folders, &files));
     let mut pieces = Pieces { carver: Carver::new(), sources };
     pieces.know_keys();
     for archived in parts.snapshots.iter().filter(|archived| archived.summary.is_err()) {
@@ -33,12 +35,12 @@ pub(super) fn gather(
         });
         read_or_not(browsed);
     }
-    for folder in store.closed.index_folders()? {
+    for folder in folders {
         read_or_not(raw::read(&folder, &|bytes| meter.add(bytes), &mut |key, value| {
             pieces.indexed(&key, value)
         }));
     }
-    for file in store.closed.files()? {
+    for file in files {
         let is_snapshot = parts.snapshots.iter().find(|archived| archived.snapshot.path == file);
         let origin = match is_snapshot {
             Some(archived) if archived.summary.is_ok() => continue,
@@ -48,6 +50,12 @@ pub(super) fn gather(
         pieces.carve(&file, meter, origin);
     }
     Ok(())
+}
+
+/// How many bytes are to be gone through: those of all files, and of an index twice.
+fn work(folders: &[PathBuf], files: &[PathBuf]) -> u64 {
+    let times = |file: &Path| 1 + u64::from(folders.iter().any(|folder| file.starts_with(folder)));
+    files.iter().map(|file| times(file) * bytes_of(file)).sum()
 }
 
 /// What an older snapshot has may have been deleted before the newest was written.

@@ -116,12 +116,19 @@ impl<'a> Sources<'a> {
     }
 
     fn read_log(&mut self, base: u64) -> Result<()> {
-        let log = &self.parts.readable_log;
-        let mut end = None;
+        let (log, noted) = (&self.parts.readable_log, self.noted());
+        let (mut end, mut is_end_doubtful) = (None, false);
         let damage = match scan(log, base, &mut |_, _| Ok(())) {
+            // What looks like a torn tail was known to be durable.
+            Ok(Some(found)) if found.last_seq < noted => Some(found.last_seq + 1),
             Ok(Some(found)) => {
                 let kept = found.last_seq;
                 self.torn_tail = found.torn.map(|newest| TornTail { kept, newest });
+                // Damage to the end cannot be told from a torn tail, nor, where nothing of it
+                // is left, from an end.
+                let is_vouched_for = found.is_clean || self.parts.manifest.is_ok();
+                is_end_doubtful =
+                    self.parts.index_for_opening().is_err() && (found.torn.is_some() || !is_vouched_for);
                 self.missing.is_known_up_to(kept);
                 end = Some(kept);
                 None
@@ -136,16 +143,14 @@ impl<'a> Sources<'a> {
                 _ => Some(u64::MAX),
             },
         };
-        self.missing.is_known_up_to(self.noted());
+        self.missing.is_known_up_to(noted);
         let mut reached = 0;
         browse(log, base, &mut |found| {
             reached = reached.max(self.found(&found, base, end));
             Ok(())
         })?;
         // Nothing stands behind the damage that would tell where the log ended.
-        let is_end_unknown = damage.is_some_and(|first| reached < first);
-        // Without an index that has more, damage to the end cannot be told from a torn tail.
-        let is_end_doubtful = self.torn_tail.is_some() && self.parts.index_for_opening().is_err();
+        let is_end_unknown = damage.is_some_and(|first| reached < first.max(noted));
         self.missing.end(is_end_unknown || is_end_doubtful);
         Ok(())
     }
