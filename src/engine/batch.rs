@@ -45,7 +45,8 @@ pub(crate) enum Write {
 }
 
 impl Write {
-    /// The key, and the payload, which is no longer here, unless it deletes.
+    /// The key, and the payload, which the write no longer has afterwards; `None` if it
+    /// deletes.
     pub(crate) fn take(&mut self) -> (&Key, Option<Bytes>) {
         match self {
             Self::Put { key, payload } => (key, Some(std::mem::take(payload))),

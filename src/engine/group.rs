@@ -76,28 +76,11 @@ impl Group {
     }
 
     fn lead(&self, gathering: Gathering, sync: &impl Fn() -> Result<u64>) -> Result<()> {
+        let lead = Lead { group: self, has_ended: false };
         let have_come = self.gather(gathering);
         let began = Instant::now();
         let synced = sync();
-        let took = began.elapsed();
-
-        let mut state = self.state.lock();
-        state.has_leader = false;
-        let served = match &synced {
-            Ok(done) => {
-                self.done.fetch_max(*done, Ordering::AcqRel);
-                state.sleepers.extract_if(.., |sleeper| sleeper.seq <= *done).collect::<Vec<_>>()
-            }
-            Err(_) => std::mem::take(&mut state.sleepers),
-        };
-        let arrived = state.sleepers.len();
-        state.gathering.learn(have_come, served.len() + 1, arrived, took);
-        // It leads next, unless one who was served is back before it has woken up.
-        let next = (arrived > 0).then(|| state.sleepers.remove(0));
-        self.sleeping.store(state.sleepers.len(), Ordering::Release);
-        drop(state);
-
-        next.iter().chain(&served).for_each(|sleeper| sleeper.unparker.unpark());
+        lead.end(synced.as_ref().ok().copied(), have_come, began.elapsed());
         synced.map(drop)
     }
 
@@ -112,6 +95,50 @@ impl Group {
             std::thread::yield_now();
         }
         true
+    }
+}
+
+/// One thread's lead. If that panics, all others try for themselves.
+struct Lead<'a> {
+    group: &'a Group,
+    has_ended: bool,
+}
+
+impl Lead<'_> {
+    /// Wakes those who are served by a sync up to `done`, and the next leader; all if the
+    /// sync failed.
+    fn end(mut self, done: Option<u64>, have_come: bool, took: Duration) {
+        self.has_ended = true;
+        let Some(done) = done else { return self.give_up() };
+        self.group.done.fetch_max(done, Ordering::AcqRel);
+        let mut state = self.group.state.lock();
+        state.has_leader = false;
+        let served: Vec<_> = state.sleepers.extract_if(.., |sleeper| sleeper.seq <= done).collect();
+        let arrived = state.sleepers.len();
+        state.gathering.learn(have_come, served.len() + 1, arrived, took);
+        // It leads next, unless one who was served is back before it has woken up.
+        let next = (arrived > 0).then(|| state.sleepers.remove(0));
+        self.group.sleeping.store(state.sleepers.len(), Ordering::Release);
+        drop(state);
+        next.iter().chain(&served).for_each(|sleeper| sleeper.unparker.unpark());
+    }
+
+    fn give_up(&self) {
+        let mut state = self.group.state.lock();
+        state.has_leader = false;
+        state.gathering = Gathering::default();
+        let sleepers = std::mem::take(&mut state.sleepers);
+        self.group.sleeping.store(0, Ordering::Release);
+        drop(state);
+        sleepers.iter().for_each(|sleeper| sleeper.unparker.unpark());
+    }
+}
+
+impl Drop for Lead<'_> {
+    fn drop(&mut self) {
+        if !self.has_ended {
+            self.give_up();
+        }
     }
 }
 
@@ -190,6 +217,40 @@ mod tests {
         assert_eq!(syncs.load(Ordering::SeqCst), 1);
     }
 
+    /// Leaders that wait for others, and others that do not come, or come too late.
+    #[test]
+    fn nobody_is_forgotten() {
+        const THREADS: u64 = 8;
+        const COMMITS: u64 = 300;
+        let group = Group::default();
+        let (committed, syncs) = (AtomicU64::new(0), AtomicU64::new(0));
+        let sync = || {
+            syncs.fetch_add(1, Ordering::SeqCst);
+            let upto = committed.load(Ordering::SeqCst);
+            std::thread::sleep(Duration::from_micros(50));
+            Ok(upto)
+        };
+        std::thread::scope(|scope| {
+            for thread in 0..THREADS {
+                let (group, committed) = (&group, &committed);
+                scope.spawn(move || {
+                    for n in 0..COMMITS {
+                        let seq = committed.fetch_add(1, Ordering::SeqCst) + 1;
+                        group.reach(seq, sync).unwrap();
+                        assert!(group.done() >= seq);
+                        if (n + thread) % 16 == 0 {
+                            std::thread::sleep(Duration::from_micros(200));
+                        }
+                    }
+                });
+            }
+        });
+        assert_eq!(group.done(), THREADS * COMMITS);
+        assert!(group.state.lock().sleepers.is_empty());
+        let syncs = syncs.into_inner();
+        assert!(syncs < THREADS * COMMITS, "{syncs} syncs were shared by nobody");
+    }
+
     const TOOK: Duration = Duration::from_micros(100);
 
     #[test]
@@ -228,6 +289,26 @@ mod tests {
             gathering.learn(true, 1, 0, TOOK);
             assert_eq!(gathering.expected, 0);
         }
+    }
+
+    #[test]
+    fn a_leader_who_panics_keeps_nobody() {
+        let group = Group::default();
+        std::thread::scope(|scope| {
+            let leader = scope.spawn(|| {
+                group.reach(1, || {
+                    while group.state.lock().sleepers.is_empty() {
+                        std::thread::yield_now();
+                    }
+                    panic!("as a test does");
+                })
+            });
+            while !group.state.lock().has_leader {
+                std::thread::yield_now();
+            }
+            group.reach(1, || Ok(1)).unwrap();
+            assert!(leader.join().is_err());
+        });
     }
 
     #[test]

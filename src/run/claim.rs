@@ -107,7 +107,7 @@ impl ClaimOptions {
         self
     }
 
-    /// How long the owner counts as alive after its last write; above zero.
+    /// How long the owner counts as alive after it began its last write; above zero.
     /// Default: three times the progress interval, at least 30 s.
     #[must_use]
     pub fn heartbeat_timeout(mut self, timeout: Duration) -> Self {
@@ -211,7 +211,6 @@ impl ProcessHandle {
             inner.liveness.end(pulse.claim);
             return committed.map(|_| None);
         };
-        pulse.beat(inner.clock.monotonic());
         let token = Token { instance: instance.id().into(), version, pulse, sent };
         let core = Core::new(self.clone(), options.clone(), token, run, settings, now);
         Ok(Some(Run::new(Arc::new(core), origin(&owner.value, resumes))))

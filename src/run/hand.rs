@@ -16,9 +16,10 @@ pub(super) struct Hand {
 }
 
 impl Hand {
-    pub(super) fn take(&mut self, item: InHand) -> ItemId {
+    pub(super) fn take(&mut self, mut item: InHand) -> ItemId {
         self.last_id += 1;
-        self.items.insert(self.last_id, InHand { has_changed: true, ..item });
+        item.has_changed = true;
+        self.items.insert(self.last_id, item);
         self.changed.push(self.last_id);
         self.last_id
     }
@@ -76,16 +77,15 @@ impl Hand {
         }
     }
 
-    /// The commit `version` has all that were to be written as they are.
+    /// The commit `version` has all that were to be written as they are. Changes of the
+    /// others are not stored.
     pub(super) fn written(&mut self, version: u64) {
-        let items = &mut self.items;
-        self.changed.retain(|id| {
-            let Some(item) = items.get_mut(id) else { return false };
-            item.has_changed = item.version_to_replace().is_none();
-            if !item.has_changed {
+        for id in self.changed.drain(..) {
+            let Some(item) = self.items.get_mut(&id) else { continue };
+            item.has_changed = false;
+            if item.version_to_replace().is_some() {
                 item.version = Some(version);
             }
-            item.has_changed
-        });
+        }
     }
 }

@@ -160,7 +160,7 @@ impl RunnerBuilder {
         self
     }
 
-    /// How long the runner counts as alive after its last write; above zero.
+    /// How long the runner counts as alive after it began its last write; above zero.
     /// Default: three times the progress interval, at least 30 s.
     pub fn heartbeat_timeout(mut self, timeout: Duration) -> Self {
         self.options.claim = self.options.claim.heartbeat_timeout(timeout);

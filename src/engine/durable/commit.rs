@@ -21,7 +21,7 @@ impl Shared {
         let is_to_sync = durability == Durability::Synced && !batch.writes.is_empty();
         self.with_base(|base| {
             self.pressure.wait(|| self.check_going())?;
-            let outcome = self.append(base, batch)?;
+            let outcome = self.commit_unsynced(base, batch)?;
             match outcome {
                 Outcome::Committed(seq) if is_to_sync => self.sync_to(seq)?,
                 _ => {}
@@ -43,8 +43,7 @@ impl Shared {
         self.poison.check()
     }
 
-    /// Commits without waiting for a sync.
-    fn append(&self, base: &dyn Base, batch: Batch) -> Result<Outcome> {
+    fn commit_unsynced(&self, base: &dyn Base, batch: Batch) -> Result<Outcome> {
         match self.writer.try_lock() {
             Some(mut writer) => Turn::new(self, base, &mut writer).commit(batch),
             None => self.wait(base, &self.queue.join(batch)),
@@ -60,23 +59,24 @@ impl Shared {
             if !self.writer.is_locked()
                 && let Some(mut writer) = self.writer.try_lock()
             {
-                return self.serve(base, &mut writer, ticket);
+                return self.answer(base, &mut writer, ticket);
             }
             std::hint::spin_loop();
         }
-        self.serve(base, &mut self.writer.lock(), ticket)
+        self.answer(base, &mut self.writer.lock(), ticket)
     }
 
-    pub(super) fn serve(&self, base: &dyn Base, writer: &mut Writer, ticket: &Ticket) -> Result<Outcome> {
+    /// The answer to a commit, which is made if nobody has.
+    pub(super) fn answer(&self, base: &dyn Base, writer: &mut Writer, ticket: &Ticket) -> Result<Outcome> {
         if !ticket.is_answered() {
-            Turn::new(self, base, writer).serve();
+            Turn::new(self, base, writer).commit_waiting();
         }
         // Without one, who had taken it panicked.
-        ticket.take_answer().unwrap_or_else(|| Err(self.gone()))
+        ticket.take_answer().unwrap_or_else(|| Err(self.unknown()))
     }
 
-    /// What to say of a commit of which nobody knows what became of it.
-    pub(super) fn gone(&self) -> Error {
+    /// What to say of a commit of which nobody knows what became.
+    pub(super) fn unknown(&self) -> Error {
         let lost = || Failure::Storage {
             place: self.parts.log.dir.display().to_string(),
             action: "commit",

@@ -20,6 +20,9 @@ const ROOM_FACTOR: u64 = 2;
 /// How often a checkpoint looks whether the readers are gone that it waits for.
 const LOOK: Duration = Duration::from_micros(200);
 
+/// What was frozen, who reads the index without it, and the newest commit in it.
+type Frozen = (Arc<Generation>, Arc<Readers>, u64);
+
 impl Shared {
     /// Bounds what a power loss takes, and has a segment ready before it is needed.
     pub(super) fn keep_up(&self) -> Result<()> {
@@ -27,7 +30,7 @@ impl Shared {
         self.sync()?;
         let durable = self.synced.done();
         {
-            let mut writer = self.writer.lock();
+            let mut writer = self.lock_writer()?;
             // Said in the log, damage to what was synced is told from a torn tail.
             if writer.log.noted() < durable && writer.log.last_seq() == durable {
                 self.poison.on_error(writer.log.mark(FrameKind::Mark, durable))?;
@@ -79,7 +82,7 @@ impl Shared {
         if !self.has_room()? {
             return Ok(());
         }
-        let Some((frozen, readers, upto)) = self.freeze() else { return Ok(()) };
+        let Some((frozen, readers, upto)) = self.freeze()? else { return Ok(()) };
         // The index never has what the log could lose.
         self.sync_to(upto)?;
         self.wait_for(readers)?;
@@ -113,15 +116,15 @@ impl Shared {
         }
     }
 
-    fn freeze(&self) -> Option<(Arc<Generation>, Arc<Readers>, u64)> {
-        let mut writer = self.writer.lock();
+    pub(super) fn freeze(&self) -> Result<Option<Frozen>> {
+        let mut writer = self.lock_writer()?;
         let mut memtable = self.memtable.write();
         if memtable.active.is_empty() {
-            return None;
+            return Ok(None);
         }
         writer.frozen_at = writer.log.written();
         let (frozen, readers) = memtable.freeze();
-        Some((frozen, readers, writer.log.last_seq()))
+        Ok(Some((frozen, readers, self.last_seq.load(Ordering::Acquire))))
     }
 
     /// Waits for those who read the index without what was frozen.

@@ -1,5 +1,5 @@
-//! Commits that wait while another is being made. Whoever makes it takes them along:
-//! they share its write, and none of them has to be woken to make its own.
+//! Commits that wait while another is being made. Whoever has the next turn makes them all,
+//! and they share its write.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

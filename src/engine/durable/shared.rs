@@ -1,12 +1,14 @@
 //! What the calls and the threads of the engine share.
 //!
 //! Locks are taken in this order: `base`, `ground`, `applying`, `writer`,
-//! `memtable`, and `figures` by itself. The writer's lock makes the order of commits; who holds it waits for no sync.
+//! `memtable`; `figures` by itself, and those within `queue`, `synced` and `pool` last. The
+//! writer's lock makes the order of commits; who holds it waits for no sync, but where the
+//! log needs a segment that was not prepared.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use parking_lot::{Mutex, RwLock};
+use parking_lot::{Mutex, MutexGuard, RwLock};
 
 use super::base::Base;
 use super::figures::Figures;
@@ -141,13 +143,18 @@ impl Shared {
         call(base)
     }
 
+    /// Waits for the writer's lock. After a failed write the log has what nobody sees.
+    pub(super) fn lock_writer(&self) -> Result<MutexGuard<'_, Writer>> {
+        let writer = self.writer.lock();
+        self.poison.check().map(|()| writer)
+    }
+
     /// Makes durable everything up to the commit `seq`.
     pub(super) fn sync_to(&self, seq: u64) -> Result<()> {
         self.synced.reach(seq, || {
-            self.poison.check()?;
             let (files, upto) = {
-                let mut writer = self.writer.lock();
-                (writer.log.take_unsynced(), writer.log.last_seq())
+                let mut writer = self.lock_writer()?;
+                (writer.log.take_unsynced(), self.last_seq.load(Ordering::Acquire))
             };
             self.poison.on_error(files.iter().try_for_each(|file| file.sync()))?;
             Ok(upto)

@@ -19,6 +19,26 @@ use crate::record::{Key, KeyRange, Record};
 
 type Model = BTreeMap<Key, (u64, Bytes)>;
 
+/// What a commit writes; `None` deletes.
+type Effect = Vec<(Key, Option<Bytes>)>;
+
+fn after(mut before: Model, seq: u64, effect: &Effect) -> Model {
+    for (key, payload) in effect {
+        match payload {
+            Some(payload) => drop(before.insert(key.clone(), (seq, payload.clone()))),
+            None => drop(before.remove(key)),
+        }
+    }
+    before
+}
+
+fn batch_of(effect: &Effect) -> Batch {
+    effect.iter().fold(Batch::new(), |batch, (key, payload)| match payload {
+        Some(payload) => batch.put(key.clone(), payload.clone()),
+        None => batch.delete(key.clone()),
+    })
+}
+
 /// A store, and what it must hold.
 struct World {
     disk: SimDisk,
@@ -27,8 +47,9 @@ struct World {
     store: Option<Shared>,
     /// The records after each commit, the empty store first.
     history: Vec<Model>,
-    /// What the commit that failed would have made of them: it may be there.
-    attempted: Option<Model>,
+    /// What the commits that failed would have made of them, one after the other: they may
+    /// be there.
+    attempted: Vec<Model>,
     /// Commits that must survive a power cut.
     synced: u64,
     /// Makes each payload another.
@@ -39,6 +60,8 @@ struct World {
 enum Step {
     /// Some records, of this many bytes each.
     Commit(usize, Durability),
+    /// Commits of such records, in one turn.
+    Together([usize; 3]),
     Claim,
     Sync,
     KeepUp,
@@ -66,7 +89,7 @@ impl World {
     fn new() -> Self {
         let disk = SimDisk::new();
         let home = SimHome::new(&disk);
-        let (history, attempted) = (vec![Model::new()], None);
+        let (history, attempted) = (vec![Model::new()], Vec::new());
         Self { disk, home, options: options(), store: None, history, attempted, synced: 0, nonce: 0 }
     }
 
@@ -81,10 +104,7 @@ impl World {
         self.store = Some(sim::open(&self.disk, &self.home, &self.options)?);
         let seq = self.store().last_seq.load(std::sync::atomic::Ordering::Acquire);
         assert!(seq >= at_least, "has commits up to {seq}, and not up to {at_least}");
-        if seq == self.history.len() as u64 {
-            self.history.extend(self.attempted.take());
-        }
-        self.attempted = None;
+        self.history.append(&mut self.attempted);
         self.check(seq);
         self.history.truncate(seq as usize + 1);
         self.synced = seq;
@@ -113,61 +133,78 @@ impl World {
         self.history.last().unwrap()
     }
 
-    fn commit(&mut self, batch: Batch, after: Model, durability: Durability) -> Result<()> {
+    /// Makes commits in one turn at the writer's lock.
+    fn commit(&mut self, mut commits: Vec<(Batch, Effect)>, durability: Durability) -> Result<()> {
         if self.store().pressure.is_high() {
             // There is no thread to wait for.
             self.store().maintain()?;
             let is_full = self.store().is_disk_full.load(std::sync::atomic::Ordering::Acquire);
             assert!(is_full || !self.store().pressure.is_high(), "commits wait for ever");
         }
-        let seq = self.history.len() as u64;
-        self.attempted = Some(after.clone());
-        let outcome = self.store().commit(batch, durability)?;
-        self.attempted = None;
-        assert_eq!(outcome, Outcome::Committed(seq));
-        self.history.push(after);
-        if durability == Durability::Synced {
-            self.synced = seq;
+        let (own, effect) = commits.pop().unwrap();
+        let join = |(batch, effect)| (self.store().queue.join(batch), effect);
+        let others: Vec<_> = commits.into_iter().map(join).collect();
+        let own = (self.store().commit(own, durability), effect);
+        let answers = others.into_iter().map(|(ticket, effect)| (ticket.take_answer(), effect));
+        let answers: Vec<_> = answers.chain([(Some(own.0), own.1)]).collect();
+        let is_stopped = self.store().poison.check().is_err();
+        let mut failed = Ok(());
+        for (answer, effect) in answers {
+            let last = self.attempted.last().unwrap_or(self.newest()).clone();
+            let seq = (self.history.len() + self.attempted.len()) as u64;
+            match answer.unwrap_or_else(|| self.store().poison.check().map(|()| panic!("no answer"))) {
+                Ok(Outcome::Committed(committed)) => {
+                    assert_eq!(committed, seq);
+                    self.history.push(after(last, seq, &effect));
+                }
+                Ok(Outcome::Failed(_)) => assert!(failed.is_err(), "its precondition holds"),
+                Err(error) => {
+                    // Of what fails without stopping the store nothing was written.
+                    self.attempted.extend(is_stopped.then(|| after(last, seq, &effect)));
+                    failed = failed.and(Err(error));
+                }
+            }
         }
-        Ok(())
+        if failed.is_ok() && durability == Durability::Synced {
+            self.synced = self.history.len() as u64 - 1;
+        }
+        failed
     }
 
-    fn write(&mut self, bytes: usize, durability: Durability) -> Result<()> {
-        let seq = self.history.len() as u64;
-        let mut after = self.newest().clone();
-        let mut batch = Batch::new();
+    /// Some records of `bytes` each, on condition that one of them is as after `before`.
+    fn make_commit(&mut self, bytes: usize, before: &Model) -> (Batch, Effect) {
+        let mut effect = Effect::new();
         for _ in 0..3 {
             self.nonce += 1;
             let key = Key::item("p", List::Active, &format!("{}", self.nonce * 7 % 11));
-            batch =
-                batch.expect(key.clone(), Expect::unchanged(after.get(&key).map(|(version, _)| *version)));
-            if self.nonce.is_multiple_of(5) {
-                after.remove(&key);
-                batch = batch.delete(key);
-            } else {
-                let mut payload = self.nonce.to_le_bytes().to_vec();
-                payload.resize(bytes.max(8), self.nonce as u8);
-                let payload = Bytes::from(payload);
-                after.insert(key.clone(), (seq, payload.clone()));
-                batch = batch.put(key, payload);
-            }
+            let mut payload = self.nonce.to_le_bytes().to_vec();
+            payload.resize(bytes.max(8), self.nonce as u8);
+            effect.push((key, (!self.nonce.is_multiple_of(5)).then(|| Bytes::from(payload))));
         }
-        // A key may come twice; then the second precondition holds no more for sure.
-        batch.preconditions.dedup_by(|a, b| a.key == b.key);
-        batch.preconditions.truncate(1);
-        self.commit(batch, after, durability)
+        let first = effect[0].0.clone();
+        let version = before.get(&first).map(|(version, _)| *version);
+        (batch_of(&effect).expect(first, Expect::unchanged(version)), effect)
+    }
+
+    fn write(&mut self, sizes: &[usize], durability: Durability) -> Result<()> {
+        let (mut before, mut commits) = (self.newest().clone(), Vec::new());
+        for (bytes, seq) in sizes.iter().zip(self.history.len() as u64..) {
+            let (batch, effect) = self.make_commit(*bytes, &before);
+            before = after(before, seq, &effect);
+            commits.push((batch, effect));
+        }
+        self.commit(commits, durability)
     }
 
     fn claim(&mut self) -> Result<()> {
         self.nonce += 1;
-        let seq = self.history.len() as u64;
         let key = Key::owner("p");
-        let mut after = self.newest().clone();
-        let before = after.get(&key).map(|(version, _)| *version);
-        let payload = Bytes::from(format!("instance {}", self.nonce));
-        after.insert(key.clone(), (seq, payload.clone()));
-        let batch = Batch::new().expect(key.clone(), Expect::unchanged(before)).put(key, payload);
-        self.commit(batch, after, Durability::Synced)
+        let before = self.newest().get(&key).map(|(version, _)| *version);
+        let effect = vec![(key.clone(), Some(Bytes::from(format!("instance {}", self.nonce))))];
+        self.commit(
+            vec![(batch_of(&effect).expect(key, Expect::unchanged(before)), effect)],
+            Durability::Synced,
+        )
     }
 
     fn sync(&mut self) -> Result<()> {
@@ -179,7 +216,8 @@ impl World {
     fn step(&mut self, step: Step) -> Result<()> {
         let newest = self.history.len() as u64 - 1;
         match step {
-            Step::Commit(bytes, durability) => self.write(bytes, durability),
+            Step::Commit(bytes, durability) => self.write(&[bytes], durability),
+            Step::Together(sizes) => self.write(&sizes, Durability::Buffered),
             Step::Claim => self.claim(),
             Step::Sync => self.sync(),
             Step::KeepUp => self.store().keep_up(),
@@ -219,14 +257,14 @@ impl World {
 /// Every kind of thing that happens to a store.
 fn workload() -> Vec<Step> {
     use Durability::{Buffered, Synced};
-    use Step::{Claim, Close, Commit, KeepUp, Kill, Maintain, Rebuild, Snapshot, Sync};
+    use Step::{Claim, Close, Commit, KeepUp, Kill, Maintain, Rebuild, Snapshot, Sync, Together};
     vec![
         Claim,
         Commit(100, Buffered),
         Commit(20, Synced),
         Commit(900, Buffered),
         Maintain,
-        Commit(50, Buffered),
+        Together([50, 700, 20]),
         Claim,
         KeepUp,
         Commit(5000, Buffered),
@@ -234,8 +272,7 @@ fn workload() -> Vec<Step> {
         Kill,
         Commit(10, Synced),
         Snapshot,
-        Commit(2000, Buffered),
-        Commit(40, Buffered),
+        Together([2000, 900, 40]),
         Sync,
         Claim,
         Rebuild,
@@ -339,7 +376,8 @@ fn random_step(rng: &mut Rng) -> Step {
     match rng.u32(0..24) {
         0..11 => Step::Commit(rng.usize(0..300), durability),
         11 => Step::Commit(rng.usize(0..8000), durability),
-        12..15 => Step::Claim,
+        12 => Step::Together([rng.usize(0..300), rng.usize(0..8000), rng.usize(0..300)]),
+        13..15 => Step::Claim,
         15 => Step::Sync,
         16 => Step::KeepUp,
         17..19 => Step::Maintain,
@@ -359,7 +397,7 @@ fn a_disk_without_room_refuses_writes_and_loses_nothing() {
     world.disk.set_full(true);
     let error = loop {
         world.store().maintain().unwrap();
-        if let Err(error) = world.write(900, Durability::Synced) {
+        if let Err(error) = world.write(&[900], Durability::Synced) {
             break error;
         }
         assert!(world.history.len() < 1000, "the memory is never used up");
@@ -370,10 +408,10 @@ fn a_disk_without_room_refuses_writes_and_loses_nothing() {
     world.check(newest);
     world.store().close().unwrap();
     world.open(newest).unwrap();
-    assert!(world.write(900, Durability::Synced).unwrap_err().is_disk_full());
+    assert!(world.write(&[900], Durability::Synced).unwrap_err().is_disk_full());
     world.disk.set_full(false);
     world.store().maintain().unwrap();
-    world.write(900, Durability::Synced).unwrap();
+    world.write(&[900], Durability::Synced).unwrap();
     world.step(Step::Close).unwrap();
 }
 
@@ -387,14 +425,14 @@ fn a_checkpoint_is_noted_if_there_is_room_for_that() {
     };
     let mut world = World::new();
     world.open(0).unwrap();
-    world.write(50, Durability::Buffered).unwrap();
+    world.write(&[50], Durability::Buffered).unwrap();
     assert_eq!(world.home.noted(), Some(0));
     world.disk.plan(None);
     checkpoint(&world);
     assert_eq!(world.home.noted(), Some(1));
     let operations = world.disk.operations();
     for before in 1..4 {
-        world.write(50, Durability::Buffered).unwrap();
+        world.write(&[50], Durability::Buffered).unwrap();
         world.disk.plan(Some(Plan { at: operations - before, what: Fault::Full }));
         checkpoint(&world);
         assert_eq!(world.home.noted(), Some(before), "{before} before the last operation");
@@ -413,7 +451,7 @@ fn log_that_a_snapshot_covers_is_let_go_of_at_opening() {
     world.open(0).unwrap();
     let retained = |world: &World| world.store().writer.lock().log.retained();
     while retained(&world) < 30_000 {
-        world.write(300, Durability::Buffered).unwrap();
+        world.write(&[300], Durability::Buffered).unwrap();
     }
     let store = world.store();
     store
@@ -437,12 +475,12 @@ fn a_store_goes_on_with_smaller_segments() {
     world.options = Options { segment_bytes: 1 << 20, ..Options::default() };
     world.open(0).unwrap();
     for _ in 0..200 {
-        world.write(500, Durability::Buffered).unwrap();
+        world.write(&[500], Durability::Buffered).unwrap();
     }
     world.options = options();
     world.step(Step::Kill).unwrap();
     for _ in 0..50 {
-        world.write(500, Durability::Buffered).unwrap();
+        world.write(&[500], Durability::Buffered).unwrap();
     }
     world.step(Step::Close).unwrap();
 }

@@ -13,13 +13,16 @@ use crate::engine::{Batch, Outcome};
 use crate::error::Result;
 use crate::record::Kind;
 
-/// The most commits that share a write. Each is compared with those before it.
-const STAGED_MAX: usize = 16;
+/// So many keys are compared to tell whether a commit depends on those before it in the
+/// same turn. Large ones gain nothing by sharing a write.
+const COMPARISONS_MAX: usize = 1024;
 
 pub(super) struct Turn<'a> {
     shared: &'a Shared,
     base: &'a dyn Base,
     writer: &'a mut Writer,
+    /// Some of what is staged is visible, and not all of it announced.
+    is_flushing: bool,
 }
 
 /// A commit that is on its way to the log.
@@ -44,7 +47,7 @@ impl Replaced {
 
 impl<'a> Turn<'a> {
     pub(super) fn new(shared: &'a Shared, base: &'a dyn Base, writer: &'a mut Writer) -> Self {
-        Self { shared, base, writer }
+        Self { shared, base, writer, is_flushing: false }
     }
 
     /// Commits a batch, and what waits with it.
@@ -58,7 +61,7 @@ impl<'a> Turn<'a> {
     }
 
     /// Commits what waits.
-    pub(super) fn serve(mut self) {
+    pub(super) fn commit_waiting(mut self) {
         self.stage_waiting();
         // Those who wait hear of it, too.
         let _ = self.flush();
@@ -79,7 +82,7 @@ impl<'a> Turn<'a> {
     /// outcome if it is not written.
     fn stage(&mut self, batch: Batch, ticket: Option<&Arc<Ticket>>) -> Result<Option<Outcome>> {
         self.shared.poison.check()?;
-        if self.writer.staged.len() == STAGED_MAX || self.depends_on_staged(&batch) {
+        if self.may_depend_on_staged(&batch) {
             self.flush()?;
         }
         let replaced = {
@@ -94,23 +97,25 @@ impl<'a> Turn<'a> {
         if batch.writes.is_empty() {
             return Ok(Some(Outcome::Committed(self.shared.last_seq.load(Ordering::Acquire))));
         }
-        self.append(&batch, &replaced)?;
+        self.append_to_log(&batch, &replaced)?;
         let seq = self.writer.log.last_seq();
         self.writer.staged.push(Staged { seq, batch, replaced, ticket: ticket.cloned() });
         Ok(None)
     }
 
     /// Whether what a batch asks for may be changed by one that is not in the memtable yet.
-    fn depends_on_staged(&self, batch: &Batch) -> bool {
-        let mut staged = self.writer.staged.iter().flat_map(|staged| &staged.batch.writes);
-        staged.any(|write| {
-            let (key, _) = parts(write);
-            batch.preconditions.iter().any(|precondition| precondition.key == *key)
-                || (key.kind() == Kind::Owner && batch.writes.iter().any(|write| parts(write).0 == key))
-        })
+    fn may_depend_on_staged(&self, batch: &Batch) -> bool {
+        let writes = || self.writer.staged.iter().flat_map(|staged| &staged.batch.writes);
+        let asks = batch.preconditions.len() + batch.writes.len();
+        writes().count() * asks > COMPARISONS_MAX
+            || writes().any(|write| {
+                let (key, _) = parts(write);
+                batch.preconditions.iter().any(|precondition| precondition.key == *key)
+                    || (key.kind() == Kind::Owner && batch.writes.iter().any(|write| parts(write).0 == key))
+            })
     }
 
-    fn append(&mut self, batch: &Batch, replaced: &Replaced) -> Result<()> {
+    fn append_to_log(&mut self, batch: &Batch, replaced: &Replaced) -> Result<()> {
         let Self { shared, writer, .. } = self;
         if let Err(error) = writer.log.reserve(batch) {
             // Nothing was written: a disk that is full is no reason to stop.
@@ -131,6 +136,7 @@ impl<'a> Turn<'a> {
         self.write().inspect_err(|_| self.give_up())?;
         let Some(last) = self.writer.staged.last() else { return Ok(()) };
         let seq = last.seq;
+        self.is_flushing = true;
         self.put();
         self.shared.last_seq.store(seq, Ordering::Release);
         for staged in self.writer.staged.drain(..) {
@@ -139,6 +145,7 @@ impl<'a> Turn<'a> {
                 ticket.answer(Ok(Outcome::Committed(staged.seq)));
             }
         }
+        self.is_flushing = false;
         Ok(())
     }
 
@@ -151,7 +158,7 @@ impl<'a> Turn<'a> {
     fn give_up(&mut self) {
         for staged in self.writer.staged.drain(..) {
             if let Some(ticket) = staged.ticket {
-                ticket.answer(Err(self.shared.gone()));
+                ticket.answer(Err(self.shared.unknown()));
             }
         }
     }
@@ -173,9 +180,9 @@ impl<'a> Turn<'a> {
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        if !self.writer.staged.is_empty() || !self.writer.log.is_flushed() {
+        if self.is_flushing || !self.writer.staged.is_empty() || !self.writer.log.is_flushed() {
             // By an error, and poisoned by it, or by a panic.
-            self.shared.poison.poison(&self.shared.gone());
+            self.shared.poison.poison(&self.shared.unknown());
         }
     }
 }
@@ -253,7 +260,8 @@ mod tests {
     #[test]
     fn more_than_fit_into_a_turn_are_all_committed() {
         let (_, store) = store();
-        let tickets: Vec<_> = (0..3 * STAGED_MAX).map(|n| store.queue.join(put(&format!("{n}")))).collect();
+        let tickets: Vec<_> =
+            (0..2 * COMPARISONS_MAX).map(|n| store.queue.join(put(&format!("{n}")))).collect();
         turn(&store, put("own")).unwrap();
         for (ticket, seq) in tickets.iter().zip(1..) {
             assert_eq!(ticket.take_answer().unwrap().unwrap(), Outcome::Committed(seq));
@@ -271,6 +279,20 @@ mod tests {
             assert!(error.is_poisoned(), "{error}");
         }
         assert!(store.get(&key("a")).is_err(), "poisoned");
+    }
+
+    /// Found by review: who had looked whether the store was stopped, and then waited for
+    /// the writer's lock, took commits that were never written for durable.
+    #[test]
+    fn nobody_who_waited_for_a_failed_write_goes_on() {
+        let (disk, store) = store();
+        disk.plan(Some(Plan { at: 1, what: Fault::Error }));
+        turn(&store, put("a")).unwrap_err();
+        disk.plan(None);
+        assert!(store.freeze().unwrap_err().is_poisoned());
+        assert!(store.lock_writer().unwrap_err().is_poisoned());
+        assert!(store.sync_to(1).unwrap_err().is_poisoned());
+        assert_eq!((disk.operations(), store.synced.done()), (0, 0));
     }
 
     #[test]
@@ -294,7 +316,7 @@ mod tests {
                 Ok(())
             })
             .unwrap();
-        let answer = store.with_base(|base| store.serve(base, &mut store.writer.lock(), &ticket));
+        let answer = store.with_base(|base| store.answer(base, &mut store.writer.lock(), &ticket));
         assert!(answer.unwrap_err().is_poisoned());
         assert!(turn(&store, put("b")).is_err());
     }
