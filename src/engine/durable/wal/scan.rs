@@ -281,7 +281,7 @@ impl<'a> Scanner<'a> {
         }
         let known = self.known;
         let joins = |head: Head| match head.kind {
-            Kind::Whole | Kind::First => head.seq <= known + 1,
+            Kind::Whole | Kind::First => (1..=known + 1).contains(&head.seq),
             Kind::Mark | Kind::Close | Kind::Next => head.seq <= known,
             Kind::Middle | Kind::Last => false,
         };

@@ -584,6 +584,34 @@ fn a_frame_that_leads_on_is_of_the_commit_before_it() {
     assert_eq!(scan(&load(), 0, &mut |_, _| Ok(())).unwrap().unwrap().last_seq, cut.last_seq);
 }
 
+/// Found by the fuzz target `log`: behind damage the scan took a frame of a commit 0, which
+/// there is none, for the way to go on, and panicked.
+#[test]
+fn there_is_no_commit_0_to_go_on_with() {
+    let driver = Driver::with_commits(4, 500);
+    let directory = files(&driver.disk).load().unwrap();
+    let (segment, stored) = directory.iter().next().unwrap();
+    let bytes = directory.read(stored).unwrap();
+    let place = |at: usize| Place { segment, offset: at as u64 };
+    let mut commits = Vec::new();
+    let mut at = PAGE;
+    while let Some(frame) = frame_at(&bytes, at, place(at)) {
+        commits.extend((frame.head.kind == FrameKind::Whole).then_some((at, frame)));
+        at += frame.len();
+    }
+    let [(broken, _), (forged, frame), ..] = commits[..] else { panic!("they are in one segment") };
+    let mut zero = Vec::new();
+    let start = frame::begin(&mut zero);
+    zero.extend_from_slice(frame.body);
+    frame::seal(&mut zero, start, Head { seq: 0, synced: 0, ..frame.head }, place(forged));
+    driver.disk.change(&directory.path(stored.slot), |bytes| {
+        bytes[broken + 40] ^= 1;
+        bytes[forged..forged + zero.len()].copy_from_slice(&zero);
+    });
+    let found = scan(&files(&driver.disk).load().unwrap(), 3, &mut |_, _| Ok(())).unwrap().unwrap();
+    assert_eq!(found.last_seq, 4);
+}
+
 /// Found by the fuzz target `log`: a commit that is known is damaged, and of the next
 /// one, which leads over the damage, the end was never written. The log was cut behind
 /// the damage, and then did not open.
