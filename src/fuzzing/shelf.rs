@@ -11,6 +11,9 @@ use parking_lot::Mutex;
 use crate::disk::{Disk, DiskFile};
 use crate::error::{Error, Result};
 
+/// A file that is to be longer finds no space.
+const FILE_BYTES_MAX: usize = 64 << 20;
+
 #[derive(Debug, Clone, Default)]
 pub(super) struct Shelf {
     files: Arc<Mutex<BTreeMap<PathBuf, Book>>>,
@@ -84,6 +87,9 @@ impl DiskFile for Book {
     fn write_at(&self, new: &[u8], offset: u64) -> Result<()> {
         let mut bytes = self.bytes.lock();
         let at = usize::try_from(offset).unwrap();
+        if at + new.len() > FILE_BYTES_MAX {
+            return Err(Error::io("write", "a book", ErrorKind::StorageFull.into()));
+        }
         let len = bytes.len().max(at + new.len());
         bytes.resize(len, 0);
         bytes[at..at + new.len()].copy_from_slice(new);

@@ -27,6 +27,7 @@ mod scan;
 mod search;
 #[cfg(test)]
 mod tests;
+mod zeroes;
 
 pub(crate) use browse::{Found, Spot, browse};
 pub(crate) use directory::Directory;

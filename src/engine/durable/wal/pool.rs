@@ -11,6 +11,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::header::{Header, PAGE};
+use super::zeroes::write_zeroes;
 use crate::disk::{Disk, DiskFile};
 use crate::error::Result;
 
@@ -168,14 +169,8 @@ impl Pool {
     }
 
     fn fill(&self, file: &dyn DiskFile, id: u64) -> Result<()> {
-        static ZEROES: [u8; 64 << 10] = [0; 64 << 10];
         file.write_at(&self.header(id), 0)?;
-        let mut at = PAGE as u64;
-        while at < self.segment_bytes() {
-            let length = usize::try_from(self.segment_bytes() - at).unwrap_or(usize::MAX).min(ZEROES.len());
-            file.write_at(ZEROES.get(..length).unwrap_or_default(), at)?;
-            at += length as u64;
-        }
+        write_zeroes(file, PAGE as u64, self.segment_bytes())?;
         file.sync()
     }
 

@@ -5,6 +5,7 @@ use super::directory::Directory;
 use super::frame::HEADER_LEN;
 use super::header::PAGE;
 use super::scan::{Scan, Visited};
+use super::zeroes::write_zeroes;
 use crate::error::Result;
 
 /// Makes what was found durable, and lets nothing that stands behind the end ever
@@ -41,14 +42,13 @@ fn write_again(directory: &Directory, found: &Scan, visited: &Visited) -> Result
     let is_last = visited.segment == found.end.segment;
     let end = if is_last { found.end.offset } else { visited.end };
     let end = usize::try_from(end).unwrap_or(usize::MAX);
-    if is_last {
-        bytes.resize(usize::try_from(visited.stored.bytes).unwrap_or(usize::MAX), 0);
-        bytes.get_mut(end..).unwrap_or_default().fill(0);
-    } else {
-        bytes.truncate(end);
-    }
+    bytes.truncate(end);
     let file = directory.file(visited.stored.slot)?;
     file.write_at(bytes.get(PAGE..).unwrap_or_default(), PAGE as u64)?;
+    if is_last {
+        // It may be shorter than it claims to be.
+        write_zeroes(&*file, end as u64, visited.stored.bytes)?;
+    }
     file.sync()
 }
 
