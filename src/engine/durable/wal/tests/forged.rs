@@ -1,0 +1,88 @@
+//! Frames that nobody wrote, with a checksum that is right.
+
+use super::super::directory::frame_at;
+use super::super::frame::{self, Head, Place};
+use super::super::header::PAGE;
+use super::super::{FrameKind, repair, scan, scan_up_to_damage};
+use super::{Driver, files};
+use crate::disk::sim::SimDisk;
+
+/// Puts another frame in place of the one that leads from the oldest segment to the
+/// next. `forge` gets the ids of both.
+fn forge_next(disk: &SimDisk, forge: impl FnOnce([u64; 2], &mut Head) -> u64) {
+    let directory = files(disk).load().unwrap();
+    let mut segments = directory.iter();
+    let (segment, stored) = segments.next().unwrap();
+    let (next, _) = segments.next().unwrap();
+    let bytes = directory.read(stored).unwrap();
+    let place = |at: usize| Place { segment, offset: at as u64 };
+    let mut at = PAGE;
+    let mut head = loop {
+        let frame = frame_at(&bytes, at, place(at)).unwrap();
+        if frame.head.kind == FrameKind::Next {
+            break frame.head;
+        }
+        at += frame.len();
+    };
+    let next = forge([segment, next], &mut head);
+    let mut forged = Vec::new();
+    let start = frame::begin(&mut forged);
+    forged.extend_from_slice(&next.to_le_bytes());
+    frame::seal(&mut forged, start, head, place(at));
+    disk.change(&directory.path(stored.slot), |bytes| bytes[at..at + forged.len()].copy_from_slice(&forged));
+}
+
+/// Found by the fuzz target `log`: the scan could go round for ever, or lose what came
+/// after without a word.
+#[test]
+fn a_segment_that_leads_back_is_damage() {
+    let driver = Driver::with_commits(8, 1000);
+    forge_next(&driver.disk, |[own, _], _| own);
+    for known in [0, 3] {
+        let found = scan(&files(&driver.disk).load().unwrap(), known, &mut |_, _| Ok(()));
+        assert!(found.unwrap_err().to_string().contains("leads to segment"));
+    }
+}
+
+/// Found by the fuzz target `log`: it was believed that commits far ahead had been
+/// synced, and the log was damaged again after it had been cut.
+#[test]
+fn a_frame_that_leads_on_is_of_the_commit_before_it() {
+    let driver = Driver::with_commits(8, 1000);
+    forge_next(&driver.disk, |[_, next], head| {
+        (head.seq, head.synced) = (900, 90);
+        next
+    });
+    let load = || files(&driver.disk).load().unwrap();
+    let cut = scan_up_to_damage(&load(), 0, &mut |_, _| Ok(())).unwrap().unwrap();
+    repair(&load(), &cut).unwrap();
+    assert_eq!(scan(&load(), 0, &mut |_, _| Ok(())).unwrap().unwrap().last_seq, cut.last_seq);
+}
+
+/// Found by the fuzz target `log`: behind damage the scan took a frame of a commit 0, which
+/// there is none, for the way to go on, and panicked.
+#[test]
+fn there_is_no_commit_0_to_go_on_with() {
+    let driver = Driver::with_commits(4, 500);
+    let directory = files(&driver.disk).load().unwrap();
+    let (segment, stored) = directory.iter().next().unwrap();
+    let bytes = directory.read(stored).unwrap();
+    let place = |at: usize| Place { segment, offset: at as u64 };
+    let mut commits = Vec::new();
+    let mut at = PAGE;
+    while let Some(frame) = frame_at(&bytes, at, place(at)) {
+        commits.extend((frame.head.kind == FrameKind::Whole).then_some((at, frame)));
+        at += frame.len();
+    }
+    let [(broken, _), (forged, frame), ..] = commits[..] else { panic!("they are in one segment") };
+    let mut zero = Vec::new();
+    let start = frame::begin(&mut zero);
+    zero.extend_from_slice(frame.body);
+    frame::seal(&mut zero, start, Head { seq: 0, synced: 0, ..frame.head }, place(forged));
+    driver.disk.change(&directory.path(stored.slot), |bytes| {
+        bytes[broken + 40] ^= 1;
+        bytes[forged..forged + zero.len()].copy_from_slice(&zero);
+    });
+    let found = scan(&files(&driver.disk).load().unwrap(), 3, &mut |_, _| Ok(())).unwrap().unwrap();
+    assert_eq!(found.last_seq, 4);
+}
