@@ -66,7 +66,7 @@ impl Engine for BareEngine {
                 ControlFlow::Break(())
             }
         };
-        self.with_index(|index| index.show(&range.start, &range.end, &mut open))?;
+        self.with_index(|index| index.scan(&range.start, &range.end, &mut open))?;
         damage
     }
 
@@ -103,7 +103,7 @@ impl Engine for BareEngine {
         self.with_index(|index| {
             let seq = index.contents()?.unwrap_or_default().seq;
             let mut writer = archive::Writer::create(Arc::new(RealDisk), target.clone(), [0; 16], seq)?;
-            index.show(&[], &[u8::MAX], &mut |key: &[u8], value: &[u8]| {
+            index.scan(&[], &[u8::MAX], &mut |key: &[u8], value: &[u8]| {
                 writer.add(key, value).unwrap();
                 ControlFlow::Continue(())
             })?;

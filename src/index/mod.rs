@@ -44,9 +44,6 @@ const RECORD: u8 = 1;
 /// Leads the keys of the parts of large records.
 const CHUNK: u8 = 2;
 
-/// Called with each key and value of a scan, in key order.
-pub(crate) type Visitor<'a> = dyn FnMut(Bytes, Bytes) -> ControlFlow<()> + 'a;
-
 /// Whom records are shown to where they stand, in key order. A break ends it.
 pub(crate) trait Visit {
     /// Whether a record is left out: of such a one not even the value is looked at.
@@ -86,14 +83,7 @@ impl Index {
 
     /// Visits the records from `start` up to but not including `end`. What others
     /// change meanwhile may or may not be seen.
-    pub(crate) fn scan(&self, start: &[u8], end: &[u8], visit: &mut Visitor<'_>) -> Result<()> {
-        self.show(start, end, &mut |key: &[u8], value: &[u8]| {
-            visit(Bytes::copy_from_slice(key), Bytes::copy_from_slice(value))
-        })
-    }
-
-    /// The same without a copy of anything.
-    pub(crate) fn show(&self, start: &[u8], end: &[u8], visit: &mut dyn Visit) -> Result<()> {
+    pub(crate) fn scan(&self, start: &[u8], end: &[u8], visit: &mut dyn Visit) -> Result<()> {
         if start >= end {
             return Ok(());
         }
@@ -101,7 +91,7 @@ impl Index {
             for entry in self.db.range(record_key(start)..record_key(end)) {
                 // After its first error sled's iterator repeats it for ever.
                 let (key, head) = entry?;
-                if self.show_one(key.get(1..).unwrap_or_default(), &head, visit)?.is_break() {
+                if self.visit_one(key.get(1..).unwrap_or_default(), &head, visit)?.is_break() {
                     break;
                 }
             }
@@ -109,7 +99,7 @@ impl Index {
         })
     }
 
-    fn show_one(&self, key: &[u8], head: &[u8], visit: &mut dyn Visit) -> Result<ControlFlow<()>, Fault> {
+    fn visit_one(&self, key: &[u8], head: &[u8], visit: &mut dyn Visit) -> Result<ControlFlow<()>, Fault> {
         match visit.skips(key) {
             ControlFlow::Continue(false) => {}
             ControlFlow::Continue(true) => return Ok(ControlFlow::Continue(())),
@@ -158,7 +148,7 @@ impl Index {
     pub(crate) fn verify(&self) -> Result<()> {
         let stated = self.contents()?.unwrap_or_default();
         let mut found = stated.emptied();
-        self.show(&[], &[u8::MAX], &mut |key: &[u8], value: &[u8]| {
+        self.scan(&[], &[u8::MAX], &mut |key: &[u8], value: &[u8]| {
             found.add(key, value);
             ControlFlow::Continue(())
         })?;

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use crate::error::Result;
 use crate::model::List;
-use crate::store::{ProcessHandle, work_name};
+use crate::store::ProcessHandle;
 
 /// How many names are read ahead. What a run holds in memory does not grow with
 /// the items of its process.
@@ -31,8 +31,7 @@ impl Cursor {
                 self.after = Some(name.clone());
                 return Ok(Some((list, name)));
             }
-            let records = handle.scan_list(list, self.after.as_deref(), NAMES_AHEAD)?;
-            self.ahead = records.iter().map(work_name).collect();
+            self.ahead = handle.names(list, self.after.as_deref(), NAMES_AHEAD)?;
             if self.ahead.is_empty() {
                 self.list = (list == List::Active).then_some(List::Cleanup);
                 self.after = None;

@@ -31,7 +31,6 @@ pub use summary::Summary;
 pub use watch::{Change, Changed, Event, Watch};
 
 pub(crate) use liveness::{Liveness, Pulse};
-pub(crate) use page::work_name;
 pub(crate) use read::{Attempt, Versioned};
 
 use jiff::Timestamp;

@@ -1,5 +1,6 @@
 //! The lists of a process, page by page.
 
+use std::collections::VecDeque;
 use std::ops::ControlFlow;
 
 use jiff::Timestamp;
@@ -9,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::model::response::{self, Found};
 use crate::model::{List, time};
 use crate::proto::{Work, WorkResponse, record};
-use crate::record::{Key, KeyRange, KeyRef, Payload, RecordRef, Slot};
+use crate::record::{KeyRange, KeyRef, Payload, RecordRef, Slot};
 
 /// A part of a list, in name order.
 #[derive(Debug, Clone, PartialEq)]
@@ -100,17 +101,17 @@ impl ProcessHandle {
         Ok(Page { items, next })
     }
 
-    /// The keys of the first `limit` records of `list` after the name `after`.
-    pub(crate) fn scan_list(&self, list: List, after: Option<&str>, limit: usize) -> Result<Vec<Key>> {
-        let mut keys = Vec::new();
+    /// The first `limit` names of `list` after the name `after`.
+    pub(crate) fn names(&self, list: List, after: Option<&str>, limit: usize) -> Result<VecDeque<String>> {
+        let mut names = VecDeque::new();
         self.store.inner.engine.scan(&self.list_range(list, after), &mut |record| {
-            if keys.len() == limit {
+            if names.len() == limit {
                 return ControlFlow::Break(());
             }
-            keys.push(record.key.to_key());
+            names.push_back(work_name(record.key));
             ControlFlow::Continue(())
         })?;
-        Ok(keys)
+        Ok(names)
     }
 
     /// Where the part of `list` after the name `after` stands.
@@ -124,7 +125,7 @@ impl ProcessHandle {
 }
 
 fn item(record: RecordRef<'_>, list: List) -> Result<Item> {
-    let name = name_in(record.key);
+    let name = work_name(record.key);
     Ok(match list {
         List::Active => {
             let item = record::Item::from_ref(record)?;
@@ -138,11 +139,7 @@ fn item(record: RecordRef<'_>, list: List) -> Result<Item> {
 }
 
 /// The work that the record of a list is about.
-pub(crate) fn work_name(key: &Key) -> String {
-    name_in(key.borrow())
-}
-
-fn name_in(key: KeyRef<'_>) -> String {
+fn work_name(key: KeyRef<'_>) -> String {
     match key.slot() {
         Some(Slot::Item(_, name)) => name.to_owned(),
         // An engine answers no other key in the range of a list.

@@ -121,7 +121,7 @@ impl Base for Index {
     }
 
     fn scan(&self, start: &[u8], end: &[u8], visit: &mut dyn Visit) -> Result<()> {
-        self.show(start, end, visit)
+        Self::scan(self, start, end, visit)
     }
 
     fn contents(&self) -> Result<Contents> {

@@ -1,7 +1,6 @@
 //! Committing: who gets the writer's lock makes the commits of all who wait for it.
 
 use std::io::ErrorKind;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::base::Base;
@@ -51,7 +50,7 @@ impl Shared {
     }
 
     /// Waits until somebody has made a commit, or makes it.
-    fn wait(&self, base: &dyn Base, ticket: &Arc<Ticket>) -> Result<Outcome> {
+    fn wait(&self, base: &dyn Base, ticket: &Ticket) -> Result<Outcome> {
         for _ in 0..LOOKS {
             if let Some(answer) = ticket.take_answer() {
                 return answer;

@@ -93,7 +93,8 @@ struct Reader<'a, 'b> {
 impl Reader<'_, '_> {
     fn read(&mut self, copy: &IndexCopy, expected: &mut Expected<'_>, meter: &Meter<'_>) -> Result<()> {
         let mut failed = Ok(());
-        copy.index.scan(&[], &[u8::MAX], &mut |key, value| {
+        copy.index.scan(&[], &[u8::MAX], &mut |key: &[u8], value: &[u8]| {
+            let (key, value) = (Bytes::copy_from_slice(key), Bytes::copy_from_slice(value));
             meter.add((key.len() + value.len()) as u64);
             self.record(&key, &value);
             failed = self.compare(&key, &value, expected);
