@@ -48,7 +48,7 @@ pub use error::{Error, Result};
 pub use jiff::Timestamp;
 pub use model::List;
 pub use proto::{Params, Process, Status, Work, WorkResponse};
-pub use run::{Claim, ClaimOptions, Instance, Loss, Origin, Progress, Run, WorkItem};
+pub use run::{Claim, ClaimOptions, FailureLimit, Instance, Loss, Origin, Progress, Run, WorkItem};
 pub use runner::{
     Outcome, Retry, Runner, RunnerBuilder, RunnerHandle, Shutdown, Stopper, WorkContext, WorkResult, Worker,
 };

@@ -10,8 +10,8 @@ use std::time::Duration;
 use common::{TestStore, eager, won};
 use procstate::proto::State;
 use procstate::{
-    Claim, Clock, Durability, Effect, ImportMode, Instance, List, ManualClock, Origin, Params, ProcessHandle,
-    Progress, Run, Status, Store, Timestamp,
+    Claim, ClaimOptions, Clock, Durability, Effect, FailureLimit, ImportMode, Instance, List, ManualClock,
+    Origin, Params, ProcessHandle, Progress, Run, Status, Store, Timestamp,
 };
 
 fn params(n: i64) -> Params {
@@ -27,6 +27,23 @@ fn registered(store: &TestStore, names: &[&str]) -> ProcessHandle {
 /// Does everything that is left, and answers the names.
 fn drain(run: &mut Run) -> Vec<String> {
     std::iter::from_fn(|| run.next_work().unwrap().map(|work| work.name().to_owned())).collect()
+}
+
+/// A new run, or one that goes on, also if none is due.
+fn won_with(process: &ProcessHandle, options: ClaimOptions) -> Run {
+    match process.claim_with(&Instance::new(), &options.force(true)).unwrap() {
+        Claim::Won(run) => run,
+        other => panic!("not won: {other:?}"),
+    }
+}
+
+/// Takes every item that the run gives out, and fails it.
+fn fail_all(run: &mut Run) -> Vec<String> {
+    let fail = |mut work: procstate::WorkItem| {
+        work.add_error("fails");
+        work.name().to_owned()
+    };
+    std::iter::from_fn(|| run.next_work().unwrap().map(fail)).collect()
 }
 
 fn item_status(process: &ProcessHandle, name: &str) -> Status {
@@ -425,28 +442,106 @@ on_every_engine! {
         run.finish().unwrap();
     }
 
-    fn the_error_budget_of_an_item_aborts_the_run(store: TestStore) {
+    fn too_many_errors_of_an_item_end_it_alone(store: TestStore) {
         let process = registered(&store, &["a", "b"]);
         let mut run = won(&process);
         let mut work = run.next_work().unwrap().unwrap();
         for n in 0..10 {
             work.add_error(format!("error {n}"));
         }
-        assert_eq!(run.progress().unwrap(), Progress::Updated);
+        assert!(!work.should_stop());
         work.add_error("one too many");
         assert!(work.should_stop());
-        assert_eq!(run.progress().unwrap(), Progress::Aborted);
+        assert_eq!(run.progress().unwrap(), Progress::Updated);
         drop(work);
-        assert!(run.next_work().unwrap().is_none());
+        assert_eq!(drain(&mut run), ["b"]);
         let status = run.finish().unwrap();
-        assert_eq!(status.state(), State::Aborted);
+        assert_eq!(status.state(), State::Incomplete);
         assert_eq!(status.total_errors, 11);
         assert_eq!(status.errors[0].text, "a: error 0");
-        assert_eq!(status.stats["state.aborted"], 1.0);
+        assert_eq!(status.stats["workItemsAborted"], 1.0);
+        assert_eq!(item_status(&process, "a").state(), State::Aborted);
         assert_eq!(item_status(&process, "a").errors.len(), 10);
     }
 
-    fn the_error_budget_of_a_run_aborts_it(store: TestStore) {
+    fn any_number_of_items_may_fail(store: TestStore) {
+        let names: Vec<String> = (0..60).map(|n| format!("w{n:02}")).collect();
+        let process = registered(&store, &names.iter().map(String::as_str).collect::<Vec<_>>());
+        let mut run = won(&process);
+        assert_eq!(fail_all(&mut run), names);
+        let status = run.finish().unwrap();
+        assert_eq!((status.state(), status.total_errors, status.errors.len()), (State::Incomplete, 60, 25));
+    }
+
+    fn a_run_stops_at_its_limit_and_says_why(store: TestStore) {
+        for (limit, done, why) in [
+            (FailureLimit::Items(1), vec!["a", "b"], "stopped: 2 items failed, and the limit is 1"),
+            (FailureLimit::Share(0.25), vec!["a", "b"], "stopped: 2 of 4 items failed, which is more than 25%"),
+            (FailureLimit::Items(4), vec!["a", "b", "c", "d"], ""),
+        ] {
+            let process = store.process(&format!("{limit:?}")).unwrap();
+            process.register_all(["a", "b", "c", "d"].map(|name| (name, Params::new()))).unwrap();
+            let mut run = won_with(&process, eager().max_failed_items(limit));
+            assert_eq!(fail_all(&mut run), done);
+            let status = run.finish().unwrap();
+            assert_eq!(status.state() == State::Aborted, !why.is_empty());
+            assert_eq!(status.errors.last().unwrap().text.strip_prefix("d: ").map_or(why, |_| ""), why);
+        }
+    }
+
+    fn what_an_aborted_run_did_not_come_to_is_first_in_the_next(store: TestStore) {
+        let process = registered(&store, &["a", "b", "c", "d", "e"]);
+        let options = eager().max_failed_items(FailureLimit::Items(1));
+        for expected in [["a", "b"], ["c", "d"], ["e", "a"], ["b", "c"], ["d", "a"]] {
+            let mut run = won_with(&process, options.clone());
+            assert_eq!(fail_all(&mut run), expected);
+            assert_eq!(run.finish().unwrap().state(), State::Aborted);
+        }
+        // One that gets through brings the usual order back.
+        for expected in [["b", "c", "e", "a", "d"], ["a", "b", "c", "d", "e"]] {
+            let mut run = won_with(&process, eager());
+            assert_eq!(drain(&mut run), expected);
+            run.finish().unwrap();
+        }
+    }
+
+    fn a_run_taken_over_in_its_first_pass_does_each_item_once_more_at_most(store: TestStore) {
+        let process = registered(&store, &["a", "b", "c", "d"]);
+        let mut run = won_with(&process, eager().max_failed_items(FailureLimit::Items(1)));
+        assert_eq!(fail_all(&mut run), ["a", "b"]);
+        run.finish().unwrap();
+        let mut run = won_with(&process, eager());
+        drop(run.next_work().unwrap());
+        run.next_work().unwrap().unwrap().add_error("fails");
+        run.hand_back().unwrap();
+        let mut run = won(&process);
+        // c is done, d has failed; a and b are still to come.
+        assert_eq!(drain(&mut run), ["a", "b", "d"]);
+        assert_eq!(run.finish().unwrap().stats["workItems"], 4.0);
+    }
+
+    fn a_run_may_leave_out_what_is_completed(store: TestStore) {
+        let process = registered(&store, &["a", "b", "c"]);
+        let mut run = won(&process);
+        drop(run.next_work().unwrap());
+        assert_eq!(fail_all(&mut run), ["b", "c"]);
+        run.finish().unwrap();
+        process.register("d", Params::new()).unwrap();
+        let options = eager().skip_completed(true);
+        let mut run = won_with(&process, options.clone());
+        run.next_work().unwrap().unwrap().add_error("b fails again");
+        assert_eq!(drain(&mut run), ["c", "d"]);
+        run.finish().unwrap();
+        // a was completed before the last run; it stays left out.
+        let mut run = won_with(&process, options.clone());
+        assert_eq!(drain(&mut run), ["b"]);
+        run.finish().unwrap();
+        process.register("a", params(7)).unwrap();
+        assert_eq!(drain(&mut won_with(&process, options.clone())), ["a"]);
+        assert_eq!(drain(&mut won_with(&process, eager())).len(), 4);
+    }
+
+    fn errors_of_a_run_are_all_counted_and_some_kept(store: TestStore) {
         let process = registered(&store, &["a"]);
         let run = won(&process);
         for _ in 0..25 {
@@ -454,8 +549,8 @@ on_every_engine! {
         }
         assert_eq!(run.progress().unwrap(), Progress::Updated);
         run.add_error("one too many");
-        assert_eq!(run.progress().unwrap(), Progress::Aborted);
         let status = run.finish().unwrap();
+        assert_eq!(status.state(), State::Incomplete);
         assert_eq!((status.errors.len(), status.total_errors), (25, 26));
         assert_eq!(status.errors[24].text.len(), 1024);
     }

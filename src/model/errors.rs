@@ -1,37 +1,40 @@
-//! The error budget of a run and of an item.
+//! The errors that are kept of a run and of an item.
 
 use jiff::Timestamp;
 
 use super::time;
 use crate::proto::{RunError, Status};
 
-/// The most errors kept of one item; one more aborts the run.
+/// The most errors kept of one item. An attempt that has more is over.
 pub(crate) const ITEM_ERRORS_MAX: usize = 10;
 
-/// The most errors kept of one run; one more aborts it.
+/// The most errors kept of one run.
 pub(crate) const RUN_ERRORS_MAX: usize = 25;
 
 /// The longest text of an error, in bytes; a longer one is cut.
 pub(crate) const TEXT_BYTES_MAX: usize = 1024;
 
-/// Whether the budget bears another error.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Budget {
-    Within,
-    /// This error was one too many: the run must stop.
-    Exceeded,
+/// Counts an error in `status`, and keeps it if fewer than `kept_max` are.
+pub(crate) fn record(status: &mut Status, kept_max: usize, now: Timestamp, text: &str) {
+    let error = count(status, now, text);
+    if status.errors.len() < kept_max {
+        status.errors.push(error);
+    }
 }
 
-/// Counts an error in `status`, and keeps it if fewer than `kept_max` are.
-pub(crate) fn record(status: &mut Status, kept_max: usize, now: Timestamp, text: &str) -> Budget {
+/// Counts an error that must be kept: it takes the place of the last one kept if
+/// there is no room beside it.
+pub(crate) fn record_reason(status: &mut Status, kept_max: usize, now: Timestamp, text: &str) {
+    let error = count(status, now, text);
+    status.errors.truncate(kept_max.saturating_sub(1));
+    status.errors.push(error);
+}
+
+fn count(status: &mut Status, now: Timestamp, text: &str) -> RunError {
     let time = Some(time::to_wire(now));
     status.total_errors = status.total_errors.saturating_add(1);
     status.last_error_time = time;
-    if status.errors.len() < kept_max {
-        status.errors.push(RunError { time, text: cut(text).to_owned() });
-    }
-    let max = i64::try_from(kept_max).unwrap_or(i64::MAX);
-    if status.total_errors > max { Budget::Exceeded } else { Budget::Within }
+    RunError { time, text: cut(text).to_owned() }
 }
 
 /// The text up to the limit, cut between two characters.
@@ -47,14 +50,23 @@ mod tests {
     #[test]
     fn counts_all_and_keeps_the_first() {
         let mut status = Status::default();
-        let now = Timestamp::UNIX_EPOCH;
-        for n in 0..ITEM_ERRORS_MAX {
-            assert_eq!(record(&mut status, ITEM_ERRORS_MAX, now, &n.to_string()), Budget::Within);
+        for n in 0..=ITEM_ERRORS_MAX {
+            record(&mut status, ITEM_ERRORS_MAX, Timestamp::UNIX_EPOCH, &n.to_string());
         }
-        assert_eq!(record(&mut status, ITEM_ERRORS_MAX, now, "one too many"), Budget::Exceeded);
         assert_eq!(status.errors.len(), ITEM_ERRORS_MAX);
         assert_eq!(status.total_errors, 11);
         assert_eq!(status.errors[9].text, "9");
+    }
+
+    #[test]
+    fn a_reason_is_kept_where_nothing_else_would_be() {
+        let mut status = Status::default();
+        for n in 0..3 {
+            record(&mut status, 3, Timestamp::UNIX_EPOCH, &n.to_string());
+        }
+        record_reason(&mut status, 3, Timestamp::UNIX_EPOCH, "why");
+        let texts: Vec<_> = status.errors.iter().map(|error| error.text.as_str()).collect();
+        assert_eq!((texts, status.total_errors), (vec!["0", "1", "why"], 4));
     }
 
     #[test]

@@ -74,8 +74,15 @@ fn was_touched_in(item: &Item, run: &RunStatus) -> bool {
 /// Items that were put on the list after the run began wait for the next one.
 /// An item that this run completed is not done again when the run is resumed.
 pub(crate) fn is_to_do(item: &Item, run: &RunStatus) -> bool {
-    let is_done = status(item).is_some_and(|status| status.state() == State::Completed);
-    item.registered < run.run && !(is_done && belongs_to(item, run))
+    let is_completed = status(item).is_some_and(|status| status.state() == State::Completed);
+    let is_skipped = run.skips_completed && item.run >= run.completed_since;
+    item.registered < run.run && !(is_completed && (is_skipped || belongs_to(item, run)))
+}
+
+/// Whether the item waits until the run has begun those that an aborted run did not
+/// come to.
+pub(crate) fn comes_later(item: &Item, run: &RunStatus) -> bool {
+    run.begun_since != 0 && item.run >= run.begun_since
 }
 
 /// What the run must undo in its own counts before it does the item again: the
@@ -166,6 +173,10 @@ mod tests {
 
     const RUN: u64 = 100;
 
+    fn new_run(number: u64, now: Timestamp) -> RunStatus {
+        run::begin(number, &RunStatus::default(), false, now)
+    }
+
     fn now() -> Timestamp {
         "2026-01-01T10:00:00Z".parse().unwrap()
     }
@@ -184,7 +195,7 @@ mod tests {
 
     fn in_hand() -> Item {
         let mut item = registered();
-        begin(&mut item, &run::begin(RUN, now()), now());
+        begin(&mut item, &new_run(RUN, now()), now());
         item
     }
 
@@ -208,7 +219,7 @@ mod tests {
     fn new_params_queue_it_again_in_its_place() {
         let mut item = in_hand();
         finish(&mut item, State::Completed, now());
-        let run = run::begin(RUN + 1, now());
+        let run = new_run(RUN + 1, now());
         let again = register(Some(&item), &params(2), Some(&run), later(), 9).unwrap();
         assert_eq!(state(&again), State::New);
         assert_eq!((again.registered, again.run, again.ended()), (5, 0, State::Unspecified));
@@ -217,8 +228,8 @@ mod tests {
 
     #[test]
     fn an_end_that_was_registered_over_is_taken_back_once() {
-        let native = run::begin(RUN, now());
-        let imported = run::begin(0, now());
+        let native = new_run(RUN, now());
+        let imported = new_run(0, now());
         for run in [native, imported] {
             let resumed = run::resume(run.clone(), RUN, later());
             for end in [State::Completed, State::Incomplete, State::Aborted] {
@@ -229,7 +240,7 @@ mod tests {
                 assert_eq!(state(&again), State::New);
                 assert!(is_to_do(&again, &resumed));
                 assert_eq!(ended_before(&again, &resumed), Some(end));
-                assert_eq!(ended_before(&again, &run::begin(RUN + 1, later())), None);
+                assert_eq!(ended_before(&again, &new_run(RUN + 1, later())), None);
                 begin(&mut again, &resumed, later());
                 assert_eq!(ended_before(&again, &resumed), None);
                 assert_eq!(again.ended(), State::Unspecified);
@@ -239,19 +250,19 @@ mod tests {
 
     #[test]
     fn an_item_in_hand_keeps_its_status_and_gets_the_params() {
-        let run = run::begin(RUN, now());
+        let run = new_run(RUN, now());
         let again = register(Some(&in_hand()), &params(2), Some(&run), later(), 9).unwrap();
         assert_eq!(state(&again), State::Active);
         assert_eq!(again.work.unwrap().params, Some(params(2)));
         // Left active by a run that is over: it is in nobody's hand.
-        let other = run::begin(RUN + 1, now());
+        let other = new_run(RUN + 1, now());
         let again = register(Some(&in_hand()), &params(2), Some(&other), later(), 9).unwrap();
         assert_eq!(state(&again), State::New);
     }
 
     #[test]
     fn a_run_does_what_was_there_when_it_began_and_nothing_twice() {
-        let run = run::begin(RUN, now());
+        let run = new_run(RUN, now());
         let mut item = registered();
         assert!(is_to_do(&item, &run));
         item.registered = RUN;
@@ -262,12 +273,12 @@ mod tests {
         assert!(is_to_do(&item, &run));
         finish(&mut item, State::Completed, now());
         assert!(!is_to_do(&item, &run));
-        assert!(is_to_do(&item, &run::begin(RUN + 1, now())));
+        assert!(is_to_do(&item, &new_run(RUN + 1, now())));
     }
 
     #[test]
     fn a_resumed_import_goes_by_times() {
-        let resumed = run::resume(run::begin(0, now()), RUN, later());
+        let resumed = run::resume(new_run(0, now()), RUN, later());
         let mut item = Item { run: 0, ..in_hand() };
         finish(&mut item, State::Completed, now());
         assert!(!is_to_do(&item, &resumed));
@@ -287,10 +298,10 @@ mod tests {
         let mut item = in_hand();
         stats::add(&mut item.work.as_mut().unwrap().status.as_mut().unwrap().stats, "n", 3.0);
         let mut same = item.clone();
-        begin(&mut same, &run::begin(RUN, now()), later());
+        begin(&mut same, &new_run(RUN, now()), later());
         assert_eq!(status(&same).unwrap().stats.len(), 1);
         assert_eq!(status(&same).unwrap().start_time, Some(time::to_wire(now())));
-        begin(&mut item, &run::begin(RUN + 1, later()), later());
+        begin(&mut item, &new_run(RUN + 1, later()), later());
         assert_eq!(status(&item).unwrap().stats.len(), 0);
     }
 

@@ -9,9 +9,36 @@ use crate::proto::{State, Status};
 /// How many of a run's errors its line of history keeps.
 const HISTORY_ERRORS_MAX: usize = 3;
 
-/// The run that begins at `now`.
-pub(crate) fn begin(run: u64, now: Timestamp) -> RunStatus {
-    RunStatus { status: Some(running(now)), run, ..RunStatus::default() }
+/// The run that begins at `now`, after the run `before` of the same process.
+pub(crate) fn begin(run: u64, before: &RunStatus, skips_completed: bool, now: Timestamp) -> RunStatus {
+    let since = if before.skips_completed { before.completed_since } else { before.run };
+    RunStatus {
+        status: Some(running(now)),
+        run,
+        begun_since: begun_since(before),
+        skips_completed,
+        completed_since: if skips_completed { since } else { 0 },
+        ..RunStatus::default()
+    }
+}
+
+/// Since which run an item that was begun waits for those that were not: however
+/// often runs are aborted, each item has its turn.
+fn begun_since(before: &RunStatus) -> u64 {
+    let was_aborted = before.status.as_ref().is_some_and(|status| status.state() == State::Aborted);
+    match (was_aborted, before.begun_since) {
+        (false, _) => 0,
+        (true, 0) => before.run,
+        (true, since) => since,
+    }
+}
+
+/// How many items have failed in the run so far, for good.
+pub(crate) fn failed_items(run: &RunStatus) -> f64 {
+    run.status.as_ref().map_or(0.0, |status| {
+        stats::get(&status.stats, stats::WORK_ITEMS_DIRTY)
+            + stats::get(&status.stats, stats::WORK_ITEMS_ABORTED)
+    })
 }
 
 /// The run as it goes on under a new owner. One that came in by import gets the
@@ -47,11 +74,7 @@ pub(crate) fn is_unfinished(run: &RunStatus) -> bool {
 
 /// How a run that was not aborted ends.
 pub(crate) fn final_state(run: &RunStatus) -> State {
-    let items_failed = run.status.as_ref().is_some_and(|status| {
-        stats::get(&status.stats, stats::WORK_ITEMS_DIRTY) > 0.0
-            || stats::get(&status.stats, stats::WORK_ITEMS_ABORTED) > 0.0
-    });
-    if items_failed || run.run_errors > 0 { State::Incomplete } else { State::Completed }
+    if failed_items(run) > 0.0 || run.run_errors > 0 { State::Incomplete } else { State::Completed }
 }
 
 /// Ends a run: its times, its state, and the statistics of its end.
@@ -99,9 +122,43 @@ mod tests {
         text.parse().unwrap()
     }
 
+    fn new(run: u64, now: Timestamp) -> RunStatus {
+        begin(run, &RunStatus::default(), false, now)
+    }
+
+    fn ended(run: RunStatus, state: State) -> RunStatus {
+        let mut run = run;
+        run.status.get_or_insert_default().set_state(state);
+        run
+    }
+
+    #[test]
+    fn after_an_aborted_run_the_others_come_first_until_all_were_begun() {
+        let now = at("2026-01-01T10:00:00Z");
+        let first = ended(new(10, now), State::Aborted);
+        let second = ended(begin(20, &first, false, now), State::Aborted);
+        let third = begin(30, &second, false, now);
+        assert_eq!([first.begun_since, second.begun_since, third.begun_since], [0, 10, 10]);
+        for state in [State::Completed, State::Incomplete] {
+            assert_eq!(begin(40, &ended(third.clone(), state), false, now).begun_since, 0);
+        }
+    }
+
+    #[test]
+    fn runs_that_skip_what_is_completed_go_back_to_the_last_whole_one() {
+        let now = at("2026-01-01T10:00:00Z");
+        let whole = new(10, now);
+        let second = begin(20, &whole, true, now);
+        let third = begin(30, &second, true, now);
+        assert_eq!([second.completed_since, third.completed_since], [10, 10]);
+        let whole = begin(40, &third, false, now);
+        assert_eq!((whole.skips_completed, whole.completed_since), (false, 0));
+        assert_eq!(begin(50, &whole, true, now).completed_since, 40);
+    }
+
     #[test]
     fn a_finished_run_counts_itself() {
-        let mut run = begin(1, at("2026-01-01T10:00:00Z"));
+        let mut run = new(1, at("2026-01-01T10:00:00Z"));
         assert!(is_unfinished(&run));
         let status = run.status.as_mut().unwrap();
         status.total_errors = 2;
@@ -121,7 +178,7 @@ mod tests {
 
     #[test]
     fn errors_that_remain_make_it_incomplete() {
-        let mut run = begin(1, at("2026-01-01T10:00:00Z"));
+        let mut run = new(1, at("2026-01-01T10:00:00Z"));
         // An error that a retry made good is counted and does not remain.
         run.status.as_mut().unwrap().total_errors = 1;
         assert_eq!(final_state(&run), State::Completed);
@@ -133,7 +190,7 @@ mod tests {
 
     #[test]
     fn resuming_keeps_start_stats_and_errors() {
-        let mut earlier = begin(7, at("2026-01-01T10:00:00Z"));
+        let mut earlier = new(7, at("2026-01-01T10:00:00Z"));
         stats::add(&mut earlier.status.as_mut().unwrap().stats, "work.n", 3.0);
         let resumed = resume(earlier.clone(), 90, at("2026-01-01T10:05:00Z"));
         assert_eq!(resumed.run, 7);
@@ -144,7 +201,7 @@ mod tests {
 
     #[test]
     fn resuming_takes_failed_cleanups_back_once() {
-        let mut earlier = begin(7, at("2026-01-01T10:00:00Z"));
+        let mut earlier = new(7, at("2026-01-01T10:00:00Z"));
         let stats = &mut earlier.status.as_mut().unwrap().stats;
         for state in [State::Incomplete, State::Incomplete, State::Aborted, State::Incomplete] {
             item::count(stats, state);
@@ -161,7 +218,7 @@ mod tests {
 
     #[test]
     fn a_resumed_import_gets_a_number() {
-        let resumed = resume(begin(0, at("2026-01-01T10:00:00Z")), 90, at("2026-01-01T10:05:00Z"));
+        let resumed = resume(new(0, at("2026-01-01T10:00:00Z")), 90, at("2026-01-01T10:05:00Z"));
         assert_eq!((resumed.run, resumed.continues_import), (90, true));
         let again = resume(resumed, 120, at("2026-01-01T10:06:00Z"));
         assert_eq!((again.run, again.continues_import), (90, true));

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::core::{Core, Token};
-use super::{Instance, Run};
+use super::{FailureLimit, Instance, Run};
 use crate::engine::{Batch, Durability, Outcome};
 use crate::error::{Error, Result};
 use crate::model::ownership::Decision;
@@ -63,6 +63,8 @@ pub struct ClaimOptions {
     pub(super) progress_interval: Duration,
     pub(super) heartbeat_timeout: Option<Duration>,
     pub(super) durability: Durability,
+    pub(super) max_failed_items: FailureLimit,
+    pub(super) skip_completed: bool,
 }
 
 impl Default for ClaimOptions {
@@ -73,6 +75,8 @@ impl Default for ClaimOptions {
             progress_interval: Duration::from_secs(1),
             heartbeat_timeout: None,
             durability: Durability::Buffered,
+            max_failed_items: FailureLimit::None,
+            skip_completed: false,
         }
     }
 }
@@ -123,6 +127,22 @@ impl ClaimOptions {
         self
     }
 
+    /// How many items may fail before the run stops. Default: any number.
+    #[must_use]
+    pub fn max_failed_items(mut self, limit: FailureLimit) -> Self {
+        self.max_failed_items = limit;
+        self
+    }
+
+    /// A new run leaves out the items that were completed in the last run that had
+    /// all items to do, or since: it does what failed, what no run came to, and what
+    /// was registered meanwhile. A run that is resumed goes on as it began.
+    #[must_use]
+    pub fn skip_completed(mut self, skip: bool) -> Self {
+        self.skip_completed = skip;
+        self
+    }
+
     pub(crate) fn interval(&self) -> Duration {
         self.progress_interval.min(self.timeout() / 2)
     }
@@ -135,6 +155,9 @@ impl ClaimOptions {
     pub(crate) fn check(&self) -> Result<()> {
         if self.timeout().is_zero() {
             return Err(Error::argument("a heartbeat timeout of zero: every run would be lapsed at once"));
+        }
+        if !self.max_failed_items.is_valid() {
+            return Err(Error::argument("the share of items that may fail must be from 0.0 to 1.0"));
         }
         Ok(())
     }
@@ -195,8 +218,15 @@ impl ProcessHandle {
         let (now, sent) = (inner.clock.now(), inner.clock.monotonic());
         // Unique among the runs of the process: each claim is a commit.
         let number = inner.engine.last_seq() + 1;
-        let run =
-            if resumes { run::resume(status.value.clone(), number, now) } else { run::begin(number, now) };
+        let run = if resumes {
+            run::resume(status.value.clone(), number, now)
+        } else {
+            run::begin(number, &status.value, options.skip_completed, now)
+        };
+        let active = match options.max_failed_items {
+            FailureLimit::Share(_) => self.summary()?.active,
+            _ => 0,
+        };
         let pulse = inner.liveness.begin(sent, options.timeout());
         let next = Owner {
             process_name: self.name().to_owned(),
@@ -211,7 +241,7 @@ impl ProcessHandle {
             inner.liveness.end(pulse.claim);
             return committed.map(|_| None);
         };
-        let token = Token { instance: instance.id().into(), version, pulse, sent };
+        let token = Token { instance: instance.id().into(), version, pulse, sent, active };
         let core = Core::new(self.clone(), options.clone(), token, run, settings, now);
         Ok(Some(Run::new(Arc::new(core), origin(&owner.value, resumes))))
     }

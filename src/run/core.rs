@@ -8,12 +8,13 @@ use jiff::Timestamp;
 use parking_lot::{Mutex, MutexGuard};
 
 use super::claim::ClaimOptions;
+use super::cursor::Pass;
 use super::progress::{Loss, Progress};
 use super::signs::Signs;
 use super::state::{InHand, ItemId, Refused, State};
 use crate::engine::{Batch, Durability, Expect, Outcome};
 use crate::error::{Error, Failure, Result};
-use crate::model::errors::{self, Budget};
+use crate::model::errors;
 use crate::model::{List, item, run, stats, time};
 use crate::proto::record::{Item, Owner, RunStatus, Settings, Totals};
 use crate::proto::{State as RunState, Status};
@@ -28,6 +29,8 @@ pub(super) struct Token {
     pub(super) pulse: Arc<Pulse>,
     /// When the claim was sent, by the monotonic clock.
     pub(super) sent: Duration,
+    /// How many items were active at the claim, where that matters.
+    pub(super) active: u64,
 }
 
 /// The preconditions before those of items: of the owner, and of the settings.
@@ -42,6 +45,8 @@ pub(super) struct Core {
     owner_key: Key,
     settings_key: Key,
     status_key: Key,
+    /// How many items were active at the claim, where that matters.
+    active: u64,
     state: Mutex<State>,
     signs: Arc<Signs>,
 }
@@ -66,6 +71,7 @@ impl Core {
             instance: token.instance,
             token: token.version,
             pulse: token.pulse,
+            active: token.active,
             handle,
             options,
         }
@@ -243,15 +249,15 @@ impl Core {
         Ok(())
     }
 
-    /// Takes the next item in hand; `None` once all are done or the run is
-    /// aborted.
+    /// Takes the next item in hand; `None` once all are done or the run takes no
+    /// more.
     pub(super) fn next_item(&self) -> Result<Option<(ItemId, String, List)>> {
         let mut state = self.lock();
         self.check(&mut state)?;
-        while !state.is_aborted() {
-            let Some((list, name)) = state.next_name(&self.handle)? else { break };
-            if let Some(id) = self.begin_item(&mut state, list, &name)? {
-                return Ok(Some((id, name, list)));
+        while !state.takes_no_more() {
+            let Some((pass, name)) = state.next_name(&self.handle)? else { break };
+            if let Some(id) = self.begin_item(&mut state, pass, &name)? {
+                return Ok(Some((id, name, pass.list())));
             }
         }
         Ok(None)
@@ -259,7 +265,8 @@ impl Core {
 
     /// Begins an item; `None` if it is not to be done any more. Nobody gets it
     /// before the store has confirmed that the run is still the owner.
-    fn begin_item(&self, state: &mut State, list: List, name: &str) -> Result<Option<ItemId>> {
+    fn begin_item(&self, state: &mut State, pass: Pass, name: &str) -> Result<Option<ItemId>> {
+        let list = pass.list();
         // Unregistered while a worker is on it: the next run cleans it up.
         if state.hand.has(name) {
             return Ok(None);
@@ -271,6 +278,15 @@ impl Core {
             List::Cleanup | List::Dropped => Item::default(),
         };
         if list == List::Active && !item::is_to_do(&item, &state.run) {
+            return Ok(None);
+        }
+        let is_another_passes = match pass {
+            Pass::Missed => item::comes_later(&item, &state.run),
+            // Begun in the pass before: its record was written after the claim.
+            Pass::Active => item.run == state.run.run && record.version > self.token,
+            Pass::Cleanup => false,
+        };
+        if is_another_passes {
             return Ok(None);
         }
         let before = item::ended_before(&item, &state.run);
@@ -304,10 +320,20 @@ impl Core {
         let is_done_for_good = item.list == List::Cleanup || item.drop_when_done;
         item.leaves = (is_done_for_good && end == RunState::Completed).then_some(now);
         state.count_end(id, end);
+        self.check_limit(&mut state, now);
         state.status().progress_time = Some(time::to_wire(now));
         let written = self.write(&mut state, self.options.durability, &mut |batch| Ok(batch));
         state.hand.let_go(id);
         written.map(drop)
+    }
+
+    /// Stops the run if too many of its items have failed.
+    fn check_limit(&self, state: &mut State, now: Timestamp) {
+        let excess = self.options.max_failed_items.excess(run::failed_items(&state.run), self.active);
+        if let Some(why) = excess.filter(|_| !state.takes_no_more()) {
+            tracing::warn!(process = self.handle.name(), "{why}");
+            state.stop(now, &why);
+        }
     }
 
     /// Counts an error of an item.
@@ -317,11 +343,7 @@ impl Core {
         let Some(item) = state.hand.change(id) else { return };
         item.has_failed = true;
         let text_of_run = format!("{}: {text}", item.name);
-        let budget = errors::record(item.status(), errors::ITEM_ERRORS_MAX, now, text);
-        if budget == Budget::Exceeded {
-            let why = format!("more than {} errors of work {:?}", errors::ITEM_ERRORS_MAX, item.name);
-            state.abort(why);
-        }
+        errors::record(item.status(), errors::ITEM_ERRORS_MAX, now, text);
         state.count_error(now, &text_of_run);
     }
 
@@ -360,8 +382,7 @@ impl Core {
     pub(super) fn abort(&self, reason: &str) {
         let mut state = self.lock();
         let now = self.now(&mut state);
-        state.run_error(now, reason);
-        state.abort(reason.to_owned());
+        state.abort(now, reason);
     }
 
     /// Ends the run. If its end cannot be written, it stays unfinished.
@@ -370,7 +391,7 @@ impl Core {
         self.check(&mut state)?;
         let now = self.now(&mut state);
         state.abandon_items(now);
-        let end = if state.is_aborted() { RunState::Aborted } else { run::final_state(&state.run) };
+        let end = if state.takes_no_more() { RunState::Aborted } else { run::final_state(&state.run) };
         run::finish(state.status(), end, now);
         let written = self.write_finish(&mut state);
         self.end(&mut state);

@@ -1,4 +1,5 @@
-//! The order of a run: active items by name, then cleanup items by name.
+//! The order of a run: active items by name, then cleanup items by name. After an
+//! aborted run, active items that it did not come to are first.
 
 use std::collections::VecDeque;
 
@@ -10,30 +11,57 @@ use crate::store::ProcessHandle;
 /// the items of its process.
 const NAMES_AHEAD: usize = 256;
 
+/// One pass over a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pass {
+    /// Active items that no run has begun since the first of the aborted ones.
+    Missed,
+    /// The other active items.
+    Active,
+    Cleanup,
+}
+
+impl Pass {
+    pub(super) fn list(self) -> List {
+        match self {
+            Self::Missed | Self::Active => List::Active,
+            Self::Cleanup => List::Cleanup,
+        }
+    }
+
+    fn next(self) -> Option<Self> {
+        match self {
+            Self::Missed => Some(Self::Active),
+            Self::Active => Some(Self::Cleanup),
+            Self::Cleanup => None,
+        }
+    }
+}
+
 /// How far a run has come through the lists.
 #[derive(Debug)]
 pub(super) struct Cursor {
-    /// The list it is in; `None` at the end.
-    list: Option<List>,
+    /// `None` at the end.
+    pass: Option<Pass>,
     after: Option<String>,
     ahead: VecDeque<String>,
 }
 
 impl Cursor {
-    pub(super) fn new() -> Self {
-        Self { list: Some(List::Active), after: None, ahead: VecDeque::new() }
+    pub(super) fn new(begins_with: Pass) -> Self {
+        Self { pass: Some(begins_with), after: None, ahead: VecDeque::new() }
     }
 
     /// The next name, which may have left its list since it was read.
-    pub(super) fn next(&mut self, handle: &ProcessHandle) -> Result<Option<(List, String)>> {
-        while let Some(list) = self.list {
+    pub(super) fn next(&mut self, handle: &ProcessHandle) -> Result<Option<(Pass, String)>> {
+        while let Some(pass) = self.pass {
             if let Some(name) = self.ahead.pop_front() {
                 self.after = Some(name.clone());
-                return Ok(Some((list, name)));
+                return Ok(Some((pass, name)));
             }
-            self.ahead = handle.names(list, self.after.as_deref(), NAMES_AHEAD)?;
+            self.ahead = handle.names(pass.list(), self.after.as_deref(), NAMES_AHEAD)?;
             if self.ahead.is_empty() {
-                self.list = (list == List::Active).then_some(List::Cleanup);
+                self.pass = pass.next();
                 self.after = None;
             }
         }

@@ -82,7 +82,8 @@ impl Run {
     }
 
     /// The next work item: active items in name order, then those to clean up.
-    /// `None` once there are no more, or the run is aborted.
+    /// `None` once there are no more, or the run is aborted or stopped by its
+    /// [limit](crate::ClaimOptions::max_failed_items).
     ///
     /// Items that are registered while the run is on wait for the next run; an
     /// item that is unregistered meanwhile is skipped. Items may be handed to
@@ -198,6 +199,11 @@ impl Run {
     /// Whether errors have stopped the run, or it is lost.
     pub(crate) fn is_over(&self) -> bool {
         self.core.is_over()
+    }
+
+    /// Whether the run takes no more items although there may be some.
+    pub(crate) fn takes_no_more(&self) -> bool {
+        self.core.lock().takes_no_more()
     }
 
     /// A whole number among the settings, as of the run's last write.

@@ -6,7 +6,7 @@ use super::core::Core;
 use super::progress::Progress;
 use super::state::ItemId;
 use crate::error::Result;
-use crate::model::List;
+use crate::model::{List, errors};
 use crate::proto::{Params, State, Status};
 
 /// One work item that a run is on: active work to process, or cleanup work to
@@ -22,12 +22,14 @@ pub struct WorkItem {
     id: ItemId,
     name: String,
     list: List,
+    /// How many errors it had since the last attempt began.
+    attempt_errors: usize,
     is_finished: bool,
 }
 
 impl WorkItem {
     pub(super) fn new(core: Arc<Core>, id: ItemId, name: String, list: List) -> Self {
-        Self { core, id, name, list, is_finished: false }
+        Self { core, id, name, list, attempt_errors: 0, is_finished: false }
     }
 
     /// The name of the work.
@@ -75,14 +77,17 @@ impl WorkItem {
 
     /// Counts an error of this item, and of the run. Stored with the next
     /// progress. The first 10 of an item and 25 of a run are kept, each up to
-    /// 1 KiB; one more aborts the run.
+    /// 1 KiB; all are counted. An item with more than 10 in one attempt should stop,
+    /// and ends aborted.
     pub fn add_error(&mut self, text: impl AsRef<str>) {
+        self.attempt_errors += 1;
         self.core.item_error(self.id, text.as_ref());
     }
 
     /// Begins another attempt: the errors so far stay counted, and no longer make
     /// the item incomplete.
     pub fn begin_attempt(&mut self) {
+        self.attempt_errors = 0;
         if let Some(item) = self.core.lock().item(self.id) {
             item.has_failed = false;
         }
@@ -106,21 +111,26 @@ impl WorkItem {
         self.core.progress(true)
     }
 
-    /// Whether the worker should stop: the run is aborted, lost, or over. Answers
-    /// at once, also while progress is being written.
+    /// Whether the worker should stop: the item has had too many errors, or the run
+    /// is aborted, lost, or over. Answers at once, also while progress is being written.
     #[must_use]
     pub fn should_stop(&self) -> bool {
-        self.core.is_over()
+        self.core.is_over() || self.has_too_many_errors()
     }
 
-    /// Stores the end of the item: completed, or incomplete if it had errors.
+    fn has_too_many_errors(&self) -> bool {
+        self.attempt_errors > errors::ITEM_ERRORS_MAX
+    }
+
+    /// Stores the end of the item: completed, incomplete if it had errors, aborted if
+    /// it had too many.
     ///
     /// # Errors
     ///
     /// [`is_conflict`](crate::Error::is_conflict) if the run has lost the
     /// process; if the store cannot be written.
     pub fn finish(mut self) -> Result<()> {
-        self.end(None)
+        self.end(self.has_too_many_errors().then_some(State::Aborted))
     }
 
     /// Stores that errors stopped the item early, with `reason` as one of them.
@@ -144,10 +154,11 @@ impl Drop for WorkItem {
         if self.is_finished || self.core.lock().is_closed() {
             return;
         }
-        let how = std::thread::panicking().then(|| {
+        let is_panicking = std::thread::panicking();
+        if is_panicking {
             self.core.item_error(self.id, "the worker panicked");
-            State::Aborted
-        });
+        }
+        let how = (is_panicking || self.has_too_many_errors()).then_some(State::Aborted);
         if let Err(error) = self.end(how) {
             self.core.keep_failure(error);
         }

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::cursor::Cursor;
+use super::cursor::{Cursor, Pass};
 use super::hand::Hand;
 use super::progress::Loss;
 use super::signs::Signs;
 use crate::engine::Batch;
 use crate::error::{Error, Result};
-use crate::model::errors::{self, Budget};
+use crate::model::errors;
 use crate::model::{List, item, stats, time};
 use crate::proto::record::{Item, RunStatus, Settings};
 use crate::proto::{State as RunState, Status};
@@ -29,8 +29,9 @@ pub(super) struct State {
     signs: Arc<Signs>,
     /// The latest time the run has seen: its times never go back.
     pub(super) latest: Timestamp,
-    /// Why the run was aborted.
-    aborted: Option<String>,
+    is_aborted: bool,
+    /// Too many items failed: the run takes no more.
+    is_stopped: bool,
     lost: Option<Loss>,
     ended: bool,
     /// A failure of a call that could not answer.
@@ -85,12 +86,14 @@ impl State {
         signs: Arc<Signs>,
         now: Timestamp,
     ) -> Self {
+        let begins_with = if run.begun_since == 0 { Pass::Active } else { Pass::Missed };
         Self {
-            cursor: Cursor::new(),
+            cursor: Cursor::new(begins_with),
             hand: Hand::default(),
             signs,
             latest: latest(&run, now),
-            aborted: None,
+            is_aborted: false,
+            is_stopped: false,
             lost: None,
             ended: false,
             pending: None,
@@ -118,7 +121,11 @@ impl State {
     }
 
     pub(super) fn is_aborted(&self) -> bool {
-        self.aborted.is_some()
+        self.is_aborted
+    }
+
+    pub(super) fn takes_no_more(&self) -> bool {
+        self.is_aborted || self.is_stopped
     }
 
     pub(super) fn has_ended(&self) -> bool {
@@ -164,8 +171,14 @@ impl State {
         Ok(())
     }
 
-    pub(super) fn next_name(&mut self, handle: &ProcessHandle) -> Result<Option<(List, String)>> {
-        self.cursor.next(handle)
+    pub(super) fn next_name(&mut self, handle: &ProcessHandle) -> Result<Option<(Pass, String)>> {
+        let next = self.cursor.next(handle)?;
+        if matches!(next, Some((Pass::Active, _))) && self.run.begun_since != 0 {
+            // All that were missed had their turn. Should this run be aborted too, those
+            // that it does not come to are the ones that were missed.
+            self.run.begun_since = self.run.run;
+        }
+        Ok(next)
     }
 
     /// Takes an end back that the run counted before; answers the statistics as
@@ -202,13 +215,19 @@ impl State {
     }
 
     pub(super) fn count_error(&mut self, now: Timestamp, text: &str) {
-        if errors::record(self.status(), errors::RUN_ERRORS_MAX, now, text) == Budget::Exceeded {
-            self.abort(format!("more than {} errors", errors::RUN_ERRORS_MAX));
-        }
+        errors::record(self.status(), errors::RUN_ERRORS_MAX, now, text);
     }
 
-    pub(super) fn abort(&mut self, why: String) {
-        self.aborted.get_or_insert(why);
+    /// Stops early, for a reason that must be kept.
+    pub(super) fn stop(&mut self, now: Timestamp, why: &str) {
+        self.is_stopped = true;
+        self.run.run_errors = self.run.run_errors.saturating_add(1);
+        errors::record_reason(self.status(), errors::RUN_ERRORS_MAX, now, why);
+    }
+
+    pub(super) fn abort(&mut self, now: Timestamp, why: &str) {
+        self.stop(now, why);
+        self.is_aborted = true;
         self.signs.set_over();
     }
 

@@ -9,7 +9,7 @@ use super::worker::{FnWorker, Worker};
 use super::{Outcome, Retry, Runner, RunnerHandle, WorkContext, WorkResult};
 use crate::engine::Durability;
 use crate::error::{Error, Result};
-use crate::run::{ClaimOptions, Instance};
+use crate::run::{ClaimOptions, FailureLimit, Instance};
 use crate::store::Store;
 
 /// The most items that one runner works on at once.
@@ -171,6 +171,19 @@ impl RunnerBuilder {
     /// [`Buffered`](Durability::Buffered).
     pub fn progress_durability(mut self, durability: Durability) -> Self {
         self.options.claim = self.options.claim.progress_durability(durability);
+        self
+    }
+
+    /// How many items may fail before a run stops. Default: any number.
+    pub fn max_failed_items(mut self, limit: FailureLimit) -> Self {
+        self.options.claim = self.options.claim.max_failed_items(limit);
+        self
+    }
+
+    /// New runs leave out what is completed already; as
+    /// [`ClaimOptions::skip_completed`].
+    pub fn skip_completed(mut self, skip: bool) -> Self {
+        self.options.claim = self.options.claim.skip_completed(skip);
         self
     }
 

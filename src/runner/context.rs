@@ -55,7 +55,8 @@ impl WorkContext {
 
     /// Counts an error of the item, which has then failed even if the worker
     /// returns `Ok`. Stored with the next progress. The first 10 of an item and 25
-    /// of a run are kept, each up to 1 KiB; one more aborts the run.
+    /// of a run are kept, each up to 1 KiB; all are counted. An item with more than 10
+    /// in one attempt should stop, and ends aborted.
     pub fn add_error(&mut self, text: impl AsRef<str>) {
         self.task.add_error(text.as_ref());
         self.task.report_end();
@@ -88,7 +89,7 @@ impl WorkContext {
     }
 
     /// Whether the worker should return as soon as it can: the item took longer
-    /// than it may, or its run is aborted or lost. A worker that does not is left
+    /// than it may or had too many errors, or its run is aborted or lost. A worker that does not is left
     /// behind with its thread. Cheap enough to ask in every loop.
     #[must_use]
     pub fn should_stop(&self) -> bool {

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 /// Attempts at an item within one run, and the waits between them.
 ///
-/// While an item waits, others are worked on. Each failed attempt is an error of
-/// the item and the run, and counts against their budgets (10 and 25): more than
-/// ten attempts abort the run.
+/// While an item waits, others are worked on; up to 1024 wait at once. Each failed
+/// attempt is an error of the item and the run. Only an item that has no attempt left
+/// counts as failed.
 ///
 /// ```
 /// use procstate::Retry;

@@ -15,12 +15,15 @@ use crate::clock::Clock;
 use crate::error::{Error, Failure, Result};
 use crate::run::{Loss, Progress, Run, WorkItem};
 
+/// How many failed items wait for another attempt before no new ones are begun.
+const WAITING_MAX: usize = 1024;
+
 pub(super) struct Shift<'a> {
     runner: &'a Runner,
     run: Run,
     idle: Vec<Seat>,
     busy: Vec<Busy>,
-    /// Never more than the run's budget of errors.
+    /// Never more than [`WAITING_MAX`] and the threads.
     waiting: Vec<Waiting>,
     /// Threads that were left behind in this run.
     abandoned: usize,
@@ -133,11 +136,15 @@ impl<'a> Shift<'a> {
                 index += 1;
                 continue;
             };
-            let Busy { seat, task, .. } = self.busy.swap_remove(index);
+            let Busy { seat, task, is_timed_out, .. } = self.busy.swap_remove(index);
             self.idle.push(seat);
-            if let Some(item) = task.take_item() {
-                self.settle(&task, item, verdict)?;
-            }
+            let Some(item) = task.take_item() else { continue };
+            // That it took too long is its error; what became of it then is no other.
+            let verdict = match verdict {
+                Verdict::Failed(_) if is_timed_out => Verdict::Done,
+                verdict => verdict,
+            };
+            self.settle(&task, item, verdict)?;
         }
         Ok(())
     }
@@ -151,7 +158,7 @@ impl<'a> Shift<'a> {
             Verdict::Done => {}
         }
         let retry = &self.runner.options.retry;
-        if !has_failed || !retry.is_left_after(task.attempt()) || item.should_stop() {
+        if !has_failed || !retry.is_left_after(task.attempt()) || self.run.is_over() {
             return Ok(item.finish()?);
         }
         let due = self.now().saturating_add(retry.backoff(task.attempt()));
@@ -167,7 +174,7 @@ impl<'a> Shift<'a> {
             if let Some(timeout) = options.item_timeout {
                 busy.check_time(now, timeout);
             }
-            if is_over {
+            if is_over || busy.task.is_over() {
                 busy.tell(now);
             }
         }
@@ -193,10 +200,10 @@ impl<'a> Shift<'a> {
         Ok(item.abort("the worker did not stop when it was told to; its thread was left behind")?)
     }
 
-    /// Once the runner is to stop, or the run is aborted, no item waits for
+    /// Once the runner is to stop, or the run takes no more, no item waits for
     /// another attempt.
     fn cut_retries(&mut self) -> Flowing {
-        if self.stop().is_none() && !self.run.is_over() {
+        if self.stop().is_none() && !self.run.is_over() && !self.run.takes_no_more() {
             return Ok(());
         }
         while let Some(waiting) = self.waiting.pop() {
@@ -344,7 +351,7 @@ impl<'a> Shift<'a> {
 
     fn takes_new(&self, flow: &Flow) -> bool {
         let may_go_on = self.stop() != Some(Shutdown::HandBack) && !self.run.is_over();
-        may_go_on && !self.is_all_taken && !flow.is_paused
+        may_go_on && !self.is_all_taken && !flow.is_paused && self.waiting.len() < WAITING_MAX
     }
 
     fn until_next_item(&self, flow: &Flow, now: Duration) -> Duration {

@@ -39,6 +39,8 @@ pub(super) struct Task {
     item: Mutex<Option<WorkItem>>,
     has_errors: AtomicBool,
     must_stop: AtomicBool,
+    /// The item, or its run, has come to an end.
+    is_over: AtomicBool,
     is_lost: AtomicBool,
     state: Mutex<State>,
 }
@@ -54,6 +56,7 @@ impl Task {
             item: Mutex::new(Some(item)),
             has_errors: AtomicBool::new(false),
             must_stop: AtomicBool::new(false),
+            is_over: AtomicBool::new(false),
             is_lost: AtomicBool::new(false),
             state: Mutex::new(State::Running),
         }
@@ -76,11 +79,17 @@ impl Task {
         self.item.lock().take()
     }
 
-    /// Has the runner look around if the run is over and this worker not told yet.
+    /// Has the runner look around if the item or its run is over and this worker not
+    /// told yet.
     pub(super) fn report_end(&self) {
         if !self.must_stop() && self.with_item(|item| item.should_stop()) == Some(true) {
+            self.is_over.store(true, Ordering::Relaxed);
             self.shared.signal.raise();
         }
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::Relaxed)
     }
 
     pub(super) fn add_error(&self, text: &str) {
