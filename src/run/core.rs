@@ -331,7 +331,7 @@ impl Core {
     fn check_limit(&self, state: &mut State, now: Timestamp) {
         let excess = self.options.max_failed_items.excess(run::failed_items(&state.run), self.active);
         if let Some(why) = excess.filter(|_| !state.takes_no_more()) {
-            tracing::warn!(process = self.handle.name(), "{why}");
+            tracing::info!(process = self.handle.name(), "{why}");
             state.stop(now, &why);
         }
     }

@@ -8,7 +8,7 @@ use super::Versioned;
 use super::process::ProcessHandle;
 use crate::error::Result;
 use crate::model::ownership::{self, Decision, Situation};
-use crate::model::{List, time};
+use crate::model::{List, run, stats, time};
 use crate::proto::State;
 use crate::proto::record::{Owner, RunStatus};
 use crate::record::{KeyRange, Kind};
@@ -29,6 +29,10 @@ pub struct Summary {
     pub is_held: bool,
     /// The last progress.
     pub progress: Option<Timestamp>,
+    /// How many items the latest run has ended.
+    pub ended: u64,
+    /// How many of those have failed.
+    pub failed: u64,
     /// Items to be processed.
     pub active: u64,
     /// Items to be cleaned up.
@@ -51,6 +55,7 @@ impl ProcessHandle {
         let owner = self.existing_owner()?;
         let status = self.read_status()?;
         let decision = self.decide(&owner, &status, false)?;
+        let failed = run::failed_items(&status.value);
         let run = status.value.status.unwrap_or_default();
         Ok(Summary {
             name: self.name().to_owned(),
@@ -59,6 +64,8 @@ impl ProcessHandle {
             instance: owner.value.instance,
             is_held: matches!(decision, Decision::Held { .. }),
             progress: time::read(&run.progress_time),
+            ended: whole(stats::get(&run.stats, stats::WORK_ITEMS)),
+            failed: whole(failed),
             active: self.count(List::Active)?,
             cleanup: self.count(List::Cleanup)?,
             dropped: self.count(List::Dropped)?,
@@ -96,4 +103,9 @@ impl ProcessHandle {
         })?;
         Ok(count)
     }
+}
+
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count of items")]
+fn whole(count: f64) -> u64 {
+    count.max(0.0) as u64
 }

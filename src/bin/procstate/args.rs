@@ -7,11 +7,14 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use procstate::Params;
 use procstate::recovery::Until;
 
+use crate::commands::run::args::Run;
+
 /// Looks at a store of background-process state, changes it, and runs commands
 /// for its work items.
 ///
 /// Data goes to standard output, words to standard error. Exit status: 0 fine,
-/// 1 findings (the asked name is absent, work was left undone), 2 could not run.
+/// 1 findings (the asked name is absent, work was left undone), 2 could not run; `run`
+/// has more.
 /// Commands that only look work on a private copy and leave the store as it is.
 #[derive(Debug, Parser)]
 #[command(name = "procstate", version, max_term_width = 100)]
@@ -95,7 +98,7 @@ pub(crate) enum Command {
         /// The process.
         name: String,
         /// How old: 90s, 12h, 30d.
-        #[arg(long, value_name = "AGE", value_parser = humantime::parse_duration)]
+        #[arg(long, value_name = "AGE", value_parser = crate::duration::parse)]
         older_than: Duration,
     },
     /// List the past runs of a process.
@@ -154,20 +157,39 @@ pub(crate) enum Command {
     },
     /// Run a command for each active work item, whether or not a run is due.
     ///
-    /// {} in the command stands for the name of the item; a command without {} gets
-    /// it as its last argument. The command also finds PROCSTATE_PROCESS,
-    /// PROCSTATE_WORK, and the item's parameters as PROCSTATE_INT_name and
-    /// PROCSTATE_STR_name in its environment. Exit status 0 completes the item; any
-    /// other is kept with the last lines of standard error. Work that was
-    /// unregistered is dropped without a command.
+    /// {} in the command stands for the name of the item, {param} for a parameter of the
+    /// item, or of the process if the item has none of that name; a command with neither
+    /// gets the name as its last argument. The command also finds PROCSTATE_PROCESS,
+    /// PROCSTATE_WORK, PROCSTATE_ATTEMPT, and the item's parameters as PROCSTATE_INT_name
+    /// and PROCSTATE_STR_name in its environment. Exit status 0 completes the item; any
+    /// other is kept with the last lines of standard error. Work that was unregistered is
+    /// dropped without a command.
     ///
     /// Killed at any moment and started again, it goes on where it was: items that
-    /// completed are not done again. Interrupt it once to stop after the items in
-    /// hand, twice to stop them too. After kill -9 commands that it had started may
-    /// still be running.
+    /// completed are not done again. Interrupt it once (SIGINT, SIGTERM, SIGHUP) to stop
+    /// after the items in hand, twice to stop them too, three times to kill them. What
+    /// takes too long or is stopped gets SIGTERM, with all that it has started, and after
+    /// --kill-after SIGKILL. If procstate itself is killed, a second program of its stops
+    /// the commands within a second.
+    ///
+    /// Exit status: 0 all is done, 1 items failed, 2 could not run, 3 stopped by
+    /// --max-errors, 130 interrupted.
     ///
     /// Example: procstate --db state run nightly --jobs 2 -- ./job.sh {}
-    Run(Run),
+    Run(Box<Run>),
+    /// Show the output that `run --logs` has kept of an item.
+    ///
+    /// What its command wrote to standard output comes on standard output, and standard
+    /// error on standard error. Exit status 1 if there is none.
+    Logs(Logs),
+    /// What stops the commands of a run whose program was killed.
+    #[command(hide = true)]
+    Watchdog {
+        /// How the token of its commands begins.
+        token: String,
+        /// The number of the program.
+        parent: i32,
+    },
     /// Print a completion script for a shell.
     Completions {
         /// The shell.
@@ -236,7 +258,7 @@ pub(crate) struct SettingsArgs {
     /// The process.
     pub(crate) name: String,
     /// How often a run is due: 90s, 1h, 1d.
-    #[arg(long, value_name = "PERIOD", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "PERIOD", value_parser = crate::duration::parse)]
     pub(crate) every: Option<Duration>,
     /// No schedule: a run is due whenever nobody holds the process.
     #[arg(long, conflicts_with = "every")]
@@ -274,24 +296,20 @@ impl ParamArgs {
 }
 
 #[derive(Debug, ClapArgs)]
-pub(crate) struct Run {
+pub(crate) struct Logs {
     /// The process.
     pub(crate) name: String,
-    /// How many commands run at once.
-    #[arg(long, short, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
-    pub(crate) jobs: u16,
-    /// An item that completes is done for good: later runs do not do it again.
+    /// The work item.
+    pub(crate) work: String,
+    /// Only what came on standard output.
+    #[arg(long, conflicts_with = "stderr")]
+    pub(crate) stdout: bool,
+    /// Only what came on standard error.
     #[arg(long)]
-    pub(crate) once: bool,
-    /// How often an item that fails is tried again, with growing pauses.
-    #[arg(long, default_value_t = 0, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=9))]
-    pub(crate) retries: u32,
-    /// How long one command may take before it is killed.
-    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
-    pub(crate) timeout: Option<Duration>,
-    /// The command and its arguments.
-    #[arg(last = true, required = true, value_name = "CMD")]
-    pub(crate) command: Vec<String>,
+    pub(crate) stderr: bool,
+    /// The folder that `run --logs` was given. Default: the one of the last such run.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) logs: Option<PathBuf>,
 }
 
 fn int_param(text: &str) -> Result<(String, i64), String> {

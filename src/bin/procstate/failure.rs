@@ -9,6 +9,22 @@ pub(crate) enum Found {
     AllWell,
     /// What was asked for is not there, or not all work was done.
     Something,
+    /// A run stopped because too many items failed.
+    Limit,
+    /// Somebody asked the program to stop.
+    Interrupted,
+}
+
+impl Found {
+    pub(crate) fn exit_code(self) -> u8 {
+        match self {
+            Self::AllWell => 0,
+            Self::Something => 1,
+            Self::Limit => 3,
+            // As a shell tells of a program that SIGINT has ended.
+            Self::Interrupted => 130,
+        }
+    }
 }
 
 /// Why a command ends early.

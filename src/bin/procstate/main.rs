@@ -7,6 +7,7 @@
 
 mod args;
 mod commands;
+mod duration;
 mod failure;
 mod open;
 mod output;
@@ -18,7 +19,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use args::Args;
-use failure::{Failure, Found};
+use failure::Failure;
 use output::Output;
 
 fn main() -> ExitCode {
@@ -31,8 +32,7 @@ fn main() -> ExitCode {
         Ok(found)
     });
     match result {
-        Ok(Found::AllWell) => ExitCode::SUCCESS,
-        Ok(Found::Something) => ExitCode::from(1),
+        Ok(found) => ExitCode::from(found.exit_code()),
         Err(Failure::ClosedPipe) => ExitCode::SUCCESS,
         Err(failure) => {
             output::say(&format!("procstate: {failure}"));

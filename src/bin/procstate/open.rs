@@ -58,6 +58,6 @@ pub(crate) fn for_changing(path: &Path) -> Result<Store, Failure> {
     existing(path).map_err(|error| Failure::failed(&error))
 }
 
-fn existing(path: &Path) -> procstate::Result<Store> {
+pub(crate) fn existing(path: &Path) -> procstate::Result<Store> {
     Store::builder().create(false).open(path)
 }

@@ -1,9 +1,10 @@
 //! The commands, a file a family.
 
 mod change;
+mod logs;
 mod look;
 pub(crate) mod recover;
-mod run;
+pub(crate) mod run;
 mod salvage;
 mod show;
 mod transfer;
@@ -24,6 +25,11 @@ pub(crate) fn dispatch(args: &Args, output: &mut Output) -> Result<Found, Failur
     }
     if let Command::Restore(restore) = &args.command {
         return recover::restore(restore, output);
+    }
+    if let Command::Watchdog { token, parent } = &args.command {
+        return run::child::watchdog::watch(token, *parent)
+            .map(|()| Found::AllWell)
+            .map_err(|error| Failure::failed(&error));
     }
     let db = args.db.as_deref().ok_or_else(|| {
         Failure::Failed("which store? Name its folder with --db DIR or in PROCSTATE_DB".to_owned())
@@ -51,8 +57,9 @@ pub(crate) fn dispatch(args: &Args, output: &mut Output) -> Result<Found, Failur
         Command::Salvage { output: target, scratch } => {
             salvage::salvage(db, target, scratch.scratch.clone(), output)
         }
-        Command::Run(run) => run::run(db, run),
-        Command::Completions { shell } => completions(*shell, output),
+        Command::Run(run) => run::run(db, run, output),
+        Command::Logs(args) => logs::logs(db, args, output),
+        Command::Completions { .. } | Command::Watchdog { .. } => Ok(Found::AllWell),
     }
 }
 

@@ -1,0 +1,197 @@
+//! A command while it runs: what it writes is passed on as it comes, and when it is
+//! to stop, all that it has started stops with it.
+
+mod pipes;
+mod programs;
+mod reaper;
+pub(crate) mod watchdog;
+
+use std::io;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{self, Pid, PidfdFlags, Signal, WaitId, WaitIdOptions};
+
+use pipes::Pipes;
+pub(crate) use pipes::Stream;
+use programs::Family;
+pub(super) use reaper::Reaper;
+use watchdog::Watchdog;
+
+/// How long nothing is looked at that does not make itself known.
+const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+
+/// How often is looked whether all have ended that are to stop.
+const STOP_INTERVAL: Duration = Duration::from_millis(20);
+
+/// How long after SIGKILL a program may still be there: it may hang in the kernel.
+const GIVE_UP_AFTER: Duration = Duration::from_secs(5);
+
+/// How a command came to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    Exited,
+    TimedOut,
+    /// Somebody wanted it to stop.
+    Stopped,
+}
+
+/// What a running command is asked, and told of.
+pub(super) trait Supervisor {
+    /// Takes what the command has written.
+    fn output(&mut self, stream: Stream, bytes: &[u8]);
+
+    /// Whether it should stop, and how soon. Asked often.
+    fn must_stop(&mut self) -> Urgency;
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Urgency {
+    GoOn,
+    Stop,
+    /// Without time to clean up.
+    Kill,
+}
+
+/// How long a command may take.
+pub(super) struct Times {
+    pub(super) timeout: Option<Duration>,
+    pub(super) kill_after: Duration,
+}
+
+/// Where the commands of one run belong.
+pub(super) struct Launcher {
+    token: String,
+    watchdog: Watchdog,
+    reaper: Reaper,
+    times: Times,
+}
+
+impl Launcher {
+    /// # Errors
+    ///
+    /// If no watchdog can be started.
+    pub(super) fn new(reaper: Reaper, times: Times) -> io::Result<Self> {
+        let token = format!("{}.", uuid::Uuid::now_v7().simple());
+        let watchdog = Watchdog::start(&token)?;
+        Ok(Self { token, watchdog, reaper, times })
+    }
+
+    /// Runs `command`, the `number`-th of this run, to its end. `None` as its status: it
+    /// hangs in the kernel.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be started.
+    pub(super) fn run(
+        &self,
+        command: &mut Command,
+        number: u64,
+        supervisor: &mut dyn Supervisor,
+    ) -> io::Result<(End, Option<ExitStatus>)> {
+        use std::os::unix::process::CommandExt;
+        let token = format!("{}{number}.", self.token);
+        command
+            .env(programs::VARIABLE, &token)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            // Not stopped by what the terminal sends to this program.
+            .process_group(0);
+        let child = self.reaper.spawn(command)?;
+        let slot = self.watchdog.watch(child.id());
+        let ended = Running::new(child, token).supervise(&self.times, supervisor);
+        // Before its number can be another program's.
+        self.watchdog.let_go(slot);
+        let (end, child) = ended?;
+        self.reaper.reap(child).map(|status| (end, status))
+    }
+
+    /// The run has ended in good order: what its commands have left behind stays.
+    pub(super) fn close(self) {
+        self.watchdog.dismiss();
+    }
+}
+
+struct Running {
+    child: Child,
+    /// Readable once the command has ended, where the system has such descriptors.
+    ended: Option<std::os::fd::OwnedFd>,
+    pipes: Pipes,
+    family: Family,
+}
+
+enum Phase {
+    Going,
+    Stopping { why: End, kill_at: Instant },
+    Killed { why: End, give_up_at: Instant },
+}
+
+impl Running {
+    fn new(mut child: Child, token: String) -> Self {
+        let ended = process::pidfd_open(Pid::from_child(&child), PidfdFlags::empty()).ok();
+        let groups = i32::try_from(child.id()).into_iter().collect();
+        let pipes = Pipes::new(child.stdout.take(), child.stderr.take());
+        Self { child, ended, pipes, family: Family { groups, token } }
+    }
+
+    /// Waits for the end of the command, and not for what it has left in the background
+    /// unless that is to stop too.
+    fn supervise(mut self, times: &Times, supervisor: &mut dyn Supervisor) -> io::Result<(End, Child)> {
+        let began = Instant::now();
+        let timeout_at = times.timeout.and_then(|timeout| began.checked_add(timeout));
+        let mut phase = Phase::Going;
+        loop {
+            self.pipes.wait(self.ended.as_ref(), self.time_to_next_look(&phase, timeout_at))?;
+            // Looked at before the pipes are read: what it wrote before its end is there.
+            let has_ended = self.has_ended()?;
+            self.pipes.read(supervisor)?;
+            let (now, urgency) = (Instant::now(), supervisor.must_stop());
+            phase = match phase {
+                Phase::Going if has_ended => return Ok((End::Exited, self.child)),
+                Phase::Going if urgency > Urgency::GoOn => self.stop(End::Stopped, times),
+                Phase::Going if timeout_at.is_some_and(|at| now >= at) => self.stop(End::TimedOut, times),
+                Phase::Stopping { why, .. } | Phase::Killed { why, .. } if self.is_gone(has_ended) => {
+                    return Ok((why, self.child));
+                }
+                Phase::Stopping { why, kill_at } if now >= kill_at || urgency == Urgency::Kill => {
+                    self.family.signal(Signal::KILL);
+                    Phase::Killed { why, give_up_at: now + GIVE_UP_AFTER }
+                }
+                Phase::Killed { why, give_up_at } if now >= give_up_at => return Ok((why, self.child)),
+                Phase::Killed { why, give_up_at } => {
+                    // Also what was forked meanwhile.
+                    self.family.signal(Signal::KILL);
+                    Phase::Killed { why, give_up_at }
+                }
+                other => other,
+            };
+        }
+    }
+
+    fn stop(&self, why: End, times: &Times) -> Phase {
+        self.family.signal(Signal::TERM);
+        let now = Instant::now();
+        Phase::Stopping { why, kill_at: now.checked_add(times.kill_after).unwrap_or(now + GIVE_UP_AFTER) }
+    }
+
+    /// The command and all that it has started.
+    fn is_gone(&self, has_ended: bool) -> bool {
+        has_ended && self.family.members().is_empty()
+    }
+
+    /// Does not take the exit status: as long as nobody does, the number of the process
+    /// group is no other program's.
+    fn has_ended(&self) -> io::Result<bool> {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        Ok(process::waitid(WaitId::Pid(Pid::from_child(&self.child)), options)?.is_some())
+    }
+
+    fn time_to_next_look(&self, phase: &Phase, timeout_at: Option<Instant>) -> Duration {
+        let until = |at: Instant| at.saturating_duration_since(Instant::now());
+        match phase {
+            Phase::Going if self.ended.is_none() => STOP_INTERVAL,
+            Phase::Going => timeout_at.map_or(LOOK_INTERVAL, |at| LOOK_INTERVAL.min(until(at))),
+            Phase::Stopping { .. } | Phase::Killed { .. } => STOP_INTERVAL,
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! Signals that ask the program to stop.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+use procstate::{Shutdown, Stopper};
+
+use super::child::Urgency;
+use crate::failure::Failure;
+use crate::output::say;
+
+/// How often somebody asked this program to stop, by SIGINT, SIGTERM or SIGHUP: once to
+/// stop after the items in hand, twice to stop those too, three times to kill them.
+#[derive(Clone, Default)]
+pub(super) struct Interrupts {
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    count: AtomicU32,
+    /// What stops the run that is on.
+    stopper: Mutex<Option<Stopper>>,
+    raised: Condvar,
+}
+
+impl Interrupts {
+    /// # Errors
+    ///
+    /// If the signals cannot be caught.
+    pub(super) fn install() -> Result<Self, Failure> {
+        let interrupts = Self::default();
+        let on_signal = interrupts.clone();
+        ctrlc::set_handler(move || on_signal.raise()).map_err(|error| Failure::failed(&error))?;
+        Ok(interrupts)
+    }
+
+    fn raise(&self) {
+        let stopper = self.shared.stopper.lock();
+        let count = self.shared.count.fetch_add(1, Ordering::SeqCst);
+        if let Some(stopper) = &*stopper {
+            match count {
+                0 => say("stopping after the items in hand; once more to stop them"),
+                1 => say("stopping the items in hand; once more to kill them"),
+                _ => say("killing the items in hand"),
+            }
+            stopper.stop(Shutdown::HandBack);
+        }
+        drop(stopper);
+        self.shared.raised.notify_all();
+    }
+
+    /// Lets signals stop a run, also those that came before.
+    pub(super) fn stop_with(&self, stopper: Stopper) {
+        let mut current = self.shared.stopper.lock();
+        if self.any() {
+            stopper.stop(Shutdown::HandBack);
+        }
+        *current = Some(stopper);
+    }
+
+    /// The run has ended.
+    pub(super) fn end_of_run(&self) {
+        *self.shared.stopper.lock() = None;
+    }
+
+    pub(super) fn any(&self) -> bool {
+        self.shared.count.load(Ordering::SeqCst) > 0
+    }
+
+    /// What they mean for the commands that run.
+    pub(super) fn urgency(&self) -> Urgency {
+        match self.shared.count.load(Ordering::SeqCst) {
+            0 | 1 => Urgency::GoOn,
+            2 => Urgency::Stop,
+            _ => Urgency::Kill,
+        }
+    }
+
+    /// Waits for `time`, or until somebody asks to stop; answers whether somebody did.
+    pub(super) fn sleep(&self, time: Duration) -> bool {
+        let until = Instant::now().checked_add(time);
+        let mut stopper = self.shared.stopper.lock();
+        while !self.any() {
+            let is_over = match until {
+                Some(until) => self.shared.raised.wait_until(&mut stopper, until).timed_out(),
+                None => {
+                    self.shared.raised.wait(&mut stopper);
+                    false
+                }
+            };
+            if is_over {
+                return self.any();
+            }
+        }
+        true
+    }
+}
