@@ -107,13 +107,13 @@ fn a_run_keeps_each_outcome() {
     lines.sort_unstable();
     assert_eq!(lines, ["out-a", "out-b/c", "out-d"]);
     assert!(stderr.contains("7 x y\n"), "{stderr}");
-    assert!(stderr.contains("d: failed, exit status 3: \nlast words"), "{stderr}");
+    assert!(stderr.contains("d: failed, exit status 3: last words"), "{stderr}");
     assert!(stderr.ends_with("incomplete: 3 items, 1 of them failed, 1 errors\n"), "{stderr}");
     assert_eq!((tool.state_of("a").as_str(), tool.state_of("d").as_str()), ("completed", "incomplete"));
     assert_eq!(tool.state_of("gone"), "dropped");
     let failed = json(&tool.fine(&["--json", "work", "nightly", "d"]));
     let status = &failed["details"]["status"];
-    assert_eq!(status["errors"][0]["text"], "exit status 3: \nlast words");
+    assert_eq!(status["errors"][0]["text"], "exit status 3: last words");
     assert_eq!(status["stats"]["exit.3"], 1.0);
     let history = json(&tool.fine(&["--json", "history", "nightly"]));
     assert_eq!((&history["state"], &history["totalErrors"]), (&"incomplete".into(), &1.into()));
@@ -195,7 +195,7 @@ fn an_interrupt_hands_the_run_back() {
     assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
     let output = run.wait_with_output().unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert_eq!(output.status.code(), Some(130), "{stderr}");
     assert!(stderr.contains("a: completed"), "the item in hand is finished: {stderr}");
     assert!(stderr.ends_with("stopped before the end; the same command goes on from here\n"), "{stderr}");
     let (_, stderr) = tool.ends(0, &["run", "nightly", "--", "true"]);

@@ -62,7 +62,7 @@ impl<'a> Capture<'a> {
     fn pass_on(&mut self, stream: Stream, lines: &[u8]) {
         self.report.output(self.work, stream, lines);
         if stream == Stream::Stderr {
-            for line in lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+            for line in lines.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty()) {
                 self.tail.push_back(String::from_utf8_lossy(line).trim_end().to_owned());
                 if self.tail.len() > TAIL_LINES_MAX {
                     self.tail.pop_front();
