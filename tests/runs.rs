@@ -56,7 +56,7 @@ on_every_engine! {
     fn many_items_are_each_done_once(store: TestStore) {
         let process = store.handle("p");
         let names: Vec<String> = (0..700).map(|n| format!("item-{n:04}")).collect();
-        assert_eq!(process.register_all(names.iter().map(|name| (name.as_str(), params(1)))).unwrap(), 700);
+        assert_eq!(process.register_all(names.iter().map(|name| (name.as_str(), params(1)))).unwrap().changed, 700);
         let mut run = won(&process);
         assert_eq!(drain(&mut run), names);
         run.finish().unwrap();
@@ -600,7 +600,7 @@ on_every_engine! {
         let process = store.handle("p");
         let large = || Params::new().string("s", "x".repeat(500_000));
         let before = store.stats().unwrap().last_seq;
-        assert_eq!(process.register_all((0..40).map(|n| (n.to_string(), large()))).unwrap(), 40);
+        assert_eq!(process.register_all((0..40).map(|n| (n.to_string(), large()))).unwrap().changed, 40);
         let commits = store.stats().unwrap().last_seq - before;
         assert!((2..=5).contains(&commits), "{commits} commits");
         assert_eq!(process.list(List::Active, None, 100).unwrap().items.len(), 40);

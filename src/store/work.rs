@@ -1,7 +1,5 @@
 //! Registering and unregistering work, and asking after it.
 
-use std::collections::BTreeMap;
-
 use prost::Message;
 
 use super::process::{Effect, ProcessHandle};
@@ -14,11 +12,14 @@ use crate::proto::record::Item;
 use crate::proto::{Params, WorkResponse};
 use crate::record::{Key, Payload};
 
-/// How many items one commit registers at most.
-const ITEMS_PER_COMMIT: usize = 1000;
-
-/// How many bytes of names and parameters make a commit full.
-const BYTES_PER_COMMIT: usize = 8 << 20;
+/// What unregistering makes of a name that is on no list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Absent {
+    /// It is to be cleaned up all the same.
+    ToCleanup,
+    /// Nothing: it went from the lists meanwhile.
+    Stays,
+}
 
 /// Where one name stands: on one list at most.
 struct Place {
@@ -41,40 +42,13 @@ impl ProcessHandle {
     /// If the name is empty or over 1 KiB, the item over 1 MiB less 16 KiB (which
     /// are for the errors of a run), or the store cannot be written.
     pub fn register(&self, name: &str, params: Params) -> Result<Effect> {
-        let changed = self.register_all([(name, params)])?;
+        names::check_work(name)?;
+        let changed = self.register_chunk(&[(name.to_owned(), params)])?;
         Ok(if changed == 0 { Effect::Unchanged } else { Effect::Changed })
     }
 
-    /// Registers many items, up to a thousand or about 8 MiB in a commit; answers
-    /// how many of them changed anything. If it fails, the items before the failing commit are
-    /// registered.
-    ///
-    /// # Errors
-    ///
-    /// As [`register`](ProcessHandle::register).
-    pub fn register_all<N: Into<String>>(
-        &self,
-        items: impl IntoIterator<Item = (N, Params)>,
-    ) -> Result<usize> {
-        let (mut changed, mut bytes) = (0, 0);
-        let mut chunk = BTreeMap::new();
-        for (name, params) in items {
-            let name = name.into();
-            names::check_work(&name)?;
-            bytes += name.len() + params.encoded_len();
-            chunk.insert(name, params);
-            if chunk.len() == ITEMS_PER_COMMIT || bytes >= BYTES_PER_COMMIT {
-                changed += self.register_chunk(&std::mem::take(&mut chunk))?;
-                bytes = 0;
-            }
-        }
-        if !chunk.is_empty() {
-            changed += self.register_chunk(&chunk)?;
-        }
-        Ok(changed)
-    }
-
-    fn register_chunk(&self, items: &BTreeMap<String, Params>) -> Result<usize> {
+    /// Registers items in one commit; answers how many of them changed anything.
+    pub(super) fn register_chunk(&self, items: &[(String, Params)]) -> Result<usize> {
         self.store.change(self.durability, || {
             // The owner before the sequence number, and that before the lists: an
             // item is never taken for older than it is, nor for older than a run
@@ -100,6 +74,17 @@ impl ProcessHandle {
             let batch = self.touch_settings(batch)?;
             Ok(Attempt::Commit(self.create_in(batch, &owner), changed))
         })
+    }
+
+    /// Checks what can be told of an item before the store is read: its name, and
+    /// that there is room for its parameters.
+    pub(super) fn check_new(&self, name: &str, params: &Params) -> Result<()> {
+        names::check_work(name)?;
+        let is_large = params.encoded_len() > limits::ITEM_BYTES_MAX / 2;
+        match item::register(None, params, None, self.store.now(), 0).filter(|_| is_large) {
+            Some(item) => self.check_size(name, &item),
+            None => Ok(()),
+        }
     }
 
     /// Leaves room for what a run adds: it could not end an item that it cannot
@@ -145,18 +130,38 @@ impl ProcessHandle {
     pub fn unregister(&self, name: &str) -> Result<Effect> {
         names::check_work(name)?;
         self.existing_owner()?;
+        let changed = self.unregister_chunk(&[name.to_owned()], Absent::ToCleanup)?;
+        Ok(if changed == 0 { Effect::Unchanged } else { Effect::Changed })
+    }
+
+    /// Unregisters items in one commit; answers how many of them changed anything.
+    pub(super) fn unregister_chunk(&self, names: &[String], absent: Absent) -> Result<usize> {
         self.store.change(self.durability, || {
-            let place = self.place(name)?;
-            if place.cleanup.is_present() || place.dropped.is_present() {
-                return Ok(Attempt::Done(Effect::Unchanged));
+            let mut batch = Batch::new();
+            let mut changed = 0;
+            for name in names {
+                let place = self.place(name)?;
+                let is_gone = place.cleanup.is_present() || place.dropped.is_present();
+                let is_absent = !is_gone && !place.active.is_present();
+                if is_gone || (is_absent && absent == Absent::Stays) {
+                    continue;
+                }
+                batch = self.move_to_cleanup(batch, name, &place);
+                changed += 1;
             }
-            let key = self.item_key(List::Cleanup, name);
-            let requested = time::to_wire(self.store.now());
-            let mut batch = self.leave(Batch::new(), name, List::Active, &place.active);
-            batch = self.leave(batch, name, List::Dropped, &place.dropped);
-            batch = batch.expect(key.clone(), place.cleanup.unchanged()).put(key, requested.to_payload());
-            Ok(Attempt::Commit(self.touch_settings(batch)?, Effect::Changed))
+            if changed == 0 {
+                return Ok(Attempt::Done(0));
+            }
+            Ok(Attempt::Commit(self.touch_settings(batch)?, changed))
         })
+    }
+
+    fn move_to_cleanup(&self, mut batch: Batch, name: &str, place: &Place) -> Batch {
+        let key = self.item_key(List::Cleanup, name);
+        let requested = time::to_wire(self.store.now());
+        batch = self.leave(batch, name, List::Active, &place.active);
+        batch = self.leave(batch, name, List::Dropped, &place.dropped);
+        batch.expect(key.clone(), place.cleanup.unchanged()).put(key, requested.to_payload())
     }
 
     /// What there is to say of the work `name`.
