@@ -12,7 +12,8 @@ use tempfile::NamedTempFile;
 use crate::args::{Export, Format, Import};
 use crate::failure::{Failure, Found};
 use crate::open;
-use crate::output::{Output, say};
+use crate::output::{Output, count, say};
+use crate::text::visible_json;
 
 pub(crate) fn import(db: &Path, import: &Import) -> Result<Found, Failure> {
     let processes = read_all(import)?;
@@ -21,12 +22,12 @@ pub(crate) fn import(db: &Path, import: &Import) -> Result<Found, Failure> {
         refuse_existing(&store, &processes)?;
     }
     let mode = if import.replace { ImportMode::Replace } else { ImportMode::New };
-    let count = processes.len();
+    let imported = processes.len();
     for (process, _) in processes {
         store.import(process, mode)?;
     }
     store.close()?;
-    say(&format!("imported {count} {}", if count == 1 { "process" } else { "processes" }));
+    say(&format!("imported {}", count(imported, "process")));
     Ok(Found::AllWell)
 }
 
@@ -100,7 +101,7 @@ fn encode(store: &Store, name: &str, format: Format) -> Result<Vec<u8>, Failure>
         Format::Json => {
             let text = to_json(&process)
                 .map_err(|error| Failure::Failed(format!("process {name:?}: {error} (--format binary)")))?;
-            bytes.extend_from_slice(text.as_bytes());
+            bytes.extend_from_slice(visible_json(&text).as_bytes());
             bytes.push(b'\n');
         }
     }
