@@ -4,7 +4,11 @@ mod common;
 #[path = "common/tool.rs"]
 mod tool;
 
+use std::ffi::OsStr;
 use std::fs;
+use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
+use std::process::Stdio;
 
 use procstate::proto::{RunError, Status, Work};
 use procstate::{ImportMode, Process, Store};
@@ -96,4 +100,191 @@ fn warnings_name_the_store_and_not_the_copy() {
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert!(stderr.contains("the index was rebuilt") && !stderr.contains(&place), "{stderr}");
     assert!(stderr.contains("(in a private copy; the store was not changed)"), "{stderr}");
+}
+
+fn names(tool: &Tool) -> Vec<String> {
+    let lines = tool.fine(&["--json", "work", "nightly"]);
+    lines.lines().map(|line| json(line)["id"].as_str().unwrap().to_owned()).collect()
+}
+
+fn piped(tool: &Tool, arguments: &[&str], input: &[u8]) -> (i32, String, String) {
+    let mut command = tool.command(arguments);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn several_items_are_registered_at_once() {
+    let tool = Tool::new();
+    let (stdout, said) = tool.ends(0, &["register", "nightly", "a", "b", "a", "--int", "n=1"]);
+    assert_eq!((stdout.as_str(), said.as_str()), ("", "registered 2 items\n"));
+    let (_, said) = tool.ends(0, &["register", "nightly", "a", "c", "--int", "n=1"]);
+    assert_eq!(said, "registered 1 item; 1 item was registered with these parameters already\n");
+    let counts = json(&tool.fine(&["--json", "register", "nightly", "a", "b", "d", "--int", "n=1"]));
+    assert_eq!(counts, json(r#"{"changed": 1, "unchanged": 2, "unregistered": 0}"#));
+    assert_eq!(names(&tool), ["a", "b", "c", "d"]);
+    let (_, said) = tool.ends(0, &["unregister", "nightly", "b", "c"]);
+    assert_eq!(said, "unregistered 2 items\n");
+    let counts = json(&tool.fine(&["--json", "unregister", "nightly", "a", "b"]));
+    assert_eq!(counts, json(r#"{"unregistered": 1, "unchanged": 1, "unknown": 0}"#));
+    tool.ends(2, &["register", "nightly"]);
+}
+
+#[test]
+fn lists_come_from_files_and_standard_input() {
+    let tool = Tool::new();
+    let file = tool.file("list", "\u{feff}a\r\n\r\nb c\n\nd \nlast");
+    tool.fine(&["register", "nightly", "--from", &file, "--str", "s=x"]);
+    assert_eq!(names(&tool), ["a", "b c", "d ", "last"]);
+    assert_eq!(piped(&tool, &["register", "nightly", "-", "from arguments"], b"e\nf\ne\n").0, 0);
+    assert_eq!(names(&tool), ["a", "b c", "d ", "e", "f", "from arguments", "last"]);
+    let (status, _, said) = piped(&tool, &["unregister", "nightly", "--from", "-"], b"e\nf\n");
+    assert_eq!((status, said.as_str()), (0, "unregistered 2 items\n"));
+    // Behind -- it is a name.
+    tool.fine(&["register", "nightly", "--", "-", "--exact"]);
+    assert!(names(&tool).contains(&"-".to_owned()) && names(&tool).contains(&"--exact".to_owned()));
+    tool.fine(&["unregister", "nightly", "--", "-"]);
+    // NUL ends the names that find prints.
+    assert_eq!(piped(&tool, &["register", "nightly", "-", "-0"], b"x\ny\0\0z\r\0{}").0, 0);
+    assert!(["x\ny", "z\r", "{}"].iter().all(|name| names(&tool).contains(&(*name).to_owned())));
+    // Nothing at all is no mistake.
+    assert_eq!(piped(&tool, &["register", "nightly", "-"], b"").2, "registered 0 items\n");
+}
+
+#[test]
+fn an_exact_list_is_all_there_is() {
+    let tool = Tool::imported();
+    let (_, said) =
+        tool.ends(0, &["register", "nightly", "a", "new", "--exact", "--int", "n=7", "--str", "s=x y"]);
+    let expected =
+        "registered 1 item; 1 item was registered with these parameters already; unregistered 2 items\n";
+    assert_eq!(said, expected);
+    let states = ["a", "b/c", "d", "gone", "new"].map(|name| tool.state_of(name));
+    assert_eq!(states, ["unspecified", "cleanup", "cleanup", "cleanup", "queued"]);
+    let empty = tool.file("empty", "\n\r\n");
+    tool.refuses(
+        2,
+        &["register", "nightly", "--from", &empty, "--exact"],
+        "the list is empty, and with --exact all work of process \"nightly\" would be unregistered; nothing was changed. If that is meant, say --allow-empty",
+    );
+    let counts = tool.fine(&["--json", "register", "nightly", "--from", &empty, "--exact", "--allow-empty"]);
+    assert_eq!(json(&counts), json(r#"{"changed": 0, "unchanged": 0, "unregistered": 2}"#));
+    assert_eq!(tool.state_of("a"), "cleanup");
+}
+
+#[test]
+fn json_lines_have_parameters() {
+    let tool = Tool::new();
+    let file = tool.file(
+        "list",
+        "{\"work\": \"a\", \"intParams\": {\"n\": 1, \"big\": \"9007199254740993\"}}\r\n\n{\"work\":\"\\u0000-\",\"stringParams\":{\"s\":\"own\"}}\n",
+    );
+    tool.fine(&["register", "nightly", "--json-lines", "--from", &file, "--int", "n=5", "--str", "s=all"]);
+    let params =
+        |name: &str| json(&tool.fine(&["--json", "work", "nightly", name]))["details"]["params"].clone();
+    let expected = r#"{"intParams": {"n": "1", "big": "9007199254740993"}, "stringParams": {"s": "all"}}"#;
+    assert_eq!(params("a"), json(expected));
+    assert_eq!(names(&tool), ["\0-", "a"]);
+    let refused = |content: &str, why: &str| {
+        let file = tool.file("bad", content);
+        tool.refuses(2, &["register", "nightly", "--json-lines", "--from", &file], why);
+    };
+    refused(
+        "{\"work\": \"x\"}\n{\"work\": \"y\", \"work\": \"z\"}\n",
+        "DIR/bad, line 2, column 26: \"work\" comes twice in one object",
+    );
+    refused("\n\nplain\n", "DIR/bad, line 3, column 1: expected value");
+    refused(
+        "{\"work\": \"x\", \"intParams\": {\"n\": 1}}\n\n{\"work\": \"x\"}\n",
+        "DIR/bad, line 3: \"x\" has other parameters here than in DIR/bad, line 1; nothing was changed",
+    );
+    refused(
+        "{\"work\": \"x\"}\n{\"work\": \"\"}\n",
+        "DIR/bad, line 2: work name \"\" cannot be used: it is empty",
+    );
+}
+
+#[test]
+fn lists_that_are_something_else_are_refused() {
+    let tool = Tool::imported();
+    let long = format!("fine\n{}\n", "x".repeat(1025));
+    let sixty = "x".repeat(60);
+    for (content, why) in [
+        (
+            long.as_bytes(),
+            &*format!(
+                "DIR/list, line 2: work name \"{sixty}\" cannot be used: it has 1025 bytes, and the limit is 1024"
+            ),
+        ),
+        (
+            b"a\nb\0c\0",
+            "DIR/list, line 2: there is a NUL in it; if NULs end the names, ask for that with --null",
+        ),
+        (
+            b"a\n{\"work\": \"b\"}\n",
+            "DIR/list, line 2: this is a JSON object, which --json-lines reads; if it is a name, give it as an argument or in a list with --null",
+        ),
+        (
+            b"\x1f\x8b\x08",
+            "DIR/list: this is gzip: decompress it first, e.g. `zcat DIR/list | procstate register nightly -`",
+        ),
+        (
+            b"\xff\xfea\0",
+            "DIR/list: this is UTF-16: convert it first, e.g. `iconv -f UTF-16 -t UTF-8 DIR/list | procstate register nightly -`",
+        ),
+    ] {
+        let list = tool.file("list", content);
+        tool.refuses(2, &["register", "nightly", "--from", &list], why);
+    }
+    let list = tool.file("list", long);
+    tool.refuses(
+        2,
+        &["unregister", "nightly", "a", "--from", &list],
+        &format!(
+            "DIR/list, line 2: work name \"{sixty}\" cannot be used: it has 1025 bytes, and the limit is 1024"
+        ),
+    );
+    assert_eq!(tool.state_of("a"), "unspecified");
+}
+
+#[test]
+fn unregistering_what_is_not_there_says_so() {
+    let tool = Tool::imported();
+    let unknown = "process \"nightly\" has no work \"x\": it was never registered, or was purged\n";
+    let (_, said) = tool.ends(1, &["unregister", "nightly", "x"]);
+    assert_eq!(said, unknown);
+    assert_eq!(tool.state_of("x"), "purged");
+    let (_, said) = tool.ends(0, &["unregister", "nightly", "x", "a", "gone"]);
+    assert_eq!(said, format!("{unknown}unregistered 1 item; 1 item was unregistered already\n"));
+    let many: Vec<String> = (0..30).map(|n| format!("n{n}")).collect();
+    let list = tool.file("list", many.join("\n"));
+    let (stdout, said) = tool.ends(1, &["--json", "unregister", "nightly", "--from", &list]);
+    assert_eq!(json(&stdout), json(r#"{"unregistered": 0, "unchanged": 0, "unknown": 30}"#));
+    assert_eq!(said.lines().count(), 11);
+    assert!(said.ends_with("and 20 names more that it does not have\n"), "{said}");
+    tool.fine(&["unregister", "nightly", "x", "--cleanup-unknown"]);
+    assert_eq!(tool.state_of("x"), "cleanup");
+}
+
+/// Files may be called anything; work that stands for them comes back to them.
+#[test]
+fn names_of_files_that_are_not_utf8() {
+    let tool = Tool::new();
+    let raw = b"caf\xe9\0plain\0%bytes:caf%E9\0";
+    assert_eq!(piped(&tool, &["register", "nightly", "-", "-0"], raw).0, 0);
+    assert_eq!(names(&tool), ["%bytes:%25bytes:caf%25E9", "%bytes:caf%E9", "plain"]);
+    // As a person has it: by the file's name, or by the name of the work.
+    let by_file = tool.command(&["--json", "work", "nightly"]).arg(OsStr::from_bytes(b"caf\xe9")).output();
+    let by_file = json(&String::from_utf8(by_file.unwrap().stdout).unwrap());
+    assert_eq!(by_file["id"], "%bytes:caf%E9");
+    assert_eq!(tool.state_of("%bytes:caf%E9"), "queued");
+    assert_eq!(piped(&tool, &["unregister", "nightly", "-"], b"%bytes:caf%E9\n").0, 0);
+    assert_eq!(tool.state_of("%bytes:caf%E9"), "cleanup");
+    let again = tool.command(&["register", "nightly"]).arg(OsStr::from_bytes(b"caf\xe9")).output().unwrap();
+    assert!(again.status.success());
+    assert_eq!(tool.state_of("%bytes:caf%E9"), "queued");
 }

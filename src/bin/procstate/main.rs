@@ -8,7 +8,11 @@
 mod args;
 mod commands;
 mod failure;
+mod input;
+mod json_lines;
+mod lists;
 mod log;
+mod names;
 
 mod open;
 mod output;

@@ -3,36 +3,12 @@
 use std::path::Path;
 use std::time::Duration;
 
-use procstate::{Effect, Params};
 use serde_json::json;
 
 use crate::args::SettingsArgs;
 use crate::failure::{Failure, Found};
 use crate::open;
 use crate::output::{Output, count, json_time, say, time};
-
-pub(crate) fn register(db: &Path, name: &str, work: &str, params: Params) -> Result<Found, Failure> {
-    let store = open::for_changing(db)?;
-    let effect = store.process(name)?.register(work, params)?;
-    store.close()?;
-    report(
-        effect,
-        &format!("registered {work:?}"),
-        &format!("{work:?} was registered with these parameters already"),
-    )
-}
-
-pub(crate) fn unregister(db: &Path, name: &str, work: &str) -> Result<Found, Failure> {
-    let store = open::for_changing(db)?;
-    let effect = store.process(name)?.unregister(work)?;
-    store.close()?;
-    report(effect, &format!("unregistered {work:?}"), &format!("{work:?} was unregistered already"))
-}
-
-fn report(effect: Effect, changed: &str, unchanged: &str) -> Result<Found, Failure> {
-    say(if effect == Effect::Changed { changed } else { unchanged });
-    Ok(Found::AllWell)
-}
 
 pub(crate) fn settings(db: &Path, args: &SettingsArgs, output: &mut Output) -> Result<Found, Failure> {
     if args.every.is_none() && !args.no_schedule && args.params.is_empty() {

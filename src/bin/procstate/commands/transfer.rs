@@ -1,8 +1,7 @@
 //! Processes in and out.
 
 use std::collections::HashMap;
-use std::fs;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::path::Path;
 
 use procstate::interchange::{Unknown, read_processes, to_json, write_delimited};
@@ -11,6 +10,7 @@ use tempfile::NamedTempFile;
 
 use crate::args::{Export, Format, Import};
 use crate::failure::{Failure, Found};
+use crate::input::{self, Input};
 use crate::open;
 use crate::output::{Output, count, say};
 use crate::text::visible_json;
@@ -37,7 +37,9 @@ fn read_all(import: &Import) -> Result<Vec<(Process, String)>, Failure> {
     let mut processes: Vec<(Process, String)> = Vec::new();
     let mut seen: HashMap<String, String> = HashMap::new();
     for path in &import.files {
-        let (source, bytes) = read_file(path)?;
+        let input = input::read(path)?;
+        input.refuse_foreign("import")?;
+        let Input { source, bytes } = input;
         for process in read_processes(&source, &bytes, unknown)? {
             // What is checked here is not written by halves.
             Store::in_memory()
@@ -53,18 +55,6 @@ fn read_all(import: &Import) -> Result<Vec<(Process, String)>, Failure> {
         }
     }
     Ok(processes)
-}
-
-fn read_file(path: &Path) -> Result<(String, Vec<u8>), Failure> {
-    let source = if path == Path::new("-") { "<stdin>".to_owned() } else { path.display().to_string() };
-    let read = if path == Path::new("-") {
-        let mut bytes = Vec::new();
-        std::io::stdin().read_to_end(&mut bytes).map(|_| bytes)
-    } else {
-        fs::read(path)
-    };
-    let bytes = read.map_err(|error| Failure::Failed(format!("could not read {source}: {error}")))?;
-    Ok((source, bytes))
 }
 
 fn refuse_existing(store: &Store, processes: &[(Process, String)]) -> Result<(), Failure> {
