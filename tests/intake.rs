@@ -288,3 +288,37 @@ fn names_of_files_that_are_not_utf8() {
     assert!(again.status.success());
     assert_eq!(tool.state_of("%bytes:caf%E9"), "queued");
 }
+
+#[test]
+fn arrays_are_imported_and_packed_files_are_told() {
+    let tool = Tool::new();
+    let array = tool.file("array.json", r#"[{"processName": "a"}, {"processName": "b"}]"#);
+    let (_, said) = tool.ends(0, &["import", &array]);
+    assert_eq!(said, "imported 2 processes\n");
+    for (bytes, why) in [
+        (
+            &b"\x1f\x8b\x08\0"[..],
+            "this is gzip: decompress it first, e.g. `zcat DIR/packed | procstate import -`",
+        ),
+        (
+            b"\x28\xb5\x2f\xfd\x04",
+            "this is zstd: decompress it first, e.g. `zstdcat DIR/packed | procstate import -`",
+        ),
+        (
+            b"\xff\xfe{\0",
+            "this is UTF-16: convert it first, e.g. `iconv -f UTF-16 -t UTF-8 DIR/packed | procstate import -`",
+        ),
+        (
+            b"{\0\"\0",
+            "this is UTF-16: convert it first, e.g. `iconv -f UTF-16LE -t UTF-8 DIR/packed | procstate import -`",
+        ),
+    ] {
+        let packed = tool.file("packed", bytes);
+        tool.refuses(2, &["import", &packed], &format!("DIR/packed: {why}"));
+    }
+    let (_, _, said) = piped(&tool, &["import", "-"], b"\x1f\x8b\x08\0");
+    assert!(
+        said.contains("<stdin>: this is gzip") && said.contains("`zcat FILE | procstate import -`"),
+        "{said}"
+    );
+}

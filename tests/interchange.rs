@@ -132,6 +132,38 @@ fn reads_many_objects_however_they_are_laid_out() {
 
 /// A length of 123 is `{`, and the tag that follows it is white space.
 #[test]
+fn reads_arrays() {
+    let names = |text: &str| -> Vec<String> {
+        read(text).unwrap().into_iter().map(|process| process.process_name).collect()
+    };
+    assert_eq!(names(r#"[{"processName": "a"}, {"processName": "b"}]"#), ["a", "b"]);
+    let mixed =
+        "\u{feff} [ {\"processName\": \"a\"} ]\n{\"processName\": \"b\"} [] [{\"processName\": \"c\"}]";
+    assert_eq!(names(mixed), ["a", "b", "c"]);
+    assert!(names("[]").is_empty());
+    let value = r#"[{"processName": "a", "settings": {"intParams": {"n": "7"}}}]"#;
+    assert_eq!(read_one(value).settings.unwrap().int_params["n"], 7);
+    for (text, expected) in [
+        (
+            "[{\"processName\": \"a\"},\n {\"processName\": \"b\", \"color\": 1}]",
+            "in, line 2, column 29: in [1]: unrecognized field name 'color'",
+        ),
+        ("[[]]", "in, line 1, column 1: in [0]: invalid type: sequence, expected a map"),
+        ("[1]", "in, line 1, column 2: in [0]: invalid type: integer `1`, expected a map"),
+        (
+            r#"[{"processName": "a"}"#,
+            "in, line 1, column 21: the text ends too early (EOF while parsing a list)",
+        ),
+        (
+            r#"[{"processName": "a", "processName": "b"}]"#,
+            "in, line 1, column 35: \"processName\" comes twice in one object",
+        ),
+    ] {
+        assert_eq!(message(text), expected, "{text}");
+    }
+}
+
+#[test]
 fn binary_that_begins_like_json_is_binary() {
     for length in [0x7B, 0x5B, 0x20] {
         let name = "n".repeat(length - 2);
@@ -194,7 +226,7 @@ fn every_mistake_is_named_with_its_place() {
             "{\"settings\": {\"intParams\": {\"n\": \"1.5\"}}}",
             "in, line 1, column 38: in settings.intParams.n: invalid digit found in string",
         ),
-        ("[1]", "in, line 1, column 0: invalid type: sequence, expected a map"),
+        ("[1]", "in, line 1, column 2: in [0]: invalid type: integer `1`, expected a map"),
     ];
     for (input, expected) in cases {
         let text = message(input);
