@@ -322,3 +322,33 @@ fn arrays_are_imported_and_packed_files_are_told() {
         "{said}"
     );
 }
+
+#[test]
+fn a_merge_drops_nothing() {
+    let tool = Tool::imported();
+    tool.fine(&["register", "nightly", "d", "--int", "n=1"]);
+    tool.fine(&["run", "nightly", "--", "true"]);
+    tool.fine(&["settings", "nightly", "--every", "2h"]);
+    let theirs = r#"{"processName": "nightly", "instance": "elsewhere", "scheduleFrequency": "60s",
+        "activeWork": {"a": {"params": {"intParams": {"n": "8"}}}, "gone": {}, "new": {}},
+        "cleanupWork": {"d": "2020-01-01T00:00:00Z", "leaves": "2026-01-01T00:00:00Z"},
+        "processStatus": {"startTime": "2025-01-01T00:00:00Z", "finishTime": "2025-01-01T00:01:00Z", "state": "COMPLETED"}}"#;
+    let file = tool.file("theirs.json", theirs);
+    let (_, said) = tool.ends(2, &["import", &file]);
+    assert!(said.contains("--merge adds to it"), "{said}");
+    let other = tool.file(
+        "other.json",
+        r#"[{"processName": "other"}, {"processName": "other", "activeWork": {"w": {}}}]"#,
+    );
+    let (_, said) = tool.ends(0, &["import", "--merge", &file, &other]);
+    assert_eq!(said, "imported 1 process\nmerged 2 processes into what was there\n");
+    let states = ["a", "b/c", "d", "gone", "new", "leaves"].map(|name| tool.state_of(name));
+    assert_eq!(states, ["queued", "completed", "completed", "unspecified", "unspecified", "cleanup"]);
+    let show = json(&tool.fine(&["--json", "show", "nightly"]));
+    assert_eq!((&show["scheduleFrequency"], &show["aggregateStats"]["runs"]), (&"7200s".into(), &1.0.into()));
+    assert_ne!(show["instance"], "elsewhere");
+    assert_eq!(tool.fine(&["--json", "history", "nightly"]).lines().count(), 2);
+    tool.fine(&["import", "--merge", &file]);
+    assert_eq!(json(&tool.fine(&["--json", "show", "nightly"]))["activeWork"], show["activeWork"]);
+    tool.ends(2, &["import", "--merge", "--replace", &file]);
+}

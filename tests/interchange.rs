@@ -4,6 +4,7 @@
 #[allow(unreachable_pub)]
 mod arbitrary;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use procstate::interchange::{Unknown, read_processes, to_json, write_delimited};
@@ -29,6 +30,30 @@ fn bytes(process: &Process) -> Vec<u8> {
 
 fn fixture(name: &str) -> PathBuf {
     Path::new("tests/fixtures/interchange").join(name)
+}
+
+/// Nothing of either is gone, and what only one of them has is as that one has it.
+fn is_merged(ours: &Process, theirs: &Process, merged: &Process) {
+    assert_eq!(merged.instance, ours.instance);
+    assert_eq!((&merged.settings, merged.schedule_frequency), (&ours.settings, ours.schedule_frequency));
+    let names = |process: &Process| -> BTreeSet<String> {
+        let left = process.cleanup_work.keys().chain(process.dropped_work.keys());
+        process.active_work.keys().chain(left).cloned().collect()
+    };
+    assert_eq!(names(merged), &names(ours) | &names(theirs));
+    for (one, other) in [(ours, theirs), (theirs, ours)] {
+        let others = names(other);
+        let alone = |name: &&String| !others.contains(*name);
+        for name in one.active_work.keys().filter(alone) {
+            assert_eq!(merged.active_work[name].encode_to_vec(), one.active_work[name].encode_to_vec());
+        }
+        for name in one.cleanup_work.keys().filter(alone) {
+            assert_eq!(merged.cleanup_work[name], one.cleanup_work[name]);
+        }
+        for name in one.dropped_work.keys().filter(alone) {
+            assert_eq!(merged.dropped_work[name], one.dropped_work[name]);
+        }
+    }
 }
 
 proptest! {
@@ -62,6 +87,25 @@ proptest! {
         let other = Process { process_name: process.process_name.clone(), ..Process::default() };
         store.import(other.clone(), ImportMode::Replace).unwrap();
         prop_assert_eq!(handle.snapshot().unwrap(), other);
+    }
+
+    #[test]
+    fn merging_into_nothing_is_importing_and_merging_again_changes_nothing(
+        ours in arbitrary::process(), theirs in arbitrary::process()
+    ) {
+        let (store, both) = (Store::in_memory(), Store::in_memory());
+        let alone = store.import(theirs.clone(), ImportMode::Merge).unwrap();
+        prop_assert_eq!(bytes(&alone.snapshot().unwrap()), bytes(&theirs));
+        store.import(theirs.clone(), ImportMode::Merge).unwrap();
+        prop_assert_eq!(bytes(&alone.snapshot().unwrap()), bytes(&theirs));
+        let theirs = Process { process_name: ours.process_name.clone(), ..theirs };
+        let merged = both.import(ours.clone(), ImportMode::New).unwrap();
+        both.import(theirs.clone(), ImportMode::Merge).unwrap();
+        let (once, past) = (merged.snapshot().unwrap(), merged.history().unwrap());
+        both.import(theirs.clone(), ImportMode::Merge).unwrap();
+        prop_assert_eq!(bytes(&merged.snapshot().unwrap()), bytes(&once));
+        prop_assert_eq!(merged.history().unwrap().len(), past.len());
+        is_merged(&ours, &theirs, &once);
     }
 
     #[test]

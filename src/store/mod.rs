@@ -5,6 +5,7 @@ mod bulk;
 mod history;
 mod import;
 mod liveness;
+mod merge;
 mod page;
 mod process;
 mod purge;

@@ -6,6 +6,7 @@ use super::process::{Effect, ProcessHandle};
 use super::{Attempt, Versioned};
 use crate::engine::{Batch, Expect};
 use crate::error::{Failure, Result};
+use crate::model::merge::Here;
 use crate::model::response::{self, Found};
 use crate::model::{List, item, limits, names, time};
 use crate::proto::record::Item;
@@ -22,7 +23,7 @@ pub(super) enum Absent {
 }
 
 /// Where one name stands: on one list at most.
-struct Place {
+pub(super) struct Place {
     active: Versioned<Item>,
     cleanup: Versioned<prost_types::Timestamp>,
     dropped: Versioned<prost_types::Timestamp>,
@@ -89,7 +90,7 @@ impl ProcessHandle {
 
     /// Leaves room for what a run adds: it could not end an item that it cannot
     /// write.
-    fn check_size(&self, name: &str, item: &Item) -> Result<()> {
+    pub(super) fn check_size(&self, name: &str, item: &Item) -> Result<()> {
         let (bytes, limit) = (item.encoded_len(), limits::ITEM_BYTES_MAX);
         if bytes <= limit {
             return Ok(());
@@ -98,22 +99,22 @@ impl ProcessHandle {
         Err(Failure::TooLarge { record, bytes, limit }.into())
     }
 
-    fn move_to_active(&self, mut batch: Batch, name: &str, place: &Place, item: &Item) -> Batch {
+    pub(super) fn move_to_active(&self, mut batch: Batch, name: &str, place: &Place, item: &Item) -> Batch {
         let key = self.item_key(List::Active, name);
         batch = batch.expect(key.clone(), place.active.unchanged()).put(key, item.to_payload());
-        batch = self.leave(batch, name, List::Cleanup, &place.cleanup);
-        self.leave(batch, name, List::Dropped, &place.dropped)
+        batch = self.leave(batch, name, List::Cleanup, place.cleanup.version);
+        self.leave(batch, name, List::Dropped, place.dropped.version)
     }
 
     /// Takes `name` off `list` if it is on it, and makes sure that it is not put
     /// there meanwhile if it is not.
-    fn leave<T>(&self, batch: Batch, name: &str, list: List, read: &Versioned<T>) -> Batch {
+    fn leave(&self, batch: Batch, name: &str, list: List, version: Option<u64>) -> Batch {
         let key = self.item_key(list, name);
-        let batch = batch.expect(key.clone(), read.unchanged());
-        if read.is_present() { batch.delete(key) } else { batch }
+        let batch = batch.expect(key.clone(), Expect::unchanged(version));
+        if version.is_some() { batch.delete(key) } else { batch }
     }
 
-    fn touch_settings(&self, batch: Batch) -> Result<Batch> {
+    pub(super) fn touch_settings(&self, batch: Batch) -> Result<Batch> {
         let settings = self.read_settings()?;
         let unchanged = settings.value.clone();
         Ok(self.put_settings(batch, &settings, unchanged))
@@ -146,7 +147,8 @@ impl ProcessHandle {
                 if is_gone || (is_absent && absent == Absent::Stays) {
                     continue;
                 }
-                batch = self.move_to_cleanup(batch, name, &place);
+                let requested = time::to_wire(self.store.now());
+                batch = self.move_to(List::Cleanup, batch, name, &place, &requested);
                 changed += 1;
             }
             if changed == 0 {
@@ -156,12 +158,25 @@ impl ProcessHandle {
         })
     }
 
-    fn move_to_cleanup(&self, mut batch: Batch, name: &str, place: &Place) -> Batch {
-        let key = self.item_key(List::Cleanup, name);
-        let requested = time::to_wire(self.store.now());
-        batch = self.leave(batch, name, List::Active, &place.active);
-        batch = self.leave(batch, name, List::Dropped, &place.dropped);
-        batch.expect(key.clone(), place.cleanup.unchanged()).put(key, requested.to_payload())
+    /// Puts `name` on the cleanup or the dropped list, and takes it off the others.
+    pub(super) fn move_to(
+        &self,
+        list: List,
+        batch: Batch,
+        name: &str,
+        place: &Place,
+        since: &prost_types::Timestamp,
+    ) -> Batch {
+        let key = self.item_key(list, name);
+        let batch = [
+            (List::Active, place.active.version),
+            (List::Cleanup, place.cleanup.version),
+            (List::Dropped, place.dropped.version),
+        ]
+        .into_iter()
+        .filter(|(other, _)| *other != list)
+        .fold(batch, |batch, (other, version)| self.leave(batch, name, other, version));
+        batch.expect(key.clone(), Expect::unchanged(place.version(list))).put(key, since.to_payload())
     }
 
     /// What there is to say of the work `name`.
@@ -191,7 +206,7 @@ impl ProcessHandle {
         })
     }
 
-    fn place(&self, name: &str) -> Result<Place> {
+    pub(super) fn place(&self, name: &str) -> Result<Place> {
         self.place_beside(self.read_active(name)?, name)
     }
 
@@ -214,6 +229,15 @@ impl ProcessHandle {
 }
 
 impl Place {
+    /// Where the name stands, for what is merged into it.
+    pub(super) fn here(&self) -> Here<'_> {
+        match (self.active.present(), self.cleanup.present().or(self.dropped.present())) {
+            (Some(item), _) => Here::Active(item),
+            (None, Some(since)) => Here::Left(time::from_wire(since)),
+            (None, None) => Here::Nowhere,
+        }
+    }
+
     fn version(&self, list: List) -> Option<u64> {
         match list {
             List::Active => self.active.version,

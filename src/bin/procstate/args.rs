@@ -40,8 +40,9 @@ pub(crate) enum Command {
     Init,
     /// Store processes that other programs wrote, as JSON or binary.
     ///
-    /// The content tells the form. All files are read and checked before anything
-    /// is written; each process is stored whole or not at all.
+    /// The content tells the form: JSON objects, or arrays of them, or binary. All files
+    /// are read and checked before anything is written; each process is stored whole or
+    /// not at all.
     Import(Import),
     /// Write processes for other programs.
     ///
@@ -188,6 +189,13 @@ pub(crate) struct Import {
     /// Replace a process of the same name, with its history.
     #[arg(long)]
     pub(crate) replace: bool,
+    /// Merge into a process of the same name, and drop nothing of it: its lock, settings and
+    /// schedule stay. Of work that both have the later word counts (registered, changed or
+    /// unregistered last; at the same time or without a time, what comes), and of its
+    /// statuses the later one, unless a run here is unfinished. The run that comes is one of
+    /// the past runs, or the latest if there was none here. Merged again, nothing changes.
+    #[arg(long, conflicts_with = "replace")]
+    pub(crate) merge: bool,
     /// Leave out fields that the schema does not know, instead of refusing them.
     #[arg(long)]
     pub(crate) ignore_unknown: bool,

@@ -18,16 +18,29 @@ use crate::text::visible_json;
 pub(crate) fn import(db: &Path, import: &Import) -> Result<Found, Failure> {
     let processes = read_all(import)?;
     let store = open::for_changing(db)?;
-    if !import.replace {
+    let mode = match (import.replace, import.merge) {
+        (true, _) => ImportMode::Replace,
+        (false, true) => ImportMode::Merge,
+        (false, false) => ImportMode::New,
+    };
+    if mode == ImportMode::New {
         refuse_existing(&store, &processes)?;
     }
-    let mode = if import.replace { ImportMode::Replace } else { ImportMode::New };
-    let imported = processes.len();
+    let total = processes.len();
+    let mut merged = 0;
     for (process, _) in processes {
+        if import.merge && store.process(&process.process_name)?.exists()? {
+            merged += 1;
+        }
         store.import(process, mode)?;
     }
     store.close()?;
-    say(&format!("imported {}", count(imported, "process")));
+    if merged < total || total == 0 {
+        say(&format!("imported {}", count(total - merged, "process")));
+    }
+    if merged > 0 {
+        say(&format!("merged {} into what was there", count(merged, "process")));
+    }
     Ok(Found::AllWell)
 }
 
@@ -45,7 +58,8 @@ fn read_all(import: &Import) -> Result<Vec<(Process, String)>, Failure> {
             Store::in_memory()
                 .import(process.clone(), ImportMode::New)
                 .map_err(|error| Failure::Failed(format!("{source}: {error}")))?;
-            if let Some(first) = seen.insert(process.process_name.clone(), source.clone()) {
+            let first = seen.insert(process.process_name.clone(), source.clone());
+            if let Some(first) = first.filter(|_| !import.merge) {
                 return Err(Failure::Failed(format!(
                     "{source}: process {:?} stands in {first} already; nothing was imported",
                     process.process_name
@@ -61,7 +75,7 @@ fn refuse_existing(store: &Store, processes: &[(Process, String)]) -> Result<(),
     for (process, source) in processes {
         if store.process(&process.process_name)?.exists()? {
             return Err(Failure::Failed(format!(
-                "{source}: process {:?} is in the store already; --replace replaces it. Nothing was imported",
+                "{source}: process {:?} is in the store already; --replace replaces it, --merge adds to it. Nothing was imported",
                 process.process_name
             )));
         }
