@@ -30,24 +30,31 @@ pub(crate) fn register(db: &Path, args: &Register, output: &mut Output) -> Resul
     }
     let store = open::for_changing(db)?;
     let process = store.process(&args.name)?;
-    let items = listed.iter().map(|item| (item.name.clone(), item.params.clone()));
+    let only = match &*listed {
+        [item] if !args.exact => Some(item.name.clone()),
+        _ => None,
+    };
+    let items = listed.into_iter().map(|item| (item.name, item.params));
     let tally = if args.exact { process.sync_work(items)? } else { process.register_all(items)? };
     store.close()?;
     if output.is_json() {
         let Tally { changed, unchanged, unregistered, .. } = tally;
         output.json(&json!({"changed": changed, "unchanged": unchanged, "unregistered": unregistered}))?;
     } else {
-        say(&registered_words(&listed, &tally, args.exact));
+        say(&only.map_or_else(|| registered_words(&tally, args.exact), |name| registered_one(&name, &tally)));
     }
     Ok(Found::AllWell)
 }
 
-fn registered_words(listed: &[Listed], tally: &Tally, exact: bool) -> String {
-    match listed {
-        [item] if !exact && tally.changed == 1 => return format!("registered {:?}", item.name),
-        [item] if !exact => return format!("{:?} was registered with these parameters already", item.name),
-        _ => {}
+fn registered_one(name: &str, tally: &Tally) -> String {
+    if tally.changed == 1 {
+        format!("registered {name:?}")
+    } else {
+        format!("{name:?} was registered with these parameters already")
     }
+}
+
+fn registered_words(tally: &Tally, exact: bool) -> String {
     let mut words = format!("registered {}", count(tally.changed, "item"));
     if tally.unchanged > 0 {
         let were = if tally.unchanged == 1 { "was" } else { "were" };
@@ -67,7 +74,7 @@ pub(crate) fn unregister(db: &Path, args: &Unregister, output: &mut Output) -> R
     let store = open::for_changing(db)?;
     let process = store.process(&args.name)?;
     let (known, unknown) =
-        if args.cleanup_unknown { (listed.clone(), Vec::new()) } else { by_being_known(&process, &listed)? };
+        if args.cleanup_unknown { (listed, Vec::new()) } else { by_being_known(&process, listed)? };
     let tally = process.unregister_all(known.iter().map(|item| item.name.clone()))?;
     store.close()?;
     say_unknown(&args.name, &unknown);
@@ -84,12 +91,12 @@ pub(crate) fn unregister(db: &Path, args: &Unregister, output: &mut Output) -> R
 /// Those that are on one of the lists, and those that are not.
 fn by_being_known(
     process: &ProcessHandle,
-    listed: &[Listed],
+    listed: Vec<Listed>,
 ) -> procstate::Result<(Vec<Listed>, Vec<Listed>)> {
     let (mut known, mut unknown) = (Vec::new(), Vec::new());
     for item in listed {
         let is_known = process.work(&item.name)?.state != "purged";
-        if is_known { &mut known } else { &mut unknown }.push(item.clone());
+        if is_known { &mut known } else { &mut unknown }.push(item);
     }
     Ok((known, unknown))
 }
