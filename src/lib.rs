@@ -54,7 +54,7 @@ pub use runner::{
 };
 pub use store::{
     Change, Changed, Effect, Event, ImportMode, Item, Page, PastRun, ProcessHandle, Purged, Released,
-    Settings, Store, StoreBuilder, Summary, Watch,
+    Settings, Store, StoreBuilder, Summary, Tally, Watch,
 };
 
 /// The README's examples are tests.

@@ -4,6 +4,7 @@
 #[allow(unreachable_pub)]
 mod arbitrary;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use procstate::interchange::{Unknown, read_processes, to_json, write_delimited};
@@ -29,6 +30,30 @@ fn bytes(process: &Process) -> Vec<u8> {
 
 fn fixture(name: &str) -> PathBuf {
     Path::new("tests/fixtures/interchange").join(name)
+}
+
+/// Nothing of either is gone, and what only one of them has is as that one has it.
+fn is_merged(ours: &Process, theirs: &Process, merged: &Process) {
+    assert_eq!(merged.instance, ours.instance);
+    assert_eq!((&merged.settings, merged.schedule_frequency), (&ours.settings, ours.schedule_frequency));
+    let names = |process: &Process| -> BTreeSet<String> {
+        let left = process.cleanup_work.keys().chain(process.dropped_work.keys());
+        process.active_work.keys().chain(left).cloned().collect()
+    };
+    assert_eq!(names(merged), &names(ours) | &names(theirs));
+    for (one, other) in [(ours, theirs), (theirs, ours)] {
+        let others = names(other);
+        let alone = |name: &&String| !others.contains(*name);
+        for name in one.active_work.keys().filter(alone) {
+            assert_eq!(merged.active_work[name].encode_to_vec(), one.active_work[name].encode_to_vec());
+        }
+        for name in one.cleanup_work.keys().filter(alone) {
+            assert_eq!(merged.cleanup_work[name], one.cleanup_work[name]);
+        }
+        for name in one.dropped_work.keys().filter(alone) {
+            assert_eq!(merged.dropped_work[name], one.dropped_work[name]);
+        }
+    }
 }
 
 proptest! {
@@ -62,6 +87,25 @@ proptest! {
         let other = Process { process_name: process.process_name.clone(), ..Process::default() };
         store.import(other.clone(), ImportMode::Replace).unwrap();
         prop_assert_eq!(handle.snapshot().unwrap(), other);
+    }
+
+    #[test]
+    fn merging_into_nothing_is_importing_and_merging_again_changes_nothing(
+        ours in arbitrary::process(), theirs in arbitrary::process()
+    ) {
+        let (store, both) = (Store::in_memory(), Store::in_memory());
+        let alone = store.import(theirs.clone(), ImportMode::Merge).unwrap();
+        prop_assert_eq!(bytes(&alone.snapshot().unwrap()), bytes(&theirs));
+        store.import(theirs.clone(), ImportMode::Merge).unwrap();
+        prop_assert_eq!(bytes(&alone.snapshot().unwrap()), bytes(&theirs));
+        let theirs = Process { process_name: ours.process_name.clone(), ..theirs };
+        let merged = both.import(ours.clone(), ImportMode::New).unwrap();
+        both.import(theirs.clone(), ImportMode::Merge).unwrap();
+        let (once, past) = (merged.snapshot().unwrap(), merged.history().unwrap());
+        both.import(theirs.clone(), ImportMode::Merge).unwrap();
+        prop_assert_eq!(bytes(&merged.snapshot().unwrap()), bytes(&once));
+        prop_assert_eq!(merged.history().unwrap().len(), past.len());
+        is_merged(&ours, &theirs, &once);
     }
 
     #[test]
@@ -132,6 +176,38 @@ fn reads_many_objects_however_they_are_laid_out() {
 
 /// A length of 123 is `{`, and the tag that follows it is white space.
 #[test]
+fn reads_arrays() {
+    let names = |text: &str| -> Vec<String> {
+        read(text).unwrap().into_iter().map(|process| process.process_name).collect()
+    };
+    assert_eq!(names(r#"[{"processName": "a"}, {"processName": "b"}]"#), ["a", "b"]);
+    let mixed =
+        "\u{feff} [ {\"processName\": \"a\"} ]\n{\"processName\": \"b\"} [] [{\"processName\": \"c\"}]";
+    assert_eq!(names(mixed), ["a", "b", "c"]);
+    assert!(names("[]").is_empty());
+    let value = r#"[{"processName": "a", "settings": {"intParams": {"n": "7"}}}]"#;
+    assert_eq!(read_one(value).settings.unwrap().int_params["n"], 7);
+    for (text, expected) in [
+        (
+            "[{\"processName\": \"a\"},\n {\"processName\": \"b\", \"color\": 1}]",
+            "in, line 2, column 29: in [1]: unrecognized field name 'color'",
+        ),
+        ("[[]]", "in, line 1, column 1: in [0]: invalid type: sequence, expected a map"),
+        ("[1]", "in, line 1, column 2: in [0]: invalid type: integer `1`, expected a map"),
+        (
+            r#"[{"processName": "a"}"#,
+            "in, line 1, column 21: the text ends too early (EOF while parsing a list)",
+        ),
+        (
+            r#"[{"processName": "a", "processName": "b"}]"#,
+            "in, line 1, column 35: \"processName\" comes twice in one object",
+        ),
+    ] {
+        assert_eq!(message(text), expected, "{text}");
+    }
+}
+
+#[test]
 fn binary_that_begins_like_json_is_binary() {
     for length in [0x7B, 0x5B, 0x20] {
         let name = "n".repeat(length - 2);
@@ -194,7 +270,7 @@ fn every_mistake_is_named_with_its_place() {
             "{\"settings\": {\"intParams\": {\"n\": \"1.5\"}}}",
             "in, line 1, column 38: in settings.intParams.n: invalid digit found in string",
         ),
-        ("[1]", "in, line 1, column 0: invalid type: sequence, expected a map"),
+        ("[1]", "in, line 1, column 2: in [0]: invalid type: integer `1`, expected a map"),
     ];
     for (input, expected) in cases {
         let text = message(input);

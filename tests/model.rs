@@ -6,10 +6,11 @@
 mod arbitrary;
 mod common;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use common::{Backing, TestStore, check, eager};
 use procstate::{Claim, Instance, List, Params, Process, ProcessHandle, Progress, Run, WorkItem};
+use proptest::collection::{btree_map, btree_set};
 use proptest::prelude::*;
 
 /// What anybody may do next. Names and parameters are few, so that they meet.
@@ -17,6 +18,9 @@ use proptest::prelude::*;
 enum Step {
     Register(u8, i64),
     Unregister(u8),
+    RegisterAll(BTreeMap<u8, i64>),
+    UnregisterAll(BTreeSet<u8>),
+    Sync(BTreeMap<u8, i64>),
     SetParam(i64),
     Claim,
     NextWork,
@@ -34,9 +38,13 @@ enum Step {
 
 fn step() -> impl Strategy<Value = Step> {
     let name = || 0..4_u8;
+    let items = || btree_map(name(), 0..3_i64, 0..4);
     prop_oneof![
         4 => (name(), 0..3_i64).prop_map(|(name, n)| Step::Register(name, n)),
         3 => name().prop_map(Step::Unregister),
+        1 => items().prop_map(Step::RegisterAll),
+        1 => btree_set(name(), 0..4).prop_map(Step::UnregisterAll),
+        1 => items().prop_map(Step::Sync),
         1 => (0..3_i64).prop_map(Step::SetParam),
         3 => Just(Step::Claim),
         5 => Just(Step::NextWork),
@@ -109,6 +117,10 @@ struct InHand {
     is_gone: bool,
 }
 
+fn named(items: &BTreeMap<u8, i64>) -> Vec<(String, Params)> {
+    items.iter().map(|(name, n)| (format!("w{name}"), Params::new().int("n", *n))).collect()
+}
+
 struct World {
     store: TestStore,
     model: Model,
@@ -146,20 +158,28 @@ impl World {
         self.store.advance(1);
         match step {
             Step::Register(name, n) => {
-                let name = format!("w{name}");
-                if self.model.list_of(&name) != Some(List::Active) {
-                    self.leaves_hand(&name);
-                }
-                self.process().register(&name, Params::new().int("n", *n)).unwrap();
-                self.model.register(&name, *n);
+                self.will_register(*name, *n);
+                self.process().register(&format!("w{name}"), Params::new().int("n", *n)).unwrap();
             }
             Step::Unregister(name) => {
-                let name = format!("w{name}");
-                if self.model.list_of(&name) == Some(List::Active) {
-                    self.leaves_hand(&name);
-                }
-                self.process().unregister(&name).unwrap();
-                self.model.unregister(&name);
+                self.will_unregister(*name);
+                self.process().unregister(&format!("w{name}")).unwrap();
+            }
+            Step::RegisterAll(items) => {
+                items.iter().for_each(|(name, n)| self.will_register(*name, *n));
+                self.process().register_all(named(items)).unwrap();
+            }
+            Step::UnregisterAll(names) => {
+                names.iter().for_each(|name| self.will_unregister(*name));
+                self.process().unregister_all(names.iter().map(|name| format!("w{name}"))).unwrap();
+            }
+            Step::Sync(items) => {
+                items.iter().for_each(|(name, n)| self.will_register(*name, *n));
+                let is_absent = |name: &u8| !items.contains_key(name);
+                let is_active = |name: &u8| self.model.list_of(&format!("w{name}")) == Some(List::Active);
+                let absent: Vec<u8> = (0..4).filter(is_absent).filter(is_active).collect();
+                absent.into_iter().for_each(|name| self.will_unregister(name));
+                self.process().sync_work(named(items)).unwrap();
             }
             Step::SetParam(n) => {
                 self.process().set_params(Params::new().int("n", *n)).unwrap();
@@ -213,6 +233,22 @@ impl World {
                 self.model.places.retain(|_, (list, _)| *list != List::Dropped);
             }
         }
+    }
+
+    fn will_register(&mut self, name: u8, n: i64) {
+        let name = format!("w{name}");
+        if self.model.list_of(&name) != Some(List::Active) {
+            self.leaves_hand(&name);
+        }
+        self.model.register(&name, n);
+    }
+
+    fn will_unregister(&mut self, name: u8) {
+        let name = format!("w{name}");
+        if self.model.list_of(&name) == Some(List::Active) {
+            self.leaves_hand(&name);
+        }
+        self.model.unregister(&name);
     }
 
     /// Others took the name off the list on which the run has it in hand.

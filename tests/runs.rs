@@ -73,7 +73,7 @@ on_every_engine! {
     fn many_items_are_each_done_once(store: TestStore) {
         let process = store.handle("p");
         let names: Vec<String> = (0..700).map(|n| format!("item-{n:04}")).collect();
-        assert_eq!(process.register_all(names.iter().map(|name| (name.as_str(), params(1)))).unwrap(), 700);
+        assert_eq!(process.register_all(names.iter().map(|name| (name.as_str(), params(1)))).unwrap().changed, 700);
         let mut run = won(&process);
         assert_eq!(drain(&mut run), names);
         run.finish().unwrap();
@@ -695,10 +695,80 @@ on_every_engine! {
         let process = store.handle("p");
         let large = || Params::new().string("s", "x".repeat(500_000));
         let before = store.stats().unwrap().last_seq;
-        assert_eq!(process.register_all((0..40).map(|n| (n.to_string(), large()))).unwrap(), 40);
+        assert_eq!(process.register_all((0..40).map(|n| (n.to_string(), large()))).unwrap().changed, 40);
         let commits = store.stats().unwrap().last_seq - before;
         assert!((2..=5).contains(&commits), "{commits} commits");
         assert_eq!(process.list(List::Active, None, 100).unwrap().items.len(), 40);
+    }
+
+    fn many_items_are_unregistered_and_synced(store: TestStore) {
+        let process = registered(&store, &["a", "b", "c", "d"]);
+        let mut run = won(&process);
+        let work = run.next_work().unwrap().unwrap();
+        assert_eq!(work.name(), "a");
+        assert_eq!(process.unregister_all(["b", "b", "x"]).unwrap().unregistered, 2);
+        let tally = process.sync_work([("a", params(2)), ("c", params(1)), ("e", params(1))]).unwrap();
+        assert_eq!((tally.changed, tally.unchanged, tally.unregistered), (2, 1, 1));
+        assert_eq!(run.progress().unwrap(), Progress::Merged);
+        assert_eq!(work.params(), params(2));
+        work.finish().unwrap();
+        // The rest of the active work, and what is to be cleaned up; e waits for the next run.
+        assert_eq!(drain(&mut run), ["c", "b", "d", "x"]);
+        run.finish().unwrap();
+        let states = ["a", "b", "c", "d", "e", "x"].map(|name| state_of(&process, name));
+        assert_eq!(states, ["completed", "dropped", "completed", "dropped", "queued", "dropped"]);
+    }
+
+    fn a_merge_goes_beside_a_live_run(store: TestStore) {
+        let process = registered(&store, &["a", "b"]);
+        won_and_done(&process);
+        process.set_params(params(7)).unwrap();
+        let elsewhere = Store::builder().clock(store.clock.clone()).in_memory();
+        store.advance(60);
+        let other = elsewhere.process("p").unwrap();
+        other.register_all([("a", params(1)), ("b", params(5)), ("new", params(1))]).unwrap();
+        other.unregister("gone").unwrap();
+        won_and_done(&other);
+        let theirs = other.snapshot().unwrap();
+        store.advance(60);
+        let mut run = won(&process);
+        let work = run.next_work().unwrap().unwrap();
+        let owner = process.summary().unwrap().instance;
+        store.import(theirs.clone(), ImportMode::Merge).unwrap();
+        assert_eq!(process.summary().unwrap().instance, owner);
+        assert_eq!(process.settings().unwrap().params, params(7));
+        assert_eq!(process.history().unwrap().len(), 2, "the run that came is one of them");
+        assert_eq!(run.progress().unwrap(), Progress::Merged);
+        assert_eq!((work.name(), state_of(&process, "a").as_str()), ("a", "active"));
+        work.finish().unwrap();
+        assert_eq!(drain(&mut run), ["b"], "what is new waits for the next run");
+        assert_eq!(process.work("b").unwrap().details.unwrap().params, Some(params(5)));
+        assert_eq!(state_of(&process, "new"), "completed", "it came with its status");
+        assert_eq!(state_of(&process, "gone"), "dropped");
+        run.finish().unwrap();
+        assert_eq!(process.history().unwrap().len(), 3);
+        assert_eq!(process.snapshot().unwrap().aggregate_stats["runs"], 2.0);
+        // Once more: nothing is new.
+        let before = process.snapshot().unwrap();
+        store.import(theirs, ImportMode::Merge).unwrap();
+        assert_eq!(process.snapshot().unwrap(), before);
+        assert_eq!(process.history().unwrap().len(), 3);
+    }
+
+    fn a_merge_into_what_never_ran_brings_the_run(store: TestStore) {
+        let elsewhere = Store::builder().clock(store.clock.clone()).in_memory();
+        let other = elsewhere.process("p").unwrap();
+        other.register_all([("a", params(1)), ("b", params(1))]).unwrap();
+        let mut run = won(&other);
+        run.next_work().unwrap().unwrap().finish().unwrap();
+        let theirs = other.snapshot().unwrap();
+        drop(run);
+        store.advance(60);
+        let process = registered(&store, &["c"]);
+        store.import(theirs, ImportMode::Merge).unwrap();
+        let mut run = won(&process);
+        assert_eq!(drain(&mut run), ["b", "c"], "a was done by the run that goes on");
+        run.finish().unwrap();
     }
 
     fn purging_removes_what_is_old_and_nothing_else(store: TestStore) {

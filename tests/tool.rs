@@ -108,7 +108,7 @@ fn a_run_keeps_each_outcome() {
     assert_eq!(lines, ["out-a", "out-b/c", "out-d"]);
     assert!(stderr.contains("7 x y\n"), "{stderr}");
     assert!(stderr.contains("d: failed, exit status 3: last words"), "{stderr}");
-    assert!(stderr.ends_with("incomplete: 3 items, 1 of them failed, 1 errors\n"), "{stderr}");
+    assert!(stderr.ends_with("incomplete: 3 items, 1 of them failed, 1 error\n"), "{stderr}");
     assert_eq!((tool.state_of("a").as_str(), tool.state_of("d").as_str()), ("completed", "incomplete"));
     assert_eq!(tool.state_of("gone"), "dropped");
     let failed = json(&tool.fine(&["--json", "work", "nightly", "d"]));

@@ -76,7 +76,7 @@ impl std::ops::Deref for Subject {
     }
 }
 
-const INDEX: index::Options = index::Options { cache_bytes: 1 << 20, verify: true };
+const INDEX: index::Options = index::Options { cache_bytes: 1 << 20, verify: true, copy_of: None };
 
 fn small() -> Options {
     Options {

@@ -207,7 +207,7 @@ fn record_key(key: &[u8]) -> Vec<u8> {
 mod tests {
     use super::*;
 
-    const OPTIONS: Options = Options { cache_bytes: 1 << 20, verify: true };
+    const OPTIONS: Options = Options { cache_bytes: 1 << 20, verify: true, copy_of: None };
 
     fn put(index: &Index, key: &[u8], value: &[u8]) {
         let written: Result<(), ()> = index.transact(|transaction| transaction.put(key, value)).unwrap();

@@ -21,11 +21,13 @@ pub(crate) struct Options {
     pub(crate) cache_bytes: u64,
     /// Whether every record is read and compared with what was written. Default: yes.
     pub(crate) verify: bool,
+    /// The folder of which this one is a private copy, for what is told of it.
+    pub(crate) copy_of: Option<PathBuf>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { cache_bytes: 16 << 20, verify: true }
+        Self { cache_bytes: 16 << 20, verify: true, copy_of: None }
     }
 }
 
@@ -35,7 +37,7 @@ impl Index {
     pub(crate) fn open(dir: &Path, options: &Options) -> Result<Self> {
         if dir.exists() {
             check_files(dir)?;
-            set_aside_broken_snapshots(dir)?;
+            set_aside_broken_snapshots(dir, options.copy_of.as_deref().unwrap_or(dir))?;
         }
         let db = open_when_unlocked(dir, options)?;
         let path = dir.join("db");
@@ -89,14 +91,17 @@ fn is_lock_held(error: &Error) -> bool {
 }
 
 /// sled writes a snapshot under a name that it later takes for a finished one.
-/// One that was cut short would keep the index from ever opening again.
-fn set_aside_broken_snapshots(dir: &Path) -> Result<()> {
+/// One that was cut short would keep the index from ever opening again. `told` is the name
+/// of the folder in the warning.
+fn set_aside_broken_snapshots(dir: &Path, told: &Path) -> Result<()> {
     let entries = fs::read_dir(dir).map_err(|error| Error::io("list the folder", dir, error))?;
     for entry in entries {
         let path = entry.map_err(|error| Error::io("list the folder", dir, error))?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if name.starts_with("snap.") && name.ends_with(".generating") && !is_whole_snapshot(&path)? {
             set_aside(&path, &name)?;
+            let path = told.join(name);
+            tracing::warn!(path = %path.display(), "a snapshot of the index was cut short; it is set aside");
         }
     }
     Ok(())
@@ -115,7 +120,6 @@ fn set_aside(path: &Path, name: &str) -> Result<()> {
     // Not under "snap.": sled would read it.
     let aside: PathBuf = path.with_file_name(format!("broken-{name}"));
     fs::rename(path, &aside).map_err(|error| Error::io("move aside", path, error))?;
-    tracing::warn!(path = %aside.display(), "set aside a snapshot of the index that was cut short");
     Ok(())
 }
 

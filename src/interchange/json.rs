@@ -1,10 +1,12 @@
 //! Canonical protobuf JSON.
 
 use prost_reflect::{DeserializeOptions, DynamicMessage, SerializeOptions};
+use serde::de::DeserializeSeed;
 use serde_json::de::{Deserializer, SliceRead};
 use serde_path_to_error::Track;
 
 use super::schema::{self, Message, descriptor};
+use super::sequence::OneOrMany;
 use super::unique::Unique;
 use super::{Unknown, invalid, times};
 use crate::error::{Error, Failure, Result};
@@ -41,7 +43,7 @@ pub(super) fn is_json(text: &[u8]) -> bool {
     Deserializer::from_slice(text).into_iter::<serde::de::IgnoredAny>().all(|value| value.is_ok())
 }
 
-/// The processes in JSON text, one after the other.
+/// The processes in JSON text, one after the other, in arrays or not.
 pub(super) fn read(source: &str, text: &[u8], unknown: Unknown) -> Result<Vec<Process>> {
     if is_json(text) {
         refuse_repeated_names(source, text)?;
@@ -49,7 +51,7 @@ pub(super) fn read(source: &str, text: &[u8], unknown: Unknown) -> Result<Vec<Pr
     let mut deserializer = Deserializer::from_slice(text);
     let mut processes = Vec::new();
     while deserializer.end().is_err() {
-        processes.push(read_one(source, &mut deserializer, unknown)?);
+        processes.extend(read_value(source, &mut deserializer, unknown)?);
     }
     Ok(processes)
 }
@@ -65,18 +67,19 @@ fn position(error: &serde_json::Error) -> String {
     format!(", line {}, column {}", error.line(), error.column())
 }
 
-fn read_one(
+fn read_value(
     source: &str,
     deserializer: &mut Deserializer<SliceRead<'_>>,
     unknown: Unknown,
-) -> Result<Process> {
+) -> Result<Vec<Process>> {
     let options = DeserializeOptions::new().deny_unknown_fields(unknown == Unknown::Reject);
     let mut track = Track::new();
     let tracked = serde_path_to_error::Deserializer::new(deserializer, &mut track);
-    let read = DynamicMessage::deserialize_with_options(descriptor::<Process>()?, tracked, &options);
-    let reflected =
+    let read = OneOrMany { message: descriptor::<Process>()?, options: &options }.deserialize(tracked);
+    let messages =
         read.map_err(|error| invalid(source, position(&error), describe(&error, &track.path().to_string())))?;
-    reflected.transcode_to().map_err(|error| invalid(source, String::new(), error.to_string()))
+    let processes = messages.iter().map(DynamicMessage::transcode_to);
+    processes.collect::<Result<_, _>>().map_err(|error| invalid(source, String::new(), error.to_string()))
 }
 
 fn describe(error: &serde_json::Error, path: &str) -> String {

@@ -16,6 +16,7 @@
 mod binary;
 mod json;
 mod schema;
+mod sequence;
 mod times;
 mod unique;
 
@@ -40,7 +41,8 @@ pub enum Unknown {
 ///
 /// The content tells the form:
 /// - JSON: one object a process, one after the other, each on a line or over
-///   several. Taken for JSON is what begins like it and is JSON throughout.
+///   several; or arrays of them. Taken for JSON is what begins like it and is JSON
+///   throughout.
 /// - Binary, many: `Process` messages, each led by its length, as
 ///   [`write_delimited`] writes them. They must fill the input exactly, and each
 ///   must have a name.

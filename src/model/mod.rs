@@ -4,6 +4,7 @@ pub(crate) mod errors;
 pub(crate) mod item;
 pub(crate) mod limits;
 mod lists;
+pub(crate) mod merge;
 pub(crate) mod names;
 pub(crate) mod ownership;
 mod params;

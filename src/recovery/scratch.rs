@@ -47,7 +47,7 @@ impl IndexCopy {
             .map_err(|error| Error::io("create a folder in", scratch, error))?;
         check_space(dir, folder.path())?;
         let copy = folder.path().join("index");
-        let opened = copy_dir(dir, &copy).map_err(Error::before_writing).and_then(|()| open(&copy));
+        let opened = copy_dir(dir, &copy).map_err(Error::before_writing).and_then(|()| open(&copy, dir));
         match opened {
             Ok((index, contents)) => Ok(Ok(Self { index, contents, _folder: folder })),
             // Others wrote to that disk meanwhile.
@@ -58,8 +58,9 @@ impl IndexCopy {
     }
 }
 
-fn open(dir: &Path) -> Result<(Index, Contents)> {
-    let index = Index::open(dir, &index::Options::default())?;
+fn open(copy: &Path, dir: &Path) -> Result<(Index, Contents)> {
+    let options = index::Options { copy_of: Some(dir.to_owned()), ..index::Options::default() };
+    let index = Index::open(copy, &options)?;
     let contents = index.contents()?.unwrap_or_default();
     Ok((index, contents))
 }

@@ -7,8 +7,8 @@ use super::{Attempt, Store, Versioned};
 use crate::engine::{Batch, Durability};
 use crate::error::{Failure, Result};
 use crate::model::{List, names, run};
-use crate::proto::Process;
 use crate::proto::record::{Item, Owner, RunStatus, Settings, Totals};
+use crate::proto::{Process, Status};
 use crate::record::{Key, KeyRange, Payload};
 
 /// What importing a process does to one of the same name.
@@ -18,11 +18,26 @@ pub enum ImportMode {
     New,
     /// Replaces all of it, its history too.
     Replace,
+    /// Adds to it what comes, and drops nothing of it:
+    ///
+    /// - Its owner, settings and schedule stay.
+    /// - Work that only one of the two has is there afterwards as that one has it. Of work
+    ///   that both have the later word counts: who registered it, changed its parameters or
+    ///   unregistered it last; at the same time, or without a time, what comes. Other
+    ///   parameters are registered as [`register`](ProcessHandle::register) does it. What is
+    ///   active here and was dropped elsewhere is to be cleaned up here too.
+    /// - Of the statuses of an item the later one counts, unless a run is unfinished here.
+    /// - Past runs are united: the run that comes, if it has ended and is not known here, is
+    ///   one of them. The status and the totals of the process stay, or are those that come
+    ///   if there was no run here yet.
+    ///
+    /// A process that is not there is imported. To merge the same again changes nothing.
+    Merge,
 }
 
 impl Store {
     /// Stores a whole process, all or nothing; [`snapshot`](ProcessHandle::snapshot)
-    /// gives back an equal message.
+    /// gives back an equal message, unless it was [merged](ImportMode::Merge).
     ///
     /// Its owner is taken over by name and not alive: the process can be claimed
     /// at once.
@@ -44,6 +59,7 @@ impl Store {
                     return Err(Failure::Exists { process: handle.name().to_owned() }.into());
                 }
                 (true, ImportMode::Replace) => handle.clear_in(Batch::new(), &owner)?,
+                (true, ImportMode::Merge) => return handle.merge(&process, &owner),
             };
             Ok(Attempt::Commit(take_apart(&process, batch), ()))
         })?;
@@ -96,8 +112,7 @@ fn take_apart(process: &Process, batch: Batch) -> Batch {
     let mut batch =
         batch.put(Key::owner(name), owner.to_payload()).put(Key::settings(name), settings.to_payload());
     if let Some(status) = &process.process_status {
-        let status = RunStatus { status: Some(status.clone()), ..RunStatus::default() };
-        batch = batch.put(Key::status(name), status.to_payload());
+        batch = batch.put(Key::status(name), run_of(status).to_payload());
     }
     if !process.aggregate_stats.is_empty() {
         let totals = Totals { aggregate_stats: process.aggregate_stats.clone() };
@@ -135,6 +150,11 @@ fn check(process: &Process) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The status of a run that comes in, as a record.
+pub(super) fn run_of(status: &Status) -> RunStatus {
+    RunStatus { status: Some(status.clone()), ..RunStatus::default() }
 }
 
 fn invalid(process: &Process, why: String) -> crate::Error {

@@ -1,9 +1,11 @@
 //! The store: typed operations on processes, each made of reads and one batch.
 
 mod builder;
+mod bulk;
 mod history;
 mod import;
 mod liveness;
+mod merge;
 mod page;
 mod process;
 mod purge;
@@ -20,6 +22,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use builder::StoreBuilder;
+pub use bulk::Tally;
 pub use history::PastRun;
 pub use import::ImportMode;
 pub use page::{Item, Page};

@@ -1,27 +1,29 @@
 //! Registering and unregistering work, and asking after it.
 
-use std::collections::BTreeMap;
-
 use prost::Message;
 
 use super::process::{Effect, ProcessHandle};
 use super::{Attempt, Versioned};
 use crate::engine::{Batch, Expect};
 use crate::error::{Failure, Result};
+use crate::model::merge::Here;
 use crate::model::response::{self, Found};
 use crate::model::{List, item, limits, names, time};
 use crate::proto::record::Item;
 use crate::proto::{Params, WorkResponse};
 use crate::record::{Key, Payload};
 
-/// How many items one commit registers at most.
-const ITEMS_PER_COMMIT: usize = 1000;
-
-/// How many bytes of names and parameters make a commit full.
-const BYTES_PER_COMMIT: usize = 8 << 20;
+/// What unregistering makes of a name that is on no list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Absent {
+    /// It is to be cleaned up all the same.
+    ToCleanup,
+    /// Nothing: it went from the lists meanwhile.
+    Stays,
+}
 
 /// Where one name stands: on one list at most.
-struct Place {
+pub(super) struct Place {
     active: Versioned<Item>,
     cleanup: Versioned<prost_types::Timestamp>,
     dropped: Versioned<prost_types::Timestamp>,
@@ -41,40 +43,13 @@ impl ProcessHandle {
     /// If the name is empty or over 1 KiB, the item over 1 MiB less 16 KiB (which
     /// are for the errors of a run), or the store cannot be written.
     pub fn register(&self, name: &str, params: Params) -> Result<Effect> {
-        let changed = self.register_all([(name, params)])?;
+        names::check_work(name)?;
+        let changed = self.register_chunk(&[(name.to_owned(), params)])?;
         Ok(if changed == 0 { Effect::Unchanged } else { Effect::Changed })
     }
 
-    /// Registers many items, up to a thousand or about 8 MiB in a commit; answers
-    /// how many of them changed anything. If it fails, the items before the failing commit are
-    /// registered.
-    ///
-    /// # Errors
-    ///
-    /// As [`register`](ProcessHandle::register).
-    pub fn register_all<N: Into<String>>(
-        &self,
-        items: impl IntoIterator<Item = (N, Params)>,
-    ) -> Result<usize> {
-        let (mut changed, mut bytes) = (0, 0);
-        let mut chunk = BTreeMap::new();
-        for (name, params) in items {
-            let name = name.into();
-            names::check_work(&name)?;
-            bytes += name.len() + params.encoded_len();
-            chunk.insert(name, params);
-            if chunk.len() == ITEMS_PER_COMMIT || bytes >= BYTES_PER_COMMIT {
-                changed += self.register_chunk(&std::mem::take(&mut chunk))?;
-                bytes = 0;
-            }
-        }
-        if !chunk.is_empty() {
-            changed += self.register_chunk(&chunk)?;
-        }
-        Ok(changed)
-    }
-
-    fn register_chunk(&self, items: &BTreeMap<String, Params>) -> Result<usize> {
+    /// Registers items in one commit; answers how many of them changed anything.
+    pub(super) fn register_chunk(&self, items: &[(String, Params)]) -> Result<usize> {
         self.store.change(self.durability, || {
             // The owner before the sequence number, and that before the lists: an
             // item is never taken for older than it is, nor for older than a run
@@ -102,9 +77,20 @@ impl ProcessHandle {
         })
     }
 
+    /// Checks what can be told of an item before the store is read: its name, and
+    /// that there is room for its parameters.
+    pub(super) fn check_new(&self, name: &str, params: &Params) -> Result<()> {
+        names::check_work(name)?;
+        let is_large = params.encoded_len() > limits::ITEM_BYTES_MAX / 2;
+        match item::register(None, params, None, self.store.now(), 0).filter(|_| is_large) {
+            Some(item) => self.check_size(name, &item),
+            None => Ok(()),
+        }
+    }
+
     /// Leaves room for what a run adds: it could not end an item that it cannot
     /// write.
-    fn check_size(&self, name: &str, item: &Item) -> Result<()> {
+    pub(super) fn check_size(&self, name: &str, item: &Item) -> Result<()> {
         let (bytes, limit) = (item.encoded_len(), limits::ITEM_BYTES_MAX);
         if bytes <= limit {
             return Ok(());
@@ -113,22 +99,22 @@ impl ProcessHandle {
         Err(Failure::TooLarge { record, bytes, limit }.into())
     }
 
-    fn move_to_active(&self, mut batch: Batch, name: &str, place: &Place, item: &Item) -> Batch {
+    pub(super) fn move_to_active(&self, mut batch: Batch, name: &str, place: &Place, item: &Item) -> Batch {
         let key = self.item_key(List::Active, name);
         batch = batch.expect(key.clone(), place.active.unchanged()).put(key, item.to_payload());
-        batch = self.leave(batch, name, List::Cleanup, &place.cleanup);
-        self.leave(batch, name, List::Dropped, &place.dropped)
+        batch = self.leave(batch, name, List::Cleanup, place.cleanup.version);
+        self.leave(batch, name, List::Dropped, place.dropped.version)
     }
 
     /// Takes `name` off `list` if it is on it, and makes sure that it is not put
     /// there meanwhile if it is not.
-    fn leave<T>(&self, batch: Batch, name: &str, list: List, read: &Versioned<T>) -> Batch {
+    fn leave(&self, batch: Batch, name: &str, list: List, version: Option<u64>) -> Batch {
         let key = self.item_key(list, name);
-        let batch = batch.expect(key.clone(), read.unchanged());
-        if read.is_present() { batch.delete(key) } else { batch }
+        let batch = batch.expect(key.clone(), Expect::unchanged(version));
+        if version.is_some() { batch.delete(key) } else { batch }
     }
 
-    fn touch_settings(&self, batch: Batch) -> Result<Batch> {
+    pub(super) fn touch_settings(&self, batch: Batch) -> Result<Batch> {
         let settings = self.read_settings()?;
         let unchanged = settings.value.clone();
         Ok(self.put_settings(batch, &settings, unchanged))
@@ -145,18 +131,52 @@ impl ProcessHandle {
     pub fn unregister(&self, name: &str) -> Result<Effect> {
         names::check_work(name)?;
         self.existing_owner()?;
+        let changed = self.unregister_chunk(&[name.to_owned()], Absent::ToCleanup)?;
+        Ok(if changed == 0 { Effect::Unchanged } else { Effect::Changed })
+    }
+
+    /// Unregisters items in one commit; answers how many of them changed anything.
+    pub(super) fn unregister_chunk(&self, names: &[String], absent: Absent) -> Result<usize> {
         self.store.change(self.durability, || {
-            let place = self.place(name)?;
-            if place.cleanup.is_present() || place.dropped.is_present() {
-                return Ok(Attempt::Done(Effect::Unchanged));
+            let mut batch = Batch::new();
+            let mut changed = 0;
+            for name in names {
+                let place = self.place(name)?;
+                let is_gone = place.cleanup.is_present() || place.dropped.is_present();
+                let is_absent = !is_gone && !place.active.is_present();
+                if is_gone || (is_absent && absent == Absent::Stays) {
+                    continue;
+                }
+                let requested = time::to_wire(self.store.now());
+                batch = self.move_to(List::Cleanup, batch, name, &place, &requested);
+                changed += 1;
             }
-            let key = self.item_key(List::Cleanup, name);
-            let requested = time::to_wire(self.store.now());
-            let mut batch = self.leave(Batch::new(), name, List::Active, &place.active);
-            batch = self.leave(batch, name, List::Dropped, &place.dropped);
-            batch = batch.expect(key.clone(), place.cleanup.unchanged()).put(key, requested.to_payload());
-            Ok(Attempt::Commit(self.touch_settings(batch)?, Effect::Changed))
+            if changed == 0 {
+                return Ok(Attempt::Done(0));
+            }
+            Ok(Attempt::Commit(self.touch_settings(batch)?, changed))
         })
+    }
+
+    /// Puts `name` on the cleanup or the dropped list, and takes it off the others.
+    pub(super) fn move_to(
+        &self,
+        list: List,
+        batch: Batch,
+        name: &str,
+        place: &Place,
+        since: &prost_types::Timestamp,
+    ) -> Batch {
+        let key = self.item_key(list, name);
+        let batch = [
+            (List::Active, place.active.version),
+            (List::Cleanup, place.cleanup.version),
+            (List::Dropped, place.dropped.version),
+        ]
+        .into_iter()
+        .filter(|(other, _)| *other != list)
+        .fold(batch, |batch, (other, version)| self.leave(batch, name, other, version));
+        batch.expect(key.clone(), Expect::unchanged(place.version(list))).put(key, since.to_payload())
     }
 
     /// What there is to say of the work `name`.
@@ -186,7 +206,7 @@ impl ProcessHandle {
         })
     }
 
-    fn place(&self, name: &str) -> Result<Place> {
+    pub(super) fn place(&self, name: &str) -> Result<Place> {
         self.place_beside(self.read_active(name)?, name)
     }
 
@@ -209,6 +229,15 @@ impl ProcessHandle {
 }
 
 impl Place {
+    /// Where the name stands, for what is merged into it.
+    pub(super) fn here(&self) -> Here<'_> {
+        match (self.active.present(), self.cleanup.present().or(self.dropped.present())) {
+            (Some(item), _) => Here::Active(item),
+            (None, Some(since)) => Here::Left(time::from_wire(since)),
+            (None, None) => Here::Nowhere,
+        }
+    }
+
     fn version(&self, list: List) -> Option<u64> {
         match list {
             List::Active => self.active.version,

@@ -386,7 +386,7 @@ impl Script {
     /// Many items in one commit: all of them, or none.
     fn register_many(&mut self, durability: Durability) -> Result<Step> {
         let items: Vec<_> = (0..self.random.usize(5..25)).map(|_| (self.name(), self.params())).collect();
-        let count = self.handle(durability).register_all(items)?;
+        let count = self.handle(durability).register_all(items)?.changed;
         Ok(wrote(if count > 0 { Wrote::with(durability) } else { Wrote::Nothing }))
     }
 

@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -42,8 +43,9 @@ pub(crate) enum Command {
     Init,
     /// Store processes that other programs wrote, as JSON or binary.
     ///
-    /// The content tells the form. All files are read and checked before anything
-    /// is written; each process is stored whole or not at all.
+    /// The content tells the form: JSON objects, or arrays of them, or binary. All files
+    /// are read and checked before anything is written; each process is stored whole or
+    /// not at all.
     Import(Import),
     /// Write processes for other programs.
     ///
@@ -61,26 +63,30 @@ pub(crate) enum Command {
         /// The process.
         name: String,
         /// The work item.
-        work: Option<String>,
+        work: Option<OsString>,
     },
     /// Put work on the active list, or change its parameters.
     ///
-    /// Creates the process if need be.
-    Register {
-        /// The process.
-        name: String,
-        /// The work item.
-        work: String,
-        #[command(flatten)]
-        params: ParamArgs,
-    },
+    /// Creates the process if need be. All items are read and checked before anything is
+    /// written. They are written a thousand at a time; if that is interrupted, the same
+    /// command does the rest.
+    ///
+    /// A list has a name a line, with any line ends; empty lines are left out. A name that
+    /// comes twice is one item.
+    ///
+    /// A file name that is not UTF-8 becomes the work %bytes:NAME, in which each byte that
+    /// is not UTF-8, and each %, is % and two digits: %bytes:caf%E9.
+    ///
+    /// Examples:
+    ///   procstate --db state register nightly a b c --int tries=3
+    ///   find photos -name '*.jpg' -print0 | procstate --db state register thumbs - -0 --exact
+    #[command(verbatim_doc_comment)]
+    Register(Register),
     /// Take work off the active list, to be cleaned up and dropped.
-    Unregister {
-        /// The process.
-        name: String,
-        /// The work item.
-        work: String,
-    },
+    ///
+    /// Exit status 1 if there is no such work, of several items if there is none of them:
+    /// it was never registered, or was purged.
+    Unregister(Unregister),
     /// Show or change the settings of a process.
     ///
     /// Without options it shows them. With options it changes those named, and
@@ -205,6 +211,13 @@ pub(crate) struct Import {
     /// Replace a process of the same name, with its history.
     #[arg(long)]
     pub(crate) replace: bool,
+    /// Merge into a process of the same name, and drop nothing of it: its lock, settings and
+    /// schedule stay. Of work that both have the later word counts (registered, changed or
+    /// unregistered last; at the same time or without a time, what comes), and of its
+    /// statuses the later one, unless a run here is unfinished. The run that comes is one of
+    /// the past runs, or the latest if there was none here. Merged again, nothing changes.
+    #[arg(long, conflicts_with = "replace")]
+    pub(crate) merge: bool,
     /// Leave out fields that the schema does not know, instead of refusing them.
     #[arg(long)]
     pub(crate) ignore_unknown: bool,
@@ -269,10 +282,10 @@ pub(crate) struct SettingsArgs {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct ParamArgs {
-    /// A whole number.
+    /// A parameter that is a whole number.
     #[arg(long = "int", value_name = "NAME=VALUE", value_parser = int_param)]
     ints: Vec<(String, i64)>,
-    /// A text.
+    /// A parameter that is a text.
     #[arg(long = "str", value_name = "NAME=VALUE", value_parser = str_param)]
     strings: Vec<(String, String)>,
 }
@@ -293,6 +306,58 @@ impl ParamArgs {
         self.add_to(&mut params);
         params
     }
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Items {
+    /// The work items; - is a list from standard input, unless it stands behind --.
+    #[arg(value_name = "WORK", required_unless_present = "from")]
+    pub(crate) work: Vec<OsString>,
+    /// A list of items; - is standard input. May be given several times.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) from: Vec<PathBuf>,
+    /// In lists NUL ends a name, as `find -print0` has it, and everything else is part of
+    /// one.
+    #[arg(short = '0', long)]
+    pub(crate) null: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Register {
+    /// The process.
+    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) items: Items,
+    /// In lists each line is a JSON object with the name and parameters of an item:
+    /// {"work": "a", "intParams": {"n": 1}, "stringParams": {"s": "x"}}.
+    #[arg(long, conflicts_with = "null")]
+    pub(crate) json_lines: bool,
+    /// Unregister all other active work of the process. An empty list is refused then: what
+    /// made it may have failed.
+    #[arg(long)]
+    pub(crate) exact: bool,
+    /// Take an empty list at its word with --exact, and unregister everything.
+    #[arg(long, requires = "exact")]
+    pub(crate) allow_empty: bool,
+    /// Of all items; a parameter that an item has of its own counts more.
+    #[command(flatten)]
+    pub(crate) params: ParamArgs,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Unregister {
+    /// The process.
+    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) items: Items,
+    /// Have cleaned up also what was never registered.
+    #[arg(long)]
+    pub(crate) cleanup_unknown: bool,
+}
+
+/// How many arguments stand behind `--`, where a `-` is a name like any other.
+pub(crate) fn arguments_behind_dashes() -> usize {
+    std::env::args_os().skip_while(|argument| argument != "--").skip(1).count()
 }
 
 #[derive(Debug, ClapArgs)]

@@ -9,10 +9,17 @@ mod args;
 mod commands;
 mod duration;
 mod failure;
+mod input;
+mod json_lines;
+mod lists;
+mod log;
+mod names;
+
 mod open;
 mod output;
 mod panics;
 mod progress;
+mod text;
 
 use std::process::ExitCode;
 
@@ -24,7 +31,7 @@ use output::Output;
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    log_to_stderr(args.verbose);
+    log::to_stderr(args.verbose);
     panics::say_nothing_of_caught_ones();
     let mut output = Output::new(args.json);
     let result = commands::dispatch(&args, &mut output).and_then(|found| {
@@ -39,14 +46,4 @@ fn main() -> ExitCode {
             ExitCode::from(failure.exit_code())
         }
     }
-}
-
-fn log_to_stderr(verbose: bool) {
-    let level = if verbose { "procstate=debug,sled=warn" } else { "procstate=warn" };
-    tracing_subscriber::fmt()
-        .with_env_filter(level)
-        .with_writer(std::io::stderr)
-        .without_time()
-        .with_target(false)
-        .init();
 }

@@ -7,6 +7,7 @@ use procstate::Store;
 use tempfile::TempDir;
 
 use crate::failure::{Failure, chain};
+use crate::log;
 
 /// A private copy of a store, for looking at it: opening a store writes to it.
 pub(crate) struct Copy {
@@ -32,15 +33,16 @@ pub(crate) fn for_looking(path: &Path) -> Result<Copy, Failure> {
             place.display()
         ))
     })?;
+    log::speak_of(folder.path(), path);
     let opened = Store::copy_files(path, folder.path()).and_then(|()| existing(folder.path()));
     match opened {
         Ok(store) => Ok(Copy { store, _folder: folder }),
-        Err(error) => Err(not_opened(&error, folder.path(), path)),
+        Err(error) => Err(not_opened(&error)),
     }
 }
 
 /// An unreadable store is no absent name: it ends with 2.
-fn not_opened(error: &procstate::Error, copy: &Path, path: &Path) -> Failure {
+fn not_opened(error: &procstate::Error) -> Failure {
     let text = chain(error);
     // The index tells of a full disk in its own words.
     if error.is_disk_full() || text.contains("No space left") {
@@ -49,8 +51,7 @@ fn not_opened(error: &procstate::Error, copy: &Path, path: &Path) -> Failure {
             std::env::temp_dir().display()
         ));
     }
-    // What is wrong with the copy is wrong with the store.
-    Failure::Failed(text.replace(&*copy.to_string_lossy(), &path.to_string_lossy()))
+    Failure::Failed(text)
 }
 
 /// Opens the store at `path`, which must be there.

@@ -7,6 +7,8 @@ use procstate::Timestamp;
 use serde_json::Value;
 
 use crate::failure::Failure;
+use crate::log::own_words;
+use crate::text::{visible, visible_json};
 
 /// Where data goes.
 pub(crate) struct Output {
@@ -24,12 +26,18 @@ impl Output {
         self.is_json
     }
 
+    /// One line, whatever is in the text.
     pub(crate) fn line(&mut self, text: &str) -> Result<(), Failure> {
-        Ok(writeln!(self.stdout, "{text}")?)
+        Ok(writeln!(self.stdout, "{}", visible(text))?)
     }
 
     pub(crate) fn json(&mut self, value: &Value) -> Result<(), Failure> {
-        self.line(&value.to_string())
+        self.json_text(&value.to_string())
+    }
+
+    /// Compact JSON, on one line.
+    pub(crate) fn json_text(&mut self, json: &str) -> Result<(), Failure> {
+        Ok(writeln!(self.stdout, "{}", visible_json(json))?)
     }
 
     pub(crate) fn bytes(&mut self, bytes: &[u8]) -> Result<(), Failure> {
@@ -41,7 +49,8 @@ impl Output {
         let mut table = Table::new();
         table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
         table.set_header(head);
-        table.add_rows(rows);
+        // Before it is measured how wide they are.
+        table.add_rows(rows.iter().map(|row| row.iter().map(|cell| visible(cell))));
         for column in table.column_iter_mut() {
             column.set_padding((0, 2));
         }
@@ -56,9 +65,20 @@ impl Output {
     }
 }
 
-/// Says something to the person at the terminal; if nobody hears it, so be it.
+/// Says something to the person at the terminal, on one line; if nobody hears it, so be it.
 pub(crate) fn say(text: &str) {
-    let _ = writeln!(io::stderr(), "{text}");
+    let _ = writeln!(io::stderr(), "{}", visible(&own_words(text)));
+}
+
+/// So many of something: `1 item`, `2 processes`.
+pub(crate) fn count(number: impl TryInto<u128>, noun: &str) -> String {
+    // No count is that large.
+    let number = number.try_into().unwrap_or(u128::MAX);
+    match noun {
+        _ if number == 1 => format!("1 {noun}"),
+        _ if noun.ends_with(['s', 'x']) => format!("{number} {noun}es"),
+        _ => format!("{number} {noun}s"),
+    }
 }
 
 pub(crate) fn stderr_is_terminal() -> bool {
@@ -88,16 +108,17 @@ pub(crate) fn json_time(time: Option<Timestamp>) -> Value {
     time.map_or(Value::Null, |time| Value::String(time.to_string()))
 }
 
-/// A text that may hold anything, on one line.
-pub(crate) fn one_line(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn counts_are_told_in_words() {
+        assert_eq!(count(1_u64, "process"), "1 process");
+        assert_eq!(count(0_usize, "process"), "0 processes");
+        assert_eq!(count(2_i64, "damaged index"), "2 damaged indexes");
+        assert_eq!(count(2_i64, "byte"), "2 bytes");
+    }
 
     #[test]
     fn ages_are_short() {

@@ -3,36 +3,12 @@
 use std::path::Path;
 use std::time::Duration;
 
-use procstate::{Effect, Params};
 use serde_json::json;
 
 use crate::args::SettingsArgs;
 use crate::failure::{Failure, Found};
 use crate::open;
-use crate::output::{Output, json_time, one_line, say, time};
-
-pub(crate) fn register(db: &Path, name: &str, work: &str, params: Params) -> Result<Found, Failure> {
-    let store = open::for_changing(db)?;
-    let effect = store.process(name)?.register(work, params)?;
-    store.close()?;
-    report(
-        effect,
-        &format!("registered {work:?}"),
-        &format!("{work:?} was registered with these parameters already"),
-    )
-}
-
-pub(crate) fn unregister(db: &Path, name: &str, work: &str) -> Result<Found, Failure> {
-    let store = open::for_changing(db)?;
-    let effect = store.process(name)?.unregister(work)?;
-    store.close()?;
-    report(effect, &format!("unregistered {work:?}"), &format!("{work:?} was unregistered already"))
-}
-
-fn report(effect: Effect, changed: &str, unchanged: &str) -> Result<Found, Failure> {
-    say(if effect == Effect::Changed { changed } else { unchanged });
-    Ok(Found::AllWell)
-}
+use crate::output::{Output, count, json_time, say, time};
 
 pub(crate) fn settings(db: &Path, args: &SettingsArgs, output: &mut Output) -> Result<Found, Failure> {
     if args.every.is_none() && !args.no_schedule && args.params.is_empty() {
@@ -69,10 +45,10 @@ fn print_settings(db: &Path, name: &str, output: &mut Output) -> Result<Found, F
         settings.schedule.map_or("none".to_owned(), |every| humantime::format_duration(every).to_string());
     output.line(&format!("schedule = {every}"))?;
     for (name, value) in &settings.params.int_params {
-        output.line(&format!("{} = {value}", one_line(name)))?;
+        output.line(&format!("{name} = {value}"))?;
     }
     for (name, value) in &settings.params.string_params {
-        output.line(&format!("{} = {value:?}", one_line(name)))?;
+        output.line(&format!("{name} = {value:?}"))?;
     }
     Ok(Found::AllWell)
 }
@@ -109,7 +85,8 @@ pub(crate) fn purge(
     if output.is_json() {
         output.json(&json!({"dropped": purged.dropped, "runs": purged.runs}))?;
     } else {
-        say(&format!("purged {} dropped items and {} past runs", purged.dropped, purged.runs));
+        let (dropped, runs) = (count(purged.dropped, "dropped item"), count(purged.runs, "past run"));
+        say(&format!("purged {dropped} and {runs}"));
     }
     Ok(Found::AllWell)
 }

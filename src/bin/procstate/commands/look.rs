@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::failure::{Failure, Found};
 use crate::open;
-use crate::output::{Output, age, json_time, one_line, time};
+use crate::output::{Output, age, count, json_time, time};
 
 /// How many items are read at a time.
 const PAGE: usize = 1000;
@@ -37,9 +37,9 @@ fn summary_row(summary: &Summary) -> Vec<String> {
     let due = if summary.next_due <= now { "now".to_owned() } else { time(Some(summary.next_due)) };
     let owner = if summary.instance.is_empty() { "-" } else { &summary.instance };
     vec![
-        one_line(&summary.name),
+        summary.name.clone(),
         state(summary.state),
-        one_line(owner),
+        owner.to_owned(),
         age(summary.progress, now),
         summary.active.to_string(),
         summary.cleanup.to_string(),
@@ -77,7 +77,7 @@ pub(crate) fn work_list(db: &Path, name: &str, output: &mut Output) -> Result<Fo
             let page = process.list(list, after.as_deref(), PAGE)?;
             for item in &page.items {
                 if output.is_json() {
-                    output.line(&to_json(&item.response(name))?)?;
+                    output.json_text(&to_json(&item.response(name))?)?;
                 } else {
                     rows.push(item_row(name, item));
                 }
@@ -101,11 +101,12 @@ fn item_row(process: &str, item: &Item) -> Vec<String> {
     let last_error = status.errors.last().map_or(String::new(), |error| first_line(&error.text));
     let errors = if item.work.is_some() { status.total_errors.to_string() } else { "-".to_owned() };
     let state = item.response(process).state;
-    vec![one_line(&item.name), state, age(progress.or(item.since), now), errors, last_error]
+    vec![item.name.clone(), state, age(progress.or(item.since), now), errors, last_error]
 }
 
+/// The first line that says something.
 fn first_line(text: &str) -> String {
-    one_line(text.lines().next().unwrap_or_default())
+    text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default().to_owned()
 }
 
 pub(crate) fn history(db: &Path, name: &str, output: &mut Output) -> Result<Found, Failure> {
@@ -128,7 +129,7 @@ fn run_row(run: &PastRun) -> Vec<String> {
         state(run.state),
         stat("workItems").to_string(),
         run.total_errors.to_string(),
-        one_line(&run.instance),
+        run.instance.clone(),
     ]
 }
 
@@ -181,27 +182,38 @@ fn stats_rows(stats: &Stats) -> [(&'static str, String); 7] {
         (
             "store",
             format!(
-                "{} processes, {} records, {} bytes on disk",
-                stats.processes, stats.records, stats.disk_bytes
+                "{}, {}, {} on disk",
+                count(stats.processes, "process"),
+                count(stats.records, "record"),
+                count(stats.disk_bytes, "byte")
             ),
         ),
         ("commits", format!("{}, synced up to {}", stats.last_seq, stats.synced_seq)),
         (
             "log",
             format!(
-                "{} segments with {} bytes, {} bytes free",
-                stats.log_segments, stats.log_bytes, stats.log_free_bytes
+                "{} with {}, {} free",
+                count(stats.log_segments, "segment"),
+                count(stats.log_bytes, "byte"),
+                count(stats.log_free_bytes, "byte")
             ),
         ),
-        ("memtable", format!("{} records, {} bytes of memory", stats.memtable_records, stats.memtable_bytes)),
+        (
+            "memtable",
+            format!(
+                "{}, {} of memory",
+                count(stats.memtable_records, "record"),
+                count(stats.memtable_bytes, "byte")
+            ),
+        ),
         ("checkpoint", format!("has every commit up to {}", stats.checkpoint_seq)),
         (
             "snapshot",
             match stats.snapshot_bytes {
                 0 => "none yet: the log is complete".to_owned(),
-                bytes => format!("has every commit up to {}, {bytes} bytes", stats.snapshot_seq),
+                bytes => format!("has every commit up to {}, {}", stats.snapshot_seq, count(bytes, "byte")),
             },
         ),
-        ("index", format!("{} records, {} bytes", stats.index_records, stats.index_bytes)),
+        ("index", format!("{}, {}", count(stats.index_records, "record"), count(stats.index_bytes, "byte"))),
     ]
 }

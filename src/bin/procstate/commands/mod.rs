@@ -1,6 +1,7 @@
 //! The commands, a file a family.
 
 mod change;
+mod intake;
 mod logs;
 mod look;
 pub(crate) mod recover;
@@ -17,6 +18,7 @@ use procstate::Store;
 
 use crate::args::{Args, Command};
 use crate::failure::{Failure, Found};
+use crate::names::from_argument;
 use crate::output::{Output, say};
 
 pub(crate) fn dispatch(args: &Args, output: &mut Output) -> Result<Found, Failure> {
@@ -41,9 +43,9 @@ pub(crate) fn dispatch(args: &Args, output: &mut Output) -> Result<Found, Failur
         Command::Ls => look::ls(db, output),
         Command::Show { name } => show::show(db, name, output),
         Command::Work { name, work: None } => look::work_list(db, name, output),
-        Command::Work { name, work: Some(work) } => show::work(db, name, work, output),
-        Command::Register { name, work, params } => change::register(db, name, work, params.to_params()),
-        Command::Unregister { name, work } => change::unregister(db, name, work),
+        Command::Work { name, work: Some(work) } => show::work(db, name, &from_argument(work), output),
+        Command::Register(register) => intake::register(db, register, output),
+        Command::Unregister(unregister) => intake::unregister(db, unregister, output),
         Command::Settings(settings) => change::settings(db, settings, output),
         Command::Release { name } => change::release(db, name, output),
         Command::Purge { name, older_than } => change::purge(db, name, *older_than, output),

@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::args::Restore;
 use crate::failure::{Failure, Found};
 use crate::open;
-use crate::output::{Output, json_time, one_line, say, time};
+use crate::output::{Output, count, json_time, say, time};
 use crate::progress::Busy;
 
 pub(crate) fn backup(db: &Path, file: &Path, output: &mut Output) -> Result<Found, Failure> {
@@ -20,7 +20,10 @@ pub(crate) fn backup(db: &Path, file: &Path, output: &mut Output) -> Result<Foun
     if output.is_json() {
         output.json(&json!({"seq": backup.seq, "records": backup.records, "bytes": backup.bytes}))?;
     } else {
-        say(&format!("{} has all {} records as of commit {}", file.display(), backup.records, backup.seq));
+        let all = if backup.records == 1 { "the one" } else { "all" };
+        let records = count(backup.records, "record");
+        let records = records.strip_prefix("1 ").unwrap_or(&records);
+        say(&format!("{} has {all} {records} as of commit {}", file.display(), backup.seq));
     }
     Ok(Found::AllWell)
 }
@@ -48,8 +51,9 @@ pub(crate) fn restore(restore: &Restore, output: &mut Output) -> Result<Found, F
         output.json(&json!({"seq": restored.seq, "time": time, "records": restored.records}))?;
     } else {
         let of = restored.time.map(|time| format!(" of {time:.0}")).unwrap_or_default();
-        let (into, records, seq) = (restore.into.display(), restored.records, restored.seq);
-        say(&format!("{into} has {records} records, as of commit {seq}{of}"));
+        let records = count(restored.records, "record");
+        let (into, seq) = (restore.into.display(), restored.seq);
+        say(&format!("{into} has {records}, as of commit {seq}{of}"));
     }
     Ok(Found::AllWell)
 }
@@ -73,9 +77,11 @@ pub(crate) fn compact(db: &Path, remove_damaged: bool, output: &mut Output) -> R
     if output.is_json() {
         output.json(&json!({"before": before, "after": after, "removedDamaged": removed}))?;
     } else {
-        say(&format!("{} took {before} bytes and takes {after}", db.display()));
+        let before = count(before, "byte");
+        say(&format!("{} took {before} and takes {after}", db.display()));
         if removed > 0 {
-            say(&format!("deleted {removed} damaged indexes that were kept for inspection"));
+            let removed = count(removed, "damaged index");
+            say(&format!("deleted {removed} kept for inspection"));
         }
     }
     Ok(Found::AllWell)
@@ -130,14 +136,14 @@ fn commit_line(commit: &LogCommit) -> String {
     const SHOWN: usize = 8;
     let mut line = format!("{} {}", commit.seq, time(commit.time));
     if let Some(by) = &commit.by {
-        line.push_str(&format!(" by {}", one_line(by)));
+        line.push_str(&format!(" by {by}"));
     }
     for change in commit.changes.iter().take(SHOWN) {
         let sign = if change.bytes.is_some() { '+' } else { '-' };
         let place: Vec<String> = [Some(&*change.process), Some(change.record), change.work.as_deref()]
             .into_iter()
             .flatten()
-            .map(one_line)
+            .map(str::to_owned)
             .collect();
         line.push_str(&format!(" {sign}{}", place.join("/")));
     }

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::verify::options;
 use crate::failure::{Failure, Found};
-use crate::output::{Output, one_line};
+use crate::output::{Output, count};
 use crate::progress::Bar;
 
 pub(crate) fn salvage(
@@ -38,7 +38,7 @@ fn tell(found: &SalvagedRecord, output: &mut Output) -> Result<(), Failure> {
         }));
     }
     let place: Vec<&str> = [Some(&**process), Some(*record), work.as_deref()].into_iter().flatten().collect();
-    output.line(&format!("{fate}: {} (commit {version})", one_line(&place.join("/"))))
+    output.line(&format!("{fate}: {} (commit {version})", place.join("/")))
 }
 
 fn sum_up(target: &Path, salvaged: &Salvaged, output: &mut Output) -> Result<(), Failure> {
@@ -60,8 +60,8 @@ fn sum_up(target: &Path, salvaged: &Salvaged, output: &mut Output) -> Result<(),
             "cutAfter": torn_tail.as_ref().map(|torn| torn.kept),
         }}));
     }
-    let (target, records) = (target.display(), salvaged.records());
-    output.line(&format!("{target} has {records} records as of commit {seq}, made of {made_of}"))?;
+    let (target, records) = (target.display(), count(salvaged.records(), "record"));
+    output.line(&format!("{target} has {records} as of commit {seq}, made of {made_of}"))?;
     if let Some(torn) = torn_tail {
         output.line(&format!("commits after {}, which were not known to be durable, are gone", torn.kept))?;
     }
@@ -74,6 +74,7 @@ fn sum_up(target: &Path, salvaged: &Salvaged, output: &mut Output) -> Result<(),
         return output.line("complete: nothing that was acknowledged as durable is lost");
     }
     output.line(&format!(
-        "INCOMPLETE: {kept} records are the newest that can be read, and only what is missing can have changed or deleted them; {older} are older than they were, {suspicious} are from bytes that may be outdated, {superseded} were left out for newer ones on another list, {lost} are lost"
+        "INCOMPLETE: {}, the newest that can be read, and only what is missing can have changed or deleted them; older than they were: {older}; from bytes that may be outdated: {suspicious}; left out for newer ones on another list: {superseded}; lost: {lost}",
+        count(*kept, "record")
     ))
 }

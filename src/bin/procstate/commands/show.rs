@@ -10,14 +10,14 @@ use procstate::{Params, Process, Summary, Timestamp};
 use super::look::state;
 use crate::failure::{Failure, Found};
 use crate::open;
-use crate::output::{Output, one_line, time};
+use crate::output::{Output, time};
 
 pub(crate) fn show(db: &Path, name: &str, output: &mut Output) -> Result<Found, Failure> {
     let store = open::for_looking(db)?;
     let handle = store.process(name)?;
     let process = handle.snapshot()?;
     if output.is_json() {
-        output.line(&to_json(&process)?)?;
+        output.json_text(&to_json(&process)?)?;
     } else {
         print_process(&process, &handle.summary()?, output)?;
     }
@@ -25,9 +25,9 @@ pub(crate) fn show(db: &Path, name: &str, output: &mut Output) -> Result<Found, 
 }
 
 fn print_process(process: &Process, summary: &Summary, output: &mut Output) -> Result<(), Failure> {
-    field(output, "process", &one_line(&process.process_name))?;
-    let owner = if summary.instance.is_empty() { "nobody".to_owned() } else { one_line(&summary.instance) };
-    field(output, "owner", &owner)?;
+    field(output, "process", &process.process_name)?;
+    let owner = if summary.instance.is_empty() { "nobody" } else { &summary.instance };
+    field(output, "owner", owner)?;
     field(output, "claimed", &time(summary.claimed))?;
     let every = process.schedule_frequency.map_or("no schedule".to_owned(), |every| {
         std::time::Duration::try_from(every)
@@ -40,6 +40,7 @@ fn print_process(process: &Process, summary: &Summary, output: &mut Output) -> R
     field(output, "work", &counts)?;
     params(output, "settings", process.settings.as_ref())?;
     if let Some(status) = &process.process_status {
+        field(output, "state", &state(status.state()))?;
         print_status(status, output)?;
     }
     numbers(output, "totals", &process.aggregate_stats)
@@ -50,11 +51,11 @@ pub(crate) fn work(db: &Path, name: &str, work: &str, output: &mut Output) -> Re
     let response = store.process(name)?.work(work)?;
     let found = if response.state == "purged" { Found::Something } else { Found::AllWell };
     if output.is_json() {
-        output.line(&to_json(&response)?)?;
+        output.json_text(&to_json(&response)?)?;
         return Ok(found);
     }
-    field(output, "work", &one_line(&response.id))?;
-    field(output, "list", &response.state)?;
+    field(output, "work", &response.id)?;
+    field(output, "state", &response.state)?;
     if let Some(details) = response.details {
         field(output, "modified", &wire_time(details.modified))?;
         params(output, "params", details.params.as_ref())?;
@@ -64,7 +65,6 @@ pub(crate) fn work(db: &Path, name: &str, work: &str, output: &mut Output) -> Re
 }
 
 fn print_status(status: &Status, output: &mut Output) -> Result<(), Failure> {
-    field(output, "state", &state(status.state()))?;
     field(output, "started", &wire_time(status.start_time))?;
     field(output, "progress", &wire_time(status.progress_time))?;
     field(output, "finished", &wire_time(status.finish_time))?;
@@ -72,7 +72,7 @@ fn print_status(status: &Status, output: &mut Output) -> Result<(), Failure> {
     if status.total_errors > 0 {
         field(output, "errors", &status.total_errors.to_string())?;
         for error in &status.errors {
-            output.line(&format!("  {}  {}", wire_time(error.time), one_line(&error.text)))?;
+            output.line(&format!("  {}  {}", wire_time(error.time), error.text))?;
         }
     }
     Ok(())
@@ -83,13 +83,13 @@ fn params(output: &mut Output, label: &str, params: Option<&Params>) -> Result<(
     let ints = params.int_params.iter().map(|(name, value)| (name, value.to_string()));
     let strings = params.string_params.iter().map(|(name, value)| (name, format!("{value:?}")));
     for (name, value) in ints.chain(strings) {
-        field(output, label, &format!("{} = {value}", one_line(name)))?;
+        field(output, label, &format!("{name} = {value}"))?;
     }
     Ok(())
 }
 
 fn numbers(output: &mut Output, label: &str, stats: &BTreeMap<String, f64>) -> Result<(), Failure> {
-    stats.iter().try_for_each(|(name, value)| field(output, label, &format!("{} = {value}", one_line(name))))
+    stats.iter().try_for_each(|(name, value)| field(output, label, &format!("{name} = {value}")))
 }
 
 fn field(output: &mut Output, label: &str, value: &str) -> Result<(), Failure> {

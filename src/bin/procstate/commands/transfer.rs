@@ -1,8 +1,7 @@
 //! Processes in and out.
 
 use std::collections::HashMap;
-use std::fs;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::path::Path;
 
 use procstate::interchange::{Unknown, read_processes, to_json, write_delimited};
@@ -11,22 +10,37 @@ use tempfile::NamedTempFile;
 
 use crate::args::{Export, Format, Import};
 use crate::failure::{Failure, Found};
+use crate::input::{self, Input};
 use crate::open;
-use crate::output::{Output, say};
+use crate::output::{Output, count, say};
+use crate::text::visible_json;
 
 pub(crate) fn import(db: &Path, import: &Import) -> Result<Found, Failure> {
     let processes = read_all(import)?;
     let store = open::for_changing(db)?;
-    if !import.replace {
+    let mode = match (import.replace, import.merge) {
+        (true, _) => ImportMode::Replace,
+        (false, true) => ImportMode::Merge,
+        (false, false) => ImportMode::New,
+    };
+    if mode == ImportMode::New {
         refuse_existing(&store, &processes)?;
     }
-    let mode = if import.replace { ImportMode::Replace } else { ImportMode::New };
-    let count = processes.len();
+    let total = processes.len();
+    let mut merged = 0;
     for (process, _) in processes {
+        if import.merge && store.process(&process.process_name)?.exists()? {
+            merged += 1;
+        }
         store.import(process, mode)?;
     }
     store.close()?;
-    say(&format!("imported {count} {}", if count == 1 { "process" } else { "processes" }));
+    if merged < total || total == 0 {
+        say(&format!("imported {}", count(total - merged, "process")));
+    }
+    if merged > 0 {
+        say(&format!("merged {} into what was there", count(merged, "process")));
+    }
     Ok(Found::AllWell)
 }
 
@@ -36,13 +50,16 @@ fn read_all(import: &Import) -> Result<Vec<(Process, String)>, Failure> {
     let mut processes: Vec<(Process, String)> = Vec::new();
     let mut seen: HashMap<String, String> = HashMap::new();
     for path in &import.files {
-        let (source, bytes) = read_file(path)?;
+        let input = input::read(path)?;
+        input.refuse_foreign("import")?;
+        let Input { source, bytes } = input;
         for process in read_processes(&source, &bytes, unknown)? {
             // What is checked here is not written by halves.
             Store::in_memory()
                 .import(process.clone(), ImportMode::New)
                 .map_err(|error| Failure::Failed(format!("{source}: {error}")))?;
-            if let Some(first) = seen.insert(process.process_name.clone(), source.clone()) {
+            let first = seen.insert(process.process_name.clone(), source.clone());
+            if let Some(first) = first.filter(|_| !import.merge) {
                 return Err(Failure::Failed(format!(
                     "{source}: process {:?} stands in {first} already; nothing was imported",
                     process.process_name
@@ -54,23 +71,11 @@ fn read_all(import: &Import) -> Result<Vec<(Process, String)>, Failure> {
     Ok(processes)
 }
 
-fn read_file(path: &Path) -> Result<(String, Vec<u8>), Failure> {
-    let source = if path == Path::new("-") { "<stdin>".to_owned() } else { path.display().to_string() };
-    let read = if path == Path::new("-") {
-        let mut bytes = Vec::new();
-        std::io::stdin().read_to_end(&mut bytes).map(|_| bytes)
-    } else {
-        fs::read(path)
-    };
-    let bytes = read.map_err(|error| Failure::Failed(format!("could not read {source}: {error}")))?;
-    Ok((source, bytes))
-}
-
 fn refuse_existing(store: &Store, processes: &[(Process, String)]) -> Result<(), Failure> {
     for (process, source) in processes {
         if store.process(&process.process_name)?.exists()? {
             return Err(Failure::Failed(format!(
-                "{source}: process {:?} is in the store already; --replace replaces it. Nothing was imported",
+                "{source}: process {:?} is in the store already; --replace replaces it, --merge adds to it. Nothing was imported",
                 process.process_name
             )));
         }
@@ -100,7 +105,7 @@ fn encode(store: &Store, name: &str, format: Format) -> Result<Vec<u8>, Failure>
         Format::Json => {
             let text = to_json(&process)
                 .map_err(|error| Failure::Failed(format!("process {name:?}: {error} (--format binary)")))?;
-            bytes.extend_from_slice(text.as_bytes());
+            bytes.extend_from_slice(visible_json(&text).as_bytes());
             bytes.push(b'\n');
         }
     }

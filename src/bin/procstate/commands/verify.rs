@@ -7,7 +7,7 @@ use procstate::recovery::{self, Finding, Options, Severity, Verified};
 use serde_json::json;
 
 use crate::failure::{Failure, Found};
-use crate::output::{Output, one_line};
+use crate::output::{Output, count};
 use crate::progress::Bar;
 
 /// What is wrong with a million records is told of so many; --json has them all.
@@ -27,8 +27,8 @@ pub(crate) fn verify(db: &Path, scratch: Option<PathBuf>, output: &mut Output) -
     drop(bar);
     failure?;
     alike.retain(|_, count| *count > ALIKE_SHOWN_MAX && !output.is_json());
-    for (what, count) in &alike {
-        output.line(&format!("and {} times more: {}", count - ALIKE_SHOWN_MAX, one_line(what)))?;
+    for (what, times) in &alike {
+        output.line(&format!("and {} more: {what}", count(times - ALIKE_SHOWN_MAX, "time")))?;
     }
     let verified = verified.map_err(|error| Failure::failed(&error))?;
     sum_up(db, &verified, output)?;
@@ -60,7 +60,7 @@ fn tell(db: &Path, finding: &Finding, output: &mut Output) -> Result<(), Failure
     }
     let place = offset.map(|offset| format!(" at byte {offset}")).unwrap_or_default();
     let record = record.as_ref().map(|record| format!("{record}: ")).unwrap_or_default();
-    output.line(&format!("{severity}: {file}{place}: {}", one_line(&format!("{record}{what}"))))?;
+    output.line(&format!("{severity}: {file}{place}: {record}{what}"))?;
     output.line(&format!("    {meaning}"))?;
     output.line(&format!("    {} {help}", if *severity == Severity::Note { "--" } else { "->" }))
 }
@@ -77,15 +77,18 @@ fn sum_up(db: &Path, verified: &Verified, output: &mut Output) -> Result<(), Fai
     }
     let store = db.display();
     output.line(&match (refused, damages, warnings) {
-        (Some(why), ..) => format!("DAMAGED: {store} does not open: {}", one_line(why)),
+        (Some(why), ..) => format!("DAMAGED: {store} does not open: {why}"),
         (None, 0, 0) => format!("sound: {store}"),
         (None, 0, _) => format!("damaged, and nothing is lost: opening {store} mends it"),
         (None, ..) => format!("DAMAGED: {store} opens, and what is told above is wrong in it"),
     })?;
     let records = records.map_or("an index that cannot be read".to_owned(), |records| {
-        format!("{records} records in the index")
+        format!("{} in the index", count(records, "record"))
     });
     output.line(&format!(
-        "read {files} files, {bytes} bytes: {records}, {commits} commits in the log, the last is {last_seq}"
+        "read {}, {}: {records}, {} in the log, the last is {last_seq}",
+        count(*files, "file"),
+        count(*bytes, "byte"),
+        count(*commits, "commit")
     ))
 }

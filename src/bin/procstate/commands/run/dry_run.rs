@@ -7,6 +7,7 @@ use procstate::{Claim, ClaimOptions, Instance, List};
 use super::args::Run;
 use super::template::{self, Template};
 use crate::failure::{Failure, Found};
+use crate::names;
 use crate::open;
 use crate::output::{Output, say};
 
@@ -27,7 +28,7 @@ pub(super) fn print(db: &Path, args: &Run, output: &mut Output) -> Result<Found,
             continue;
         }
         let values = template::values(&settings, &work.params());
-        match template.words(std::ffi::OsStr::new(work.name()), &values) {
+        match template.words(&names::to_os_string(work.name()), &values) {
             Ok(words) => {
                 output.bytes(&template::quoted(&words))?;
                 output.bytes(b"\n")?;

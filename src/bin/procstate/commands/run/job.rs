@@ -24,6 +24,7 @@ use super::report::{Ended, Report};
 use super::template::{self, Template};
 use crate::duration;
 use crate::failure::chain;
+use crate::names;
 
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
@@ -150,7 +151,7 @@ impl Job {
 
     fn words(&self, work: &WorkContext) -> Result<Vec<OsString>> {
         let values = template::values(&work.settings(), &work.params());
-        Ok(self.template.words(&OsString::from(work.name()), &values)?)
+        Ok(self.template.words(&names::to_os_string(work.name()), &values)?)
     }
 
     /// The command, and how many bytes it gets on standard input.
@@ -160,7 +161,7 @@ impl Job {
         command
             .args(arguments)
             .env("PROCSTATE_PROCESS", without_nul(&self.process))
-            .env("PROCSTATE_WORK", without_nul(work.name()))
+            .env("PROCSTATE_WORK", names::to_os_string(&without_nul(work.name())))
             .env("PROCSTATE_ATTEMPT", work.attempt().to_string());
         let params = work.params();
         let ints = params.int_params.iter().map(|(name, value)| ("INT", name, value.to_string()));

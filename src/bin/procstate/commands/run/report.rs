@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 use super::args::Progress;
 use super::child::Stream;
 use crate::duration;
-use crate::output::{one_line, stderr_is_terminal};
+use crate::output::{count, stderr_is_terminal};
+use crate::text::{visible, visible_json};
 
 /// Tells how far a run is. Whole lines of one item after another: nothing is written
 /// but under one lock.
@@ -70,7 +71,7 @@ impl Report {
     }
 
     pub(super) fn ended(&self, ended: &Ended<'_>) {
-        let (done, total, eta) = self.count(ended);
+        let (done, total, eta) = self.note_end(ended);
         if self.is_json || self.style == Progress::Json {
             return self.event(&ended.to_json(done, total, eta));
         }
@@ -92,7 +93,7 @@ impl Report {
         }
     }
 
-    fn count(&self, ended: &Ended<'_>) -> (u64, u64, Option<Duration>) {
+    fn note_end(&self, ended: &Ended<'_>) -> (u64, u64, Option<Duration>) {
         let mut counts = self.counts.lock();
         if !ended.is_retried {
             counts.done += 1;
@@ -117,7 +118,7 @@ impl Report {
     }
 
     fn event(&self, event: &Value) {
-        let line = format!("{event}\n");
+        let line = format!("{}\n", visible_json(&event.to_string()));
         self.write(if self.is_json { Stream::Stdout } else { Stream::Stderr }, line.as_bytes());
     }
 
@@ -166,12 +167,12 @@ impl Ended<'_> {
 
 impl std::fmt::Display for Ended<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (work, took) = (one_line(self.work), self.took.as_secs_f64());
+        let (work, took) = (visible(self.work), self.took.as_secs_f64());
         match self.error {
             None => write!(f, "{work}: completed ({took:.1}s)"),
             Some(error) => {
                 let again = if self.is_retried { ", to be tried again" } else { "" };
-                write!(f, "{work}: failed, {}{again} ({took:.1}s)", one_line(error))
+                write!(f, "{work}: failed, {}{again} ({took:.1}s)", visible(error))
             }
         }
     }
@@ -179,11 +180,14 @@ impl std::fmt::Display for Ended<'_> {
 
 fn summary(status: &Status) -> String {
     let (items, failed) = counts(status);
-    format!("{items} items, {failed} of them failed, {} errors", status.total_errors)
+    let (items, errors) = (count(items, "item"), count(status.total_errors, "error"));
+    format!("{items}, {failed} of them failed, {errors}")
 }
 
-fn counts(status: &Status) -> (f64, f64) {
-    let stat = |label: &str| status.stats.get(label).copied().unwrap_or_default();
+/// How many items it has ended, and how many of them have failed.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "counts of items")]
+fn counts(status: &Status) -> (u64, u64) {
+    let stat = |label: &str| status.stats.get(label).copied().unwrap_or_default().max(0.0) as u64;
     (stat("workItems"), stat("workItemsDirty") + stat("workItemsAborted"))
 }
 
@@ -202,7 +206,7 @@ fn summary_json(how: &str, status: Option<&Status>) -> Value {
 }
 
 fn tag(work: &str, lines: &[u8]) -> Vec<u8> {
-    let tag = format!("{}\t", one_line(work));
+    let tag = format!("{}\t", visible(work));
     let mut tagged = Vec::with_capacity(lines.len() + tag.len());
     for line in lines.split_inclusive(|byte| *byte == b'\n') {
         tagged.extend_from_slice(tag.as_bytes());
@@ -258,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_is_one_line() {
+    fn an_end_is_visible() {
         let ended = Ended {
             work: "a\u{1b}[2J",
             attempt: 1,

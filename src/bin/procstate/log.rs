@@ -1,0 +1,102 @@
+//! What the library logs, on standard error.
+
+use std::borrow::Cow;
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::{PoisonError, RwLock};
+
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::text::visible;
+
+/// Said behind a warning about a private copy.
+const IN_A_COPY: &str = " (in a private copy; the store was not changed)";
+
+/// The private copies of stores that are open, each with the store that it is of.
+static COPIES: RwLock<Vec<(String, String)>> = RwLock::new(Vec::new());
+
+pub(crate) fn to_stderr(verbose: bool) {
+    let level = if verbose { "procstate=debug,sled=warn" } else { "procstate=warn" };
+    tracing_subscriber::fmt()
+        .with_env_filter(level)
+        .with_writer(Stderr)
+        .without_time()
+        .with_target(false)
+        .init();
+}
+
+/// From now on who reads of `copy` is told of `store`: what is wrong with the copy is wrong
+/// with the store.
+pub(crate) fn speak_of(copy: &Path, store: &Path) {
+    let mut copies = COPIES.write().unwrap_or_else(PoisonError::into_inner);
+    copies.push((copy.to_string_lossy().into_owned(), store.to_string_lossy().into_owned()));
+}
+
+/// The text, in which private copies go by the names of their stores.
+pub(crate) fn own_words(text: &str) -> Cow<'_, str> {
+    let mut text = Cow::Borrowed(text);
+    for (copy, store) in COPIES.read().unwrap_or_else(PoisonError::into_inner).iter() {
+        if text.contains(copy) {
+            text = Cow::Owned(text.replace(copy, store));
+        }
+    }
+    text
+}
+
+/// Writes each event on a line of its own.
+struct Stderr;
+
+impl<'a> MakeWriter<'a> for Stderr {
+    type Writer = Line;
+
+    fn make_writer(&'a self) -> Line {
+        Line::default()
+    }
+}
+
+/// One event, which is written when it is complete.
+#[derive(Default)]
+struct Line {
+    bytes: Vec<u8>,
+}
+
+impl Write for Line {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.bytes.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        let event = String::from_utf8_lossy(&self.bytes);
+        // If nobody hears it, so be it.
+        let _ = writeln!(io::stderr(), "{}", as_told(event.trim_end()));
+    }
+}
+
+fn as_told(event: &str) -> String {
+    let told = own_words(event);
+    let place = if matches!(told, Cow::Owned(_)) { IN_A_COPY } else { "" };
+    format!("{}{place}", visible(&told))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_goes_by_the_name_of_its_store() {
+        speak_of(Path::new("/tmp/procstate-a1"), Path::new("/srv/state"));
+        assert_eq!(
+            as_told("WARN it is odd\n path=/tmp/procstate-a1/index"),
+            format!("WARN it is odd\\n path=/srv/state/index{IN_A_COPY}")
+        );
+        assert_eq!(as_told("WARN path=/tmp/other"), "WARN path=/tmp/other");
+        assert_eq!(own_words("/tmp/procstate-a1/wal is damaged"), "/srv/state/wal is damaged");
+    }
+}
