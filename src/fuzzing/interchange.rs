@@ -53,7 +53,9 @@ fn check_json(process: &Process) {
 fn check_store(process: Process) {
     let expected = process.encode_to_vec();
     let store = Store::in_memory();
-    if let Ok(handle) = store.import(process, ImportMode::New) {
+    if let Ok(handle) = store.import(process.clone(), ImportMode::New) {
         assert_eq!(handle.snapshot().unwrap().encode_to_vec(), expected);
+        store.import(process, ImportMode::Merge).unwrap();
+        assert_eq!(handle.snapshot().unwrap().encode_to_vec(), expected, "merged into itself");
     }
 }

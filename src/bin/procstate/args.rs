@@ -10,6 +10,11 @@ use procstate::recovery::Until;
 
 use crate::commands::run::args::Run;
 
+const REGISTER_EXAMPLES: &str = "\
+Examples:
+  procstate --db state register nightly a b c --int tries=3
+  find photos -name '*.jpg' -print0 | procstate --db state register thumbs - -0 --exact";
+
 /// Looks at a store of background-process state, changes it, and runs commands
 /// for its work items.
 ///
@@ -76,11 +81,7 @@ pub(crate) enum Command {
     ///
     /// A file name that is not UTF-8 becomes the work %bytes:NAME, in which each byte that
     /// is not UTF-8, and each %, is % and two digits: %bytes:caf%E9.
-    ///
-    /// Examples:
-    ///   procstate --db state register nightly a b c --int tries=3
-    ///   find photos -name '*.jpg' -print0 | procstate --db state register thumbs - -0 --exact
-    #[command(verbatim_doc_comment)]
+    #[command(after_long_help = REGISTER_EXAMPLES)]
     Register(Register),
     /// Take work off the active list, to be cleaned up and dropped.
     ///

@@ -80,9 +80,11 @@ impl Drop for Line {
 }
 
 fn as_told(event: &str) -> String {
-    let told = own_words(event);
-    let place = if matches!(told, Cow::Owned(_)) { IN_A_COPY } else { "" };
-    format!("{}{place}", visible(&told))
+    let is_warning = ["WARN", "ERROR"].iter().any(|level| event.trim_start().starts_with(level));
+    // A command opens one store: where that is a copy, all that is told is of the copy.
+    let is_of_copy = !COPIES.read().unwrap_or_else(PoisonError::into_inner).is_empty();
+    let note = if is_warning && is_of_copy { IN_A_COPY } else { "" };
+    format!("{}{note}", visible(&own_words(event)))
 }
 
 #[cfg(test)]
@@ -91,12 +93,14 @@ mod tests {
 
     #[test]
     fn a_copy_goes_by_the_name_of_its_store() {
+        assert_eq!(as_told(" WARN it is odd path=/srv/state"), " WARN it is odd path=/srv/state");
         speak_of(Path::new("/tmp/procstate-a1"), Path::new("/srv/state"));
         assert_eq!(
-            as_told("WARN it is odd\n path=/tmp/procstate-a1/index"),
-            format!("WARN it is odd\\n path=/srv/state/index{IN_A_COPY}")
+            as_told(" WARN it is odd\n path=/tmp/procstate-a1/index"),
+            format!(" WARN it is odd\\n path=/srv/state/index{IN_A_COPY}")
         );
-        assert_eq!(as_told("WARN path=/tmp/other"), "WARN path=/tmp/other");
+        assert_eq!(as_told("ERROR the log is cut"), format!("ERROR the log is cut{IN_A_COPY}"));
+        assert_eq!(as_told("DEBUG path=/tmp/procstate-a1"), "DEBUG path=/srv/state");
         assert_eq!(own_words("/tmp/procstate-a1/wal is damaged"), "/srv/state/wal is damaged");
     }
 }
