@@ -101,9 +101,6 @@ impl DurableEngine {
         let parts = parts_of(folder, index, options)?;
         let shared = Arc::new(Shared::open(parts, options.clone(), place)?);
         let threads = Threads::spawn(&shared)?;
-        if shared.report.wants_snapshot() {
-            shared.checkpoints.work();
-        }
         Ok(Self { shared, threads: Mutex::new(Some(threads)) })
     }
 

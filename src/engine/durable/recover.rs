@@ -47,19 +47,12 @@ pub(crate) fn recover(parts: &Parts, options: &Options) -> Result<Recovered> {
     let witness = Witness::new(parts.home.noted(), snapshot.as_ref());
     let directory = parts.log.load()?;
     let mut report = OpenReport::default();
-    let (base, copies) = std::thread::scope(|scope| {
-        // Takes as long as reading all of the index.
-        let check = options
-            .verify_log
-            .then(|| scope.spawn(|| verify_copies(&parts.snapshots, snapshot.as_ref(), &directory)));
-        let base = open_base(parts, &directory, snapshot.as_ref(), &witness, options.recovery, &mut report);
-        (base, check.map(|check| check.join().map_err(panicked)))
-    });
+    let (base, copies) = read_all(parts, &directory, snapshot.as_ref(), &witness, options, &mut report);
     let base = base?;
     let applied = base.contents()?.seq;
     let found = match find_end(&directory, applied, options.recovery, &mut report)? {
         Some(found) => found,
-        None => return begin(parts, base, applied, options.recovery, report),
+        None => return begin(parts, &directory, base, options.recovery, report),
     };
     if let Some(why) = witness.why_not_log(Some(&found), None) {
         // Only where the log may be cut does it come to this.
@@ -79,11 +72,51 @@ pub(crate) fn recover(parts: &Parts, options: &Options) -> Result<Recovered> {
     let (active, applied_now) = (replay.active, replay.applied);
     report.replayed = found.last_seq - applied;
     report.torn_tail = torn_tail(&found);
+    tell(&report);
+    if report.damaged_log.is_some() {
+        checkpoint::apply(&*base, &active, applied_now, found.last_seq, leftover)?;
+        return begin_behind_damage(parts, &directory, base, report);
+    }
+    let snapshot = match report.damaged_snapshot {
+        Some(_) => parts.snapshots.write(&*base, &|| false)?,
+        None => snapshot,
+    };
     let (log, pool) = parts.log.resume(&directory, &found)?;
     parts.home.note(applied_now)?;
-    tell(&report);
-    let snapshot = snapshot.filter(|_| !report.wants_snapshot());
     Ok(Recovered { base, log, pool, active, applied: applied_now, leftover, snapshot, report })
+}
+
+/// Opens the index, and reads what could stand in for it meanwhile.
+fn read_all(
+    parts: &Parts,
+    directory: &Directory,
+    snapshot: Option<&Snapshot>,
+    witness: &Witness,
+    options: &Options,
+    report: &mut OpenReport,
+) -> (Result<Box<dyn Base>>, Option<Result<Copies>>) {
+    std::thread::scope(|scope| {
+        // Takes as long as reading all of the index.
+        let check =
+            options.verify_log.then(|| scope.spawn(|| verify_copies(&parts.snapshots, snapshot, directory)));
+        let base = open_base(parts, directory, snapshot, witness, options.recovery, report);
+        (base, check.map(|check| check.join().map_err(panicked)))
+    })
+}
+
+/// Goes on where a part of the log is damaged that nobody needs who has `base`: behind a
+/// snapshot of that, in a segment of its own. What is damaged is gone then.
+fn begin_behind_damage(
+    parts: &Parts,
+    directory: &Directory,
+    base: Box<dyn Base>,
+    report: OpenReport,
+) -> Result<Recovered> {
+    let applied = base.contents()?.seq;
+    let snapshot = parts.snapshots.write(&*base, &|| false)?;
+    parts.home.note(applied)?;
+    let (log, pool) = parts.log.begin_anew(directory, applied)?;
+    Ok(Recovered { base, log, pool, active: Generation::default(), applied, leftover: 0, snapshot, report })
 }
 
 /// Finds where the log ends, or is to be cut.
@@ -111,11 +144,12 @@ fn find_end(
 /// format.
 fn begin(
     parts: &Parts,
+    directory: &Directory,
     base: Box<dyn Base>,
-    applied: u64,
     recovery: Recovery,
     mut report: OpenReport,
 ) -> Result<Recovered> {
+    let applied = base.contents()?.seq;
     if parts.home.has_log() {
         let dir = parts.log.dir.display();
         let gone = format!(
@@ -135,7 +169,7 @@ fn begin(
     base.sync()?;
     // The log alone would not be complete.
     let snapshot = if applied > 0 { parts.snapshots.write(&*base, &|| false)? } else { None };
-    let (log, pool) = parts.log.create(applied)?;
+    let (log, pool) = parts.log.begin_anew(directory, applied)?;
     parts.home.note(applied)?;
     Ok(Recovered { base, log, pool, active: Generation::default(), applied, leftover: 0, snapshot, report })
 }
@@ -210,7 +244,10 @@ impl Copies {
     /// What is wrong with the log, if it does not lead to what the index has.
     fn wrong_log(&self, witness: &Witness, index: u64) -> Option<String> {
         match &self.log {
-            Ok(found) => witness.why_not_log(found.as_ref(), Some(index)),
+            Ok(found) => {
+                let harmless = || found.as_ref()?.harmless.clone();
+                witness.why_not_log(found.as_ref(), Some(index)).or_else(harmless)
+            }
             Err(error) => Some(crate::error::chain(error)),
         }
     }

@@ -1,0 +1,107 @@
+//! Faults that stores once had, each with its smallest reproduction.
+
+mod common;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use common::copy_as_it_is;
+use procstate::recovery::{self, Finding, Options, Severity, Verified};
+use procstate::{OpenReport, Params, Process, Store};
+use tempfile::TempDir;
+
+/// A closed store with these items of one process, each with some bytes of parameters.
+fn closed(folder: &Path, name: &str, items: &[&str], bytes: usize) -> (PathBuf, Process) {
+    let path = folder.join(name);
+    let store = Store::builder().segment_bytes(16 << 10).open(&path).unwrap();
+    let process = store.process("p").unwrap();
+    for item in items {
+        process.register(item, Params::new().string("text", "x".repeat(bytes))).unwrap();
+    }
+    let content = process.snapshot().unwrap();
+    store.close().unwrap();
+    (path, content)
+}
+
+fn folder() -> TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+fn flip(file: &Path, at: usize) {
+    let mut bytes = fs::read(file).unwrap();
+    bytes[at] ^= 1;
+    fs::write(file, bytes).unwrap();
+}
+
+fn open(store: &Path) -> procstate::Result<(Process, OpenReport)> {
+    let store = Store::builder().create(false).open(store)?;
+    let content = store.process("p")?.snapshot()?;
+    let report = store.open_report().clone();
+    store.close()?;
+    Ok((content, report))
+}
+
+fn verify(store: &Path) -> (Verified, Vec<Finding>) {
+    let mut findings = Vec::new();
+    let verified = recovery::verify(store, Options::default(), |finding| findings.push(finding)).unwrap();
+    (verified, findings)
+}
+
+/// The files of the log, the newest segment last.
+fn segments(store: &Path) -> Vec<PathBuf> {
+    let id = |path: &PathBuf| u64::from_le_bytes(fs::read(path).unwrap()[32..40].try_into().unwrap());
+    let mut found: Vec<_> =
+        fs::read_dir(store.join("wal")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    found.retain(|path| id(path) > 0);
+    found.sort_by_key(id);
+    found
+}
+
+/// Opening tells of the damage once, loses nothing, and the log does without it from then on.
+fn is_reported_once(store: &Path, content: &Process, damage: &str) {
+    let (verified, findings) = verify(store);
+    assert_eq!(verified.refused, None, "{damage}");
+    assert!(findings.iter().any(|found| found.severity == Severity::Warning), "{damage}: {findings:?}");
+    let (found, report) = open(store).unwrap_or_else(|error| panic!("{damage}: {error}"));
+    assert!(found == *content && report.damaged_log.is_some(), "{damage}: {report:?}");
+    let (verified, findings) = verify(store);
+    assert!(verified.is_sound(), "{damage}: {findings:?}");
+    for round in 0..3 {
+        let opened = Store::builder().segment_bytes(16 << 10).open(store).unwrap();
+        assert_eq!(opened.open_report(), &OpenReport::default(), "{damage}, opening {round}");
+        opened.process("p").unwrap().register(&format!("later {round}"), Params::new()).unwrap();
+        opened.close().unwrap();
+    }
+    fs::remove_dir_all(store.join("index")).unwrap();
+    let (found, report) = open(store).unwrap();
+    assert!(report.rebuilt.is_some() && found.active_work.len() == content.active_work.len() + 3, "{damage}");
+}
+
+#[test]
+fn one_flipped_byte_in_the_only_segment_loses_no_store() {
+    let temp = folder();
+    let (store, content) = closed(temp.path(), "sound", &["a", "b"], 0);
+    // In the header, in the first frame, in the frame of the first commit.
+    for at in [3, 12, 20, 33, 40, 4096, 4100, 4104, 4112, 4140] {
+        let copy = temp.path().join(at.to_string());
+        copy_as_it_is(&store, &copy);
+        flip(&copy.join("wal/000000.wal"), at);
+        is_reported_once(&copy, &content, &format!("byte {at}"));
+    }
+}
+
+#[test]
+fn a_segment_whose_first_frame_is_damaged_gets_no_more_commits() {
+    let temp = folder();
+    let (store, content) = closed(temp.path(), "sound", &["a", "b", "c", "d", "e", "f"], 3000);
+    let segments = segments(&store);
+    assert_eq!(segments.len(), 2);
+    for (n, segment) in segments.iter().enumerate() {
+        for at in [40, 4096, 4104, 5000] {
+            let copy = temp.path().join(format!("{n} {at}"));
+            copy_as_it_is(&store, &copy);
+            flip(&copy.join(segment.strip_prefix(&store).unwrap()), at);
+            is_reported_once(&copy, &content, &format!("segment {n}, byte {at}"));
+        }
+    }
+}
