@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use common::{Mount, check, copy_as_it_is, small, won};
+use common::{Mount, check, copy_as_it_is, of_format, small, won};
 use procstate::recovery::{self, Options, Severity, Until};
 use procstate::{Durability, OpenReport, Params, Process, Recovery, Store};
 use tempfile::TempDir;
@@ -438,7 +438,7 @@ fn a_second_program_hears_who_has_the_store() {
 fn a_newer_format_is_refused_and_left_as_it_is() {
     let sound = Sound::new(End::Closed);
     let manifest = sound.path().join("MANIFEST");
-    let text = fs::read_to_string(&manifest).unwrap().replace("format 3", "format 4");
+    let text = of_format(&fs::read_to_string(&manifest).unwrap(), 4);
     fs::write(&manifest, &text).unwrap();
     let before: Vec<_> = files(&sound.path()).iter().map(|path| fs::read(path).unwrap()).collect();
     let error = Store::open(sound.path()).unwrap_err();

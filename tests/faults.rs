@@ -90,6 +90,22 @@ fn one_flipped_byte_in_the_only_segment_loses_no_store() {
     }
 }
 
+/// Any bit of its first line but those of the title may make another number of the format.
+#[test]
+fn a_damaged_manifest_is_no_newer_format() {
+    let temp = folder();
+    let (store, _) = closed(temp.path(), "store", &["a"], 0);
+    let manifest = store.join("MANIFEST");
+    let text = fs::read_to_string(&manifest).unwrap();
+    fs::write(&manifest, text.replace("format 3", "format 7")).unwrap();
+    let error = open(&store).unwrap_err();
+    assert!(error.is_corrupt() && error.to_string().contains("checksum"), "{error}");
+    let (verified, findings) = verify(&store);
+    assert!(verified.refused.is_some() && findings[0].file.ends_with("MANIFEST"), "{findings:?}");
+    let salvaged = recovery::salvage(&store, temp.path().join("new"), Options::default(), |_| {}).unwrap();
+    assert!(salvaged.is_complete() && salvaged.records() == 3, "{salvaged:?}");
+}
+
 #[test]
 fn a_segment_whose_first_frame_is_damaged_gets_no_more_commits() {
     let temp = folder();

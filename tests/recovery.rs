@@ -374,7 +374,8 @@ fn a_backup_does_not_lie_in_the_store() {
 #[test]
 fn a_store_of_a_newer_version_is_not_read() {
     let tool = Tool::imported();
-    fs::write(tool.db().join("MANIFEST"), "procstate store\nformat 9\nand so on\n").unwrap();
+    fs::write(tool.db().join("MANIFEST"), common::of_format("procstate store\nformat 9\nand so on\n", 9))
+        .unwrap();
     let db = tool.db().display().to_string();
     for command in [
         &["log"][..],
