@@ -17,7 +17,7 @@
 //!   the index is what the view has itself.
 //! - **A checkpoint** freezes the memtable, syncs the log up to there, waits for
 //!   readers without the frozen part, and puts it into the index in bounded
-//!   transactions. Each checks that the index is where the last checkpoint left it,
+//!   transactions, or batches where the index has nothing to replace. Each checks that the index is where the last checkpoint left it,
 //!   and that an owner record is replaced by its successor only. Then the manifest
 //!   notes how far index and log have everything.
 //! - **A snapshot** is an archive of the index between two checkpoints. Log that it
