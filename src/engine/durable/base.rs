@@ -111,6 +111,11 @@ pub(crate) trait Home: Debug + Send + Sync {
     /// one that was there is kept.
     fn adopt(&self) -> Result<Option<PathBuf>>;
 
+    /// Puts the index that was begun, and closed, in place of the one that is there, closed
+    /// too, if it takes less; or else leaves that as it was before it was opened, if what it
+    /// holds is the same. Keeps nothing else.
+    fn adopt_smaller(&self, is_unchanged: bool) -> Result<()>;
+
     /// Lets others have the store.
     fn release(&self);
 }

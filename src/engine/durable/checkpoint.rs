@@ -13,7 +13,7 @@ const STEP: Size = Size { records: 64, bytes: 64 << 10 };
 
 /// Where nobody waits. Each step makes sled write its buffers twice, however little is in
 /// them. Still not larger than what may be without a sync.
-const STEP_ALONE: Size = Size { records: 4096, bytes: UNSYNCED_BYTES_MAX };
+const STEP_ALONE: Size = Size { records: 256, bytes: UNSYNCED_BYTES_MAX };
 
 /// How much is written between two syncs. sled reuses space as if what it wrote
 /// were durable; a power cut after more than this could take old data too, and the

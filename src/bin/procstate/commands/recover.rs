@@ -73,7 +73,11 @@ pub(crate) fn compact(db: &Path, remove_damaged: bool, output: &mut Output) -> R
     if output.is_json() {
         output.json(&json!({"before": before, "after": after, "removedDamaged": removed}))?;
     } else {
-        say(&format!("{} took {before} bytes and takes {after}", db.display()));
+        say(&if after < before {
+            format!("{} took {before} bytes and takes {after}", db.display())
+        } else {
+            format!("nothing to give back: {} takes {after} bytes", db.display())
+        });
         if removed > 0 {
             say(&format!("deleted {removed} damaged indexes that were kept for inspection"));
         }
