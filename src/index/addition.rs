@@ -82,7 +82,7 @@ mod tests {
     use super::*;
     use crate::index::Options;
 
-    const LARGE: [u8; 20_000] = [7; 20_000];
+    static LARGE: [u8; 20_000] = [7; 20_000];
 
     fn open(folder: &tempfile::TempDir) -> Index {
         Index::open(&folder.path().join("index"), &Options::default()).unwrap()
