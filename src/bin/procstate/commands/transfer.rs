@@ -39,9 +39,7 @@ fn read_all(import: &Import) -> Result<Vec<(Process, String)>, Failure> {
         let (source, bytes) = read_file(path)?;
         for process in read_processes(&source, &bytes, unknown)? {
             // What is checked here is not written by halves.
-            Store::in_memory()
-                .import(process.clone(), ImportMode::New)
-                .map_err(|error| Failure::Failed(format!("{source}: {error}")))?;
+            Store::check_import(&process).map_err(|error| Failure::Failed(format!("{source}: {error}")))?;
             if let Some(first) = seen.insert(process.process_name.clone(), source.clone()) {
                 return Err(Failure::Failed(format!(
                     "{source}: process {:?} stands in {first} already; nothing was imported",
