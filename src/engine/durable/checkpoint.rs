@@ -9,23 +9,19 @@ use crate::error::Result;
 use crate::record::{self, Key};
 
 /// A step is a transaction, and readers of the index wait for it.
-const STEP: Size = Size { records: 64, bytes: 64 << 10 };
+const STEP_RECORDS_MAX: usize = 64;
 
 /// Where nobody waits. Each step makes sled write its buffers twice, however little is in
-/// them. Still not larger than what may be without a sync.
-const STEP_ALONE: Size = Size { records: 256, bytes: UNSYNCED_BYTES_MAX };
+/// them; far larger ones write more than they must, since within a step sled does not go by
+/// the order of the keys.
+const STEP_RECORDS_ALONE_MAX: usize = 256;
+
+const STEP_BYTES_MAX: usize = 64 << 10;
 
 /// How much is written between two syncs. sled reuses space as if what it wrote
 /// were durable; a power cut after more than this could take old data too, and the
 /// index would have to be rebuilt.
 const UNSYNCED_BYTES_MAX: usize = 256 << 10;
-
-/// A bound on what is gathered.
-#[derive(Debug, Clone, Copy)]
-struct Size {
-    records: usize,
-    bytes: usize,
-}
 
 /// A checkpoint to be written.
 #[derive(Clone, Copy)]
@@ -76,7 +72,7 @@ impl<'a> Steps<'a> {
     pub(crate) fn add(&mut self, change: Change) -> Result<()> {
         self.bytes += change.key.len() + change.value.as_ref().map_or(0, Bytes::len);
         self.changes.push(change);
-        if !self.has_reached(STEP) || ((self.is_alone)() && !self.has_reached(STEP_ALONE)) {
+        if !self.is_step() {
             return Ok(());
         }
         self.step(self.from)?;
@@ -87,8 +83,11 @@ impl<'a> Steps<'a> {
         self.base.sync()
     }
 
-    fn has_reached(&self, size: Size) -> bool {
-        self.changes.len() >= size.records || self.bytes >= size.bytes
+    fn is_step(&self) -> bool {
+        let records = self.changes.len();
+        self.bytes >= STEP_BYTES_MAX
+            || records >= STEP_RECORDS_ALONE_MAX
+            || (records >= STEP_RECORDS_MAX && !(self.is_alone)())
     }
 
     /// Makes the last step.
