@@ -169,22 +169,19 @@ fn take_apart(process: Process) -> Vec<(Key, Bytes)> {
 
 fn check(process: &Process) -> Result<()> {
     names::check_process(&process.process_name)?;
-    let listed = [
-        (List::Active, process.active_work.keys().collect::<Vec<_>>()),
-        (List::Cleanup, process.cleanup_work.keys().collect()),
-        (List::Dropped, process.dropped_work.keys().collect()),
-    ];
-    let mut places: std::collections::HashMap<&str, List> = std::collections::HashMap::new();
-    for (list, items) in listed {
-        for name in items {
-            names::check_work(name).map_err(|error| invalid(process, error.to_string()))?;
-            if let Some(other) = places.insert(name, list) {
-                return Err(invalid(
-                    process,
-                    format!("work {name:?} is on two lists, {other} and {list}; take it off one of them"),
-                ));
-            }
-        }
+    let Process { active_work: active, cleanup_work: cleanup, dropped_work: dropped, .. } = process;
+    for name in active.keys() {
+        check_name(process, name)?;
+    }
+    for name in cleanup.keys() {
+        check_name(process, name)?;
+        check_place(process, name, List::Cleanup, active.contains_key(name).then_some(List::Active))?;
+    }
+    for name in dropped.keys() {
+        check_name(process, name)?;
+        let is_cleanup = || cleanup.contains_key(name).then_some(List::Cleanup);
+        let other = active.contains_key(name).then_some(List::Active).or_else(is_cleanup);
+        check_place(process, name, List::Dropped, other)?;
     }
     Ok(())
 }
@@ -192,6 +189,16 @@ fn check(process: &Process) -> Result<()> {
 /// The status of a run that comes in, as a record.
 pub(super) fn run_of(status: Status) -> RunStatus {
     RunStatus { status: Some(status), ..RunStatus::default() }
+}
+
+fn check_name(process: &Process, name: &str) -> Result<()> {
+    names::check_work(name).map_err(|error| invalid(process, error.to_string()))
+}
+
+fn check_place(process: &Process, name: &str, list: List, other: Option<List>) -> Result<()> {
+    let Some(other) = other else { return Ok(()) };
+    let why = format!("work {name:?} is on two lists, {other} and {list}; take it off one of them");
+    Err(invalid(process, why))
 }
 
 fn invalid(process: &Process, why: String) -> crate::Error {

@@ -40,12 +40,16 @@ impl FolderHome {
         self.index.with_extension("before")
     }
 
+    /// Copies the index, if it can be read: opening it says what is wrong with it.
     fn keep(&self) -> Result<()> {
-        if !self.keeps || !self.exists() {
+        if !self.keeps || !self.exists() || index::check_files(&self.index).is_err() {
             return Ok(());
         }
-        copy_dir(&self.index, &self.index_before()).map_err(Error::before_writing)?;
-        sync_tree(&self.index_before())
+        let before = self.index_before();
+        let copied = copy_dir(&self.index, &before).map_err(Error::before_writing);
+        let Err(error) = copied.and_then(|()| sync_tree(&before)) else { return Ok(()) };
+        remove(&before)?;
+        if error.is_disk_full() { Err(error) } else { Ok(()) }
     }
 
     /// Puts an index in place of the one that is there.
