@@ -66,6 +66,27 @@ proptest! {
         prop_assert_eq!(bytes(&read_one(&text)), bytes(&process), "{}", text);
     }
 
+    /// Plain JSON is read straight into messages, other JSON by way of the schema.
+    #[test]
+    fn json_is_read_the_same_whichever_way(process in arbitrary::process(), at in any::<prop::sample::Index>(), put in "[ -~]{0,3}") {
+        let text = to_json(&process).unwrap();
+        let mut damaged = text.clone().into_bytes();
+        let at = at.index(damaged.len());
+        damaged.splice(at..(at + put.len()).min(text.len()), put.bytes());
+        for text in [text.as_bytes(), &damaged] {
+            // A field that nobody knows makes it anything but plain.
+            let Ok(processes) = read(text) else { continue };
+            let other = [br#"{"notPlain":0,"#, text.strip_prefix(b"{").unwrap()].concat();
+            let other = if text == b"{}" { br#"{"notPlain":0}"#.to_vec() } else { other };
+            let again = read_processes("in", &other, Unknown::Ignore).unwrap();
+            prop_assert_eq!(
+                processes.iter().map(bytes).collect::<Vec<_>>(),
+                again.iter().map(bytes).collect::<Vec<_>>(),
+                "{}", String::from_utf8_lossy(text)
+            );
+        }
+    }
+
     #[test]
     fn binary_out_and_in_is_equal(processes in proptest::collection::vec(arbitrary::process(), 1..4)) {
         let mut stream = Vec::new();

@@ -15,6 +15,7 @@
 //! - Calls inside a transaction deadlock the program: a transaction's body gets
 //!   [`Transaction`] and nothing else (13).
 
+mod addition;
 mod blobs;
 mod chunks;
 mod contents;
@@ -30,6 +31,7 @@ use std::path::PathBuf;
 use bytes::Bytes;
 use parking_lot::Mutex;
 
+pub(crate) use addition::Addition;
 pub(crate) use contents::Contents;
 pub(crate) use open::{Options, check_files};
 pub(crate) use transaction::{Stop, Transaction};

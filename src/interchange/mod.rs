@@ -15,6 +15,7 @@
 
 mod binary;
 mod json;
+mod plain;
 mod schema;
 mod sequence;
 mod times;
@@ -59,6 +60,9 @@ pub enum Unknown {
 pub fn read_processes(source: &str, input: &[u8], unknown: Unknown) -> Result<Vec<Process>> {
     let text = input.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(input);
     let begins_like_json = matches!(text.trim_ascii_start().first(), Some(b'{' | b'['));
+    if begins_like_json && let Some(processes) = plain::read(text) {
+        return Ok(processes);
+    }
     if begins_like_json && json::is_json(text) {
         return json::read(source, text, unknown);
     }

@@ -1,6 +1,5 @@
 //! A copy of an index, since opening one writes to it.
 
-use std::fs;
 use std::path::Path;
 
 use tempfile::TempDir;
@@ -8,7 +7,7 @@ use tempfile::TempDir;
 use super::options::bytes_of;
 use crate::disk::{Disk, RealDisk};
 use crate::error::{Error, Failure, Result, chain};
-use crate::folder::copy_dir;
+use crate::folder::{copy_dir, dir_bytes};
 use crate::index::{self, Contents, Index};
 
 /// What else may be written to the copy while it is open.
@@ -78,15 +77,5 @@ fn no_room(dir: &Path, scratch: &Path) -> Result<Error> {
 }
 
 fn needed(dir: &Path) -> Result<u64> {
-    Ok(size(dir)?.saturating_add(HEADROOM_BYTES))
-}
-
-fn size(dir: &Path) -> Result<u64> {
-    let failed = |error| Error::io("list the folder", dir, error);
-    let mut bytes = 0;
-    for entry in fs::read_dir(dir).map_err(failed)? {
-        let path = entry.map_err(failed)?.path();
-        bytes += if path.is_dir() { size(&path)? } else { bytes_of(&path) };
-    }
-    Ok(bytes)
+    Ok(dir_bytes(dir)?.saturating_add(HEADROOM_BYTES))
 }

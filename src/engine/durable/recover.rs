@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::base::{Base, Home};
-use super::checkpoint;
+use super::checkpoint::Checkpoint;
 use super::memtable::Generation;
 use super::options::{Options, Recovery};
 use super::rebuild::rebuild;
@@ -289,7 +289,9 @@ impl Replay<'_> {
             self.active.put(&write.key, seq, write.payload, write.replaces);
         }
         if self.active.bytes() >= self.options.checkpoint_bytes() {
-            checkpoint::apply(self.base, &self.active, self.applied, seq, self.leftover)?;
+            let (from, leftover) = (self.applied, self.leftover);
+            Checkpoint { generation: &self.active, from, to: seq, leftover, is_alone: &|| true }
+                .apply(self.base)?;
             self.active = Generation::default();
             self.applied = seq;
         }

@@ -77,8 +77,11 @@ pub(crate) fn compact(db: &Path, remove_damaged: bool, output: &mut Output) -> R
     if output.is_json() {
         output.json(&json!({"before": before, "after": after, "removedDamaged": removed}))?;
     } else {
-        let before = count(before, "byte");
-        say(&format!("{} took {before} and takes {after}", db.display()));
+        say(&if after < before {
+            format!("{} took {} and takes {after}", db.display(), count(before, "byte"))
+        } else {
+            format!("nothing to give back: {} takes {}", db.display(), count(after, "byte"))
+        });
         if removed > 0 {
             let removed = count(removed, "damaged index");
             say(&format!("deleted {removed} kept for inspection"));
