@@ -36,8 +36,7 @@ impl Shared {
         let snapshot = ground.snapshot.as_ref();
         if snapshot.is_none_or(|snapshot| snapshot.seq < ground.applied) {
             let now = self.writer.lock().log.file_bytes() + snapshot.map_or(0, |snapshot| snapshot.bytes);
-            let is_mending = self.report.wants_snapshot();
-            let is_worth = |bytes| is_mending || bytes + self.pool.segment_bytes() < now;
+            let is_worth = |bytes| bytes + self.pool.segment_bytes() < now;
             let written = self.parts.snapshots.write_if(base, is_worth).map_err(Error::before_writing);
             match written.map_err(|error| self.without_room(error))? {
                 Some(written) => self.set_snapshot(ground, Some(written)),

@@ -74,7 +74,8 @@ pub(crate) fn recover(parts: &Parts, options: &Options) -> Result<Recovered> {
     report.torn_tail = torn_tail(&found);
     tell(&report);
     if report.damaged_log.is_some() {
-        checkpoint::apply(&*base, &active, applied_now, found.last_seq, leftover)?;
+        let (generation, from, to) = (&active, applied_now, found.last_seq);
+        Checkpoint { generation, from, to, leftover, is_alone: &|| true }.apply(&*base)?;
         return begin_behind_damage(parts, &directory, base, report);
     }
     let snapshot = match report.damaged_snapshot {
