@@ -107,6 +107,32 @@ fn a_damaged_manifest_is_no_newer_format() {
 }
 
 #[test]
+fn an_index_of_another_store_is_not_served() {
+    let temp = folder();
+    let (own, content) = closed(temp.path(), "own", &["a", "b", "c"], 0);
+    let (other, _) = closed(temp.path(), "other", &["x", "y", "z"], 0);
+    fs::remove_dir_all(own.join("index")).unwrap();
+    copy_as_it_is(&other.join("index"), &own.join("index"));
+    let (verified, findings) = verify(&own);
+    let foreign = findings.iter().find(|found| found.what.contains("index of another store"));
+    assert!(foreign.is_some_and(|found| found.severity == Severity::Warning), "{findings:?}");
+    assert_eq!(verified.refused, None);
+    let new = temp.path().join("new");
+    let salvaged = recovery::salvage(&own, &new, Options::default(), |_| {}).unwrap();
+    assert!(salvaged.is_complete(), "{salvaged:?}");
+    assert_eq!(open(&new).unwrap().0.active_work, content.active_work);
+    let (found, report) = open(&own).unwrap();
+    assert!(report.rebuilt.unwrap().why.contains("index of another store") && found == content);
+    // Without its log the store has nothing.
+    fs::remove_dir_all(own.join("index")).unwrap();
+    copy_as_it_is(&other.join("index"), &own.join("index"));
+    fs::remove_dir_all(own.join("wal")).unwrap();
+    let salvaged = recovery::salvage(&own, temp.path().join("nothing"), Options::default(), |_| {}).unwrap();
+    assert!(!salvaged.is_complete() && salvaged.records() == 0, "{salvaged:?}");
+    assert!(open(&own).is_err());
+}
+
+#[test]
 fn a_segment_whose_first_frame_is_damaged_gets_no_more_commits() {
     let temp = folder();
     let (store, content) = closed(temp.path(), "sound", &["a", "b", "c", "d", "e", "f"], 3000);

@@ -53,6 +53,10 @@ impl Manifest {
         Self { id: self.id.clone(), index_seq: Some(seq), format: FORMAT }
     }
 
+    pub(crate) fn id_bytes(&self) -> Option<[u8; 16]> {
+        Uuid::parse_str(&self.id).ok().map(Uuid::into_bytes)
+    }
+
     /// Whether a log belongs to the store, without which it is not complete.
     pub(crate) fn has_log(&self) -> bool {
         self.format > FORMAT_WITHOUT_LOG

@@ -72,7 +72,7 @@ impl Addition<'_> {
         if contents == before {
             return Ok(());
         }
-        batch.insert(contents::KEY, contents.encode());
+        batch.insert(contents::KEY, contents.of(index.store).encode());
         index.guarded("commit", || index.db.apply_batch(batch).map_err(Fault::from))
     }
 }

@@ -10,6 +10,7 @@ use crate::engine::wal::{Directory, Scan, scan};
 use crate::engine::{Snapshot, Witness};
 use crate::error::{Error, Failure, Result, chain};
 use crate::folder::Manifest;
+use crate::index::of_another_store;
 
 /// All parts of a store, whatever is wrong with them.
 pub(super) struct Parts {
@@ -54,7 +55,12 @@ impl Parts {
             log => log.map_err(|error| reason(&error)),
         };
         let (readable_log, wrong_log_files) = store.log_anyhow()?;
-        let index = IndexCopy::open(&store.closed.layout().index(), scratch)?;
+        let mut index = IndexCopy::open(&store.closed.layout().index(), scratch)?;
+        let of = index.as_ref().ok().and_then(|copy| copy.contents.store);
+        let foreign = of.filter(|of| store.id().is_some_and(|own| own != *of));
+        if let Some(foreign) = foreign {
+            index = Err(of_another_store(foreign));
+        }
         meter.add(2 * bytes_of(&store.closed.layout().index().join("db")));
         Ok(Self { manifest, snapshots, log, readable_log, wrong_log_files, index })
     }
