@@ -227,6 +227,31 @@ impl Error {
         matches!(&*self.failure, Failure::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied)
     }
 
+    /// The system did not let us look, or has not the means: that says nothing of what is
+    /// stored.
+    pub(crate) fn is_of_the_system(&self) -> bool {
+        /// sled tells of them in text only.
+        const TEXTS: [&str; 6] = [
+            "No space left",
+            "Read-only file system",
+            "Permission denied",
+            "Too many open files",
+            "Cannot allocate memory",
+            "acquire lock",
+        ];
+        match &*self.failure {
+            Failure::Io { source, .. } => {
+                use io::ErrorKind::{OutOfMemory, PermissionDenied, ReadOnlyFilesystem};
+                let too_many = [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE];
+                matches!(source.kind(), OutOfMemory | PermissionDenied | ReadOnlyFilesystem)
+                    || too_many.iter().any(|errno| source.raw_os_error() == Some(errno.raw_os_error()))
+            }
+            Failure::Storage { why, .. } => TEXTS.iter().any(|text| why.contains(text)),
+            Failure::DiskFull { .. } | Failure::NoRoom { .. } => true,
+            _ => false,
+        }
+    }
+
     pub(crate) fn argument(why: impl Into<String>) -> Self {
         Failure::Argument(why.into()).into()
     }

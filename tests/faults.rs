@@ -132,6 +132,46 @@ fn an_index_of_another_store_is_not_served() {
     assert!(open(&own).is_err());
 }
 
+/// The claim before is what the next one replaces, and nobody knows it any more.
+#[test]
+fn a_claim_behind_a_damaged_one_is_no_damage() {
+    let temp = folder();
+    let path = temp.path().join("store");
+    let store = Store::open(&path).unwrap();
+    let process = store.process("p").unwrap();
+    process.register("a", Params::new()).unwrap();
+    for _ in 0..4 {
+        common::won(&process).finish().unwrap();
+    }
+    let content = process.snapshot().unwrap();
+    store.close().unwrap();
+    let mut claims = Vec::new();
+    recovery::read_log(&path, 0, |entry| {
+        if let recovery::LogEntry::Commit(commit) = entry {
+            let is_claim = commit.changes.iter().any(|change| change.record == "owner");
+            claims.extend(is_claim.then_some(commit.seq));
+        }
+        Ok(())
+    })
+    .unwrap();
+    let log = path.join("wal/000000.wal");
+    let bytes = fs::read(&log).unwrap();
+    // A frame has its number at its eighth byte, and a whole commit is of the kind 1.
+    let frame_of = |seq: u64| {
+        let is_frame = |at: &usize| bytes[at + 8..at + 16] == seq.to_le_bytes() && bytes[at + 28] == 1;
+        (4096..bytes.len() - 32).step_by(8).find(is_frame).unwrap()
+    };
+    for seq in claims {
+        let at = frame_of(seq) + 40;
+        flip(&log, at);
+        let (verified, findings) = verify(&path);
+        assert_eq!((verified.refused, verified.damages), (None, 0), "commit {seq}: {findings:?}");
+        assert!(verified.warnings > 0, "commit {seq}: {findings:?}");
+        flip(&log, at);
+    }
+    assert!(open(&path).unwrap().0 == content);
+}
+
 #[test]
 fn a_segment_whose_first_frame_is_damaged_gets_no_more_commits() {
     let temp = folder();

@@ -371,6 +371,25 @@ fn a_backup_does_not_lie_in_the_store() {
     tool.fine(&["backup", &tool.beside("state.backup")]);
 }
 
+/// Whatever the system has not the means to open is not damaged.
+#[test]
+fn an_error_of_looking_is_no_finding() {
+    let tool = Tool::imported();
+    let (mut fine, mut unable) = (0, 0);
+    for limit in 4..40 {
+        let mut command = std::process::Command::new("sh");
+        let tool_path = env!("CARGO_BIN_EXE_procstate");
+        command.args(["-c", &format!("ulimit -n {limit} && exec {tool_path} --db \"$0\" verify")]);
+        let output = command.arg(tool.db()).output().unwrap();
+        match output.status.code() {
+            Some(0) => fine += 1,
+            Some(2) | Some(127) => unable += 1,
+            _ => panic!("{limit}: {output:?}"),
+        }
+    }
+    assert!(fine > 3 && unable > 0, "{fine} {unable}");
+}
+
 #[test]
 fn a_store_of_a_newer_version_is_not_read() {
     let tool = Tool::imported();

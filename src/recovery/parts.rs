@@ -41,17 +41,20 @@ impl Parts {
             Ok(None) => Err("it is missing".to_owned()),
             // Whatever else is wrong, this version, or this user, cannot tell.
             Err(error) if matches!(error.failure(), Failure::NewerFormat { .. }) => return Err(error),
-            Err(error) if error.is_permission_denied() => return Err(error),
+            Err(error) if error.is_of_the_system() => return Err(error),
             Err(error) => Err(chain(&error)),
         };
         let mut snapshots = Vec::new();
         for snapshot in store.snapshots()? {
-            let summary = store.verify_snapshot(&snapshot).map_err(|error| reason(&error));
+            let summary = match store.verify_snapshot(&snapshot) {
+                Err(error) if error.is_of_the_system() => return Err(error),
+                summary => summary.map_err(|error| reason(&error)),
+            };
             meter.add(snapshot.bytes);
             snapshots.push(Archived { snapshot, summary });
         }
         let log = match store.log() {
-            Err(error) if error.is_permission_denied() => return Err(error),
+            Err(error) if error.is_of_the_system() => return Err(error),
             log => log.map_err(|error| reason(&error)),
         };
         let (readable_log, wrong_log_files) = store.log_anyhow()?;

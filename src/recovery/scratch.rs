@@ -1,5 +1,6 @@
 //! A copy of an index, since opening one writes to it.
 
+use std::fs;
 use std::path::Path;
 
 use tempfile::TempDir;
@@ -26,15 +27,20 @@ impl IndexCopy {
     /// Copies the index in `dir` to a folder in `scratch`, opens it, and compares all it
     /// holds with what it should hold. Answers what is wrong with it if that fails.
     pub(super) fn open(dir: &Path, scratch: &Path) -> Result<Result<Self, String>> {
-        if !dir.join("db").is_file() {
-            return Ok(Err("its files are missing".to_owned()));
+        let file = dir.join("db");
+        match fs::metadata(&file).map_err(|error| Error::io("look at", &file, error)) {
+            Err(error) if error.is_of_the_system() => return Err(error),
+            Ok(found) if found.is_file() => {}
+            _ => return Ok(Err("its files are missing".to_owned())),
         }
         // sled would take it for one that is to be made.
         if bytes_of(&dir.join("db")) == 0 {
             return Ok(Err("its file is empty".to_owned()));
         }
-        if let Err(error) = index::check_files(dir) {
-            return Ok(Err(chain(&error)));
+        match index::check_files(dir) {
+            Err(error) if error.is_of_the_system() => return Err(error),
+            Err(error) => return Ok(Err(chain(&error))),
+            Ok(()) => {}
         }
         if !scratch.is_dir() {
             let why = "is no folder; create it, or name another for the private copy of the index (`--scratch DIR`, TMPDIR=DIR)";
@@ -51,6 +57,7 @@ impl IndexCopy {
             Ok((index, contents)) => Ok(Ok(Self { index, contents, _folder: folder })),
             // Others wrote to that disk meanwhile.
             Err(error) if error.is_disk_full() => Err(no_room(dir, scratch)?),
+            Err(error) if error.is_of_the_system() => Err(error),
             // What is wrong with the copy is wrong with the index.
             Err(error) => Ok(Err(chain(&error).replace(&*copy.to_string_lossy(), &dir.to_string_lossy()))),
         }

@@ -99,9 +99,9 @@ fn read_all(
     std::thread::scope(|scope| {
         // Takes as long as reading all of the index.
         let check =
-            options.verify_log.then(|| scope.spawn(|| verify_copies(&parts.snapshots, snapshot, directory)));
+            options.verify_log.then(|| scope.spawn(|| read_copies(&parts.snapshots, snapshot, directory)));
         let base = open_base(parts, directory, snapshot, witness, options.recovery, report);
-        (base, check.map(|check| check.join().map_err(panicked)))
+        (base, check.map(|check| check.join().map_err(panicked).flatten()))
     })
 }
 
@@ -218,18 +218,8 @@ fn try_open(home: &dyn Home, witness: &Witness) -> Result<Result<Box<dyn Base>, 
 /// Whether another index could do better: not if the disk is full, or files may
 /// not be opened.
 fn is_of_the_index(error: &Error) -> bool {
-    const OF_THE_SYSTEM: [&str; 5] = [
-        "No space left",
-        "Read-only file system",
-        "Permission denied",
-        "Too many open files",
-        "acquire lock",
-    ];
-    match error.failure() {
-        Failure::Corrupt { .. } => true,
-        Failure::Storage { why, .. } => !OF_THE_SYSTEM.iter().any(|text| why.contains(text)),
-        _ => false,
-    }
+    let is_storage = matches!(error.failure(), Failure::Corrupt { .. } | Failure::Storage { .. });
+    is_storage && !error.is_of_the_system()
 }
 
 /// What is only needed for rebuilding the index, as it was read.
@@ -254,12 +244,16 @@ impl Copies {
     }
 }
 
-fn verify_copies(snapshots: &Snapshots, snapshot: Option<&Snapshot>, log: &Directory) -> Copies {
+fn read_copies(snapshots: &Snapshots, snapshot: Option<&Snapshot>, log: &Directory) -> Result<Copies> {
     let seq = snapshot.map_or(0, |snapshot| snapshot.seq);
     let read = |snapshot| snapshots.read(snapshot).and_then(archive::Reader::finish).err();
-    Copies {
-        snapshot: snapshot.and_then(read).map(|error| crate::error::chain(&error)),
-        log: scan(log, seq, &mut |_, _| Ok(())),
+    let snapshot = match snapshot.and_then(read) {
+        Some(error) if error.is_of_the_system() => return Err(error),
+        error => error.map(|error| crate::error::chain(&error)),
+    };
+    match scan(log, seq, &mut |_, _| Ok(())) {
+        Err(error) if error.is_of_the_system() => Err(error),
+        log => Ok(Copies { snapshot, log }),
     }
 }
 

@@ -69,6 +69,7 @@ impl Directory {
             let path = found.path(slot);
             let page = match found.page(slot) {
                 Ok(page) => page,
+                Err(error) if error.is_of_the_system() => return Err(error),
                 Err(error) => {
                     wrong.push((path, crate::error::chain(&error)));
                     continue;
