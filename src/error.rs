@@ -96,6 +96,11 @@ pub(crate) enum Failure {
     #[error("the runner of process {process:?} cannot work: {why}")]
     Runner { process: String, why: String },
 
+    #[error(
+        "the schedule of process {process:?} cannot be used: {why}; give it another (`set_cron`, `set_schedule`, `procstate settings NAME --cron EXPR`), or none"
+    )]
+    Schedule { process: String, why: String },
+
     #[error("the store was closed")]
     Closed,
 

@@ -105,6 +105,7 @@ fn take_apart(process: &Process, batch: Batch) -> Batch {
     let name = &process.process_name;
     let owner = Owner { process_name: name.clone(), instance: process.instance.clone(), ..Owner::default() };
     let settings = Settings {
+        schedule_set: None,
         schedule_frequency: process.schedule_frequency,
         settings: process.settings.clone(),
         settings_time: process.settings_time,
