@@ -15,6 +15,7 @@ mod limit;
 mod progress;
 mod signs;
 mod state;
+mod turn;
 
 pub use claim::{Claim, ClaimOptions, Origin};
 pub use handle::Run;
