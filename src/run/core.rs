@@ -179,27 +179,39 @@ impl Core {
         more: &mut dyn FnMut(Batch) -> Result<Batch>,
     ) -> Result<bool> {
         let mut merged = false;
-        loop {
-            let batch = self.batch(state);
-            let expected = batch.preconditions.len();
-            let sent = self.monotonic();
-            match self.handle.store.inner.engine.commit(more(batch)?, durability)? {
-                Outcome::Committed(version) => {
-                    self.pulse.beat(sent);
-                    state.written(version, sent);
-                    return Ok(merged);
-                }
-                Outcome::Failed(0) => return Err(self.lose(state)?),
-                Outcome::Failed(1) => self.read_anew(state)?,
-                Outcome::Failed(index) if index < expected => {
-                    let item = state.hand.to_write().nth(index - FENCES).map(|(id, ..)| id);
-                    item.map_or(Ok(()), |id| self.merge(state, id))?;
-                }
-                // What `more` expects; it reads anew.
-                Outcome::Failed(_) => {}
-            }
+        while !self.try_write(state, durability, more)? {
             merged = true;
         }
+        Ok(merged)
+    }
+
+    /// One attempt at [`write`](Core::write); false if it took in what others changed, and
+    /// wrote nothing.
+    pub(super) fn try_write(
+        &self,
+        state: &mut State,
+        durability: Durability,
+        more: &mut dyn FnMut(Batch) -> Result<Batch>,
+    ) -> Result<bool> {
+        let batch = self.batch(state);
+        let expected = batch.preconditions.len();
+        let sent = self.monotonic();
+        match self.handle.store.inner.engine.commit(more(batch)?, durability)? {
+            Outcome::Committed(version) => {
+                self.pulse.beat(sent);
+                state.written(version, sent);
+                return Ok(true);
+            }
+            Outcome::Failed(0) => return Err(self.lose(state)?),
+            Outcome::Failed(1) => self.read_anew(state)?,
+            Outcome::Failed(index) if index < expected => {
+                let item = state.hand.to_write().nth(index - FENCES).map(|(id, ..)| id);
+                item.map_or(Ok(()), |id| self.merge(state, id))?;
+            }
+            // What `more` expects; it reads anew.
+            Outcome::Failed(_) => {}
+        }
+        Ok(false)
     }
 
     fn batch(&self, state: &State) -> Batch {

@@ -8,7 +8,7 @@ use super::claim::Origin;
 use super::core::Core;
 use super::item::{Ending, WorkItem};
 use super::progress::{Loss, Progress};
-use super::turn::Turn;
+use super::turn::{Next, Turn};
 use crate::error::Result;
 use crate::proto::{Params, Status};
 use crate::store::ProcessHandle;
@@ -38,6 +38,18 @@ use crate::store::ProcessHandle;
 pub struct Run {
     core: Arc<Core>,
     origin: Origin,
+}
+
+/// What comes after the end of an item.
+#[derive(Debug)]
+pub(crate) enum Turned {
+    /// The next item.
+    Item(WorkItem),
+    /// No item was asked for, there are no more, or the run takes no more.
+    NoMore,
+    /// The settings have changed with the end of the item, and may say that none is to
+    /// begin: ask again.
+    Again,
 }
 
 impl Run {
@@ -97,15 +109,22 @@ impl Run {
     /// [`is_conflict`](crate::Error::is_conflict) if the run has lost the
     /// process; if the store cannot be read or written.
     pub fn next_work(&mut self) -> Result<Option<WorkItem>> {
-        self.turn(None, true)
+        Ok(match self.turn(None, true)? {
+            Turned::Item(item) => Some(item),
+            Turned::NoMore | Turned::Again => None,
+        })
     }
 
     /// Stores the end of an item, if there is one, and begins the next one if `takes`;
     /// both in one commit, which threads that call this at the same time share. If the
     /// end cannot be stored, no other begins.
-    pub(crate) fn turn(&self, end: Option<Ending>, takes: bool) -> Result<Option<WorkItem>> {
+    pub(crate) fn turn(&self, end: Option<Ending>, takes: bool) -> Result<Turned> {
         let next = self.core.turn(Turn { end: end.map(|end| (end.id, end.how)), takes })?;
-        Ok(next.map(|(id, name, list)| WorkItem::new(self.core.clone(), id, name, list)))
+        Ok(match next {
+            Next::Item((id, name, list)) => Turned::Item(WorkItem::new(self.core.clone(), id, name, list)),
+            Next::Nothing => Turned::NoMore,
+            Next::Again => Turned::Again,
+        })
     }
 
     /// Adds `value` to the counter `label` of the run. Stored with the next

@@ -32,7 +32,18 @@ pub(super) struct Turn {
 /// An item that has begun.
 pub(super) type Taken = (ItemId, String, List);
 
-type Answer = Result<Option<Taken>>;
+/// What a thread gets.
+#[derive(Debug)]
+pub(super) enum Next {
+    Item(Taken),
+    /// None was asked for, all are done, or the run takes no more.
+    Nothing,
+    /// The settings have changed meanwhile: the thread is to decide anew whether it asks
+    /// for an item. The end that it brought is stored.
+    Again,
+}
+
+type Answer = Result<Next>;
 
 /// The turns of threads that wait for whoever holds the lock.
 #[derive(Debug, Default)]
@@ -80,8 +91,7 @@ impl Ticket {
 }
 
 impl Core {
-    /// Ends an item, its move between lists included, and takes the next one in hand;
-    /// `None` if none was asked for, all are done, or the run takes no more.
+    /// Ends an item, its move between lists included, and takes the next one in hand.
     ///
     /// If the end cannot be stored, nothing is taken.
     pub(super) fn turn(&self, turn: Turn) -> Answer {
@@ -95,7 +105,7 @@ impl Core {
             return self.serve_all(&mut state, turn);
         }
         let answer = ticket.answer.lock().take();
-        answer.unwrap_or(Ok(None))
+        answer.unwrap_or(Ok(Next::Nothing))
     }
 
     /// Waits until somebody has answered, or answers with the lock: it is this thread's
@@ -118,7 +128,7 @@ impl Core {
         let tickets = std::mem::take(&mut *self.turns.waiting.lock());
         let turns: Vec<Turn> = std::iter::once(own).chain(tickets.iter().map(|ticket| ticket.turn)).collect();
         let mut answers = self.serve(state, &turns).into_iter();
-        let own = answers.next().unwrap_or(Ok(None));
+        let own = answers.next().unwrap_or(Ok(Next::Nothing));
         for (ticket, answer) in tickets.iter().zip(answers) {
             ticket.answer(answer);
         }
@@ -129,15 +139,24 @@ impl Core {
     /// no other's concern.
     fn serve(&self, state: &mut State, turns: &[Turn]) -> Vec<Answer> {
         let is_one_thing = matches!(turns, [turn] if turn.end.is_none() || !turn.takes);
+        let settings = self.signs.settings_version();
         let together = if is_one_thing { None } else { self.serve_together(state, turns) };
-        together.unwrap_or_else(|| turns.iter().map(|turn| self.serve_alone(state, *turn)).collect())
+        together
+            .unwrap_or_else(|| turns.iter().map(|turn| self.serve_alone(state, *turn, settings)).collect())
     }
 
-    fn serve_alone(&self, state: &mut State, turn: Turn) -> Answer {
+    /// `settings` is the version that the thread knew when it asked.
+    fn serve_alone(&self, state: &mut State, turn: Turn, settings: u64) -> Answer {
         if let Some((id, how)) = turn.end {
             self.end_one(state, id, how)?;
         }
-        if turn.takes { self.take_one(state) } else { Ok(None) }
+        if !turn.takes {
+            return Ok(Next::Nothing);
+        }
+        if turn.end.is_some() && self.signs.settings_version() != settings {
+            return Ok(Next::Again);
+        }
+        self.take_one(state)
     }
 
     /// `None` if nothing has changed.
@@ -154,11 +173,11 @@ impl Core {
         let wanted = turns.iter().filter(|turn| turn.takes).count();
         let written = self.begin_up_to(state, wanted, &mut begun, now).and_then(|()| {
             if ended.is_empty() && begun.is_empty() {
-                return Ok(());
+                return Ok(true);
             }
-            self.write_items(state, now)
+            self.write_by_the_same_settings(state, now)
         });
-        if written.is_err() {
+        if !written.unwrap_or(false) {
             begun.into_iter().rev().for_each(|begun| {
                 undo_begin(state, &begun);
                 state.cursor.put_back(begun.pass, begun.name);
@@ -174,11 +193,11 @@ impl Core {
     /// What one of those gets who were served together.
     fn hand_out(&self, state: &mut State, turn: Turn, begun: &mut impl Iterator<Item = Begun>) -> Answer {
         if !turn.takes {
-            return Ok(None);
+            return Ok(Next::Nothing);
         }
         match begun.next() {
-            None => Ok(None),
-            Some(begun) if is_still_there(state, &begun) => Ok(Some(begun.taken())),
+            None => Ok(Next::Nothing),
+            Some(begun) if is_still_there(state, &begun) => Ok(Next::Item(begun.taken())),
             Some(begun) => {
                 undo_begin(state, &begun);
                 self.take_one(state)
@@ -195,12 +214,12 @@ impl Core {
             let Some(begun) = self.apply_begin(state, pass, name, now)? else { continue };
             let written = self.write_items(state, now);
             if written.is_ok() && is_still_there(state, &begun) {
-                return Ok(Some(begun.taken()));
+                return Ok(Next::Item(begun.taken()));
             }
             undo_begin(state, &begun);
             written?;
         }
-        Ok(None)
+        Ok(Next::Nothing)
     }
 
     /// Ends an item in `how`, or by what errors it had.
@@ -219,6 +238,18 @@ impl Core {
     fn write_items(&self, state: &mut State, now: Timestamp) -> Result<()> {
         state.status().progress_time = Some(time::to_wire(now));
         self.write(state, self.options.durability, &mut |batch| Ok(batch)).map(drop)
+    }
+
+    /// False, and nothing written, if the settings have changed.
+    fn write_by_the_same_settings(&self, state: &mut State, now: Timestamp) -> Result<bool> {
+        state.status().progress_time = Some(time::to_wire(now));
+        let settings = self.signs.settings_version();
+        while !self.try_write(state, self.options.durability, &mut |batch| Ok(batch))? {
+            if self.signs.settings_version() != settings {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     fn apply_end(
