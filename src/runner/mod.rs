@@ -9,6 +9,7 @@ mod cycle;
 mod dispatcher;
 mod flow_control;
 mod handle;
+mod idle;
 mod outcome;
 mod retry;
 mod signal;
