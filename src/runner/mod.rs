@@ -28,6 +28,9 @@ pub use retry::Retry;
 pub use stop::{Shutdown, Stopper};
 pub use worker::{WorkResult, Worker};
 
+#[cfg(feature = "tokio")]
+pub(crate) use flow::Flow;
+
 use builder::Options;
 use cycle::Cycle;
 use shift::Shift;
