@@ -1,15 +1,18 @@
 //! Async runners through the public API.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
+use futures_core::Stream;
 use procstate::proto::State;
-use procstate::tokio::{AsyncRunner, AsyncRunnerBuilder, AsyncWork, AsyncWorker};
+use procstate::tokio::{AsyncProcess, AsyncRunner, AsyncRunnerBuilder, AsyncWork, AsyncWorker};
 use procstate::{
-    Claim, Clock, Instance, ManualClock, Outcome, Params, ProcessHandle, Progress, Retry, Shutdown, Status,
-    Store, WorkResult,
+    Claim, ClaimOptions, Clock, Effect, Event, Instance, ManualClock, Origin, Outcome, Params, ProcessHandle,
+    Progress, Retry, Shutdown, Status, Store, WorkResult,
 };
 use tokio::time::sleep;
 
@@ -93,7 +96,7 @@ impl Drop for Present {
     }
 }
 
-type Working = std::pin::Pin<Box<dyn Future<Output = WorkResult> + Send>>;
+type Working = Pin<Box<dyn Future<Output = WorkResult> + Send>>;
 
 /// A worker that never ends by itself.
 fn waits_for_ever(gauge: &Gauge) -> impl Fn(AsyncWork) -> Working + use<> {
@@ -438,7 +441,7 @@ async fn a_run_may_be_dropped_at_any_await() {
         let runner = runner(&store).concurrency(3).worker(Both).build().unwrap();
         let mut run = Box::pin(runner.run_now());
         let mut left = polls;
-        let ended = std::future::poll_fn(|cx| {
+        let ended = poll_fn(|cx| {
             if left == 0 {
                 return std::task::Poll::Ready(None);
             }
@@ -490,6 +493,112 @@ async fn one_run_in_each_slot_and_changes_are_seen_at_once() {
     sleep(Duration::from_millis(10)).await;
     assert_eq!(runs(), 3);
     handle.shutdown(Shutdown::Finish, HOUR).await.unwrap();
+}
+
+// Calls that wait for the disk, and the feed.
+
+fn on_disk() -> (tempfile::TempDir, Store) {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path().join("s")).unwrap();
+    (folder, store)
+}
+
+/// On one thread: whoever waited with it would keep the others from their change.
+#[tokio::test]
+async fn tasks_that_wait_for_the_disk_share_its_syncs_and_hold_no_thread() {
+    let (_folder, store) = on_disk();
+    let process = AsyncProcess::new(&store.process("p").unwrap());
+    let tasks: Vec<_> = (0..500)
+        .map(|n| {
+            let process = process.clone();
+            tokio::spawn(async move { process.register(&format!("w{n}"), Params::new()).await.unwrap() })
+        })
+        .collect();
+    for task in tasks {
+        assert_eq!(task.await.unwrap(), Effect::Changed);
+    }
+    assert_eq!(store.process("p").unwrap().summary().unwrap().active, 500);
+    store.close().unwrap();
+}
+
+#[tokio::test]
+async fn every_call_that_syncs_has_an_async_form() {
+    let (_folder, store) = on_disk();
+    let process = AsyncProcess::new(&store.process("p").unwrap());
+    process.set_schedule(Some(HOUR)).await.unwrap();
+    process.set_params(Params::new().int("n", 1)).await.unwrap();
+    process
+        .update_params(|params| {
+            params.int_params.insert("n".to_owned(), 2);
+        })
+        .await
+        .unwrap();
+    let items = || ["a", "b", "c"].map(|name| (name, Params::new()));
+    assert_eq!(process.register_all(items()).await.unwrap().changed, 3);
+    process.unregister("a").await.unwrap();
+    process.sync_work(items()).await.unwrap();
+    let options = ClaimOptions::new();
+    let Claim::Won(run) = process.claim(&Instance::new(), &options).await.unwrap() else { panic!("free") };
+    AsyncProcess::hand_back(run).await.unwrap();
+    let Claim::Won(mut run) = process.claim(&Instance::new(), &options).await.unwrap() else {
+        panic!("handed back")
+    };
+    assert!(matches!(run.origin(), Origin::Resumed { .. }));
+    while run.next_work().unwrap().is_some() {}
+    assert_eq!(AsyncProcess::finish(run).await.unwrap().state(), State::Completed);
+    store.close().unwrap();
+}
+
+/// A waiter is not forgotten by a store that is closed under it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn closing_a_store_ends_every_wait() {
+    for _ in 0..20 {
+        let (_folder, store) = on_disk();
+        let process = AsyncProcess::new(&store.process("p").unwrap());
+        let events = store.watch("").into_stream();
+        let waiting = tokio::spawn(async move {
+            let mut events = events;
+            while events.next().await.is_some() {}
+        });
+        let writing = tokio::spawn(async move {
+            for n in 0.. {
+                if let Err(error) = process.register(&format!("w{n}"), Params::new()).await {
+                    return error;
+                }
+            }
+            unreachable!()
+        });
+        sleep(Duration::from_millis(2)).await;
+        store.close().unwrap();
+        assert_eq!(writing.await.unwrap().to_string(), "the store was closed");
+        waiting.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn the_feed_is_a_stream() {
+    let store = Store::in_memory();
+    let mut events = store.watch("p").into_stream();
+    let written = store.clone();
+    let heard = tokio::spawn(async move {
+        let mut heard = Vec::new();
+        while heard.len() < 3 {
+            let Some(Event::Committed { seq, changes }) =
+                poll_fn(|cx| Pin::new(&mut events).poll_next(cx)).await
+            else {
+                panic!("nothing was missed, nor the store closed")
+            };
+            assert!(changes.iter().all(|change| change.process == "p"));
+            heard.push(seq);
+        }
+        heard
+    });
+    for name in ["p", "q", "p", "p"] {
+        tokio::task::yield_now().await;
+        let name_of_work = format!("w{}", written.stats().unwrap().last_seq);
+        written.process(name).unwrap().register(&name_of_work, Params::new()).unwrap();
+    }
+    assert_eq!(heard.await.unwrap(), [1, 3, 4]);
 }
 
 #[tokio::test]
