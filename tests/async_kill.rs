@@ -86,8 +86,8 @@ fn kill_after(folder: &Path, lines: usize, delay: Duration) -> Told {
     told
 }
 
-/// The items that are stored as done.
-fn completed(folder: &Path, context: &str) -> BTreeSet<String> {
+/// The items that are stored as done, and whether the run has ended.
+fn completed(folder: &Path, context: &str) -> (BTreeSet<String>, bool) {
     let store = small().open(folder).unwrap_or_else(|error| panic!("{context}: {error}"));
     check(&store);
     let whole = store.process("p").unwrap().snapshot().unwrap();
@@ -96,10 +96,11 @@ fn completed(folder: &Path, context: &str) -> BTreeSet<String> {
     };
     let done: BTreeSet<String> =
         whole.active_work.into_iter().filter(|(_, work)| is_done(work)).map(|(name, _)| name).collect();
-    let counted = whole.process_status.and_then(|status| status.stats.get("workItems").copied());
-    assert_eq!(counted.unwrap_or_default() as usize, done.len(), "{context}: one commit writes both");
+    let status = whole.process_status.unwrap_or_default();
+    let counted = status.stats.get("workItems").copied().unwrap_or_default();
+    assert_eq!(counted as usize, done.len(), "{context}: one commit writes both");
     store.close().unwrap();
-    done
+    (done, status.finish_time.is_some())
 }
 
 #[test]
@@ -125,11 +126,13 @@ fn killed_at_any_moment_nothing_is_lost_and_only_what_was_in_hand_is_done_again(
             let again: Vec<_> = told.begun.intersection(&stored).collect();
             assert!(again.is_empty(), "{context}: was stored as done, and done again: {again:?}");
             done.extend(told.done);
-            stored = completed(&folder, &context);
+            let has_ended;
+            (stored, has_ended) = completed(&folder, &context);
+            assert!(has_ended || !told.finished, "{context}: the end of the run was lost");
             assert!(stored.is_subset(&done), "{context}: stored as done, and never was");
             let in_hand = done.difference(&stored).count();
             assert!(in_hand <= CONCURRENCY, "{context}: {in_hand} items are to be done twice");
-            if told.finished {
+            if has_ended {
                 assert_eq!(stored.len(), ITEMS, "{context}: lost");
                 break;
             }
