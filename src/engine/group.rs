@@ -349,6 +349,39 @@ mod tests {
         });
     }
 
+    #[cfg(feature = "tokio")]
+    #[derive(Default)]
+    struct Wakes(AtomicUsize);
+
+    #[cfg(feature = "tokio")]
+    impl std::task::Wake for Wakes {
+        fn wake(self: std::sync::Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    #[cfg(feature = "tokio")]
+    #[test]
+    fn tasks_are_woken_by_the_sync_that_serves_them_and_by_one_that_fails() {
+        let group = Group::default();
+        let wakes = [(); 3].map(|()| std::sync::Arc::new(Wakes::default()));
+        let wakers = wakes.clone().map(Waker::from);
+        let woken = || wakes.clone().map(|wakes| wakes.0.load(Ordering::SeqCst));
+        for (seq, waker) in (1..).zip(&wakers) {
+            assert!(group.poll(seq, waker).is_pending());
+            // Polled again, it waits once.
+            assert!(group.poll(seq, waker).is_pending());
+        }
+        group.reach(2, || Ok(2)).unwrap();
+        assert_eq!(woken(), [1, 1, 0]);
+        assert!(group.poll(2, &wakers[1]).is_ready());
+        group.reach(3, || Err(Error::argument("no"))).unwrap_err();
+        assert_eq!(woken(), [1, 1, 1]);
+        assert!(group.poll(3, &wakers[2]).is_pending());
+        group.wake_tasks();
+        assert_eq!(woken(), [1, 1, 2]);
+    }
+
     #[test]
     fn a_failed_sync_reaches_everybody() {
         let group = Group::default();
