@@ -11,8 +11,8 @@ use futures_core::Stream;
 use procstate::proto::State;
 use procstate::tokio::{AsyncProcess, AsyncRunner, AsyncRunnerBuilder, AsyncWork, AsyncWorker};
 use procstate::{
-    Claim, ClaimOptions, Clock, Effect, Event, Instance, ManualClock, Origin, Outcome, Params, ProcessHandle,
-    Progress, Retry, Shutdown, Status, Store, WorkResult,
+    Claim, ClaimOptions, Clock, Durability, Effect, Event, FailureLimit, Instance, ManualClock, Origin,
+    Outcome, Params, ProcessHandle, Progress, Retry, Shutdown, Status, Store, WorkResult,
 };
 use tokio::time::sleep;
 
@@ -473,6 +473,67 @@ async fn nothing_of_an_ended_item_lands() {
     work.add_stat("late", 1.0);
     assert_eq!(work.progress().await.unwrap(), Progress::Aborted);
     assert!(!item(&process, 0).stats.contains_key("late"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn operators_steer_a_run_by_settings() {
+    let store = store();
+    let process = process(&store, 30);
+    let gauge = Gauge::default();
+    let inside = gauge.clone();
+    let handle = runner(&store).every(HOUR).concurrency(2).worker_fn(move |_| {
+        let present = inside.enter();
+        async move {
+            sleep(SECOND).await;
+            drop(present);
+            Ok(())
+        }
+    });
+    let set = |name: &str, value| {
+        process.update_params(|params| params.int_params.extend([(name.to_owned(), value)])).unwrap()
+    };
+    set("flow.concurrency", 5);
+    let handle = handle.spawn().unwrap();
+    eventually("five are in hand", || gauge.present() == 5).await;
+    set("flow.paused", 1);
+    sleep(10 * SECOND).await;
+    assert_eq!((gauge.present(), gauge.most()), (0, 5));
+    set("flow.paused", 0);
+    set("flow.itemsPerMinute", 6);
+    sleep(61 * SECOND).await;
+    let done = process.snapshot().unwrap().process_status.unwrap().stats["workItems"];
+    assert!(done > 5.0 && done < 18.0, "{done}");
+    handle.shutdown(Shutdown::HandBack, HOUR).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_stops_after_too_many_failed_items() {
+    let store = store();
+    process(&store, 30);
+    let runner =
+        runner(&store).max_failed_items(FailureLimit::Items(2)).worker_fn(|_| async { Err("no".into()) });
+    let status = finished(runner.build().unwrap().run_once().await.unwrap());
+    assert_eq!((status.state(), status.stats["workItemsDirty"]), (State::Aborted, 3.0));
+}
+
+#[tokio::test]
+async fn items_that_survive_power_loss_share_syncs() {
+    let (_folder, store) = on_disk();
+    process(&store, 300);
+    let runner = runner(&store)
+        .concurrency(100)
+        .progress_interval(Duration::ZERO)
+        .progress_durability(Durability::Synced)
+        .worker_fn(|work| async move {
+            work.add_stat("n", 1.0);
+            assert!(matches!(work.progress().await?, Progress::Updated | Progress::Merged));
+            Ok(())
+        });
+    let status = finished(runner.build().unwrap().run_once().await.unwrap());
+    assert_eq!((status.state(), status.stats["work.n"]), (State::Completed, 300.0));
+    let stats = store.stats().unwrap();
+    assert_eq!(stats.synced_seq, stats.last_seq);
+    store.close().unwrap();
 }
 
 // The schedule.

@@ -178,7 +178,7 @@ impl AsyncRunnerBuilder {
 
     /// What progress and the ends of items survive. Default:
     /// [`Buffered`](Durability::Buffered). With [`Synced`](Durability::Synced) the items
-    /// that end together share a sync, and no item begins before it is through.
+    /// that end and begin together share a sync, and no task starts before it is through.
     pub fn progress_durability(mut self, durability: Durability) -> Self {
         self.durability = durability;
         self

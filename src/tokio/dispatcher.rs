@@ -35,6 +35,8 @@ pub(super) struct Dispatcher<'a> {
     in_flight: InFlight,
     /// Items that have failed and get another attempt, by when.
     waiting: BTreeMap<(Duration, u64), Waiting>,
+    /// Items that have begun in the store, and whose tasks are yet to start.
+    to_start: Vec<(WorkItem, u32)>,
     /// Items that were cut short, for whoever goes on with the run.
     unfinished: Vec<WorkItem>,
     mail: VecDeque<(u64, Mail)>,
@@ -73,6 +75,7 @@ impl<'a> Dispatcher<'a> {
             desk,
             in_flight: InFlight::new(graces),
             waiting: BTreeMap::new(),
+            to_start: Vec::new(),
             unfinished: Vec::new(),
             mail: VecDeque::new(),
             last_id: 0,
@@ -109,6 +112,7 @@ impl<'a> Dispatcher<'a> {
             {
                 return error.into();
             }
+            self.start_all();
             if is_busy {
                 tokio::task::yield_now().await;
                 continue;
@@ -127,11 +131,11 @@ impl<'a> Dispatcher<'a> {
         self.collect()?;
         self.check_timers()?;
         self.check_stop();
-        self.cut_retries()?;
-        let is_busy = self.assign()?;
+        let is_cutting = self.cut_retries()?;
+        let is_busy = !is_cutting && self.assign()?;
         self.check_end()?;
         self.show_life()?;
-        Ok(is_busy || !self.mail.is_empty())
+        Ok(is_busy || is_cutting || !self.mail.is_empty())
     }
 
     /// Takes back the items whose tasks have ended.
@@ -223,27 +227,28 @@ impl<'a> Dispatcher<'a> {
     }
 
     /// Once the runner is to stop, or the run takes no more, no item waits for another
-    /// attempt.
-    fn cut_retries(&mut self) -> Flowing {
+    /// attempt. Answers whether there are more of them.
+    fn cut_retries(&mut self) -> Flowing<bool> {
         if self.stop().is_none() && !self.run.is_over() && !self.run.takes_no_more() {
-            return Ok(());
+            return Ok(false);
         }
-        while let Some((_, waiting)) = self.waiting.pop_first() {
+        for _ in 0..TURN {
+            let Some((_, waiting)) = self.waiting.pop_first() else { return Ok(false) };
             self.is_cut_short = true;
             waiting.item.finish()?;
         }
-        Ok(())
+        Ok(!self.waiting.is_empty())
     }
 
     /// Begins what may begin. Answers whether there is more.
     fn assign(&mut self) -> Flowing<bool> {
         let flow = self.flow();
         for _ in 0..TURN {
-            if self.in_flight.len() >= flow.concurrency {
+            if self.in_hand() >= flow.concurrency {
                 return Ok(false);
             }
-            let Some((item, attempt)) = self.next_attempt(&flow)? else { return Ok(false) };
-            self.begin(item, attempt);
+            let Some(next) = self.next_attempt(&flow)? else { return Ok(false) };
+            self.to_start.push(next);
         }
         Ok(true)
     }
@@ -268,17 +273,26 @@ impl<'a> Dispatcher<'a> {
         Ok(item.map(|item| (item, 1)))
     }
 
-    fn begin(&mut self, item: WorkItem, attempt: u32) {
-        let id = self.next_id();
-        let task = Arc::new(Task::new(&self.desk, id, item, attempt));
-        let spawned = tokio::spawn(Attempt::new(&self.desk, &task));
-        let timeout = self.runner.options.item_timeout;
-        let due = timeout.map(|timeout| self.runner.monotonic().saturating_add(timeout));
-        self.in_flight.add(task, spawned.abort_handle(), due);
+    /// Starts the tasks of the items that have begun: not before their begin is as durable
+    /// as it is to be.
+    fn start_all(&mut self) {
+        let now = self.runner.monotonic();
+        let due = self.runner.options.item_timeout.map(|timeout| now.saturating_add(timeout));
+        for (item, attempt) in std::mem::take(&mut self.to_start) {
+            let id = self.next_id();
+            let task = Arc::new(Task::new(&self.desk, id, item, attempt));
+            let spawned = tokio::spawn(Attempt::new(&self.desk, &task));
+            self.in_flight.add(task, spawned.abort_handle(), due);
+        }
+    }
+
+    /// How many items are in hand, but for those that wait for another attempt.
+    fn in_hand(&self) -> usize {
+        self.in_flight.len() + self.to_start.len()
     }
 
     fn check_end(&self) -> Flowing {
-        if !self.in_flight.is_empty() || !self.waiting.is_empty() {
+        if self.in_hand() > 0 || !self.waiting.is_empty() {
             return Ok(());
         }
         if !self.unfinished.is_empty() && !self.run.is_over() {
@@ -326,7 +340,7 @@ impl<'a> Dispatcher<'a> {
         until(self.in_flight.next_due());
         until(self.stop().filter(|_| !self.is_past_deadline).map(|stop| stop.deadline));
         let flow = self.flow();
-        if self.in_flight.len() < flow.concurrency {
+        if self.in_hand() < flow.concurrency {
             until(self.waiting.first_key_value().map(|((due, _), _)| *due));
             if self.takes_new(&flow) {
                 time = time.min(self.until_next_item(&flow, now));
@@ -343,6 +357,7 @@ impl<'a> Dispatcher<'a> {
         self.run.leave();
         drop(items);
         self.waiting.clear();
+        self.to_start.clear();
         self.unfinished.clear();
         let until = began.saturating_add(self.runner.options.stop_grace);
         loop {
@@ -384,7 +399,7 @@ impl<'a> Dispatcher<'a> {
     }
 
     fn hands_back(&self) -> bool {
-        self.is_past_deadline || self.stop().is_some_and(|stop| stop.how == Shutdown::HandBack)
+        self.is_past_deadline || self.stop().is_some_and(|stop| stop.how != Shutdown::Finish)
     }
 
     fn store(&self) -> &Store {

@@ -71,7 +71,7 @@ impl AsyncRunnerHandle {
     ///
     /// As [`join`](AsyncRunnerHandle::join).
     pub async fn shutdown(self, how: Shutdown, deadline: Duration) -> Result<()> {
-        self.stopper().stop(how, deadline);
+        self.stopper().stop_within(how, deadline);
         self.join().await
     }
 
@@ -97,7 +97,7 @@ impl AsyncRunnerHandle {
 impl Drop for AsyncRunnerHandle {
     fn drop(&mut self) {
         if !self.task.is_finished() {
-            self.stopper().stop(Shutdown::HandBack, Duration::MAX);
+            self.stopper().stop(Shutdown::HandBack);
         }
     }
 }

@@ -53,14 +53,18 @@ impl AsyncStopper {
         Self { shared }
     }
 
-    /// Asks the runner to stop, and returns at once. Items that are still in hand after
-    /// `deadline` are [cancelled](super::AsyncWork::cancelled) and the run is handed back
-    /// with them unfinished, whichever way it was to stop; zero cancels them now,
-    /// [`Duration::MAX`] never.
+    /// Asks the runner to stop, and returns at once.
+    pub fn stop(&self, how: Shutdown) {
+        self.stop_within(how, Duration::MAX);
+    }
+
+    /// [`stop`](AsyncStopper::stop) with a deadline: items that are still in hand after
+    /// `time` are [cancelled](super::AsyncWork::cancelled), and the run is handed back with
+    /// them unfinished, whichever way it was to stop; zero cancels them now.
     ///
     /// Asked again, it stops in the more urgent of the two ways, by the earlier deadline.
-    pub fn stop(&self, how: Shutdown, deadline: Duration) {
-        let deadline = self.shared.clock.monotonic().saturating_add(deadline);
+    pub fn stop_within(&self, how: Shutdown, time: Duration) {
+        let deadline = self.shared.clock.monotonic().saturating_add(time);
         self.shared.stop.send_if_modified(|stop| {
             let asked = stop.map_or(Stop { how, deadline }, |known| Stop {
                 how: known.how.max(how),

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::synced::synced;
+use super::synced::{ready, synced};
 use super::task::Task;
 use crate::error::Result;
 use crate::proto::Params;
@@ -75,6 +75,7 @@ impl AsyncWork {
     ///
     /// If the store cannot be written.
     pub async fn progress(&self) -> Result<Progress> {
+        ready(&self.task.store).await?;
         let progress = self.task.with_item(|item| item.progress());
         self.task.report_over();
         if self.task.is_synced && matches!(progress, Some(Ok(Progress::Updated | Progress::Merged))) {
