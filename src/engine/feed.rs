@@ -4,6 +4,9 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
+#[cfg(feature = "tokio")]
+use std::task::Poll;
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
@@ -81,6 +84,8 @@ struct State {
     commits: VecDeque<Commit>,
     missed: u64,
     closed: bool,
+    /// The task that waits for the next.
+    waker: Option<Waker>,
 }
 
 impl Feed {
@@ -133,8 +138,7 @@ impl Feed {
         let mut listeners = self.listeners.lock();
         listeners.closed = true;
         each(&mut listeners.queues, |queue| {
-            queue.state.lock().closed = true;
-            queue.arrived.notify_all();
+            queue.change(|state| state.closed = true);
         });
         each(&mut listeners.alarms, |watched| (watched.call)());
         self.count(&listeners);
@@ -165,31 +169,62 @@ fn written(write: &Write) -> (Key, Written) {
 
 impl Queue {
     fn push(&self, commit: Commit) {
+        self.change(|state| {
+            // Once behind, a reader hears so before anything that came after.
+            if state.missed > 0 || state.commits.len() == self.capacity {
+                state.missed += 1;
+            } else {
+                state.commits.push_back(commit);
+            }
+        });
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) {
         let mut state = self.state.lock();
-        // Once behind, a reader hears so before anything that came after.
-        if state.missed > 0 || state.commits.len() == self.capacity {
-            state.missed += 1;
-        } else {
-            state.commits.push_back(commit);
-        }
+        change(&mut state);
+        let waker = state.waker.take();
         self.arrived.notify_all();
+        drop(state);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+impl State {
+    /// What is to be heard, if anything is.
+    fn next(&mut self) -> Option<Received> {
+        if let Some(commit) = self.commits.pop_front() {
+            return Some(Received::Commit(commit));
+        }
+        if self.missed > 0 {
+            return Some(Received::Missed(std::mem::take(&mut self.missed)));
+        }
+        self.closed.then_some(Received::Closed)
     }
 }
 
 impl Subscription {
+    /// The next commit; `waker` is woken once there is one. One task may wait at a time.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn poll(&self, waker: &Waker) -> Poll<Received> {
+        let mut state = self.queue.state.lock();
+        match state.next() {
+            Some(received) => Poll::Ready(received),
+            None => {
+                state.waker = Some(waker.clone());
+                Poll::Pending
+            }
+        }
+    }
+
     /// Waits for the next commit, for at most `timeout`; `None` waits for ever.
     pub(crate) fn receive(&self, timeout: Option<Duration>) -> Received {
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let mut state = self.queue.state.lock();
         loop {
-            if let Some(commit) = state.commits.pop_front() {
-                return Received::Commit(commit);
-            }
-            if state.missed > 0 {
-                return Received::Missed(std::mem::take(&mut state.missed));
-            }
-            if state.closed {
-                return Received::Closed;
+            if let Some(received) = state.next() {
+                return received;
             }
             match deadline {
                 None => self.queue.arrived.wait(&mut state),

@@ -201,6 +201,17 @@ impl ProcessHandle {
     /// As [`claim`](ProcessHandle::claim); [`is_invalid`](crate::Error::is_invalid)
     /// if an option makes no sense.
     pub fn claim_with(&self, instance: &Instance, options: &ClaimOptions) -> Result<Claim> {
+        self.claim_as(instance, options, Durability::Synced)
+    }
+
+    /// [`claim_with`](ProcessHandle::claim_with); the claim survives what `durability`
+    /// says once the call returns.
+    pub(crate) fn claim_as(
+        &self,
+        instance: &Instance,
+        options: &ClaimOptions,
+        durability: Durability,
+    ) -> Result<Claim> {
         options.check()?;
         loop {
             let owner = self.existing_owner()?;
@@ -213,7 +224,9 @@ impl ProcessHandle {
                 }
                 decision @ (Decision::Start | Decision::Resume) => {
                     let resumes = decision == Decision::Resume && !options.afresh;
-                    if let Some(run) = self.take_over(instance, options, owner, status, resumes)? {
+                    if let Some(run) =
+                        self.take_over((instance, durability), options, owner, status, resumes)?
+                    {
                         return Ok(Claim::Won(run));
                     }
                 }
@@ -224,7 +237,7 @@ impl ProcessHandle {
     /// Swaps the owner. `None` if somebody else was faster.
     fn take_over(
         &self,
-        instance: &Instance,
+        (instance, durability): (&Instance, Durability),
         options: &ClaimOptions,
         owner: Versioned<Owner>,
         status: Versioned<RunStatus>,
@@ -253,7 +266,7 @@ impl ProcessHandle {
             claim: pulse.claim,
         };
         let batch = self.swap(&owner, &status, &next, &run);
-        let committed = inner.engine.commit(batch, Durability::Synced);
+        let committed = inner.engine.commit(batch, durability);
         let Ok(Outcome::Committed(version)) = committed else {
             inner.liveness.end(pulse.claim);
             return committed.map(|_| None);

@@ -327,22 +327,22 @@ impl Core {
     }
 
     /// Ends the run. If its end cannot be written, it stays unfinished.
-    pub(super) fn finish(&self) -> Result<Status> {
+    pub(super) fn finish(&self, durability: Durability) -> Result<Status> {
         let mut state = self.lock();
         self.check(&mut state)?;
         let now = self.now(&mut state);
         state.abandon_items(now);
         let end = if state.takes_no_more() { RunState::Aborted } else { run::final_state(&state.run) };
         run::finish(state.status(), end, now);
-        let written = self.write_finish(&mut state);
+        let written = self.write_finish(&mut state, durability);
         self.end(&mut state);
         written
     }
 
-    fn write_finish(&self, state: &mut State) -> Result<Status> {
+    fn write_finish(&self, state: &mut State, durability: Durability) -> Result<Status> {
         let run = state.run.clone();
         let status = run.status.clone().unwrap_or_default();
-        self.write(state, Durability::Synced, &mut |batch| {
+        self.write(state, durability, &mut |batch| {
             let key = Key::totals(self.handle.name());
             let mut totals: Versioned<Totals> = self.handle.store.read(&key)?;
             let batch = batch.expect(key.clone(), totals.unchanged());
@@ -358,13 +358,13 @@ impl Core {
 
     /// Gives the process up with the run unfinished, for the next instance to go
     /// on with at once.
-    pub(super) fn hand_back(&self) -> Result<()> {
+    pub(super) fn hand_back(&self, durability: Durability) -> Result<()> {
         let mut state = self.lock();
         self.check_open(&state)?;
         // Still the last instance that had it, and from now on a dead one.
         let owner: Versioned<Owner> = self.handle.read_owner()?;
         let gone = Owner { opening: String::new(), claim: 0, ..owner.value };
-        self.write(&mut state, Durability::Synced, &mut |batch| {
+        self.write(&mut state, durability, &mut |batch| {
             Ok(batch.put(self.owner_key.clone(), gone.to_payload()))
         })?;
         self.end(&mut state);
@@ -394,7 +394,7 @@ impl Core {
         };
         self.lock().pending = None;
         self.abort(why);
-        if let Err(error) = self.finish() {
+        if let Err(error) = self.finish(Durability::Synced) {
             tracing::warn!(process = self.handle.name(), %error, "a dropped run could not be finished");
         }
         // Or an item still in hand would be stored as done when it is dropped.

@@ -9,6 +9,7 @@ use super::core::Core;
 use super::item::{Ending, WorkItem};
 use super::progress::{Loss, Progress};
 use super::turn::{Next, Turn};
+use crate::engine::Durability;
 use crate::error::Result;
 use crate::proto::{Params, Status};
 use crate::store::ProcessHandle;
@@ -38,6 +39,8 @@ use crate::store::ProcessHandle;
 pub struct Run {
     core: Arc<Core>,
     origin: Origin,
+    /// Dropped, it is left unfinished.
+    is_left_when_dropped: bool,
 }
 
 /// What comes after the end of an item.
@@ -54,7 +57,7 @@ pub(crate) enum Turned {
 
 impl Run {
     pub(super) fn new(core: Arc<Core>, origin: Origin) -> Self {
-        Self { core, origin }
+        Self { core, origin, is_left_when_dropped: false }
     }
 
     /// The process.
@@ -194,7 +197,7 @@ impl Run {
     /// [`is_conflict`](crate::Error::is_conflict) if the run has lost the
     /// process; if the store cannot be written.
     pub fn finish(self) -> Result<Status> {
-        self.core.finish()
+        self.core.finish(Durability::Synced)
     }
 
     /// Ends the run as aborted, with `reason` as an error of it.
@@ -204,7 +207,7 @@ impl Run {
     /// As [`finish`](Run::finish).
     pub fn abort(self, reason: impl AsRef<str>) -> Result<Status> {
         self.core.abort(reason.as_ref());
-        self.core.finish()
+        self.core.finish(Durability::Synced)
     }
 
     /// Gives the process up without an end of the run: the next instance that
@@ -215,12 +218,31 @@ impl Run {
     /// As [`finish`](Run::finish); if the end of an item that was dropped could not
     /// be stored: the process is handed back all the same.
     pub fn hand_back(self) -> Result<()> {
-        self.core.hand_back()
+        self.core.hand_back(Durability::Synced)
+    }
+
+    /// [`finish`](Run::finish) without the wait for the disk.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn finish_buffered(self) -> Result<Status> {
+        self.core.finish(Durability::Buffered)
+    }
+
+    /// [`hand_back`](Run::hand_back) without the wait for the disk.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn hand_back_buffered(self) -> Result<()> {
+        self.core.hand_back(Durability::Buffered)
     }
 
     /// Writes no more, and leaves the run unfinished: it has lapsed.
     pub(crate) fn leave(&self) {
         self.core.leave();
+    }
+
+    /// Has the run left unfinished when it is dropped before its end: the next instance
+    /// that claims the process goes on with it at once. Nothing is written then.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn leave_when_dropped(&mut self) {
+        self.is_left_when_dropped = true;
     }
 
     /// Whether errors have stopped the run, or it is lost.
@@ -245,24 +267,28 @@ impl Run {
 
     /// As [`finish`](Run::finish), for a run that threads share.
     pub(crate) fn finish_shared(&self) -> Result<Status> {
-        self.core.finish()
+        self.core.finish(Durability::Synced)
     }
 
     /// As [`abort`](Run::abort), for a run that threads share.
     pub(crate) fn abort_shared(&self, reason: &str) -> Result<Status> {
         self.core.abort(reason);
-        self.core.finish()
+        self.core.finish(Durability::Synced)
     }
 
     /// As [`hand_back`](Run::hand_back), for a run that threads share.
     pub(crate) fn hand_back_shared(&self) -> Result<()> {
-        self.core.hand_back()
+        self.core.hand_back(Durability::Synced)
     }
 }
 
 impl Drop for Run {
     fn drop(&mut self) {
-        self.core.end_dropped();
+        if self.is_left_when_dropped {
+            self.core.leave();
+        } else {
+            self.core.end_dropped();
+        }
     }
 }
 

@@ -12,28 +12,33 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 /// What holds at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct FlowControl {
+pub(crate) struct FlowControl {
     /// No new items are taken.
-    pub(super) is_paused: bool,
+    pub(crate) is_paused: bool,
     /// How many items are worked on at once; 1 or more.
-    pub(super) concurrency: usize,
+    pub(crate) concurrency: usize,
     /// How many items may begin in a minute, evenly spread; `None`: any number.
-    pub(super) items_per_minute: Option<u32>,
+    pub(crate) items_per_minute: Option<u32>,
 }
 
 impl FlowControl {
     /// What `setting` says of a process, and else the builder.
-    pub(super) fn with_settings(&self, setting: impl Fn(&str) -> Option<i64>) -> Self {
+    pub(crate) fn with_settings(&self, setting: impl Fn(&str) -> Option<i64>) -> Self {
+        self.with_settings_up_to(CONCURRENCY_MAX, setting)
+    }
+
+    /// [`with_settings`](FlowControl::with_settings), with at most `max` items at once.
+    pub(crate) fn with_settings_up_to(&self, max: usize, setting: impl Fn(&str) -> Option<i64>) -> Self {
         let concurrency = setting(CONCURRENCY).and_then(|n| usize::try_from(n).ok()).filter(|n| *n > 0);
         Self {
             is_paused: setting(PAUSED).map_or(self.is_paused, |paused| paused != 0),
-            concurrency: concurrency.unwrap_or(self.concurrency).min(CONCURRENCY_MAX),
+            concurrency: concurrency.unwrap_or(self.concurrency).min(max),
             items_per_minute: setting(ITEMS_PER_MINUTE).map_or(self.items_per_minute, rate),
         }
     }
 
     /// How long after the begin of an item the next may begin.
-    pub(super) fn spacing(&self) -> Duration {
+    pub(crate) fn spacing(&self) -> Duration {
         self.items_per_minute.map_or(Duration::ZERO, |items| MINUTE / items.max(1))
     }
 }

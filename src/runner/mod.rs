@@ -30,6 +30,9 @@ pub use retry::Retry;
 pub use stop::{Shutdown, Stopper};
 pub use worker::{WorkResult, Worker};
 
+#[cfg(feature = "tokio")]
+pub(crate) use flow_control::FlowControl;
+
 use builder::Options;
 use cycle::Cycle;
 use stop::Shared;
