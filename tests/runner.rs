@@ -255,6 +255,37 @@ fn a_lapsed_run_is_gone_on_with_by_its_own_runner() {
     runner.join().unwrap();
 }
 
+/// Whoever takes a run over goes on counting the attempts that failed; the one that was
+/// interrupted is made again.
+#[test]
+fn attempts_that_failed_are_counted_over_a_takeover() {
+    let clock = clock();
+    let store = store(&clock);
+    let process = process(&store, 1);
+    let (tells, told) = channel();
+    let is_first = AtomicBool::new(true);
+    let retry = Retry::attempts(3).initial(Duration::ZERO);
+    let runner =
+        runner(&store).progress_interval(Duration::ZERO).every(HOUR).retry(retry).worker_fn(move |work| {
+            tells.send(work.attempt())?;
+            if work.attempt() == 2 && is_first.swap(false, SeqCst) {
+                let _ = work.progress()?;
+                until_told(work);
+            }
+            Err("fails".into())
+        });
+    let runner = runner.spawn().unwrap();
+    let attempt = || told.recv_timeout(10 * SECOND).unwrap();
+    assert_eq!([attempt(), attempt()], [1, 2]);
+    eventually("the first failure is stored", || item(&process, "w00").total_errors == 1);
+    clock.advance(Duration::from_secs(30));
+    assert_eq!([attempt(), attempt()], [2, 3]);
+    eventually("the run is done", || process.history().unwrap().len() == 1);
+    assert_eq!(item(&process, "w00").total_errors, 3);
+    runner.shutdown(Shutdown::Finish);
+    runner.join().unwrap();
+}
+
 #[test]
 fn beating_by_itself_keeps_a_silent_worker_alive_within_its_time() {
     let clock = clock();

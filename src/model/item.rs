@@ -101,6 +101,9 @@ pub(crate) fn begin(item: &mut Item, run: &RunStatus, now: Timestamp) {
     let goes_on = belongs_to(item, run);
     item.run = run.run;
     item.set_ended(State::Unspecified);
+    if !goes_on {
+        item.failed_attempts = 0;
+    }
     let now = Some(time::to_wire(now));
     let status = item.work.get_or_insert_default().status.get_or_insert_default();
     if !goes_on {
@@ -114,6 +117,7 @@ pub(crate) fn begin(item: &mut Item, run: &RunStatus, now: Timestamp) {
 
 /// Ends the item.
 pub(crate) fn finish(item: &mut Item, state: State, now: Timestamp) {
+    item.failed_attempts = 0;
     let status = item.work.get_or_insert_default().status.get_or_insert_default();
     status.progress_time = Some(time::to_wire(now));
     status.finish_time = status.progress_time;
@@ -154,7 +158,7 @@ fn counters(state: State) -> impl Iterator<Item = &'static str> {
 pub(crate) fn merge(ours: &Item, theirs: Option<&Item>) -> Option<Item> {
     let theirs = theirs.filter(|theirs| theirs.registered == ours.registered)?;
     let mut merged = theirs.clone();
-    (merged.run, merged.ended) = (ours.run, ours.ended);
+    (merged.run, merged.ended, merged.failed_attempts) = (ours.run, ours.ended, ours.failed_attempts);
     merged.work.get_or_insert_default().status = ours.work.as_ref().and_then(|work| work.status.clone());
     Some(merged)
 }

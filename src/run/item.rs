@@ -85,6 +85,21 @@ impl WorkItem {
         self.core.item_error(self.id, text.as_ref());
     }
 
+    /// Which attempt at the item within the run this is: 1, and one more for each that
+    /// failed and was not the last, also under an earlier owner of the run.
+    #[must_use]
+    pub fn attempt(&self) -> u32 {
+        let failed = self.core.lock().item(self.id).map_or(0, |item| item.item.failed_attempts);
+        failed.saturating_add(1)
+    }
+
+    /// Counts an attempt that failed and is not the last. Stored with the next progress.
+    pub(crate) fn note_failed_attempt(&self) {
+        if let Some(item) = self.core.lock().in_hand(self.id) {
+            item.item.failed_attempts = item.item.failed_attempts.saturating_add(1);
+        }
+    }
+
     /// Begins another attempt: the errors so far stay counted, and no longer make
     /// the item incomplete.
     pub fn begin_attempt(&mut self) {

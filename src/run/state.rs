@@ -118,6 +118,11 @@ impl State {
         self.hand.get_mut(id)
     }
 
+    /// An item that changes, and is written next time.
+    pub(super) fn in_hand(&mut self, id: ItemId) -> Option<&mut InHand> {
+        self.hand.change(id)
+    }
+
     /// All items in hand.
     pub(super) fn ids(&self) -> Vec<ItemId> {
         self.hand.ids()

@@ -77,7 +77,6 @@ pub(super) struct WorkerThread {
 /// An item that has failed and gets another attempt.
 pub(super) struct Waiting {
     item: WorkItem,
-    attempt: u32,
 }
 
 /// How the work on a run ends.
@@ -159,17 +158,17 @@ impl Dispatcher {
         in_flight.release(thread);
         loop {
             match self.choose(&mut in_flight) {
-                Next::Retry(Waiting { mut item, attempt }) => {
+                Next::Retry(Waiting { mut item }) => {
                     drop(in_flight);
                     // If that fails the run ends, and nothing begins.
                     let _ = ending.take().map(|end| self.store_end(end));
                     item.begin_attempt();
-                    return self.begin(thread, item, attempt);
+                    return self.begin(thread, item);
                 }
                 Next::NewItem(asked) => {
                     drop(in_flight);
                     match self.run.turn(ending.take(), true) {
-                        Ok(Turned::Item(item)) => return self.begin(thread, item, 1),
+                        Ok(Turned::Item(item)) => return self.begin(thread, item),
                         Ok(turned) => {
                             in_flight = self.lock();
                             in_flight.note_none_began(&turned, asked);
@@ -284,8 +283,8 @@ impl Dispatcher {
     }
 
     /// Notes an attempt that begins.
-    fn begin(self: &Arc<Self>, thread: usize, item: WorkItem, number: u32) -> Option<Arc<Attempt>> {
-        let began = self.now();
+    fn begin(self: &Arc<Self>, thread: usize, item: WorkItem) -> Option<Arc<Attempt>> {
+        let (began, number) = (self.now(), item.attempt());
         let mut in_flight = self.lock();
         if in_flight.is_closed || in_flight.end.is_some() {
             // Dropped now, it would count as done.
@@ -341,7 +340,8 @@ impl Dispatcher {
             "item waits for another attempt"
         );
         let due = self.now().saturating_add(backoff);
-        self.lock().wait_until(due, Waiting { item, attempt: attempt.number() + 1 });
+        item.note_failed_attempt();
+        self.lock().wait_until(due, Waiting { item });
         None
     }
 

@@ -36,7 +36,7 @@ pub(super) struct Dispatcher<'a> {
     /// Items that have failed and get another attempt, by when.
     waiting: BTreeMap<(Duration, u64), Waiting>,
     /// Items that have begun in the store, and whose tasks are yet to start.
-    to_start: Vec<(WorkItem, u32)>,
+    to_start: Vec<WorkItem>,
     /// Items that were cut short, for whoever goes on with the run.
     unfinished: Vec<WorkItem>,
     mail: VecDeque<(u64, Mail)>,
@@ -54,7 +54,6 @@ pub(super) struct Dispatcher<'a> {
 /// An item that has failed and gets another attempt.
 struct Waiting {
     item: WorkItem,
-    attempt: u32,
 }
 
 impl<'a> Dispatcher<'a> {
@@ -185,7 +184,8 @@ impl<'a> Dispatcher<'a> {
         }
         let due = self.runner.monotonic().saturating_add(retry.backoff(task.attempt));
         let id = self.next_id();
-        self.waiting.insert((due, id), Waiting { item, attempt: task.attempt + 1 });
+        item.note_failed_attempt();
+        self.waiting.insert((due, id), Waiting { item });
         Ok(())
     }
 
@@ -253,14 +253,14 @@ impl<'a> Dispatcher<'a> {
         Ok(true)
     }
 
-    fn next_attempt(&mut self, flow: &FlowControl) -> Flowing<Option<(WorkItem, u32)>> {
+    fn next_attempt(&mut self, flow: &FlowControl) -> Flowing<Option<WorkItem>> {
         let now = self.runner.monotonic();
         if let Some(entry) = self.waiting.first_entry()
             && entry.key().0 <= now
         {
-            let Waiting { mut item, attempt } = entry.remove();
+            let Waiting { mut item } = entry.remove();
             item.begin_attempt();
-            return Ok(Some((item, attempt)));
+            return Ok(Some(item));
         }
         if !self.takes_new(flow) || !self.until_next_item(flow, now).is_zero() {
             return Ok(None);
@@ -270,7 +270,7 @@ impl<'a> Dispatcher<'a> {
             None => self.is_all_taken = true,
             Some(_) => self.last_taken = Some(now),
         }
-        Ok(item.map(|item| (item, 1)))
+        Ok(item)
     }
 
     /// Starts the tasks of the items that have begun: not before their begin is as durable
@@ -278,7 +278,8 @@ impl<'a> Dispatcher<'a> {
     fn start_all(&mut self) {
         let now = self.runner.monotonic();
         let due = self.runner.options.item_timeout.map(|timeout| now.saturating_add(timeout));
-        for (item, attempt) in std::mem::take(&mut self.to_start) {
+        for item in std::mem::take(&mut self.to_start) {
+            let attempt = item.attempt();
             let id = self.next_id();
             let task = Arc::new(Task::new(&self.desk, id, item, attempt));
             let spawned = tokio::spawn(Attempt::new(&self.desk, &task));
