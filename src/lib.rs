@@ -40,7 +40,12 @@ mod record;
 pub mod recovery;
 mod run;
 mod runner;
+#[cfg(feature = "serde")]
+mod serialize;
 mod store;
+pub mod testing;
+#[cfg(feature = "serde")]
+mod typed;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use engine::{Backup, Durability, OpenReport, Rebuilt, Recovery, Stats, TornTail};
