@@ -7,6 +7,7 @@
 //!   crashes: most programs need no more.
 //! - [`ProcessHandle::claim`] gives a [`Run`] for finer control: one owner at a time,
 //!   every write fenced.
+//! - [`testing`] runs a [`Worker`] by itself, in unit tests.
 //!
 //! The README has a tour, what each write survives, and what this is not.
 //!
