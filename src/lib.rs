@@ -7,6 +7,7 @@
 //!   crashes: most programs need no more.
 //! - [`ProcessHandle::claim`] gives a [`Run`] for finer control: one owner at a time,
 //!   every write fenced.
+//! - [`testing`] runs a [`Worker`] by itself, in unit tests.
 //!
 //! The README has a tour, what each write survives, and what this is not.
 //!
@@ -40,9 +41,14 @@ mod record;
 pub mod recovery;
 mod run;
 mod runner;
+#[cfg(feature = "serde")]
+mod serialize;
 mod store;
+pub mod testing;
 #[cfg(feature = "tokio")]
 pub mod tokio;
+#[cfg(feature = "serde")]
+mod typed;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use engine::{Backup, Durability, OpenReport, Rebuilt, Recovery, Stats, TornTail};

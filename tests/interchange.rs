@@ -28,6 +28,13 @@ fn bytes(process: &Process) -> Vec<u8> {
     process.encode_to_vec()
 }
 
+/// The bytes to the sign of each zero, which prost leaves out.
+fn exact(process: &Process) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    write_delimited(process, &mut bytes);
+    bytes
+}
+
 fn fixture(name: &str) -> PathBuf {
     Path::new("tests/fixtures/interchange").join(name)
 }
@@ -63,7 +70,7 @@ proptest! {
     fn json_out_and_in_is_equal(process in arbitrary::process()) {
         let text = to_json(&process).unwrap();
         prop_assert_eq!(&text, &to_json(&process.clone()).unwrap(), "not deterministic");
-        prop_assert_eq!(bytes(&read_one(&text)), bytes(&process), "{}", text);
+        prop_assert_eq!(exact(&read_one(&text)), exact(&process), "{}", text);
     }
 
     /// Plain JSON is read straight into messages, other JSON by way of the schema.
@@ -93,8 +100,8 @@ proptest! {
         for process in &processes {
             write_delimited(process, &mut stream);
         }
-        let again: Vec<_> = read(&stream).unwrap().iter().map(bytes).collect();
-        prop_assert_eq!(again, processes.iter().map(bytes).collect::<Vec<_>>());
+        let again: Vec<_> = read(&stream).unwrap().iter().map(exact).collect();
+        prop_assert_eq!(again, processes.iter().map(exact).collect::<Vec<_>>());
         let first = &processes[0];
         prop_assert_eq!(bytes(&read_one(bytes(first))), bytes(first));
     }
@@ -103,7 +110,7 @@ proptest! {
     fn through_a_store_is_equal(process in arbitrary::process()) {
         let store = Store::in_memory();
         let handle = store.import(process.clone(), ImportMode::New).unwrap();
-        prop_assert_eq!(bytes(&handle.snapshot().unwrap()), bytes(&process));
+        prop_assert_eq!(exact(&handle.snapshot().unwrap()), exact(&process));
         // And what replaces it leaves nothing of it.
         let other = Process { process_name: process.process_name.clone(), ..Process::default() };
         store.import(other.clone(), ImportMode::Replace).unwrap();
@@ -116,15 +123,15 @@ proptest! {
     ) {
         let (store, both) = (Store::in_memory(), Store::in_memory());
         let alone = store.import(theirs.clone(), ImportMode::Merge).unwrap();
-        prop_assert_eq!(bytes(&alone.snapshot().unwrap()), bytes(&theirs));
+        prop_assert_eq!(exact(&alone.snapshot().unwrap()), exact(&theirs));
         store.import(theirs.clone(), ImportMode::Merge).unwrap();
-        prop_assert_eq!(bytes(&alone.snapshot().unwrap()), bytes(&theirs));
+        prop_assert_eq!(exact(&alone.snapshot().unwrap()), exact(&theirs));
         let theirs = Process { process_name: ours.process_name.clone(), ..theirs };
         let merged = both.import(ours.clone(), ImportMode::New).unwrap();
         both.import(theirs.clone(), ImportMode::Merge).unwrap();
         let (once, past) = (merged.snapshot().unwrap(), merged.history().unwrap());
         both.import(theirs.clone(), ImportMode::Merge).unwrap();
-        prop_assert_eq!(bytes(&merged.snapshot().unwrap()), bytes(&once));
+        prop_assert_eq!(exact(&merged.snapshot().unwrap()), exact(&once));
         prop_assert_eq!(merged.history().unwrap().len(), past.len());
         is_merged(&ours, &theirs, &once);
     }

@@ -10,7 +10,7 @@ const LAYERS: [&str; 16] = [
 ];
 
 /// Leaves that no layer below the program may use.
-const OUTERMOST: [&str; 2] = ["interchange", "fuzzing"];
+const OUTERMOST: [&str; 5] = ["interchange", "fuzzing", "serialize", "testing", "typed"];
 
 fn sources(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();

@@ -1,9 +1,7 @@
 //! Any bytes as the state of processes from elsewhere.
 
-use prost::Message;
-
 use crate::interchange::{Unknown, read_processes, to_json, write_delimited};
-use crate::proto::Process;
+use crate::proto::{Encode, Process};
 use crate::store::{ImportMode, Store};
 
 /// Imports `bytes`, JSON or binary: what is accepted comes out of a store, of JSON
@@ -51,11 +49,11 @@ fn check_json(process: &Process) {
 }
 
 fn check_store(process: Process) {
-    let expected = process.encode_to_vec();
+    let expected = process.encode_exactly();
     let store = Store::in_memory();
     if let Ok(handle) = store.import(process.clone(), ImportMode::New) {
-        assert_eq!(handle.snapshot().unwrap().encode_to_vec(), expected);
+        assert_eq!(handle.snapshot().unwrap().encode_exactly(), expected);
         store.import(process, ImportMode::Merge).unwrap();
-        assert_eq!(handle.snapshot().unwrap().encode_to_vec(), expected, "merged into itself");
+        assert_eq!(handle.snapshot().unwrap().encode_exactly(), expected, "merged into itself");
     }
 }

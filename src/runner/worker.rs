@@ -1,6 +1,7 @@
 //! What users write: the work on one item.
 
 use std::error::Error;
+use std::sync::Arc;
 
 use super::WorkContext;
 
@@ -59,6 +60,17 @@ pub trait Worker: Send + Sync + 'static {
     fn clean_up(&self, work: &mut WorkContext) -> WorkResult {
         let _ = work;
         Ok(())
+    }
+}
+
+/// A worker that others have a hand on, too.
+impl<W: Worker + ?Sized> Worker for Arc<W> {
+    fn process(&self, work: &mut WorkContext) -> WorkResult {
+        (**self).process(work)
+    }
+
+    fn clean_up(&self, work: &mut WorkContext) -> WorkResult {
+        (**self).clean_up(work)
     }
 }
 

@@ -22,11 +22,22 @@ impl ProcessHandle {
     /// [`is_not_found`](crate::Error::is_not_found) if the process is not in the
     /// store; [`is_corrupt`](crate::Error::is_corrupt) if a record of it is
     /// damaged.
+    #[doc(alias = "export")]
     pub fn snapshot(&self) -> Result<Process> {
         let mut parts = Parts::default();
         self.store
             .scan(&KeyRange::process(self.name()), |record| parts.add(record).map(ControlFlow::Continue))?;
         parts.assemble().ok_or_else(|| self.not_found())
+    }
+
+    /// The same as [`snapshot`](ProcessHandle::snapshot), under the name of the tool's
+    /// command: what [`Store::import`](crate::Store::import) takes.
+    ///
+    /// # Errors
+    ///
+    /// As [`snapshot`](ProcessHandle::snapshot).
+    pub fn export(&self) -> Result<Process> {
+        self.snapshot()
     }
 }
 

@@ -280,7 +280,8 @@ pub(crate) struct SettingsArgs {
     #[arg(long, value_name = "TIME", requires = "every", value_parser = crate::duration::parse)]
     pub(crate) offset: Option<Duration>,
     /// The times at which a run is due: minute, hour, day of the month, month, day of the
-    /// week. `30 2 * * *` is each night at half past two.
+    /// week. `30 2 * * *` is each night at half past two. Runs are due at these times
+    /// alone: changed settings and new work wait for the next.
     #[arg(long, value_name = "EXPR", conflicts_with = "every")]
     pub(crate) cron: Option<String>,
     /// The time zone of --cron. Where daylight saving leaves a time out, the run comes

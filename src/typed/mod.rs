@@ -1,0 +1,99 @@
+//! Parameters as a type of one's own, by serde (feature `serde`).
+//!
+//! Parameters hold whole numbers and texts by name, so these go in and out, and what is
+//! written as them: booleans as 0 and 1, characters and enums without data as texts,
+//! optional fields, which are absent if they are `None`. Everything else is refused by
+//! the name of its field.
+
+mod read;
+mod write;
+
+use std::fmt::Display;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::error::{Error, Result};
+use crate::proto::Params;
+
+impl Params {
+    /// The parameters as a `T`.
+    ///
+    /// ```
+    /// use procstate::Params;
+    ///
+    /// #[derive(serde::Deserialize, serde::Serialize, PartialEq, Debug)]
+    /// struct Rotate {
+    ///     keys: u32,
+    ///     region: String,
+    ///     dry_run: Option<bool>,
+    /// }
+    ///
+    /// let rotate: Rotate = Params::new().int("keys", 8).string("region", "eu").to()?;
+    /// assert_eq!(rotate, Rotate { keys: 8, region: "eu".to_owned(), dry_run: None });
+    /// let params = Params::from_serde(&Rotate { dry_run: Some(true), ..rotate })?;
+    /// assert_eq!(params, Params::new().int("dry_run", 1).int("keys", 8).string("region", "eu"));
+    ///
+    /// let error = Params::new().int("keys", -1).string("region", "eu").to::<Rotate>().unwrap_err();
+    /// assert!(error.to_string().ends_with("keys: invalid value: integer `-1`, expected u32"), "{error}");
+    /// # Ok::<(), procstate::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`is_invalid`](Error::is_invalid), with the name of the field, if one is missing,
+    /// of another kind, or out of the range of its type.
+    pub fn to<T: DeserializeOwned>(&self) -> Result<T> {
+        T::deserialize(read::Reader(self)).map_err(|error| read_error::<T>(&error))
+    }
+
+    /// The parameters that a value says: a struct, or a map by name.
+    ///
+    /// # Errors
+    ///
+    /// [`is_invalid`](Error::is_invalid), with the name of the field, if one is a
+    /// fraction, a list, a struct or a map, or a number beyond 64 bits with a sign.
+    pub fn from_serde<T: Serialize + ?Sized>(value: &T) -> Result<Self> {
+        value
+            .serialize(write::Writer)
+            .map_err(|error| Error::argument(format!("{} cannot be parameters: {error}", short_name::<T>())))
+    }
+}
+
+fn read_error<T>(error: &Failed) -> Error {
+    Error::argument(format!("the parameters are no {}: {error}", short_name::<T>()))
+}
+
+/// The name of a type without its path.
+fn short_name<T: ?Sized>() -> &'static str {
+    let name = std::any::type_name::<T>();
+    let end = name.find('<').unwrap_or(name.len());
+    let begin = name.get(..end).and_then(|path| path.rfind("::")).map_or(0, |at| at + 2);
+    name.get(begin..).unwrap_or(name)
+}
+
+/// Why a value does not fit, in words.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Failed(String);
+
+impl Failed {
+    fn of(field: &str, why: impl Display) -> Self {
+        Self(format!("{field}: {why}"))
+    }
+}
+
+impl serde::de::Error for Failed {
+    fn custom<T: Display>(why: T) -> Self {
+        Self(why.to_string())
+    }
+}
+
+impl serde::ser::Error for Failed {
+    fn custom<T: Display>(why: T) -> Self {
+        Self(why.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests;
