@@ -3,6 +3,7 @@
 mod common;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use common::copy_as_it_is;
@@ -170,6 +171,88 @@ fn a_claim_behind_a_damaged_one_is_no_damage() {
         flip(&log, at);
     }
     assert!(open(&path).unwrap().0 == content);
+}
+
+/// The modes of a folder and all that is in it, but for the lock of sled.
+fn modes(path: &Path) -> Vec<(PathBuf, u32)> {
+    let mut found = vec![(path.to_owned(), fs::metadata(path).unwrap().permissions().mode() & 0o777)];
+    if path.is_dir() {
+        for entry in fs::read_dir(path).unwrap() {
+            found.extend(modes(&entry.unwrap().path()));
+        }
+    }
+    found
+}
+
+#[test]
+fn a_new_store_is_for_its_user_alone() {
+    let temp = folder();
+    fs::set_permissions(temp.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let (store, _) = closed(temp.path(), "store", &["a", "b"], 3000);
+    // sled makes files whenever it is opened.
+    open(&store).unwrap();
+    let opened = Store::open(&store).unwrap();
+    opened.backup(temp.path().join("backup")).unwrap();
+    let is_private = |path: &Path| {
+        for (path, mode) in modes(path) {
+            assert_eq!(mode & 0o077, 0, "{} has the mode {mode:o}", path.display());
+        }
+    };
+    is_private(&store);
+    opened.close().unwrap();
+    is_private(&temp.path().join("backup"));
+    recovery::restore(temp.path().join("backup"), temp.path().join("restored"), recovery::Until::End)
+        .unwrap();
+    recovery::salvage(&store, temp.path().join("salvaged"), Options::default(), |_| {}).unwrap();
+    Store::copy_files(&store, temp.path().join("copy")).unwrap();
+    ["restored", "salvaged", "copy"].iter().for_each(|name| is_private(&temp.path().join(name)));
+}
+
+#[test]
+fn a_store_that_is_shared_stays_shared() {
+    let temp = folder();
+    let path = temp.path().join("store");
+    Store::builder().private(false).open(&path).unwrap().close().unwrap();
+    let manifest = fs::metadata(path.join("MANIFEST")).unwrap().permissions().mode() & 0o777;
+    let store = Store::builder().segment_bytes(16 << 10).open(&path).unwrap();
+    for n in 0..20 {
+        let params = Params::new().string("text", "x".repeat(3000));
+        store.process("p").unwrap().register(&format!("w{n}"), params).unwrap();
+    }
+    store.close().unwrap();
+    for (file, mode) in modes(&path).into_iter().filter(|(file, _)| file.is_file()) {
+        assert_eq!(mode, manifest, "{} has the mode {mode:o}", file.display());
+    }
+}
+
+/// What such a link leads to was overwritten.
+#[test]
+fn no_link_in_a_store_is_followed() {
+    let temp = folder();
+    let (store, content) = closed(temp.path(), "sound", &["a", "b"], 0);
+    let victim = temp.path().join("victim");
+    for name in ["LOCK", "MANIFEST", "MANIFEST.new", "wal/000000.wal", "index/conf", "index/db"] {
+        let copy = temp.path().join(name.replace('/', " "));
+        copy_as_it_is(&store, &copy);
+        let link = copy.join(name);
+        let _ = fs::rename(&link, &victim);
+        let before = fs::read(&victim).unwrap_or_default();
+        fs::write(&victim, &before).unwrap();
+        std::os::unix::fs::symlink(&victim, &link).unwrap();
+        match open(&copy) {
+            Ok((found, report)) => {
+                assert!(found == content && name.starts_with("index/"), "{name}");
+                assert!(report.rebuilt.unwrap().why.contains("is a symbolic link"), "{name}");
+            }
+            Err(error) => {
+                let cause = std::error::Error::source(&error).map(ToString::to_string);
+                let text = format!("{error}: {}", cause.unwrap_or_default());
+                assert!(text.contains("it is a symbolic link"), "{name}: {text}");
+            }
+        }
+        assert!(fs::read(&victim).unwrap() == before, "{name}: what the link leads to was changed");
+        fs::remove_file(&victim).unwrap();
+    }
 }
 
 #[test]
