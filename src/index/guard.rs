@@ -1,9 +1,9 @@
 //! Between sled and everybody else: its panics become errors, its errors get
 //! words.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
+use super::quiet;
 use crate::error::{self, Error, Failure, Result};
 
 /// What went wrong in a call into sled, before `guard` says where.
@@ -34,7 +34,7 @@ pub(super) fn guard<T>(
     action: &'static str,
     call: impl FnOnce() -> Result<T, Fault>,
 ) -> Result<T> {
-    let why = match catch_unwind(AssertUnwindSafe(call)) {
+    let why = match quiet::catch(call) {
         Ok(Ok(value)) => return Ok(value),
         Ok(Err(Fault::Other(error))) => return Err(error),
         Ok(Err(Fault::Damaged(why))) => {

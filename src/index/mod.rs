@@ -21,6 +21,7 @@ mod chunks;
 mod contents;
 mod guard;
 mod open;
+mod quiet;
 pub(crate) mod raw;
 mod transaction;
 
