@@ -255,6 +255,30 @@ fn no_link_in_a_store_is_followed() {
     }
 }
 
+/// The newest segment begins in the middle of a commit: of that one the beginning is there.
+#[test]
+fn what_came_after_a_lost_segment_is_not_called_kept() {
+    let temp = folder();
+    let (running, state) = (temp.path().join("running"), temp.path().join("state"));
+    let store = Store::builder().segment_bytes(16 << 10).open(&running).unwrap();
+    let process = store.process("p").unwrap();
+    for n in 0..7 {
+        process.register("a", Params::new().string("text", format!("{n}").repeat(3200))).unwrap();
+    }
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    copy_as_it_is(&running, &state);
+    drop(store);
+    let with_frames = |path: &PathBuf| fs::read(path).unwrap()[4096..].iter().any(|byte| *byte != 0);
+    let newest = segments(&state).into_iter().rfind(with_frames).unwrap();
+    fs::remove_file(newest).unwrap();
+    let mut records = Vec::new();
+    let new = temp.path().join("new");
+    let salvaged = recovery::salvage(&state, new, Options::default(), |record| records.push(record)).unwrap();
+    let (last, all) = (salvaged.missing.last().unwrap(), &salvaged.missing);
+    assert!(last.last.is_none() && last.first <= 5, "{all:?}");
+    assert_eq!((salvaged.kept, salvaged.is_complete()), (0, false), "{salvaged:?} {records:?}");
+}
+
 #[test]
 fn a_segment_whose_first_frame_is_damaged_gets_no_more_commits() {
     let temp = folder();

@@ -144,19 +144,32 @@ impl<'a> Sources<'a> {
             },
         };
         self.missing.is_known_up_to(noted);
-        let mut reached = 0;
+        let mut reached = base;
         browse(log, base, &mut |found| {
             reached = reached.max(self.found(&found, base, end));
             Ok(())
         })?;
-        // Nothing stands behind the damage that would tell where the log ended.
-        let is_end_unknown = damage.is_some_and(|first| reached < first.max(noted));
+        let is_end_unknown = damage.is_some() && self.is_end_missing(reached);
         self.missing.end(is_end_unknown || is_end_doubtful);
         Ok(())
     }
 
+    /// Whether nothing tells where the log ended, of which something can be read up to the
+    /// commit `reached`: behind one gap there may be another.
+    fn is_end_missing(&mut self, reached: u64) -> bool {
+        match scan(&self.parts.readable_log, reached, &mut |_, _| Ok(())) {
+            Ok(found) => found.is_none_or(|found| found.last_seq < self.noted()),
+            Err(error) => {
+                if let Failure::LogDamaged { last, .. } = error.failure() {
+                    self.missing.is_known_up_to(*last);
+                }
+                true
+            }
+        }
+    }
+
     /// Takes what was found in the log: behind a sound end it is a torn tail. Answers up to
-    /// which commit it tells of.
+    /// which commit it tells of all, or that it is missing.
     fn found(&mut self, found: &Found<'_>, base: u64, end: Option<u64>) -> u64 {
         let (Found::Commit { seq, .. } | Found::Begun { seq, .. } | Found::Gap { until: seq, .. }) = *found;
         if seq <= base || end.is_some_and(|end| seq > end) {
@@ -173,6 +186,8 @@ impl<'a> Sources<'a> {
                 for write in decode_begun(entry) {
                     self.unreadable.insert(write.key.bytes().clone(), Unreadable::Version(seq));
                 }
+                self.missing.is_known_up_to(seq);
+                return seq - 1;
             }
             Found::Gap { .. } => self.missing.is_known_up_to(seq),
         }
