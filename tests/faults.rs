@@ -280,6 +280,33 @@ fn what_came_after_a_lost_segment_is_not_called_kept() {
 }
 
 #[test]
+fn without_a_manifest_files_of_another_store_are_left_out() {
+    let temp = folder();
+    let (own, content) = closed(temp.path(), "own", &["a", "b", "c", "d", "e", "f"], 3000);
+    let (other, _) = closed(temp.path(), "other", &["x", "y", "z"], 0);
+    fs::remove_file(own.join("MANIFEST")).unwrap();
+    let salvage = |name: &str| {
+        let new = temp.path().join(name);
+        let salvaged = recovery::salvage(&own, &new, Options::default(), |_| {}).unwrap();
+        (salvaged, open(&new).map(|(content, _)| content.active_work).unwrap_or_default())
+    };
+    let (salvaged, found) = salvage("all its own");
+    assert!(salvaged.is_complete() && found == content.active_work, "{salvaged:?}");
+    fs::copy(other.join("wal/000000.wal"), own.join("wal/000077.wal")).unwrap();
+    let (verified, findings) = verify(&own);
+    let named = findings.iter().find(|found| found.file.ends_with("000077.wal"));
+    assert!(verified.refused.is_some() && named.is_some(), "{findings:?}");
+    let (salvaged, found) = salvage("one of another");
+    assert!(!salvaged.is_complete() && found == content.active_work, "{salvaged:?}");
+    // Nothing but that is left: who knows whose it is?
+    fs::remove_dir_all(own.join("wal")).unwrap();
+    fs::remove_dir_all(own.join("index")).unwrap();
+    copy_as_it_is(&other.join("wal"), &own.join("wal"));
+    let (salvaged, _) = salvage("nothing of its own");
+    assert!(!salvaged.is_complete(), "{salvaged:?}");
+}
+
+#[test]
 fn a_segment_whose_first_frame_is_damaged_gets_no_more_commits() {
     let temp = folder();
     let (store, content) = closed(temp.path(), "sound", &["a", "b", "c", "d", "e", "f"], 3000);

@@ -26,6 +26,8 @@ pub(super) struct Parts {
     pub(super) wrong_log_files: Vec<(PathBuf, String)>,
     /// Or what is wrong with it.
     pub(super) index: Result<IndexCopy, String>,
+    /// Whether it is certain whose files these are.
+    pub(super) is_identity_certain: bool,
 }
 
 /// A snapshot, and what it holds or what is wrong with it.
@@ -65,7 +67,15 @@ impl Parts {
             index = Err(of_another_store(foreign));
         }
         meter.add(2 * bytes_of(&store.closed.layout().index().join("db")));
-        Ok(Self { manifest, snapshots, log, readable_log, wrong_log_files, index })
+        Ok(Self {
+            manifest,
+            snapshots,
+            log,
+            readable_log,
+            wrong_log_files,
+            index,
+            is_identity_certain: store.identity.is_certain,
+        })
     }
 
     /// The newest snapshot by its name, sound or not: opening looks at no other.

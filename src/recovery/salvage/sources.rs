@@ -9,7 +9,7 @@ use super::MadeOf;
 use super::missing::Coverage;
 use super::pieces;
 use crate::engine::TornTail;
-use crate::engine::wal::{Found, Reading, browse, decode_begun, scan};
+use crate::engine::wal::{Found, Reading, Scan, browse, decode_begun, scan};
 use crate::error::{Failure, Result};
 use crate::record::Key;
 use crate::recovery::changes::{Changes, Merged, Newest, Origin};
@@ -124,11 +124,7 @@ impl<'a> Sources<'a> {
             Ok(Some(found)) => {
                 let kept = found.last_seq;
                 self.torn_tail = found.torn.map(|newest| TornTail { kept, newest });
-                // Damage to the end cannot be told from a torn tail, nor, where nothing of it
-                // is left, from an end.
-                let is_vouched_for = found.is_clean || self.parts.manifest.is_ok();
-                is_end_doubtful =
-                    self.parts.index_for_opening().is_err() && (found.torn.is_some() || !is_vouched_for);
+                is_end_doubtful = self.is_doubtful(&found);
                 self.missing.is_known_up_to(kept);
                 end = Some(kept);
                 None
@@ -152,6 +148,16 @@ impl<'a> Sources<'a> {
         let is_end_unknown = damage.is_some() && self.is_end_missing(reached);
         self.missing.end(is_end_unknown || is_end_doubtful);
         Ok(())
+    }
+
+    /// Whether there may have been more than the log has. Damage to its end cannot be told
+    /// from a torn tail, nor, where nothing of it is left, from an end.
+    fn is_doubtful(&self, found: &Scan) -> bool {
+        let has_index = self.parts.index_for_opening().is_ok();
+        // An index may be an old one.
+        let is_whole = found.torn.is_none() && found.synced >= found.last_seq;
+        let is_vouched_for = self.parts.is_identity_certain && (found.is_clean || (has_index && is_whole));
+        (!has_index && found.torn.is_some()) || !(self.parts.manifest.is_ok() || is_vouched_for)
     }
 
     /// Whether nothing tells where the log ended, of which something can be read up to the
