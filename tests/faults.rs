@@ -306,6 +306,30 @@ fn without_a_manifest_files_of_another_store_are_left_out() {
     assert!(!salvaged.is_complete(), "{salvaged:?}");
 }
 
+/// Opening, verifying and the log agree, in what they judge and in what they say.
+#[test]
+fn the_same_damage_is_told_in_the_same_words() {
+    let temp = folder();
+    let (store, _) = closed(temp.path(), "store", &["a", "b"], 0);
+    fs::write(store.join("index/db"), vec![0x5a; 70_000]).unwrap();
+    let (verified, findings) = verify(&store);
+    assert_eq!(verified.refused, None);
+    let index = findings.iter().find(|found| found.file.ends_with("index/db")).unwrap();
+    assert!(index.meaning.contains("the log has all") && !index.meaning.contains("snapshot"), "{index:?}");
+    let (_, report) = open(&store).unwrap();
+    assert_eq!(report.rebuilt.unwrap().why, index.what.replace("index/db", "index"));
+    // Two segments, of which the index has the first.
+    let items = ["a", "b", "c", "d", "e", "f"];
+    let (store, content) = closed(temp.path(), "of two segments", &items, 3000);
+    let oldest = segments(&store).remove(0);
+    let mut bytes = fs::read(&oldest).unwrap();
+    bytes.fill(0);
+    fs::write(&oldest, bytes).unwrap();
+    let (found, report) = open(&store).unwrap();
+    let damage = report.damaged_log.unwrap();
+    assert!(found == content && !damage.contains("restore a backup"), "{damage}");
+}
+
 #[test]
 fn a_segment_whose_first_frame_is_damaged_gets_no_more_commits() {
     let temp = folder();

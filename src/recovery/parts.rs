@@ -8,7 +8,7 @@ use super::scratch::IndexCopy;
 use crate::archive::Summary;
 use crate::engine::wal::{Directory, Scan, scan};
 use crate::engine::{Snapshot, Witness};
-use crate::error::{Error, Failure, Result, chain};
+use crate::error::{Failure, Result, chain, reason};
 use crate::folder::Manifest;
 use crate::index::of_another_store;
 
@@ -150,20 +150,6 @@ impl Parts {
     fn scan_after(&self, known: u64) -> Result<Option<Scan>, String> {
         scan(self.log.as_ref().map_err(Clone::clone)?, known, &mut |_, _| Ok(()))
             .map_err(|error| reason(&error))
-    }
-}
-
-/// What is wrong, without the advice that goes with an error of opening.
-fn reason(error: &Error) -> String {
-    match error.failure() {
-        Failure::LogDamaged { path, offset, why, first, last } => {
-            format!(
-                "{} at byte {offset}: {why}; commits {first} to {last} at least are needed",
-                path.display()
-            )
-        }
-        Failure::Corrupt { place, why } => format!("{place}: {why}"),
-        _ => chain(error),
     }
 }
 
