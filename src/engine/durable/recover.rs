@@ -79,7 +79,7 @@ pub(crate) fn recover(parts: &Parts, options: &Options) -> Result<Recovered> {
         return begin_behind_damage(parts, &directory, base, report);
     }
     let snapshot = match report.damaged_snapshot {
-        Some(_) => parts.snapshots.write(&*base, &|| false)?,
+        Some(_) => parts.snapshots.write(&*base, &|| false).map_err(Error::before_writing)?,
         None => snapshot,
     };
     let (log, pool) = parts.log.resume(&directory, &found)?;
@@ -114,7 +114,7 @@ fn begin_behind_damage(
     report: OpenReport,
 ) -> Result<Recovered> {
     let applied = base.contents()?.seq;
-    let snapshot = parts.snapshots.write(&*base, &|| false)?;
+    let snapshot = parts.snapshots.write(&*base, &|| false).map_err(Error::before_writing)?;
     parts.home.note(applied)?;
     let (log, pool) = parts.log.begin_anew(directory, applied)?;
     Ok(Recovered { base, log, pool, active: Generation::default(), applied, leftover: 0, snapshot, report })
