@@ -96,6 +96,11 @@ pub(crate) enum Failure {
     #[error("the runner of process {process:?} cannot work: {why}")]
     Runner { process: String, why: String },
 
+    #[error(
+        "the schedule of process {process:?} cannot be used: {why}; give it another (`set_cron`, `set_schedule`, `procstate settings NAME --cron EXPR`), or none"
+    )]
+    Schedule { process: String, why: String },
+
     #[error("the store was closed")]
     Closed,
 
@@ -278,9 +283,11 @@ impl From<Failure> for Error {
     }
 }
 
+/// The text with its causes, in one line: a `main` that returns the error shows it to
+/// people.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.failure, f)
+        f.write_str(&chain(self))
     }
 }
 
@@ -312,5 +319,6 @@ mod tests {
     fn an_error_is_told_with_its_causes() {
         let error = Error::io("write", "/state", io::Error::other("the disk is full"));
         assert_eq!(chain(&error), "could not write /state: the disk is full");
+        assert_eq!(format!("{error:?}"), "could not write /state: the disk is full");
     }
 }

@@ -41,6 +41,8 @@ pub mod recovery;
 mod run;
 mod runner;
 mod store;
+#[cfg(feature = "tokio")]
+pub mod tokio;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use engine::{Backup, Durability, OpenReport, Rebuilt, Recovery, Stats, TornTail};

@@ -1,8 +1,12 @@
 //! The feed of commits: what was written, in order, to whoever listens.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
+#[cfg(feature = "tokio")]
+use std::task::Poll;
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
@@ -21,6 +25,7 @@ pub(crate) struct Feed {
 #[derive(Debug, Default)]
 struct Listeners {
     queues: Vec<Weak<Queue>>,
+    alarms: Vec<Weak<Watched>>,
     /// Nothing more will come, for those who subscribe from now on either.
     closed: bool,
 }
@@ -56,6 +61,17 @@ pub(crate) struct Subscription {
     queue: Arc<Queue>,
 }
 
+/// Calls somebody while it is kept; see [`Feed::alarm`].
+#[derive(Debug)]
+pub(crate) struct Alarm {
+    _watched: Arc<Watched>,
+}
+
+struct Watched {
+    keys: Vec<Key>,
+    call: Box<dyn Fn() + Send + Sync>,
+}
+
 #[derive(Debug)]
 struct Queue {
     state: Mutex<State>,
@@ -68,6 +84,8 @@ struct State {
     commits: VecDeque<Commit>,
     missed: u64,
     closed: bool,
+    /// The task that waits for the next.
+    waker: Option<Waker>,
 }
 
 impl Feed {
@@ -76,8 +94,21 @@ impl Feed {
         let state = Mutex::new(State { closed: listeners.closed, ..State::default() });
         let queue = Arc::new(Queue { state, arrived: Condvar::new(), capacity: capacity.max(1) });
         listeners.queues.push(Arc::downgrade(&queue));
-        self.listening.store(listeners.queues.len(), Ordering::Release);
+        self.count(&listeners);
         Subscription { queue }
+    }
+
+    /// Calls `call` after each commit that writes one of `keys`, and when the feed is
+    /// closed. It is called under the lock of the engine, and must be quick.
+    pub(crate) fn alarm(&self, keys: Vec<Key>, call: impl Fn() + Send + Sync + 'static) -> Alarm {
+        let watched = Arc::new(Watched { keys, call: Box::new(call) });
+        let mut listeners = self.listeners.lock();
+        if listeners.closed {
+            (watched.call)();
+        }
+        listeners.alarms.push(Arc::downgrade(&watched));
+        self.count(&listeners);
+        Alarm { _watched: watched }
     }
 
     /// Announces a commit. Engines call this in commit order, under the lock that
@@ -86,23 +117,46 @@ impl Feed {
         if self.listening.load(Ordering::Acquire) == 0 {
             return;
         }
-        let commit = Commit { seq, keys: batch.writes.iter().map(written).collect() };
-        self.each(&mut self.listeners.lock(), |queue| queue.push(commit.clone()));
+        let mut listeners = self.listeners.lock();
+        if !listeners.queues.is_empty() {
+            let commit = Commit { seq, keys: batch.writes.iter().map(written).collect() };
+            each(&mut listeners.queues, |queue| queue.push(commit.clone()));
+        }
+        let writes = |watched: &Watched| {
+            batch.writes.iter().any(|write| watched.keys.iter().any(|key| key.bytes() == write.key().bytes()))
+        };
+        each(&mut listeners.alarms, |watched| {
+            if writes(watched) {
+                (watched.call)();
+            }
+        });
+        self.count(&listeners);
     }
 
     /// Tells every listener that nothing more will come.
     pub(crate) fn close(&self) {
         let mut listeners = self.listeners.lock();
         listeners.closed = true;
-        self.each(&mut listeners, |queue| {
-            queue.state.lock().closed = true;
-            queue.arrived.notify_all();
+        each(&mut listeners.queues, |queue| {
+            queue.change(|state| state.closed = true);
         });
+        each(&mut listeners.alarms, |watched| (watched.call)());
+        self.count(&listeners);
     }
 
-    fn each(&self, listeners: &mut Listeners, tell: impl Fn(&Queue)) {
-        listeners.queues.retain(|queue| queue.upgrade().inspect(|queue| tell(queue)).is_some());
-        self.listening.store(listeners.queues.len(), Ordering::Release);
+    fn count(&self, listeners: &Listeners) {
+        self.listening.store(listeners.queues.len() + listeners.alarms.len(), Ordering::Release);
+    }
+}
+
+/// Tells those that are still there, and forgets the others.
+fn each<T>(listeners: &mut Vec<Weak<T>>, tell: impl Fn(&T)) {
+    listeners.retain(|listener| listener.upgrade().inspect(|listener| tell(listener)).is_some());
+}
+
+impl fmt::Debug for Watched {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watched").field("keys", &self.keys).finish_non_exhaustive()
     }
 }
 
@@ -115,31 +169,62 @@ fn written(write: &Write) -> (Key, Written) {
 
 impl Queue {
     fn push(&self, commit: Commit) {
+        self.change(|state| {
+            // Once behind, a reader hears so before anything that came after.
+            if state.missed > 0 || state.commits.len() == self.capacity {
+                state.missed += 1;
+            } else {
+                state.commits.push_back(commit);
+            }
+        });
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) {
         let mut state = self.state.lock();
-        // Once behind, a reader hears so before anything that came after.
-        if state.missed > 0 || state.commits.len() == self.capacity {
-            state.missed += 1;
-        } else {
-            state.commits.push_back(commit);
-        }
+        change(&mut state);
+        let waker = state.waker.take();
         self.arrived.notify_all();
+        drop(state);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+impl State {
+    /// What is to be heard, if anything is.
+    fn next(&mut self) -> Option<Received> {
+        if let Some(commit) = self.commits.pop_front() {
+            return Some(Received::Commit(commit));
+        }
+        if self.missed > 0 {
+            return Some(Received::Missed(std::mem::take(&mut self.missed)));
+        }
+        self.closed.then_some(Received::Closed)
     }
 }
 
 impl Subscription {
+    /// The next commit; `waker` is woken once there is one. One task may wait at a time.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn poll(&self, waker: &Waker) -> Poll<Received> {
+        let mut state = self.queue.state.lock();
+        match state.next() {
+            Some(received) => Poll::Ready(received),
+            None => {
+                state.waker = Some(waker.clone());
+                Poll::Pending
+            }
+        }
+    }
+
     /// Waits for the next commit, for at most `timeout`; `None` waits for ever.
     pub(crate) fn receive(&self, timeout: Option<Duration>) -> Received {
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let mut state = self.queue.state.lock();
         loop {
-            if let Some(commit) = state.commits.pop_front() {
-                return Received::Commit(commit);
-            }
-            if state.missed > 0 {
-                return Received::Missed(std::mem::take(&mut state.missed));
-            }
-            if state.closed {
-                return Received::Closed;
+            if let Some(received) = state.next() {
+                return received;
             }
             match deadline {
                 None => self.queue.arrived.wait(&mut state),
@@ -193,6 +278,24 @@ mod tests {
         assert_eq!(seq(reader.receive(None)), 1);
         assert_eq!(reader.receive(None), Received::Closed);
         assert_eq!(feed.subscribe(8).receive(None), Received::Closed);
+    }
+
+    #[test]
+    fn an_alarm_hears_of_its_keys_and_of_the_end() {
+        let (feed, calls) = (Feed::default(), Arc::new(AtomicUsize::new(0)));
+        let counted = calls.clone();
+        let alarm = feed.alarm(vec![Key::owner("p"), Key::settings("p")], move || {
+            counted.fetch_add(1, Ordering::Relaxed);
+        });
+        feed.publish(1, &batch("p"));
+        feed.publish(2, &batch("pp"));
+        assert_eq!(calls.load(Ordering::Relaxed), 1);
+        feed.close();
+        assert_eq!(calls.load(Ordering::Relaxed), 2);
+        drop(alarm);
+        feed.publish(3, &batch("p"));
+        assert_eq!(calls.load(Ordering::Relaxed), 2);
+        assert_eq!(feed.listening.load(Ordering::Relaxed), 0);
     }
 
     #[test]

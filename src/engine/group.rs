@@ -1,6 +1,9 @@
 //! Group commit: one sync serves every commit that waits for one.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+#[cfg(feature = "tokio")]
+use std::task::Poll;
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use crossbeam_utils::sync::{Parker, Unparker};
@@ -29,6 +32,8 @@ pub(crate) struct Group {
 struct State {
     has_leader: bool,
     sleepers: Vec<Sleeper>,
+    /// Those who wait without a thread, and do not lead.
+    tasks: Vec<Waiting>,
     gathering: Gathering,
 }
 
@@ -36,6 +41,13 @@ struct State {
 struct Sleeper {
     seq: u64,
     unparker: Unparker,
+}
+
+/// A task that is woken once everything up to `seq` is durable, or a sync fails.
+#[derive(Debug)]
+struct Waiting {
+    seq: u64,
+    waker: Waker,
 }
 
 impl Group {
@@ -73,6 +85,28 @@ impl Group {
             self.lead(gathering, &sync)?;
         }
         Ok(())
+    }
+
+    /// Ready once everything up to `seq` is durable. Somebody else has to lead.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn poll(&self, seq: u64, waker: &Waker) -> Poll<()> {
+        let mut state = self.state.lock();
+        if self.done() >= seq {
+            return Poll::Ready(());
+        }
+        let same = |task: &&mut Waiting| task.waker.will_wake(waker);
+        match state.tasks.iter_mut().find(same) {
+            // Polled again by the same task, which may wait for more now.
+            Some(task) => task.seq = task.seq.min(seq),
+            None => state.tasks.push(Waiting { seq, waker: waker.clone() }),
+        }
+        Poll::Pending
+    }
+
+    /// Wakes those who wait without a thread, to look for themselves.
+    pub(crate) fn wake_tasks(&self) {
+        let tasks = std::mem::take(&mut self.state.lock().tasks);
+        tasks.into_iter().for_each(|task| task.waker.wake());
     }
 
     fn lead(&self, gathering: Gathering, sync: &impl Fn() -> Result<u64>) -> Result<()> {
@@ -114,6 +148,7 @@ impl Lead<'_> {
         let mut state = self.group.state.lock();
         state.has_leader = false;
         let served: Vec<_> = state.sleepers.extract_if(.., |sleeper| sleeper.seq <= done).collect();
+        let tasks: Vec<_> = state.tasks.extract_if(.., |task| task.seq <= done).collect();
         let arrived = state.sleepers.len();
         state.gathering.learn(have_come, served.len() + 1, arrived, took);
         // It leads next, unless one who was served is back before it has woken up.
@@ -121,6 +156,7 @@ impl Lead<'_> {
         self.group.sleeping.store(state.sleepers.len(), Ordering::Release);
         drop(state);
         next.iter().chain(&served).for_each(|sleeper| sleeper.unparker.unpark());
+        tasks.into_iter().for_each(|task| task.waker.wake());
     }
 
     fn give_up(&self) {
@@ -128,9 +164,11 @@ impl Lead<'_> {
         state.has_leader = false;
         state.gathering = Gathering::default();
         let sleepers = std::mem::take(&mut state.sleepers);
+        let tasks = std::mem::take(&mut state.tasks);
         self.group.sleeping.store(0, Ordering::Release);
         drop(state);
         sleepers.iter().for_each(|sleeper| sleeper.unparker.unpark());
+        tasks.into_iter().for_each(|task| task.waker.wake());
     }
 }
 
@@ -309,6 +347,39 @@ mod tests {
             group.reach(1, || Ok(1)).unwrap();
             assert!(leader.join().is_err());
         });
+    }
+
+    #[cfg(feature = "tokio")]
+    #[derive(Default)]
+    struct Wakes(AtomicUsize);
+
+    #[cfg(feature = "tokio")]
+    impl std::task::Wake for Wakes {
+        fn wake(self: std::sync::Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    #[cfg(feature = "tokio")]
+    #[test]
+    fn tasks_are_woken_by_the_sync_that_serves_them_and_by_one_that_fails() {
+        let group = Group::default();
+        let wakes = [(); 3].map(|()| std::sync::Arc::new(Wakes::default()));
+        let wakers = wakes.clone().map(Waker::from);
+        let woken = || wakes.clone().map(|wakes| wakes.0.load(Ordering::SeqCst));
+        for (seq, waker) in (1..).zip(&wakers) {
+            assert!(group.poll(seq, waker).is_pending());
+            // Polled again, it waits once.
+            assert!(group.poll(seq, waker).is_pending());
+        }
+        group.reach(2, || Ok(2)).unwrap();
+        assert_eq!(woken(), [1, 1, 0]);
+        assert!(group.poll(2, &wakers[1]).is_ready());
+        group.reach(3, || Err(Error::argument("no"))).unwrap_err();
+        assert_eq!(woken(), [1, 1, 1]);
+        assert!(group.poll(3, &wakers[2]).is_pending());
+        group.wake_tasks();
+        assert_eq!(woken(), [1, 1, 2]);
     }
 
     #[test]

@@ -20,13 +20,15 @@ mod stored;
 mod suite;
 
 use std::ops::ControlFlow;
+#[cfg(feature = "tokio")]
+use std::task::{Poll, Waker};
 
 pub(crate) use batch::{Batch, Expect, Write};
 pub(crate) use durable::{
     DurableEngine, Options, SEGMENT_BYTES_MIN, Snapshot, Snapshots, Witness, create, wal,
 };
 pub use durable::{OpenReport, Rebuilt, Recovery, TornTail};
-pub(crate) use feed::{Commit, Feed, Received, Subscription, Written};
+pub(crate) use feed::{Alarm, Commit, Feed, Received, Subscription, Written};
 pub(crate) use memory::MemoryEngine;
 pub use stats::Stats;
 
@@ -97,6 +99,24 @@ pub(crate) trait Engine: Send + Sync + 'static {
 
     /// Makes every commit so far survive power loss.
     fn sync(&self) -> Result<()>;
+
+    /// Ready once every commit up to `seq` survives power loss; `waker` is woken then.
+    /// Holds no thread meanwhile.
+    #[cfg(feature = "tokio")]
+    fn poll_synced(&self, seq: u64, waker: &Waker) -> Poll<Result<()>> {
+        let _ = (seq, waker);
+        Poll::Ready(self.sync())
+    }
+
+    /// Whether a commit would not have to wait for the disk to catch up.
+    ///
+    /// # Errors
+    ///
+    /// If it would fail instead.
+    #[cfg(feature = "tokio")]
+    fn is_ready(&self) -> Result<bool> {
+        Ok(true)
+    }
 
     /// The newest sequence number; 0 for a store that was never written to.
     fn last_seq(&self) -> u64;

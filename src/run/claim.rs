@@ -9,7 +9,7 @@ use super::core::{Core, Token};
 use super::{FailureLimit, Instance, Run};
 use crate::engine::{Batch, Durability, Outcome};
 use crate::error::{Error, Result};
-use crate::model::ownership::Decision;
+use crate::model::ownership::{Decision, Terms};
 use crate::model::{run, time};
 use crate::proto::record::{Owner, RunStatus};
 use crate::record::{Key, Payload};
@@ -59,6 +59,7 @@ pub enum Origin {
 #[derive(Debug, Clone)]
 pub struct ClaimOptions {
     pub(super) force: bool,
+    pub(super) min_interval: Duration,
     pub(super) afresh: bool,
     pub(super) progress_interval: Duration,
     pub(super) heartbeat_timeout: Option<Duration>,
@@ -71,6 +72,7 @@ impl Default for ClaimOptions {
     fn default() -> Self {
         Self {
             force: false,
+            min_interval: Duration::ZERO,
             afresh: false,
             progress_interval: Duration::from_secs(1),
             heartbeat_timeout: None,
@@ -92,6 +94,17 @@ impl ClaimOptions {
     #[must_use]
     pub fn force(mut self, force: bool) -> Self {
         self.force = force;
+        self
+    }
+
+    /// No new run is due sooner than this after the last one began, whatever else makes
+    /// one due: a slot that begins right after a run began (started at 23:59 with a
+    /// period of a day), a clock that steps over its beginning, changed settings and
+    /// work. A claim by [`force`](ClaimOptions::force) and a run that goes on are not
+    /// kept from it. Default: none.
+    #[must_use]
+    pub fn min_interval(mut self, interval: Duration) -> Self {
+        self.min_interval = interval;
         self
     }
 
@@ -143,6 +156,10 @@ impl ClaimOptions {
         self
     }
 
+    pub(crate) fn terms(&self) -> Terms {
+        Terms { forced: self.force, min_interval: self.min_interval }
+    }
+
     pub(crate) fn interval(&self) -> Duration {
         self.progress_interval.min(self.timeout() / 2)
     }
@@ -184,11 +201,22 @@ impl ProcessHandle {
     /// As [`claim`](ProcessHandle::claim); [`is_invalid`](crate::Error::is_invalid)
     /// if an option makes no sense.
     pub fn claim_with(&self, instance: &Instance, options: &ClaimOptions) -> Result<Claim> {
+        self.claim_as(instance, options, Durability::Synced)
+    }
+
+    /// [`claim_with`](ProcessHandle::claim_with); the claim survives what `durability`
+    /// says once the call returns.
+    pub(crate) fn claim_as(
+        &self,
+        instance: &Instance,
+        options: &ClaimOptions,
+        durability: Durability,
+    ) -> Result<Claim> {
         options.check()?;
         loop {
             let owner = self.existing_owner()?;
             let status = self.read_status()?;
-            match self.decide(&owner, &status, options.force)? {
+            match self.decide(&owner, &status, options.terms())? {
                 Decision::NotDue { at } => return Ok(Claim::NotDue { at }),
                 Decision::Held { until } => {
                     let since = time::read(&owner.value.claimed);
@@ -196,7 +224,9 @@ impl ProcessHandle {
                 }
                 decision @ (Decision::Start | Decision::Resume) => {
                     let resumes = decision == Decision::Resume && !options.afresh;
-                    if let Some(run) = self.take_over(instance, options, owner, status, resumes)? {
+                    if let Some(run) =
+                        self.take_over((instance, durability), options, owner, status, resumes)?
+                    {
                         return Ok(Claim::Won(run));
                     }
                 }
@@ -207,7 +237,7 @@ impl ProcessHandle {
     /// Swaps the owner. `None` if somebody else was faster.
     fn take_over(
         &self,
-        instance: &Instance,
+        (instance, durability): (&Instance, Durability),
         options: &ClaimOptions,
         owner: Versioned<Owner>,
         status: Versioned<RunStatus>,
@@ -236,7 +266,7 @@ impl ProcessHandle {
             claim: pulse.claim,
         };
         let batch = self.swap(&owner, &status, &next, &run);
-        let committed = inner.engine.commit(batch, Durability::Synced);
+        let committed = inner.engine.commit(batch, durability);
         let Ok(Outcome::Committed(version)) = committed else {
             inner.liveness.end(pulse.claim);
             return committed.map(|_| None);

@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use super::claim::Origin;
 use super::core::Core;
-use super::item::WorkItem;
+use super::item::{Ending, WorkItem};
 use super::progress::{Loss, Progress};
+use super::turn::{Next, Turn};
+use crate::engine::Durability;
 use crate::error::Result;
 use crate::proto::{Params, Status};
 use crate::store::ProcessHandle;
@@ -37,11 +39,25 @@ use crate::store::ProcessHandle;
 pub struct Run {
     core: Arc<Core>,
     origin: Origin,
+    /// Dropped, it is left unfinished.
+    is_left_when_dropped: bool,
+}
+
+/// What comes after the end of an item.
+#[derive(Debug)]
+pub(crate) enum Turned {
+    /// The next item.
+    Item(WorkItem),
+    /// No item was asked for, there are no more, or the run takes no more.
+    NoMore,
+    /// The settings have changed with the end of the item, and may say that none is to
+    /// begin: ask again.
+    Again,
 }
 
 impl Run {
     pub(super) fn new(core: Arc<Core>, origin: Origin) -> Self {
-        Self { core, origin }
+        Self { core, origin, is_left_when_dropped: false }
     }
 
     /// The process.
@@ -72,7 +88,7 @@ impl Run {
     /// The parameters of the process, as of the run's last write.
     #[must_use]
     pub fn settings(&self) -> Params {
-        self.core.lock().settings.value.settings.clone().unwrap_or_default()
+        self.core.lock().params()
     }
 
     /// The status of the run so far.
@@ -96,8 +112,22 @@ impl Run {
     /// [`is_conflict`](crate::Error::is_conflict) if the run has lost the
     /// process; if the store cannot be read or written.
     pub fn next_work(&mut self) -> Result<Option<WorkItem>> {
-        let next = self.core.next_item()?;
-        Ok(next.map(|(id, name, list)| WorkItem::new(self.core.clone(), id, name, list)))
+        Ok(match self.turn(None, true)? {
+            Turned::Item(item) => Some(item),
+            Turned::NoMore | Turned::Again => None,
+        })
+    }
+
+    /// Stores the end of an item, if there is one, and begins the next one if `takes`;
+    /// both in one commit, which threads that call this at the same time share. If the
+    /// end cannot be stored, no other begins.
+    pub(crate) fn turn(&self, end: Option<Ending>, takes: bool) -> Result<Turned> {
+        let next = self.core.turn(Turn { end: end.map(|end| (end.id, end.how)), takes })?;
+        Ok(match next {
+            Next::Item((id, name, list)) => Turned::Item(WorkItem::new(self.core.clone(), id, name, list)),
+            Next::Nothing => Turned::NoMore,
+            Next::Again => Turned::Again,
+        })
     }
 
     /// Adds `value` to the counter `label` of the run. Stored with the next
@@ -167,7 +197,7 @@ impl Run {
     /// [`is_conflict`](crate::Error::is_conflict) if the run has lost the
     /// process; if the store cannot be written.
     pub fn finish(self) -> Result<Status> {
-        self.core.finish()
+        self.core.finish(Durability::Synced)
     }
 
     /// Ends the run as aborted, with `reason` as an error of it.
@@ -177,7 +207,7 @@ impl Run {
     /// As [`finish`](Run::finish).
     pub fn abort(self, reason: impl AsRef<str>) -> Result<Status> {
         self.core.abort(reason.as_ref());
-        self.core.finish()
+        self.core.finish(Durability::Synced)
     }
 
     /// Gives the process up without an end of the run: the next instance that
@@ -188,12 +218,31 @@ impl Run {
     /// As [`finish`](Run::finish); if the end of an item that was dropped could not
     /// be stored: the process is handed back all the same.
     pub fn hand_back(self) -> Result<()> {
-        self.core.hand_back()
+        self.core.hand_back(Durability::Synced)
+    }
+
+    /// [`finish`](Run::finish) without the wait for the disk.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn finish_buffered(self) -> Result<Status> {
+        self.core.finish(Durability::Buffered)
+    }
+
+    /// [`hand_back`](Run::hand_back) without the wait for the disk.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn hand_back_buffered(self) -> Result<()> {
+        self.core.hand_back(Durability::Buffered)
     }
 
     /// Writes no more, and leaves the run unfinished: it has lapsed.
     pub(crate) fn leave(&self) {
         self.core.leave();
+    }
+
+    /// Has the run left unfinished when it is dropped before its end: the next instance
+    /// that claims the process goes on with it at once. Nothing is written then.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn leave_when_dropped(&mut self) {
+        self.is_left_when_dropped = true;
     }
 
     /// Whether errors have stopped the run, or it is lost.
@@ -203,18 +252,43 @@ impl Run {
 
     /// Whether the run takes no more items although there may be some.
     pub(crate) fn takes_no_more(&self) -> bool {
-        self.core.lock().takes_no_more()
+        self.core.signs.takes_no_more()
     }
 
     /// A whole number among the settings, as of the run's last write.
     pub(crate) fn setting(&self, name: &str) -> Option<i64> {
-        self.core.lock().settings.value.settings.as_ref()?.get_int(name)
+        self.core.signs.setting(name)
+    }
+
+    /// How often the settings have changed since the claim.
+    pub(crate) fn settings_version(&self) -> u64 {
+        self.core.signs.settings_version()
+    }
+
+    /// As [`finish`](Run::finish), for a run that threads share.
+    pub(crate) fn finish_shared(&self) -> Result<Status> {
+        self.core.finish(Durability::Synced)
+    }
+
+    /// As [`abort`](Run::abort), for a run that threads share.
+    pub(crate) fn abort_shared(&self, reason: &str) -> Result<Status> {
+        self.core.abort(reason);
+        self.core.finish(Durability::Synced)
+    }
+
+    /// As [`hand_back`](Run::hand_back), for a run that threads share.
+    pub(crate) fn hand_back_shared(&self) -> Result<()> {
+        self.core.hand_back(Durability::Synced)
     }
 }
 
 impl Drop for Run {
     fn drop(&mut self) {
-        self.core.end_dropped();
+        if self.is_left_when_dropped {
+            self.core.leave();
+        } else {
+            self.core.end_dropped();
+        }
     }
 }
 

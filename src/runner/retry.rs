@@ -60,12 +60,12 @@ impl Retry {
     }
 
     /// Whether another attempt may follow the `attempt`-th.
-    pub(super) fn is_left_after(&self, attempt: u32) -> bool {
+    pub(crate) fn is_left_after(&self, attempt: u32) -> bool {
         attempt < self.attempts_max
     }
 
     /// The wait after the `attempt`-th attempt, which is 1 or more.
-    pub(super) fn backoff(&self, attempt: u32) -> Duration {
+    pub(crate) fn backoff(&self, attempt: u32) -> Duration {
         let exponent = i32::try_from(attempt.saturating_sub(1)).unwrap_or(i32::MAX);
         let seconds = self.initial.as_secs_f64() * self.factor.powi(exponent);
         Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX).min(self.backoff_max)

@@ -142,6 +142,7 @@ fn take_apart(process: Process) -> Vec<(Key, Bytes)> {
     let name = &process.process_name;
     let owner = Owner { process_name: name.clone(), instance: process.instance, ..Owner::default() };
     let settings = Settings {
+        schedule_set: None,
         schedule_frequency: process.schedule_frequency,
         settings: process.settings,
         settings_time: process.settings_time,

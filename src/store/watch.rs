@@ -1,5 +1,7 @@
 //! The change feed: what was committed, in order.
 
+#[cfg(feature = "tokio")]
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use super::Store;
@@ -110,6 +112,19 @@ impl Watch {
             match self.event(self.subscription.receive(remaining)) {
                 Heard::Event(event) => return Some(event),
                 Heard::End => return None,
+                Heard::Elsewhere => {}
+            }
+        }
+    }
+
+    /// The next event; `None` once the store is closed.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn poll(&self, waker: &Waker) -> Poll<Option<Event>> {
+        loop {
+            let Poll::Ready(received) = self.subscription.poll(waker) else { return Poll::Pending };
+            match self.event(received) {
+                Heard::Event(event) => return Poll::Ready(Some(event)),
+                Heard::End => return Poll::Ready(None),
                 Heard::Elsewhere => {}
             }
         }

@@ -19,6 +19,7 @@ impl Shared {
         let closed = base.close();
         let done = finished.and_then(|applied| closed.and_then(|()| self.note(applied)));
         self.parts.home.release();
+        self.synced.wake_tasks();
         done
     }
 

@@ -2,6 +2,8 @@
 
 use std::io::ErrorKind;
 use std::sync::atomic::Ordering;
+#[cfg(feature = "tokio")]
+use std::task::{Poll, Waker};
 
 use super::base::Base;
 use super::queue::Ticket;
@@ -27,6 +29,30 @@ impl Shared {
             }
             Ok(outcome)
         })
+    }
+
+    /// Whether a commit would not have to wait.
+    #[cfg(feature = "tokio")]
+    pub(super) fn is_ready(&self) -> Result<bool> {
+        let is_high = self.pressure.is_high();
+        if is_high {
+            self.check_going()?;
+        }
+        Ok(!is_high)
+    }
+
+    /// Ready once everything up to `seq` is durable. The thread that syncs leads for those
+    /// who wait without a thread.
+    #[cfg(feature = "tokio")]
+    pub(super) fn poll_synced(&self, seq: u64, waker: &Waker) -> Poll<Result<()>> {
+        let poll = self.synced.poll(seq, waker);
+        if poll.is_ready() {
+            return Poll::Ready(Ok(()));
+        }
+        // Registered first: who poisons or closes the store after this look wakes it.
+        self.with_base(|_| self.poison.check())?;
+        self.upkeep.work();
+        Poll::Pending
     }
 
     /// Wakes the thread that eases the pressure, and fails if it will not.

@@ -64,6 +64,8 @@ mod witness;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+#[cfg(feature = "tokio")]
+use std::task::{Poll, Waker};
 
 use parking_lot::Mutex;
 use uuid::Uuid;
@@ -152,6 +154,16 @@ impl Engine for DurableEngine {
 
     fn sync(&self) -> Result<()> {
         self.shared.with_base(|_| self.shared.sync())
+    }
+
+    #[cfg(feature = "tokio")]
+    fn poll_synced(&self, seq: u64, waker: &Waker) -> Poll<Result<()>> {
+        self.shared.poll_synced(seq, waker)
+    }
+
+    #[cfg(feature = "tokio")]
+    fn is_ready(&self) -> Result<bool> {
+        self.shared.is_ready()
     }
 
     fn last_seq(&self) -> u64 {

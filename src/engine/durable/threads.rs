@@ -23,7 +23,9 @@ impl Threads {
         threads.add("procstate-sync", shared.clone(), |shared| {
             while shared.upkeep.wait(shared.options.sync_interval) != Woken::Stop {
                 // A failure poisons the store; whoever calls next hears of it.
-                let _ = shared.keep_up();
+                if shared.keep_up().is_err() {
+                    shared.synced.wake_tasks();
+                }
             }
         })?;
         threads.add("procstate-checkpoint", shared.clone(), |shared| {

@@ -1,4 +1,4 @@
-//! Flow control: how many items at once and how fast.
+//! FlowControl control: how many items at once and how fast.
 
 use std::time::Duration;
 
@@ -12,28 +12,33 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 /// What holds at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Flow {
+pub(crate) struct FlowControl {
     /// No new items are taken.
-    pub(super) is_paused: bool,
+    pub(crate) is_paused: bool,
     /// How many items are worked on at once; 1 or more.
-    pub(super) concurrency: usize,
+    pub(crate) concurrency: usize,
     /// How many items may begin in a minute, evenly spread; `None`: any number.
-    pub(super) items_per_minute: Option<u32>,
+    pub(crate) items_per_minute: Option<u32>,
 }
 
-impl Flow {
+impl FlowControl {
     /// What `setting` says of a process, and else the builder.
-    pub(super) fn with_settings(&self, setting: impl Fn(&str) -> Option<i64>) -> Self {
+    pub(crate) fn with_settings(&self, setting: impl Fn(&str) -> Option<i64>) -> Self {
+        self.with_settings_up_to(CONCURRENCY_MAX, setting)
+    }
+
+    /// [`with_settings`](FlowControl::with_settings), with at most `max` items at once.
+    pub(crate) fn with_settings_up_to(&self, max: usize, setting: impl Fn(&str) -> Option<i64>) -> Self {
         let concurrency = setting(CONCURRENCY).and_then(|n| usize::try_from(n).ok()).filter(|n| *n > 0);
         Self {
             is_paused: setting(PAUSED).map_or(self.is_paused, |paused| paused != 0),
-            concurrency: concurrency.unwrap_or(self.concurrency).min(CONCURRENCY_MAX),
+            concurrency: concurrency.unwrap_or(self.concurrency).min(max),
             items_per_minute: setting(ITEMS_PER_MINUTE).map_or(self.items_per_minute, rate),
         }
     }
 
     /// How long after the begin of an item the next may begin.
-    pub(super) fn spacing(&self) -> Duration {
+    pub(crate) fn spacing(&self) -> Duration {
         self.items_per_minute.map_or(Duration::ZERO, |items| MINUTE / items.max(1))
     }
 }
@@ -46,9 +51,9 @@ fn rate(items: i64) -> Option<u32> {
 mod tests {
     use super::*;
 
-    const BUILT: Flow = Flow { is_paused: false, concurrency: 3, items_per_minute: Some(30) };
+    const BUILT: FlowControl = FlowControl { is_paused: false, concurrency: 3, items_per_minute: Some(30) };
 
-    fn with(name: &str, value: i64) -> Flow {
+    fn with(name: &str, value: i64) -> FlowControl {
         BUILT.with_settings(|asked| (asked == name).then_some(value))
     }
 

@@ -1,0 +1,281 @@
+//! Options of an async runner.
+
+use std::fmt;
+use std::future::Future;
+use std::time::Duration;
+
+use super::worker::{FnWorker, Start, erase};
+use super::{AsyncRunner, AsyncRunnerHandle, AsyncWork, AsyncWorker};
+use crate::engine::Durability;
+use crate::error::{Error, Result};
+use crate::run::{ClaimOptions, FailureLimit, Instance};
+use crate::runner::{FlowControl, Retry, WorkResult};
+use crate::store::Store;
+
+/// The most items that one runner works on at once.
+pub(super) const CONCURRENCY_MAX: usize = 65_536;
+
+/// Options of an [`AsyncRunner`]; made by [`AsyncRunner::builder`].
+#[must_use]
+pub struct AsyncRunnerBuilder {
+    store: Store,
+    process: String,
+    every: Option<Duration>,
+    start: Option<Start>,
+    label: Option<String>,
+    durability: Durability,
+    options: Options,
+}
+
+/// What an async runner goes by.
+#[derive(Debug, Clone)]
+pub(super) struct Options {
+    /// With progress that is buffered: the runner waits for the disk by itself.
+    pub(super) claim: ClaimOptions,
+    /// Progress and the ends of items are to survive power loss.
+    pub(super) is_synced: bool,
+    pub(super) flow: FlowControl,
+    pub(super) retry: Retry,
+    pub(super) item_timeout: Option<Duration>,
+    pub(super) cancel_grace: Duration,
+    pub(super) stop_grace: Duration,
+    pub(super) beat_interval: Duration,
+    pub(super) jitter: Duration,
+    pub(super) seed: Option<u64>,
+    pub(super) rest: Duration,
+}
+
+impl AsyncRunnerBuilder {
+    pub(super) fn new(store: &Store, process: &str) -> Self {
+        Self {
+            store: store.clone(),
+            process: process.to_owned(),
+            every: None,
+            start: None,
+            label: None,
+            durability: Durability::Buffered,
+            options: Options {
+                claim: ClaimOptions::new(),
+                is_synced: false,
+                flow: FlowControl { is_paused: false, concurrency: 1, items_per_minute: None },
+                retry: Retry::default(),
+                item_timeout: None,
+                cancel_grace: Duration::ZERO,
+                stop_grace: Duration::from_secs(10),
+                beat_interval: Duration::ZERO,
+                jitter: Duration::ZERO,
+                seed: None,
+                rest: Duration::from_secs(1),
+            },
+        }
+    }
+
+    /// Sets the schedule of the process, and creates the process if need be. Not said, the
+    /// process keeps the schedule it has, and must be in the store.
+    pub fn every(mut self, period: Duration) -> Self {
+        self.every = Some(period);
+        self
+    }
+
+    /// Who does the work.
+    pub fn worker(mut self, worker: impl AsyncWorker) -> Self {
+        self.start = Some(erase(worker));
+        self
+    }
+
+    /// A function that does the work. It has nothing to clean up.
+    ///
+    /// ```
+    /// # use procstate::{Params, Store, tokio::AsyncRunner};
+    /// # use std::time::Duration;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> procstate::Result<()> {
+    /// # let store = Store::in_memory();
+    /// # store.process("gckeys")?.register("project-1", Params::new())?;
+    /// let runner = AsyncRunner::builder(&store, "gckeys")
+    ///     .concurrency(1000)
+    ///     .worker_fn(|work| async move {
+    ///         tokio::time::sleep(Duration::from_millis(1)).await;
+    ///         work.add_stat("keysRemoved", 2.0);
+    ///         Ok(())
+    ///     })
+    ///     .build()?;
+    /// runner.run_once().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn worker_fn<F, Fut>(self, work: F) -> Self
+    where
+        F: Fn(AsyncWork) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = WorkResult> + Send + 'static,
+    {
+        self.worker(FnWorker(work))
+    }
+
+    /// How the ids of this runner's instance begin, for people to know it by.
+    pub fn label(mut self, label: impl Into<String>) -> Self {
+        self.label = Some(label.into());
+        self
+    }
+
+    /// How many items are worked on at once, 1 to 65,536. Each in hand takes a few KiB
+    /// besides its own future. Default: 1.
+    pub fn concurrency(mut self, items: usize) -> Self {
+        self.options.flow.concurrency = items;
+        self
+    }
+
+    /// How many items may begin in a minute, evenly spread. Default: any number.
+    pub fn items_per_minute(mut self, items: u32) -> Self {
+        self.options.flow.items_per_minute = (items > 0).then_some(items);
+        self
+    }
+
+    /// Whether, and how soon, an item that failed is tried again in the same run.
+    /// Default: it is not.
+    pub fn retry(mut self, retry: Retry) -> Self {
+        self.options.retry = retry;
+        self
+    }
+
+    /// How long one attempt at an item may take. After that it has failed with "timed
+    /// out", and its future is dropped; once it is gone, the item is tried again if it has
+    /// attempts left. Default: any time, so that a future which never completes holds the
+    /// run for ever.
+    pub fn item_timeout(mut self, timeout: Duration) -> Self {
+        self.options.item_timeout = Some(timeout);
+        self
+    }
+
+    /// How long a future may go on after its item was
+    /// [cancelled](AsyncWork::cancelled), before it is dropped: for workers that end
+    /// their work in good order. Default: none; it is dropped at once.
+    pub fn cancel_grace(mut self, grace: Duration) -> Self {
+        self.options.cancel_grace = grace;
+        self
+    }
+
+    /// How long the runner waits for a future that it drops and that blocks its thread,
+    /// before it leaves it behind and ends its item as aborted. Default: 10 s.
+    pub fn stop_grace(mut self, grace: Duration) -> Self {
+        self.options.stop_grace = grace;
+        self
+    }
+
+    /// How often the runner stores what workers have counted, and shows life. Default:
+    /// 1 s, and never more than a third of the heartbeat timeout.
+    pub fn progress_interval(mut self, interval: Duration) -> Self {
+        self.options.claim = self.options.claim.progress_interval(interval);
+        self
+    }
+
+    /// How long the runner counts as alive after it began its last write; above zero.
+    /// Default: three times the progress interval, at least 30 s.
+    pub fn heartbeat_timeout(mut self, timeout: Duration) -> Self {
+        self.options.claim = self.options.claim.heartbeat_timeout(timeout);
+        self
+    }
+
+    /// What progress and the ends of items survive. Default:
+    /// [`Buffered`](Durability::Buffered). With [`Synced`](Durability::Synced) the items
+    /// that end and begin together share a sync, and no task starts before it is through.
+    pub fn progress_durability(mut self, durability: Durability) -> Self {
+        self.durability = durability;
+        self
+    }
+
+    /// How many items may fail before a run stops. Default: any number. A
+    /// [share](FailureLimit::Share) has each claim count the active items, about a
+    /// second for a million, on the thread that polls.
+    pub fn max_failed_items(mut self, limit: FailureLimit) -> Self {
+        self.options.claim = self.options.claim.max_failed_items(limit);
+        self
+    }
+
+    /// New runs leave out what is completed already; as
+    /// [`ClaimOptions::skip_completed`].
+    pub fn skip_completed(mut self, skip: bool) -> Self {
+        self.options.claim = self.options.claim.skip_completed(skip);
+        self
+    }
+
+    /// Puts each scheduled run off by a random time up to `longest`, but never by more
+    /// than half the schedule's period, so that not all programs wake at the same second.
+    /// Default: none.
+    pub fn jitter(mut self, longest: Duration) -> Self {
+        self.options.jitter = longest;
+        self
+    }
+
+    /// Makes the jitter the same every time.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.options.seed = Some(seed);
+        self
+    }
+
+    /// The shortest time between two runs of this runner: how soon a process without a
+    /// schedule, or whose settings or work changed, is run again. Default: 1 s.
+    pub fn rest(mut self, rest: Duration) -> Self {
+        self.options.rest = rest;
+        self
+    }
+
+    /// Makes the runner, which does nothing yet; only the schedule, if
+    /// [`every`](AsyncRunnerBuilder::every) was said, is stored. That is a buffered write,
+    /// which does not wait for the disk.
+    ///
+    /// # Errors
+    ///
+    /// [`is_invalid`](Error::is_invalid) if an option makes no sense or no worker was
+    /// given; [`is_not_found`](Error::is_not_found) if the process is not in the store and
+    /// no schedule was given; if the store cannot be written.
+    pub fn build(mut self) -> Result<AsyncRunner> {
+        let start = self.start.take().ok_or_else(|| Error::argument("a runner without a worker"))?;
+        self.check()?;
+        self.options.beat_interval = self.beat_interval();
+        self.options.is_synced = self.durability == Durability::Synced;
+        let handle = self.store.process(&self.process)?.with_durability(Durability::Buffered);
+        match self.every {
+            Some(every) => drop(handle.set_schedule(Some(every))?),
+            None => drop(handle.settings()?),
+        }
+        let instance = self.label.as_deref().map_or_else(Instance::new, Instance::named);
+        Ok(AsyncRunner::new(handle, start, instance, self.options))
+    }
+
+    /// Starts the runner as a task of the runtime it is called on; it claims the process
+    /// whenever a run is due, until it is told to stop.
+    ///
+    /// # Errors
+    ///
+    /// As [`build`](AsyncRunnerBuilder::build) and [`AsyncRunner::spawn`].
+    pub fn spawn(self) -> Result<AsyncRunnerHandle> {
+        self.build()?.spawn()
+    }
+
+    fn check(&self) -> Result<()> {
+        let (options, refuse) = (&self.options, |why: &str| Err(Error::argument(why)));
+        if !(1..=CONCURRENCY_MAX).contains(&options.flow.concurrency) {
+            return refuse("the concurrency of an async runner must be from 1 to 65536");
+        }
+        if options.item_timeout.is_some_and(|timeout| timeout.is_zero()) {
+            return refuse("the item timeout of a runner must be above zero");
+        }
+        options.claim.check()
+    }
+
+    fn beat_interval(&self) -> Duration {
+        let third = self.options.claim.timeout() / 3;
+        self.options.claim.interval().min(third).max(Duration::from_millis(1))
+    }
+}
+
+impl fmt::Debug for AsyncRunnerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AsyncRunnerBuilder")
+            .field("process", &self.process)
+            .field("every", &self.every)
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}
