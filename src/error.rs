@@ -120,6 +120,21 @@ pub(crate) fn chain(error: &(dyn StdError + 'static)) -> String {
     text
 }
 
+/// What is wrong, without the advice that goes with an error of opening: for where it is
+/// one of several things, and others decide what that means.
+pub(crate) fn reason(error: &Error) -> String {
+    match error.failure() {
+        Failure::LogDamaged { path, offset, why, first, last } => {
+            format!(
+                "{} at byte {offset}: {why}; commits {first} to {last} at least are needed",
+                path.display()
+            )
+        }
+        Failure::Corrupt { place, why } => format!("{place}: {why}"),
+        _ => chain(error),
+    }
+}
+
 /// What a panic said.
 pub(crate) fn panic_text(payload: Box<dyn Any + Send>) -> String {
     let payload = match payload.downcast::<String>() {

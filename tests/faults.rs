@@ -3,6 +3,7 @@
 mod common;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use common::copy_as_it_is;
@@ -170,6 +171,163 @@ fn a_claim_behind_a_damaged_one_is_no_damage() {
         flip(&log, at);
     }
     assert!(open(&path).unwrap().0 == content);
+}
+
+/// The modes of a folder and all that is in it, but for the lock of sled.
+fn modes(path: &Path) -> Vec<(PathBuf, u32)> {
+    let mut found = vec![(path.to_owned(), fs::metadata(path).unwrap().permissions().mode() & 0o777)];
+    if path.is_dir() {
+        for entry in fs::read_dir(path).unwrap() {
+            found.extend(modes(&entry.unwrap().path()));
+        }
+    }
+    found
+}
+
+#[test]
+fn a_new_store_is_for_its_user_alone() {
+    let temp = folder();
+    fs::set_permissions(temp.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let (store, _) = closed(temp.path(), "store", &["a", "b"], 3000);
+    // sled makes files whenever it is opened.
+    open(&store).unwrap();
+    let opened = Store::open(&store).unwrap();
+    opened.backup(temp.path().join("backup")).unwrap();
+    let is_private = |path: &Path| {
+        for (path, mode) in modes(path) {
+            assert_eq!(mode & 0o077, 0, "{} has the mode {mode:o}", path.display());
+        }
+    };
+    is_private(&store);
+    opened.close().unwrap();
+    is_private(&temp.path().join("backup"));
+    recovery::restore(temp.path().join("backup"), temp.path().join("restored"), recovery::Until::End)
+        .unwrap();
+    recovery::salvage(&store, temp.path().join("salvaged"), Options::default(), |_| {}).unwrap();
+    Store::copy_files(&store, temp.path().join("copy")).unwrap();
+    ["restored", "salvaged", "copy"].iter().for_each(|name| is_private(&temp.path().join(name)));
+}
+
+#[test]
+fn a_store_that_is_shared_stays_shared() {
+    let temp = folder();
+    let path = temp.path().join("store");
+    Store::builder().private(false).open(&path).unwrap().close().unwrap();
+    let manifest = fs::metadata(path.join("MANIFEST")).unwrap().permissions().mode() & 0o777;
+    let store = Store::builder().segment_bytes(16 << 10).open(&path).unwrap();
+    for n in 0..20 {
+        let params = Params::new().string("text", "x".repeat(3000));
+        store.process("p").unwrap().register(&format!("w{n}"), params).unwrap();
+    }
+    store.close().unwrap();
+    for (file, mode) in modes(&path).into_iter().filter(|(file, _)| file.is_file()) {
+        assert_eq!(mode, manifest, "{} has the mode {mode:o}", file.display());
+    }
+}
+
+/// What such a link leads to was overwritten.
+#[test]
+fn no_link_in_a_store_is_followed() {
+    let temp = folder();
+    let (store, content) = closed(temp.path(), "sound", &["a", "b"], 0);
+    let victim = temp.path().join("victim");
+    for name in ["LOCK", "MANIFEST", "MANIFEST.new", "wal/000000.wal", "index/conf", "index/db"] {
+        let copy = temp.path().join(name.replace('/', " "));
+        copy_as_it_is(&store, &copy);
+        let link = copy.join(name);
+        let _ = fs::rename(&link, &victim);
+        let before = fs::read(&victim).unwrap_or_default();
+        fs::write(&victim, &before).unwrap();
+        std::os::unix::fs::symlink(&victim, &link).unwrap();
+        match open(&copy) {
+            Ok((found, report)) => {
+                assert!(found == content && name.starts_with("index/"), "{name}");
+                assert!(report.rebuilt.unwrap().why.contains("is a symbolic link"), "{name}");
+            }
+            Err(error) => {
+                let cause = std::error::Error::source(&error).map(ToString::to_string);
+                let text = format!("{error}: {}", cause.unwrap_or_default());
+                assert!(text.contains("it is a symbolic link"), "{name}: {text}");
+            }
+        }
+        assert!(fs::read(&victim).unwrap() == before, "{name}: what the link leads to was changed");
+        fs::remove_file(&victim).unwrap();
+    }
+}
+
+/// The newest segment begins in the middle of a commit: of that one the beginning is there.
+#[test]
+fn what_came_after_a_lost_segment_is_not_called_kept() {
+    let temp = folder();
+    let (running, state) = (temp.path().join("running"), temp.path().join("state"));
+    let store = Store::builder().segment_bytes(16 << 10).open(&running).unwrap();
+    let process = store.process("p").unwrap();
+    for n in 0..7 {
+        process.register("a", Params::new().string("text", format!("{n}").repeat(3200))).unwrap();
+    }
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    copy_as_it_is(&running, &state);
+    drop(store);
+    let with_frames = |path: &PathBuf| fs::read(path).unwrap()[4096..].iter().any(|byte| *byte != 0);
+    let newest = segments(&state).into_iter().rfind(with_frames).unwrap();
+    fs::remove_file(newest).unwrap();
+    let mut records = Vec::new();
+    let new = temp.path().join("new");
+    let salvaged = recovery::salvage(&state, new, Options::default(), |record| records.push(record)).unwrap();
+    let (last, all) = (salvaged.missing.last().unwrap(), &salvaged.missing);
+    assert!(last.last.is_none() && last.first <= 5, "{all:?}");
+    assert_eq!((salvaged.kept, salvaged.is_complete()), (0, false), "{salvaged:?} {records:?}");
+}
+
+#[test]
+fn without_a_manifest_files_of_another_store_are_left_out() {
+    let temp = folder();
+    let (own, content) = closed(temp.path(), "own", &["a", "b", "c", "d", "e", "f"], 3000);
+    let (other, _) = closed(temp.path(), "other", &["x", "y", "z"], 0);
+    fs::remove_file(own.join("MANIFEST")).unwrap();
+    let salvage = |name: &str| {
+        let new = temp.path().join(name);
+        let salvaged = recovery::salvage(&own, &new, Options::default(), |_| {}).unwrap();
+        (salvaged, open(&new).map(|(content, _)| content.active_work).unwrap_or_default())
+    };
+    let (salvaged, found) = salvage("all its own");
+    assert!(salvaged.is_complete() && found == content.active_work, "{salvaged:?}");
+    fs::copy(other.join("wal/000000.wal"), own.join("wal/000077.wal")).unwrap();
+    let (verified, findings) = verify(&own);
+    let named = findings.iter().find(|found| found.file.ends_with("000077.wal"));
+    assert!(verified.refused.is_some() && named.is_some(), "{findings:?}");
+    let (salvaged, found) = salvage("one of another");
+    assert!(!salvaged.is_complete() && found == content.active_work, "{salvaged:?}");
+    // Nothing but that is left: who knows whose it is?
+    fs::remove_dir_all(own.join("wal")).unwrap();
+    fs::remove_dir_all(own.join("index")).unwrap();
+    copy_as_it_is(&other.join("wal"), &own.join("wal"));
+    let (salvaged, _) = salvage("nothing of its own");
+    assert!(!salvaged.is_complete(), "{salvaged:?}");
+}
+
+/// Opening, verifying and the log agree, in what they judge and in what they say.
+#[test]
+fn the_same_damage_is_told_in_the_same_words() {
+    let temp = folder();
+    let (store, _) = closed(temp.path(), "store", &["a", "b"], 0);
+    fs::write(store.join("index/db"), vec![0x5a; 70_000]).unwrap();
+    let (verified, findings) = verify(&store);
+    assert_eq!(verified.refused, None);
+    let index = findings.iter().find(|found| found.file.ends_with("index/db")).unwrap();
+    assert!(index.meaning.contains("the log has all") && !index.meaning.contains("snapshot"), "{index:?}");
+    let (_, report) = open(&store).unwrap();
+    assert_eq!(report.rebuilt.unwrap().why, index.what.replace("index/db", "index"));
+    // Two segments, of which the index has the first.
+    let items = ["a", "b", "c", "d", "e", "f"];
+    let (store, content) = closed(temp.path(), "of two segments", &items, 3000);
+    let oldest = segments(&store).remove(0);
+    let mut bytes = fs::read(&oldest).unwrap();
+    bytes.fill(0);
+    fs::write(&oldest, bytes).unwrap();
+    let (found, report) = open(&store).unwrap();
+    let damage = report.damaged_log.unwrap();
+    assert!(found == content && !damage.contains("restore a backup"), "{damage}");
 }
 
 #[test]

@@ -149,8 +149,12 @@ impl Reader {
     /// The next bytes of the file.
     fn take(&mut self, length: usize) -> Result<Bytes> {
         let mut bytes = vec![0; length];
-        if self.file.read_at(&mut bytes, self.at)? < length {
-            return Err(self.damaged("it is cut short"));
+        let read = self.file.read_at(&mut bytes, self.at)?;
+        if read < length {
+            let place = format!("archive {}", self.path.display());
+            let why =
+                format!("at byte {} begin {length} bytes, and the file ends after {read} of them", self.at);
+            return Err(Failure::Corrupt { place, why }.into());
         }
         self.at += length as u64;
         Ok(bytes.into())

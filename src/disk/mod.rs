@@ -5,6 +5,7 @@
 //! torn and reordered until its file is synced, a name may be lost until its
 //! folder is.
 
+pub(crate) mod mode;
 mod read_only;
 mod real;
 #[cfg(test)]
@@ -18,6 +19,9 @@ pub(crate) use read_only::ReadOnlyDisk;
 pub(crate) use real::RealDisk;
 
 use crate::error::Result;
+
+/// What to say of a link where a file of a store should be.
+pub(crate) const LINK: &str = "it is a symbolic link, which no file of a store is; put the file itself there";
 
 pub(crate) trait Disk: Debug + Send + Sync + 'static {
     /// Creates an empty file; one that is there is emptied.

@@ -2,9 +2,10 @@
 
 use std::fs::OpenOptions;
 use std::io::{Error as IoError, ErrorKind};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
+
+use rustix::fs::OFlags;
 
 use super::{Disk, DiskFile, RealDisk, real};
 use crate::error::{Error, Result};
@@ -23,12 +24,11 @@ impl Disk for ReadOnlyDisk {
 
     fn open(&self, path: &Path) -> Result<Arc<dyn DiskFile>> {
         // Who opens a pipe would wait for a writer; so it cannot be read, like a folder.
-        let no_wait = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
-        real::open(path, "open", OpenOptions::new().read(true).custom_flags(no_wait))
+        real::open(path, "open", OFlags::NONBLOCK, OpenOptions::new().read(true))
     }
 
     fn list(&self, dir: &Path) -> Result<Vec<String>> {
-        RealDisk.list(dir)
+        RealDisk::PRIVATE.list(dir)
     }
 
     fn create_dir(&self, dir: &Path) -> Result<()> {
@@ -48,6 +48,6 @@ impl Disk for ReadOnlyDisk {
     }
 
     fn free_bytes(&self, dir: &Path) -> Result<u64> {
-        RealDisk.free_bytes(dir)
+        RealDisk::PRIVATE.free_bytes(dir)
     }
 }

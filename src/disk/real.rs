@@ -1,16 +1,31 @@
 //! The disk of the machine.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{Disk, DiskFile};
+use rustix::fs::OFlags;
+
+use super::mode::{PRIVATE, of_folder};
+use super::{Disk, DiskFile, LINK};
 use crate::error::{Error, Result};
 
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct RealDisk;
+pub(crate) struct RealDisk {
+    /// Who may read and write the files that it creates, as far as the umask lets them.
+    mode: u32,
+}
+
+impl RealDisk {
+    /// What it creates is for its user alone.
+    pub(crate) const PRIVATE: Self = Self::creating(PRIVATE);
+
+    pub(crate) const fn creating(mode: u32) -> Self {
+        Self { mode }
+    }
+}
 
 #[derive(Debug)]
 struct RealFile {
@@ -24,18 +39,33 @@ impl RealFile {
     }
 }
 
-pub(super) fn open(path: &Path, action: &'static str, options: &OpenOptions) -> Result<Arc<dyn DiskFile>> {
-    let file = options.open(path).map_err(|error| Error::io(action, path, error))?;
+/// Opens no file that a link leads to: it may be anybody's.
+pub(super) fn open(
+    path: &Path,
+    action: &'static str,
+    flags: OFlags,
+    options: &mut OpenOptions,
+) -> Result<Arc<dyn DiskFile>> {
+    let flags = (flags | OFlags::NOFOLLOW).bits().cast_signed();
+    let opened = options.custom_flags(flags).open(path);
+    let file = opened.map_err(|error| Error::io(action, path, explained(path, error)))?;
     Ok(Arc::new(RealFile { file, path: path.to_owned() }))
+}
+
+/// What the system says of a link in words.
+fn explained(path: &Path, error: io::Error) -> io::Error {
+    if path.is_symlink() { io::Error::other(LINK) } else { error }
 }
 
 impl Disk for RealDisk {
     fn create(&self, path: &Path) -> Result<Arc<dyn DiskFile>> {
-        open(path, "create", OpenOptions::new().read(true).write(true).create(true).truncate(true))
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(true).mode(self.mode);
+        open(path, "create", OFlags::empty(), &mut options)
     }
 
     fn open(&self, path: &Path) -> Result<Arc<dyn DiskFile>> {
-        open(path, "open", OpenOptions::new().read(true).write(true))
+        open(path, "open", OFlags::empty(), OpenOptions::new().read(true).write(true))
     }
 
     fn list(&self, dir: &Path) -> Result<Vec<String>> {
@@ -48,7 +78,7 @@ impl Disk for RealDisk {
     }
 
     fn create_dir(&self, dir: &Path) -> Result<()> {
-        match fs::create_dir(dir) {
+        match DirBuilder::new().mode(of_folder(self.mode)).create(dir) {
             Err(error) if error.kind() != ErrorKind::AlreadyExists => {
                 return Err(Error::io("create the folder", dir, error));
             }

@@ -112,7 +112,7 @@ impl Engine for MemoryEngine {
         let state = self.state.read();
         state.check_open()?;
         let mut writer =
-            archive::Writer::create(Arc::new(RealDisk), target.clone(), [0; 16], state.last_seq)?;
+            archive::Writer::create(Arc::new(RealDisk::PRIVATE), target.clone(), [0; 16], state.last_seq)?;
         for (key, Record { key: parsed, version, payload }) in &state.records {
             writer.add(key, &record::seal(parsed, *version, payload))?;
         }

@@ -77,7 +77,7 @@ impl std::ops::Deref for Subject {
 }
 
 const INDEX: index::Options =
-    index::Options { cache_bytes: 1 << 20, verify: true, copy_of: None, store: None };
+    index::Options { cache_bytes: 1 << 20, verify: true, copy_of: None, store: None, mode: 0o600 };
 
 fn small() -> Options {
     Options {

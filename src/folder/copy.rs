@@ -1,7 +1,8 @@
 //! Copying a store that no program has open.
 
-use std::fs;
+use std::fs::{self, DirBuilder};
 use std::io::{self, ErrorKind};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
 
 use super::listing::{Links, Listed, list};
@@ -72,7 +73,7 @@ pub(crate) fn copy_dir(from: &Path, to: &Path) -> Result<()> {
 }
 
 fn copy_listed(from: &Path, to: &Path, links: Links) -> Result<()> {
-    fs::create_dir_all(to).map_err(|error| Error::io("create the folder", to, error))?;
+    create_as_wide(from, to).map_err(|error| Error::io("create the folder", to, error))?;
     for listed in list(from, links)? {
         let (Listed::Folder(source) | Listed::File(source)) = &listed;
         let Some(name) = source.file_name() else { continue };
@@ -84,6 +85,12 @@ fn copy_listed(from: &Path, to: &Path, links: Links) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Creates a folder that is not wider than the one at `from`, unless it is there.
+fn create_as_wide(from: &Path, to: &Path) -> io::Result<()> {
+    let mode = fs::metadata(from)?.permissions().mode() & 0o777;
+    DirBuilder::new().recursive(true).mode(mode | 0o700).create(to)
 }
 
 /// A full disk is that of the copy; anything else is told of what is read.

@@ -5,9 +5,11 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
+use rustix::fs::OFlags;
 
 use super::LOCK;
 use crate::error::{Error, Failure, Result};
@@ -20,14 +22,16 @@ pub(super) struct Lock {
 }
 
 impl Lock {
-    /// Keeps every other program out, and notes who this one is.
-    pub(super) fn exclusive(folder: &Path) -> Result<Self> {
+    /// Keeps every other program out, and notes who this one is, in a file of this mode.
+    pub(super) fn exclusive(folder: &Path, mode: u32) -> Result<Self> {
         let path = path_in(folder)?;
         let mut file = OpenOptions::new()
             .read(true)
             .write(true)
             .create(true)
             .truncate(false)
+            .mode(mode)
+            .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
             .open(&path)
             .map_err(|error| Error::io("open for writing", &path, error))?;
         taken(folder, file.try_lock())?;
@@ -41,7 +45,9 @@ impl Lock {
     /// that afterwards.
     pub(super) fn shared(folder: &Path) -> Result<Self> {
         let path = path_in(folder)?;
-        let file = match File::open(&path) {
+        let mut options = OpenOptions::new();
+        options.read(true).custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
+        let file = match options.open(&path) {
             Ok(file) => file,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Self { file: None }),
             Err(error) => return Err(Error::io("open", &path, error)),
@@ -70,9 +76,10 @@ impl Drop for Lock {
 /// Where the lock file is. Who opens a pipe or a device there may wait for ever.
 fn path_in(folder: &Path) -> Result<PathBuf> {
     let path = folder.join(LOCK);
-    match fs::metadata(&path) {
+    match fs::symlink_metadata(&path) {
         Ok(found) if !found.is_file() => {
-            let why = "it is no regular file; delete it while no program has the store open";
+            let what = if found.is_symlink() { "a symbolic link" } else { "no regular file" };
+            let why = format!("it is {what}; delete it while no program has the store open");
             Err(Error::io("lock", &path, io::Error::other(why)))
         }
         // Opening it tells what else may be wrong.
@@ -107,19 +114,23 @@ fn describe_self() -> String {
 mod tests {
     use super::*;
 
+    fn exclusive(folder: &Path) -> Result<Lock> {
+        Lock::exclusive(folder, 0o600)
+    }
+
     #[test]
     fn who_comes_where_there_was_no_lock_file_is_noticed() {
         let temp = tempfile::tempdir().unwrap();
         let shared = Lock::shared(temp.path()).unwrap();
         shared.confirm(temp.path()).unwrap();
-        drop(Lock::exclusive(temp.path()).unwrap());
+        drop(exclusive(temp.path()).unwrap());
         let error = shared.confirm(temp.path()).unwrap_err();
         assert!(error.is_locked(), "{error}");
         let pid = format!("in use by pid {}", std::process::id());
         assert!(error.to_string().contains(&pid), "{error}");
         // Where there is one, the lock itself keeps others out.
         let shared = Lock::shared(temp.path()).unwrap();
-        assert!(Lock::exclusive(temp.path()).unwrap_err().is_locked());
+        assert!(exclusive(temp.path()).unwrap_err().is_locked());
         shared.confirm(temp.path()).unwrap();
     }
 
@@ -130,7 +141,7 @@ mod tests {
         assert!(made.success());
         let (told, hears) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
-            for lock in [Lock::exclusive, Lock::shared] {
+            for lock in [exclusive, Lock::shared] {
                 told.send(crate::error::chain(&lock(temp.path()).unwrap_err())).unwrap();
             }
         });
@@ -144,9 +155,9 @@ mod tests {
     #[test]
     fn a_copy_of_the_descriptor_keeps_nobody_out() {
         let temp = tempfile::tempdir().unwrap();
-        let lock = Lock::exclusive(temp.path()).unwrap();
+        let lock = exclusive(temp.path()).unwrap();
         let _copy = lock.file.as_ref().unwrap().try_clone().unwrap();
         drop(lock);
-        Lock::exclusive(temp.path()).unwrap();
+        exclusive(temp.path()).unwrap();
     }
 }

@@ -73,6 +73,14 @@ impl Manifest {
         Self::parse(folder, &String::from_utf8_lossy(&bytes)).map(Some)
     }
 
+    /// The id that a damaged manifest in `folder` shows.
+    pub(crate) fn shown_id(disk: &dyn Disk, folder: &Path) -> Option<[u8; 16]> {
+        let bytes = disk.read(folder, MANIFEST).ok()??;
+        let text = String::from_utf8_lossy(&bytes);
+        let id = text.lines().find_map(|line| Uuid::parse_str(line.strip_prefix("id ")?).ok())?;
+        Some(id.into_bytes())
+    }
+
     pub(crate) fn write(&self, disk: &dyn Disk, folder: &Path) -> Result<()> {
         let temporary = folder.join(TEMPORARY);
         let file = disk.create(&temporary)?;

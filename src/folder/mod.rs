@@ -17,7 +17,8 @@ mod manifest;
 mod size;
 mod sync;
 
-use std::fs;
+use std::fs::{self, DirBuilder};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
 pub(crate) use closed::Closed;
@@ -27,7 +28,7 @@ pub(crate) use manifest::Manifest;
 pub(crate) use size::dir_bytes;
 pub(crate) use sync::{sync_dir, sync_file, sync_tree};
 
-use crate::disk::RealDisk;
+use crate::disk::{LINK, RealDisk, mode};
 use crate::error::{Error, Failure, Result};
 use lock::Lock;
 
@@ -42,6 +43,8 @@ const INDEX: &str = "index";
 pub(crate) struct Folder {
     layout: Layout,
     manifest: Manifest,
+    /// That of its files.
+    mode: u32,
     _lock: Lock,
 }
 
@@ -50,17 +53,36 @@ impl Folder {
     /// one is begun if `create` says so; a beginning that was interrupted is
     /// taken up again.
     pub(crate) fn open(path: &Path, create: bool) -> Result<Self> {
-        if create {
-            create_dir(path)?;
+        Self::open_or_create(path, create.then_some(mode::PRIVATE))
+    }
+
+    /// The same; the files of one that is begun have this mode. Those of one that is there
+    /// have the mode of its manifest.
+    pub(crate) fn open_or_create(path: &Path, create: Option<u32>) -> Result<Self> {
+        if let Some(mode) = create {
+            create_dir(path, mode)?;
         }
-        check_is_store(path, create)?;
-        let lock = Lock::exclusive(path)?;
-        let manifest = match Manifest::read(&RealDisk, path)? {
-            Some(manifest) => manifest,
-            None if create => begin(path)?,
-            None => return Err(Failure::NoStore { path: path.to_owned() }.into()),
+        check_is_store(path, create.is_some())?;
+        // Or it would stop the store when that is written next.
+        let temporary = path.join(manifest::TEMPORARY);
+        if temporary.is_symlink() {
+            return Err(Error::io("write", temporary, std::io::Error::other(LINK)));
+        }
+        let layout = Layout::of(path);
+        let found = fs::metadata(layout.manifest()).ok().map(|found| mode::of_file(&found));
+        let mode = found.or(create).unwrap_or(mode::PRIVATE) | mode::PRIVATE;
+        let lock = Lock::exclusive(path, mode)?;
+        let manifest = match (Manifest::read(&RealDisk::PRIVATE, path)?, create) {
+            (Some(manifest), _) => manifest,
+            (None, Some(_)) => begin(path, mode)?,
+            (None, None) => return Err(Failure::NoStore { path: path.to_owned() }.into()),
         };
-        Ok(Self { layout: Layout::of(path), manifest, _lock: lock })
+        Ok(Self { layout, manifest, mode, _lock: lock })
+    }
+
+    /// Who may read and write its files.
+    pub(crate) fn mode(&self) -> u32 {
+        self.mode
     }
 
     pub(crate) fn layout(&self) -> &Layout {
@@ -78,15 +100,15 @@ impl Folder {
         if manifest == self.manifest {
             return Ok(());
         }
-        manifest.write(&RealDisk, self.layout.root())?;
+        manifest.write(&RealDisk::creating(self.mode), self.layout.root())?;
         self.manifest = manifest;
         Ok(())
     }
 }
 
-fn begin(path: &Path) -> Result<Manifest> {
+fn begin(path: &Path, mode: u32) -> Result<Manifest> {
     let manifest = Manifest::new();
-    manifest.write(&RealDisk, path)?;
+    manifest.write(&RealDisk::creating(mode), path)?;
     sync_names_of(path)?;
     Ok(manifest)
 }
@@ -105,8 +127,12 @@ fn sync_names_of(path: &Path) -> Result<()> {
     Ok(())
 }
 
-fn create_dir(path: &Path) -> Result<()> {
-    match fs::create_dir_all(path) {
+fn create_dir(path: &Path, mode: u32) -> Result<()> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let mut builder = DirBuilder::new();
+    builder.mode(mode::of_folder(mode));
+    match parent.map_or(Ok(()), fs::create_dir_all).and_then(|()| builder.create(path)) {
+        Err(_) if path.is_dir() => Ok(()),
         Err(_) if path.is_file() => Err(not_a_store(path, "it is a file; a store is a folder")),
         created => created.map_err(|error| Error::io("create the folder", path, error)),
     }

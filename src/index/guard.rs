@@ -1,9 +1,9 @@
 //! Between sled and everybody else: its panics become errors, its errors get
 //! words.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
+use super::quiet;
 use crate::error::{self, Error, Failure, Result};
 
 /// What went wrong in a call into sled, before `guard` says where.
@@ -34,7 +34,9 @@ pub(super) fn guard<T>(
     action: &'static str,
     call: impl FnOnce() -> Result<T, Fault>,
 ) -> Result<T> {
-    let why = match catch_unwind(AssertUnwindSafe(call)) {
+    let outcome = quiet::catch(call);
+    let is_panic = outcome.is_err();
+    let why = match outcome {
         Ok(Ok(value)) => return Ok(value),
         Ok(Err(Fault::Other(error))) => return Err(error),
         Ok(Err(Fault::Damaged(why))) => {
@@ -44,7 +46,15 @@ pub(super) fn guard<T>(
         }
         Ok(Err(Fault::Sled(sled::Error::Corruption { .. }))) => "it is damaged".to_owned(),
         Ok(Err(Fault::Sled(error))) => error.to_string(),
-        Err(panic) => format!("it is damaged, or sled failed: {}", error::panic_text(panic)),
+        Err(panic) => error::panic_text(panic),
     };
-    Err(Failure::Storage { place: format!("index {}", dir.display()), action, why }.into())
+    let error =
+        |why| Error::from(Failure::Storage { place: format!("index {}", dir.display()), action, why });
+    let told = error(why.clone());
+    if !is_panic || told.is_of_the_system() {
+        return Err(told);
+    }
+    // For programmers of sled.
+    tracing::debug!(%why, action, "sled ended with a panic");
+    Err(error("it is damaged, or sled failed".to_owned()))
 }

@@ -21,6 +21,7 @@ mod chunks;
 mod contents;
 mod guard;
 mod open;
+mod quiet;
 pub(crate) mod raw;
 mod transaction;
 
@@ -226,7 +227,8 @@ fn record_key(key: &[u8]) -> Vec<u8> {
 mod tests {
     use super::*;
 
-    const OPTIONS: Options = Options { cache_bytes: 1 << 20, verify: true, copy_of: None, store: None };
+    const OPTIONS: Options =
+        Options { cache_bytes: 1 << 20, verify: true, copy_of: None, store: None, mode: 0o600 };
 
     fn put(index: &Index, key: &[u8], value: &[u8]) {
         let written: Result<(), ()> = index.transact(|transaction| transaction.put(key, value)).unwrap();

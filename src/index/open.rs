@@ -1,6 +1,7 @@
 //! Opening sled with its known faults fenced.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -8,6 +9,7 @@ use parking_lot::Mutex;
 
 use super::Index;
 use super::guard::guard;
+use crate::disk::{Disk, RealDisk, mode};
 use crate::error::{Error, Failure, Result};
 use crate::folder::{sync_dir, sync_file};
 
@@ -26,11 +28,13 @@ pub(crate) struct Options {
     /// The id of the store that it belongs to: another store's does not open. Without it any
     /// does.
     pub(crate) store: Option<[u8; 16]>,
+    /// Who may read and write its files. Default: its user alone.
+    pub(crate) mode: u32,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { cache_bytes: 16 << 20, verify: true, copy_of: None, store: None }
+        Self { cache_bytes: 16 << 20, verify: true, copy_of: None, store: None, mode: mode::PRIVATE }
     }
 }
 
@@ -42,7 +46,9 @@ impl Index {
             check_files(dir)?;
             set_aside_broken_snapshots(dir, options.copy_of.as_deref().unwrap_or(dir))?;
         }
+        RealDisk::creating(options.mode).create_dir(dir)?;
         let db = open_when_unlocked(dir, options)?;
+        narrow(dir, options.mode);
         let path = dir.join("db");
         let file = File::open(&path).map_err(|error| Error::io("open", &path, error))?;
         let index = Self { db, file, flushing: Mutex::new(()), dir: dir.to_owned(), store: options.store };
@@ -62,13 +68,32 @@ pub(crate) fn check_files(dir: &Path) -> Result<()> {
         let failed = |error| Error::io("list the folder", folder, error);
         for entry in fs::read_dir(folder).map_err(failed)? {
             let path = entry.map_err(failed)?.path();
-            if fs::metadata(&path).is_ok_and(|found| !found.is_file() && !found.is_dir()) {
-                let why = format!("{} is no regular file", path.display());
+            let found = fs::symlink_metadata(&path);
+            if found.is_ok_and(|found| !found.is_file() && !found.is_dir()) {
+                let what = if path.is_symlink() { "a symbolic link" } else { "no regular file" };
+                let why = format!("{} is {what}", path.display());
                 return Err(Failure::Corrupt { place: format!("index {}", dir.display()), why }.into());
             }
         }
     }
     Ok(())
+}
+
+/// Gives what sled made the mode of the store, where that is narrower. Files that it makes
+/// later, which only the mode of the folder guards, get it when the index is opened next.
+fn narrow(dir: &Path, mode: u32) {
+    for folder in [dir.to_owned(), dir.join("blobs")] {
+        let entries = fs::read_dir(&folder).into_iter().flatten().flatten();
+        for path in entries.map(|entry| entry.path()).chain([folder]) {
+            let Ok(found) = fs::symlink_metadata(&path) else { continue };
+            let wanted = if found.is_dir() { mode::of_folder(mode) } else { mode };
+            let is_wider = found.permissions().mode() & 0o777 & !wanted != 0;
+            if is_wider && !found.is_symlink() {
+                // Whose it is not cannot; the folder of the store guards it all the same.
+                let _ = fs::set_permissions(&path, Permissions::from_mode(wanted));
+            }
+        }
+    }
 }
 
 fn open_when_unlocked(dir: &Path, options: &Options) -> Result<sled::Db> {

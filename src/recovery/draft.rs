@@ -1,7 +1,8 @@
 //! A new store on its way: under another name until it is complete.
 
-use std::fs;
+use std::fs::{self, DirBuilder};
 use std::io::{self, ErrorKind};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -39,10 +40,10 @@ impl Draft {
         fs::create_dir_all(parent).map_err(|error| Error::io("create the folder", parent, error))?;
         let name = format!(".{}.incomplete-{}", name.to_string_lossy(), Uuid::now_v7().simple());
         let folder = parent.join(name);
-        fs::create_dir(&folder).map_err(|error| Error::io("create the folder", &folder, error))?;
+        private().create(&folder).map_err(|error| Error::io("create the folder", &folder, error))?;
         let draft = Self { folder, target };
         let path = draft.path();
-        fs::create_dir(&path).map_err(|error| Error::io("create the folder", &path, error))?;
+        private().create(&path).map_err(|error| Error::io("create the folder", &path, error))?;
         Ok(draft)
     }
 
@@ -85,6 +86,13 @@ impl Draft {
         let source = io::Error::new(ErrorKind::StorageFull, why);
         Failure::DiskFull { path: self.target.clone(), source }.into()
     }
+}
+
+/// Builds folders for their user alone.
+fn private() -> DirBuilder {
+    let mut builder = DirBuilder::new();
+    builder.mode(0o700);
+    builder
 }
 
 impl Drop for Draft {

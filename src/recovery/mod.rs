@@ -14,6 +14,7 @@ mod changes;
 mod compact;
 mod draft;
 mod finding;
+mod identity;
 mod lists;
 mod log;
 mod offline;

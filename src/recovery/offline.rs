@@ -3,17 +3,20 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::identity::{Identity, Kind};
 use crate::archive::{self, Summary};
 use crate::disk::{Disk, ReadOnlyDisk};
-use crate::engine::wal::Directory;
+use crate::engine::wal::{Directory, stores_of};
 use crate::engine::{Snapshot, Snapshots};
 use crate::error::{Failure, Result};
-use crate::folder::Closed;
+use crate::folder::{Closed, Manifest};
+use crate::index::raw;
 
 /// A store that is only looked at.
 #[derive(Debug)]
 pub(super) struct Offline {
     pub(super) closed: Closed,
+    pub(super) identity: Identity,
     disk: Arc<dyn Disk>,
 }
 
@@ -21,17 +24,35 @@ impl Offline {
     /// Fails if a newer version wrote it: what that means this one cannot tell, whatever
     /// of it can be read.
     pub(super) fn open(path: &Path) -> Result<Self> {
-        let store = Self { closed: Closed::open(path)?, disk: Arc::new(ReadOnlyDisk) };
-        match store.closed.manifest() {
-            Err(error) if matches!(error.failure(), Failure::NewerFormat { .. }) => Err(error),
+        let (closed, disk) = (Closed::open(path)?, Arc::new(ReadOnlyDisk));
+        let told = match closed.manifest() {
+            Err(error) if matches!(error.failure(), Failure::NewerFormat { .. }) => return Err(error),
             // What else is wrong with it is for the caller to say.
-            _ => Ok(store),
+            manifest => manifest.ok().flatten().and_then(|manifest| manifest.id_bytes()),
+        };
+        let mut store = Self { closed, disk, identity: Identity { id: told, is_certain: true } };
+        if told.is_none() {
+            store.identity = Identity::of_files(store.ids()?);
         }
+        Ok(store)
     }
 
-    /// The id of the store, if its manifest tells.
+    /// The ids that files bear.
+    fn ids(&self) -> Result<Vec<(Kind, [u8; 16])>> {
+        let layout = self.closed.layout();
+        let segments = stores_of(&*self.disk, &layout.wal())?.into_iter().map(|id| (Kind::Segment, id));
+        let snapshots = self.snapshots()?.into_iter().filter_map(|snapshot| {
+            let archive = self.archive(&snapshot.path).ok()?;
+            Some((Kind::Snapshot, archive.summary().store))
+        });
+        let index = raw::store_of(&layout.index()).map(|id| (Kind::Index, id));
+        let shown = Manifest::shown_id(&*self.disk, layout.root()).map(|id| (Kind::Manifest, id));
+        Ok(segments.chain(snapshots).chain(index).chain(shown).collect())
+    }
+
+    /// The id of the store, as far as can be told.
     pub(super) fn id(&self) -> Option<[u8; 16]> {
-        self.closed.manifest().ok()??.id_bytes()
+        self.identity.id
     }
 
     /// The log as opening takes it, and fails if it may not.

@@ -8,7 +8,7 @@ use super::scratch::IndexCopy;
 use crate::archive::Summary;
 use crate::engine::wal::{Directory, Scan, scan};
 use crate::engine::{Snapshot, Witness};
-use crate::error::{Error, Failure, Result, chain};
+use crate::error::{Failure, Result, chain, reason};
 use crate::folder::Manifest;
 use crate::index::of_another_store;
 
@@ -26,6 +26,8 @@ pub(super) struct Parts {
     pub(super) wrong_log_files: Vec<(PathBuf, String)>,
     /// Or what is wrong with it.
     pub(super) index: Result<IndexCopy, String>,
+    /// Whether it is certain whose files these are.
+    pub(super) is_identity_certain: bool,
 }
 
 /// A snapshot, and what it holds or what is wrong with it.
@@ -65,7 +67,15 @@ impl Parts {
             index = Err(of_another_store(foreign));
         }
         meter.add(2 * bytes_of(&store.closed.layout().index().join("db")));
-        Ok(Self { manifest, snapshots, log, readable_log, wrong_log_files, index })
+        Ok(Self {
+            manifest,
+            snapshots,
+            log,
+            readable_log,
+            wrong_log_files,
+            index,
+            is_identity_certain: store.identity.is_certain,
+        })
     }
 
     /// The newest snapshot by its name, sound or not: opening looks at no other.
@@ -140,20 +150,6 @@ impl Parts {
     fn scan_after(&self, known: u64) -> Result<Option<Scan>, String> {
         scan(self.log.as_ref().map_err(Clone::clone)?, known, &mut |_, _| Ok(()))
             .map_err(|error| reason(&error))
-    }
-}
-
-/// What is wrong, without the advice that goes with an error of opening.
-fn reason(error: &Error) -> String {
-    match error.failure() {
-        Failure::LogDamaged { path, offset, why, first, last } => {
-            format!(
-                "{} at byte {offset}: {why}; commits {first} to {last} at least are needed",
-                path.display()
-            )
-        }
-        Failure::Corrupt { place, why } => format!("{place}: {why}"),
-        _ => chain(error),
     }
 }
 

@@ -75,6 +75,9 @@ fn advising(error: Error, what_next: &str) -> Error {
 }
 
 fn restore_backup(from: &Path, into: &Path, until: Until) -> Result<Restored> {
+    // A backup may be named by a link, which no file of a store is.
+    let target = if from.is_symlink() { from.canonicalize().ok() } else { None };
+    let from = target.as_deref().unwrap_or(from);
     // All of it is read before anything is made of it.
     let seq = archive::Reader::open(&ReadOnlyDisk, from)?.finish()?.seq;
     match until {

@@ -72,14 +72,14 @@ fn open(copy: &Path, dir: &Path) -> Result<(Index, Contents)> {
 }
 
 fn check_space(dir: &Path, scratch: &Path) -> Result<()> {
-    if RealDisk.free_bytes(scratch)? >= needed(dir)? {
+    if RealDisk::PRIVATE.free_bytes(scratch)? >= needed(dir)? {
         return Ok(());
     }
     Err(no_room(dir, scratch)?)
 }
 
 fn no_room(dir: &Path, scratch: &Path) -> Result<Error> {
-    let (needed, free) = (needed(dir)?, RealDisk.free_bytes(scratch)?);
+    let (needed, free) = (needed(dir)?, RealDisk::PRIVATE.free_bytes(scratch)?);
     Ok(Failure::NoRoom { path: scratch.to_owned(), needed, free }.into())
 }
 

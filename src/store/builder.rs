@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::{Inner, Liveness, Store};
 use crate::clock::Clock;
+use crate::disk::mode;
 use crate::engine::{self, DurableEngine, Engine, MemoryEngine, OpenReport, Recovery, SEGMENT_BYTES_MIN};
 use crate::error::Result;
 use crate::folder::Folder;
@@ -17,6 +18,8 @@ use crate::index;
 #[derive(Debug, Clone)]
 pub struct StoreBuilder {
     create: bool,
+    /// That of the files of a new store.
+    mode: u32,
     history_max: usize,
     engine: engine::Options,
     index: index::Options,
@@ -26,6 +29,7 @@ impl StoreBuilder {
     pub(super) fn new() -> Self {
         Self {
             create: true,
+            mode: mode::PRIVATE,
             history_max: 100,
             engine: engine::Options::default(),
             index: index::Options::default(),
@@ -43,6 +47,15 @@ impl StoreBuilder {
     #[must_use]
     pub fn create(mut self, create: bool) -> Self {
         self.create = create;
+        self
+    }
+
+    /// Whether a new store is for its user alone: its folders have the mode 0700, its files
+    /// 0600. Otherwise who may read it is up to the umask, and what is made in the store later
+    /// has the mode of its `MANIFEST`. Default: yes.
+    #[must_use]
+    pub fn private(mut self, private: bool) -> Self {
+        self.mode = if private { mode::PRIVATE } else { mode::OPEN };
         self
     }
 
@@ -131,7 +144,8 @@ impl StoreBuilder {
     /// is no store and none is to be created.
     pub fn open(self, path: impl AsRef<Path>) -> Result<Store> {
         let path = path.as_ref();
-        let engine = DurableEngine::open(Folder::open(path, self.create)?, &self.index, &self.engine)?;
+        let folder = Folder::open_or_create(path, self.create.then_some(self.mode))?;
+        let engine = DurableEngine::open(folder, &self.index, &self.engine)?;
         let report = engine.report().clone();
         Ok(self.store(Box::new(engine), report, Some(path.to_owned())))
     }

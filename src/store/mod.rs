@@ -80,6 +80,12 @@ pub(crate) struct Inner {
 impl Store {
     /// Opens the store in the folder `path`, and creates it if there is none.
     ///
+    /// sled, in which the index is, panics on some damaged files. That is caught, and the
+    /// program's panic hook does not hear of it, unless it is set after the first store was
+    /// opened. A program that is built with `panic = "abort"` cannot catch it: it ends there,
+    /// and each time that it opens that store. `procstate verify` and `procstate compact`
+    /// tell of such damage and mend it.
+    ///
     /// # Errors
     ///
     /// [`is_locked`](crate::Error::is_locked) while another program, or another

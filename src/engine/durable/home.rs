@@ -22,7 +22,7 @@ pub(crate) struct FolderHome {
 
 impl FolderHome {
     pub(crate) fn new(folder: Folder, options: index::Options) -> Self {
-        let options = index::Options { store: folder.manifest().id_bytes(), ..options };
+        let options = index::Options { store: folder.manifest().id_bytes(), mode: folder.mode(), ..options };
         Self { index: folder.layout().index(), folder: Mutex::new(Some(folder)), options, keeps: false }
     }
 

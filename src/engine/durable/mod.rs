@@ -131,7 +131,7 @@ fn parts_with(folder: Folder, options: &Options, home: impl FnOnce(Folder) -> Fo
         place: format!("the manifest of {}", folder.layout().root().display()),
         why: format!("its id is none: {error}"),
     })?;
-    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk::creating(folder.mode()));
     let store = id.into_bytes();
     let log =
         Files { disk: disk.clone(), dir: folder.layout().wal(), store, segment_bytes: options.segment_bytes };

@@ -64,12 +64,7 @@ pub(crate) fn fill(base: &dyn Base, seq: u64, records: &mut Records<'_>) -> Resu
 }
 
 fn hopeless(wrong: &str, error: &Error) -> Error {
-    let error = match error.failure() {
-        Failure::LogDamaged { path, offset, why, .. } => {
-            format!("{} at byte {offset}: {why}", path.display())
-        }
-        _ => error::chain(error),
-    };
+    let error = error::reason(error);
     let why = format!(
         "{wrong}. It could not be rebuilt from snapshot and log either: {error}. Nothing was changed. Put back what was moved or deleted, or restore a backup; `procstate verify` tells what is wrong, and `procstate salvage --output NEWDIR` makes a new store of all that can still be read"
     );

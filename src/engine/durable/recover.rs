@@ -13,7 +13,7 @@ use super::snapshots::{Snapshot, Snapshots};
 use super::wal::{self, Directory, Entry, Files, Log, Pool, Scan, scan, scan_up_to_damage};
 use super::witness::Witness;
 use crate::archive;
-use crate::error::{Error, Failure, Result};
+use crate::error::{Error, Failure, Result, reason};
 
 /// The parts of a store on disk.
 #[derive(Debug)]
@@ -79,7 +79,7 @@ pub(crate) fn recover(parts: &Parts, options: &Options) -> Result<Recovered> {
         return begin_behind_damage(parts, &directory, base, report);
     }
     let snapshot = match report.damaged_snapshot {
-        Some(_) => parts.snapshots.write(&*base, &|| false)?,
+        Some(_) => parts.snapshots.write(&*base, &|| false).map_err(Error::before_writing)?,
         None => snapshot,
     };
     let (log, pool) = parts.log.resume(&directory, &found)?;
@@ -114,7 +114,7 @@ fn begin_behind_damage(
     report: OpenReport,
 ) -> Result<Recovered> {
     let applied = base.contents()?.seq;
-    let snapshot = parts.snapshots.write(&*base, &|| false)?;
+    let snapshot = parts.snapshots.write(&*base, &|| false).map_err(Error::before_writing)?;
     parts.home.note(applied)?;
     let (log, pool) = parts.log.begin_anew(directory, applied)?;
     Ok(Recovered { base, log, pool, active: Generation::default(), applied, leftover: 0, snapshot, report })
@@ -210,7 +210,7 @@ fn try_open(home: &dyn Home, witness: &Witness) -> Result<Result<Box<dyn Base>, 
             None => Ok(Ok(base)),
             Some(why) => base.close().map(|()| Err(why)),
         },
-        Err(error) if is_of_the_index(&error) => Ok(Err(crate::error::chain(&error))),
+        Err(error) if is_of_the_index(&error) => Ok(Err(reason(&error))),
         Err(error) => Err(error),
     }
 }
@@ -239,7 +239,7 @@ impl Copies {
                 let harmless = || found.as_ref()?.harmless.clone();
                 witness.why_not_log(found.as_ref(), Some(index)).or_else(harmless)
             }
-            Err(error) => Some(crate::error::chain(error)),
+            Err(error) => Some(reason(error)),
         }
     }
 }
@@ -249,7 +249,7 @@ fn read_copies(snapshots: &Snapshots, snapshot: Option<&Snapshot>, log: &Directo
     let read = |snapshot| snapshots.read(snapshot).and_then(archive::Reader::finish).err();
     let snapshot = match snapshot.and_then(read) {
         Some(error) if error.is_of_the_system() => return Err(error),
-        error => error.map(|error| crate::error::chain(&error)),
+        error => error.map(|error| reason(&error)),
     };
     match scan(log, seq, &mut |_, _| Ok(())) {
         Err(error) if error.is_of_the_system() => Err(error),
@@ -258,8 +258,9 @@ fn read_copies(snapshots: &Snapshots, snapshot: Option<&Snapshot>, log: &Directo
 }
 
 fn panicked(panic: Box<dyn std::any::Any + Send>) -> Error {
-    let (place, why) = ("the log or the newest snapshot".to_owned(), crate::error::panic_text(panic));
-    Failure::Corrupt { place, why: format!("reading it ended with a panic: {why}") }.into()
+    tracing::debug!(why = crate::error::panic_text(panic), "reading ended with a panic");
+    let place = "the log or the newest snapshot".to_owned();
+    Failure::Corrupt { place, why: "what stands there cannot be made sense of".to_owned() }.into()
 }
 
 /// Commits on their way from the log into a memtable, and from there into the index

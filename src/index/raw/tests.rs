@@ -3,7 +3,8 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::index::{Index, Options};
 
-const OPTIONS: Options = Options { cache_bytes: 1 << 20, verify: true, copy_of: None, store: None };
+const OPTIONS: Options =
+    Options { cache_bytes: 1 << 20, verify: true, copy_of: None, store: None, mode: 0o600 };
 
 type Found = BTreeMap<Bytes, Vec<Bytes>>;
 

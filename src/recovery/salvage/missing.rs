@@ -75,6 +75,11 @@ impl Coverage {
         self.missing.iter().any(|range| range.first <= seq && range.last.is_none_or(|last| seq <= last))
     }
 
+    /// Whether a missing commit may have changed or deleted what the commit `seq` wrote.
+    pub(super) fn is_before_some(&self, seq: u64) -> bool {
+        self.missing.iter().any(|range| range.last.is_none_or(|last| seq < last))
+    }
+
     pub(super) fn to_vec(&self) -> Vec<MissingCommits> {
         self.missing.clone()
     }
@@ -93,6 +98,7 @@ mod tests {
             coverage.end(is_unknown);
             assert!(!coverage.is_complete() && coverage.until() == 18);
             let missing: Vec<u64> = (0..30).filter(|seq| coverage.is_missing(*seq)).collect();
+            assert!(coverage.is_before_some(17) && coverage.is_before_some(18) == is_unknown);
             assert!(missing.starts_with(&[13, 14, 17, 18]) && (missing.len() > 4) == is_unknown);
             coverage.to_vec().iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
         };

@@ -46,8 +46,11 @@ pub struct Salvaged {
     pub made_of: MadeOf,
     /// The newest commit of which anything is in the new store.
     pub seq: u64,
-    /// How many records are as the store last had them, as far as can be known.
+    /// How many records are as the store last had them.
     pub kept: u64,
+    /// How many are there in the newest version that can be read, which commits that are
+    /// missing may have changed or deleted since.
+    pub uncertain: u64,
     /// How many are there in an older version.
     pub older: u64,
     /// How many are there that may have been changed or deleted since.
@@ -69,13 +72,13 @@ impl Salvaged {
     /// Whether the new store has all that the original was ever known to hold.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        self.missing.is_empty() && self.older == 0 && self.suspicious == 0 && self.lost == 0
+        self.missing.is_empty() && [self.uncertain, self.older, self.suspicious, self.lost] == [0; 4]
     }
 
     /// How many records the new store has.
     #[must_use]
     pub fn records(&self) -> u64 {
-        self.kept + self.older + self.suspicious
+        self.kept + self.uncertain + self.older + self.suspicious
     }
 }
 
@@ -120,6 +123,7 @@ pub fn salvage(
         made_of: sources.made_of(),
         seq: sources.seq,
         kept: counts.kept,
+        uncertain: counts.uncertain,
         older: counts.older,
         suspicious: counts.suspicious,
         lost: counts.lost,

@@ -18,9 +18,11 @@ use crate::recovery::sound::open_record;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Fate {
-    /// It is the newest version that can be read, from where it must have been. Only
-    /// commits that are missing, if any are, may have changed or deleted it since.
+    /// It is there as the store last had it.
     Kept,
+    /// It is the newest version that can be read, from where it must have been. A commit
+    /// that is missing and came later may have changed or deleted it.
+    Uncertain,
     /// It is there in an older version: a newer one is known to have been.
     Older,
     /// It is there, found among bytes of a commit that is missing: it may have been
@@ -37,6 +39,7 @@ impl std::fmt::Display for Fate {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Kept => "kept",
+            Self::Uncertain => "uncertain",
             Self::Older => "older",
             Self::Suspicious => "suspicious",
             Self::Superseded => "superseded",
@@ -66,6 +69,7 @@ pub struct SalvagedRecord {
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Counts {
     pub(super) kept: u64,
+    pub(super) uncertain: u64,
     pub(super) older: u64,
     pub(super) suspicious: u64,
     pub(super) lost: u64,
@@ -147,6 +151,7 @@ impl<'a> Report<'a> {
             _ if is_older => Fate::Older,
             Origin::Carved => Fate::Suspicious,
             Origin::Base if is_of_missing => Fate::Suspicious,
+            _ if self.sources.missing.is_before_some(opened.version) => Fate::Uncertain,
             Origin::Base | Origin::Log | Origin::Archive => Fate::Kept,
         };
         self.tell(fate, &opened.key, opened.version);
@@ -173,6 +178,7 @@ impl<'a> Report<'a> {
         let Some(address) = key.address() else { return };
         let count = match fate {
             Fate::Kept => &mut self.counts.kept,
+            Fate::Uncertain => &mut self.counts.uncertain,
             Fate::Older => &mut self.counts.older,
             Fate::Suspicious => &mut self.counts.suspicious,
             Fate::Superseded => &mut self.counts.superseded,

@@ -9,7 +9,7 @@ use super::MadeOf;
 use super::missing::Coverage;
 use super::pieces;
 use crate::engine::TornTail;
-use crate::engine::wal::{Found, Reading, browse, decode_begun, scan};
+use crate::engine::wal::{Found, Reading, Scan, browse, decode_begun, scan};
 use crate::error::{Failure, Result};
 use crate::record::Key;
 use crate::recovery::changes::{Changes, Merged, Newest, Origin};
@@ -124,11 +124,7 @@ impl<'a> Sources<'a> {
             Ok(Some(found)) => {
                 let kept = found.last_seq;
                 self.torn_tail = found.torn.map(|newest| TornTail { kept, newest });
-                // Damage to the end cannot be told from a torn tail, nor, where nothing of it
-                // is left, from an end.
-                let is_vouched_for = found.is_clean || self.parts.manifest.is_ok();
-                is_end_doubtful =
-                    self.parts.index_for_opening().is_err() && (found.torn.is_some() || !is_vouched_for);
+                is_end_doubtful = self.is_doubtful(&found);
                 self.missing.is_known_up_to(kept);
                 end = Some(kept);
                 None
@@ -144,19 +140,42 @@ impl<'a> Sources<'a> {
             },
         };
         self.missing.is_known_up_to(noted);
-        let mut reached = 0;
+        let mut reached = base;
         browse(log, base, &mut |found| {
             reached = reached.max(self.found(&found, base, end));
             Ok(())
         })?;
-        // Nothing stands behind the damage that would tell where the log ended.
-        let is_end_unknown = damage.is_some_and(|first| reached < first.max(noted));
+        let is_end_unknown = damage.is_some() && self.is_end_missing(reached);
         self.missing.end(is_end_unknown || is_end_doubtful);
         Ok(())
     }
 
+    /// Whether there may have been more than the log has. Damage to its end cannot be told
+    /// from a torn tail, nor, where nothing of it is left, from an end.
+    fn is_doubtful(&self, found: &Scan) -> bool {
+        let has_index = self.parts.index_for_opening().is_ok();
+        // An index may be an old one.
+        let is_whole = found.torn.is_none() && found.synced >= found.last_seq;
+        let is_vouched_for = self.parts.is_identity_certain && (found.is_clean || (has_index && is_whole));
+        (!has_index && found.torn.is_some()) || !(self.parts.manifest.is_ok() || is_vouched_for)
+    }
+
+    /// Whether nothing tells where the log ended, of which something can be read up to the
+    /// commit `reached`: behind one gap there may be another.
+    fn is_end_missing(&mut self, reached: u64) -> bool {
+        match scan(&self.parts.readable_log, reached, &mut |_, _| Ok(())) {
+            Ok(found) => found.is_none_or(|found| found.last_seq < self.noted()),
+            Err(error) => {
+                if let Failure::LogDamaged { last, .. } = error.failure() {
+                    self.missing.is_known_up_to(*last);
+                }
+                true
+            }
+        }
+    }
+
     /// Takes what was found in the log: behind a sound end it is a torn tail. Answers up to
-    /// which commit it tells of.
+    /// which commit it tells of all, or that it is missing.
     fn found(&mut self, found: &Found<'_>, base: u64, end: Option<u64>) -> u64 {
         let (Found::Commit { seq, .. } | Found::Begun { seq, .. } | Found::Gap { until: seq, .. }) = *found;
         if seq <= base || end.is_some_and(|end| seq > end) {
@@ -173,6 +192,8 @@ impl<'a> Sources<'a> {
                 for write in decode_begun(entry) {
                     self.unreadable.insert(write.key.bytes().clone(), Unreadable::Version(seq));
                 }
+                self.missing.is_known_up_to(seq);
+                return seq - 1;
             }
             Found::Gap { .. } => self.missing.is_known_up_to(seq),
         }

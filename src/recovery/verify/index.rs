@@ -30,7 +30,11 @@ pub(super) fn check(
     let (index, copies) = (report.verdict.index.clone(), report.verdict.copies.clone());
     if let Err(why) = index {
         let spare = copies.is_ok() && report.verdict.opens.is_ok();
-        let finding = report.broken(&file, why, spare.then_some("the snapshot, with the log,"));
+        let copy = match parts.newest_snapshot() {
+            Some(_) => "the snapshot, with the log,",
+            None => "the log",
+        };
+        let finding = report.broken(&file, why, spare.then_some(copy));
         report.tell(finding);
     }
     if let Ok(copy) = &parts.index {

@@ -43,7 +43,18 @@ fn tell(found: &SalvagedRecord, output: &mut Output) -> Result<(), Failure> {
 
 fn sum_up(target: &Path, salvaged: &Salvaged, output: &mut Output) -> Result<(), Failure> {
     let Salvaged {
-        made_of, seq, kept, older, suspicious, lost, superseded, missing, torn_tail, refused, ..
+        made_of,
+        seq,
+        kept,
+        uncertain,
+        older,
+        suspicious,
+        lost,
+        superseded,
+        missing,
+        torn_tail,
+        refused,
+        ..
     } = salvaged;
     let made_of = match made_of {
         MadeOf::Index => "the index, and the log behind it",
@@ -54,7 +65,8 @@ fn sum_up(target: &Path, salvaged: &Salvaged, output: &mut Output) -> Result<(),
     if output.is_json() {
         return output.json(&json!({"summary": {
             "complete": salvaged.is_complete(), "store": target.display().to_string(),
-            "madeOf": made_of, "seq": seq, "records": salvaged.records(), "kept": kept, "older": older,
+            "madeOf": made_of, "seq": seq, "records": salvaged.records(), "kept": kept,
+            "uncertain": uncertain, "older": older,
             "suspicious": suspicious, "superseded": superseded, "lost": lost, "refused": refused,
             "missing": missing.iter().map(|range| json!({"first": range.first, "last": range.last})).collect::<Vec<_>>(),
             "cutAfter": torn_tail.as_ref().map(|torn| torn.kept),
@@ -74,7 +86,7 @@ fn sum_up(target: &Path, salvaged: &Salvaged, output: &mut Output) -> Result<(),
         return output.line("complete: nothing that was acknowledged as durable is lost");
     }
     output.line(&format!(
-        "INCOMPLETE: {}, the newest that can be read, and only what is missing can have changed or deleted them; older than they were: {older}; from bytes that may be outdated: {suspicious}; left out for newer ones on another list: {superseded}; lost: {lost}",
-        count(*kept, "record")
+        "INCOMPLETE: {} in the newest version that can be read, {kept} of them for certain; what is missing can have changed or deleted the others: {uncertain}; older than they were: {older}; from bytes that may be outdated: {suspicious}; left out for newer ones on another list: {superseded}; lost: {lost}",
+        count(kept + uncertain, "record")
     ))
 }

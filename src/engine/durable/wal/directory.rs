@@ -236,6 +236,19 @@ impl Directory {
     }
 }
 
+/// The ids of stores that the files in the folder of a log bear.
+pub(crate) fn stores_of(disk: &dyn Disk, dir: &Path) -> Result<Vec<[u8; 16]>> {
+    let mut found = Vec::new();
+    for slot in disk.list(dir)?.iter().filter_map(|name| slot_of(name)) {
+        let mut page = vec![0; PAGE];
+        let read = disk.open(&path_of(dir, slot)).and_then(|file| file.read_at(&mut page, 0));
+        if let (Ok(_), Opened::Header(header)) = (read, Header::decode(&page)) {
+            found.push(header.store);
+        }
+    }
+    Ok(found)
+}
+
 /// The frame at `at` in `bytes`, which stands at `place`.
 pub(crate) fn frame_at(bytes: &[u8], at: usize, place: Place) -> Option<Frame<'_>> {
     frame::open(bytes.get(at..)?, place)
