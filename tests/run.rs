@@ -446,6 +446,20 @@ mod what_it_says {
     }
 
     #[test]
+    fn output_that_cannot_be_written_fails_its_item() {
+        let tool = store(2);
+        for json in [&[][..], &["--json"]] {
+            let full = fs::File::options().write(true).open("/dev/full").unwrap();
+            let run =
+                [json, &["run", "p", "--", "sh", "-c", "[ $1 = w000 ] || echo x", "job", "{}"]].concat();
+            let output = tool.command(&run).stdout(full).stderr(Stdio::piped()).output().unwrap();
+            assert_eq!(output.status.code(), Some(1), "{}", stderr_of(&output));
+            let work = tool.fine(&["work", "p"]);
+            assert_eq!(work.matches("could not write its output: No space left").count(), 1, "{work}");
+        }
+    }
+
+    #[test]
     fn a_closed_pipe_stops_no_work() {
         let tool = store(20);
         let mut run = start(&tool, &["run", "p", "--", "sh", "-c", "seq 1 20000; echo"]);

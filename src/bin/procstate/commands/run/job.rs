@@ -131,8 +131,7 @@ impl Job {
         if let Some(failure) = failure {
             return Err(failure.into());
         }
-        let said = said.map_err(|error| format!("could not write its logs: {error}"))?;
-        self.judge(end, status, &said)
+        self.judge(end, status, &said?)
     }
 
     fn judge(&self, end: End, status: Option<ExitStatus>, said: &str) -> Result<()> {

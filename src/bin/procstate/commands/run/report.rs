@@ -58,16 +58,21 @@ impl Report {
     }
 
     /// Passes whole lines on.
-    pub(super) fn output(&self, work: &str, stream: Stream, lines: &[u8]) {
+    ///
+    /// # Errors
+    ///
+    /// If they could not be written. A reader that has gone is no error.
+    pub(super) fn output(&self, work: &str, stream: Stream, lines: &[u8]) -> io::Result<()> {
         if self.is_json {
             for line in lines.split_inclusive(|byte| *byte == b'\n') {
                 let text = String::from_utf8_lossy(line.strip_suffix(b"\n").unwrap_or(line)).into_owned();
-                self.event(&json!({"event": "output", "work": work, "stream": stream.name(), "text": text}));
+                let event = json!({"event": "output", "work": work, "stream": stream.name(), "text": text});
+                self.write_event(&event)?;
             }
-            return;
+            return Ok(());
         }
         let tagged = if self.tags { tag(work, lines) } else { Vec::new() };
-        self.write(stream, if self.tags { &tagged } else { lines });
+        self.write(stream, if self.tags { &tagged } else { lines })
     }
 
     pub(super) fn ended(&self, ended: &Ended<'_>) {
@@ -88,7 +93,9 @@ impl Report {
                     .filter(|eta| eta.as_secs() > 0)
                     .map(|eta| format!(", {} to go", rounded(eta)))
                     .unwrap_or_default();
-                self.write(Stream::Stderr, format!("{ended} [{done}/{total}{eta}]\n").as_bytes());
+                let line = format!("{ended} [{done}/{total}{eta}]\n");
+                // If nobody reads it, so be it: the work goes on.
+                let _ = self.write(Stream::Stderr, line.as_bytes());
             }
         }
     }
@@ -117,22 +124,31 @@ impl Report {
         }
     }
 
+    /// Tells of something. If nobody reads it, so be it: the work goes on.
     fn event(&self, event: &Value) {
-        let line = format!("{}\n", visible_json(&event.to_string()));
-        self.write(if self.is_json { Stream::Stdout } else { Stream::Stderr }, line.as_bytes());
+        let _ = self.write_event(event);
     }
 
-    /// Writes under the lock. If nobody reads it, so be it: the work goes on.
-    fn write(&self, stream: Stream, bytes: &[u8]) {
+    fn write_event(&self, event: &Value) -> io::Result<()> {
+        let line = format!("{}\n", visible_json(&event.to_string()));
+        self.write(if self.is_json { Stream::Stdout } else { Stream::Stderr }, line.as_bytes())
+    }
+
+    /// Writes under the lock.
+    fn write(&self, stream: Stream, bytes: &[u8]) -> io::Result<()> {
         let write = || {
             let _guard = self.counts.lock();
-            let _ = match stream {
+            let written = match stream {
                 Stream::Stdout => {
                     let mut stdout = io::stdout().lock();
                     stdout.write_all(bytes).and_then(|()| stdout.flush())
                 }
                 Stream::Stderr => io::stderr().lock().write_all(bytes),
             };
+            match written {
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+                other => other,
+            }
         };
         match &self.bar {
             Some(bar) => bar.suspend(write),
