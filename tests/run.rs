@@ -147,6 +147,23 @@ mod what_is_stopped {
     }
 
     #[test]
+    fn a_hangup_stops_it_but_not_under_nohup() {
+        for (trap, status) in [(":", 130), ("trap '' HUP", 0)] {
+            let (tool, go) = (store(2), mark());
+            let (begun, go) = (path(&tool, "begun"), path(&tool, &go));
+            let command = format!("touch {begun}; while [ ! -e {go} ]; do sleep 0.01; done");
+            let program = env!("CARGO_BIN_EXE_procstate");
+            let script = format!("{trap}; exec {program} --db \"$0\" run p -- sh -c '{command}'");
+            let mut run = Command::new("sh").arg("-c").arg(&script).arg(tool.db()).spawn().unwrap();
+            eventually("the command runs", || Path::new(&begun).exists());
+            signal(&run, "-HUP");
+            std::thread::sleep(Duration::from_millis(100));
+            fs::write(&go, "").unwrap();
+            assert_eq!(run.wait().unwrap().code(), Some(status), "{trap}");
+        }
+    }
+
+    #[test]
     fn a_third_interrupt_does_not_wait_for_the_stubborn() {
         let (tool, mark) = (store(1), mark());
         let run = start(&tool, &["run", "p", "--kill-after", "1h", "--", "sh", "-c", &stubborn(&mark)]);

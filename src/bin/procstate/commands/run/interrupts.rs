@@ -1,11 +1,14 @@
 //! Signals that ask the program to stop.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 use procstate::{Shutdown, Stopper};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
 
 use super::child::Urgency;
 use crate::failure::Failure;
@@ -32,8 +35,17 @@ impl Interrupts {
     /// If the signals cannot be caught.
     pub(super) fn install() -> Result<Self, Failure> {
         let interrupts = Self::default();
+        let failed = |error: io::Error| Failure::Failed(format!("could not catch signals: {error}"));
+        let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(failed)?;
+        // `nohup` has it ignored, and so it stays.
+        if !is_ignored(SIGHUP) {
+            signals.add_signal(SIGHUP).map_err(failed)?;
+        }
         let on_signal = interrupts.clone();
-        ctrlc::set_handler(move || on_signal.raise()).map_err(|error| Failure::failed(&error))?;
+        std::thread::Builder::new()
+            .name("signals".to_owned())
+            .spawn(move || signals.forever().for_each(|_| on_signal.raise()))
+            .map_err(failed)?;
         Ok(interrupts)
     }
 
@@ -96,5 +108,29 @@ impl Interrupts {
             }
         }
         true
+    }
+}
+
+/// Whether whoever started this program has it ignore `signal`.
+fn is_ignored(signal: i32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    has_ignored(&status, signal)
+}
+
+fn has_ignored(status: &str, signal: i32) -> bool {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default();
+    mask & (1 << (signal - 1)) != 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ignored_signals_are_a_mask() {
+        let status = "Name:\tx\nSigBlk:\t0000000000000002\nSigIgn:\t0000000000000001\n";
+        assert!(has_ignored(status, SIGHUP) && !has_ignored(status, SIGINT));
+        assert!(!has_ignored("", SIGHUP));
     }
 }
