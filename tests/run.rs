@@ -147,6 +147,22 @@ mod what_is_stopped {
     }
 
     #[test]
+    fn a_reader_that_reads_nothing_does_not_keep_it_from_ending() {
+        let (tool, mark) = (store(1), mark());
+        let run = ["run", "p", "--", "sh", "-c", "sleep $0 & yes"];
+        let mut run = start(&tool, &[&run[..], &[&mark, "{}"]].concat());
+        eventually("the command runs", || !alive(&mark).is_empty());
+        // Both pipes are full by then, and stay so.
+        std::thread::sleep(Duration::from_millis(500));
+        signal(&run, "-INT");
+        std::thread::sleep(Duration::from_millis(100));
+        signal(&run, "-INT");
+        eventually("it ends", || run.try_wait().unwrap().is_some());
+        assert_eq!(run.wait().unwrap().code(), Some(130));
+        assert!(alive(&mark).is_empty());
+    }
+
+    #[test]
     fn a_hangup_stops_it_but_not_under_nohup() {
         for (trap, status) in [(":", 130), ("trap '' HUP", 0)] {
             let (tool, go) = (store(2), mark());

@@ -12,7 +12,10 @@ use signal_hook::iterator::Signals;
 
 use super::child::Urgency;
 use crate::failure::Failure;
-use crate::output::say;
+use crate::output::say_unless;
+
+/// How long the next signal waits for somebody to read what is said about this one.
+const SAY_MAX: Duration = Duration::from_millis(500);
 
 /// How often somebody asked this program to stop, by SIGINT, SIGTERM or SIGHUP: once to
 /// stop after the items in hand, twice to stop those too, three times to kill them.
@@ -52,16 +55,24 @@ impl Interrupts {
     fn raise(&self) {
         let stopper = self.shared.stopper.lock();
         let count = self.shared.count.fetch_add(1, Ordering::SeqCst);
+        let is_running = stopper.is_some();
         if let Some(stopper) = &*stopper {
-            match count {
-                0 => say("stopping after the items in hand; once more to stop them"),
-                1 => say("stopping the items in hand; once more to kill them"),
-                _ => say("killing the items in hand"),
-            }
             stopper.stop(Shutdown::HandBack);
         }
         drop(stopper);
         self.shared.raised.notify_all();
+        if is_running {
+            let began = Instant::now();
+            let is_enough = || began.elapsed() >= SAY_MAX;
+            say_unless(
+                &is_enough,
+                match count {
+                    0 => "stopping after the items in hand; once more to stop them",
+                    1 => "stopping the items in hand; once more to kill them",
+                    _ => "killing the items in hand",
+                },
+            );
+        }
     }
 
     /// Lets signals stop a run, also those that came before.

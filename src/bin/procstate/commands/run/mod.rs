@@ -194,9 +194,9 @@ impl Session<'_> {
     fn pass(&self, store: &Store, process: &ProcessHandle, now: bool) -> Result<Pass, Failure> {
         let args = self.args;
         self.note_logs(process)?;
-        let (total, done) = extent(process, args.when.failed)?;
-        let report =
-            Arc::new(Report::new(args.records.progress, args.records.tag, self.is_json, total, done));
+        let extent = extent(process, args.when.failed)?;
+        let (total, _) = extent;
+        let report = Arc::new(Report::new(&args.records, self.is_json, extent, self.interrupts.clone()));
         let times = Times { timeout: args.failures.timeout, kill_after: args.failures.kill_after };
         let launcher = Launcher::new(self.reaper.clone(), times).map_err(|error| {
             Failure::Failed(format!(
