@@ -141,7 +141,9 @@ impl Running {
         let timeout_at = times.timeout.and_then(|timeout| began.checked_add(timeout));
         let mut phase = Phase::Going;
         loop {
-            self.pipes.wait(self.ended.as_ref(), self.time_to_next_look(&phase, timeout_at))?;
+            // Readable from its end on: what outlives it is looked for now and then.
+            let ended = self.ended.as_ref().filter(|_| matches!(phase, Phase::Going));
+            self.pipes.wait(ended, self.time_to_next_look(&phase, timeout_at))?;
             // Looked at before the pipes are read: what it wrote before its end is there.
             let has_ended = self.has_ended()?;
             self.pipes.read(supervisor)?;
@@ -193,5 +195,50 @@ impl Running {
             Phase::Going => timeout_at.map_or(LOOK_INTERVAL, |at| LOOK_INTERVAL.min(until(at))),
             Phase::Stopping { .. } | Phase::Killed { .. } => STOP_INTERVAL,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::CommandExt;
+
+    use super::*;
+
+    /// Stops the command at once, and counts how often it is asked.
+    struct Impatient {
+        asked: u32,
+    }
+
+    impl Supervisor for Impatient {
+        fn output(&mut self, _: Stream, _: &[u8]) {}
+
+        fn must_stop(&mut self) -> Urgency {
+            self.asked += 1;
+            Urgency::Stop
+        }
+    }
+
+    #[test]
+    fn a_command_whose_child_outlives_it_costs_no_processor_time() {
+        let mut command = Command::new("sh");
+        command
+            .args(["-c", "(trap '' TERM; echo; while :; do sleep 0.1; done) & read x; exit 1"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0);
+        let mut child = command.spawn().unwrap();
+        // The child ignores SIGTERM once its line is there.
+        let stdout = child.stdout.take().unwrap();
+        let pipes = Pipes::new(Some(stdout), None);
+        pipes.wait(None, Duration::from_secs(30)).unwrap();
+        let times = Times { timeout: None, kill_after: Duration::from_millis(500) };
+        let mut impatient = Impatient { asked: 0 };
+        let running = Running { pipes, ..Running::new(child, "none.".to_owned()) };
+        let (end, mut child) = running.supervise(&times, &mut impatient).unwrap();
+        child.wait().unwrap();
+        assert_eq!(end, End::Stopped);
+        // Every 20 ms, for half a second.
+        assert!(impatient.asked < 50, "{}", impatient.asked);
     }
 }
