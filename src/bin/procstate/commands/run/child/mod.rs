@@ -146,7 +146,7 @@ impl Running {
             self.pipes.wait(ended, self.time_to_next_look(&phase, timeout_at))?;
             // Looked at before the pipes are read: what it wrote before its end is there.
             let has_ended = self.has_ended()?;
-            self.pipes.read(supervisor)?;
+            self.pipes.read(has_ended, supervisor)?;
             let (now, urgency) = (Instant::now(), supervisor.must_stop());
             phase = match phase {
                 Phase::Going if has_ended => return Ok((End::Exited, self.child)),
