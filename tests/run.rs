@@ -659,6 +659,30 @@ mod when_it_runs {
     }
 
     #[test]
+    fn a_run_that_cannot_begin_leaves_no_watchdog() {
+        let tool = store(1);
+        let folder = path(&tool, "folder");
+        let mut run = start(&tool, &["run", "p", "--every", "1s", "--joblog", &folder, "--", "true"]);
+        eventually("it runs", || Path::new(&folder).exists());
+        let parent_id = run.id().to_string();
+        let is_child = |pid: &u32| {
+            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            let parent = stat.rsplit_once(") ").and_then(|(_, rest)| rest.split(' ').nth(1));
+            parent == Some(&parent_id)
+        };
+        fs::remove_file(&folder).unwrap();
+        fs::create_dir(&folder).unwrap();
+        let stderr = std::io::BufReader::new(run.stderr.take().unwrap());
+        let said =
+            std::io::BufRead::lines(stderr).map(Result::unwrap).find(|line| line.contains("trying again"));
+        assert!(said.unwrap().contains("Is a directory"));
+        let left: Vec<u32> = alive("watchdog").into_iter().filter(is_child).collect();
+        signal(&run, "-TERM");
+        run.wait().unwrap();
+        assert!(left.is_empty(), "{left:?}");
+    }
+
+    #[test]
     fn a_senseless_schedule_is_refused() {
         let tool = store(1);
         for (option, value) in
@@ -749,6 +773,15 @@ mod where_it_runs {
             }
             assert!(visible.chars().count() <= 40, "wider than the terminal: {visible:?}");
         }
+    }
+
+    #[test]
+    fn no_folder_for_temporary_files_is_needed() {
+        let tool = store(1);
+        let run = ["run", "p", "--stdin", "json", "--", "sh", "-c", "cat"];
+        let output = tool.command(&run).env("TMPDIR", "/no/such/folder").output().unwrap();
+        assert!(output.status.success(), "{}", stderr_of(&output));
+        assert!(output.stdout.starts_with(b"{\"attempt\":1"), "{output:?}");
     }
 
     /// As the first program of a container it takes the status of all that ends.

@@ -203,7 +203,6 @@ impl Session<'_> {
                 "could not start the program that stops commands if this one is killed: {error}"
             ))
         })?;
-        let launcher = Arc::new(launcher);
         let runner = Runner::builder(store, &args.name)
             .label("procstate-run")
             .concurrency(args.pace.jobs.into())
@@ -212,21 +211,18 @@ impl Session<'_> {
             .stop_grace(args.failures.kill_after.saturating_add(STOP_SLACK))
             .max_failed_items(args.failures.max_errors)
             .skip_completed(args.when.failed)
-            .worker(self.job(report.clone(), launcher.clone(), total)?)
+            .worker(self.job(report.clone(), launcher, total)?)
             .build()?;
         self.interrupts.stop_with(runner.stopper());
         let outcome = if now { runner.run_now() } else { runner.run_once() };
         self.interrupts.end_of_run();
-        drop(runner);
-        // A worker that was left behind still has it, and a command that hangs: the
+        // A worker that was left behind still has the launcher, and a command that hangs: the
         // watchdog stops that when this program ends.
-        if let Ok(launcher) = Arc::try_unwrap(launcher) {
-            launcher.close();
-        }
+        drop(runner);
         conclude(&report, outcome?)
     }
 
-    fn job(&self, report: Arc<Report>, launcher: Arc<Launcher>, total: u64) -> Result<Job, Failure> {
+    fn job(&self, report: Arc<Report>, launcher: Launcher, total: u64) -> Result<Job, Failure> {
         let args = self.args;
         let records = &args.records;
         let joblog =

@@ -17,6 +17,7 @@ pub(crate) use pipes::Stream;
 use programs::Family;
 pub(super) use reaper::Reaper;
 use watchdog::Watchdog;
+pub(super) use watchdog::memory_file;
 
 /// How long nothing is looked at that does not make itself known.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
@@ -59,7 +60,7 @@ pub(super) struct Times {
     pub(super) kill_after: Duration,
 }
 
-/// Where the commands of one run belong.
+/// Where the commands of one run belong. Once it is dropped none of them is looked after.
 pub(super) struct Launcher {
     token: String,
     watchdog: Watchdog,
@@ -104,11 +105,6 @@ impl Launcher {
         self.watchdog.let_go(slot);
         let (end, child) = ended?;
         self.reaper.reap(child).map(|status| (end, status))
-    }
-
-    /// The run has ended in good order: what its commands have left behind stays.
-    pub(super) fn close(self) {
-        self.watchdog.dismiss();
     }
 }
 
