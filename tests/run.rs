@@ -776,6 +776,19 @@ mod where_it_runs {
     }
 
     #[test]
+    fn few_files_may_be_open() {
+        let tool = store(60);
+        let program = env!("CARGO_BIN_EXE_procstate");
+        for files in [64, 128] {
+            let script =
+                format!("ulimit -n {files}; exec {program} --db \"$0\" run p -j60 -- sh -c 'sleep 0.02'");
+            let output = Command::new("sh").args(["-c", &script]).arg(tool.db()).output().unwrap();
+            assert!(output.status.success(), "{}", stderr_of(&output));
+            assert!(stderr_of(&output).contains("at once: this program may not open more files"));
+        }
+    }
+
+    #[test]
     fn no_folder_for_temporary_files_is_needed() {
         let tool = store(1);
         let run = ["run", "p", "--stdin", "json", "--", "sh", "-c", "cat"];

@@ -36,7 +36,7 @@ use template::Template;
 
 use crate::failure::{Failure, Found, chain};
 use crate::open;
-use crate::output::{Output, say};
+use crate::output::{Output, count, say};
 
 /// No program but this one has the store open: nobody waits for a sign of life.
 const NEVER: Duration = Duration::from_secs(u32::MAX as u64);
@@ -205,7 +205,7 @@ impl Session<'_> {
         })?;
         let runner = Runner::builder(store, &args.name)
             .label("procstate-run")
-            .concurrency(args.pace.jobs.into())
+            .concurrency(jobs(args))
             .retry(Retry::attempts(args.failures.retries + 1))
             .heartbeat_timeout(NEVER)
             .stop_grace(args.failures.kill_after.saturating_add(STOP_SLACK))
@@ -268,6 +268,21 @@ impl Session<'_> {
         }
         Ok(())
     }
+}
+
+/// How many commands run at once: as many as somebody wants, if the system lets so many.
+fn jobs(args: &Run) -> usize {
+    // Two pipes, the command itself, and what is open for a moment now and then.
+    let files = 4 + if args.records.logs.is_some() { 2 } else { 0 };
+    let (wanted, max) = (usize::from(args.pace.jobs), pace::jobs_max(files));
+    let jobs = usize::try_from(max).unwrap_or(usize::MAX).min(wanted);
+    if jobs < wanted {
+        say(&format!(
+            "no more than {} at once: this program may not open more files; `ulimit -n` raises that",
+            count(jobs, "command")
+        ));
+    }
+    jobs
 }
 
 /// When there is something to do again.

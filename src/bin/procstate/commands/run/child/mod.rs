@@ -28,6 +28,9 @@ const STOP_INTERVAL: Duration = Duration::from_millis(20);
 /// How long after SIGKILL a program may still be there: it may hang in the kernel.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(5);
 
+/// How long a command waits for what it needs to be started.
+const SHORTAGE_MAX: Duration = Duration::from_secs(10);
+
 /// How a command came to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum End {
@@ -98,7 +101,7 @@ impl Launcher {
             .stderr(Stdio::piped())
             // Not stopped by what the terminal sends to this program.
             .process_group(0);
-        let child = self.reaper.spawn(command)?;
+        let child = self.spawn(command, supervisor)?;
         let slot = self.watchdog.watch(child.id());
         let ended = Running::new(child, token).supervise(&self.times, supervisor);
         // Before its number can be another program's.
@@ -106,6 +109,29 @@ impl Launcher {
         let (end, child) = ended?;
         self.reaper.reap(child).map(|status| (end, status))
     }
+
+    /// Starts a command. The descriptors or the processes that it needs may be in use for a
+    /// moment by others that are being started.
+    fn spawn(&self, command: &mut Command, supervisor: &mut dyn Supervisor) -> io::Result<Child> {
+        let began = Instant::now();
+        loop {
+            let error = match self.reaper.spawn(command) {
+                Err(error) if is_shortage(&error) => error,
+                other => return other,
+            };
+            if began.elapsed() >= SHORTAGE_MAX || supervisor.must_stop() > Urgency::GoOn {
+                return Err(error);
+            }
+            std::thread::sleep(STOP_INTERVAL);
+        }
+    }
+}
+
+fn is_shortage(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    error.raw_os_error().is_some_and(|code| {
+        [Errno::MFILE, Errno::NFILE, Errno::AGAIN].contains(&Errno::from_raw_os_error(code))
+    })
 }
 
 struct Running {
