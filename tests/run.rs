@@ -683,11 +683,15 @@ mod when_it_runs {
     }
 
     #[test]
-    fn a_senseless_schedule_is_refused() {
+    fn a_senseless_option_is_refused() {
         let tool = store(1);
-        for (option, value) in
-            [("--cron", "61 * * * *"), ("--every", "0"), ("--every", "soon"), ("--timeout", "0")]
-        {
+        for (option, value) in [
+            ("--cron", "61 * * * *"),
+            ("--every", "0"),
+            ("--every", "soon"),
+            ("--timeout", "0"),
+            ("--replace", ""),
+        ] {
             let (_, stderr) = tool.ends(2, &["run", "p", option, value, "--", "true"]);
             assert!(stderr.contains(option), "{stderr}");
         }
