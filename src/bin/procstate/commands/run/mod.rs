@@ -50,6 +50,9 @@ const LOCK_INTERVAL: Duration = Duration::from_millis(100);
 /// How long after a failure a program that stays tries again.
 const TROUBLE_WAIT: Duration = Duration::from_secs(30);
 
+/// How often a program that stays looks at the clock.
+const CLOCK_INTERVAL: Duration = Duration::from_secs(10);
+
 /// The setting that pauses a process.
 const PAUSED: &str = "flow.paused";
 
@@ -144,16 +147,29 @@ impl Session<'_> {
                 }
             };
             is_first = false;
-            let wait = match next {
+            let is_interrupted = match next {
                 Next::End(found) => return Ok(found),
-                Next::In(wait) => wait,
+                Next::In(wait) => self.interrupts.sleep(wait),
                 Next::At(at) => {
                     planned = Some(at);
-                    schedule::time_until(at)
+                    self.sleep_until(at)
                 }
             };
-            if self.interrupts.sleep(wait) {
+            if is_interrupted {
                 return Ok(Found::AllWell);
+            }
+        }
+    }
+
+    /// Looks at the clock now and then: it may be set, or the system sleep.
+    fn sleep_until(&self, at: Timestamp) -> bool {
+        loop {
+            let left = schedule::time_until(at);
+            if self.interrupts.sleep(left.min(CLOCK_INTERVAL)) {
+                return true;
+            }
+            if left <= CLOCK_INTERVAL {
+                return false;
             }
         }
     }
