@@ -479,6 +479,15 @@ mod what_it_says {
     }
 
     #[test]
+    fn a_process_that_is_not_there_is_no_failed_item() {
+        let tool = store(1);
+        for option in ["--failed", "--dry-run", "--every=1h"] {
+            let (_, stderr) = tool.ends(2, &["run", "nosuch", option, "--", "true"]);
+            assert!(stderr.contains("there is no process \"nosuch\""), "{stderr}");
+        }
+    }
+
+    #[test]
     fn output_that_cannot_be_written_fails_its_item() {
         let tool = store(2);
         for json in [&[][..], &["--json"]] {

@@ -57,6 +57,14 @@ const CLOCK_INTERVAL: Duration = Duration::from_secs(10);
 const PAUSED: &str = "flow.paused";
 
 pub(crate) fn run(db: &Path, args: &Run, output: &mut Output) -> Result<Found, Failure> {
+    begin(db, args, output).map_err(|failure| match failure {
+        // Here 1 says that items failed.
+        Failure::Absent(text) => Failure::Failed(text),
+        other => other,
+    })
+}
+
+fn begin(db: &Path, args: &Run, output: &mut Output) -> Result<Found, Failure> {
     if args.when.dry_run {
         return dry_run::print(db, args, output);
     }
