@@ -147,6 +147,39 @@ mod what_is_stopped {
     }
 
     #[test]
+    fn a_reader_that_reads_nothing_does_not_keep_it_from_ending() {
+        let (tool, mark) = (store(1), mark());
+        let run = ["run", "p", "--", "sh", "-c", "sleep $0 & yes"];
+        let mut run = start(&tool, &[&run[..], &[&mark, "{}"]].concat());
+        eventually("the command runs", || !alive(&mark).is_empty());
+        // Both pipes are full by then, and stay so.
+        std::thread::sleep(Duration::from_millis(500));
+        signal(&run, "-INT");
+        std::thread::sleep(Duration::from_millis(100));
+        signal(&run, "-INT");
+        eventually("it ends", || run.try_wait().unwrap().is_some());
+        assert_eq!(run.wait().unwrap().code(), Some(130));
+        assert!(alive(&mark).is_empty());
+    }
+
+    #[test]
+    fn a_hangup_stops_it_but_not_under_nohup() {
+        for (trap, status) in [(":", 130), ("trap '' HUP", 0)] {
+            let (tool, go) = (store(2), mark());
+            let (begun, go) = (path(&tool, "begun"), path(&tool, &go));
+            let command = format!("touch {begun}; while [ ! -e {go} ]; do sleep 0.01; done");
+            let program = env!("CARGO_BIN_EXE_procstate");
+            let script = format!("{trap}; exec {program} --db \"$0\" run p -- sh -c '{command}'");
+            let mut run = Command::new("sh").arg("-c").arg(&script).arg(tool.db()).spawn().unwrap();
+            eventually("the command runs", || Path::new(&begun).exists());
+            signal(&run, "-HUP");
+            std::thread::sleep(Duration::from_millis(100));
+            fs::write(&go, "").unwrap();
+            assert_eq!(run.wait().unwrap().code(), Some(status), "{trap}");
+        }
+    }
+
+    #[test]
     fn a_third_interrupt_does_not_wait_for_the_stubborn() {
         let (tool, mark) = (store(1), mark());
         let run = start(&tool, &["run", "p", "--kill-after", "1h", "--", "sh", "-c", &stubborn(&mark)]);
@@ -446,6 +479,29 @@ mod what_it_says {
     }
 
     #[test]
+    fn a_process_that_is_not_there_is_no_failed_item() {
+        let tool = store(1);
+        for option in ["--failed", "--dry-run", "--every=1h"] {
+            let (_, stderr) = tool.ends(2, &["run", "nosuch", option, "--", "true"]);
+            assert!(stderr.contains("there is no process \"nosuch\""), "{stderr}");
+        }
+    }
+
+    #[test]
+    fn output_that_cannot_be_written_fails_its_item() {
+        let tool = store(2);
+        for json in [&[][..], &["--json"]] {
+            let full = fs::File::options().write(true).open("/dev/full").unwrap();
+            let run =
+                [json, &["run", "p", "--", "sh", "-c", "[ $1 = w000 ] || echo x", "job", "{}"]].concat();
+            let output = tool.command(&run).stdout(full).stderr(Stdio::piped()).output().unwrap();
+            assert_eq!(output.status.code(), Some(1), "{}", stderr_of(&output));
+            let work = tool.fine(&["work", "p"]);
+            assert_eq!(work.matches("could not write its output: No space left").count(), 1, "{work}");
+        }
+    }
+
+    #[test]
     fn a_closed_pipe_stops_no_work() {
         let tool = store(20);
         let mut run = start(&tool, &["run", "p", "--", "sh", "-c", "seq 1 20000; echo"]);
@@ -612,11 +668,39 @@ mod when_it_runs {
     }
 
     #[test]
-    fn a_senseless_schedule_is_refused() {
+    fn a_run_that_cannot_begin_leaves_no_watchdog() {
         let tool = store(1);
-        for (option, value) in
-            [("--cron", "61 * * * *"), ("--every", "0"), ("--every", "soon"), ("--timeout", "0")]
-        {
+        let folder = path(&tool, "folder");
+        let mut run = start(&tool, &["run", "p", "--every", "1s", "--joblog", &folder, "--", "true"]);
+        eventually("it runs", || Path::new(&folder).exists());
+        let parent_id = run.id().to_string();
+        let is_child = |pid: &u32| {
+            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            let parent = stat.rsplit_once(") ").and_then(|(_, rest)| rest.split(' ').nth(1));
+            parent == Some(&parent_id)
+        };
+        fs::remove_file(&folder).unwrap();
+        fs::create_dir(&folder).unwrap();
+        let stderr = std::io::BufReader::new(run.stderr.take().unwrap());
+        let said =
+            std::io::BufRead::lines(stderr).map(Result::unwrap).find(|line| line.contains("trying again"));
+        assert!(said.unwrap().contains("Is a directory"));
+        let left: Vec<u32> = alive("watchdog").into_iter().filter(is_child).collect();
+        signal(&run, "-TERM");
+        run.wait().unwrap();
+        assert!(left.is_empty(), "{left:?}");
+    }
+
+    #[test]
+    fn a_senseless_option_is_refused() {
+        let tool = store(1);
+        for (option, value) in [
+            ("--cron", "61 * * * *"),
+            ("--every", "0"),
+            ("--every", "soon"),
+            ("--timeout", "0"),
+            ("--replace", ""),
+        ] {
             let (_, stderr) = tool.ends(2, &["run", "p", option, value, "--", "true"]);
             assert!(stderr.contains(option), "{stderr}");
         }
@@ -702,6 +786,28 @@ mod where_it_runs {
             }
             assert!(visible.chars().count() <= 40, "wider than the terminal: {visible:?}");
         }
+    }
+
+    #[test]
+    fn few_files_may_be_open() {
+        let tool = store(60);
+        let program = env!("CARGO_BIN_EXE_procstate");
+        for files in [64, 128] {
+            let script =
+                format!("ulimit -n {files}; exec {program} --db \"$0\" run p -j60 -- sh -c 'sleep 0.02'");
+            let output = Command::new("sh").args(["-c", &script]).arg(tool.db()).output().unwrap();
+            assert!(output.status.success(), "{}", stderr_of(&output));
+            assert!(stderr_of(&output).contains("at once: this program may not open more files"));
+        }
+    }
+
+    #[test]
+    fn no_folder_for_temporary_files_is_needed() {
+        let tool = store(1);
+        let run = ["run", "p", "--stdin", "json", "--", "sh", "-c", "cat"];
+        let output = tool.command(&run).env("TMPDIR", "/no/such/folder").output().unwrap();
+        assert!(output.status.success(), "{}", stderr_of(&output));
+        assert!(output.stdout.starts_with(b"{\"attempt\":1"), "{output:?}");
     }
 
     /// As the first program of a container it takes the status of all that ends.

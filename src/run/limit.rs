@@ -38,6 +38,7 @@ impl FailureLimit {
             Self::Share(share) => {
                 format!("stopped: {failed} of {active} items failed, which is more than {}%", share * 100.0)
             }
+            _ if failed <= 1.0 => format!("stopped: {failed} item failed, and the limit is {limit}"),
             _ => format!("stopped: {failed} items failed, and the limit is {limit}"),
         })
     }
@@ -60,7 +61,10 @@ mod tests {
             FailureLimit::Share(0.5).excess(6.0, 10).unwrap(),
             "stopped: 6 of 10 items failed, which is more than 50%"
         );
-        assert!(FailureLimit::Items(0).excess(1.0, 1).is_some());
+        assert_eq!(
+            FailureLimit::Items(0).excess(1.0, 1).unwrap(),
+            "stopped: 1 item failed, and the limit is 0"
+        );
     }
 
     #[test]

@@ -14,10 +14,10 @@ mod json_lines;
 mod lists;
 mod log;
 mod names;
-
 mod open;
 mod output;
 mod panics;
+mod patience;
 mod progress;
 mod text;
 

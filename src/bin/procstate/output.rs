@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::failure::Failure;
 use crate::log::own_words;
+use crate::patience;
 use crate::text::{visible, visible_json};
 
 /// Where data goes.
@@ -68,6 +69,12 @@ impl Output {
 /// Says something to the person at the terminal, on one line; if nobody hears it, so be it.
 pub(crate) fn say(text: &str) {
     let _ = writeln!(io::stderr(), "{}", visible(&own_words(text)));
+}
+
+/// As [`say`], but a reader who reads nothing is waited for no longer than until `is_enough`.
+pub(crate) fn say_unless(is_enough: &dyn Fn() -> bool, text: &str) {
+    let line = format!("{}\n", visible(&own_words(text)));
+    let _ = patience::write_all(io::stderr(), line.as_bytes(), is_enough);
 }
 
 /// So many of something: `1 item`, `2 processes`.

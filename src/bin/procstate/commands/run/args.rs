@@ -42,7 +42,7 @@ pub(super) struct Pace {
     /// a number, or a share of the processors like 80%.
     #[arg(long, value_name = "LOAD", value_parser = load)]
     pub(super) max_load: Option<f64>,
-    /// The niceness of the commands, from -20 to 19.
+    /// Adds N, from -20 to 19, to the niceness of this program and so of its commands.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(-20..=19), allow_hyphen_values = true)]
     pub(super) nice: Option<i32>,
 }
@@ -113,7 +113,7 @@ pub(super) struct When {
 #[command(next_help_heading = "Input of the commands")]
 pub(super) struct Input {
     /// Stands for the name of the item instead of {}; braces then mean nothing.
-    #[arg(short = 'I', long, value_name = "TEXT")]
+    #[arg(short = 'I', long, value_name = "TEXT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub(super) replace: Option<String>,
     /// What a command finds on its standard input: nothing, or its item as one JSON
     /// object with process, work, attempt, intParams and stringParams.
@@ -139,7 +139,8 @@ pub(super) struct Records {
     #[arg(long, value_name = "DIR")]
     pub(super) logs: Option<PathBuf>,
     /// The most bytes that are kept of each output: the first half and the last half
-    /// of so many, like 10MiB. Default: all.
+    /// of so many, like 10MiB. The last half is held in memory until the command ends.
+    /// Default: all.
     #[arg(long, value_name = "SIZE", requires = "logs", value_parser = size)]
     pub(super) log_max: Option<u64>,
     /// Appends a line for each command to this file, in the format of GNU parallel's

@@ -24,7 +24,8 @@ pub(super) struct Capture<'a> {
     stderr: Lines,
     tail: VecDeque<String>,
     logs: Option<[LogFile; 2]>,
-    log_error: Option<io::Error>,
+    /// The first thing that could not be written.
+    failure: Option<String>,
     /// How many bytes came on standard output.
     pub(super) received: u64,
 }
@@ -38,7 +39,7 @@ impl<'a> Capture<'a> {
             stderr: Lines::default(),
             tail: VecDeque::new(),
             logs,
-            log_error: None,
+            failure: None,
             received: 0,
         }
     }
@@ -50,7 +51,7 @@ impl<'a> Capture<'a> {
         if let Some([stdout, stderr]) = &mut self.logs {
             let log = if stream == Stream::Stdout { stdout } else { stderr };
             if let Err(error) = log.write(bytes) {
-                self.log_error.get_or_insert(error);
+                self.failure.get_or_insert_with(|| unwritten("logs", &error));
             }
         }
         let lines = if stream == Stream::Stdout { &mut self.stdout } else { &mut self.stderr };
@@ -60,7 +61,9 @@ impl<'a> Capture<'a> {
     }
 
     fn pass_on(&mut self, stream: Stream, lines: &[u8]) {
-        self.report.output(self.work, stream, lines);
+        if let Err(error) = self.report.output(self.work, stream, lines) {
+            self.failure.get_or_insert_with(|| unwritten("output", &error));
+        }
         if stream == Stream::Stderr {
             for line in lines.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty()) {
                 self.tail.push_back(String::from_utf8_lossy(line).trim_end().to_owned());
@@ -75,8 +78,8 @@ impl<'a> Capture<'a> {
     ///
     /// # Errors
     ///
-    /// If a log could not be written.
-    pub(super) fn end(&mut self) -> io::Result<String> {
+    /// If its output or a log could not be written.
+    pub(super) fn end(&mut self) -> Result<String, String> {
         for stream in [Stream::Stdout, Stream::Stderr] {
             let lines = if stream == Stream::Stdout { &mut self.stdout } else { &mut self.stderr };
             if let Some(rest) = lines.end() {
@@ -85,11 +88,15 @@ impl<'a> Capture<'a> {
         }
         for log in self.logs.iter_mut().flatten() {
             if let Err(error) = log.end() {
-                self.log_error.get_or_insert(error);
+                self.failure.get_or_insert_with(|| unwritten("logs", &error));
             }
         }
-        self.log_error.take().map_or_else(|| Ok(last_lines(&self.tail)), Err)
+        self.failure.take().map_or_else(|| Ok(last_lines(&self.tail)), Err)
     }
+}
+
+fn unwritten(what: &str, error: &io::Error) -> String {
+    format!("could not write its {what}: {error}")
 }
 
 /// The last lines that fit, whole; of a single one that does not, its beginning.

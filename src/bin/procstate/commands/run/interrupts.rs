@@ -1,15 +1,21 @@
 //! Signals that ask the program to stop.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 use procstate::{Shutdown, Stopper};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
 
 use super::child::Urgency;
 use crate::failure::Failure;
-use crate::output::say;
+use crate::output::say_unless;
+
+/// How long the next signal waits for somebody to read what is said about this one.
+const SAY_MAX: Duration = Duration::from_millis(500);
 
 /// How often somebody asked this program to stop, by SIGINT, SIGTERM or SIGHUP: once to
 /// stop after the items in hand, twice to stop those too, three times to kill them.
@@ -32,24 +38,41 @@ impl Interrupts {
     /// If the signals cannot be caught.
     pub(super) fn install() -> Result<Self, Failure> {
         let interrupts = Self::default();
+        let failed = |error: io::Error| Failure::Failed(format!("could not catch signals: {error}"));
+        let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(failed)?;
+        // `nohup` has it ignored, and so it stays.
+        if !is_ignored(SIGHUP) {
+            signals.add_signal(SIGHUP).map_err(failed)?;
+        }
         let on_signal = interrupts.clone();
-        ctrlc::set_handler(move || on_signal.raise()).map_err(|error| Failure::failed(&error))?;
+        std::thread::Builder::new()
+            .name("signals".to_owned())
+            .spawn(move || signals.forever().for_each(|_| on_signal.raise()))
+            .map_err(failed)?;
         Ok(interrupts)
     }
 
     fn raise(&self) {
         let stopper = self.shared.stopper.lock();
         let count = self.shared.count.fetch_add(1, Ordering::SeqCst);
+        let is_running = stopper.is_some();
         if let Some(stopper) = &*stopper {
-            match count {
-                0 => say("stopping after the items in hand; once more to stop them"),
-                1 => say("stopping the items in hand; once more to kill them"),
-                _ => say("killing the items in hand"),
-            }
             stopper.stop(Shutdown::HandBack);
         }
         drop(stopper);
         self.shared.raised.notify_all();
+        if is_running {
+            let began = Instant::now();
+            let is_enough = || began.elapsed() >= SAY_MAX;
+            say_unless(
+                &is_enough,
+                match count {
+                    0 => "stopping after the items in hand; once more to stop them",
+                    1 => "stopping the items in hand; once more to kill them",
+                    _ => "killing the items in hand",
+                },
+            );
+        }
     }
 
     /// Lets signals stop a run, also those that came before.
@@ -96,5 +119,29 @@ impl Interrupts {
             }
         }
         true
+    }
+}
+
+/// Whether whoever started this program has it ignore `signal`.
+fn is_ignored(signal: i32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    has_ignored(&status, signal)
+}
+
+fn has_ignored(status: &str, signal: i32) -> bool {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default();
+    mask & (1 << (signal - 1)) != 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ignored_signals_are_a_mask() {
+        let status = "Name:\tx\nSigBlk:\t0000000000000002\nSigIgn:\t0000000000000001\n";
+        assert!(has_ignored(status, SIGHUP) && !has_ignored(status, SIGINT));
+        assert!(!has_ignored("", SIGHUP));
     }
 }

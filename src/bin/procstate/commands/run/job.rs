@@ -15,7 +15,7 @@ use serde_json::json;
 
 use super::args;
 use super::capture::Capture;
-use super::child::{End, Launcher, Stream, Supervisor, Urgency};
+use super::child::{End, Launcher, Stream, Supervisor, Urgency, memory_file};
 use super::interrupts::Interrupts;
 use super::joblog::{self, JobLog};
 use super::log_files::LogFiles;
@@ -36,7 +36,7 @@ pub(super) struct Job {
     pub(super) once: bool,
     pub(super) retries: u32,
     pub(super) timeout: Option<Duration>,
-    pub(super) launcher: Arc<Launcher>,
+    pub(super) launcher: Launcher,
     pub(super) pace: Pace,
     pub(super) halt: Halt,
     pub(super) report: Arc<Report>,
@@ -131,8 +131,7 @@ impl Job {
         if let Some(failure) = failure {
             return Err(failure.into());
         }
-        let said = said.map_err(|error| format!("could not write its logs: {error}"))?;
-        self.judge(end, status, &said)
+        self.judge(end, status, &said?)
     }
 
     fn judge(&self, end: End, status: Option<ExitStatus>, said: &str) -> Result<()> {
@@ -197,10 +196,9 @@ impl Job {
     }
 }
 
-/// A file that is gone once nobody has it open. A pipe would have to be written to while
-/// the command runs.
+/// A pipe would have to be written to while the command runs.
 fn file_with(text: &str) -> std::io::Result<File> {
-    let mut file = tempfile::tempfile()?;
+    let mut file = memory_file()?;
     file.write_all(text.as_bytes())?;
     file.rewind()?;
     Ok(file)

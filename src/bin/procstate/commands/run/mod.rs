@@ -36,7 +36,7 @@ use template::Template;
 
 use crate::failure::{Failure, Found, chain};
 use crate::open;
-use crate::output::{Output, say};
+use crate::output::{Output, count, say};
 
 /// No program but this one has the store open: nobody waits for a sign of life.
 const NEVER: Duration = Duration::from_secs(u32::MAX as u64);
@@ -50,10 +50,21 @@ const LOCK_INTERVAL: Duration = Duration::from_millis(100);
 /// How long after a failure a program that stays tries again.
 const TROUBLE_WAIT: Duration = Duration::from_secs(30);
 
+/// How often a program that stays looks at the clock.
+const CLOCK_INTERVAL: Duration = Duration::from_secs(10);
+
 /// The setting that pauses a process.
 const PAUSED: &str = "flow.paused";
 
 pub(crate) fn run(db: &Path, args: &Run, output: &mut Output) -> Result<Found, Failure> {
+    begin(db, args, output).map_err(|failure| match failure {
+        // Here 1 says that items failed.
+        Failure::Absent(text) => Failure::Failed(text),
+        other => other,
+    })
+}
+
+fn begin(db: &Path, args: &Run, output: &mut Output) -> Result<Found, Failure> {
     if args.when.dry_run {
         return dry_run::print(db, args, output);
     }
@@ -144,16 +155,29 @@ impl Session<'_> {
                 }
             };
             is_first = false;
-            let wait = match next {
+            let is_interrupted = match next {
                 Next::End(found) => return Ok(found),
-                Next::In(wait) => wait,
+                Next::In(wait) => self.interrupts.sleep(wait),
                 Next::At(at) => {
                     planned = Some(at);
-                    schedule::time_until(at)
+                    self.sleep_until(at)
                 }
             };
-            if self.interrupts.sleep(wait) {
+            if is_interrupted {
                 return Ok(Found::AllWell);
+            }
+        }
+    }
+
+    /// Looks at the clock now and then: it may be set, or the system sleep.
+    fn sleep_until(&self, at: Timestamp) -> bool {
+        loop {
+            let left = schedule::time_until(at);
+            if self.interrupts.sleep(left.min(CLOCK_INTERVAL)) {
+                return true;
+            }
+            if left <= CLOCK_INTERVAL {
+                return false;
             }
         }
     }
@@ -194,39 +218,35 @@ impl Session<'_> {
     fn pass(&self, store: &Store, process: &ProcessHandle, now: bool) -> Result<Pass, Failure> {
         let args = self.args;
         self.note_logs(process)?;
-        let (total, done) = extent(process, args.when.failed)?;
-        let report =
-            Arc::new(Report::new(args.records.progress, args.records.tag, self.is_json, total, done));
+        let extent = extent(process, args.when.failed)?;
+        let (total, _) = extent;
+        let report = Arc::new(Report::new(&args.records, self.is_json, extent, self.interrupts.clone()));
         let times = Times { timeout: args.failures.timeout, kill_after: args.failures.kill_after };
         let launcher = Launcher::new(self.reaper.clone(), times).map_err(|error| {
             Failure::Failed(format!(
                 "could not start the program that stops commands if this one is killed: {error}"
             ))
         })?;
-        let launcher = Arc::new(launcher);
         let runner = Runner::builder(store, &args.name)
             .label("procstate-run")
-            .concurrency(args.pace.jobs.into())
+            .concurrency(jobs(args))
             .retry(Retry::attempts(args.failures.retries + 1))
             .heartbeat_timeout(NEVER)
             .stop_grace(args.failures.kill_after.saturating_add(STOP_SLACK))
             .max_failed_items(args.failures.max_errors)
             .skip_completed(args.when.failed)
-            .worker(self.job(report.clone(), launcher.clone(), total)?)
+            .worker(self.job(report.clone(), launcher, total)?)
             .build()?;
         self.interrupts.stop_with(runner.stopper());
         let outcome = if now { runner.run_now() } else { runner.run_once() };
         self.interrupts.end_of_run();
-        drop(runner);
-        // A worker that was left behind still has it, and a command that hangs: the
+        // A worker that was left behind still has the launcher, and a command that hangs: the
         // watchdog stops that when this program ends.
-        if let Ok(launcher) = Arc::try_unwrap(launcher) {
-            launcher.close();
-        }
+        drop(runner);
         conclude(&report, outcome?)
     }
 
-    fn job(&self, report: Arc<Report>, launcher: Arc<Launcher>, total: u64) -> Result<Job, Failure> {
+    fn job(&self, report: Arc<Report>, launcher: Launcher, total: u64) -> Result<Job, Failure> {
         let args = self.args;
         let records = &args.records;
         let joblog =
@@ -272,6 +292,21 @@ impl Session<'_> {
         }
         Ok(())
     }
+}
+
+/// How many commands run at once: as many as somebody wants, if the system lets so many.
+fn jobs(args: &Run) -> usize {
+    // Two pipes, the command itself, and what is open for a moment now and then.
+    let files = 4 + if args.records.logs.is_some() { 2 } else { 0 };
+    let (wanted, max) = (usize::from(args.pace.jobs), pace::jobs_max(files));
+    let jobs = usize::try_from(max).unwrap_or(usize::MAX).min(wanted);
+    if jobs < wanted {
+        say(&format!(
+            "no more than {} at once: this program may not open more files; `ulimit -n` raises that",
+            count(jobs, "command")
+        ));
+    }
+    jobs
 }
 
 /// When there is something to do again.

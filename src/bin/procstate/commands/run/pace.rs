@@ -3,9 +3,20 @@
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use rustix::process::{Resource, getrlimit};
 
 /// How often is looked whether the next command may start.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+
+/// How many files this program has open beside those of the commands that run.
+const OWN_FILES: u64 = 64;
+
+/// How many commands can run at once, of which each has so many files open: the system
+/// limits how many there may be.
+pub(super) fn jobs_max(files_per_job: u64) -> u64 {
+    let limit = getrlimit(Resource::Nofile).current;
+    limit.map_or(u64::MAX, |limit| limit.saturating_sub(OWN_FILES) / files_per_job).max(1)
+}
 
 pub(super) struct Pace {
     delay: Duration,

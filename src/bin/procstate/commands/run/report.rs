@@ -1,6 +1,6 @@
 //! What a run tells while it is on: the output of its commands, and how far it is.
 
-use std::io::{self, Write};
+use std::io;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -8,10 +8,12 @@ use parking_lot::Mutex;
 use procstate::proto::{State, Status};
 use serde_json::{Value, json};
 
-use super::args::Progress;
-use super::child::Stream;
+use super::args::{Progress, Records};
+use super::child::{Stream, Urgency};
+use super::interrupts::Interrupts;
 use crate::duration;
-use crate::output::{count, stderr_is_terminal};
+use crate::output::{count, say_unless, stderr_is_terminal};
+use crate::patience;
 use crate::text::{visible, visible_json};
 
 /// Tells how far a run is. Whole lines of one item after another: nothing is written
@@ -22,6 +24,8 @@ pub(super) struct Report {
     is_json: bool,
     tags: bool,
     bar: Option<ProgressBar>,
+    /// A reader who reads nothing is waited for until somebody wants the commands stopped.
+    interrupts: Interrupts,
     counts: Mutex<Counts>,
 }
 
@@ -44,11 +48,12 @@ pub(super) struct Ended<'a> {
 }
 
 impl Report {
-    pub(super) fn new(style: Option<Progress>, tags: bool, is_json: bool, total: u64, done: u64) -> Self {
+    pub(super) fn new(records: &Records, is_json: bool, extent: (u64, u64), interrupts: Interrupts) -> Self {
+        let (style, (total, done)) = (records.progress, extent);
         let style = style.unwrap_or_else(|| if can_draw() { Progress::Bar } else { Progress::Plain });
         let bar = (style == Progress::Bar && !is_json).then(|| bar(total, done));
         let counts = Counts { total, done, done_before: done, began: Instant::now() };
-        Self { style, is_json, tags, bar, counts: Mutex::new(counts) }
+        Self { style, is_json, tags: records.tag, bar, interrupts, counts: Mutex::new(counts) }
     }
 
     pub(super) fn begun(&self, work: &str, attempt: u32) {
@@ -58,16 +63,21 @@ impl Report {
     }
 
     /// Passes whole lines on.
-    pub(super) fn output(&self, work: &str, stream: Stream, lines: &[u8]) {
+    ///
+    /// # Errors
+    ///
+    /// If they could not be written. A reader that has gone is no error.
+    pub(super) fn output(&self, work: &str, stream: Stream, lines: &[u8]) -> io::Result<()> {
         if self.is_json {
             for line in lines.split_inclusive(|byte| *byte == b'\n') {
                 let text = String::from_utf8_lossy(line.strip_suffix(b"\n").unwrap_or(line)).into_owned();
-                self.event(&json!({"event": "output", "work": work, "stream": stream.name(), "text": text}));
+                let event = json!({"event": "output", "work": work, "stream": stream.name(), "text": text});
+                self.write_event(&event)?;
             }
-            return;
+            return Ok(());
         }
         let tagged = if self.tags { tag(work, lines) } else { Vec::new() };
-        self.write(stream, if self.tags { &tagged } else { lines });
+        self.write(stream, if self.tags { &tagged } else { lines })
     }
 
     pub(super) fn ended(&self, ended: &Ended<'_>) {
@@ -79,7 +89,7 @@ impl Report {
             Some(bar) => {
                 bar.set_position(done);
                 if ended.error.is_some() {
-                    bar.suspend(|| say(&ended.to_string()));
+                    bar.suspend(|| self.say(&ended.to_string()));
                 }
             }
             None if self.style == Progress::None => {}
@@ -88,7 +98,9 @@ impl Report {
                     .filter(|eta| eta.as_secs() > 0)
                     .map(|eta| format!(", {} to go", rounded(eta)))
                     .unwrap_or_default();
-                self.write(Stream::Stderr, format!("{ended} [{done}/{total}{eta}]\n").as_bytes());
+                let line = format!("{ended} [{done}/{total}{eta}]\n");
+                // If nobody reads it, so be it: the work goes on.
+                let _ = self.write(Stream::Stderr, line.as_bytes());
             }
         }
     }
@@ -112,27 +124,38 @@ impl Report {
             return self.event(&summary_json(how, status));
         }
         match status {
-            Some(status) => say(&format!("{how}: {}", summary(status))),
-            None => say(how),
+            Some(status) => self.say(&format!("{how}: {}", summary(status))),
+            None => self.say(how),
         }
     }
 
-    fn event(&self, event: &Value) {
-        let line = format!("{}\n", visible_json(&event.to_string()));
-        self.write(if self.is_json { Stream::Stdout } else { Stream::Stderr }, line.as_bytes());
+    fn say(&self, text: &str) {
+        say_unless(&|| self.interrupts.any(), text);
     }
 
-    /// Writes under the lock. If nobody reads it, so be it: the work goes on.
-    fn write(&self, stream: Stream, bytes: &[u8]) {
+    /// Tells of something. If nobody reads it, so be it: the work goes on.
+    fn event(&self, event: &Value) {
+        let _ = self.write_event(event);
+    }
+
+    fn write_event(&self, event: &Value) -> io::Result<()> {
+        let line = format!("{}\n", visible_json(&event.to_string()));
+        self.write(if self.is_json { Stream::Stdout } else { Stream::Stderr }, line.as_bytes())
+    }
+
+    /// Writes under the lock.
+    fn write(&self, stream: Stream, bytes: &[u8]) -> io::Result<()> {
         let write = || {
             let _guard = self.counts.lock();
-            let _ = match stream {
-                Stream::Stdout => {
-                    let mut stdout = io::stdout().lock();
-                    stdout.write_all(bytes).and_then(|()| stdout.flush())
-                }
-                Stream::Stderr => io::stderr().lock().write_all(bytes),
+            let is_enough = || self.interrupts.urgency() > Urgency::GoOn;
+            let written = match stream {
+                Stream::Stdout => patience::write_all(io::stdout(), bytes, &is_enough),
+                Stream::Stderr => patience::write_all(io::stderr(), bytes, &is_enough),
             };
+            match written {
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+                other => other,
+            }
         };
         match &self.bar {
             Some(bar) => bar.suspend(write),
@@ -232,10 +255,6 @@ fn bar(total: u64, done: u64) -> ProgressBar {
     bar.set_position(done);
     bar.reset_eta();
     bar
-}
-
-fn say(text: &str) {
-    crate::output::say(text);
 }
 
 #[cfg(test)]

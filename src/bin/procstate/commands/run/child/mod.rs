@@ -17,6 +17,7 @@ pub(crate) use pipes::Stream;
 use programs::Family;
 pub(super) use reaper::Reaper;
 use watchdog::Watchdog;
+pub(super) use watchdog::memory_file;
 
 /// How long nothing is looked at that does not make itself known.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
@@ -26,6 +27,9 @@ const STOP_INTERVAL: Duration = Duration::from_millis(20);
 
 /// How long after SIGKILL a program may still be there: it may hang in the kernel.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(5);
+
+/// How long a command waits for what it needs to be started.
+const SHORTAGE_MAX: Duration = Duration::from_secs(10);
 
 /// How a command came to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,7 +63,7 @@ pub(super) struct Times {
     pub(super) kill_after: Duration,
 }
 
-/// Where the commands of one run belong.
+/// Where the commands of one run belong. Once it is dropped none of them is looked after.
 pub(super) struct Launcher {
     token: String,
     watchdog: Watchdog,
@@ -97,7 +101,7 @@ impl Launcher {
             .stderr(Stdio::piped())
             // Not stopped by what the terminal sends to this program.
             .process_group(0);
-        let child = self.reaper.spawn(command)?;
+        let child = self.spawn(command, supervisor)?;
         let slot = self.watchdog.watch(child.id());
         let ended = Running::new(child, token).supervise(&self.times, supervisor);
         // Before its number can be another program's.
@@ -106,10 +110,28 @@ impl Launcher {
         self.reaper.reap(child).map(|status| (end, status))
     }
 
-    /// The run has ended in good order: what its commands have left behind stays.
-    pub(super) fn close(self) {
-        self.watchdog.dismiss();
+    /// Starts a command. The descriptors or the processes that it needs may be in use for a
+    /// moment by others that are being started.
+    fn spawn(&self, command: &mut Command, supervisor: &mut dyn Supervisor) -> io::Result<Child> {
+        let began = Instant::now();
+        loop {
+            let error = match self.reaper.spawn(command) {
+                Err(error) if is_shortage(&error) => error,
+                other => return other,
+            };
+            if began.elapsed() >= SHORTAGE_MAX || supervisor.must_stop() > Urgency::GoOn {
+                return Err(error);
+            }
+            std::thread::sleep(STOP_INTERVAL);
+        }
     }
+}
+
+fn is_shortage(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    error.raw_os_error().is_some_and(|code| {
+        [Errno::MFILE, Errno::NFILE, Errno::AGAIN].contains(&Errno::from_raw_os_error(code))
+    })
 }
 
 struct Running {
@@ -141,10 +163,12 @@ impl Running {
         let timeout_at = times.timeout.and_then(|timeout| began.checked_add(timeout));
         let mut phase = Phase::Going;
         loop {
-            self.pipes.wait(self.ended.as_ref(), self.time_to_next_look(&phase, timeout_at))?;
+            // Readable from its end on: what outlives it is looked for now and then.
+            let ended = self.ended.as_ref().filter(|_| matches!(phase, Phase::Going));
+            self.pipes.wait(ended, self.time_to_next_look(&phase, timeout_at))?;
             // Looked at before the pipes are read: what it wrote before its end is there.
             let has_ended = self.has_ended()?;
-            self.pipes.read(supervisor)?;
+            self.pipes.read(has_ended, supervisor)?;
             let (now, urgency) = (Instant::now(), supervisor.must_stop());
             phase = match phase {
                 Phase::Going if has_ended => return Ok((End::Exited, self.child)),
@@ -193,5 +217,50 @@ impl Running {
             Phase::Going => timeout_at.map_or(LOOK_INTERVAL, |at| LOOK_INTERVAL.min(until(at))),
             Phase::Stopping { .. } | Phase::Killed { .. } => STOP_INTERVAL,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::CommandExt;
+
+    use super::*;
+
+    /// Stops the command at once, and counts how often it is asked.
+    struct Impatient {
+        asked: u32,
+    }
+
+    impl Supervisor for Impatient {
+        fn output(&mut self, _: Stream, _: &[u8]) {}
+
+        fn must_stop(&mut self) -> Urgency {
+            self.asked += 1;
+            Urgency::Stop
+        }
+    }
+
+    #[test]
+    fn a_command_whose_child_outlives_it_costs_no_processor_time() {
+        let mut command = Command::new("sh");
+        command
+            .args(["-c", "(trap '' TERM; echo; while :; do sleep 0.1; done) & read x; exit 1"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0);
+        let mut child = command.spawn().unwrap();
+        // The child ignores SIGTERM once its line is there.
+        let stdout = child.stdout.take().unwrap();
+        let pipes = Pipes::new(Some(stdout), None);
+        pipes.wait(None, Duration::from_secs(30)).unwrap();
+        let times = Times { timeout: None, kill_after: Duration::from_millis(500) };
+        let mut impatient = Impatient { asked: 0 };
+        let running = Running { pipes, ..Running::new(child, "none.".to_owned()) };
+        let (end, mut child) = running.supervise(&times, &mut impatient).unwrap();
+        child.wait().unwrap();
+        assert_eq!(end, End::Stopped);
+        // Every 20 ms, for half a second.
+        assert!(impatient.asked < 50, "{}", impatient.asked);
     }
 }

@@ -54,21 +54,33 @@ impl Pipes {
         }
     }
 
-    /// Reads what is there, and does not wait for more.
-    pub(super) fn read(&mut self, supervisor: &mut dyn Supervisor) -> io::Result<()> {
-        read(&mut self.stdout, Stream::Stdout, &mut self.buffer, supervisor)?;
-        read(&mut self.stderr, Stream::Stderr, &mut self.buffer, supervisor)
+    /// Reads what is there, and does not wait for more. Of a command that goes on it is not
+    /// all: one that never stops writing is looked at too.
+    pub(super) fn read(&mut self, has_ended: bool, supervisor: &mut dyn Supervisor) -> io::Result<()> {
+        let (stdout, stderr) = (left(&self.stdout, has_ended)?, left(&self.stderr, has_ended)?);
+        read(&mut self.stdout, Stream::Stdout, stdout, &mut self.buffer, supervisor)?;
+        read(&mut self.stderr, Stream::Stderr, stderr, &mut self.buffer, supervisor)
+    }
+}
+
+/// How much is read of a pipe: once its command has ended all that it wrote, and no more of
+/// what others write whom it has left behind.
+fn left<R: AsFd>(pipe: &Option<R>, has_ended: bool) -> io::Result<usize> {
+    match pipe {
+        Some(pipe) if has_ended => {
+            Ok(usize::try_from(rustix::io::ioctl_fionread(pipe)?).unwrap_or(usize::MAX).max(1))
+        }
+        _ => Ok(4 * CHUNK),
     }
 }
 
 fn read<R: Read + AsFd>(
     pipe: &mut Option<R>,
     stream: Stream,
+    mut left: usize,
     buffer: &mut Vec<u8>,
     supervisor: &mut dyn Supervisor,
 ) -> io::Result<()> {
-    // What a pipe holds and no more: a command that never stops writing is looked at too.
-    let mut left = 4 * CHUNK;
     while let Some(open) = pipe.as_mut().filter(|open| left > 0 && is_readable(open.as_fd())) {
         buffer.resize(CHUNK, 0);
         match open.read(buffer) {
@@ -87,4 +99,38 @@ fn read<R: Read + AsFd>(
 fn is_readable(fd: BorrowedFd<'_>) -> bool {
     let mut fds = [PollFd::from_borrowed_fd(fd, PollFlags::IN)];
     poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).is_ok_and(|ready| ready > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Command, Stdio};
+
+    use super::super::Urgency;
+    use super::*;
+
+    struct Count(usize);
+
+    impl Supervisor for Count {
+        fn output(&mut self, _: Stream, bytes: &[u8]) {
+            self.0 += bytes.len();
+        }
+
+        fn must_stop(&mut self) -> Urgency {
+            Urgency::GoOn
+        }
+    }
+
+    #[test]
+    fn all_that_an_ended_command_wrote_is_read_however_large_its_pipe() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "read go; head -c 1000000 /dev/zero"]);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let stdout = child.stdout.take().unwrap();
+        rustix::pipe::fcntl_setpipe_size(&stdout, 1 << 20).unwrap();
+        // Closes its standard input, and so lets it go on.
+        child.wait().unwrap();
+        let mut count = Count(0);
+        Pipes::new(Some(stdout), None).read(true, &mut count).unwrap();
+        assert_eq!(count.0, 1_000_000);
+    }
 }

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::process::{self, Pid, PidfdFlags, Signal};
 
 use super::programs::{Family, VARIABLE};
@@ -43,7 +44,8 @@ struct Slots {
 
 impl Watchdog {
     pub(super) fn start(token: &str) -> io::Result<Self> {
-        let table = tempfile::tempfile()?;
+        // Not on a disk, which may be full or not be writable.
+        let table = memory_file()?;
         table.write_all_at(&0u64.to_le_bytes(), 0)?;
         let program = Command::new("/proc/self/exe")
             .args([COMMAND, token, &std::process::id().to_string()])
@@ -69,19 +71,26 @@ impl Watchdog {
         self.slots.lock().free.push(slot);
     }
 
-    /// The run has ended in good order.
-    pub(super) fn dismiss(mut self) {
-        self.write(0, 1);
-        if let Err(error) = self.program.kill().and_then(|()| self.program.wait()) {
-            tracing::debug!(%error, "the watchdog was gone already");
-        }
-    }
-
     fn write(&self, slot: u64, value: u64) {
         if let Err(error) = self.table.write_all_at(&value.to_le_bytes(), slot * ENTRY) {
             tracing::debug!(%error, "the watchdog does not know of a command");
         }
     }
+}
+
+/// The run has ended in good order: what its commands have left behind stays.
+impl Drop for Watchdog {
+    fn drop(&mut self) {
+        self.write(0, 1);
+        if let Err(error) = self.program.kill().and_then(|()| self.program.wait()) {
+            tracing::debug!(%error, "the watchdog was gone already");
+        }
+    }
+}
+
+/// A file that is on no disk, and gone once nobody has it open.
+pub(crate) fn memory_file() -> io::Result<File> {
+    Ok(memfd_create("procstate", MemfdFlags::CLOEXEC)?.into())
 }
 
 impl Slots {
