@@ -54,6 +54,12 @@ impl Write {
         }
     }
 
+    pub(crate) fn key(&self) -> &Key {
+        match self {
+            Self::Put { key, .. } | Self::Delete { key } => key,
+        }
+    }
+
     fn size(&self) -> usize {
         match self {
             Self::Put { key, payload } => key.bytes().len() + payload.len(),

@@ -1,6 +1,7 @@
 //! The feed of commits: what was written, in order, to whoever listens.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 #[cfg(feature = "tokio")]
@@ -24,6 +25,7 @@ pub(crate) struct Feed {
 #[derive(Debug, Default)]
 struct Listeners {
     queues: Vec<Weak<Queue>>,
+    alarms: Vec<Weak<Watched>>,
     /// Nothing more will come, for those who subscribe from now on either.
     closed: bool,
 }
@@ -59,6 +61,17 @@ pub(crate) struct Subscription {
     queue: Arc<Queue>,
 }
 
+/// Calls somebody while it is kept; see [`Feed::alarm`].
+#[derive(Debug)]
+pub(crate) struct Alarm {
+    _watched: Arc<Watched>,
+}
+
+struct Watched {
+    keys: Vec<Key>,
+    call: Box<dyn Fn() + Send + Sync>,
+}
+
 #[derive(Debug)]
 struct Queue {
     state: Mutex<State>,
@@ -81,8 +94,21 @@ impl Feed {
         let state = Mutex::new(State { closed: listeners.closed, ..State::default() });
         let queue = Arc::new(Queue { state, arrived: Condvar::new(), capacity: capacity.max(1) });
         listeners.queues.push(Arc::downgrade(&queue));
-        self.listening.store(listeners.queues.len(), Ordering::Release);
+        self.count(&listeners);
         Subscription { queue }
+    }
+
+    /// Calls `call` after each commit that writes one of `keys`, and when the feed is
+    /// closed. It is called under the lock of the engine, and must be quick.
+    pub(crate) fn alarm(&self, keys: Vec<Key>, call: impl Fn() + Send + Sync + 'static) -> Alarm {
+        let watched = Arc::new(Watched { keys, call: Box::new(call) });
+        let mut listeners = self.listeners.lock();
+        if listeners.closed {
+            (watched.call)();
+        }
+        listeners.alarms.push(Arc::downgrade(&watched));
+        self.count(&listeners);
+        Alarm { _watched: watched }
     }
 
     /// Announces a commit. Engines call this in commit order, under the lock that
@@ -91,22 +117,46 @@ impl Feed {
         if self.listening.load(Ordering::Acquire) == 0 {
             return;
         }
-        let commit = Commit { seq, keys: batch.writes.iter().map(written).collect() };
-        self.each(&mut self.listeners.lock(), |queue| queue.push(commit.clone()));
+        let mut listeners = self.listeners.lock();
+        if !listeners.queues.is_empty() {
+            let commit = Commit { seq, keys: batch.writes.iter().map(written).collect() };
+            each(&mut listeners.queues, |queue| queue.push(commit.clone()));
+        }
+        let writes = |watched: &Watched| {
+            batch.writes.iter().any(|write| watched.keys.iter().any(|key| key.bytes() == write.key().bytes()))
+        };
+        each(&mut listeners.alarms, |watched| {
+            if writes(watched) {
+                (watched.call)();
+            }
+        });
+        self.count(&listeners);
     }
 
     /// Tells every listener that nothing more will come.
     pub(crate) fn close(&self) {
         let mut listeners = self.listeners.lock();
         listeners.closed = true;
-        self.each(&mut listeners, |queue| {
+        each(&mut listeners.queues, |queue| {
             queue.change(|state| state.closed = true);
         });
+        each(&mut listeners.alarms, |watched| (watched.call)());
+        self.count(&listeners);
     }
 
-    fn each(&self, listeners: &mut Listeners, tell: impl Fn(&Queue)) {
-        listeners.queues.retain(|queue| queue.upgrade().inspect(|queue| tell(queue)).is_some());
-        self.listening.store(listeners.queues.len(), Ordering::Release);
+    fn count(&self, listeners: &Listeners) {
+        self.listening.store(listeners.queues.len() + listeners.alarms.len(), Ordering::Release);
+    }
+}
+
+/// Tells those that are still there, and forgets the others.
+fn each<T>(listeners: &mut Vec<Weak<T>>, tell: impl Fn(&T)) {
+    listeners.retain(|listener| listener.upgrade().inspect(|listener| tell(listener)).is_some());
+}
+
+impl fmt::Debug for Watched {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watched").field("keys", &self.keys).finish_non_exhaustive()
     }
 }
 
@@ -228,6 +278,24 @@ mod tests {
         assert_eq!(seq(reader.receive(None)), 1);
         assert_eq!(reader.receive(None), Received::Closed);
         assert_eq!(feed.subscribe(8).receive(None), Received::Closed);
+    }
+
+    #[test]
+    fn an_alarm_hears_of_its_keys_and_of_the_end() {
+        let (feed, calls) = (Feed::default(), Arc::new(AtomicUsize::new(0)));
+        let counted = calls.clone();
+        let alarm = feed.alarm(vec![Key::owner("p"), Key::settings("p")], move || {
+            counted.fetch_add(1, Ordering::Relaxed);
+        });
+        feed.publish(1, &batch("p"));
+        feed.publish(2, &batch("pp"));
+        assert_eq!(calls.load(Ordering::Relaxed), 1);
+        feed.close();
+        assert_eq!(calls.load(Ordering::Relaxed), 2);
+        drop(alarm);
+        feed.publish(3, &batch("p"));
+        assert_eq!(calls.load(Ordering::Relaxed), 2);
+        assert_eq!(feed.listening.load(Ordering::Relaxed), 0);
     }
 
     #[test]

@@ -28,7 +28,7 @@ pub(crate) use durable::{
     DurableEngine, Options, SEGMENT_BYTES_MIN, Snapshot, Snapshots, Witness, create, wal,
 };
 pub use durable::{OpenReport, Rebuilt, Recovery, TornTail};
-pub(crate) use feed::{Commit, Feed, Received, Subscription, Written};
+pub(crate) use feed::{Alarm, Commit, Feed, Received, Subscription, Written};
 pub(crate) use memory::MemoryEngine;
 pub use stats::Stats;
 

@@ -121,6 +121,13 @@ pub(crate) fn finish(item: &mut Item, state: State, now: Timestamp) {
     status.set_state(state);
 }
 
+/// Undoes [`finish`]: the end could not be stored.
+pub(crate) fn reopen(item: &mut Item) {
+    let status = item.work.get_or_insert_default().status.get_or_insert_default();
+    status.finish_time = None;
+    status.set_state(State::Active);
+}
+
 /// Counts an item that ended in `state`.
 pub(crate) fn count(stats: &mut stats::Stats, state: State) {
     counters(state).for_each(|label| stats::add(stats, label, 1.0));

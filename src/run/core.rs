@@ -8,10 +8,10 @@ use jiff::Timestamp;
 use parking_lot::{Mutex, MutexGuard};
 
 use super::claim::ClaimOptions;
-use super::cursor::Pass;
 use super::progress::{Loss, Progress};
 use super::signs::Signs;
-use super::state::{InHand, ItemId, Refused, State};
+use super::state::{ItemId, Refused, State};
+use super::turn::Turns;
 use crate::engine::{Batch, Durability, Expect, Outcome};
 use crate::error::{Error, Failure, Result};
 use crate::model::errors;
@@ -48,7 +48,8 @@ pub(super) struct Core {
     /// How many items were active at the claim, where that matters.
     active: u64,
     state: Mutex<State>,
-    signs: Arc<Signs>,
+    pub(super) signs: Arc<Signs>,
+    pub(super) turns: Turns,
 }
 
 impl Core {
@@ -61,13 +62,14 @@ impl Core {
         now: Timestamp,
     ) -> Self {
         let name = handle.name();
-        let signs = Arc::new(Signs::new(token.sent));
+        let signs = Arc::new(Signs::new(token.sent, settings.value.settings.clone().unwrap_or_default()));
         Self {
             owner_key: Key::owner(name),
             settings_key: Key::settings(name),
             status_key: Key::status(name),
             state: Mutex::new(State::new(run, settings, signs.clone(), now)),
             signs,
+            turns: Turns::default(),
             instance: token.instance,
             token: token.version,
             pulse: token.pulse,
@@ -79,6 +81,10 @@ impl Core {
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock()
+    }
+
+    pub(super) fn try_lock(&self) -> Option<MutexGuard<'_, State>> {
+        self.state.try_lock()
     }
 
     pub(super) fn token(&self) -> u64 {
@@ -110,7 +116,7 @@ impl Core {
     }
 
     /// Fails if a call that could not answer failed, or the run is lost or over.
-    fn check(&self, state: &mut State) -> Result<()> {
+    pub(super) fn check(&self, state: &mut State) -> Result<()> {
         match state.pending.take() {
             Some(error) => Err(error),
             None => self.check_open(state),
@@ -118,7 +124,7 @@ impl Core {
     }
 
     /// Fails if the run is lost or over.
-    fn check_open(&self, state: &State) -> Result<()> {
+    pub(super) fn check_open(&self, state: &State) -> Result<()> {
         if let Some(loss) = state.loss() {
             return Err(self.conflict(loss));
         }
@@ -166,34 +172,46 @@ impl Core {
     /// Writes the status, every changed item in hand, and what `more` adds, all
     /// or nothing and only as the owner. Answers whether others' changes were
     /// taken in on the way.
-    fn write(
+    pub(super) fn write(
         &self,
         state: &mut State,
         durability: Durability,
         more: &mut dyn FnMut(Batch) -> Result<Batch>,
     ) -> Result<bool> {
         let mut merged = false;
-        loop {
-            let batch = self.batch(state);
-            let expected = batch.preconditions.len();
-            let sent = self.monotonic();
-            match self.handle.store.inner.engine.commit(more(batch)?, durability)? {
-                Outcome::Committed(version) => {
-                    self.pulse.beat(sent);
-                    state.written(version, sent);
-                    return Ok(merged);
-                }
-                Outcome::Failed(0) => return Err(self.lose(state)?),
-                Outcome::Failed(1) => self.read_anew(state)?,
-                Outcome::Failed(index) if index < expected => {
-                    let item = state.hand.to_write().nth(index - FENCES).map(|(id, ..)| id);
-                    item.map_or(Ok(()), |id| self.merge(state, id))?;
-                }
-                // What `more` expects; it reads anew.
-                Outcome::Failed(_) => {}
-            }
+        while !self.try_write(state, durability, more)? {
             merged = true;
         }
+        Ok(merged)
+    }
+
+    /// One attempt at [`write`](Core::write); false if it took in what others changed, and
+    /// wrote nothing.
+    pub(super) fn try_write(
+        &self,
+        state: &mut State,
+        durability: Durability,
+        more: &mut dyn FnMut(Batch) -> Result<Batch>,
+    ) -> Result<bool> {
+        let batch = self.batch(state);
+        let expected = batch.preconditions.len();
+        let sent = self.monotonic();
+        match self.handle.store.inner.engine.commit(more(batch)?, durability)? {
+            Outcome::Committed(version) => {
+                self.pulse.beat(sent);
+                state.written(version, sent);
+                return Ok(true);
+            }
+            Outcome::Failed(0) => return Err(self.lose(state)?),
+            Outcome::Failed(1) => self.read_anew(state)?,
+            Outcome::Failed(index) if index < expected => {
+                let item = state.hand.to_write().nth(index - FENCES).map(|(id, ..)| id);
+                item.map_or(Ok(()), |id| self.merge(state, id))?;
+            }
+            // What `more` expects; it reads anew.
+            Outcome::Failed(_) => {}
+        }
+        Ok(false)
     }
 
     fn batch(&self, state: &State) -> Batch {
@@ -227,6 +245,7 @@ impl Core {
     fn read_anew(&self, state: &mut State) -> Result<()> {
         // Before the items: what changes after this fails the next attempt.
         state.settings = self.handle.read_settings()?;
+        self.signs.set_settings(state.settings.value.settings.clone().unwrap_or_default());
         state.ids().into_iter().try_for_each(|id| self.merge(state, id))
     }
 
@@ -249,86 +268,8 @@ impl Core {
         Ok(())
     }
 
-    /// Takes the next item in hand; `None` once all are done or the run takes no
-    /// more.
-    pub(super) fn next_item(&self) -> Result<Option<(ItemId, String, List)>> {
-        let mut state = self.lock();
-        self.check(&mut state)?;
-        while !state.takes_no_more() {
-            let Some((pass, name)) = state.next_name(&self.handle)? else { break };
-            if let Some(id) = self.begin_item(&mut state, pass, &name)? {
-                return Ok(Some((id, name, pass.list())));
-            }
-        }
-        Ok(None)
-    }
-
-    /// Begins an item; `None` if it is not to be done any more. Nobody gets it
-    /// before the store has confirmed that the run is still the owner.
-    fn begin_item(&self, state: &mut State, pass: Pass, name: &str) -> Result<Option<ItemId>> {
-        let list = pass.list();
-        // Unregistered while a worker is on it: the next run cleans it up.
-        if state.hand.has(name) {
-            return Ok(None);
-        }
-        let key = self.handle.item_key(list, name);
-        let Some(record) = self.handle.store.inner.engine.get(&key)? else { return Ok(None) };
-        let mut item = match list {
-            List::Active => Item::from_record(&record)?,
-            List::Cleanup | List::Dropped => Item::default(),
-        };
-        if list == List::Active && !item::is_to_do(&item, &state.run) {
-            return Ok(None);
-        }
-        let is_another_passes = match pass {
-            Pass::Missed => item::comes_later(&item, &state.run),
-            // Begun in the pass before: its record was written after the claim.
-            Pass::Active => item.run == state.run.run && record.version > self.token,
-            Pass::Cleanup => false,
-        };
-        if is_another_passes {
-            return Ok(None);
-        }
-        let before = item::ended_before(&item, &state.run);
-        let now = self.now(state);
-        item::begin(&mut item, &state.run, now);
-        let id = state.hand.take(InHand::new(name, list, key, record.version, item));
-        let undo = before.map(|ended| state.take_back(ended));
-        state.status().progress_time = Some(time::to_wire(now));
-        let begun = self.write(state, self.options.durability, &mut |batch| Ok(batch));
-        if begun.is_ok() && state.hand.get(id).is_some_and(|item| item.version.is_some()) {
-            return Ok(Some(id));
-        }
-        state.hand.let_go(id);
-        if let Some(stats) = undo {
-            state.status().stats = stats;
-        }
-        begun.map(|_| None)
-    }
-
-    /// Ends an item in `how`, or by what errors it had; its move between lists
-    /// lands with it.
-    pub(super) fn finish_item(&self, id: ItemId, how: Option<RunState>) -> Result<()> {
-        let mut state = self.lock();
-        // Another item's failure is the run's to tell, and costs no item its end.
-        self.check_open(&state)?;
-        let now = self.now(&mut state);
-        let Some(item) = state.hand.change(id) else { return Ok(()) };
-        let by_errors = if item.has_failed { RunState::Incomplete } else { RunState::Completed };
-        let end = how.unwrap_or(by_errors);
-        item::finish(&mut item.item, end, now);
-        let is_done_for_good = item.list == List::Cleanup || item.drop_when_done;
-        item.leaves = (is_done_for_good && end == RunState::Completed).then_some(now);
-        state.count_end(id, end);
-        self.check_limit(&mut state, now);
-        state.status().progress_time = Some(time::to_wire(now));
-        let written = self.write(&mut state, self.options.durability, &mut |batch| Ok(batch));
-        state.hand.let_go(id);
-        written.map(drop)
-    }
-
     /// Stops the run if too many of its items have failed.
-    fn check_limit(&self, state: &mut State, now: Timestamp) {
+    pub(super) fn check_limit(&self, state: &mut State, now: Timestamp) {
         let excess = self.options.max_failed_items.excess(run::failed_items(&state.run), self.active);
         if let Some(why) = excess.filter(|_| !state.takes_no_more()) {
             tracing::info!(process = self.handle.name(), "{why}");

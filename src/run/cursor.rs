@@ -52,6 +52,19 @@ impl Cursor {
         Self { pass: Some(begins_with), after: None, ahead: VecDeque::new() }
     }
 
+    /// Makes `name`, which was the next of `pass`, the next one again.
+    pub(super) fn put_back(&mut self, pass: Pass, name: String) {
+        if self.pass != Some(pass) {
+            self.pass = Some(pass);
+            self.ahead.clear();
+        }
+        // Behind an empty list nothing was read ahead.
+        if self.ahead.is_empty() {
+            self.after = Some(name.clone());
+        }
+        self.ahead.push_front(name);
+    }
+
     /// The next name, which may have left its list since it was read.
     pub(super) fn next(&mut self, handle: &ProcessHandle) -> Result<Option<(Pass, String)>> {
         while let Some(pass) = self.pass {

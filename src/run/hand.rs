@@ -56,8 +56,9 @@ impl Hand {
         self.items.keys().copied().collect()
     }
 
+    /// Whether an item of this name is in hand, and does not end with the next write.
     pub(super) fn has(&self, name: &str) -> bool {
-        self.items.values().any(|item| item.name == name)
+        self.items.values().any(|item| item.name == name && !item.has_ended)
     }
 
     /// Those that are to be written, each with its version.

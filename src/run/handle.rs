@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use super::claim::Origin;
 use super::core::Core;
-use super::item::WorkItem;
+use super::item::{Ending, WorkItem};
 use super::progress::{Loss, Progress};
+use super::turn::{Next, Turn};
 use crate::engine::Durability;
 use crate::error::Result;
 use crate::proto::{Params, Status};
@@ -40,6 +41,18 @@ pub struct Run {
     origin: Origin,
     /// Dropped, it is left unfinished.
     is_left_when_dropped: bool,
+}
+
+/// What comes after the end of an item.
+#[derive(Debug)]
+pub(crate) enum Turned {
+    /// The next item.
+    Item(WorkItem),
+    /// No item was asked for, there are no more, or the run takes no more.
+    NoMore,
+    /// The settings have changed with the end of the item, and may say that none is to
+    /// begin: ask again.
+    Again,
 }
 
 impl Run {
@@ -99,8 +112,22 @@ impl Run {
     /// [`is_conflict`](crate::Error::is_conflict) if the run has lost the
     /// process; if the store cannot be read or written.
     pub fn next_work(&mut self) -> Result<Option<WorkItem>> {
-        let next = self.core.next_item()?;
-        Ok(next.map(|(id, name, list)| WorkItem::new(self.core.clone(), id, name, list)))
+        Ok(match self.turn(None, true)? {
+            Turned::Item(item) => Some(item),
+            Turned::NoMore | Turned::Again => None,
+        })
+    }
+
+    /// Stores the end of an item, if there is one, and begins the next one if `takes`;
+    /// both in one commit, which threads that call this at the same time share. If the
+    /// end cannot be stored, no other begins.
+    pub(crate) fn turn(&self, end: Option<Ending>, takes: bool) -> Result<Turned> {
+        let next = self.core.turn(Turn { end: end.map(|end| (end.id, end.how)), takes })?;
+        Ok(match next {
+            Next::Item((id, name, list)) => Turned::Item(WorkItem::new(self.core.clone(), id, name, list)),
+            Next::Nothing => Turned::NoMore,
+            Next::Again => Turned::Again,
+        })
     }
 
     /// Adds `value` to the counter `label` of the run. Stored with the next
@@ -225,12 +252,33 @@ impl Run {
 
     /// Whether the run takes no more items although there may be some.
     pub(crate) fn takes_no_more(&self) -> bool {
-        self.core.lock().takes_no_more()
+        self.core.signs.takes_no_more()
     }
 
     /// A whole number among the settings, as of the run's last write.
     pub(crate) fn setting(&self, name: &str) -> Option<i64> {
-        self.core.lock().settings.value.settings.as_ref()?.get_int(name)
+        self.core.signs.setting(name)
+    }
+
+    /// How often the settings have changed since the claim.
+    pub(crate) fn settings_version(&self) -> u64 {
+        self.core.signs.settings_version()
+    }
+
+    /// As [`finish`](Run::finish), for a run that threads share.
+    pub(crate) fn finish_shared(&self) -> Result<Status> {
+        self.core.finish(Durability::Synced)
+    }
+
+    /// As [`abort`](Run::abort), for a run that threads share.
+    pub(crate) fn abort_shared(&self, reason: &str) -> Result<Status> {
+        self.core.abort(reason);
+        self.core.finish(Durability::Synced)
+    }
+
+    /// As [`hand_back`](Run::hand_back), for a run that threads share.
+    pub(crate) fn hand_back_shared(&self) -> Result<()> {
+        self.core.hand_back(Durability::Synced)
     }
 }
 

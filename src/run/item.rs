@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::core::Core;
 use super::progress::Progress;
 use super::state::ItemId;
+use super::turn::Turn;
 use crate::error::Result;
 use crate::model::{List, errors};
 use crate::proto::{Params, State, Status};
@@ -145,8 +146,29 @@ impl WorkItem {
 
     fn end(&mut self, how: Option<State>) -> Result<()> {
         self.is_finished = true;
-        self.core.finish_item(self.id, how)
+        self.core.turn(Turn { end: Some((self.id, how)), takes: false }).map(drop)
     }
+
+    /// Its end, for [`Run::turn`](crate::Run::turn) to store: as [`finish`](WorkItem::finish).
+    pub(crate) fn into_end(mut self) -> Ending {
+        self.is_finished = true;
+        Ending { id: self.id, how: self.has_too_many_errors().then_some(State::Aborted) }
+    }
+
+    /// Its end as [`abort`](WorkItem::abort) has it, for [`Run::turn`](crate::Run::turn).
+    pub(crate) fn into_abort(mut self, reason: &str) -> Ending {
+        self.core.item_error(self.id, reason);
+        self.is_finished = true;
+        Ending { id: self.id, how: Some(State::Aborted) }
+    }
+}
+
+/// The end of an item, still to be stored.
+#[derive(Debug)]
+#[must_use = "an end that is not stored leaves the item active"]
+pub(crate) struct Ending {
+    pub(super) id: ItemId,
+    pub(super) how: Option<State>,
 }
 
 impl Drop for WorkItem {

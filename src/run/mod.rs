@@ -15,10 +15,13 @@ mod limit;
 mod progress;
 mod signs;
 mod state;
+mod turn;
 
 pub use claim::{Claim, ClaimOptions, Origin};
 pub use handle::Run;
+pub(crate) use handle::Turned;
 pub use instance::Instance;
+pub(crate) use item::Ending;
 pub use item::WorkItem;
 pub use limit::FailureLimit;
 pub use progress::{Loss, Progress};

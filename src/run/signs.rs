@@ -3,17 +3,31 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use parking_lot::Mutex;
+
+use crate::proto::Params;
+
 /// How a run stands, answered at once: whoever writes holds the run's lock for as
 /// long as the disk takes.
 #[derive(Debug)]
 pub(super) struct Signs {
     sent_nanos: AtomicU64,
     is_over: AtomicBool,
+    takes_no_more: AtomicBool,
+    /// Moves with the settings.
+    settings_version: AtomicU64,
+    settings: Mutex<Params>,
 }
 
 impl Signs {
-    pub(super) fn new(sent: Duration) -> Self {
-        Self { sent_nanos: AtomicU64::new(nanos(sent)), is_over: AtomicBool::new(false) }
+    pub(super) fn new(sent: Duration, settings: Params) -> Self {
+        Self {
+            sent_nanos: AtomicU64::new(nanos(sent)),
+            is_over: AtomicBool::new(false),
+            takes_no_more: AtomicBool::new(false),
+            settings_version: AtomicU64::new(0),
+            settings: Mutex::new(settings),
+        }
     }
 
     /// When the last accepted write was sent, by the monotonic clock.
@@ -32,6 +46,30 @@ impl Signs {
 
     pub(super) fn set_over(&self) {
         self.is_over.store(true, Ordering::Release);
+    }
+
+    /// The run begins no more items although there may be some.
+    pub(super) fn takes_no_more(&self) -> bool {
+        self.takes_no_more.load(Ordering::Acquire)
+    }
+
+    pub(super) fn set_takes_no_more(&self) {
+        self.takes_no_more.store(true, Ordering::Release);
+    }
+
+    /// How often the settings have changed.
+    pub(super) fn settings_version(&self) -> u64 {
+        self.settings_version.load(Ordering::Acquire)
+    }
+
+    /// A whole number among the settings.
+    pub(super) fn setting(&self, name: &str) -> Option<i64> {
+        self.settings.lock().get_int(name)
+    }
+
+    pub(super) fn set_settings(&self, settings: Params) {
+        *self.settings.lock() = settings;
+        self.settings_version.fetch_add(1, Ordering::Release);
     }
 }
 

@@ -66,6 +66,8 @@ pub(super) struct InHand {
     /// It had an error since the last attempt began.
     pub(super) has_failed: bool,
     pub(super) drop_when_done: bool,
+    /// Its end is to be written.
+    pub(super) has_ended: bool,
     /// When it goes to the dropped list, if its end takes it there.
     pub(super) leaves: Option<Timestamp>,
 }
@@ -181,13 +183,12 @@ impl State {
         Ok(next)
     }
 
-    /// Takes an end back that the run counted before; answers the statistics as
-    /// they were.
-    pub(super) fn take_back(&mut self, ended: RunState) -> stats::Stats {
+    /// Takes an end back that the run counted before; answers whether it had.
+    pub(super) fn take_back(&mut self, ended: RunState) -> bool {
         let stats = &mut self.status().stats;
-        let before = stats.clone();
+        let is_counted = stats::get(stats, stats::WORK_ITEMS) > 0.0;
         item::take_back(stats, ended, 1);
-        before
+        is_counted
     }
 
     pub(super) fn written(&mut self, version: u64, sent: Duration) {
@@ -208,6 +209,20 @@ impl State {
         item::count(&mut self.status().stats, end);
     }
 
+    /// Undoes [`count_end`](State::count_end), if the end could not be written.
+    pub(super) fn uncount_end(&mut self, id: ItemId, end: RunState) {
+        let is_cleanup = self.hand.get(id).is_some_and(|item| item.list == List::Cleanup);
+        match end {
+            RunState::Completed if is_cleanup => {
+                return stats::take_back(&mut self.status().stats, stats::WORK_ITEMS_CLEANED, 1.0);
+            }
+            RunState::Incomplete if is_cleanup => self.run.cleanups_dirty -= 1,
+            RunState::Aborted if is_cleanup => self.run.cleanups_aborted -= 1,
+            _ => {}
+        }
+        item::take_back(&mut self.status().stats, end, 1);
+    }
+
     /// Counts an error of the run as a whole.
     pub(super) fn run_error(&mut self, now: Timestamp, text: &str) {
         self.run.run_errors = self.run.run_errors.saturating_add(1);
@@ -221,6 +236,7 @@ impl State {
     /// Stops early, for a reason that must be kept.
     pub(super) fn stop(&mut self, now: Timestamp, why: &str) {
         self.is_stopped = true;
+        self.signs.set_takes_no_more();
         self.run.run_errors = self.run.run_errors.saturating_add(1);
         errors::record_reason(self.status(), errors::RUN_ERRORS_MAX, now, why);
     }
@@ -266,8 +282,24 @@ impl InHand {
             has_changed: false,
             has_failed: false,
             drop_when_done: false,
+            has_ended: false,
             leaves: None,
         }
+    }
+
+    /// Ends it, which goes to the store with the next write.
+    pub(super) fn end(&mut self, end: RunState, now: Timestamp) {
+        item::finish(&mut self.item, end, now);
+        let is_done_for_good = self.list == List::Cleanup || self.drop_when_done;
+        self.leaves = (is_done_for_good && end == RunState::Completed).then_some(now);
+        self.has_ended = true;
+    }
+
+    /// Undoes [`end`](InHand::end).
+    pub(super) fn reopen(&mut self) {
+        item::reopen(&mut self.item);
+        self.leaves = None;
+        self.has_ended = false;
     }
 
     /// Takes over what a merge came to. With other parameters the item is not done

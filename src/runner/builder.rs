@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::flow::Flow;
+use super::flow_control::FlowControl;
 use super::worker::{FnWorker, Worker};
 use super::{Outcome, Retry, Runner, RunnerHandle, WorkContext, WorkResult};
 use crate::engine::Durability;
@@ -30,7 +30,7 @@ pub struct RunnerBuilder {
 #[derive(Debug, Clone)]
 pub(super) struct Options {
     pub(super) claim: ClaimOptions,
-    pub(super) flow: Flow,
+    pub(super) flow: FlowControl,
     pub(super) retry: Retry,
     pub(super) item_timeout: Option<Duration>,
     pub(super) stop_grace: Duration,
@@ -51,7 +51,7 @@ impl RunnerBuilder {
             label: None,
             options: Options {
                 claim: ClaimOptions::new(),
-                flow: Flow { is_paused: false, concurrency: 1, items_per_minute: None },
+                flow: FlowControl { is_paused: false, concurrency: 1, items_per_minute: None },
                 retry: Retry::default(),
                 item_timeout: None,
                 stop_grace: Duration::from_secs(10),

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::task::Task;
+use super::attempt::Attempt;
 use crate::error::Result;
 use crate::proto::Params;
 use crate::run::Progress;
@@ -14,43 +14,43 @@ use crate::run::Progress;
 /// another instance took the process over), nothing that is called here has any
 /// effect.
 pub struct WorkContext {
-    task: Arc<Task>,
+    attempt: Arc<Attempt>,
 }
 
 impl WorkContext {
-    pub(super) fn new(task: Arc<Task>) -> Self {
-        Self { task }
+    pub(super) fn new(attempt: Arc<Attempt>) -> Self {
+        Self { attempt }
     }
 
     /// The name of the work.
     #[must_use]
     pub fn name(&self) -> &str {
-        self.task.name()
+        self.attempt.name()
     }
 
     /// Its parameters, as of the run's last write. Cleanup work has none.
     #[must_use]
     pub fn params(&self) -> Params {
-        self.task.with_item(|item| item.params()).unwrap_or_default()
+        self.attempt.with_item(|item| item.params()).unwrap_or_default()
     }
 
     /// The parameters of the process, as of the run's last write.
     #[must_use]
     pub fn settings(&self) -> Params {
-        self.task.with_item(|item| item.settings()).unwrap_or_default()
+        self.attempt.with_item(|item| item.settings()).unwrap_or_default()
     }
 
     /// Which attempt at the item within this run this is; the first is 1.
     #[must_use]
     pub fn attempt(&self) -> u32 {
-        self.task.attempt()
+        self.attempt.number()
     }
 
     /// Adds `value` to the counter `label` of the item, and to `work.LABEL` of the
     /// process. Stored with the next progress. The limits are those of
     /// [`WorkItem::add_stat`](crate::WorkItem::add_stat).
     pub fn add_stat(&mut self, label: &str, value: f64) {
-        self.task.with_item(|item| item.add_stat(label, value));
+        self.attempt.with_item(|item| item.add_stat(label, value));
     }
 
     /// Counts an error of the item, which has then failed even if the worker
@@ -58,8 +58,8 @@ impl WorkContext {
     /// of a run are kept, each up to 1 KiB; all are counted. An item with more than 10
     /// in one attempt should stop, and ends aborted.
     pub fn add_error(&mut self, text: impl AsRef<str>) {
-        self.task.add_error(text.as_ref());
-        self.task.report_end();
+        self.attempt.add_error(text.as_ref());
+        self.attempt.report_end();
     }
 
     /// Says how far the item is, and that its worker is alive. Call it often: it
@@ -71,12 +71,16 @@ impl WorkContext {
     ///
     /// If the store cannot be written.
     pub fn progress(&mut self) -> Result<Progress> {
-        let progress = self.task.with_item(|item| item.progress());
-        self.task.report_end();
+        let progress = self.attempt.with_item(|item| item.progress());
+        self.attempt.report_end();
+        if matches!(progress, Some(Ok(Progress::Merged))) {
+            // The settings may say that more is to be worked on.
+            self.attempt.ask_to_look();
+        }
         match progress {
             Some(Ok(Progress::Conflict)) => Ok(Progress::Conflict),
-            Some(progress) if !self.task.must_stop() => progress,
-            _ if self.task.is_lost() => Ok(Progress::Conflict),
+            Some(progress) if !self.attempt.must_stop() => progress,
+            _ if self.attempt.is_lost() => Ok(Progress::Conflict),
             _ => Ok(Progress::Aborted),
         }
     }
@@ -85,7 +89,7 @@ impl WorkContext {
     /// and later runs do not do it again. If it is registered with other parameters
     /// meanwhile, this is taken back, and the next run does it by those.
     pub fn drop_when_done(&mut self) {
-        self.task.with_item(|item| item.drop_when_done());
+        self.attempt.with_item(|item| item.drop_when_done());
     }
 
     /// Whether the worker should return as soon as it can: the item took longer
@@ -93,7 +97,7 @@ impl WorkContext {
     /// behind with its thread. Cheap enough to ask in every loop.
     #[must_use]
     pub fn should_stop(&self) -> bool {
-        self.task.must_stop() || self.task.with_item(|item| item.should_stop()).unwrap_or(true)
+        self.attempt.must_stop() || self.attempt.with_item(|item| item.should_stop()).unwrap_or(true)
     }
 }
 

@@ -1,21 +1,21 @@
 //! The schedule: when a runner claims its process.
 //!
-//! Nothing is waited for blindly. Every wait is short, and after it all that
-//! matters is looked at again: the wall clock, which may have jumped, the
-//! settings, which may have changed, and the owner, who may be done.
+//! Nothing is waited for blindly: a wait ends when its time has come, the wall clock
+//! jumps, the settings change, or the owner is done; and then all that matters is read
+//! again. Meanwhile nothing is.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Outcome, Runner};
+use super::{Outcome, Runner, idle};
+use crate::engine::Alarm;
 use crate::error::{Error, Failure, Result};
 use crate::model::ownership::Decision;
 use crate::model::time;
 
-/// How long a runner with nothing to do sleeps before it looks again. A look is
-/// three reads.
-const LOOK_INTERVAL: Duration = Duration::from_millis(250);
+/// The shortest wait for a time that has come by another clock, or is about to.
+const WAIT_MIN: Duration = Duration::from_millis(1);
 
 /// The waits after failures of the store: the first, and the longest.
 const TROUBLE_WAIT_MIN: Duration = Duration::from_millis(250);
@@ -30,12 +30,21 @@ pub(super) struct Cycle {
     not_before: Duration,
     /// The wait after the next failure.
     trouble_wait: Duration,
+    /// Raises the signal while the runner has nothing to do.
+    alarm: Option<Alarm>,
 }
 
 impl Cycle {
     pub(super) fn new(runner: Runner) -> Self {
         let random = runner.options.seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed);
-        Self { runner, random, slot: None, not_before: Duration::ZERO, trouble_wait: TROUBLE_WAIT_MIN }
+        Self {
+            runner,
+            random,
+            slot: None,
+            not_before: Duration::ZERO,
+            trouble_wait: TROUBLE_WAIT_MIN,
+            alarm: None,
+        }
     }
 
     pub(super) fn runner(&self) -> &Runner {
@@ -51,7 +60,11 @@ impl Cycle {
                 return Ok(());
             }
             match self.turn() {
-                Ok(wait) => shared.signal.wait(seen, clock, wait),
+                // What changed before the alarm was set is read now.
+                Ok(_) if self.alarm.is_none() => {
+                    self.alarm = Some(idle::alarm(&self.runner.handle, &shared));
+                }
+                Ok(wait) => idle::wait(&shared.signal, seen, clock, wait),
                 Err(error) if is_final(&error) => return Err(error),
                 Err(error) => self.note_trouble(&error),
             }
@@ -65,14 +78,19 @@ impl Cycle {
             return Ok(too_early);
         }
         match self.decision()? {
-            Decision::Held { .. } => return Ok(LOOK_INTERVAL),
+            Decision::Held { until } => return Ok(self.until(until)),
             Decision::NotDue { at } => {
                 self.note_slot(at)?;
-                return Ok(LOOK_INTERVAL);
+                return Ok(self.until(at));
             }
-            Decision::Start if self.is_put_off() => return Ok(LOOK_INTERVAL),
-            Decision::Start | Decision::Resume => {}
+            Decision::Start => {
+                if let Some(wait) = self.put_off() {
+                    return Ok(wait.max(WAIT_MIN));
+                }
+            }
+            Decision::Resume => {}
         }
+        self.alarm = None;
         let outcome = self.runner.run_once()?;
         self.note_outcome(&outcome);
         Ok(Duration::ZERO)
@@ -94,13 +112,19 @@ impl Cycle {
         Ok(())
     }
 
-    /// Whether the slot that was waited for has come and its run is still put
-    /// off. A run that is due for another reason is not.
-    fn is_put_off(&self) -> bool {
+    /// For how long the run of the slot that was waited for, and that has come, is still
+    /// put off. A run that is due for another reason is not.
+    fn put_off(&self) -> Option<Duration> {
         let now = self.runner.handle.store().now();
-        self.slot.is_some_and(|(at, jitter)| {
-            at <= now && now.as_nanosecond() - at.as_nanosecond() < jitter.as_nanos().cast_signed()
-        })
+        let (at, jitter) = self.slot.filter(|(at, _)| *at <= now)?;
+        let passed = Duration::try_from(now.duration_since(at)).unwrap_or_default();
+        jitter.checked_sub(passed).filter(|left| !left.is_zero())
+    }
+
+    /// How long it takes until the wall clock shows `time`.
+    fn until(&self, time: Timestamp) -> Duration {
+        let left = time.duration_since(self.runner.handle.store().now());
+        Duration::try_from(left).unwrap_or_default().max(WAIT_MIN)
     }
 
     fn note_outcome(&mut self, outcome: &Outcome) {
@@ -250,7 +274,7 @@ mod tests {
         let held = bench.process.claim(&Instance::new()).unwrap();
         assert!(matches!(held, Claim::Won(_)));
         bench.clock.advance(Duration::from_secs(29));
-        assert_eq!(bench.cycle.turn().unwrap(), LOOK_INTERVAL);
+        assert_eq!(bench.cycle.turn().unwrap(), Duration::from_secs(1));
         assert_eq!(bench.runs_after(Duration::from_secs(1)), 1);
     }
 

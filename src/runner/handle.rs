@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
 
 use super::cycle::Cycle;
 use super::stop::{Shared, Shutdown, Stopper};
@@ -41,6 +42,17 @@ impl RunnerHandle {
     /// waits for it.
     pub fn shutdown(&self, how: Shutdown) {
         self.stopper().stop(how);
+    }
+
+    /// [`shutdown`](RunnerHandle::shutdown) with a deadline; as
+    /// [`Stopper::stop_within`].
+    pub fn shutdown_within(&self, how: Shutdown, time: Duration) {
+        self.stopper().stop_within(how, time);
+    }
+
+    /// Cancels the work on one item; as [`Stopper::cancel`].
+    pub fn cancel(&self, work: &str) -> bool {
+        self.stopper().cancel(work)
     }
 
     /// A way to stop the runner from elsewhere.

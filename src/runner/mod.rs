@@ -2,19 +2,21 @@
 //! shows life, and hands over in good order. [`Runner`] tells what operators can
 //! steer and what a worker can do to the program.
 
+mod attempt;
 mod builder;
 mod context;
 mod cycle;
-mod flow;
+mod dispatcher;
+mod flow_control;
 mod handle;
+mod idle;
 mod outcome;
 mod retry;
-mod seat;
-mod shift;
 mod signal;
 mod stop;
-mod task;
+mod supervisor;
 mod worker;
+mod worker_thread;
 
 use std::fmt;
 use std::sync::Arc;
@@ -29,11 +31,10 @@ pub use stop::{Shutdown, Stopper};
 pub use worker::{WorkResult, Worker};
 
 #[cfg(feature = "tokio")]
-pub(crate) use flow::Flow;
+pub(crate) use flow_control::FlowControl;
 
 use builder::Options;
 use cycle::Cycle;
-use shift::Shift;
 use stop::Shared;
 
 use crate::error::{Failure, Result};
@@ -76,7 +77,7 @@ pub struct Runner {
     handle: ProcessHandle,
     worker: Arc<dyn Worker>,
     instance: Instance,
-    options: Options,
+    options: Arc<Options>,
     shared: Arc<Shared>,
 }
 
@@ -87,7 +88,8 @@ impl Runner {
     }
 
     fn new(handle: ProcessHandle, worker: Arc<dyn Worker>, instance: Instance, options: Options) -> Self {
-        Self { handle, worker, instance, options, shared: Arc::default() }
+        let shared = Arc::new(Shared::new(handle.store().inner.clock.clone()));
+        Self { handle, worker, instance, options: Arc::new(options), shared }
     }
 
     /// The instance that the runner is.
@@ -140,7 +142,7 @@ impl Runner {
         }
         let options = self.options.claim.clone().force(force);
         match self.handle.claim_with(&self.instance, &options)? {
-            Claim::Won(run) => Shift::new(self, run).run(),
+            Claim::Won(run) => supervisor::supervise(self, run),
             Claim::Held { by, since, until } => Ok(Outcome::Held { by, since, until }),
             Claim::NotDue { at } => Ok(Outcome::NotDue { at }),
         }

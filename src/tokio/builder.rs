@@ -9,7 +9,7 @@ use super::{AsyncRunner, AsyncRunnerHandle, AsyncWork, AsyncWorker};
 use crate::engine::Durability;
 use crate::error::{Error, Result};
 use crate::run::{ClaimOptions, FailureLimit, Instance};
-use crate::runner::{Flow, Retry, WorkResult};
+use crate::runner::{FlowControl, Retry, WorkResult};
 use crate::store::Store;
 
 /// The most items that one runner works on at once.
@@ -34,7 +34,7 @@ pub(super) struct Options {
     pub(super) claim: ClaimOptions,
     /// Progress and the ends of items are to survive power loss.
     pub(super) is_synced: bool,
-    pub(super) flow: Flow,
+    pub(super) flow: FlowControl,
     pub(super) retry: Retry,
     pub(super) item_timeout: Option<Duration>,
     pub(super) cancel_grace: Duration,
@@ -57,7 +57,7 @@ impl AsyncRunnerBuilder {
             options: Options {
                 claim: ClaimOptions::new(),
                 is_synced: false,
-                flow: Flow { is_paused: false, concurrency: 1, items_per_minute: None },
+                flow: FlowControl { is_paused: false, concurrency: 1, items_per_minute: None },
                 retry: Retry::default(),
                 item_timeout: None,
                 cancel_grace: Duration::ZERO,

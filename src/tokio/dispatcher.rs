@@ -17,7 +17,7 @@ use super::synced::{ready, synced};
 use super::task::{Attempt, Desk, Task, Verdict};
 use crate::error::Result;
 use crate::run::{Progress, Run, WorkItem};
-use crate::runner::{Flow, Outcome, Shutdown};
+use crate::runner::{FlowControl, Outcome, Shutdown};
 use crate::store::Store;
 
 /// How many failed items wait for another attempt, at least, before no new ones are begun.
@@ -253,7 +253,7 @@ impl<'a> Dispatcher<'a> {
         Ok(true)
     }
 
-    fn next_attempt(&mut self, flow: &Flow) -> Flowing<Option<(WorkItem, u32)>> {
+    fn next_attempt(&mut self, flow: &FlowControl) -> Flowing<Option<(WorkItem, u32)>> {
         let now = self.runner.monotonic();
         if let Some(entry) = self.waiting.first_entry()
             && entry.key().0 <= now
@@ -379,17 +379,17 @@ impl<'a> Dispatcher<'a> {
         }
     }
 
-    fn takes_new(&self, flow: &Flow) -> bool {
+    fn takes_new(&self, flow: &FlowControl) -> bool {
         let waiting_max = WAITING_MAX.max(flow.concurrency);
         let may_go_on = !self.hands_back() && !self.run.is_over();
         may_go_on && !self.is_all_taken && !flow.is_paused && self.waiting.len() < waiting_max
     }
 
-    fn until_next_item(&self, flow: &Flow, now: Duration) -> Duration {
+    fn until_next_item(&self, flow: &FlowControl, now: Duration) -> Duration {
         self.last_taken.map_or(Duration::ZERO, |last| last.saturating_add(flow.spacing()).saturating_sub(now))
     }
 
-    fn flow(&self) -> Flow {
+    fn flow(&self) -> FlowControl {
         let max = super::builder::CONCURRENCY_MAX;
         self.runner.options.flow.with_settings_up_to(max, |name| self.run.setting(name))
     }

@@ -64,6 +64,7 @@ impl AsyncStopper {
     ///
     /// Asked again, it stops in the more urgent of the two ways, by the earlier deadline.
     pub fn stop_within(&self, how: Shutdown, time: Duration) {
+        let time = if how == Shutdown::Now { Duration::ZERO } else { time };
         let deadline = self.shared.clock.monotonic().saturating_add(time);
         self.shared.stop.send_if_modified(|stop| {
             let asked = stop.map_or(Stop { how, deadline }, |known| Stop {

@@ -1,4 +1,4 @@
-//! Flow control: how many items at once and how fast.
+//! FlowControl control: how many items at once and how fast.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 /// What holds at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Flow {
+pub(crate) struct FlowControl {
     /// No new items are taken.
     pub(crate) is_paused: bool,
     /// How many items are worked on at once; 1 or more.
@@ -21,13 +21,13 @@ pub(crate) struct Flow {
     pub(crate) items_per_minute: Option<u32>,
 }
 
-impl Flow {
+impl FlowControl {
     /// What `setting` says of a process, and else the builder.
     pub(crate) fn with_settings(&self, setting: impl Fn(&str) -> Option<i64>) -> Self {
         self.with_settings_up_to(CONCURRENCY_MAX, setting)
     }
 
-    /// [`with_settings`](Flow::with_settings), with at most `max` items at once.
+    /// [`with_settings`](FlowControl::with_settings), with at most `max` items at once.
     pub(crate) fn with_settings_up_to(&self, max: usize, setting: impl Fn(&str) -> Option<i64>) -> Self {
         let concurrency = setting(CONCURRENCY).and_then(|n| usize::try_from(n).ok()).filter(|n| *n > 0);
         Self {
@@ -51,9 +51,9 @@ fn rate(items: i64) -> Option<u32> {
 mod tests {
     use super::*;
 
-    const BUILT: Flow = Flow { is_paused: false, concurrency: 3, items_per_minute: Some(30) };
+    const BUILT: FlowControl = FlowControl { is_paused: false, concurrency: 3, items_per_minute: Some(30) };
 
-    fn with(name: &str, value: i64) -> Flow {
+    fn with(name: &str, value: i64) -> FlowControl {
         BUILT.with_settings(|asked| (asked == name).then_some(value))
     }
 

@@ -1,8 +1,9 @@
-//! One attempt at one item, between the runner and the thread that works on it.
+//! One attempt at one item, between the thread that works on it and those that watch it.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
@@ -23,42 +24,47 @@ pub(super) enum Verdict {
 
 enum State {
     Running,
-    Ended(Verdict),
-    /// The runner waits for it no more.
+    Ended,
+    /// Nobody waits for it any more.
     Abandoned,
 }
 
-/// The item is lent to the worker: the runner can take it back at any moment,
-/// and from then on nothing that the worker calls has any effect.
-pub(super) struct Task {
-    worker: Arc<dyn Worker>,
+/// The item is lent to the worker: it can be taken back at any moment, and from then on
+/// nothing that the worker calls has any effect.
+pub(super) struct Attempt {
     shared: Arc<Shared>,
     name: String,
     list: List,
-    attempt: u32,
+    number: u32,
+    /// When it began, by the monotonic clock.
+    pub(super) began: Duration,
     item: Mutex<Option<WorkItem>>,
+    state: Mutex<State>,
     has_errors: AtomicBool,
     must_stop: AtomicBool,
     /// The item, or its run, has come to an end.
     is_over: AtomicBool,
     is_lost: AtomicBool,
-    state: Mutex<State>,
+    is_timed_out: AtomicBool,
+    is_cancelled: AtomicBool,
 }
 
-impl Task {
-    pub(super) fn new(worker: Arc<dyn Worker>, shared: Arc<Shared>, item: WorkItem, attempt: u32) -> Self {
+impl Attempt {
+    pub(super) fn new(shared: Arc<Shared>, item: WorkItem, number: u32, began: Duration) -> Self {
         Self {
-            worker,
             shared,
             name: item.name().to_owned(),
             list: item.list(),
-            attempt,
+            number,
+            began,
             item: Mutex::new(Some(item)),
+            state: Mutex::new(State::Running),
             has_errors: AtomicBool::new(false),
             must_stop: AtomicBool::new(false),
             is_over: AtomicBool::new(false),
             is_lost: AtomicBool::new(false),
-            state: Mutex::new(State::Running),
+            is_timed_out: AtomicBool::new(false),
+            is_cancelled: AtomicBool::new(false),
         }
     }
 
@@ -66,11 +72,12 @@ impl Task {
         &self.name
     }
 
-    pub(super) fn attempt(&self) -> u32 {
-        self.attempt
+    /// The first attempt at an item is 1.
+    pub(super) fn number(&self) -> u32 {
+        self.number
     }
 
-    /// Does something with the item, unless the runner has taken it back.
+    /// Does something with the item, unless it was taken back.
     pub(super) fn with_item<T>(&self, f: impl FnOnce(&mut WorkItem) -> T) -> Option<T> {
         self.item.lock().as_mut().map(f)
     }
@@ -79,13 +86,17 @@ impl Task {
         self.item.lock().take()
     }
 
-    /// Has the runner look around if the item or its run is over and this worker not
-    /// told yet.
+    /// Has the supervisor look if the item or its run is over and this worker not told yet.
     pub(super) fn report_end(&self) {
         if !self.must_stop() && self.with_item(|item| item.should_stop()) == Some(true) {
             self.is_over.store(true, Ordering::Relaxed);
             self.shared.signal.raise();
         }
+    }
+
+    /// Has the supervisor look around.
+    pub(super) fn ask_to_look(&self) {
+        self.shared.signal.raise();
     }
 
     pub(super) fn is_over(&self) -> bool {
@@ -124,16 +135,33 @@ impl Task {
         matches!(*self.state.lock(), State::Running)
     }
 
-    /// How it ended, once it has; asked a second time it answers nothing.
-    pub(super) fn take_verdict(&self) -> Option<Verdict> {
-        let mut state = self.state.lock();
-        match std::mem::replace(&mut *state, State::Abandoned) {
-            State::Ended(verdict) => Some(verdict),
-            other => {
-                *state = other;
-                None
-            }
+    /// It took longer than it may; false if that was said before, or it has ended.
+    pub(super) fn time_out(&self, timeout: Duration) -> bool {
+        self.interrupt(&self.is_timed_out, &format!("timed out after {timeout:?}"))
+    }
+
+    pub(super) fn is_timed_out(&self) -> bool {
+        self.is_timed_out.load(Ordering::Relaxed)
+    }
+
+    /// Somebody does not want it done; false if that was said before, or it has ended.
+    pub(super) fn cancel(&self) -> bool {
+        self.interrupt(&self.is_cancelled, CANCELLED)
+    }
+
+    pub(super) fn is_cancelled(&self) -> bool {
+        self.is_cancelled.load(Ordering::Relaxed)
+    }
+
+    /// Notes once, while it runs, why it is to stop.
+    fn interrupt(&self, reason: &AtomicBool, error: &str) -> bool {
+        let state = self.state.lock();
+        let is_news = matches!(*state, State::Running) && !reason.swap(true, Ordering::Relaxed);
+        if is_news {
+            self.add_error(error);
+            self.stop();
         }
+        is_news
     }
 
     /// Waits for it no more; false if it has ended meanwhile.
@@ -147,33 +175,38 @@ impl Task {
         is_running
     }
 
-    /// Does the work, on the thread of the caller.
-    pub(super) fn execute(self: &Arc<Self>) {
+    /// Does the work, on the thread of the caller. `None` if nobody waits for it any
+    /// more.
+    pub(super) fn execute(self: &Arc<Self>, worker: &dyn Worker) -> Option<Verdict> {
         let mut context = WorkContext::new(self.clone());
         // What a worker leaves half-done in its own state is its own concern; the
         // item is behind a lock that no panic of a worker can hold.
         let result = catch_unwind(AssertUnwindSafe(|| {
             let result = match self.list {
-                List::Active => self.worker.process(&mut context),
-                List::Cleanup | List::Dropped => self.worker.clean_up(&mut context),
+                List::Active => worker.process(&mut context),
+                List::Cleanup | List::Dropped => worker.clean_up(&mut context),
             };
             result.map_err(|failure| error::chain(failure.as_ref()))
         }));
-        self.end(match result {
+        let verdict = match result {
             Ok(Ok(())) => Verdict::Done,
             Ok(Err(text)) => Verdict::Failed(text),
             Err(payload) => Verdict::Panicked(error::panic_text(payload)),
-        });
+        };
+        self.end().then_some(verdict)
     }
 
-    pub(super) fn end(&self, verdict: Verdict) {
+    /// Answers whether somebody waits for it still.
+    fn end(&self) -> bool {
         let mut state = self.state.lock();
         if matches!(*state, State::Abandoned) {
             self.shared.abandoned.fetch_sub(1, Ordering::Relaxed);
-        } else {
-            *state = State::Ended(verdict);
+            return false;
         }
-        drop(state);
-        self.shared.signal.raise();
+        *state = State::Ended;
+        true
     }
 }
+
+/// The error of an item that was cancelled.
+pub(super) const CANCELLED: &str = "cancelled";

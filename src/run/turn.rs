@@ -1,0 +1,348 @@
+//! The turn from one item to the next: an item ends and another one begins, in one
+//! commit. Threads that come to their turn at the same time share a commit.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use jiff::Timestamp;
+use parking_lot::{Mutex, MutexGuard};
+
+use super::core::Core;
+use super::cursor::Pass;
+use super::state::{InHand, ItemId, State};
+use crate::error::Result;
+use crate::model::{List, item, time};
+use crate::proto::State as RunState;
+use crate::proto::record::Item;
+use crate::record::Payload;
+
+/// How often a thread that waits for its turn yields before it sleeps. A buffered commit
+/// takes less than that; one that is synced takes longer.
+const YIELDS: usize = 64;
+
+/// What one thread asks for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Turn {
+    /// The item that ends, and in what; else by what errors it had.
+    pub(super) end: Option<(ItemId, Option<RunState>)>,
+    /// Whether the next item is to begin.
+    pub(super) takes: bool,
+}
+
+/// An item that has begun.
+pub(super) type Taken = (ItemId, String, List);
+
+/// What a thread gets.
+#[derive(Debug)]
+pub(super) enum Next {
+    Item(Taken),
+    /// None was asked for, all are done, or the run takes no more.
+    Nothing,
+    /// The settings have changed meanwhile: the thread is to decide anew whether it asks
+    /// for an item. The end that it brought is stored.
+    Again,
+}
+
+type Answer = Result<Next>;
+
+/// The turns of threads that wait for whoever holds the lock.
+#[derive(Debug, Default)]
+pub(super) struct Turns {
+    waiting: Mutex<Vec<Arc<Ticket>>>,
+}
+
+#[derive(Debug)]
+struct Ticket {
+    turn: Turn,
+    answer: Mutex<Option<Answer>>,
+    is_answered: AtomicBool,
+}
+
+/// An item that ends with the next commit.
+struct Ended {
+    id: ItemId,
+    end: RunState,
+}
+
+/// An item that begins with the next commit.
+struct Begun {
+    id: ItemId,
+    pass: Pass,
+    name: String,
+    /// In what the run had ended it before, which does not count any more.
+    before: Option<RunState>,
+}
+
+impl Begun {
+    fn taken(self) -> Taken {
+        (self.id, self.name, self.pass.list())
+    }
+}
+
+impl Ticket {
+    fn answer(&self, answer: Answer) {
+        *self.answer.lock() = Some(answer);
+        self.is_answered.store(true, Ordering::Release);
+    }
+
+    fn is_answered(&self) -> bool {
+        self.is_answered.load(Ordering::Acquire)
+    }
+}
+
+impl Core {
+    /// Ends an item, its move between lists included, and takes the next one in hand.
+    ///
+    /// If the end cannot be stored, nothing is taken.
+    pub(super) fn turn(&self, turn: Turn) -> Answer {
+        if let Some(mut state) = self.try_lock() {
+            return self.serve_all(&mut state, turn);
+        }
+        let ticket = Arc::new(Ticket { turn, answer: Mutex::default(), is_answered: AtomicBool::new(false) });
+        self.turns.waiting.lock().push(ticket.clone());
+        if let Some(mut state) = self.wait_for(&ticket) {
+            self.turns.waiting.lock().retain(|waiting| !Arc::ptr_eq(waiting, &ticket));
+            return self.serve_all(&mut state, turn);
+        }
+        let answer = ticket.answer.lock().take();
+        answer.unwrap_or(Ok(Next::Nothing))
+    }
+
+    /// Waits until somebody has answered, or answers with the lock: it is this thread's
+    /// to serve itself, and all who wait.
+    fn wait_for(&self, ticket: &Ticket) -> Option<MutexGuard<'_, State>> {
+        for _ in 0..YIELDS {
+            if ticket.is_answered() {
+                return None;
+            }
+            if let Some(state) = self.try_lock() {
+                return Some(state).filter(|_| !ticket.is_answered());
+            }
+            std::thread::yield_now();
+        }
+        Some(self.lock()).filter(|_| !ticket.is_answered())
+    }
+
+    /// Serves this thread's own turn and those that wait.
+    fn serve_all(&self, state: &mut State, own: Turn) -> Answer {
+        let tickets = std::mem::take(&mut *self.turns.waiting.lock());
+        let turns: Vec<Turn> = std::iter::once(own).chain(tickets.iter().map(|ticket| ticket.turn)).collect();
+        let mut answers = self.serve(state, &turns).into_iter();
+        let own = answers.next().unwrap_or(Ok(Next::Nothing));
+        for (ticket, answer) in tickets.iter().zip(answers) {
+            ticket.answer(answer);
+        }
+        own
+    }
+
+    /// One commit for all that is asked for, and if that fails one for each: what is wrong with one item is
+    /// no other's concern.
+    fn serve(&self, state: &mut State, turns: &[Turn]) -> Vec<Answer> {
+        let is_one_thing = matches!(turns, [turn] if turn.end.is_none() || !turn.takes);
+        let settings = self.signs.settings_version();
+        let together = if is_one_thing { None } else { self.serve_together(state, turns) };
+        together
+            .unwrap_or_else(|| turns.iter().map(|turn| self.serve_alone(state, *turn, settings)).collect())
+    }
+
+    /// `settings` is the version that the thread knew when it asked.
+    fn serve_alone(&self, state: &mut State, turn: Turn, settings: u64) -> Answer {
+        if let Some((id, how)) = turn.end {
+            self.end_one(state, id, how)?;
+        }
+        if !turn.takes {
+            return Ok(Next::Nothing);
+        }
+        if turn.end.is_some() && self.signs.settings_version() != settings {
+            return Ok(Next::Again);
+        }
+        self.take_one(state)
+    }
+
+    /// `None` if nothing has changed.
+    fn serve_together(&self, state: &mut State, turns: &[Turn]) -> Option<Vec<Answer>> {
+        if self.check_open(state).is_err() || state.pending.is_some() {
+            return None;
+        }
+        let now = self.now(state);
+        let ended: Vec<Ended> = turns
+            .iter()
+            .filter_map(|turn| turn.end.and_then(|(id, how)| self.apply_end(state, id, how, now)))
+            .collect();
+        let mut begun = Vec::with_capacity(turns.len());
+        let wanted = turns.iter().filter(|turn| turn.takes).count();
+        let written = self.begin_up_to(state, wanted, &mut begun, now).and_then(|()| {
+            if ended.is_empty() && begun.is_empty() {
+                return Ok(true);
+            }
+            self.write_by_the_same_settings(state, now)
+        });
+        if !written.unwrap_or(false) {
+            begun.into_iter().rev().for_each(|begun| {
+                undo_begin(state, &begun);
+                state.cursor.put_back(begun.pass, begun.name);
+            });
+            ended.into_iter().for_each(|ended| undo_end(state, &ended));
+            return None;
+        }
+        ended.iter().for_each(|ended| state.hand.let_go(ended.id));
+        let mut begun = begun.into_iter();
+        Some(turns.iter().map(|turn| self.hand_out(state, *turn, &mut begun)).collect())
+    }
+
+    /// What one of those gets who were served together.
+    fn hand_out(&self, state: &mut State, turn: Turn, begun: &mut impl Iterator<Item = Begun>) -> Answer {
+        if !turn.takes {
+            return Ok(Next::Nothing);
+        }
+        match begun.next() {
+            None => Ok(Next::Nothing),
+            Some(begun) if is_still_there(state, &begun) => Ok(Next::Item(begun.taken())),
+            Some(begun) => {
+                undo_begin(state, &begun);
+                self.take_one(state)
+            }
+        }
+    }
+
+    /// Takes the next item in hand.
+    fn take_one(&self, state: &mut State) -> Answer {
+        self.check(state)?;
+        while !state.takes_no_more() {
+            let Some((pass, name)) = state.next_name(&self.handle)? else { break };
+            let now = self.now(state);
+            let Some(begun) = self.apply_begin(state, pass, name, now)? else { continue };
+            let written = self.write_items(state, now);
+            if written.is_ok() && is_still_there(state, &begun) {
+                return Ok(Next::Item(begun.taken()));
+            }
+            undo_begin(state, &begun);
+            written?;
+        }
+        Ok(Next::Nothing)
+    }
+
+    /// Ends an item in `how`, or by what errors it had.
+    fn end_one(&self, state: &mut State, id: ItemId, how: Option<RunState>) -> Result<()> {
+        // Another item's failure is the run's to tell, and costs no item its end.
+        self.check_open(state)?;
+        let now = self.now(state);
+        if self.apply_end(state, id, how, now).is_none() {
+            return Ok(());
+        }
+        let written = self.write_items(state, now);
+        state.hand.let_go(id);
+        written
+    }
+
+    fn write_items(&self, state: &mut State, now: Timestamp) -> Result<()> {
+        state.status().progress_time = Some(time::to_wire(now));
+        self.write(state, self.options.durability, &mut |batch| Ok(batch)).map(drop)
+    }
+
+    /// False, and nothing written, if the settings have changed.
+    fn write_by_the_same_settings(&self, state: &mut State, now: Timestamp) -> Result<bool> {
+        state.status().progress_time = Some(time::to_wire(now));
+        let settings = self.signs.settings_version();
+        while !self.try_write(state, self.options.durability, &mut |batch| Ok(batch))? {
+            if self.signs.settings_version() != settings {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn apply_end(
+        &self,
+        state: &mut State,
+        id: ItemId,
+        how: Option<RunState>,
+        now: Timestamp,
+    ) -> Option<Ended> {
+        let item = state.hand.change(id)?;
+        let by_errors = if item.has_failed { RunState::Incomplete } else { RunState::Completed };
+        let end = how.unwrap_or(by_errors);
+        item.end(end, now);
+        state.count_end(id, end);
+        self.check_limit(state, now);
+        Some(Ended { id, end })
+    }
+
+    fn begin_up_to(
+        &self,
+        state: &mut State,
+        wanted: usize,
+        begun: &mut Vec<Begun>,
+        now: Timestamp,
+    ) -> Result<()> {
+        while begun.len() < wanted && !state.takes_no_more() {
+            let Some((pass, name)) = state.next_name(&self.handle)? else { break };
+            match self.apply_begin(state, pass, name.clone(), now) {
+                Ok(next) => begun.extend(next),
+                Err(error) => {
+                    state.cursor.put_back(pass, name);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes an item in hand; `None` if it is not to be done any more. Nobody gets it
+    /// before the store has confirmed that the run is still the owner.
+    fn apply_begin(
+        &self,
+        state: &mut State,
+        pass: Pass,
+        name: String,
+        now: Timestamp,
+    ) -> Result<Option<Begun>> {
+        let list = pass.list();
+        // Unregistered while a worker is on it: the next run cleans it up.
+        if state.hand.has(&name) {
+            return Ok(None);
+        }
+        let key = self.handle.item_key(list, &name);
+        let Some(record) = self.handle.store.inner.engine.get(&key)? else { return Ok(None) };
+        let mut item = match list {
+            List::Active => Item::from_record(&record)?,
+            List::Cleanup | List::Dropped => Item::default(),
+        };
+        if list == List::Active && !item::is_to_do(&item, &state.run) {
+            return Ok(None);
+        }
+        let is_another_passes = match pass {
+            Pass::Missed => item::comes_later(&item, &state.run),
+            // Begun in the pass before: its record was written after the claim.
+            Pass::Active => item.run == state.run.run && record.version > self.token(),
+            Pass::Cleanup => false,
+        };
+        if is_another_passes {
+            return Ok(None);
+        }
+        let before = item::ended_before(&item, &state.run);
+        item::begin(&mut item, &state.run, now);
+        let id = state.hand.take(InHand::new(&name, list, key, record.version, item));
+        let before = before.filter(|ended| state.take_back(*ended));
+        Ok(Some(Begun { id, pass, name, before }))
+    }
+}
+
+/// Whether an item whose begin was written is this run's: it may have left its list.
+fn is_still_there(state: &State, begun: &Begun) -> bool {
+    state.hand.get(begun.id).is_some_and(|item| item.version.is_some())
+}
+
+fn undo_begin(state: &mut State, begun: &Begun) {
+    state.hand.let_go(begun.id);
+    if let Some(ended) = begun.before {
+        item::count(&mut state.status().stats, ended);
+    }
+}
+
+fn undo_end(state: &mut State, ended: &Ended) {
+    state.uncount_end(ended.id, ended.end);
+    if let Some(item) = state.item(ended.id) {
+        item.reopen();
+    }
+}
