@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::AsyncRunner;
-use super::either::either;
+use super::either::{either, give_way};
 use super::end::{End, Flowing, conclude};
 use super::in_flight::{Flight, Graces, InFlight, Stage, Why};
 use super::mailbox::{Mail, Mailbox};
@@ -16,15 +16,14 @@ use super::stop::Stop;
 use super::synced::{ready, synced};
 use super::task::{Attempt, Desk, Task, Verdict};
 use crate::error::Result;
-use crate::run::{Progress, Run, WorkItem};
+use crate::run::{Ending, Progress, Run, Turned, WorkItem};
 use crate::runner::{FlowControl, Outcome, Shutdown};
 use crate::store::Store;
 
 /// How many failed items wait for another attempt, at least, before no new ones are begun.
 const WAITING_MAX: usize = 1024;
 
-/// How many items are begun, and how many ended, before other tasks of the runtime get a
-/// turn. Each is a write of some microseconds.
+/// How many items end and begin in one commit, before other tasks of the runtime get a turn.
 const TURN: usize = 32;
 
 pub(super) struct Dispatcher<'a> {
@@ -35,6 +34,8 @@ pub(super) struct Dispatcher<'a> {
     in_flight: InFlight,
     /// Items that have failed and get another attempt, by when.
     waiting: BTreeMap<(Duration, u64), Waiting>,
+    /// Ends that are to be stored with the next begin of items.
+    ends: Vec<Ending>,
     /// Items that have begun in the store, and whose tasks are yet to start.
     to_start: Vec<(WorkItem, u32)>,
     /// Items that were cut short, for whoever goes on with the run.
@@ -75,6 +76,7 @@ impl<'a> Dispatcher<'a> {
             desk,
             in_flight: InFlight::new(graces),
             waiting: BTreeMap::new(),
+            ends: Vec::new(),
             to_start: Vec::new(),
             unfinished: Vec::new(),
             mail: VecDeque::new(),
@@ -114,7 +116,7 @@ impl<'a> Dispatcher<'a> {
             }
             self.start_all();
             if is_busy {
-                tokio::task::yield_now().await;
+                give_way().await;
                 continue;
             }
             let longest = self.runner.clock().longest_sleep(self.time_to_next_look());
@@ -128,7 +130,7 @@ impl<'a> Dispatcher<'a> {
         if self.run.is_lapsed() {
             return Err(End::Lapsed);
         }
-        self.collect()?;
+        self.collect();
         self.check_timers()?;
         self.check_stop();
         let is_cutting = self.cut_retries()?;
@@ -139,7 +141,7 @@ impl<'a> Dispatcher<'a> {
     }
 
     /// Takes back the items whose tasks have ended.
-    fn collect(&mut self) -> Flowing {
+    fn collect(&mut self) {
         self.mail.extend(self.desk.mailbox.take());
         for _ in 0..TURN {
             let Some((id, mail)) = self.mail.pop_front() else { break };
@@ -147,26 +149,24 @@ impl<'a> Dispatcher<'a> {
                 Mail::Over => self.in_flight.cancel(id, Why::Over, self.runner.monotonic()),
                 Mail::Ended(verdict) => {
                     if let Some(flight) = self.in_flight.remove(id) {
-                        self.settle(&flight, verdict)?;
+                        self.settle(&flight, verdict);
                     }
                 }
             }
         }
-        Ok(())
     }
 
-    fn settle(&mut self, flight: &Flight, verdict: Verdict) -> Flowing {
+    fn settle(&mut self, flight: &Flight, verdict: Verdict) {
         let task = &flight.task;
-        let Some(mut item) = task.take_item() else { return Ok(()) };
+        let Some(mut item) = task.take_item() else { return };
         match (verdict, flight.why) {
             // Not tried again: a fault of the program does not pass with time.
             (Verdict::Panicked(text), _) => {
-                return Ok(item.abort(format!("the worker panicked: {text}"))?);
+                return self.ends.push(item.into_abort(&format!("the worker panicked: {text}")));
             }
             // Also if the runtime goes down.
             (Verdict::Dropped, None | Some(Why::Stopping)) | (Verdict::Failed(_), Some(Why::Stopping)) => {
-                self.unfinished.push(item);
-                return Ok(());
+                return self.unfinished.push(item);
             }
             (Verdict::Failed(text), None | Some(Why::Over)) => {
                 item.add_error(text);
@@ -175,18 +175,17 @@ impl<'a> Dispatcher<'a> {
             // That it took too long is its error; what became of it then is no other.
             (Verdict::Failed(_) | Verdict::Dropped | Verdict::Done, _) => {}
         }
-        self.retry(task, item, task.has_errors())
+        self.retry(task, item, task.has_errors());
     }
 
-    fn retry(&mut self, task: &Task, item: WorkItem, has_failed: bool) -> Flowing {
+    fn retry(&mut self, task: &Task, item: WorkItem, has_failed: bool) {
         let retry = &self.runner.options.retry;
         if !has_failed || !retry.is_left_after(task.attempt) || self.run.is_over() {
-            return Ok(item.finish()?);
+            return self.ends.push(item.into_end());
         }
         let due = self.runner.monotonic().saturating_add(retry.backoff(task.attempt));
         let id = self.next_id();
         self.waiting.insert((due, id), Waiting { item, attempt: task.attempt + 1 });
-        Ok(())
     }
 
     /// Cancels what has taken too long, and leaves behind what blocks its thread.
@@ -240,37 +239,54 @@ impl<'a> Dispatcher<'a> {
         Ok(!self.waiting.is_empty())
     }
 
-    /// Begins what may begin. Answers whether there is more.
+    /// Stores the ends of items and begins what may begin, in one commit. Answers whether
+    /// there may be more.
     fn assign(&mut self) -> Flowing<bool> {
-        let flow = self.flow();
-        for _ in 0..TURN {
-            if self.in_hand() >= flow.concurrency {
-                return Ok(false);
-            }
-            let Some(next) = self.next_attempt(&flow)? else { return Ok(false) };
-            self.to_start.push(next);
+        let (flow, now) = (self.flow(), self.runner.monotonic());
+        self.begin_attempts(&flow, now);
+        let wanted = self.wanted(&flow, now);
+        if wanted == 0 && self.ends.is_empty() {
+            return Ok(false);
         }
-        Ok(true)
+        let mut failure = None;
+        let answers = self.run.turn_all(std::mem::take(&mut self.ends), wanted);
+        for (n, answer) in answers.into_iter().enumerate() {
+            match answer {
+                Ok(Turned::Item(item)) => {
+                    self.last_taken = Some(now);
+                    self.to_start.push((item, 1));
+                }
+                Ok(Turned::NoMore) if n < wanted => self.is_all_taken = true,
+                Ok(Turned::NoMore | Turned::Again) => {}
+                // Not before the items are kept that others got.
+                Err(error) => failure = failure.or(Some(error)),
+            }
+        }
+        match failure {
+            Some(error) => Err(error.into()),
+            None => Ok(wanted > 0 && !self.is_all_taken),
+        }
     }
 
-    fn next_attempt(&mut self, flow: &FlowControl) -> Flowing<Option<(WorkItem, u32)>> {
-        let now = self.runner.monotonic();
-        if let Some(entry) = self.waiting.first_entry()
+    /// Begins the further attempts that are due. The store knows of those items.
+    fn begin_attempts(&mut self, flow: &FlowControl, now: Duration) {
+        while self.in_hand() < flow.concurrency
+            && let Some(entry) = self.waiting.first_entry()
             && entry.key().0 <= now
         {
             let Waiting { mut item, attempt } = entry.remove();
             item.begin_attempt();
-            return Ok(Some((item, attempt)));
+            self.to_start.push((item, attempt));
         }
+    }
+
+    /// How many new items are to begin now.
+    fn wanted(&self, flow: &FlowControl, now: Duration) -> usize {
         if !self.takes_new(flow) || !self.until_next_item(flow, now).is_zero() {
-            return Ok(None);
+            return 0;
         }
-        let item = self.run.next_work()?;
-        match &item {
-            None => self.is_all_taken = true,
-            Some(_) => self.last_taken = Some(now),
-        }
-        Ok(item.map(|item| (item, 1)))
+        let at_once = if flow.spacing().is_zero() { TURN } else { 1 };
+        flow.concurrency.saturating_sub(self.in_hand()).min(at_once)
     }
 
     /// Starts the tasks of the items that have begun: not before their begin is as durable

@@ -78,8 +78,9 @@
 //! the heartbeat timeout stops the signs of life, and the run lapses if it goes on. Such a
 //! future cannot be dropped either: over its time, it is left behind after the
 //! [`stop_grace`](AsyncRunnerBuilder::stop_grace), its item ends aborted, and its thread is
-//! lost to the runtime until it returns. A runtime of one thread is blocked as a whole, with
-//! the runner: it lapses.
+//! lost to the runtime until it returns, and so may be what the runtime has given that thread
+//! to do, the runner not excepted: then it lapses. A runtime of one thread is blocked as a
+//! whole.
 //!
 //! # Blocking work
 //!
