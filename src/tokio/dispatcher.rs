@@ -11,7 +11,7 @@ use super::AsyncRunner;
 use super::either::{either, give_way};
 use super::end::{End, Flowing, conclude};
 use super::in_flight::{Flight, Graces, InFlight, Stage, Why};
-use super::mailbox::{Mail, Mailbox};
+use super::mailbox::{Cancel, Mail, Mailbox};
 use super::stop::Stop;
 use super::synced::{ready, synced};
 use super::task::{Attempt, Desk, Task, Verdict};
@@ -25,6 +25,9 @@ const WAITING_MAX: usize = 1024;
 
 /// How many items end and begin in one commit, before other tasks of the runtime get a turn.
 const TURN: usize = 32;
+
+/// The error of an item that somebody asked to be cancelled.
+const CANCELLED: &str = "cancelled";
 
 pub(super) struct Dispatcher<'a> {
     runner: &'a AsyncRunner,
@@ -69,6 +72,7 @@ impl<'a> Dispatcher<'a> {
             mailbox: Arc::new(Mailbox::default()),
             shared: runner.shared.clone(),
         };
+        runner.shared.set_mailbox(Arc::downgrade(&desk.mailbox));
         let graces = Graces { cancel: options.cancel_grace, stop: options.stop_grace };
         Self {
             runner,
@@ -131,6 +135,7 @@ impl<'a> Dispatcher<'a> {
             return Err(End::Lapsed);
         }
         self.collect();
+        self.check_cancels();
         self.check_timers()?;
         self.check_stop();
         let is_cutting = self.cut_retries()?;
@@ -146,7 +151,9 @@ impl<'a> Dispatcher<'a> {
         for _ in 0..TURN {
             let Some((id, mail)) = self.mail.pop_front() else { break };
             match mail {
-                Mail::Over => self.in_flight.cancel(id, Why::Over, self.runner.monotonic()),
+                Mail::Over => {
+                    let _ = self.in_flight.cancel(id, Why::Over, self.runner.monotonic());
+                }
                 Mail::Ended(verdict) => {
                     if let Some(flight) = self.in_flight.remove(id) {
                         self.settle(&flight, verdict);
@@ -171,6 +178,11 @@ impl<'a> Dispatcher<'a> {
             (Verdict::Failed(text), None | Some(Why::Over)) => {
                 item.add_error(text);
                 return self.retry(task, item, true);
+            }
+            // Whatever came of it.
+            (_, Some(Why::Asked)) => {
+                item.add_error(CANCELLED);
+                return self.ends.push(item.into_end());
             }
             // That it took too long is its error; what became of it then is no other.
             (Verdict::Failed(_) | Verdict::Dropped | Verdict::Done, _) => {}
@@ -214,6 +226,28 @@ impl<'a> Dispatcher<'a> {
         tracing::error!(process, work, "a future blocks its thread and cannot be dropped; it is left behind");
         let Some(item) = task.take_item() else { return Ok(()) };
         Ok(item.abort("the worker blocked its thread and could not be cancelled; it was left behind")?)
+    }
+
+    fn check_cancels(&mut self) {
+        for Cancel { work, answer } in self.desk.mailbox.take_cancels() {
+            let is_in_hand = self.cancel_attempt(&work) || self.cancel_waiting(&work);
+            // Who asked may have gone.
+            let _ = answer.send(is_in_hand);
+        }
+    }
+
+    fn cancel_attempt(&mut self, work: &str) -> bool {
+        let task = self.in_flight.tasks().find(|task| task.name == work).cloned();
+        task.is_some_and(|task| self.in_flight.cancel(task.id, Why::Asked, self.runner.monotonic()))
+    }
+
+    fn cancel_waiting(&mut self, work: &str) -> bool {
+        let waiting = self.waiting.iter().find(|(_, waiting)| waiting.item.name() == work);
+        let waiting = waiting.map(|(key, _)| *key).and_then(|key| self.waiting.remove(&key));
+        let Some(Waiting { mut item, .. }) = waiting else { return false };
+        item.add_error(CANCELLED);
+        self.ends.push(item.into_end());
+        true
     }
 
     fn check_stop(&mut self) {
