@@ -96,6 +96,11 @@ pub(crate) enum Failure {
     #[error("the runner of process {process:?} cannot work: {why}")]
     Runner { process: String, why: String },
 
+    #[error(
+        "the schedule of process {process:?} cannot be used: {why}; give it another (`set_cron`, `set_schedule`, `procstate settings NAME --cron EXPR`), or none"
+    )]
+    Schedule { process: String, why: String },
+
     #[error("the store was closed")]
     Closed,
 
@@ -227,6 +232,31 @@ impl Error {
         matches!(&*self.failure, Failure::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied)
     }
 
+    /// The system did not let us look, or has not the means: that says nothing of what is
+    /// stored.
+    pub(crate) fn is_of_the_system(&self) -> bool {
+        /// sled tells of them in text only.
+        const TEXTS: [&str; 6] = [
+            "No space left",
+            "Read-only file system",
+            "Permission denied",
+            "Too many open files",
+            "Cannot allocate memory",
+            "acquire lock",
+        ];
+        match &*self.failure {
+            Failure::Io { source, .. } => {
+                use io::ErrorKind::{OutOfMemory, PermissionDenied, ReadOnlyFilesystem};
+                let too_many = [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE];
+                matches!(source.kind(), OutOfMemory | PermissionDenied | ReadOnlyFilesystem)
+                    || too_many.iter().any(|errno| source.raw_os_error() == Some(errno.raw_os_error()))
+            }
+            Failure::Storage { why, .. } => TEXTS.iter().any(|text| why.contains(text)),
+            Failure::DiskFull { .. } | Failure::NoRoom { .. } => true,
+            _ => false,
+        }
+    }
+
     pub(crate) fn argument(why: impl Into<String>) -> Self {
         Failure::Argument(why.into()).into()
     }
@@ -238,9 +268,11 @@ impl From<Failure> for Error {
     }
 }
 
+/// The text with its causes, in one line: a `main` that returns the error shows it to
+/// people.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.failure, f)
+        f.write_str(&chain(self))
     }
 }
 
@@ -272,5 +304,6 @@ mod tests {
     fn an_error_is_told_with_its_causes() {
         let error = Error::io("write", "/state", io::Error::other("the disk is full"));
         assert_eq!(chain(&error), "could not write /state: the disk is full");
+        assert_eq!(format!("{error:?}"), "could not write /state: the disk is full");
     }
 }

@@ -4,6 +4,9 @@
 //! `Work`, `Params`, `Status` with its `State`, and `RunError` for the nested
 //! `Error`.
 
+mod negative_zero;
+
+pub(crate) use self::negative_zero::Encode;
 pub use self::process::process::status::State;
 pub use self::process::process::{Error as RunError, Params, Status, Work};
 pub use self::process::{Process, WorkResponse};

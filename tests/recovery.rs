@@ -371,10 +371,30 @@ fn a_backup_does_not_lie_in_the_store() {
     tool.fine(&["backup", &tool.beside("state.backup")]);
 }
 
+/// Whatever the system has not the means to open is not damaged.
+#[test]
+fn an_error_of_looking_is_no_finding() {
+    let tool = Tool::imported();
+    let (mut fine, mut unable) = (0, 0);
+    for limit in 4..40 {
+        let mut command = std::process::Command::new("sh");
+        let tool_path = env!("CARGO_BIN_EXE_procstate");
+        command.args(["-c", &format!("ulimit -n {limit} && exec {tool_path} --db \"$0\" verify")]);
+        let output = command.arg(tool.db()).output().unwrap();
+        match output.status.code() {
+            Some(0) => fine += 1,
+            Some(2) | Some(127) => unable += 1,
+            _ => panic!("{limit}: {output:?}"),
+        }
+    }
+    assert!(fine > 3 && unable > 0, "{fine} {unable}");
+}
+
 #[test]
 fn a_store_of_a_newer_version_is_not_read() {
     let tool = Tool::imported();
-    fs::write(tool.db().join("MANIFEST"), "procstate store\nformat 9\nand so on\n").unwrap();
+    fs::write(tool.db().join("MANIFEST"), common::of_format("procstate store\nformat 9\nand so on\n", 9))
+        .unwrap();
     let db = tool.db().display().to_string();
     for command in [
         &["log"][..],
@@ -573,6 +593,73 @@ fn compacting_gives_space_back_and_keeps_everything() {
     assert!(!tool.db().join("index.damaged-1").exists());
     assert_eq!(tool.fine(&["export"]), content);
     assert_eq!(Store::open(tool.db()).unwrap().open_report(), &procstate::OpenReport::default());
+}
+
+fn store_of(tool: &Tool, items: usize) {
+    let store = Store::open(tool.db()).unwrap();
+    let params = |n: usize| Params::new().int("n", n as i64).string("zone", "europe-west");
+    store
+        .process("p")
+        .unwrap()
+        .register_all((0..items).map(|n| (format!("work-{n:06}"), params(n))))
+        .unwrap();
+    store.close().unwrap();
+}
+
+/// But for the note of who had it open.
+fn bytes_on_disk(dir: &Path) -> u64 {
+    fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| !path.ends_with("LOCK"))
+        .map(|path| if path.is_dir() { bytes_on_disk(&path) } else { fs::metadata(&path).unwrap().len() })
+        .sum()
+}
+
+/// Found by a user: a new store took twice as much after it was compacted.
+#[test]
+fn compacting_never_takes_more_than_there_was() {
+    for items in [0, 1, 1000, 20_000] {
+        let tool = Tool { folder: tempfile::tempdir().unwrap() };
+        store_of(&tool, items);
+        let content = tool.fine(&["export"]);
+        for round in 0..4 {
+            if round == 2 && items > 0 {
+                // A run, and what it leaves.
+                let store = Store::open(tool.db()).unwrap();
+                let mut run = won(&store.process("p").unwrap());
+                drop(run.next_work().unwrap());
+                run.finish().unwrap();
+                store.close().unwrap();
+            }
+            let before = bytes_on_disk(&tool.db());
+            let told = json(&tool.fine(&["--json", "compact"]));
+            let after = bytes_on_disk(&tool.db());
+            assert!(after <= before, "{items} items, round {round}: {before} to {after}");
+            assert!(round > 0 || after < before, "{items} items: no log is needed");
+            let of = |name: &str| told[name].as_u64().unwrap();
+            assert!(of("after") <= of("before"), "{items} items, round {round}: {told}");
+        }
+        assert_eq!(Store::open(tool.db()).unwrap().open_report(), &procstate::OpenReport::default());
+        assert!(items == 0 || tool.fine(&["export"]).len() >= content.len());
+    }
+}
+
+#[test]
+fn compacting_says_when_there_is_nothing_to_give_back() {
+    let tool = Tool { folder: tempfile::tempdir().unwrap() };
+    store_of(&tool, 0);
+    let says = |part: &str| {
+        let output = tool.command(&["compact"]).output().unwrap();
+        assert_eq!(output.status.code(), Some(0));
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(text.contains(part), "{text}");
+    };
+    says(" bytes and takes ");
+    says("nothing to give back: ");
+    for name in ["index.before", "index.new", "index.damaged-1"] {
+        assert!(!tool.db().join(name).exists(), "{name}");
+    }
 }
 
 /// Killed at any moment: the store is whole, and a target is whole or not there.

@@ -1,5 +1,6 @@
-//! The commands of docs/recovery.md, each on a store that is damaged in just that way:
-//! they print what stands there, and end as it says.
+//! The commands of docs/recovery.md, each on a store that is damaged in just that way, and
+//! those of docs/run.md, one after the other: they print what stands there, and end as it
+//! says.
 
 mod common;
 #[path = "common/tool.rs"]
@@ -20,9 +21,9 @@ struct Step {
     output: Vec<String>,
 }
 
-/// The headings of the runbook, and the commands below each.
-fn runbook() -> Vec<(String, Vec<Step>)> {
-    let text = fs::read_to_string("docs/recovery.md").unwrap();
+/// The headings of a page, and the commands below each.
+fn sections(page: &str) -> Vec<(String, Vec<Step>)> {
+    let text = fs::read_to_string(page).unwrap();
     let mut sections: Vec<(String, Vec<Step>)> = Vec::new();
     let mut is_console = false;
     for line in text.lines() {
@@ -83,7 +84,12 @@ fn run(step: &Step, folder: &Path) {
         "procstate" => env!("CARGO_BIN_EXE_procstate"),
         other => other,
     };
-    let output = Command::new(program).args(words).current_dir(folder).output().unwrap();
+    check(step, Command::new(program).args(words).current_dir(folder));
+}
+
+/// Runs the command of a step, which must print what stands there.
+fn check(step: &Step, command: &mut Command) {
+    let output = command.output().unwrap();
     let text = [output.stdout, output.stderr].concat();
     let text = String::from_utf8(text).unwrap();
     assert_eq!(output.status.code(), Some(step.status), "{}: {text}", step.line);
@@ -159,7 +165,7 @@ fn damage_all(path: &Path) {
 
 #[test]
 fn every_command_of_the_runbook_does_what_stands_there() {
-    let sections = runbook();
+    let sections = sections("docs/recovery.md");
     assert!(sections.len() >= 10, "{}", sections.len());
     for (heading, steps) in sections {
         println!("{heading}");
@@ -169,6 +175,22 @@ fn every_command_of_the_runbook_does_what_stands_there() {
             run(step, folder.path());
         }
         drop(open);
+    }
+}
+
+/// The commands of the page on the command runner, as a shell runs them.
+#[test]
+fn every_command_of_the_tour_of_run_does_what_stands_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let tools = Path::new(env!("CARGO_BIN_EXE_procstate")).parent().unwrap();
+    let path = format!("{}:{}", tools.display(), std::env::var("PATH").unwrap());
+    let steps: Vec<Step> = sections("docs/run.md").into_iter().flat_map(|(_, steps)| steps).collect();
+    assert!(steps.len() >= 12, "{}", steps.len());
+    for step in &steps {
+        println!("$ {}", step.line);
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &step.line]).env("PATH", &path).env("PROCSTATE_DB", "state");
+        check(step, shell.current_dir(folder.path()));
     }
 }
 

@@ -63,7 +63,7 @@ fn lists_are_for_people() {
     let tool = Tool::imported();
     let ls = tool.fine(&["ls"]);
     let words: Vec<Vec<&str>> = ls.lines().map(|line| line.split_whitespace().collect()).collect();
-    assert_eq!(words[1], ["nightly", "unspecified", "old", "-", "3", "1", "0", "now"]);
+    assert_eq!(words[1], ["nightly", "unspecified", "old", "-", "3", "1", "0", "1h", "now"]);
     let work = tool.fine(&["work", "nightly"]);
     assert_eq!(work.lines().count(), 5);
     assert!(work.lines().any(|line| line.starts_with("b/c   unspecified")), "{work}");
@@ -341,6 +341,48 @@ fn bad_stores_are_refused_and_left_alone() {
         "{stderr}"
     );
     assert!(tool.bytes() == before, "looking at a damaged store changed it");
+}
+
+#[test]
+fn settings_show_and_change_the_schedule() {
+    let tool = Tool::new();
+    let settings = || tool.fine(&["settings", "p"]);
+    tool.fine(&["settings", "p", "--every", "1d", "--offset", "2h", "--str", "a=b"]);
+    assert_eq!(settings(), "schedule = 1day after 2h\na = \"b\"\n");
+    tool.fine(&["settings", "p", "--cron", "30 2  * * *", "--time-zone", "Europe/Berlin"]);
+    assert_eq!(settings(), "schedule = cron 30 2 * * * Europe/Berlin\na = \"b\"\n");
+    let json = json(&tool.fine(&["--json", "settings", "p"]));
+    assert_eq!(json["cron"], "30 2 * * * Europe/Berlin");
+    assert!(tool.fine(&["ls"]).contains("cron 30 2 * * * Europe/Berlin"));
+    let show = tool.fine(&["show", "p"]);
+    assert!(
+        show.contains("schedule  cron 30 2 * * * Europe/Berlin\n") && !show.contains("schedule.cron"),
+        "{show}"
+    );
+    tool.fine(&["settings", "p", "--int", "n=1"]);
+    assert!(settings().starts_with("schedule = cron 30"), "parameters leave the schedule alone");
+    for (args, why) in [
+        (
+            ["--cron", "61 * * * *"],
+            "invalid argument: \"61 * * * * UTC\" is not a cron expression: value must be in range 0..=59; found 61",
+        ),
+        (
+            ["--cron", "0 0 30 2 *"],
+            "invalid argument: the cron expression \"0 0 30 2 * UTC\": none of its times comes in four years",
+        ),
+        (
+            ["--str", "schedule.cron=0 0 * * * UTC"],
+            "invalid argument: the parameter schedule.cron is part of the schedule; set that instead (`set_cron`, `set_schedule`)",
+        ),
+    ] {
+        let (_, said) = tool.ends(2, &["settings", "p", args[0], args[1]]);
+        assert_eq!(said, format!("procstate: {why}\n"));
+    }
+    let (_, said) = tool.ends(2, &["settings", "p", "--every", "1h", "--offset", "1h"]);
+    assert_eq!(said, "procstate: invalid argument: an offset of 3600s; it must be below 3600s, the period\n");
+    tool.fine(&["settings", "p", "--no-schedule"]);
+    assert!(settings().starts_with("schedule = none\n"));
+    assert!(!tool.fine(&["export", "p"]).contains("schedule"));
 }
 
 #[test]

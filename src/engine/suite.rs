@@ -76,7 +76,8 @@ impl std::ops::Deref for Subject {
     }
 }
 
-const INDEX: index::Options = index::Options { cache_bytes: 1 << 20, verify: true, copy_of: None };
+const INDEX: index::Options =
+    index::Options { cache_bytes: 1 << 20, verify: true, copy_of: None, store: None };
 
 fn small() -> Options {
     Options {

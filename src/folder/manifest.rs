@@ -53,6 +53,10 @@ impl Manifest {
         Self { id: self.id.clone(), index_seq: Some(seq), format: FORMAT }
     }
 
+    pub(crate) fn id_bytes(&self) -> Option<[u8; 16]> {
+        Uuid::parse_str(&self.id).ok().map(Uuid::into_bytes)
+    }
+
     /// Whether a log belongs to the store, without which it is not complete.
     pub(crate) fn has_log(&self) -> bool {
         self.format > FORMAT_WITHOUT_LOG
@@ -81,7 +85,7 @@ impl Manifest {
     fn to_text(&self) -> String {
         let index = self.index_seq.map_or("none".to_owned(), |seq| seq.to_string());
         let body = format!("{TITLE}\nformat {}\nid {}\nindex {index}\n", self.format, self.id);
-        format!("{body}crc32 {:08x}\n", crc32fast::hash(body.as_bytes()))
+        format!("{body}crc32 {}\n", checksum(&body))
     }
 
     fn parse(folder: &Path, text: &str) -> Result<Self> {
@@ -109,8 +113,8 @@ impl Manifest {
     }
 }
 
-/// The first two lines are readable in every format, so that a newer one is told
-/// from damage.
+/// The first two lines and the last are readable in every format, so that a newer one is
+/// told from damage: one whose checksum does not match is none.
 fn check_format(folder: &Path, text: &str) -> Result<()> {
     let mut lines = text.lines();
     if lines.next() != Some(TITLE) {
@@ -122,11 +126,21 @@ fn check_format(folder: &Path, text: &str) -> Result<()> {
     }
     let format = lines.next().and_then(|line| line.strip_prefix("format ")?.parse::<u32>().ok());
     match format {
-        Some(found) if found > FORMAT => {
+        Some(found) if found > FORMAT && is_whole(text) => {
             Err(Failure::NewerFormat { path: folder.to_owned(), found, supported: FORMAT }.into())
         }
         _ => Ok(()),
     }
+}
+
+/// Whether the last line has the checksum of those before it.
+fn is_whole(text: &str) -> bool {
+    let Some((body, crc)) = text.rsplit_once("crc32 ") else { return false };
+    body.ends_with('\n') && crc.strip_suffix('\n') == Some(&checksum(body))
+}
+
+fn checksum(body: &str) -> String {
+    format!("{:08x}", crc32fast::hash(body.as_bytes()))
 }
 
 #[cfg(test)]
@@ -159,16 +173,19 @@ mod tests {
             let mut bytes = text.clone().into_bytes();
             bytes[at] ^= 1;
             let changed = String::from_utf8_lossy(&bytes).into_owned();
-            assert!(parse(&changed).is_err(), "byte {at}: {changed}");
+            let error = parse(&changed).expect_err(&changed);
+            assert!(error.is_corrupt() || at < TITLE.len() + 1, "byte {at}: {error}");
             assert!(parse(&text[..at]).is_err(), "cut at {at}");
         }
     }
 
     #[test]
     fn a_newer_format_is_told_from_damage() {
-        let error = parse("procstate store\nformat 9\nwhatever comes then\n").unwrap_err();
+        let body = "procstate store\nformat 9\nwhatever comes then\n";
+        let error = parse(&format!("{body}crc32 {}\n", checksum(body))).unwrap_err();
         assert!(!error.is_corrupt());
         assert!(error.to_string().contains("has format 9"), "{error}");
+        assert!(parse(body).unwrap_err().is_corrupt());
         assert!(parse("procstate store\nformat 1\nid x\n").unwrap_err().is_corrupt());
     }
 }

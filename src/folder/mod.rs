@@ -14,6 +14,7 @@ mod layout;
 mod listing;
 mod lock;
 mod manifest;
+mod size;
 mod sync;
 
 use std::fs;
@@ -23,7 +24,8 @@ pub(crate) use closed::Closed;
 pub(crate) use copy::{check_outside, check_target, copy_dir, copy_files};
 pub(crate) use layout::Layout;
 pub(crate) use manifest::Manifest;
-pub(crate) use sync::{sync_dir, sync_file};
+pub(crate) use size::dir_bytes;
+pub(crate) use sync::{sync_dir, sync_file, sync_tree};
 
 use crate::disk::RealDisk;
 use crate::error::{Error, Failure, Result};

@@ -205,7 +205,7 @@ fn write_seeds() {
 /// A log of several short files.
 fn log_files() -> Vec<u8> {
     let folder = scratch();
-    let index = index::Options { cache_bytes: 1 << 20, verify: true, copy_of: None };
+    let index = index::Options { cache_bytes: 1 << 20, verify: true, copy_of: None, store: None };
     let options = Options { segment_bytes: 8 << 10, ..Options::default() };
     let engine = DurableEngine::open(Folder::open(folder.path(), true).unwrap(), &index, &options).unwrap();
     let commit = |batch: Batch| engine.commit(batch, Durability::Synced).unwrap();

@@ -12,7 +12,9 @@ pub(super) const KEY: &[u8] = &[META, b'c'];
 /// What to say of a record that does not decode.
 pub(super) const DAMAGED: Fault = Fault::Damaged("its contents record does not decode");
 
-const LEN: usize = 36;
+/// Without the id of the store, as earlier versions wrote it.
+const LEN_1: usize = 36;
+const LEN_2: usize = LEN_1 + 16;
 
 /// Sequence number of the last commit, and count and sum of all records.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -23,9 +25,17 @@ pub(crate) struct Contents {
     pub(crate) sum: u64,
     /// The newest set of chunks.
     pub(super) last_set: u64,
+    /// The id of the store of which these are the records; `None` in what an earlier version
+    /// wrote.
+    pub(crate) store: Option<[u8; 16]>,
 }
 
 impl Contents {
+    /// The same, said to be of `store`, if that is known.
+    pub(super) fn of(self, store: Option<[u8; 16]>) -> Self {
+        Self { store: store.or(self.store), ..self }
+    }
+
     /// The same without any records, to add them up again.
     pub(crate) fn emptied(self) -> Self {
         Self { records: 0, sum: 0, ..self }
@@ -41,18 +51,21 @@ impl Contents {
         self.sum = self.sum.wrapping_sub(record::fingerprint(key, value));
     }
 
-    /// `seq records sum last_set crc32`, little endian.
+    /// `seq records sum last_set [store] crc32`, little endian.
     pub(super) fn encode(self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(LEN);
+        let mut bytes = Vec::with_capacity(LEN_2);
         for number in [self.seq, self.records, self.sum, self.last_set] {
             bytes.extend_from_slice(&number.to_le_bytes());
         }
+        bytes.extend(self.store.iter().flatten());
         bytes.extend_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
         bytes
     }
 
     pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
-        let bytes: &[u8; LEN] = bytes.try_into().ok()?;
+        if ![LEN_1, LEN_2].contains(&bytes.len()) {
+            return None;
+        }
         let (body, crc) = bytes.split_last_chunk()?;
         if u32::from_le_bytes(*crc) != crc32fast::hash(body) {
             return None;
@@ -60,10 +73,11 @@ impl Contents {
         let (seq, rest) = body.split_first_chunk()?;
         let (records, rest) = rest.split_first_chunk()?;
         let (sum, rest) = rest.split_first_chunk()?;
-        let last_set = rest.first_chunk()?;
+        let (last_set, rest) = rest.split_first_chunk()?;
+        let store = rest.first_chunk().copied();
         let [seq, records, sum, last_set] =
             [seq, records, sum, last_set].map(|number| u64::from_le_bytes(*number));
-        Some(Self { seq, records, sum, last_set })
+        Some(Self { seq, records, sum, last_set, store })
     }
 }
 
@@ -73,15 +87,19 @@ mod tests {
 
     #[test]
     fn golden_bytes_and_every_flipped_bit() {
-        let contents = Contents { seq: 1, records: 2, sum: 3, last_set: 4 };
-        let bytes = contents.encode();
-        let numbers = [1, 2, 3, 4].map(u64::to_le_bytes).concat();
-        assert_eq!(bytes[..32], numbers);
-        assert_eq!(Contents::decode(&bytes), Some(contents));
-        for bit in 0..bytes.len() * 8 {
-            let mut damaged = bytes.clone();
-            damaged[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(Contents::decode(&damaged), None, "bit {bit}");
+        for store in [None, Some(*b"0123456789abcdef")] {
+            let contents = Contents { seq: 1, records: 2, sum: 3, last_set: 4, store };
+            let bytes = contents.encode();
+            let mut body = [1, 2, 3, 4].map(u64::to_le_bytes).concat();
+            body.extend(store.iter().flatten());
+            assert_eq!((&bytes[..bytes.len() - 4], bytes.len()), (&body[..], body.len() + 4));
+            assert_eq!(Contents::decode(&bytes), Some(contents));
+            for bit in 0..bytes.len() * 8 {
+                let mut damaged = bytes.clone();
+                damaged[bit / 8] ^= 1 << (bit % 8);
+                assert_eq!(Contents::decode(&damaged), None, "bit {bit}");
+            }
+            assert_eq!(Contents::decode(&bytes[1..]), None);
         }
     }
 

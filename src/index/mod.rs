@@ -15,6 +15,7 @@
 //! - Calls inside a transaction deadlock the program: a transaction's body gets
 //!   [`Transaction`] and nothing else (13).
 
+mod addition;
 mod blobs;
 mod chunks;
 mod contents;
@@ -29,7 +30,9 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
+use uuid::Uuid;
 
+pub(crate) use addition::Addition;
 pub(crate) use contents::Contents;
 pub(crate) use open::{Options, check_files};
 pub(crate) use transaction::{Stop, Transaction};
@@ -71,6 +74,8 @@ pub(crate) struct Index {
     /// One flush at a time.
     flushing: Mutex<()>,
     dir: PathBuf,
+    /// The id of the store that it belongs to.
+    store: Option<[u8; 16]>,
 }
 
 impl Index {
@@ -133,7 +138,7 @@ impl Index {
         &self,
         body: impl Fn(&Transaction<'_>) -> Result<T, Stop<R>>,
     ) -> Result<Result<T, R>> {
-        self.guarded("commit", || transaction::run(&self.db, &body))
+        self.guarded("commit", || transaction::run(&self.db, self.store, &body))
     }
 
     /// What the index holds; `None` if nothing was ever written.
@@ -142,6 +147,15 @@ impl Index {
             let value = self.db.get(contents::KEY)?;
             value.map(|value| Contents::decode(&value).ok_or(contents::DAMAGED)).transpose()
         })
+    }
+
+    /// Fails if it is another store's.
+    fn check_store(&self) -> Result<()> {
+        let found = self.contents()?.and_then(|contents| contents.store);
+        match (found, self.store) {
+            (Some(found), Some(own)) if found != own => Err(self.corrupt(&of_another_store(found))),
+            _ => Ok(()),
+        }
     }
 
     /// Reads every record and compares count and sum with the contents record.
@@ -196,6 +210,11 @@ impl Index {
     }
 }
 
+/// What to say of an index that is of the store with the id `found`.
+pub(crate) fn of_another_store(found: [u8; 16]) -> String {
+    format!("it is the index of another store, that with the id {}", Uuid::from_bytes(found))
+}
+
 fn record_key(key: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(key.len() + 1);
     bytes.push(RECORD);
@@ -207,7 +226,7 @@ fn record_key(key: &[u8]) -> Vec<u8> {
 mod tests {
     use super::*;
 
-    const OPTIONS: Options = Options { cache_bytes: 1 << 20, verify: true, copy_of: None };
+    const OPTIONS: Options = Options { cache_bytes: 1 << 20, verify: true, copy_of: None, store: None };
 
     fn put(index: &Index, key: &[u8], value: &[u8]) {
         let written: Result<(), ()> = index.transact(|transaction| transaction.put(key, value)).unwrap();

@@ -23,11 +23,14 @@ pub(crate) struct Options {
     pub(crate) verify: bool,
     /// The folder of which this one is a private copy, for what is told of it.
     pub(crate) copy_of: Option<PathBuf>,
+    /// The id of the store that it belongs to: another store's does not open. Without it any
+    /// does.
+    pub(crate) store: Option<[u8; 16]>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { cache_bytes: 16 << 20, verify: true, copy_of: None }
+        Self { cache_bytes: 16 << 20, verify: true, copy_of: None, store: None }
     }
 }
 
@@ -42,8 +45,9 @@ impl Index {
         let db = open_when_unlocked(dir, options)?;
         let path = dir.join("db");
         let file = File::open(&path).map_err(|error| Error::io("open", &path, error))?;
-        let index = Self { db, file, flushing: Mutex::new(()), dir: dir.to_owned() };
+        let index = Self { db, file, flushing: Mutex::new(()), dir: dir.to_owned(), store: options.store };
         make_names_durable(dir)?;
+        index.check_store()?;
         if options.verify {
             index.verify()?;
         }

@@ -113,9 +113,10 @@ impl Transaction<'_> {
     }
 }
 
-/// Runs `body` in a transaction; the inner error is its refusal.
+/// Runs `body` in a transaction on the index of `store`; the inner error is its refusal.
 pub(super) fn run<T, R>(
     db: &sled::Db,
+    store: Option<[u8; 16]>,
     body: &impl Fn(&Transaction<'_>) -> Result<T, Stop<R>>,
 ) -> Result<Result<T, R>, Fault> {
     let outcome = db.transaction(|tree| {
@@ -125,8 +126,9 @@ pub(super) fn run<T, R>(
         };
         let transaction = Transaction { tree, contents: Cell::new(before) };
         let answer = body(&transaction).map_err(abort)?;
-        if transaction.contents.get() != before {
-            tree.insert(contents::KEY, transaction.contents.get().encode())?;
+        let after = transaction.contents.get();
+        if after != before {
+            tree.insert(contents::KEY, after.of(store).encode())?;
         }
         Ok(answer)
     });

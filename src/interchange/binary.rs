@@ -6,11 +6,13 @@ use prost_reflect::{DynamicMessage, ReflectMessage, Value};
 
 use super::{Unknown, invalid, schema};
 use crate::error::{Error, Result};
-use crate::proto::Process;
+use crate::proto::{Encode, Process};
 
 /// Appends a process, led by its length as a varint.
 pub fn write_delimited(process: &Process, output: &mut Vec<u8>) {
-    output.extend_from_slice(&process.encode_length_delimited_to_vec());
+    let message = process.encode_exactly();
+    prost::encoding::encode_varint(message.len() as u64, output);
+    output.extend_from_slice(&message);
 }
 
 /// The bytes of one message, and where they stand.

@@ -1,14 +1,14 @@
 //! Canonical protobuf JSON.
 
-use prost_reflect::{DeserializeOptions, DynamicMessage, SerializeOptions};
+use prost_reflect::{DeserializeOptions, SerializeOptions};
 use serde::de::DeserializeSeed;
 use serde_json::de::{Deserializer, SliceRead};
 use serde_path_to_error::Track;
 
 use super::schema::{self, Message, descriptor};
 use super::sequence::OneOrMany;
-use super::unique::Unique;
-use super::{Unknown, invalid, times};
+use super::strict::Strict;
+use super::{Unknown, invalid, negative_zero, times};
 use crate::error::{Error, Failure, Result};
 use crate::proto::Process;
 
@@ -46,7 +46,7 @@ pub(super) fn is_json(text: &[u8]) -> bool {
 /// The processes in JSON text, one after the other, in arrays or not.
 pub(super) fn read(source: &str, text: &[u8], unknown: Unknown) -> Result<Vec<Process>> {
     if is_json(text) {
-        refuse_repeated_names(source, text)?;
+        refuse_what_would_be_lost(source, text)?;
     }
     let mut deserializer = Deserializer::from_slice(text);
     let mut processes = Vec::new();
@@ -56,9 +56,15 @@ pub(super) fn read(source: &str, text: &[u8], unknown: Unknown) -> Result<Vec<Pr
     Ok(processes)
 }
 
-fn refuse_repeated_names(source: &str, text: &[u8]) -> Result<()> {
-    for value in Deserializer::from_slice(text).into_iter::<Unique>() {
-        value.map_err(|error| invalid(source, position(&error), describe(&error, "")))?;
+fn refuse_what_would_be_lost(source: &str, text: &[u8]) -> Result<()> {
+    let strict = Strict::of(descriptor::<Process>()?);
+    let mut deserializer = Deserializer::from_slice(text);
+    while deserializer.end().is_err() {
+        let mut track = Track::new();
+        let tracked = serde_path_to_error::Deserializer::new(&mut deserializer, &mut track);
+        strict.clone().deserialize(tracked).map_err(|error| {
+            invalid(source, position(&error), describe(&error, &track.path().to_string()))
+        })?;
     }
     Ok(())
 }
@@ -78,8 +84,14 @@ fn read_value(
     let read = OneOrMany { message: descriptor::<Process>()?, options: &options }.deserialize(tracked);
     let messages =
         read.map_err(|error| invalid(source, position(&error), describe(&error, &track.path().to_string())))?;
-    let processes = messages.iter().map(DynamicMessage::transcode_to);
-    processes.collect::<Result<_, _>>().map_err(|error| invalid(source, String::new(), error.to_string()))
+    let processes = messages.iter().map(|message| {
+        let mut process = message.transcode_to()?;
+        negative_zero::restore(message, &mut process);
+        Ok(process)
+    });
+    processes
+        .collect::<Result<_, _>>()
+        .map_err(|error: prost::DecodeError| invalid(source, String::new(), error.to_string()))
 }
 
 fn describe(error: &serde_json::Error, path: &str) -> String {

@@ -15,10 +15,12 @@
 
 mod binary;
 mod json;
+mod negative_zero;
+mod plain;
 mod schema;
 mod sequence;
+mod strict;
 mod times;
-mod unique;
 
 pub use binary::write_delimited;
 pub use json::to_json;
@@ -53,12 +55,15 @@ pub enum Unknown {
 /// [`is_invalid`](crate::Error::is_invalid), with the position and the field, for
 /// the first thing that is not as it should be.
 ///
-/// Not errors: in JSON, digits of a second after the ninth, which are cut off, and
-/// a number in quotes that is too large for a double, which is infinite; in binary,
-/// a field or map key that comes twice, of which the last one counts.
+/// Not errors: in JSON, a number in quotes that is too large for a double, which is
+/// infinite; in binary, a field or map key that comes twice, of which the last one
+/// counts.
 pub fn read_processes(source: &str, input: &[u8], unknown: Unknown) -> Result<Vec<Process>> {
     let text = input.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(input);
     let begins_like_json = matches!(text.trim_ascii_start().first(), Some(b'{' | b'['));
+    if begins_like_json && let Some(processes) = plain::read(text) {
+        return Ok(processes);
+    }
     if begins_like_json && json::is_json(text) {
         return json::read(source, text, unknown);
     }

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor};
 
 use crate::error::{Failure, Result};
-use crate::proto::{Process, Status, Work, WorkResponse};
+use crate::proto::{Encode, Process, Status, Work, WorkResponse};
 
 /// A message of the schema that has a JSON form.
 pub trait Message: prost::Message + Default + sealed::Sealed {
@@ -16,12 +16,18 @@ pub trait Message: prost::Message + Default + sealed::Sealed {
 
 mod sealed {
     /// Only messages of the schema.
-    pub trait Sealed {}
+    pub trait Sealed {
+        fn bytes(&self) -> Vec<u8>;
+    }
 }
 
 macro_rules! messages {
     ($($message:ty: $name:literal,)*) => {$(
-        impl sealed::Sealed for $message {}
+        impl sealed::Sealed for $message {
+            fn bytes(&self) -> Vec<u8> {
+                self.encode_exactly()
+            }
+        }
         impl Message for $message {
             const NAME: &'static str = $name;
         }
@@ -49,8 +55,6 @@ pub(super) fn descriptor<M: Message>() -> Result<MessageDescriptor> {
 
 /// A message in the form that knows its own fields.
 pub(super) fn reflect<M: Message>(message: &M) -> Result<DynamicMessage> {
-    let mut reflected = DynamicMessage::new(descriptor::<M>()?);
-    let transcoded = reflected.transcode_from(message);
-    transcoded.map_err(|error| Failure::Argument(format!("{} does not fit its schema: {error}", M::NAME)))?;
-    Ok(reflected)
+    let unfit = |error| Failure::Argument(format!("{} does not fit its schema: {error}", M::NAME));
+    Ok(DynamicMessage::decode(descriptor::<M>()?, message.bytes().as_slice()).map_err(unfit)?)
 }

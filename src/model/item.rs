@@ -1,11 +1,10 @@
 //! The rules of one work item: registering, working on it, ending it.
 
 use jiff::Timestamp;
-use prost::Message;
 
 use super::{limits, run, stats, time};
 use crate::proto::record::{Item, RunStatus};
-use crate::proto::{Params, State, Status, Work};
+use crate::proto::{Encode, Params, State, Status, Work};
 
 /// What registering a name with `params` makes of it. `active` is the item if
 /// the name is on the active list; `None` as the answer: nothing changes.
@@ -163,7 +162,7 @@ pub(crate) fn merge(ours: &Item, theirs: Option<&Item>) -> Option<Item> {
 /// Whether the record of an item has room for another counter.
 pub(crate) fn has_room_for(item: &Item, label: &str) -> bool {
     let is_known = status(item).is_some_and(|status| status.stats.contains_key(label));
-    is_known || item.encoded_len() + label.len() + stats::COUNTER_BYTES <= limits::ITEM_BYTES_MAX
+    is_known || item.exact_len() + label.len() + stats::COUNTER_BYTES <= limits::ITEM_BYTES_MAX
 }
 
 pub(crate) fn params(item: &Item) -> Option<&Params> {

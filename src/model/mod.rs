@@ -1,5 +1,7 @@
 //! The rules of the domain: pure functions, no clock, no I/O.
 
+#[cfg(feature = "cron")]
+pub(crate) mod cron;
 pub(crate) mod errors;
 pub(crate) mod item;
 pub(crate) mod limits;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::schedule::{self, Due};
+use super::schedule::{Due, Schedule};
 use super::{run, time};
 use crate::proto::record::{RunStatus, Settings};
 
@@ -19,8 +19,16 @@ pub(crate) struct Situation<'a> {
     pub(crate) settings: &'a Settings,
     /// The version of the settings record.
     pub(crate) settings_version: u64,
-    /// The caller wants a run whether or not one is due.
+    pub(crate) terms: Terms,
+}
+
+/// What a caller wants of a claim.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Terms {
+    /// A run whether or not one is due.
     pub(crate) forced: bool,
+    /// No new run sooner than this after the latest one began.
+    pub(crate) min_interval: Duration,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,23 +46,51 @@ pub(crate) enum Decision {
     Resume,
 }
 
-pub(crate) fn decide(situation: &Situation<'_>) -> Decision {
+/// What a claim comes to; an error if that is up to a schedule that cannot be used.
+pub(crate) fn decide(situation: &Situation<'_>) -> Result<Decision, String> {
     let now = situation.now;
     let unfinished = situation.status.is_some_and(run::is_unfinished);
     if let Some(lives_for) = situation.owner_lives_for
         && unfinished
     {
-        return Decision::Held { until: now.saturating_add(lives_for).unwrap_or(Timestamp::MAX) };
+        let until = now.saturating_add(lives_for).unwrap_or(Timestamp::MAX);
+        return Ok(Decision::Held { until });
     }
     if unfinished {
-        return Decision::Resume;
+        return Ok(Decision::Resume);
     }
-    if situation.forced || situation.status.is_some_and(|status| settings_changed(situation, status)) {
-        return Decision::Start;
+    if situation.terms.forced {
+        return Ok(Decision::Start);
     }
-    match schedule::due(time::period(&situation.settings.schedule_frequency), last_start(situation), now) {
-        Due::Now => Decision::Start,
-        Due::At(at) => Decision::NotDue { at },
+    let rested = rested(situation.terms.min_interval, last_start(situation), now);
+    Ok(match (rested, due(situation)?) {
+        (Due::Now, Due::Now) => Decision::Start,
+        (Due::At(at), Due::Now) | (Due::Now, Due::At(at)) => Decision::NotDue { at },
+        (Due::At(one), Due::At(other)) => Decision::NotDue { at: one.max(other) },
+    })
+}
+
+fn due(situation: &Situation<'_>) -> Result<Due, String> {
+    let schedule = Schedule::read(situation.settings)?;
+    if schedule.heeds_changes() {
+        let has_changed = situation.status.is_some_and(|status| settings_changed(situation, status));
+        let due = || schedule.due(last_start(situation), situation.now);
+        return Ok(if has_changed { Due::Now } else { due() });
+    }
+    // The times before it was set are none of it.
+    let set = time::read(&situation.settings.schedule_set);
+    let never_run = || time::read(&situation.settings.settings_time);
+    let since = last_start(situation).max(set).or_else(never_run);
+    Ok(schedule.due(since, situation.now))
+}
+
+/// When the latest run began long enough ago. A start that is farther ahead than the
+/// interval was made by a clock that has since been set back, and keeps nobody waiting.
+fn rested(min_interval: Duration, last_start: Option<Timestamp>, now: Timestamp) -> Due {
+    let add = |time: Timestamp| time.saturating_add(min_interval).unwrap_or(Timestamp::MAX);
+    match last_start {
+        Some(start) if now < add(start) && start < add(now) => Due::At(add(start)),
+        _ => Due::Now,
     }
 }
 
@@ -79,8 +115,9 @@ fn settings_changed(situation: &Situation<'_>, status: &RunStatus) -> bool {
 mod tests {
     use super::*;
     use crate::model::time::{period_to_wire, to_wire};
-    use crate::proto::Status;
+    use crate::proto::{Params, Status};
 
+    const FORCED: Terms = Terms { forced: true, min_interval: Duration::ZERO };
     const LIFE: Option<Duration> = Some(Duration::from_secs(30));
 
     fn at(text: &str) -> Timestamp {
@@ -110,39 +147,43 @@ mod tests {
             status,
             settings,
             settings_version: 1,
-            forced: false,
+            terms: Terms::default(),
         }
+    }
+
+    fn decided(situation: &Situation<'_>) -> Decision {
+        decide(situation).unwrap()
     }
 
     #[test]
     fn a_live_owner_holds_even_against_force_and_a_new_slot() {
         let (status, settings) = (started("2026-01-01T08:00:00Z", 5), hourly());
         let situation =
-            Situation { owner_lives_for: LIFE, forced: true, ..situation(Some(&status), &settings) };
-        assert_eq!(decide(&situation), Decision::Held { until: at("2026-01-01T10:30:30Z") });
+            Situation { owner_lives_for: LIFE, terms: FORCED, ..situation(Some(&status), &settings) };
+        assert_eq!(decided(&situation), Decision::Held { until: at("2026-01-01T10:30:30Z") });
     }
 
     #[test]
     fn a_dead_owner_is_taken_over_in_its_own_slot() {
         let (status, settings) = (started("2026-01-01T10:29:59Z", 5), hourly());
-        assert_eq!(decide(&situation(Some(&status), &settings)), Decision::Resume);
+        assert_eq!(decided(&situation(Some(&status), &settings)), Decision::Resume);
     }
 
     #[test]
     fn a_finished_run_is_not_held_and_not_due_in_its_slot() {
         let (status, settings) = (finished("2026-01-01T10:00:00Z", 5), hourly());
         let situation = Situation { owner_lives_for: LIFE, ..situation(Some(&status), &settings) };
-        assert_eq!(decide(&situation), Decision::NotDue { at: at("2026-01-01T11:00:00Z") });
-        assert_eq!(decide(&Situation { forced: true, ..situation }), Decision::Start);
+        assert_eq!(decided(&situation), Decision::NotDue { at: at("2026-01-01T11:00:00Z") });
+        assert_eq!(decided(&Situation { terms: FORCED, ..situation }), Decision::Start);
     }
 
     #[test]
     fn changed_settings_make_it_due() {
         let (status, settings) = (finished("2026-01-01T10:00:00Z", 5), hourly());
         let changed = Situation { settings_version: 5, ..situation(Some(&status), &settings) };
-        assert_eq!(decide(&changed), Decision::Start);
+        assert_eq!(decided(&changed), Decision::Start);
         let before = Situation { settings_version: 4, ..situation(Some(&status), &settings) };
-        assert!(matches!(decide(&before), Decision::NotDue { .. }));
+        assert!(matches!(decided(&before), Decision::NotDue { .. }));
     }
 
     #[test]
@@ -150,7 +191,7 @@ mod tests {
         let (status, mut settings) = (finished("2026-01-01T10:00:00Z", 0), hourly());
         settings.settings_time = Some(to_wire(at("2026-01-01T09:59:59Z")));
         let decision = |settings: &Settings| {
-            decide(&Situation { settings_version: 99, ..situation(Some(&status), settings) })
+            decided(&Situation { settings_version: 99, ..situation(Some(&status), settings) })
         };
         assert!(matches!(decision(&settings), Decision::NotDue { .. }));
         settings.settings_time = Some(to_wire(at("2026-01-01T10:00:01Z")));
@@ -159,8 +200,82 @@ mod tests {
 
     #[test]
     fn without_a_run_or_a_schedule_it_is_due() {
-        assert_eq!(decide(&situation(None, &hourly())), Decision::Start);
+        assert_eq!(decided(&situation(None, &hourly())), Decision::Start);
         let status = finished("2026-01-01T10:30:00Z", 5);
-        assert_eq!(decide(&situation(Some(&status), &Settings::default())), Decision::Start);
+        assert_eq!(decided(&situation(Some(&status), &Settings::default())), Decision::Start);
+    }
+
+    #[test]
+    fn a_slot_that_begins_right_after_a_run_waits_for_the_interval() {
+        let (status, settings) = (finished("2026-01-01T10:59:00Z", 5), hourly());
+        let with = |now: &str, minutes: u64| {
+            let terms = Terms { min_interval: Duration::from_secs(60 * minutes), ..Terms::default() };
+            decided(&Situation { now: at(now), terms, ..situation(Some(&status), &settings) })
+        };
+        assert_eq!(with("2026-01-01T11:00:01Z", 0), Decision::Start);
+        assert_eq!(with("2026-01-01T11:00:01Z", 30), Decision::NotDue { at: at("2026-01-01T11:29:00Z") });
+        assert_eq!(with("2026-01-01T11:29:00Z", 30), Decision::Start);
+        // The slot counts where it comes later.
+        assert_eq!(with("2026-01-01T10:59:10Z", 1), Decision::NotDue { at: at("2026-01-01T11:00:00Z") });
+        // A clock that was set back by more keeps nobody waiting.
+        assert_eq!(with("2026-01-01T09:00:00Z", 30), Decision::Start);
+        assert_eq!(with("2026-01-01T10:40:00Z", 30), Decision::NotDue { at: at("2026-01-01T11:29:00Z") });
+    }
+
+    #[test]
+    fn the_interval_keeps_changes_waiting_but_neither_force_nor_a_run_that_goes_on() {
+        let (ended, broken) = (finished("2026-01-01T10:29:00Z", 5), started("2026-01-01T10:29:00Z", 5));
+        let settings = hourly();
+        let terms = Terms { min_interval: Duration::from_secs(600), ..Terms::default() };
+        let changed = Situation { settings_version: 6, terms, ..situation(Some(&ended), &settings) };
+        assert_eq!(decided(&changed), Decision::NotDue { at: at("2026-01-01T10:39:00Z") });
+        let forced = Situation { terms: Terms { forced: true, ..terms }, ..changed };
+        assert_eq!(decided(&forced), Decision::Start);
+        assert_eq!(decided(&Situation { terms, ..situation(Some(&broken), &settings) }), Decision::Resume);
+    }
+
+    #[test]
+    fn a_broken_schedule_matters_only_where_it_decides() {
+        let broken =
+            Settings { settings: Some(Params::new().string("schedule.cron", "x")), ..Settings::default() };
+        let (ended, unfinished) = (finished("2026-01-01T10:29:00Z", 5), started("2026-01-01T10:29:00Z", 5));
+        assert!(decide(&situation(Some(&ended), &broken)).is_err());
+        assert_eq!(decided(&situation(Some(&unfinished), &broken)), Decision::Resume);
+        assert_eq!(
+            decided(&Situation { terms: FORCED, ..situation(Some(&ended), &broken) }),
+            Decision::Start
+        );
+    }
+
+    #[cfg(feature = "cron")]
+    #[test]
+    fn a_cron_schedule_is_due_at_its_times_alone() {
+        let settings = Settings {
+            settings: Some(Params::new().string("schedule.cron", "30 2 * * * Europe/Berlin")),
+            schedule_set: Some(to_wire(at("2026-01-01T12:00:00Z"))),
+            settings_time: Some(to_wire(at("2026-01-02T01:00:00Z"))),
+            ..Settings::default()
+        };
+        let decided = |status: Option<&RunStatus>, now: &str| {
+            decided(&Situation { now: at(now), settings_version: 99, ..situation(status, &settings) })
+        };
+        // Never run: from when the schedule was set.
+        let next = Decision::NotDue { at: at("2026-01-02T01:30:00Z") };
+        assert_eq!(decided(None, "2026-01-01T12:00:00Z"), next);
+        assert_eq!(decided(None, "2026-01-02T01:29:59Z"), next);
+        assert_eq!(decided(None, "2026-01-02T01:30:00Z"), Decision::Start);
+        // One run makes up for three days, and changes do not make one due.
+        let status = finished("2026-01-02T01:30:00Z", 5);
+        assert_eq!(decided(Some(&status), "2026-01-05T09:00:00Z"), Decision::Start);
+        let status = finished("2026-01-05T09:00:00Z", 5);
+        let next = Decision::NotDue { at: at("2026-01-06T01:30:00Z") };
+        assert_eq!(decided(Some(&status), "2026-01-05T09:00:01Z"), next);
+        // A run from before the schedule was set.
+        let status = finished("2025-12-31T00:00:00Z", 5);
+        let next = Decision::NotDue { at: at("2026-01-02T01:30:00Z") };
+        assert_eq!(decided(Some(&status), "2026-01-01T13:00:00Z"), next);
+        // A start ahead of the clock, which was set back.
+        let status = finished("2026-03-01T01:30:00Z", 5);
+        assert_eq!(decided(Some(&status), "2026-02-20T09:00:00Z"), Decision::Start);
     }
 }

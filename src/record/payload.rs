@@ -1,17 +1,17 @@
 //! Payloads: the messages of `record.proto` and which records hold them.
 
 use bytes::Bytes;
-use prost::Message;
 use prost_types::Timestamp;
 
 use super::{Record, RecordRef};
 use crate::error::{Failure, Result};
+use crate::proto::Encode;
 use crate::proto::record::{History, Item, Owner, RunStatus, Settings, Totals};
 
 /// A message that is the payload of a record.
-pub(crate) trait Payload: Message + Default {
+pub(crate) trait Payload: Encode + Default {
     fn to_payload(&self) -> Bytes {
-        self.encode_to_vec().into()
+        self.encode_exactly().into()
     }
 
     fn from_record(record: &Record) -> Result<Self> {

@@ -19,9 +19,13 @@ pub struct Compacted {
 }
 
 /// Makes the index of a store anew, without the space that old versions of records
-/// take, and deletes log that a new snapshot makes superfluous. Needs free space for
-/// the new index and the snapshot meanwhile. Interrupted at any moment, the store is
-/// as complete as before, and is mended when it is opened next.
+/// take, and deletes log that a new snapshot makes superfluous; but keeps the index that
+/// there is, or the log, where the new one, or the snapshot, would take more. Needs free
+/// space for a copy of the index, the new one and the snapshot meanwhile. Interrupted at
+/// any moment, the store is as complete as before, and is mended when it is opened next.
+///
+/// A store that was closed takes no more than before. One whose program died may, when
+/// what was in the log alone is in the index too.
 ///
 /// # Errors
 ///

@@ -3,8 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use uuid::Uuid;
-
 use crate::archive::{self, Summary};
 use crate::disk::{Disk, ReadOnlyDisk};
 use crate::engine::wal::Directory;
@@ -33,8 +31,7 @@ impl Offline {
 
     /// The id of the store, if its manifest tells.
     pub(super) fn id(&self) -> Option<[u8; 16]> {
-        let manifest = self.closed.manifest().ok()??;
-        Uuid::parse_str(&manifest.id).ok().map(Uuid::into_bytes)
+        self.closed.manifest().ok()??.id_bytes()
     }
 
     /// The log as opening takes it, and fails if it may not.

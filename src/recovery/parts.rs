@@ -10,6 +10,7 @@ use crate::engine::wal::{Directory, Scan, scan};
 use crate::engine::{Snapshot, Witness};
 use crate::error::{Error, Failure, Result, chain};
 use crate::folder::Manifest;
+use crate::index::of_another_store;
 
 /// All parts of a store, whatever is wrong with them.
 pub(super) struct Parts {
@@ -40,21 +41,29 @@ impl Parts {
             Ok(None) => Err("it is missing".to_owned()),
             // Whatever else is wrong, this version, or this user, cannot tell.
             Err(error) if matches!(error.failure(), Failure::NewerFormat { .. }) => return Err(error),
-            Err(error) if error.is_permission_denied() => return Err(error),
+            Err(error) if error.is_of_the_system() => return Err(error),
             Err(error) => Err(chain(&error)),
         };
         let mut snapshots = Vec::new();
         for snapshot in store.snapshots()? {
-            let summary = store.verify_snapshot(&snapshot).map_err(|error| reason(&error));
+            let summary = match store.verify_snapshot(&snapshot) {
+                Err(error) if error.is_of_the_system() => return Err(error),
+                summary => summary.map_err(|error| reason(&error)),
+            };
             meter.add(snapshot.bytes);
             snapshots.push(Archived { snapshot, summary });
         }
         let log = match store.log() {
-            Err(error) if error.is_permission_denied() => return Err(error),
+            Err(error) if error.is_of_the_system() => return Err(error),
             log => log.map_err(|error| reason(&error)),
         };
         let (readable_log, wrong_log_files) = store.log_anyhow()?;
-        let index = IndexCopy::open(&store.closed.layout().index(), scratch)?;
+        let mut index = IndexCopy::open(&store.closed.layout().index(), scratch)?;
+        let of = index.as_ref().ok().and_then(|copy| copy.contents.store);
+        let foreign = of.filter(|of| store.id().is_some_and(|own| own != *of));
+        if let Some(foreign) = foreign {
+            index = Err(of_another_store(foreign));
+        }
         meter.add(2 * bytes_of(&store.closed.layout().index().join("db")));
         Ok(Self { manifest, snapshots, log, readable_log, wrong_log_files, index })
     }

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use super::options::bytes_of;
 use crate::disk::{Disk, RealDisk};
 use crate::error::{Error, Failure, Result, chain};
-use crate::folder::copy_dir;
+use crate::folder::{copy_dir, dir_bytes};
 use crate::index::{self, Contents, Index};
 
 /// What else may be written to the copy while it is open.
@@ -27,15 +27,20 @@ impl IndexCopy {
     /// Copies the index in `dir` to a folder in `scratch`, opens it, and compares all it
     /// holds with what it should hold. Answers what is wrong with it if that fails.
     pub(super) fn open(dir: &Path, scratch: &Path) -> Result<Result<Self, String>> {
-        if !dir.join("db").is_file() {
-            return Ok(Err("its files are missing".to_owned()));
+        let file = dir.join("db");
+        match fs::metadata(&file).map_err(|error| Error::io("look at", &file, error)) {
+            Err(error) if error.is_of_the_system() => return Err(error),
+            Ok(found) if found.is_file() => {}
+            _ => return Ok(Err("its files are missing".to_owned())),
         }
         // sled would take it for one that is to be made.
         if bytes_of(&dir.join("db")) == 0 {
             return Ok(Err("its file is empty".to_owned()));
         }
-        if let Err(error) = index::check_files(dir) {
-            return Ok(Err(chain(&error)));
+        match index::check_files(dir) {
+            Err(error) if error.is_of_the_system() => return Err(error),
+            Err(error) => return Ok(Err(chain(&error))),
+            Ok(()) => {}
         }
         if !scratch.is_dir() {
             let why = "is no folder; create it, or name another for the private copy of the index (`--scratch DIR`, TMPDIR=DIR)";
@@ -52,6 +57,7 @@ impl IndexCopy {
             Ok((index, contents)) => Ok(Ok(Self { index, contents, _folder: folder })),
             // Others wrote to that disk meanwhile.
             Err(error) if error.is_disk_full() => Err(no_room(dir, scratch)?),
+            Err(error) if error.is_of_the_system() => Err(error),
             // What is wrong with the copy is wrong with the index.
             Err(error) => Ok(Err(chain(&error).replace(&*copy.to_string_lossy(), &dir.to_string_lossy()))),
         }
@@ -78,15 +84,5 @@ fn no_room(dir: &Path, scratch: &Path) -> Result<Error> {
 }
 
 fn needed(dir: &Path) -> Result<u64> {
-    Ok(size(dir)?.saturating_add(HEADROOM_BYTES))
-}
-
-fn size(dir: &Path) -> Result<u64> {
-    let failed = |error| Error::io("list the folder", dir, error);
-    let mut bytes = 0;
-    for entry in fs::read_dir(dir).map_err(failed)? {
-        let path = entry.map_err(failed)?.path();
-        bytes += if path.is_dir() { size(&path)? } else { bytes_of(&path) };
-    }
-    Ok(bytes)
+    Ok(dir_bytes(dir)?.saturating_add(HEADROOM_BYTES))
 }

@@ -9,7 +9,7 @@ use super::core::{Core, Token};
 use super::{FailureLimit, Instance, Run};
 use crate::engine::{Batch, Durability, Outcome};
 use crate::error::{Error, Result};
-use crate::model::ownership::Decision;
+use crate::model::ownership::{Decision, Terms};
 use crate::model::{run, time};
 use crate::proto::record::{Owner, RunStatus};
 use crate::record::{Key, Payload};
@@ -59,6 +59,7 @@ pub enum Origin {
 #[derive(Debug, Clone)]
 pub struct ClaimOptions {
     pub(super) force: bool,
+    pub(super) min_interval: Duration,
     pub(super) afresh: bool,
     pub(super) progress_interval: Duration,
     pub(super) heartbeat_timeout: Option<Duration>,
@@ -71,6 +72,7 @@ impl Default for ClaimOptions {
     fn default() -> Self {
         Self {
             force: false,
+            min_interval: Duration::ZERO,
             afresh: false,
             progress_interval: Duration::from_secs(1),
             heartbeat_timeout: None,
@@ -92,6 +94,17 @@ impl ClaimOptions {
     #[must_use]
     pub fn force(mut self, force: bool) -> Self {
         self.force = force;
+        self
+    }
+
+    /// No new run is due sooner than this after the last one began, whatever else makes
+    /// one due: a slot that begins right after a run began (started at 23:59 with a
+    /// period of a day), a clock that steps over its beginning, changed settings and
+    /// work. A claim by [`force`](ClaimOptions::force) and a run that goes on are not
+    /// kept from it. Default: none.
+    #[must_use]
+    pub fn min_interval(mut self, interval: Duration) -> Self {
+        self.min_interval = interval;
         self
     }
 
@@ -141,6 +154,10 @@ impl ClaimOptions {
     pub fn skip_completed(mut self, skip: bool) -> Self {
         self.skip_completed = skip;
         self
+    }
+
+    pub(crate) fn terms(&self) -> Terms {
+        Terms { forced: self.force, min_interval: self.min_interval }
     }
 
     pub(crate) fn interval(&self) -> Duration {
@@ -199,7 +216,7 @@ impl ProcessHandle {
         loop {
             let owner = self.existing_owner()?;
             let status = self.read_status()?;
-            match self.decide(&owner, &status, options.force)? {
+            match self.decide(&owner, &status, options.terms())? {
                 Decision::NotDue { at } => return Ok(Claim::NotDue { at }),
                 Decision::Held { until } => {
                     let since = time::read(&owner.value.claimed);

@@ -88,7 +88,7 @@ impl Run {
     /// The parameters of the process, as of the run's last write.
     #[must_use]
     pub fn settings(&self) -> Params {
-        self.core.lock().settings.value.settings.clone().unwrap_or_default()
+        self.core.lock().params()
     }
 
     /// The status of the run so far.

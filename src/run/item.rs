@@ -56,7 +56,7 @@ impl WorkItem {
     /// The parameters of the process, as of the run's last write.
     #[must_use]
     pub fn settings(&self) -> Params {
-        self.core.lock().settings.value.settings.clone().unwrap_or_default()
+        self.core.lock().params()
     }
 
     /// Its status so far in this run.

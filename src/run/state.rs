@@ -12,9 +12,9 @@ use super::signs::Signs;
 use crate::engine::Batch;
 use crate::error::{Error, Result};
 use crate::model::errors;
-use crate::model::{List, item, stats, time};
+use crate::model::{List, item, schedule, stats, time};
 use crate::proto::record::{Item, RunStatus, Settings};
-use crate::proto::{State as RunState, Status};
+use crate::proto::{Params, State as RunState, Status};
 use crate::record::{Key, Payload};
 use crate::store::{ProcessHandle, Versioned};
 
@@ -82,6 +82,11 @@ fn latest(run: &RunStatus, now: Timestamp) -> Timestamp {
 }
 
 impl State {
+    /// The parameters of the process, as of the run's last write.
+    pub(super) fn params(&self) -> Params {
+        schedule::without_schedule(self.settings.value.settings.clone().unwrap_or_default())
+    }
+
     pub(super) fn new(
         run: RunStatus,
         settings: Versioned<Settings>,

@@ -10,7 +10,7 @@ use super::{Outcome, Retry, Runner, RunnerHandle, WorkContext, WorkResult};
 use crate::engine::Durability;
 use crate::error::{Error, Result};
 use crate::run::{ClaimOptions, FailureLimit, Instance};
-use crate::store::Store;
+use crate::store::{ProcessHandle, Store};
 
 /// The most items that one runner works on at once.
 pub(super) const CONCURRENCY_MAX: usize = 1024;
@@ -21,6 +21,9 @@ pub struct RunnerBuilder {
     store: Store,
     process: String,
     every: Option<Duration>,
+    offset: Duration,
+    #[cfg(feature = "cron")]
+    cron: Option<(String, String)>,
     worker: Option<Arc<dyn Worker>>,
     label: Option<String>,
     options: Options,
@@ -47,6 +50,9 @@ impl RunnerBuilder {
             store: store.clone(),
             process: process.to_owned(),
             every: None,
+            offset: Duration::ZERO,
+            #[cfg(feature = "cron")]
+            cron: None,
             worker: None,
             label: None,
             options: Options {
@@ -66,8 +72,41 @@ impl RunnerBuilder {
 
     /// Sets the schedule of the process, and creates the process if need be. Not
     /// said, the process keeps the schedule it has, and must be in the store.
+    ///
+    /// Time is cut into slots of one period, counted from the epoch
+    /// (1970-01-01T00:00:00Z) in UTC, and a run is due if none has begun in the current
+    /// slot: with a period of a day, each day at 00:00 UTC. Slots that nobody was there
+    /// for are made up for by one run. A run is also due if settings or work have changed
+    /// since the last one began.
+    ///
+    /// So a run that begins late in a slot may be followed by one early in the next:
+    /// begun at 23:59, due again at 00:00. See [`offset`](RunnerBuilder::offset),
+    /// [`min_interval`](RunnerBuilder::min_interval), and `cron` for times on the clock
+    /// of a time zone.
     pub fn every(mut self, period: Duration) -> Self {
         self.every = Some(period);
+        self
+    }
+
+    /// Puts the slots of [`every`](RunnerBuilder::every) off by `offset`, which is below
+    /// the period: `every` a day with an offset of two hours is due at 02:00 UTC.
+    pub fn offset(mut self, offset: Duration) -> Self {
+        self.offset = offset;
+        self
+    }
+
+    /// Sets the times of the process by a cron expression and a time zone, and creates
+    /// the process if need be; as [`ProcessHandle::set_cron`](crate::ProcessHandle::set_cron).
+    #[cfg(feature = "cron")]
+    pub fn cron(mut self, expression: impl Into<String>, time_zone: impl Into<String>) -> Self {
+        self.cron = Some((expression.into(), time_zone.into()));
+        self
+    }
+
+    /// No new run is due sooner than this after the last one began; as
+    /// [`ClaimOptions::min_interval`].
+    pub fn min_interval(mut self, interval: Duration) -> Self {
+        self.options.claim = self.options.claim.min_interval(interval);
         self
     }
 
@@ -210,7 +249,7 @@ impl RunnerBuilder {
     }
 
     /// Makes the runner, which does nothing yet; only the schedule, if
-    /// [`every`](RunnerBuilder::every) was said, is stored.
+    /// one was said, is stored.
     ///
     /// # Errors
     ///
@@ -222,12 +261,29 @@ impl RunnerBuilder {
         self.check()?;
         self.options.beat_interval = self.beat_interval();
         let handle = self.store.process(&self.process)?;
-        match self.every {
-            Some(every) => drop(handle.set_schedule(Some(every))?),
-            None => drop(handle.settings()?),
+        if !self.set_schedule(&handle)? {
+            handle.settings()?;
         }
         let instance = self.label.as_deref().map_or_else(Instance::new, Instance::named);
         Ok(Runner::new(handle, worker, instance, self.options))
+    }
+
+    /// Stores the schedule; false if none was said.
+    fn set_schedule(&self, handle: &ProcessHandle) -> Result<bool> {
+        #[cfg(feature = "cron")]
+        if let Some((expression, time_zone)) = &self.cron {
+            if self.every.is_some() {
+                return Err(Error::argument("a runner with both a period and a cron expression"));
+            }
+            handle.set_cron(expression, time_zone)?;
+            return Ok(true);
+        }
+        if self.every.is_none() && !self.offset.is_zero() {
+            return Err(Error::argument("a runner with an offset and no period; say `every`"));
+        }
+        let Some(every) = self.every else { return Ok(false) };
+        handle.set_schedule_with_offset(every, self.offset)?;
+        Ok(true)
     }
 
     /// Starts the runner on a thread of its own; it claims the process whenever a

@@ -99,7 +99,8 @@ impl Cycle {
     /// What a claim would come to.
     fn decision(&self) -> Result<Decision> {
         let handle = &self.runner.handle;
-        handle.decide(&handle.existing_owner()?, &handle.read_status()?, false)
+        let terms = self.runner.options.claim.terms();
+        handle.decide(&handle.existing_owner()?, &handle.read_status()?, terms)
     }
 
     fn note_slot(&mut self, at: Timestamp) -> Result<()> {
@@ -229,6 +230,19 @@ mod tests {
             assert_eq!(bench.runs(), runs);
         }
         assert_eq!(bench.runs_after(HOUR), 4);
+    }
+
+    #[test]
+    fn a_clock_that_steps_over_the_slot_runs_it_again_unless_there_is_an_interval() {
+        for (interval, runs) in [(Duration::ZERO, 2), (30 * MINUTE, 1)] {
+            let mut bench = Bench::new(|builder| builder.min_interval(interval));
+            bench.clock.advance(49 * MINUTE);
+            assert_eq!(bench.runs(), 1);
+            bench.clock.jump(SignedDuration::from_secs(61));
+            assert_eq!(bench.runs(), runs);
+            assert_eq!(bench.runs_after(29 * MINUTE), 2);
+            assert_eq!(bench.runs_after(HOUR), 3);
+        }
     }
 
     #[test]

@@ -2,11 +2,14 @@
 
 use std::ops::ControlFlow;
 
+use bytes::Bytes;
+use prost::Message;
+
 use super::process::ProcessHandle;
 use super::{Attempt, Store, Versioned};
 use crate::engine::{Batch, Durability};
 use crate::error::{Failure, Result};
-use crate::model::{List, names, run};
+use crate::model::{List, limits, names, run};
 use crate::proto::record::{Item, Owner, RunStatus, Settings, Totals};
 use crate::proto::{Process, Status};
 use crate::record::{Key, KeyRange, Payload};
@@ -36,6 +39,19 @@ pub enum ImportMode {
 }
 
 impl Store {
+    /// Whether a process can be imported at all, whatever the store is that it goes to.
+    ///
+    /// # Errors
+    ///
+    /// [`is_invalid`](crate::Error::is_invalid) as [`import`](Self::import).
+    pub fn check_import(process: &Process) -> Result<()> {
+        check(process)?;
+        if is_small(process) {
+            return Ok(());
+        }
+        put_all(Batch::new(), &take_apart(process.clone())).check()
+    }
+
     /// Stores a whole process, all or nothing; [`snapshot`](ProcessHandle::snapshot)
     /// gives back an equal message, unless it was [merged](ImportMode::Merge).
     ///
@@ -51,17 +67,18 @@ impl Store {
     pub fn import(&self, process: Process, mode: ImportMode) -> Result<ProcessHandle> {
         check(&process)?;
         let handle = self.process(&process.process_name)?;
+        // What is merged is needed whole.
+        let to_merge = (mode == ImportMode::Merge).then(|| process.clone());
+        let records = take_apart(process);
         self.change(Durability::Synced, || {
             let owner = handle.read_owner()?;
-            let batch = match (owner.is_present(), mode) {
-                (false, _) => Batch::new().expect(Key::owner(handle.name()), owner.unchanged()),
-                (true, ImportMode::New) => {
-                    return Err(Failure::Exists { process: handle.name().to_owned() }.into());
-                }
-                (true, ImportMode::Replace) => handle.clear_in(Batch::new(), &owner)?,
-                (true, ImportMode::Merge) => return handle.merge(&process, &owner),
+            let batch = match (owner.is_present(), mode, &to_merge) {
+                (false, ..) => Batch::new().expect(Key::owner(handle.name()), owner.unchanged()),
+                (true, _, Some(process)) => return handle.merge(process, &owner),
+                (true, ImportMode::Replace, None) => handle.clear_in(Batch::new(), &owner)?,
+                (true, ..) => return Err(Failure::Exists { process: handle.name().to_owned() }.into()),
             };
-            Ok(Attempt::Commit(take_apart(&process, batch), ()))
+            Ok(Attempt::Commit(put_all(batch, &records), ()))
         })?;
         Ok(handle)
     }
@@ -100,63 +117,123 @@ impl ProcessHandle {
     }
 }
 
-/// Adds the records of `process` to a batch.
-fn take_apart(process: &Process, batch: Batch) -> Batch {
+/// Whether no record of a process comes near to what one may take, nor all of them to what
+/// a commit may: far from both it need not be known to the byte.
+fn is_small(process: &Process) -> bool {
+    const ENVELOPE: usize = 64;
+    let stats = process.aggregate_stats.keys().map(|label| label.len() + ENVELOPE).sum();
+    let alone = [
+        process.settings.as_ref().map_or(0, Message::encoded_len),
+        process.process_status.as_ref().map_or(0, Message::encoded_len),
+        stats,
+    ];
+    let items = process.active_work.values().map(Message::encoded_len);
+    let records = process.active_work.len() + process.cleanup_work.len() + process.dropped_work.len();
+    let all = process.encoded_len() + records * (process.process_name.len() + ENVELOPE);
+    all < limits::COMMIT_BYTES_MAX / 2 && items.chain(alone).all(|bytes| bytes < limits::RECORD_BYTES_MAX / 2)
+}
+
+fn put_all(batch: Batch, records: &[(Key, Bytes)]) -> Batch {
+    records.iter().fold(batch, |batch, (key, payload)| batch.put(key.clone(), payload.clone()))
+}
+
+/// The records of a process.
+fn take_apart(process: Process) -> Vec<(Key, Bytes)> {
     let name = &process.process_name;
-    let owner = Owner { process_name: name.clone(), instance: process.instance.clone(), ..Owner::default() };
+    let owner = Owner { process_name: name.clone(), instance: process.instance, ..Owner::default() };
     let settings = Settings {
+        schedule_set: None,
         schedule_frequency: process.schedule_frequency,
-        settings: process.settings.clone(),
+        settings: process.settings,
         settings_time: process.settings_time,
     };
-    let mut batch =
-        batch.put(Key::owner(name), owner.to_payload()).put(Key::settings(name), settings.to_payload());
-    if let Some(status) = &process.process_status {
-        batch = batch.put(Key::status(name), run_of(status).to_payload());
+    let mut records =
+        vec![(Key::owner(name), owner.to_payload()), (Key::settings(name), settings.to_payload())];
+    if let Some(status) = process.process_status {
+        records.push((Key::status(name), run_of(status).to_payload()));
     }
     if !process.aggregate_stats.is_empty() {
-        let totals = Totals { aggregate_stats: process.aggregate_stats.clone() };
-        batch = batch.put(Key::totals(name), totals.to_payload());
+        let totals = Totals { aggregate_stats: process.aggregate_stats };
+        records.push((Key::totals(name), totals.to_payload()));
     }
-    for (work, item) in &process.active_work {
-        let item = Item { work: Some(item.clone()), ..Item::default() };
-        batch = batch.put(Key::item(name, List::Active, work), item.to_payload());
+    for (work, item) in process.active_work {
+        let item = Item { work: Some(item), ..Item::default() };
+        records.push((Key::item(name, List::Active, &work), item.to_payload()));
     }
-    for (list, items) in [(List::Cleanup, &process.cleanup_work), (List::Dropped, &process.dropped_work)] {
+    for (list, items) in [(List::Cleanup, process.cleanup_work), (List::Dropped, process.dropped_work)] {
         for (work, time) in items {
-            batch = batch.put(Key::item(name, list, work), time.to_payload());
+            records.push((Key::item(name, list, &work), time.to_payload()));
         }
     }
-    batch
+    records
 }
 
 fn check(process: &Process) -> Result<()> {
     names::check_process(&process.process_name)?;
-    let listed = [
-        (List::Active, process.active_work.keys().collect::<Vec<_>>()),
-        (List::Cleanup, process.cleanup_work.keys().collect()),
-        (List::Dropped, process.dropped_work.keys().collect()),
-    ];
-    let mut places: std::collections::HashMap<&str, List> = std::collections::HashMap::new();
-    for (list, items) in listed {
-        for name in items {
-            names::check_work(name).map_err(|error| invalid(process, error.to_string()))?;
-            if let Some(other) = places.insert(name, list) {
-                return Err(invalid(
-                    process,
-                    format!("work {name:?} is on two lists, {other} and {list}; take it off one of them"),
-                ));
-            }
-        }
+    let Process { active_work: active, cleanup_work: cleanup, dropped_work: dropped, .. } = process;
+    for name in active.keys() {
+        check_name(process, name)?;
+    }
+    for name in cleanup.keys() {
+        check_name(process, name)?;
+        check_place(process, name, List::Cleanup, active.contains_key(name).then_some(List::Active))?;
+    }
+    for name in dropped.keys() {
+        check_name(process, name)?;
+        let is_cleanup = || cleanup.contains_key(name).then_some(List::Cleanup);
+        let other = active.contains_key(name).then_some(List::Active).or_else(is_cleanup);
+        check_place(process, name, List::Dropped, other)?;
     }
     Ok(())
 }
 
 /// The status of a run that comes in, as a record.
-pub(super) fn run_of(status: &Status) -> RunStatus {
-    RunStatus { status: Some(status.clone()), ..RunStatus::default() }
+pub(super) fn run_of(status: Status) -> RunStatus {
+    RunStatus { status: Some(status), ..RunStatus::default() }
+}
+
+fn check_name(process: &Process, name: &str) -> Result<()> {
+    names::check_work(name).map_err(|error| invalid(process, error.to_string()))
+}
+
+fn check_place(process: &Process, name: &str, list: List, other: Option<List>) -> Result<()> {
+    let Some(other) = other else { return Ok(()) };
+    let why = format!("work {name:?} is on two lists, {other} and {list}; take it off one of them");
+    Err(invalid(process, why))
 }
 
 fn invalid(process: &Process, why: String) -> crate::Error {
     Failure::InvalidProcess { process: process.process_name.clone(), why }.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::{Params, Work};
+
+    fn text(bytes: usize) -> Params {
+        let string_params = [("s".to_owned(), "x".repeat(bytes))].into();
+        Params { string_params, ..Params::default() }
+    }
+
+    fn is_refused(process: Process) -> bool {
+        let checked = Store::check_import(&process).map_err(|error| error.to_string());
+        let imported = Store::in_memory().import(process, ImportMode::New);
+        assert_eq!(checked, imported.map(drop).map_err(|error| error.to_string()));
+        checked.is_err()
+    }
+
+    #[test]
+    fn a_check_refuses_what_an_import_does() {
+        for (bytes, refuses) in [(10, false), ((1 << 20) - 100, false), (1 << 20, true)] {
+            let process = Process { process_name: "p".to_owned(), ..Process::default() };
+            let work = Work { params: Some(text(bytes)), ..Work::default() };
+            let active_work = [("w".to_owned(), work)].into();
+            let aggregate_stats = [("x".repeat(bytes), 1.0)].into();
+            assert_eq!(is_refused(Process { settings: Some(text(bytes)), ..process.clone() }), refuses);
+            assert_eq!(is_refused(Process { active_work, ..process.clone() }), refuses);
+            assert_eq!(is_refused(Process { aggregate_stats, ..process }), refuses);
+        }
+        assert!(is_refused(Process::default()), "no name");
+    }
 }

@@ -73,7 +73,7 @@ impl ProcessHandle {
         let mut batch = batch;
         if let Some(status) = &process.process_status {
             let key = Key::status(self.name());
-            batch = batch.expect(key.clone(), Expect::Absent).put(key, run_of(status).to_payload());
+            batch = batch.expect(key.clone(), Expect::Absent).put(key, run_of(status.clone()).to_payload());
         }
         if !totals.is_present() && !process.aggregate_stats.is_empty() {
             let totals = Totals { aggregate_stats: process.aggregate_stats.clone() };
@@ -89,7 +89,7 @@ impl ProcessHandle {
         status: &Status,
         run: &Versioned<RunStatus>,
     ) -> Result<Batch> {
-        let theirs = run_of(status);
+        let theirs = run_of(status.clone());
         let start = time::read(&status.start_time);
         let latest = run.value.status.as_ref().and_then(|status| time::read(&status.start_time));
         let past = self.history()?;

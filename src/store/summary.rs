@@ -6,8 +6,8 @@ use jiff::Timestamp;
 
 use super::Versioned;
 use super::process::ProcessHandle;
-use crate::error::Result;
-use crate::model::ownership::{self, Decision, Situation};
+use crate::error::{Failure, Result};
+use crate::model::ownership::{self, Decision, Situation, Terms};
 use crate::model::{List, run, stats, time};
 use crate::proto::State;
 use crate::proto::record::{Owner, RunStatus};
@@ -40,7 +40,8 @@ pub struct Summary {
     /// Items that are only a trace.
     pub dropped: u64,
     /// When the next run is due: now or in the past if one is due; for a held
-    /// process when it may be taken over if its owner shows no more life.
+    /// process when it may be taken over if its owner shows no more life;
+    /// [`Timestamp::MAX`] if its schedule cannot be used.
     pub next_due: Timestamp,
 }
 
@@ -54,7 +55,7 @@ impl ProcessHandle {
     pub fn summary(&self) -> Result<Summary> {
         let owner = self.existing_owner()?;
         let status = self.read_status()?;
-        let decision = self.decide(&owner, &status, false)?;
+        let decision = self.decision_or_never(&owner, &status)?;
         let failed = run::failed_items(&status.value);
         let run = status.value.status.unwrap_or_default();
         Ok(Summary {
@@ -76,23 +77,35 @@ impl ProcessHandle {
         })
     }
 
+    /// What a claim would come to, for people who look: never if the schedule is broken.
+    fn decision_or_never(&self, owner: &Versioned<Owner>, status: &Versioned<RunStatus>) -> Result<Decision> {
+        match self.decide(owner, status, Terms::default()) {
+            Err(error) if matches!(error.failure(), Failure::Schedule { .. }) => {
+                tracing::warn!(process = self.name(), %error, "no run of the process is due");
+                Ok(Decision::NotDue { at: Timestamp::MAX })
+            }
+            decision => decision,
+        }
+    }
+
     /// Whether the process can be claimed now.
     pub(crate) fn decide(
         &self,
         owner: &Versioned<Owner>,
         status: &Versioned<RunStatus>,
-        forced: bool,
+        terms: Terms,
     ) -> Result<Decision> {
         let inner = &self.store.inner;
         let settings = self.read_settings()?;
-        Ok(ownership::decide(&Situation {
+        let decision = ownership::decide(&Situation {
             now: inner.clock.now(),
             owner_lives_for: inner.liveness.lives_for(&owner.value, &inner.opening, inner.clock.monotonic()),
             status: status.present(),
             settings: &settings.value,
             settings_version: settings.version.unwrap_or_default(),
-            forced,
-        }))
+            terms,
+        });
+        decision.map_err(|why| Failure::Schedule { process: self.name().to_owned(), why }.into())
     }
 
     fn count(&self, list: List) -> Result<u64> {

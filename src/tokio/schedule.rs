@@ -113,7 +113,8 @@ impl Schedule {
     /// What a claim would come to.
     fn decision(&self) -> Result<Decision> {
         let handle = &self.runner.handle;
-        handle.decide(&handle.existing_owner()?, &handle.read_status()?, false)
+        let terms = self.runner.options.claim.terms();
+        handle.decide(&handle.existing_owner()?, &handle.read_status()?, terms)
     }
 
     fn note_slot(&mut self, at: Timestamp) -> Result<()> {

@@ -208,3 +208,20 @@ macro_rules! on_every_engine {
         }
     };
 }
+
+/// A manifest as a program would write it whose format is this one.
+pub fn of_format(manifest: &str, format: u32) -> String {
+    let body: Vec<String> = manifest
+        .lines()
+        .filter(|line| !line.starts_with("crc32 "))
+        .map(|line| if line.starts_with("format ") { format!("format {format}") } else { line.to_owned() })
+        .collect();
+    let body = body.join("\n") + "\n";
+    format!("{body}crc32 {:08x}\n", crc32(body.as_bytes()))
+}
+
+/// CRC-32 (IEEE).
+fn crc32(bytes: &[u8]) -> u32 {
+    let step = |crc: u32, _| (crc >> 1) ^ if crc & 1 == 1 { 0xedb8_8320 } else { 0 };
+    !bytes.iter().fold(!0, |crc, byte| (0..8).fold(crc ^ u32::from(*byte), step))
+}

@@ -271,11 +271,24 @@ pub(crate) enum Format {
 pub(crate) struct SettingsArgs {
     /// The process.
     pub(crate) name: String,
-    /// How often a run is due: 90s, 1h, 1d.
+    /// How often a run is due: 90s, 1h, 1d. Counted from the epoch in UTC: of a day, at
+    /// 00:00 UTC.
     #[arg(long, value_name = "PERIOD", value_parser = crate::duration::parse)]
     pub(crate) every: Option<Duration>,
+    /// By how much later than midnight UTC, for a period of a day, runs are due; less than
+    /// the period.
+    #[arg(long, value_name = "TIME", requires = "every", value_parser = crate::duration::parse)]
+    pub(crate) offset: Option<Duration>,
+    /// The times at which a run is due: minute, hour, day of the month, month, day of the
+    /// week. `30 2 * * *` is each night at half past two.
+    #[arg(long, value_name = "EXPR", conflicts_with = "every")]
+    pub(crate) cron: Option<String>,
+    /// The time zone of --cron. Where daylight saving leaves a time out, the run comes
+    /// later; of a time that comes twice the first counts.
+    #[arg(long, value_name = "TZ", requires = "cron", default_value = "UTC")]
+    pub(crate) time_zone: String,
     /// No schedule: a run is due whenever nobody holds the process.
-    #[arg(long, conflicts_with = "every")]
+    #[arg(long, conflicts_with_all = ["every", "cron"])]
     pub(crate) no_schedule: bool,
     #[command(flatten)]
     pub(crate) params: ParamArgs,

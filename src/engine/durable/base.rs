@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use crate::engine::stored::open_value;
 use crate::error::{Failure, Result};
-use crate::index::{Contents, Index, Stop, Transaction, Visit};
+use crate::index::{Addition, Contents, Index, Stop, Transaction, Visit};
 use crate::record::Key;
 
 /// An ordered map of records, behind the log by what the memtable holds.
@@ -111,6 +111,11 @@ pub(crate) trait Home: Debug + Send + Sync {
     /// one that was there is kept.
     fn adopt(&self) -> Result<Option<PathBuf>>;
 
+    /// Puts the index that was begun, and closed, in place of the one that is there, closed
+    /// too, if it takes less; or else leaves that as it was before it was opened, if what it
+    /// holds is the same. Keeps nothing else.
+    fn adopt_smaller(&self, is_unchanged: bool) -> Result<()>;
+
     /// Lets others have the store.
     fn release(&self);
 }
@@ -129,6 +134,9 @@ impl Base for Index {
     }
 
     fn apply(&self, step: &Step<'_>) -> Result<()> {
+        if let Some(addition) = begin_addition(self, step)? {
+            return add(addition, step);
+        }
         match self.transact(|transaction| apply(transaction, step))? {
             Ok(()) => Ok(()),
             Err(error) => Err(error),
@@ -146,6 +154,28 @@ impl Base for Index {
     fn close(self: Box<Self>) -> Result<()> {
         Self::close(*self)
     }
+}
+
+/// Begins a step that replaces nothing, if that is what it does.
+fn begin_addition<'a>(index: &'a Index, step: &Step<'_>) -> Result<Option<Addition<'a>>> {
+    let (Some(first), Some(last)) = (step.changes.first(), step.changes.last()) else { return Ok(None) };
+    if !step.changes.is_sorted_by(|one, next| one.key < next.key) {
+        return Ok(None);
+    }
+    index.add_between(&first.key, &last.key)
+}
+
+fn add(mut addition: Addition<'_>, step: &Step<'_>) -> Result<()> {
+    check_from(addition.seq(), step)?;
+    for change in step.changes {
+        if let Some(owner) = &change.owner {
+            owner.check(None, step.from)?;
+        }
+        if let Some(value) = &change.value {
+            addition.put(&change.key, value);
+        }
+    }
+    addition.commit(step.to)
 }
 
 fn apply(transaction: &Transaction<'_>, step: &Step<'_>) -> Result<(), Stop<crate::Error>> {
@@ -180,6 +210,47 @@ pub(crate) fn check_from(found: u64, step: &Step<'_>) -> Result<()> {
 mod tests {
     use super::*;
     use crate::record;
+
+    fn change(name: &str, value: Option<&'static [u8]>) -> Change {
+        let value = value.map(Bytes::from_static);
+        Change { key: Bytes::from(name.to_owned()), value, owner: None }
+    }
+
+    fn read(index: &Index) -> Vec<(Bytes, Bytes)> {
+        index.records().map(Result::unwrap).collect()
+    }
+
+    /// Whether a step is an addition must not show.
+    #[test]
+    fn a_step_leaves_the_same_whatever_stood_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let index = Index::open(&folder.path().join("index"), &crate::index::Options::default()).unwrap();
+        let steps: [&[Change]; 4] = [
+            &[change("a", Some(b"1")), change("b", None), change("c", Some(b"1"))],
+            &[change("b", Some(b"2")), change("c", Some(b"2")), change("d", Some(b"2"))],
+            // Not in order, and one of them twice.
+            &[change("f", Some(b"3")), change("e", Some(b"3")), change("f", Some(b"4"))],
+            &[change("a", None), change("g", Some(b"5"))],
+        ];
+        for (changes, from) in steps.into_iter().zip(0..) {
+            index.apply(&Step { changes, from, to: from + 1 }).unwrap();
+            index.verify().unwrap();
+        }
+        let expected = [("b", "2"), ("c", "2"), ("d", "2"), ("e", "3"), ("f", "4"), ("g", "5")];
+        assert_eq!(read(&index), expected.map(|(key, value)| (Bytes::from(key), Bytes::from(value))));
+    }
+
+    #[test]
+    fn an_addition_is_checked_as_a_transaction_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let index = Index::open(&folder.path().join("index"), &crate::index::Options::default()).unwrap();
+        let owner = |replaces| OwnerCheck { key: Key::owner("p"), replaces, leftover: 0 };
+        let changes = [Change { owner: Some(owner(4)), ..change("p", Some(b"x")) }];
+        assert!(index.apply(&Step { changes: &changes, from: 0, to: 5 }).unwrap_err().is_corrupt());
+        let changes = [Change { owner: Some(owner(0)), ..change("p", Some(b"x")) }];
+        assert!(index.apply(&Step { changes: &changes, from: 3, to: 5 }).unwrap_err().is_corrupt());
+        assert_eq!(read(&index), []);
+    }
 
     #[test]
     fn an_owner_is_replaced_by_its_successor_only() {

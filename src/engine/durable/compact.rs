@@ -1,43 +1,89 @@
 //! Compacting: a new index in place of the one that has grown, and no more log
-//! than is needed.
+//! than is needed. What would take more than there is stays as it is.
 
-use std::fs;
+use std::ops::ControlFlow;
 
-use super::rebuild::rebuild;
-use super::shared::Shared;
+use bytes::Bytes;
+
+use super::base::{Base, Change};
+use super::checkpoint::Steps;
+use super::shared::{Ground, Shared};
 use crate::error::{Error, Failure, Result};
 
 impl Shared {
-    /// Writes a snapshot and makes the index anew from it. Closes the store. Interrupted
-    /// at any moment, it leaves a store that the next opening completes.
+    /// Makes the index anew, and lets go of log that a snapshot makes superfluous. Closes
+    /// the store. Interrupted at any moment, it leaves a store that the next opening
+    /// completes.
     pub(super) fn compact(&self) -> Result<()> {
         let base = self.base.write().take().ok_or(Failure::Closed)?;
         let mut ground = self.ground.lock();
+        let is_unchanged = self.memtable.read().active.is_empty() && self.report.replayed == 0;
         self.checkpoint(&*base, &mut ground)?;
-        self.snapshot(&*base, &mut ground, &|| false)?;
-        if ground.snapshot.as_ref().is_none_or(|snapshot| snapshot.seq < ground.applied) {
-            let dir = &self.parts.snapshots.dir;
-            let why = format!(
-                "its folder has no room for a snapshot: {} bytes are free. No commit is lost; make room and compact it again",
-                self.parts.log.disk.free_bytes(dir)?
-            );
-            return Err(Failure::Storage {
-                place: format!("store {}", dir.display()),
-                action: "be compacted",
-                why,
-            }
-            .into());
-        }
-        self.writer.lock().log.close()?;
-        self.pool.delete_unused()?;
+        self.shorten_log(&*base, &mut ground)?;
+        let new = self.parts.home.begin()?;
+        copy(&*base, &*new)?;
+        new.close()?;
         base.close()?;
-        let (home, snapshots) = (&*self.parts.home, &self.parts.snapshots);
-        let replaced = rebuild(home, snapshots, ground.snapshot.as_ref(), None, "it was to be compacted")?;
-        if let Some(replaced) = replaced {
-            fs::remove_dir_all(&replaced).map_err(|error| Error::io("remove", &replaced, error))?;
-        }
-        home.note(ground.applied)?;
-        home.release();
+        self.parts.home.adopt_smaller(is_unchanged)?;
+        self.parts.home.note(ground.applied)?;
+        self.parts.home.release();
         Ok(())
     }
+
+    /// Lets go of the log that is superfluous with a new snapshot, if that takes less.
+    /// Without it all of the log is needed.
+    fn shorten_log(&self, base: &dyn Base, ground: &mut Ground) -> Result<()> {
+        let snapshot = ground.snapshot.as_ref();
+        if snapshot.is_none_or(|snapshot| snapshot.seq < ground.applied) {
+            let now = self.writer.lock().log.file_bytes() + snapshot.map_or(0, |snapshot| snapshot.bytes);
+            let is_worth = |bytes| bytes + self.pool.segment_bytes() < now;
+            let written = self.parts.snapshots.write_if(base, is_worth).map_err(Error::before_writing);
+            match written.map_err(|error| self.without_room(error))? {
+                Some(written) => self.set_snapshot(ground, Some(written)),
+                None => return self.close_log(),
+            }
+        }
+        self.pool.delete_unused()?;
+        self.writer.lock().log.shorten(self.synced.done())?;
+        self.close_log()?;
+        // The log says what it is without them.
+        self.writer.lock().log.release(ground.applied);
+        self.pool.delete_unused()
+    }
+
+    fn close_log(&self) -> Result<()> {
+        self.writer.lock().log.close()?;
+        self.pool.delete_unused()
+    }
+
+    fn without_room(&self, error: Error) -> Error {
+        let dir = &self.parts.snapshots.dir;
+        let free = self.parts.log.disk.free_bytes(dir);
+        let (true, Ok(free)) = (error.is_disk_full(), free) else { return error };
+        let why = format!(
+            "its folder has no room for a snapshot: {free} bytes are free. No commit is lost; make room and compact it again"
+        );
+        Failure::Storage { place: format!("store {}", dir.display()), action: "be compacted", why }.into()
+    }
+}
+
+/// Puts all that an index holds into an empty one.
+fn copy(from: &dyn Base, to: &dyn Base) -> Result<()> {
+    let contents = from.contents()?;
+    let mut steps = Steps::new(to, 0, &|| true);
+    let mut added = Ok(());
+    from.scan(&[], &[u8::MAX], &mut |key: &[u8], value: &[u8]| {
+        let (key, value) = (Bytes::copy_from_slice(key), Bytes::copy_from_slice(value));
+        added = steps.add(Change { key, value: Some(value), owner: None });
+        if added.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    })?;
+    added?;
+    steps.finish(contents.seq)?;
+    let copied = to.contents()?;
+    if (copied.records, copied.sum) == (contents.records, contents.sum) {
+        return Ok(());
+    }
+    let why =
+        format!("it holds {} records, and should hold {}, or other ones", copied.records, contents.records);
+    Err(Failure::Corrupt { place: "the index".to_owned(), why }.into())
 }

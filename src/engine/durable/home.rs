@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 
 use super::base::{Base, Home};
 use crate::error::{Error, Failure, Result};
-use crate::folder::{Folder, sync_dir};
+use crate::folder::{Folder, copy_dir, dir_bytes, sync_dir, sync_tree};
 use crate::index::{self, Index};
 
 #[derive(Debug)]
@@ -16,16 +16,50 @@ pub(crate) struct FolderHome {
     folder: Mutex<Option<Folder>>,
     index: PathBuf,
     options: index::Options,
+    /// Whether the index is copied before it is opened.
+    keeps: bool,
 }
 
 impl FolderHome {
     pub(crate) fn new(folder: Folder, options: index::Options) -> Self {
-        Self { index: folder.layout().index(), folder: Mutex::new(Some(folder)), options }
+        let options = index::Options { store: folder.manifest().id_bytes(), ..options };
+        Self { index: folder.layout().index(), folder: Mutex::new(Some(folder)), options, keeps: false }
+    }
+
+    /// One that keeps a copy of the index as it was: sled writes to what it opens.
+    pub(crate) fn keeping(folder: Folder, options: index::Options) -> Self {
+        Self { keeps: true, ..Self::new(folder, options) }
     }
 
     /// Where an index is that is being built.
     fn new_index(&self) -> PathBuf {
         self.index.with_extension("new")
+    }
+
+    /// Where the index is that was there before it was opened.
+    fn index_before(&self) -> PathBuf {
+        self.index.with_extension("before")
+    }
+
+    /// Copies the index, if it can be read: opening it says what is wrong with it.
+    fn keep(&self) -> Result<()> {
+        if !self.keeps || !self.exists() || index::check_files(&self.index).is_err() {
+            return Ok(());
+        }
+        let before = self.index_before();
+        let copied = copy_dir(&self.index, &before).map_err(Error::before_writing);
+        let Err(error) = copied.and_then(|()| sync_tree(&before)) else { return Ok(()) };
+        remove(&before)?;
+        if error.is_disk_full() { Err(error) } else { Ok(()) }
+    }
+
+    /// Puts an index in place of the one that is there.
+    fn put_in_place(&self, index: &Path) -> Result<()> {
+        if index != self.new_index() {
+            remove(&self.new_index())?;
+            rename(index, &self.new_index())?;
+        }
+        self.adopt()?.map_or(Ok(()), |replaced| remove(&replaced))
     }
 
     /// Where the next damaged index is kept.
@@ -66,11 +100,13 @@ impl Home for FolderHome {
 
     fn open(&self) -> Result<Box<dyn Base>> {
         remove(&self.new_index())?;
+        remove(&self.index_before())?;
         if self.noted().is_none() {
             // Its creation was interrupted: sled may not open what is there, and
             // nothing was acknowledged yet.
             remove(&self.index)?;
         }
+        self.keep()?;
         Ok(Box::new(Index::open(&self.index, &self.options)?))
     }
 
@@ -87,6 +123,19 @@ impl Home for FolderHome {
         rename(&self.new_index(), &self.index)?;
         self.index.parent().map_or(Ok(()), sync_dir)?;
         Ok(kept)
+    }
+
+    fn adopt_smaller(&self, is_unchanged: bool) -> Result<()> {
+        let (new, before) = (self.new_index(), self.index_before());
+        let is_kept = is_unchanged && before.exists();
+        let old = if is_kept { &before } else { &self.index };
+        if dir_bytes(&new)? < dir_bytes(old)? {
+            self.put_in_place(&new)?;
+        } else if is_kept {
+            self.put_in_place(&before)?;
+        }
+        remove(&new)?;
+        remove(&before)
     }
 
     fn release(&self) {

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::base::Base;
-use super::checkpoint;
+use super::checkpoint::Checkpoint;
 use super::memtable::{Generation, Readers};
 use super::shared::{Ground, Shared};
 use super::wal::FrameKind;
@@ -88,7 +88,10 @@ impl Shared {
         self.wait_for(readers)?;
         let began = Instant::now();
         let applying = self.applying.write();
-        checkpoint::apply(base, &frozen, ground.applied, upto, ground.leftover)?;
+        let (from, leftover) = (ground.applied, ground.leftover);
+        // Who closes the store waits for this.
+        let is_alone = || self.checkpoints.is_stopped();
+        Checkpoint { generation: &frozen, from, to: upto, leftover, is_alone: &is_alone }.apply(base)?;
         ground.applied = upto;
         ground.leftover = 0;
         let writer = self.writer.lock();

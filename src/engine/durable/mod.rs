@@ -17,7 +17,7 @@
 //!   the index is what the view has itself.
 //! - **A checkpoint** freezes the memtable, syncs the log up to there, waits for
 //!   readers without the frozen part, and puts it into the index in bounded
-//!   transactions. Each checks that the index is where the last checkpoint left it,
+//!   transactions, or batches where the index has nothing to replace. Each checks that the index is where the last checkpoint left it,
 //!   and that an owner record is replaced by its successor only. Then the manifest
 //!   notes how far index and log have everything.
 //! - **A snapshot** is an archive of the index between two checkpoints. Log that it
@@ -103,17 +103,17 @@ impl DurableEngine {
         let parts = parts_of(folder, index, options)?;
         let shared = Arc::new(Shared::open(parts, options.clone(), place)?);
         let threads = Threads::spawn(&shared)?;
-        if shared.report.wants_snapshot() {
-            shared.checkpoints.work();
-        }
         Ok(Self { shared, threads: Mutex::new(Some(threads)) })
     }
 
     /// Makes the index of the store in `folder` anew, and deletes what log it does not
-    /// need.
+    /// need, where that takes less than there is.
     pub(crate) fn compact(folder: Folder, index: &index::Options, options: &Options) -> Result<()> {
         let place = folder.layout().root().display().to_string();
-        Shared::open(parts_of(folder, index, options)?, options.clone(), place)?.compact()
+        // What is left of the log fits into the shortest segment.
+        let options = Options { segment_bytes: SEGMENT_BYTES_MIN, ..options.clone() };
+        let parts = parts_with(folder, &options, |folder| FolderHome::keeping(folder, index.clone()))?;
+        Shared::open(parts, options, place)?.compact()
     }
 
     /// What opening found and did.
@@ -123,6 +123,10 @@ impl DurableEngine {
 }
 
 fn parts_of(folder: Folder, index: &index::Options, options: &Options) -> Result<Parts> {
+    parts_with(folder, options, |folder| FolderHome::new(folder, index.clone()))
+}
+
+fn parts_with(folder: Folder, options: &Options, home: impl FnOnce(Folder) -> FolderHome) -> Result<Parts> {
     let id = Uuid::parse_str(&folder.manifest().id).map_err(|error| Failure::Corrupt {
         place: format!("the manifest of {}", folder.layout().root().display()),
         why: format!("its id is none: {error}"),
@@ -132,7 +136,7 @@ fn parts_of(folder: Folder, index: &index::Options, options: &Options) -> Result
     let log =
         Files { disk: disk.clone(), dir: folder.layout().wal(), store, segment_bytes: options.segment_bytes };
     let snapshots = Snapshots { disk, dir: folder.layout().snapshots(), store };
-    Ok(Parts { home: Arc::new(FolderHome::new(folder, index.clone())), log, snapshots })
+    Ok(Parts { home: Arc::new(home(folder)), log, snapshots })
 }
 
 impl Engine for DurableEngine {

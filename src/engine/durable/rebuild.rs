@@ -55,7 +55,7 @@ fn load(base: &dyn Base, snapshots: &Snapshots, snapshot: &Snapshot) -> Result<(
 
 /// Fills an empty index with the records that there were after the commit `seq`.
 pub(crate) fn fill(base: &dyn Base, seq: u64, records: &mut Records<'_>) -> Result<()> {
-    let mut steps = Steps::new(base, 0);
+    let mut steps = Steps::new(base, 0, &|| true);
     for record in records {
         let (key, value) = record?;
         steps.add(Change { key, value: Some(value), owner: None })?;

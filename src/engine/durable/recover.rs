@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::base::{Base, Home};
-use super::checkpoint;
+use super::checkpoint::Checkpoint;
 use super::memtable::Generation;
 use super::options::{Options, Recovery};
 use super::rebuild::rebuild;
@@ -47,19 +47,12 @@ pub(crate) fn recover(parts: &Parts, options: &Options) -> Result<Recovered> {
     let witness = Witness::new(parts.home.noted(), snapshot.as_ref());
     let directory = parts.log.load()?;
     let mut report = OpenReport::default();
-    let (base, copies) = std::thread::scope(|scope| {
-        // Takes as long as reading all of the index.
-        let check = options
-            .verify_log
-            .then(|| scope.spawn(|| verify_copies(&parts.snapshots, snapshot.as_ref(), &directory)));
-        let base = open_base(parts, &directory, snapshot.as_ref(), &witness, options.recovery, &mut report);
-        (base, check.map(|check| check.join().map_err(panicked)))
-    });
+    let (base, copies) = read_all(parts, &directory, snapshot.as_ref(), &witness, options, &mut report);
     let base = base?;
     let applied = base.contents()?.seq;
     let found = match find_end(&directory, applied, options.recovery, &mut report)? {
         Some(found) => found,
-        None => return begin(parts, base, applied, options.recovery, report),
+        None => return begin(parts, &directory, base, options.recovery, report),
     };
     if let Some(why) = witness.why_not_log(Some(&found), None) {
         // Only where the log may be cut does it come to this.
@@ -79,11 +72,52 @@ pub(crate) fn recover(parts: &Parts, options: &Options) -> Result<Recovered> {
     let (active, applied_now) = (replay.active, replay.applied);
     report.replayed = found.last_seq - applied;
     report.torn_tail = torn_tail(&found);
+    tell(&report);
+    if report.damaged_log.is_some() {
+        let (generation, from, to) = (&active, applied_now, found.last_seq);
+        Checkpoint { generation, from, to, leftover, is_alone: &|| true }.apply(&*base)?;
+        return begin_behind_damage(parts, &directory, base, report);
+    }
+    let snapshot = match report.damaged_snapshot {
+        Some(_) => parts.snapshots.write(&*base, &|| false)?,
+        None => snapshot,
+    };
     let (log, pool) = parts.log.resume(&directory, &found)?;
     parts.home.note(applied_now)?;
-    tell(&report);
-    let snapshot = snapshot.filter(|_| !report.wants_snapshot());
     Ok(Recovered { base, log, pool, active, applied: applied_now, leftover, snapshot, report })
+}
+
+/// Opens the index, and reads what could stand in for it meanwhile.
+fn read_all(
+    parts: &Parts,
+    directory: &Directory,
+    snapshot: Option<&Snapshot>,
+    witness: &Witness,
+    options: &Options,
+    report: &mut OpenReport,
+) -> (Result<Box<dyn Base>>, Option<Result<Copies>>) {
+    std::thread::scope(|scope| {
+        // Takes as long as reading all of the index.
+        let check =
+            options.verify_log.then(|| scope.spawn(|| read_copies(&parts.snapshots, snapshot, directory)));
+        let base = open_base(parts, directory, snapshot, witness, options.recovery, report);
+        (base, check.map(|check| check.join().map_err(panicked).flatten()))
+    })
+}
+
+/// Goes on where a part of the log is damaged that nobody needs who has `base`: behind a
+/// snapshot of that, in a segment of its own. What is damaged is gone then.
+fn begin_behind_damage(
+    parts: &Parts,
+    directory: &Directory,
+    base: Box<dyn Base>,
+    report: OpenReport,
+) -> Result<Recovered> {
+    let applied = base.contents()?.seq;
+    let snapshot = parts.snapshots.write(&*base, &|| false)?;
+    parts.home.note(applied)?;
+    let (log, pool) = parts.log.begin_anew(directory, applied)?;
+    Ok(Recovered { base, log, pool, active: Generation::default(), applied, leftover: 0, snapshot, report })
 }
 
 /// Finds where the log ends, or is to be cut.
@@ -111,11 +145,12 @@ fn find_end(
 /// format.
 fn begin(
     parts: &Parts,
+    directory: &Directory,
     base: Box<dyn Base>,
-    applied: u64,
     recovery: Recovery,
     mut report: OpenReport,
 ) -> Result<Recovered> {
+    let applied = base.contents()?.seq;
     if parts.home.has_log() {
         let dir = parts.log.dir.display();
         let gone = format!(
@@ -135,7 +170,7 @@ fn begin(
     base.sync()?;
     // The log alone would not be complete.
     let snapshot = if applied > 0 { parts.snapshots.write(&*base, &|| false)? } else { None };
-    let (log, pool) = parts.log.create(applied)?;
+    let (log, pool) = parts.log.begin_anew(directory, applied)?;
     parts.home.note(applied)?;
     Ok(Recovered { base, log, pool, active: Generation::default(), applied, leftover: 0, snapshot, report })
 }
@@ -183,18 +218,8 @@ fn try_open(home: &dyn Home, witness: &Witness) -> Result<Result<Box<dyn Base>, 
 /// Whether another index could do better: not if the disk is full, or files may
 /// not be opened.
 fn is_of_the_index(error: &Error) -> bool {
-    const OF_THE_SYSTEM: [&str; 5] = [
-        "No space left",
-        "Read-only file system",
-        "Permission denied",
-        "Too many open files",
-        "acquire lock",
-    ];
-    match error.failure() {
-        Failure::Corrupt { .. } => true,
-        Failure::Storage { why, .. } => !OF_THE_SYSTEM.iter().any(|text| why.contains(text)),
-        _ => false,
-    }
+    let is_storage = matches!(error.failure(), Failure::Corrupt { .. } | Failure::Storage { .. });
+    is_storage && !error.is_of_the_system()
 }
 
 /// What is only needed for rebuilding the index, as it was read.
@@ -210,18 +235,25 @@ impl Copies {
     /// What is wrong with the log, if it does not lead to what the index has.
     fn wrong_log(&self, witness: &Witness, index: u64) -> Option<String> {
         match &self.log {
-            Ok(found) => witness.why_not_log(found.as_ref(), Some(index)),
+            Ok(found) => {
+                let harmless = || found.as_ref()?.harmless.clone();
+                witness.why_not_log(found.as_ref(), Some(index)).or_else(harmless)
+            }
             Err(error) => Some(crate::error::chain(error)),
         }
     }
 }
 
-fn verify_copies(snapshots: &Snapshots, snapshot: Option<&Snapshot>, log: &Directory) -> Copies {
+fn read_copies(snapshots: &Snapshots, snapshot: Option<&Snapshot>, log: &Directory) -> Result<Copies> {
     let seq = snapshot.map_or(0, |snapshot| snapshot.seq);
     let read = |snapshot| snapshots.read(snapshot).and_then(archive::Reader::finish).err();
-    Copies {
-        snapshot: snapshot.and_then(read).map(|error| crate::error::chain(&error)),
-        log: scan(log, seq, &mut |_, _| Ok(())),
+    let snapshot = match snapshot.and_then(read) {
+        Some(error) if error.is_of_the_system() => return Err(error),
+        error => error.map(|error| crate::error::chain(&error)),
+    };
+    match scan(log, seq, &mut |_, _| Ok(())) {
+        Err(error) if error.is_of_the_system() => Err(error),
+        log => Ok(Copies { snapshot, log }),
     }
 }
 
@@ -252,7 +284,9 @@ impl Replay<'_> {
             self.active.put(&write.key, seq, write.payload, write.replaces);
         }
         if self.active.bytes() >= self.options.checkpoint_bytes() {
-            checkpoint::apply(self.base, &self.active, self.applied, seq, self.leftover)?;
+            let (from, leftover) = (self.applied, self.leftover);
+            Checkpoint { generation: &self.active, from, to: seq, leftover, is_alone: &|| true }
+                .apply(self.base)?;
             self.active = Generation::default();
             self.applied = seq;
         }

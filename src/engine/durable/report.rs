@@ -15,21 +15,14 @@ pub struct OpenReport {
     /// The index was damaged or missing, and was rebuilt from snapshot and log.
     pub rebuilt: Option<Rebuilt>,
     /// A part of the log is damaged. Nothing is lost, since the index has what it
-    /// held; a new snapshot makes it superfluous.
+    /// held; a new snapshot was written, and the log goes on behind that without it.
     pub damaged_log: Option<String>,
     /// Acknowledged commits are lost: where the log is damaged, and which. Only
     /// with [`Recovery::CutLog`](crate::Recovery::CutLog).
     pub lost: Option<String>,
     /// The newest snapshot is damaged. Nothing is lost, since the index has what it
-    /// held; another is written at once.
+    /// held; another was written.
     pub damaged_snapshot: Option<String>,
-}
-
-impl OpenReport {
-    /// Whether the index is the only copy of something.
-    pub(super) fn wants_snapshot(&self) -> bool {
-        self.damaged_log.is_some() || self.damaged_snapshot.is_some()
-    }
 }
 
 /// The end of a log that was cut off.

@@ -105,7 +105,7 @@ impl Shared {
             synced: Group::starting_at(last_seq),
             snapshot_at: AtomicU64::new(0),
             log_bytes_max: AtomicU64::new(0),
-            snapshot_due: AtomicBool::new(report.wants_snapshot()),
+            snapshot_due: AtomicBool::new(false),
             memtable: RwLock::new(Memtable::starting_with(active)),
             writer: Mutex::new(Writer::new(log)),
             base: RwLock::new(Some(base)),

@@ -88,6 +88,25 @@ impl Snapshots {
         Ok(Some(Snapshot { seq: written.seq, bytes: written.bytes, path }))
     }
 
+    /// Writes what `base` holds, which stands still meanwhile, and deletes older
+    /// snapshots, if `is_worth` says so of its size in bytes; or else leaves nothing of it.
+    pub(crate) fn write_if(
+        &self,
+        base: &dyn Base,
+        is_worth: impl FnOnce(u64) -> bool,
+    ) -> Result<Option<Snapshot>> {
+        let path = self.path(base.contents()?.seq);
+        let Some(Summary { seq, bytes, .. }) = self.archive(base, Target::new(&path), &|| false)? else {
+            return Ok(None);
+        };
+        if is_worth(bytes) {
+            self.delete_before(seq)?;
+            return Ok(Some(Snapshot { seq, bytes, path }));
+        }
+        self.disk.remove(&path)?;
+        Ok(None)
+    }
+
     /// Writes what `base` holds, which stands still meanwhile, to an archive. Stops
     /// when `stop` says so; then there is none.
     pub(crate) fn archive(

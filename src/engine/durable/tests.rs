@@ -70,15 +70,19 @@ enum Step {
     /// Both.
     Snapshot,
     Close,
+    /// By a program of its own, after the one before died.
+    Compact,
     /// The program dies and starts again.
     Kill,
     /// The same, and its index is found damaged.
     Rebuild,
 }
 
+const SEGMENT_BYTES: u32 = 8192;
+
 fn options() -> Options {
     Options {
-        segment_bytes: 8192,
+        segment_bytes: SEGMENT_BYTES,
         memtable_bytes: 64 << 10,
         snapshot_log_bytes: 40 << 10,
         ..Options::default()
@@ -233,6 +237,17 @@ impl World {
                 assert_eq!(report, OpenReport::default());
                 Ok(())
             }
+            Step::Compact => {
+                self.options.segment_bytes = SEGMENT_BYTES;
+                self.open(newest)?;
+                self.store().compact()?;
+                self.synced = newest;
+                // The next time there are longer ones.
+                self.options.segment_bytes = 2 * SEGMENT_BYTES;
+                let report = self.open(newest)?;
+                assert_eq!(report, OpenReport::default());
+                Ok(())
+            }
             Step::Kill => self.open(newest).map(drop),
             Step::Rebuild => {
                 self.home.damage();
@@ -257,7 +272,7 @@ impl World {
 /// Every kind of thing that happens to a store.
 fn workload() -> Vec<Step> {
     use Durability::{Buffered, Synced};
-    use Step::{Claim, Close, Commit, KeepUp, Kill, Maintain, Rebuild, Snapshot, Sync, Together};
+    use Step::{Claim, Close, Commit, Compact, KeepUp, Kill, Maintain, Rebuild, Snapshot, Sync, Together};
     vec![
         Claim,
         Commit(100, Buffered),
@@ -286,6 +301,11 @@ fn workload() -> Vec<Step> {
         Commit(60, Buffered),
         Rebuild,
         Commit(70, Buffered),
+        Compact,
+        Commit(9000, Buffered),
+        Commit(40, Buffered),
+        Compact,
+        Commit(50, Buffered),
     ]
 }
 
@@ -373,7 +393,7 @@ fn no_history_of_failures_takes_what_was_promised() {
 
 fn random_step(rng: &mut Rng) -> Step {
     let durability = if rng.u32(0..3) == 0 { Durability::Synced } else { Durability::Buffered };
-    match rng.u32(0..24) {
+    match rng.u32(0..25) {
         0..11 => Step::Commit(rng.usize(0..300), durability),
         11 => Step::Commit(rng.usize(0..8000), durability),
         12 => Step::Together([rng.usize(0..300), rng.usize(0..8000), rng.usize(0..300)]),
@@ -384,6 +404,7 @@ fn random_step(rng: &mut Rng) -> Step {
         19 => Step::Snapshot,
         20 => Step::Close,
         21..23 => Step::Kill,
+        23 => Step::Compact,
         _ => Step::Rebuild,
     }
 }

@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use bytes::{Bytes, BytesMut};
 
 use super::chunks::{self, Set};
+use super::contents::{self, Contents};
 use super::{CHUNK, RECORD};
 use crate::error::{Error, Result};
 use message::{Message, SEGMENT_BYTES};
@@ -27,11 +28,24 @@ pub(crate) type Visitor<'a> = dyn FnMut(Bytes, Bytes) + 'a;
 /// Visits all that looks like a record in the files of the index in `dir`. `passed` is
 /// called with how many bytes of them were worked through since it was called last.
 pub(crate) fn read(dir: &Path, passed: &dyn Fn(u64), visit: &mut Visitor<'_>) -> Result<()> {
+    go_through(dir, passed, visit)?.join_large()
+}
+
+/// The id of the store of which the index in `dir` is, if anything in its files tells.
+pub(crate) fn store_of(dir: &Path) -> Option<[u8; 16]> {
+    go_through(dir, &|_| {}, &mut |_, _| {}).ok()?.store
+}
+
+fn go_through<'a, 'b>(
+    dir: &Path,
+    passed: &dyn Fn(u64),
+    visit: &'a mut Visitor<'b>,
+) -> Result<Reader<'a, 'b>> {
     let log = dir.join("db");
     let blobs = blobs(&dir.join("blobs"))?;
     let files: Vec<_> = std::iter::once(log.clone()).chain(blobs.iter().cloned()).collect();
-    let mut reader =
-        Reader { visit, files, prefixes: HashMap::new(), heads: HashMap::new(), parts: HashMap::new() };
+    let (prefixes, heads, parts) = (HashMap::new(), HashMap::new(), HashMap::new());
+    let mut reader = Reader { visit, files, prefixes, heads, parts, store: None };
     // A change names its key without the prefix that the keys of its node share, which
     // only a whole node tells.
     for pass in [Pass::Nodes, Pass::Changes] {
@@ -47,7 +61,7 @@ pub(crate) fn read(dir: &Path, passed: &dyn Fn(u64), visit: &mut Visitor<'_>) ->
             passed(pass.share(bytes.len()));
         }
     }
-    reader.join_large()
+    Ok(reader)
 }
 
 fn each_segment(log: &Path, visit: &mut dyn FnMut(&[u8], u64)) -> Result<()> {
@@ -121,6 +135,8 @@ struct Reader<'a, 'b> {
     heads: HashMap<Set, Vec<Bytes>>,
     /// By set and number.
     parts: HashMap<(u64, u32), Place>,
+    /// What a contents record says of whose it is.
+    store: Option<[u8; 16]>,
 }
 
 impl Reader<'_, '_> {
@@ -173,6 +189,10 @@ impl Reader<'_, '_> {
                 if place.is_sound || !self.parts.contains_key(&part) {
                     self.parts.insert(part, place);
                 }
+            }
+            _ if key == contents::KEY => {
+                let store = Contents::decode(value).and_then(|contents| contents.store);
+                self.store = self.store.or(store);
             }
             _ => {}
         }

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::index::{Index, Options};
 
-const OPTIONS: Options = Options { cache_bytes: 1 << 20, verify: true, copy_of: None };
+const OPTIONS: Options = Options { cache_bytes: 1 << 20, verify: true, copy_of: None, store: None };
 
 type Found = BTreeMap<Bytes, Vec<Bytes>>;
 

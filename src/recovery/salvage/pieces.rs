@@ -24,7 +24,10 @@ pub(super) fn gather(
     meter: &Meter<'_>,
     sources: &mut Sources<'_>,
 ) -> Result<()> {
-    let (folders, files) = (store.closed.index_folders()?, store.closed.files()?);
+    let (mut folders, mut files) = (store.closed.index_folders()?, store.closed.files()?);
+    // What another store has was never in this one.
+    let foreign: Vec<_> = folders.extract_if(.., |folder| is_foreign(store, folder)).collect();
+    files.retain(|file| !foreign.iter().any(|folder| file.starts_with(folder)));
     meter.expect(work(&folders, &files));
     let mut pieces = Pieces { carver: Carver::new(), sources };
     pieces.know_keys();
@@ -50,6 +53,11 @@ pub(super) fn gather(
         pieces.carve(&file, meter, origin);
     }
     Ok(())
+}
+
+/// Whether an index is another store's. An earlier version did not note whose it is.
+fn is_foreign(store: &Offline, index: &Path) -> bool {
+    store.id().is_some_and(|own| raw::store_of(index).is_some_and(|of| of != own))
 }
 
 /// How many bytes are to be gone through: those of all files, and of an index twice.

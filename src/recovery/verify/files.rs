@@ -58,6 +58,7 @@ fn kind_of(file: &Path, top: &Path, parts: &Parts) -> Option<Kind> {
         }
         "index" => None,
         "index.new" => Some("an index that a program was building when it died"),
+        "index.before" => Some("a copy of the index, of a program that died while it compacted the store"),
         top if top.starts_with("index.damaged-") => Some(
             "a damaged index that was replaced, kept for inspection (`procstate compact --remove-damaged`)",
         ),

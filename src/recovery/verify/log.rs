@@ -85,9 +85,11 @@ impl Reader<'_, '_> {
     }
 
     fn gap(&mut self, at: &Spot, after: u64, until: u64) {
+        // What is missing there may have replaced any of them.
+        self.owners.clear();
         let is_behind_end = self.report.verdict.opens.is_ok()
             && self.report.verdict.end.as_ref().is_some_and(|end| after >= end.last_seq);
-        if is_behind_end || until <= self.snapshot {
+        if is_behind_end {
             return;
         }
         let what = match until - after {

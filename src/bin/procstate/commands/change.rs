@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use procstate::Settings;
 use serde_json::json;
 
 use crate::args::SettingsArgs;
@@ -11,7 +12,8 @@ use crate::open;
 use crate::output::{Output, count, json_time, say, time};
 
 pub(crate) fn settings(db: &Path, args: &SettingsArgs, output: &mut Output) -> Result<Found, Failure> {
-    if args.every.is_none() && !args.no_schedule && args.params.is_empty() {
+    let schedules = args.every.is_some() || args.cron.is_some() || args.no_schedule;
+    if !schedules && args.params.is_empty() {
         return print_settings(db, &args.name, output);
     }
     let store = open::for_changing(db)?;
@@ -19,8 +21,12 @@ pub(crate) fn settings(db: &Path, args: &SettingsArgs, output: &mut Output) -> R
     if !process.exists()? {
         say(&format!("creating process {:?}", args.name));
     }
-    if args.every.is_some() || args.no_schedule {
-        process.set_schedule(args.every)?;
+    if let Some(cron) = &args.cron {
+        process.set_cron(cron, &args.time_zone)?;
+    } else if let Some(every) = args.every {
+        process.set_schedule_with_offset(every, args.offset.unwrap_or_default())?;
+    } else if args.no_schedule {
+        process.set_schedule(None)?;
     }
     if !args.params.is_empty() {
         process.update_params(|params| args.params.add_to(params))?;
@@ -35,15 +41,15 @@ fn print_settings(db: &Path, name: &str, output: &mut Output) -> Result<Found, F
     if output.is_json() {
         output.json(&json!({
             "scheduleSeconds": settings.schedule.map(|every| every.as_secs_f64()),
+            "offsetSeconds": settings.offset.map(|offset| offset.as_secs_f64()),
+            "cron": settings.cron,
             "intParams": settings.params.int_params,
             "stringParams": settings.params.string_params,
             "changed": json_time(settings.changed),
         }))?;
         return Ok(Found::AllWell);
     }
-    let every =
-        settings.schedule.map_or("none".to_owned(), |every| humantime::format_duration(every).to_string());
-    output.line(&format!("schedule = {every}"))?;
+    output.line(&format!("schedule = {}", schedule(&settings).unwrap_or_else(|| "none".to_owned())))?;
     for (name, value) in &settings.params.int_params {
         output.line(&format!("{name} = {value}"))?;
     }
@@ -51,6 +57,18 @@ fn print_settings(db: &Path, name: &str, output: &mut Output) -> Result<Found, F
         output.line(&format!("{name} = {value:?}"))?;
     }
     Ok(Found::AllWell)
+}
+
+/// The schedule in words, if there is one.
+pub(crate) fn schedule(settings: &Settings) -> Option<String> {
+    if let Some(cron) = &settings.cron {
+        return Some(format!("cron {cron}"));
+    }
+    let every = humantime::format_duration(settings.schedule?);
+    Some(match settings.offset {
+        Some(offset) => format!("{every} after {}", humantime::format_duration(offset)),
+        None => every.to_string(),
+    })
 }
 
 pub(crate) fn release(db: &Path, name: &str, output: &mut Output) -> Result<Found, Failure> {

@@ -7,6 +7,7 @@ use procstate::proto::State;
 use procstate::{Clock, Item, List, PastRun, Stats, Summary, SystemClock, Timestamp};
 use serde_json::json;
 
+use super::change::schedule;
 use crate::failure::{Failure, Found};
 use crate::open;
 use crate::output::{Output, age, count, json_time, time};
@@ -18,23 +19,29 @@ pub(crate) fn ls(db: &Path, output: &mut Output) -> Result<Found, Failure> {
     let store = open::for_looking(db)?;
     let mut rows = Vec::new();
     for name in store.processes()? {
-        let summary = store.process(&name)?.summary()?;
+        let process = store.process(&name)?;
+        let (summary, schedule) = (process.summary()?, schedule(&process.settings()?));
         if output.is_json() {
-            output.json(&summary_json(&summary))?;
+            output.json(&summary_json(&summary, schedule))?;
         } else {
-            rows.push(summary_row(&summary));
+            rows.push(summary_row(&summary, schedule));
         }
     }
     if !output.is_json() {
-        let head = ["PROCESS", "STATE", "OWNER", "PROGRESS", "ACTIVE", "CLEANUP", "DROPPED", "NEXT DUE"];
+        let head =
+            ["PROCESS", "STATE", "OWNER", "PROGRESS", "ACTIVE", "CLEANUP", "DROPPED", "SCHEDULE", "NEXT DUE"];
         output.table(&head, rows)?;
     }
     Ok(Found::AllWell)
 }
 
-fn summary_row(summary: &Summary) -> Vec<String> {
+fn summary_row(summary: &Summary, schedule: Option<String>) -> Vec<String> {
     let now = SystemClock::new().now();
-    let due = if summary.next_due <= now { "now".to_owned() } else { time(Some(summary.next_due)) };
+    let due = match summary.next_due {
+        due if due == Timestamp::MAX => "never".to_owned(),
+        due if due <= now => "now".to_owned(),
+        due => time(Some(due)),
+    };
     let owner = if summary.instance.is_empty() { "-" } else { &summary.instance };
     vec![
         summary.name.clone(),
@@ -44,11 +51,12 @@ fn summary_row(summary: &Summary) -> Vec<String> {
         summary.active.to_string(),
         summary.cleanup.to_string(),
         summary.dropped.to_string(),
+        schedule.unwrap_or_else(|| "-".to_owned()),
         due,
     ]
 }
 
-fn summary_json(summary: &Summary) -> serde_json::Value {
+fn summary_json(summary: &Summary, schedule: Option<String>) -> serde_json::Value {
     json!({
         "name": summary.name,
         "state": state(summary.state),
@@ -58,6 +66,7 @@ fn summary_json(summary: &Summary) -> serde_json::Value {
         "active": summary.active,
         "cleanup": summary.cleanup,
         "dropped": summary.dropped,
+        "schedule": schedule,
         "nextDue": json_time(Some(summary.next_due)),
     })
 }

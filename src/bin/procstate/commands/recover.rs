@@ -62,6 +62,10 @@ pub(crate) fn parse_until(text: &str) -> Result<Until, String> {
     if let Ok(seq) = text.parse() {
         return Ok(Until::Seq(seq));
     }
+    // It would be taken for the second before.
+    if text.splitn(3, ':').nth(2).is_some_and(|seconds| seconds.starts_with("60")) {
+        return Err("it is a leap second; give the second before or after it".to_owned());
+    }
     let time: Result<Timestamp, _> = text.parse();
     time.map(Until::Time).map_err(|_| {
         "it must be the sequence number of a commit, or a time like 2026-11-24T03:00:00Z".to_owned()
@@ -77,8 +81,11 @@ pub(crate) fn compact(db: &Path, remove_damaged: bool, output: &mut Output) -> R
     if output.is_json() {
         output.json(&json!({"before": before, "after": after, "removedDamaged": removed}))?;
     } else {
-        let before = count(before, "byte");
-        say(&format!("{} took {before} and takes {after}", db.display()));
+        say(&if after < before {
+            format!("{} took {} and takes {after}", db.display(), count(before, "byte"))
+        } else {
+            format!("nothing to give back: {} takes {}", db.display(), count(after, "byte"))
+        });
         if removed > 0 {
             let removed = count(removed, "damaged index");
             say(&format!("deleted {removed} kept for inspection"));
@@ -152,4 +159,16 @@ fn commit_line(commit: &LogCommit) -> String {
         line.push_str(&format!(" and {more} more"));
     }
     line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_leap_second_is_not_taken_for_the_second_before() {
+        assert!(matches!(parse_until("2026-06-30T23:59:59Z"), Ok(Until::Time(_))));
+        assert!(parse_until("2026-06-30T23:59:60Z").unwrap_err().contains("leap second"));
+        assert!(parse_until("2026-06-30T23:59:59.1234567899Z").is_err());
+    }
 }

@@ -5,8 +5,9 @@ use std::path::Path;
 
 use procstate::interchange::to_json;
 use procstate::proto::Status;
-use procstate::{Params, Process, Summary, Timestamp};
+use procstate::{Params, Process, Settings, Summary, Timestamp};
 
+use super::change::schedule;
 use super::look::state;
 use crate::failure::{Failure, Found};
 use crate::open;
@@ -19,26 +20,30 @@ pub(crate) fn show(db: &Path, name: &str, output: &mut Output) -> Result<Found, 
     if output.is_json() {
         output.json_text(&to_json(&process)?)?;
     } else {
-        print_process(&process, &handle.summary()?, output)?;
+        print_process(&process, &handle.summary()?, &handle.settings()?, output)?;
     }
     Ok(Found::AllWell)
 }
 
-fn print_process(process: &Process, summary: &Summary, output: &mut Output) -> Result<(), Failure> {
+fn print_process(
+    process: &Process,
+    summary: &Summary,
+    settings: &Settings,
+    output: &mut Output,
+) -> Result<(), Failure> {
     field(output, "process", &process.process_name)?;
     let owner = if summary.instance.is_empty() { "nobody" } else { &summary.instance };
     field(output, "owner", owner)?;
     field(output, "claimed", &time(summary.claimed))?;
-    let every = process.schedule_frequency.map_or("no schedule".to_owned(), |every| {
-        std::time::Duration::try_from(every)
-            .map_or(format!("{every}"), |every| format!("every {}", humantime::format_duration(every)))
-    });
+    let every = schedule(settings).unwrap_or_else(|| "no schedule".to_owned());
+    let every =
+        if settings.schedule.is_some() && settings.cron.is_none() { format!("every {every}") } else { every };
     field(output, "schedule", &every)?;
     field(output, "next due", &time(Some(summary.next_due)))?;
     let counts =
         format!("{} active, {} cleanup, {} dropped", summary.active, summary.cleanup, summary.dropped);
     field(output, "work", &counts)?;
-    params(output, "settings", process.settings.as_ref())?;
+    params(output, "settings", Some(&settings.params))?;
     if let Some(status) = &process.process_status {
         field(output, "state", &state(status.state()))?;
         print_status(status, output)?;

@@ -55,9 +55,7 @@ fn read_all(import: &Import) -> Result<Vec<(Process, String)>, Failure> {
         let Input { source, bytes } = input;
         for process in read_processes(&source, &bytes, unknown)? {
             // What is checked here is not written by halves.
-            Store::in_memory()
-                .import(process.clone(), ImportMode::New)
-                .map_err(|error| Failure::Failed(format!("{source}: {error}")))?;
+            Store::check_import(&process).map_err(|error| Failure::Failed(format!("{source}: {error}")))?;
             let first = seen.insert(process.process_name.clone(), source.clone());
             if let Some(first) = first.filter(|_| !import.merge) {
                 return Err(Failure::Failed(format!(

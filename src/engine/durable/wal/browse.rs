@@ -52,8 +52,11 @@ pub(crate) fn browse(directory: &Directory, known: u64, visit: &mut Visitor<'_>)
         if browser.leads_past(segment, directory) {
             continue;
         }
-        // What the system does not read is missing.
-        let bytes = directory.read(stored).unwrap_or_default();
+        let bytes = match directory.read(stored) {
+            Err(error) if error.is_of_the_system() => return Err(error),
+            // What cannot be read is missing.
+            bytes => bytes.unwrap_or_default(),
+        };
         browser.segment(segment, &directory.path(stored.slot), &bytes)?;
     }
     browser.drop_open()

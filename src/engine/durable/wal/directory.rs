@@ -27,6 +27,8 @@ pub(crate) struct Directory {
 pub(crate) struct Stored {
     pub(crate) slot: Slot,
     pub(crate) bytes: u64,
+    /// Whether its header is damaged: which segment it is was told from its first frame.
+    pub(crate) is_headless: bool,
 }
 
 impl Directory {
@@ -35,8 +37,22 @@ impl Directory {
         for slot in found.slots()? {
             found.add(slot, store)?;
         }
+        found.add_headless(store)?;
         found.free.sort_unstable();
         Ok(found)
+    }
+
+    /// Finds the segments of which a byte of the header is damaged and nothing else: what
+    /// they hold is there all the same.
+    fn add_headless(&mut self, store: [u8; 16]) -> Result<()> {
+        for slot in std::mem::take(&mut self.free) {
+            let page = self.page(slot)?;
+            let is_segment = Header::is_nearly_of(&page, store) && self.add_without_header(slot, &page)?;
+            if !is_segment {
+                self.free.push(slot);
+            }
+        }
+        Ok(())
     }
 
     /// The same, whatever is wrong with some of it: files that cannot be taken as they
@@ -53,6 +69,7 @@ impl Directory {
             let path = found.path(slot);
             let page = match found.page(slot) {
                 Ok(page) => page,
+                Err(error) if error.is_of_the_system() => return Err(error),
                 Err(error) => {
                     wrong.push((path, crate::error::chain(&error)));
                     continue;
@@ -78,7 +95,7 @@ impl Directory {
     fn prefer(&mut self, slot: Slot, page: &[u8]) -> Result<()> {
         let Opened::Header(header) = Header::decode(page) else { return Ok(()) };
         let Some(known) = self.get(header.segment) else { return Ok(()) };
-        let other = Stored { slot, bytes: header.segment_bytes.into() };
+        let other = Stored { slot, bytes: header.segment_bytes.into(), is_headless: false };
         let frames =
             |stored| self.read(stored).map(|bytes| Frames::of(&bytes, header.segment).from(PAGE).count());
         if frames(other)? > frames(known)? {
@@ -97,7 +114,7 @@ impl Directory {
 
     /// A segment whose header is damaged, if its id can be told.
     fn add_without_header(&mut self, slot: Slot, page: &[u8]) -> Result<bool> {
-        let stored = Stored { slot, bytes: self.file(slot)?.len()? };
+        let stored = Stored { slot, bytes: self.file(slot)?.len()?, is_headless: true };
         let bytes = self.read(stored)?;
         let mut checksums = Checksums::of(&bytes);
         let is_one = |segment: &u64| {
@@ -129,7 +146,7 @@ impl Directory {
         if header.store != store {
             return Err(self.foreign(slot, "it is a part of another store; put the right file back"));
         }
-        let stored = Stored { slot, bytes: header.segment_bytes.into() };
+        let stored = Stored { slot, bytes: header.segment_bytes.into(), is_headless: false };
         match self.segments.get(&header.segment) {
             Some(known) => {
                 let other = self.path(known.slot);
@@ -181,7 +198,8 @@ impl Directory {
         Ok(bytes)
     }
 
-    /// The frame that a segment begins with, if it is sound.
+    /// The first frame of a segment that can be read: the one that it begins with, unless
+    /// that is damaged.
     pub(crate) fn first_frame(&self, segment: u64, stored: Stored) -> Result<Option<frame::Head>> {
         // Most first frames are short; only of a large one is all of it read.
         let mut bytes = vec![0; PAGE];
@@ -191,7 +209,17 @@ impl Directory {
             return Ok(Some(first.head));
         }
         let bytes = self.read(stored)?;
-        Ok(frame_at(&bytes, PAGE, Place { segment, offset: PAGE as u64 }).map(|frame| frame.head))
+        Ok(Frames::of(&bytes, segment).first_from(PAGE).map(|(_, frame)| frame.head))
+    }
+
+    /// Lets no segment ever be taken for a part of the log again; answers their files.
+    pub(crate) fn erase(&self) -> Result<Vec<Slot>> {
+        for stored in self.segments.values() {
+            let file = self.file(stored.slot)?;
+            file.write_at(&[0; PAGE], 0)?;
+            file.sync()?;
+        }
+        Ok(self.segments.values().map(|stored| stored.slot).collect())
     }
 
     /// What remains for new segments once those up to `last` are in use.

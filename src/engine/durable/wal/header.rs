@@ -61,6 +61,16 @@ impl Header {
         std::iter::once(shown).chain(others).collect()
     }
 
+    /// Whether at most one byte keeps this page from being the header of a segment of the
+    /// store, as far as that can be told without its id and its length.
+    pub(crate) fn is_nearly_of(page: &[u8], store: [u8; 16]) -> bool {
+        let differing = |at: usize, expected: &[u8]| match page.get(at..at + expected.len()) {
+            Some(found) => found.iter().zip(expected).filter(|(found, expected)| found != expected).count(),
+            None => usize::MAX,
+        };
+        differing(0, MAGIC).saturating_add(differing(16, &store)) <= 1
+    }
+
     pub(crate) fn decode(page: &[u8]) -> Opened {
         Self::parse(page).unwrap_or(Opened::Nothing)
     }

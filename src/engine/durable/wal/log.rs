@@ -222,6 +222,20 @@ impl Log {
         }
     }
 
+    /// Goes on in a new segment, if that takes less than the one that it is in.
+    pub(crate) fn shorten(&mut self, synced: u64) -> Result<()> {
+        if self.current.bytes <= self.pool.segment_bytes() {
+            return Ok(());
+        }
+        self.flush()?;
+        self.rotate(synced)?;
+        // No commit is begun in the one and ends in the other.
+        if let Some(full) = self.sealed.back_mut() {
+            full.until = self.last_seq;
+        }
+        Ok(())
+    }
+
     /// Room for more frames in the current segment, with the way to the next kept free.
     fn room(&self) -> usize {
         self.room_after(self.offset + self.buffer.len() as u64)

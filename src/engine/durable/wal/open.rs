@@ -29,8 +29,16 @@ impl Files {
     /// Begins a log the first commit of which is the one after `seq`.
     pub(crate) fn create(&self, seq: u64) -> Result<(Log, Arc<Pool>)> {
         self.disk.create_dir(&self.dir)?;
-        let pool = self.pool(self.load()?.stock(None));
-        Ok((Log::create(pool.clone(), seq)?, pool))
+        self.begin_anew(&self.load()?, seq)
+    }
+
+    /// The same in a segment of its own, where there was a log before of which nobody needs
+    /// anything any more. Once the new one is durable the old one is erased.
+    pub(crate) fn begin_anew(&self, directory: &Directory, seq: u64) -> Result<(Log, Arc<Pool>)> {
+        let pool = self.pool(directory.stock(Some(u64::MAX)));
+        let log = Log::create(pool.clone(), seq)?;
+        pool.release(directory.erase()?);
+        Ok((log, pool))
     }
 
     /// Goes on where a log ends that was scanned and repaired.

@@ -30,7 +30,8 @@ pub(crate) struct Scan {
     pub(crate) is_clean: bool,
     /// The segments that were read, oldest first.
     pub(crate) segments: Vec<Visited>,
-    /// Damage to commits that the caller has anyway.
+    /// Damage to what the caller has anyway, or can do without. The log is not to be gone
+    /// on with: another is begun behind a snapshot.
     pub(crate) harmless: Option<String>,
     /// The newest commit of which a frame stands behind the end.
     pub(crate) torn: Option<u64>,
@@ -163,6 +164,10 @@ impl<'a> Scanner<'a> {
         let bytes = self.directory.read(stored)?;
         let mut frames = Frames::of(&bytes, segment);
         let mut visited = Visited { segment, stored, last_seq: 0, end: PAGE as u64 };
+        if stored.is_headless {
+            let path = self.path_of(segment).display().to_string();
+            self.found.harmless.get_or_insert(format!("the header of {path}"));
+        }
         let mut at = PAGE;
         loop {
             let place = Place { segment, offset: at as u64 };

@@ -1,0 +1,57 @@
+# Every command that the docs name; `just --list` shows them. https://just.systems
+
+# What every submission must pass; a quarter of an hour on 2 cores.
+ci:
+    .ci/run
+
+# All tests; two minutes after the build, on 2 cores.
+test:
+    cargo test --locked --all-features
+
+# Formatting, lints and documentation, as CI has them.
+lint:
+    cargo fmt --check
+    cargo clippy --locked --all-features --all-targets -- -D warnings
+    cargo clippy --locked -- -D warnings
+    RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --all-features
+
+# Licenses, advisories and sources of the dependencies; needs cargo-deny and the network.
+deny:
+    cargo deny check
+
+# A worker is killed in the middle of its run, and another takes over.
+takeover:
+    cargo run --release --features json --example takeover
+
+# Kills a program that writes, at random moments; 10,000 take 8 minutes.
+kills count="10000":
+    PROCSTATE_KILLS={{ count }} cargo test --release --all-features --test kill
+
+# Kills `procstate run` with its commands running, 200 times; two minutes.
+run-kills:
+    cargo test --release --all-features --test run -- --ignored
+
+# Cuts the power, on a FUSE file system; 2,000 take 4 minutes.
+cuts count="2000":
+    PROCSTATE_CUTS={{ count }} cargo test --release --all-features --test power
+
+# Flips every byte of every file of a store; an hour and more.
+every-byte:
+    PROCSTATE_EVERY_BYTE=1 cargo test --release --all-features --test every_byte
+
+# Random histories of failures and power cuts on the simulated disk.
+cases count="3000":
+    PROCSTATE_CASES={{ count }} cargo test --release --all-features --lib engine::
+
+# The fuzz targets, each for so many seconds.
+fuzz seconds="600":
+    fuzz/run {{ seconds }}
+
+# procstate beside SQLite, LMDB, redb, fjall, RocksDB and sled.
+peers mode="quick":
+    cd benches/peers && cargo run --release -- {{ mode }}
+
+# `procstate run` beside GNU parallel, xargs, pueue and task spooler.
+runners count="10000":
+    cargo build --release --features cli
+    benches/runners.sh {{ count }}

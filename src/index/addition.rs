@@ -1,0 +1,132 @@
+//! Records that replace none.
+//!
+//! A transaction asks of every record what it replaces, and that is a third of what
+//! writing it costs. Where a range of the index has nothing, as where a process is
+//! new, there is nothing to ask for: the records go into a batch of sled's, which is
+//! all or nothing as a transaction is.
+
+use sled::{Batch, IVec};
+
+use super::chunks::{self, Set};
+use super::contents::{self, Contents};
+use super::guard::Fault;
+use super::{Index, record_key};
+use crate::error::Result;
+
+/// Records on their way to a range without any. Nobody else may change the index
+/// meanwhile.
+#[derive(Debug)]
+pub(crate) struct Addition<'a> {
+    index: &'a Index,
+    batch: Batch,
+    before: Contents,
+    contents: Contents,
+}
+
+impl Index {
+    /// Begins an addition of records from `first` up to and including `last`; `None` if
+    /// there are some.
+    pub(crate) fn add_between(&self, first: &[u8], last: &[u8]) -> Result<Option<Addition<'_>>> {
+        if !self.is_vacant(first, last)? {
+            return Ok(None);
+        }
+        let before = self.contents()?.unwrap_or_default();
+        Ok(Some(Addition { index: self, batch: Batch::default(), before, contents: before }))
+    }
+
+    fn is_vacant(&self, first: &[u8], last: &[u8]) -> Result<bool> {
+        self.guarded("read records", || {
+            let found = self.db.range(record_key(first)..=record_key(last)).next();
+            Ok(found.transpose()?.is_none())
+        })
+    }
+}
+
+impl Addition<'_> {
+    /// The commit up to which the index has everything.
+    pub(crate) fn seq(&self) -> u64 {
+        self.before.seq
+    }
+
+    /// Adds a record. No two have the same key.
+    pub(crate) fn put(&mut self, key: &[u8], value: &[u8]) {
+        let head = if chunks::is_large(key, value) { self.split(value) } else { chunks::whole(value) };
+        self.batch.insert(record_key(key), IVec::from(head));
+        self.contents.add(key, value);
+    }
+
+    /// Puts the parts of a large value, and answers its head.
+    fn split(&mut self, value: &[u8]) -> Vec<u8> {
+        self.contents.last_set += 1;
+        let set = Set::new(self.contents.last_set, value);
+        for (key, chunk) in set.entries(value) {
+            self.batch.insert(key, chunk);
+        }
+        set.head()
+    }
+
+    /// Writes all of it, or nothing. The index has everything up to the commit `seq` then.
+    pub(crate) fn commit(self, seq: u64) -> Result<()> {
+        let Self { index, mut batch, before, mut contents } = self;
+        contents.seq = seq;
+        if contents == before {
+            return Ok(());
+        }
+        batch.insert(contents::KEY, contents.of(index.store).encode());
+        index.guarded("commit", || index.db.apply_batch(batch).map_err(Fault::from))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::index::Options;
+
+    static LARGE: [u8; 20_000] = [7; 20_000];
+
+    fn open(folder: &tempfile::TempDir) -> Index {
+        Index::open(&folder.path().join("index"), &Options::default()).unwrap()
+    }
+
+    fn add(index: &Index, keys: [&[u8]; 2], seq: u64) {
+        let mut addition = index.add_between(keys[0], keys[1]).unwrap().unwrap();
+        addition.put(keys[0], b"small");
+        addition.put(keys[1], &LARGE);
+        addition.commit(seq).unwrap();
+    }
+
+    #[test]
+    fn leaves_what_transactions_leave() {
+        let folders = [(); 2].map(|()| tempfile::tempdir().unwrap());
+        let [added, put] = [&folders[0], &folders[1]].map(open);
+        for (keys, seq) in [([b"b" as &[u8], b"c"], 3), ([b"d", b"e"], 7)] {
+            add(&added, keys, seq);
+            let written: Result<(), ()> = put
+                .transact(|transaction| {
+                    transaction.put(keys[0], b"small")?;
+                    transaction.put(keys[1], &LARGE)?;
+                    transaction.set_seq(seq);
+                    Ok(())
+                })
+                .unwrap();
+            written.unwrap();
+        }
+        assert_eq!(added.contents().unwrap(), put.contents().unwrap());
+        let read = |index: &Index| index.records().map(Result::unwrap).collect::<Vec<_>>();
+        assert_eq!(read(&added), read(&put));
+        added.close().unwrap();
+        let reopened = open(&folders[0]);
+        assert_eq!(reopened.contents().unwrap().unwrap().seq, 7);
+        assert_eq!(reopened.get(b"e").unwrap().unwrap(), LARGE.as_slice());
+    }
+
+    #[test]
+    fn is_not_begun_where_there_is_a_record() {
+        let folder = tempfile::tempdir().unwrap();
+        let index = open(&folder);
+        add(&index, [b"b", b"d"], 1);
+        let is_begun = |first: &[u8], last: &[u8]| index.add_between(first, last).unwrap().is_some();
+        assert!(!is_begun(b"a", b"b") && !is_begun(b"d", b"e") && !is_begun(b"a", b"e"));
+        assert!(is_begun(b"a", b"a") && is_begun(b"c", b"c") && is_begun(b"e", b"f"));
+    }
+}
