@@ -114,7 +114,7 @@
 //!
 //! | | blocks its thread for |
 //! |---|---|
-//! | the runner, an item begun or ended, a beat | one buffered write, 2 to 5 µs: memory and one `write`; at most 64 in a row |
+//! | the runner: items begun and ended, a beat | one buffered write, of up to 32 ends and begins: some µs to some 100 µs; then others have a turn |
 //! | `add_stat`, `add_error`, `params`, `settings`, `name`, `cancelled` | nothing but a lock that is held for such a write at most |
 //! | [`AsyncWork::progress`], [`AsyncProcess`], a claim, the end of a run | one buffered write, and some reads; the sync is waited for without a thread |
 //! | [`synced`], [`Events`], `shutdown`, `join` | nothing |
