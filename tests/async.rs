@@ -333,6 +333,8 @@ async fn a_worker_that_blocks_its_thread_does_not_look_alive() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_blocked_worker_that_timed_out_is_left_behind() {
+    // A thread that is blocked for ever would keep the test from failing.
+    let give_up = Instant::now() + Duration::from_secs(30);
     let store = Store::in_memory();
     let process = process(&store, 2);
     let released = Arc::new(AtomicBool::new(false));
@@ -344,7 +346,7 @@ async fn a_blocked_worker_that_timed_out_is_left_behind() {
         .worker_fn(move |work| {
             let blocked = blocked.clone();
             async move {
-                while work.name() == "w00000" && !blocked.load(SeqCst) {
+                while work.name() == "w00000" && !blocked.load(SeqCst) && Instant::now() < give_up {
                     std::thread::sleep(Duration::from_millis(1));
                 }
                 Ok(())
@@ -415,6 +417,44 @@ async fn a_shutdown_lets_items_in_hand_end() {
         let status = process.snapshot().unwrap().process_status.unwrap();
         assert_eq!(status.stats["workItems"], items);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_item_is_cancelled_and_the_others_go_on() {
+    let store = store();
+    let process = process(&store, 3);
+    let gauge = Gauge::default();
+    let inside = gauge.clone();
+    let runner =
+        runner(&store).concurrency(3).retry(Retry::attempts(3).initial(HOUR)).worker_fn(move |work| {
+            let present = inside.enter();
+            async move {
+                match work.name() {
+                    "w00000" => std::future::pending().await,
+                    "w00001" => return Err("tried again in an hour".into()),
+                    _ => sleep(3 * HOUR).await,
+                }
+                drop(present);
+                Ok(())
+            }
+        });
+    let runner = runner.build().unwrap();
+    let stopper = runner.stopper();
+    assert!(!stopper.cancel("w00000").await, "no run is on");
+    let began = tokio::time::Instant::now();
+    let run = tokio::spawn(async move { runner.run_once().await });
+    eventually("two are in hand, and one waits", || gauge.most() > 1 && gauge.present() == 2).await;
+    assert!(stopper.cancel("w00000").await && stopper.cancel("w00001").await);
+    assert!(!stopper.cancel("nobody").await);
+    let status = finished(run.await.unwrap().unwrap());
+    assert!(began.elapsed() < 4 * HOUR);
+    let errors = |n| item(&process, n).errors.into_iter().map(|error| error.text).collect::<Vec<_>>();
+    assert_eq!(
+        (errors(0), errors(1)),
+        (vec!["cancelled".to_owned()], vec!["tried again in an hour".to_owned(), "cancelled".to_owned()])
+    );
+    assert_eq!((status.stats["workItems"], status.stats["workItemsDirty"]), (3.0, 2.0));
+    assert!(!stopper.cancel("w00002").await, "the run has ended");
 }
 
 #[tokio::test(start_paused = true)]

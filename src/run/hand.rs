@@ -2,14 +2,18 @@
 //! written: a run may have thousands in hand, and writes those it was on.
 
 use std::collections::BTreeMap;
+use std::collections::hash_map::Entry;
 
 use prost_types::Timestamp;
+use rustc_hash::FxHashMap;
 
 use super::state::{InHand, ItemId};
 
 #[derive(Default)]
 pub(super) struct Hand {
     items: BTreeMap<ItemId, InHand>,
+    /// Those of each name: one, or one that ends and one that begins with the same write.
+    names: FxHashMap<String, Vec<ItemId>>,
     /// Each once.
     changed: Vec<ItemId>,
     last_id: ItemId,
@@ -19,6 +23,7 @@ impl Hand {
     pub(super) fn take(&mut self, mut item: InHand) -> ItemId {
         self.last_id += 1;
         item.has_changed = true;
+        self.names.entry(item.name.clone()).or_default().push(self.last_id);
         self.items.insert(self.last_id, item);
         self.changed.push(self.last_id);
         self.last_id
@@ -43,12 +48,19 @@ impl Hand {
     }
 
     pub(super) fn let_go(&mut self, id: ItemId) {
-        self.items.remove(&id);
+        let Some(item) = self.items.remove(&id) else { return };
+        if let Entry::Occupied(mut same) = self.names.entry(item.name) {
+            same.get_mut().retain(|of_name| *of_name != id);
+            if same.get().is_empty() {
+                same.remove();
+            }
+        }
         self.changed.retain(|changed| *changed != id);
     }
 
     pub(super) fn let_go_of_all(&mut self) {
         self.items.clear();
+        self.names.clear();
         self.changed.clear();
     }
 
@@ -58,7 +70,8 @@ impl Hand {
 
     /// Whether an item of this name is in hand, and does not end with the next write.
     pub(super) fn has(&self, name: &str) -> bool {
-        self.items.values().any(|item| item.name == name && !item.has_ended)
+        let ids = self.names.get(name).into_iter().flatten();
+        ids.filter_map(|id| self.items.get(id)).any(|item| !item.has_ended)
     }
 
     /// Those that are to be written, each with its version.
@@ -88,5 +101,34 @@ impl Hand {
                 item.version = Some(version);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::List;
+    use crate::proto::record::Item;
+    use crate::record::Key;
+
+    fn item() -> InHand {
+        InHand::new("w", List::Active, Key::item("p", List::Active, "w"), 1, Item::default())
+    }
+
+    #[test]
+    fn a_name_is_in_hand_as_long_as_an_item_of_it_that_goes_on() {
+        let mut hand = Hand::default();
+        let first = hand.take(item());
+        assert!(hand.has("w") && !hand.has("v"));
+        hand.get_mut(first).unwrap().has_ended = true;
+        assert!(!hand.has("w"));
+        let second = hand.take(item());
+        assert!(hand.has("w"));
+        hand.let_go(second);
+        assert!(!hand.has("w"));
+        hand.get_mut(first).unwrap().has_ended = false;
+        assert!(hand.has("w"), "its end was taken back");
+        hand.let_go(first);
+        assert!(!hand.has("w") && hand.names.is_empty());
     }
 }

@@ -122,12 +122,28 @@ impl Run {
     /// both in one commit, which threads that call this at the same time share. If the
     /// end cannot be stored, no other begins.
     pub(crate) fn turn(&self, end: Option<Ending>, takes: bool) -> Result<Turned> {
-        let next = self.core.turn(Turn { end: end.map(|end| (end.id, end.how)), takes })?;
-        Ok(match next {
+        self.core.turn(Turn { end: end.map(|end| (end.id, end.how)), takes }).map(|next| self.turned(next))
+    }
+
+    /// [`turn`](Run::turn) for all of `ends`, and for as many items as are `wanted`, in one
+    /// commit where that is possible. The first `wanted` answers are about items to begin.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn turn_all(&self, ends: Vec<Ending>, wanted: usize) -> Vec<Result<Turned>> {
+        let turns = wanted.max(ends.len());
+        let mut ends = ends.into_iter();
+        let turns: Vec<Turn> = (0..turns)
+            .map(|n| Turn { end: ends.next().map(|end| (end.id, end.how)), takes: n < wanted })
+            .collect();
+        let answers = self.core.turn_all(&turns).into_iter();
+        answers.map(|answer| answer.map(|next| self.turned(next))).collect()
+    }
+
+    fn turned(&self, next: Next) -> Turned {
+        match next {
             Next::Item((id, name, list)) => Turned::Item(WorkItem::new(self.core.clone(), id, name, list)),
             Next::Nothing => Turned::NoMore,
             Next::Again => Turned::Again,
-        })
+        }
     }
 
     /// Adds `value` to the counter `label` of the run. Stored with the next

@@ -43,7 +43,7 @@ pub(super) enum Next {
     Again,
 }
 
-type Answer = Result<Next>;
+pub(super) type Answer = Result<Next>;
 
 /// The turns of threads that wait for whoever holds the lock.
 #[derive(Debug, Default)]
@@ -106,6 +106,12 @@ impl Core {
         }
         let answer = ticket.answer.lock().take();
         answer.unwrap_or(Ok(Next::Nothing))
+    }
+
+    /// Many turns at once, in one commit where that is possible. Each is answered.
+    #[cfg(feature = "tokio")]
+    pub(super) fn turn_all(&self, turns: &[Turn]) -> Vec<Answer> {
+        self.serve(&mut self.lock(), turns)
     }
 
     /// Waits until somebody has answered, or answers with the lock: it is this thread's

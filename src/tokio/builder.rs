@@ -10,7 +10,7 @@ use crate::engine::Durability;
 use crate::error::{Error, Result};
 use crate::run::{ClaimOptions, FailureLimit, Instance};
 use crate::runner::{FlowControl, Retry, WorkResult};
-use crate::store::Store;
+use crate::store::{ProcessHandle, Store};
 
 /// The most items that one runner works on at once.
 pub(super) const CONCURRENCY_MAX: usize = 65_536;
@@ -21,6 +21,9 @@ pub struct AsyncRunnerBuilder {
     store: Store,
     process: String,
     every: Option<Duration>,
+    offset: Duration,
+    #[cfg(feature = "cron")]
+    cron: Option<(String, String)>,
     start: Option<Start>,
     label: Option<String>,
     durability: Durability,
@@ -51,6 +54,9 @@ impl AsyncRunnerBuilder {
             store: store.clone(),
             process: process.to_owned(),
             every: None,
+            offset: Duration::ZERO,
+            #[cfg(feature = "cron")]
+            cron: None,
             start: None,
             label: None,
             durability: Durability::Buffered,
@@ -71,9 +77,32 @@ impl AsyncRunnerBuilder {
     }
 
     /// Sets the schedule of the process, and creates the process if need be. Not said, the
-    /// process keeps the schedule it has, and must be in the store.
+    /// process keeps the schedule it has, and must be in the store. What a slot is:
+    /// [`RunnerBuilder::every`](crate::RunnerBuilder::every).
     pub fn every(mut self, period: Duration) -> Self {
         self.every = Some(period);
+        self
+    }
+
+    /// Puts the slots of [`every`](AsyncRunnerBuilder::every) off by `offset`, which is
+    /// below the period.
+    pub fn offset(mut self, offset: Duration) -> Self {
+        self.offset = offset;
+        self
+    }
+
+    /// Sets the times of the process by a cron expression and a time zone, and creates
+    /// the process if need be; as [`ProcessHandle::set_cron`](crate::ProcessHandle::set_cron).
+    #[cfg(feature = "cron")]
+    pub fn cron(mut self, expression: impl Into<String>, time_zone: impl Into<String>) -> Self {
+        self.cron = Some((expression.into(), time_zone.into()));
+        self
+    }
+
+    /// No new run is due sooner than this after the last one began; as
+    /// [`ClaimOptions::min_interval`].
+    pub fn min_interval(mut self, interval: Duration) -> Self {
+        self.options.claim = self.options.claim.min_interval(interval);
         self
     }
 
@@ -220,8 +249,8 @@ impl AsyncRunnerBuilder {
         self
     }
 
-    /// Makes the runner, which does nothing yet; only the schedule, if
-    /// [`every`](AsyncRunnerBuilder::every) was said, is stored. That is a buffered write,
+    /// Makes the runner, which does nothing yet; only the schedule, if one was said, is
+    /// stored. That is a buffered write,
     /// which does not wait for the disk.
     ///
     /// # Errors
@@ -235,9 +264,8 @@ impl AsyncRunnerBuilder {
         self.options.beat_interval = self.beat_interval();
         self.options.is_synced = self.durability == Durability::Synced;
         let handle = self.store.process(&self.process)?.with_durability(Durability::Buffered);
-        match self.every {
-            Some(every) => drop(handle.set_schedule(Some(every))?),
-            None => drop(handle.settings()?),
+        if !self.set_schedule(&handle)? {
+            handle.settings()?;
         }
         let instance = self.label.as_deref().map_or_else(Instance::new, Instance::named);
         Ok(AsyncRunner::new(handle, start, instance, self.options))
@@ -251,6 +279,24 @@ impl AsyncRunnerBuilder {
     /// As [`build`](AsyncRunnerBuilder::build) and [`AsyncRunner::spawn`].
     pub fn spawn(self) -> Result<AsyncRunnerHandle> {
         self.build()?.spawn()
+    }
+
+    /// Stores the schedule; false if none was said.
+    fn set_schedule(&self, handle: &ProcessHandle) -> Result<bool> {
+        #[cfg(feature = "cron")]
+        if let Some((expression, time_zone)) = &self.cron {
+            if self.every.is_some() {
+                return Err(Error::argument("a runner with both a period and a cron expression"));
+            }
+            handle.set_cron(expression, time_zone)?;
+            return Ok(true);
+        }
+        if self.every.is_none() && !self.offset.is_zero() {
+            return Err(Error::argument("a runner with an offset and no period; say `every`"));
+        }
+        let Some(every) = self.every else { return Ok(false) };
+        handle.set_schedule_with_offset(every, self.offset)?;
+        Ok(true)
     }
 
     fn check(&self) -> Result<()> {

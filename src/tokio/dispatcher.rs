@@ -8,24 +8,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::AsyncRunner;
-use super::either::either;
+use super::either::{either, give_way};
 use super::end::{End, Flowing, conclude};
 use super::in_flight::{Flight, Graces, InFlight, Stage, Why};
-use super::mailbox::{Mail, Mailbox};
+use super::mailbox::{Cancel, Mail, Mailbox};
 use super::stop::Stop;
 use super::synced::{ready, synced};
 use super::task::{Attempt, Desk, Task, Verdict};
 use crate::error::Result;
-use crate::run::{Progress, Run, WorkItem};
+use crate::run::{Ending, Progress, Run, Turned, WorkItem};
 use crate::runner::{FlowControl, Outcome, Shutdown};
 use crate::store::Store;
 
 /// How many failed items wait for another attempt, at least, before no new ones are begun.
 const WAITING_MAX: usize = 1024;
 
-/// How many items are begun, and how many ended, before other tasks of the runtime get a
-/// turn. Each is a write of some microseconds.
+/// How many items end and begin in one commit, before other tasks of the runtime get a turn.
 const TURN: usize = 32;
+
+/// The error of an item that somebody asked to be cancelled.
+const CANCELLED: &str = "cancelled";
 
 pub(super) struct Dispatcher<'a> {
     runner: &'a AsyncRunner,
@@ -35,6 +37,8 @@ pub(super) struct Dispatcher<'a> {
     in_flight: InFlight,
     /// Items that have failed and get another attempt, by when.
     waiting: BTreeMap<(Duration, u64), Waiting>,
+    /// Ends that are to be stored with the next begin of items.
+    ends: Vec<Ending>,
     /// Items that have begun in the store, and whose tasks are yet to start.
     to_start: Vec<WorkItem>,
     /// Items that were cut short, for whoever goes on with the run.
@@ -67,6 +71,7 @@ impl<'a> Dispatcher<'a> {
             mailbox: Arc::new(Mailbox::default()),
             shared: runner.shared.clone(),
         };
+        runner.shared.set_mailbox(Arc::downgrade(&desk.mailbox));
         let graces = Graces { cancel: options.cancel_grace, stop: options.stop_grace };
         Self {
             runner,
@@ -74,6 +79,7 @@ impl<'a> Dispatcher<'a> {
             desk,
             in_flight: InFlight::new(graces),
             waiting: BTreeMap::new(),
+            ends: Vec::new(),
             to_start: Vec::new(),
             unfinished: Vec::new(),
             mail: VecDeque::new(),
@@ -113,7 +119,7 @@ impl<'a> Dispatcher<'a> {
             }
             self.start_all();
             if is_busy {
-                tokio::task::yield_now().await;
+                give_way().await;
                 continue;
             }
             let longest = self.runner.clock().longest_sleep(self.time_to_next_look());
@@ -127,7 +133,8 @@ impl<'a> Dispatcher<'a> {
         if self.run.is_lapsed() {
             return Err(End::Lapsed);
         }
-        self.collect()?;
+        self.collect();
+        self.check_cancels();
         self.check_timers()?;
         self.check_stop();
         let is_cutting = self.cut_retries()?;
@@ -138,55 +145,59 @@ impl<'a> Dispatcher<'a> {
     }
 
     /// Takes back the items whose tasks have ended.
-    fn collect(&mut self) -> Flowing {
+    fn collect(&mut self) {
         self.mail.extend(self.desk.mailbox.take());
         for _ in 0..TURN {
             let Some((id, mail)) = self.mail.pop_front() else { break };
             match mail {
-                Mail::Over => self.in_flight.cancel(id, Why::Over, self.runner.monotonic()),
+                Mail::Over => {
+                    let _ = self.in_flight.cancel(id, Why::Over, self.runner.monotonic());
+                }
                 Mail::Ended(verdict) => {
                     if let Some(flight) = self.in_flight.remove(id) {
-                        self.settle(&flight, verdict)?;
+                        self.settle(&flight, verdict);
                     }
                 }
             }
         }
-        Ok(())
     }
 
-    fn settle(&mut self, flight: &Flight, verdict: Verdict) -> Flowing {
+    fn settle(&mut self, flight: &Flight, verdict: Verdict) {
         let task = &flight.task;
-        let Some(mut item) = task.take_item() else { return Ok(()) };
+        let Some(mut item) = task.take_item() else { return };
         match (verdict, flight.why) {
             // Not tried again: a fault of the program does not pass with time.
             (Verdict::Panicked(text), _) => {
-                return Ok(item.abort(format!("the worker panicked: {text}"))?);
+                return self.ends.push(item.into_abort(&format!("the worker panicked: {text}")));
             }
             // Also if the runtime goes down.
             (Verdict::Dropped, None | Some(Why::Stopping)) | (Verdict::Failed(_), Some(Why::Stopping)) => {
-                self.unfinished.push(item);
-                return Ok(());
+                return self.unfinished.push(item);
             }
             (Verdict::Failed(text), None | Some(Why::Over)) => {
                 item.add_error(text);
                 return self.retry(task, item, true);
             }
+            // Whatever came of it.
+            (_, Some(Why::Asked)) => {
+                item.add_error(CANCELLED);
+                return self.ends.push(item.into_end());
+            }
             // That it took too long is its error; what became of it then is no other.
             (Verdict::Failed(_) | Verdict::Dropped | Verdict::Done, _) => {}
         }
-        self.retry(task, item, task.has_errors())
+        self.retry(task, item, task.has_errors());
     }
 
-    fn retry(&mut self, task: &Task, item: WorkItem, has_failed: bool) -> Flowing {
+    fn retry(&mut self, task: &Task, item: WorkItem, has_failed: bool) {
         let retry = &self.runner.options.retry;
         if !has_failed || !retry.is_left_after(task.attempt) || self.run.is_over() {
-            return Ok(item.finish()?);
+            return self.ends.push(item.into_end());
         }
         let due = self.runner.monotonic().saturating_add(retry.backoff(task.attempt));
         let id = self.next_id();
         item.note_failed_attempt();
         self.waiting.insert((due, id), Waiting { item });
-        Ok(())
     }
 
     /// Cancels what has taken too long, and leaves behind what blocks its thread.
@@ -217,6 +228,28 @@ impl<'a> Dispatcher<'a> {
         Ok(item.abort("the worker blocked its thread and could not be cancelled; it was left behind")?)
     }
 
+    fn check_cancels(&mut self) {
+        for Cancel { work, answer } in self.desk.mailbox.take_cancels() {
+            let is_in_hand = self.cancel_attempt(&work) || self.cancel_waiting(&work);
+            // Who asked may have gone.
+            let _ = answer.send(is_in_hand);
+        }
+    }
+
+    fn cancel_attempt(&mut self, work: &str) -> bool {
+        let task = self.in_flight.tasks().find(|task| task.name == work).cloned();
+        task.is_some_and(|task| self.in_flight.cancel(task.id, Why::Asked, self.runner.monotonic()))
+    }
+
+    fn cancel_waiting(&mut self, work: &str) -> bool {
+        let waiting = self.waiting.iter().find(|(_, waiting)| waiting.item.name() == work);
+        let waiting = waiting.map(|(key, _)| *key).and_then(|key| self.waiting.remove(&key));
+        let Some(Waiting { mut item, .. }) = waiting else { return false };
+        item.add_error(CANCELLED);
+        self.ends.push(item.into_end());
+        true
+    }
+
     fn check_stop(&mut self) {
         let now = self.runner.monotonic();
         let is_past = self.stop().is_some_and(|stop| now >= stop.deadline);
@@ -240,37 +273,54 @@ impl<'a> Dispatcher<'a> {
         Ok(!self.waiting.is_empty())
     }
 
-    /// Begins what may begin. Answers whether there is more.
+    /// Stores the ends of items and begins what may begin, in one commit. Answers whether
+    /// there may be more.
     fn assign(&mut self) -> Flowing<bool> {
-        let flow = self.flow();
-        for _ in 0..TURN {
-            if self.in_hand() >= flow.concurrency {
-                return Ok(false);
-            }
-            let Some(next) = self.next_attempt(&flow)? else { return Ok(false) };
-            self.to_start.push(next);
+        let (flow, now) = (self.flow(), self.runner.monotonic());
+        self.begin_attempts(&flow, now);
+        let wanted = self.wanted(&flow, now);
+        if wanted == 0 && self.ends.is_empty() {
+            return Ok(false);
         }
-        Ok(true)
+        let mut failure = None;
+        let answers = self.run.turn_all(std::mem::take(&mut self.ends), wanted);
+        for (n, answer) in answers.into_iter().enumerate() {
+            match answer {
+                Ok(Turned::Item(item)) => {
+                    self.last_taken = Some(now);
+                    self.to_start.push(item);
+                }
+                Ok(Turned::NoMore) if n < wanted => self.is_all_taken = true,
+                Ok(Turned::NoMore | Turned::Again) => {}
+                // Not before the items are kept that others got.
+                Err(error) => failure = failure.or(Some(error)),
+            }
+        }
+        match failure {
+            Some(error) => Err(error.into()),
+            None => Ok(wanted > 0 && !self.is_all_taken),
+        }
     }
 
-    fn next_attempt(&mut self, flow: &FlowControl) -> Flowing<Option<WorkItem>> {
-        let now = self.runner.monotonic();
-        if let Some(entry) = self.waiting.first_entry()
+    /// Begins the further attempts that are due. The store knows of those items.
+    fn begin_attempts(&mut self, flow: &FlowControl, now: Duration) {
+        while self.in_hand() < flow.concurrency
+            && let Some(entry) = self.waiting.first_entry()
             && entry.key().0 <= now
         {
             let Waiting { mut item } = entry.remove();
             item.begin_attempt();
-            return Ok(Some(item));
+            self.to_start.push(item);
         }
+    }
+
+    /// How many new items are to begin now.
+    fn wanted(&self, flow: &FlowControl, now: Duration) -> usize {
         if !self.takes_new(flow) || !self.until_next_item(flow, now).is_zero() {
-            return Ok(None);
+            return 0;
         }
-        let item = self.run.next_work()?;
-        match &item {
-            None => self.is_all_taken = true,
-            Some(_) => self.last_taken = Some(now),
-        }
-        Ok(item)
+        let at_once = if flow.spacing().is_zero() { TURN } else { 1 };
+        flow.concurrency.saturating_sub(self.in_hand()).min(at_once)
     }
 
     /// Starts the tasks of the items that have begun: not before their begin is as durable

@@ -50,6 +50,8 @@ pub(super) enum Stage {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Why {
     TimedOut,
+    /// Somebody asked for it.
+    Asked,
     /// The runner stops.
     Stopping,
     /// The item had too many errors, or the run is over.
@@ -99,11 +101,12 @@ impl InFlight {
         Some((flight.task.clone(), flight.stage))
     }
 
-    /// Tells the worker of an item to end, and drops its future after the grace.
-    pub(super) fn cancel(&mut self, id: u64, why: Why, now: Duration) {
+    /// Tells the worker of an item to end, and drops its future after the grace. False if it
+    /// has ended, or was told before.
+    pub(super) fn cancel(&mut self, id: u64, why: Why, now: Duration) -> bool {
         let grace = self.graces.cancel;
         let Some(flight) = self.flights.get_mut(&id).filter(|flight| flight.stage == Stage::Working) else {
-            return;
+            return false;
         };
         flight.why = Some(why);
         flight.task.cancel();
@@ -113,11 +116,14 @@ impl InFlight {
             flight.stage = Stage::Told;
             self.set_timer(id, now.saturating_add(grace));
         }
+        true
     }
 
     pub(super) fn cancel_all(&mut self, why: Why, now: Duration) {
         let ids: Vec<u64> = self.flights.keys().copied().collect();
-        ids.into_iter().for_each(|id| self.cancel(id, why, now));
+        ids.into_iter().for_each(|id| {
+            let _ = self.cancel(id, why, now);
+        });
     }
 
     pub(super) fn drop_future(&mut self, id: u64, now: Duration) {

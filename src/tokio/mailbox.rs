@@ -1,7 +1,9 @@
 //! What the tasks of a run tell its dispatcher.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use parking_lot::Mutex;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 
 use super::task::Verdict;
 
@@ -10,6 +12,8 @@ use super::task::Verdict;
 #[derive(Default)]
 pub(super) struct Mailbox {
     mail: Mutex<Vec<(u64, Mail)>>,
+    cancels: Mutex<Vec<Cancel>>,
+    is_closed: AtomicBool,
     arrived: Notify,
 }
 
@@ -20,6 +24,12 @@ pub(super) enum Mail {
     Over,
 }
 
+/// Somebody asks for the work on an item to be cancelled, and hears whether it was in hand.
+pub(super) struct Cancel {
+    pub(super) work: String,
+    pub(super) answer: oneshot::Sender<bool>,
+}
+
 impl Mailbox {
     pub(super) fn post(&self, task: u64, mail: Mail) {
         self.mail.lock().push((task, mail));
@@ -28,6 +38,30 @@ impl Mailbox {
 
     pub(super) fn take(&self) -> Vec<(u64, Mail)> {
         std::mem::take(&mut *self.mail.lock())
+    }
+
+    /// Answers whether the item was in hand; false also if the run has ended.
+    pub(super) async fn cancel(&self, work: &str) -> bool {
+        let (answer, answered) = oneshot::channel();
+        {
+            let mut cancels = self.cancels.lock();
+            if self.is_closed.load(Ordering::Acquire) {
+                return false;
+            }
+            cancels.push(Cancel { work: work.to_owned(), answer });
+        }
+        self.arrived.notify_one();
+        answered.await.unwrap_or(false)
+    }
+
+    /// The run has ended: whoever waits for an answer hears that nothing is in hand.
+    pub(super) fn close(&self) {
+        self.is_closed.store(true, Ordering::Release);
+        self.cancels.lock().clear();
+    }
+
+    pub(super) fn take_cancels(&self) -> Vec<Cancel> {
+        std::mem::take(&mut *self.cancels.lock())
     }
 
     /// Waits for mail; what came since the last wait counts.

@@ -78,8 +78,9 @@
 //! the heartbeat timeout stops the signs of life, and the run lapses if it goes on. Such a
 //! future cannot be dropped either: over its time, it is left behind after the
 //! [`stop_grace`](AsyncRunnerBuilder::stop_grace), its item ends aborted, and its thread is
-//! lost to the runtime until it returns. A runtime of one thread is blocked as a whole, with
-//! the runner: it lapses.
+//! lost to the runtime until it returns, and so may be what the runtime has given that thread
+//! to do, the runner not excepted: then it lapses. A runtime of one thread is blocked as a
+//! whole.
 //!
 //! # Blocking work
 //!
@@ -113,7 +114,7 @@
 //!
 //! | | blocks its thread for |
 //! |---|---|
-//! | the runner, an item begun or ended, a beat | one buffered write, 2 to 5 µs: memory and one `write`; at most 64 in a row |
+//! | the runner: items begun and ended, a beat | one buffered write, of up to 32 ends and begins: some µs to some 100 µs; then others have a turn |
 //! | `add_stat`, `add_error`, `params`, `settings`, `name`, `cancelled` | nothing but a lock that is held for such a write at most |
 //! | [`AsyncWork::progress`], [`AsyncProcess`], a claim, the end of a run | one buffered write, and some reads; the sync is waited for without a thread |
 //! | [`synced`], [`Events`], `shutdown`, `join` | nothing |

@@ -3,18 +3,20 @@
 //! An idle runner waits for changes of its process, and once a second compares the wall
 //! clock, which may have jumped, with the monotonic one. Neither reads the store.
 
-use std::future::poll_fn;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::sync::Notify;
 
 use super::AsyncRunner;
 use super::either::either;
+use crate::engine::Alarm;
 use crate::error::{Error, Failure, Result};
 use crate::model::ownership::Decision;
 use crate::model::time;
+use crate::record::Key;
 use crate::runner::Outcome;
-use crate::store::{Event, Watch};
 
 /// How often a runner that waits looks at the wall clock.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
@@ -32,6 +34,10 @@ pub(super) struct Schedule {
     random: fastrand::Rng,
     /// The slot that is waited for, and by how much its run is put off.
     slot: Option<(Timestamp, Duration)>,
+    /// Raised when the process changes hands, a run of it ends, or its settings or work
+    /// change; also between the decision what to wait for and the wait.
+    changed: Arc<Notify>,
+    _alarm: Alarm,
     /// No claim before this time, by the monotonic clock.
     not_before: Duration,
     /// The wait after the next failure.
@@ -55,7 +61,12 @@ impl Schedule {
     pub(super) fn new(runner: AsyncRunner) -> Self {
         let random = runner.options.seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed);
         let (not_before, trouble_wait) = (Duration::ZERO, TROUBLE_WAIT_MIN);
-        Self { runner, random, slot: None, not_before, trouble_wait }
+        let changed = Arc::new(Notify::new());
+        let name = runner.handle.name();
+        let keys = vec![Key::owner(name), Key::settings(name), Key::totals(name)];
+        let raised = changed.clone();
+        let alarm = runner.store().inner.engine.feed().alarm(keys, move || raised.notify_one());
+        Self { runner, random, slot: None, changed, _alarm: alarm, not_before, trouble_wait }
     }
 
     pub(super) fn runner(&self) -> &AsyncRunner {
@@ -64,18 +75,12 @@ impl Schedule {
 
     pub(super) async fn run(mut self) -> Result<()> {
         while self.runner.shared.stop().is_none() {
-            // Before it is decided what to wait for: no change in between is missed.
-            let watch = self.runner.store().watch(self.runner.handle.name());
             let ended = match self.plan() {
                 Ok(Plan::Wait(wait)) => {
-                    self.wait(wait, &watch).await;
+                    self.wait(wait).await;
                     Ok(())
                 }
-                Ok(Plan::Run) => {
-                    // A run that nobody listens to costs less.
-                    drop(watch);
-                    self.runner.run_once().await.map(|outcome| self.note_outcome(&outcome))
-                }
+                Ok(Plan::Run) => self.runner.run_once().await.map(|outcome| self.note_outcome(&outcome)),
                 Err(error) => Err(error),
             };
             match ended {
@@ -163,7 +168,7 @@ impl Schedule {
         self.trouble_wait = (wait * 2).min(TROUBLE_WAIT_MAX);
     }
 
-    async fn wait(&self, wait: Wait, watch: &Watch) {
+    async fn wait(&self, wait: Wait) {
         let mut asked = self.runner.shared.subscribe();
         if self.runner.shared.stop().is_some() {
             return;
@@ -176,14 +181,14 @@ impl Schedule {
             }
             Wait::Change(time) => {
                 let changed = async { drop(stopped.await) };
-                either(changed, self.changed_within(time, watch)).await;
+                either(changed, self.changed_within(time)).await;
             }
         }
     }
 
     /// Waits for a change of the process, for the wall clock to jump, and for `time` at
     /// most.
-    async fn changed_within(&self, time: Duration, watch: &Watch) {
+    async fn changed_within(&self, time: Duration) {
         let (wall, monotonic) = (self.runner.store().now(), self.runner.monotonic());
         loop {
             let passed = self.runner.monotonic().saturating_sub(monotonic);
@@ -193,23 +198,8 @@ impl Schedule {
                 return;
             }
             let sleep = self.runner.clock().longest_sleep((time - passed).min(LOOK_INTERVAL));
-            if tokio::time::timeout(sleep, self.changed(watch)).await.is_ok() {
+            if tokio::time::timeout(sleep, self.changed.notified()).await.is_ok() {
                 return;
-            }
-        }
-    }
-
-    /// Waits for a change of the process.
-    async fn changed(&self, watch: &Watch) {
-        loop {
-            match poll_fn(|cx| watch.poll(cx.waker())).await {
-                Some(Event::Committed { changes, .. }) => {
-                    // The watch is for the names that begin like this one, too.
-                    if changes.iter().any(|change| change.process == self.runner.handle.name()) {
-                        return;
-                    }
-                }
-                Some(Event::Missed(_)) | None => return,
             }
         }
     }

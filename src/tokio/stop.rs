@@ -1,12 +1,14 @@
 //! Asking an async runner to stop.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::watch;
 
+use super::mailbox::Mailbox;
 use crate::clock::Clock;
 use crate::runner::Shutdown;
 
@@ -29,17 +31,23 @@ pub(super) struct Stop {
 pub(super) struct Shared {
     clock: Arc<dyn Clock>,
     stop: watch::Sender<Option<Stop>>,
+    /// Of the run that is on.
+    mailbox: Mutex<Weak<Mailbox>>,
     /// How many futures were to be dropped and block their threads.
     pub(super) stuck: AtomicUsize,
 }
 
 impl Shared {
     pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, stop: watch::Sender::new(None), stuck: AtomicUsize::new(0) }
+        Self { clock, stop: watch::Sender::new(None), mailbox: Mutex::default(), stuck: AtomicUsize::new(0) }
     }
 
     pub(super) fn stop(&self) -> Option<Stop> {
         *self.stop.borrow()
+    }
+
+    pub(super) fn set_mailbox(&self, mailbox: Weak<Mailbox>) {
+        *self.mailbox.lock() = mailbox;
     }
 
     /// Whoever has this hears when the request to stop changes.
@@ -64,6 +72,7 @@ impl AsyncStopper {
     ///
     /// Asked again, it stops in the more urgent of the two ways, by the earlier deadline.
     pub fn stop_within(&self, how: Shutdown, time: Duration) {
+        let time = if how == Shutdown::Now { Duration::ZERO } else { time };
         let deadline = self.shared.clock.monotonic().saturating_add(time);
         self.shared.stop.send_if_modified(|stop| {
             let asked = stop.map_or(Stop { how, deadline }, |known| Stop {
@@ -72,6 +81,18 @@ impl AsyncStopper {
             });
             stop.replace(asked) != Some(asked)
         });
+    }
+
+    /// Cancels the work on one item of the run that is on: its future is dropped, and the
+    /// item ends with the error "cancelled" and without another attempt. The run goes on
+    /// with the others. Answers false if nobody works on an item of this name, and it does
+    /// not wait for another attempt either.
+    pub async fn cancel(&self, work: &str) -> bool {
+        let mailbox = self.shared.mailbox.lock().upgrade();
+        match mailbox {
+            Some(mailbox) => mailbox.cancel(work).await,
+            None => false,
+        }
     }
 
     /// Whether the runner was asked to stop.

@@ -69,6 +69,12 @@ pub(super) struct Desk {
     pub(super) shared: Arc<Shared>,
 }
 
+impl Drop for Desk {
+    fn drop(&mut self) {
+        self.mailbox.close();
+    }
+}
+
 impl Task {
     pub(super) fn new(desk: &Desk, id: u64, item: WorkItem, attempt: u32) -> Self {
         Self {
