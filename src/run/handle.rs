@@ -8,7 +8,7 @@ use super::claim::Origin;
 use super::core::Core;
 use super::item::{Ending, WorkItem};
 use super::progress::{Loss, Progress};
-use super::turn::{Next, Turn};
+use super::turn::Turn;
 use crate::error::Result;
 use crate::proto::{Params, Status};
 use crate::store::ProcessHandle;
@@ -40,16 +40,14 @@ pub struct Run {
     origin: Origin,
 }
 
-/// What comes after the end of an item.
+/// What comes after the end of items.
 #[derive(Debug)]
-pub(crate) enum Turned {
-    /// The next item.
-    Item(WorkItem),
-    /// No item was asked for, there are no more, or the run takes no more.
-    NoMore,
-    /// The settings have changed with the end of the item, and may say that none is to
-    /// begin: ask again.
-    Again,
+pub(crate) struct Turned {
+    /// The next items. Fewer than asked for: there are no more, or the run takes no more.
+    pub(crate) items: Vec<WorkItem>,
+    /// The settings have changed with the ends, and may say that nothing is to begin: ask
+    /// again.
+    pub(crate) has_new_settings: bool,
 }
 
 impl Run {
@@ -109,21 +107,19 @@ impl Run {
     /// [`is_conflict`](crate::Error::is_conflict) if the run has lost the
     /// process; if the store cannot be read or written.
     pub fn next_work(&mut self) -> Result<Option<WorkItem>> {
-        Ok(match self.turn(None, true)? {
-            Turned::Item(item) => Some(item),
-            Turned::NoMore | Turned::Again => None,
-        })
+        Ok(self.turn(Vec::new(), 1)?.items.pop())
     }
 
-    /// Stores the end of an item, if there is one, and begins the next one if `takes`;
-    /// both in one commit, which threads that call this at the same time share. If the
-    /// end cannot be stored, no other begins.
-    pub(crate) fn turn(&self, end: Option<Ending>, takes: bool) -> Result<Turned> {
-        let next = self.core.turn(Turn { end: end.map(|end| (end.id, end.how)), takes })?;
-        Ok(match next {
-            Next::Item((id, name, list)) => Turned::Item(WorkItem::new(self.core.clone(), id, name, list)),
-            Next::Nothing => Turned::NoMore,
-            Next::Again => Turned::Again,
+    /// Stores the ends of items and begins up to `takes` others; all in one commit, which
+    /// threads that call this at the same time share. If an end cannot be stored, no
+    /// other item begins.
+    pub(crate) fn turn(&self, ends: Vec<Ending>, takes: usize) -> Result<Turned> {
+        let ends = ends.into_iter().map(|end| (end.id, end.how)).collect();
+        let granted = self.core.turn(Turn { ends, takes })?;
+        let item = |(id, name, list)| WorkItem::new(self.core.clone(), id, name, list);
+        Ok(Turned {
+            items: granted.items.into_iter().map(item).collect(),
+            has_new_settings: granted.has_new_settings,
         })
     }
 

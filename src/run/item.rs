@@ -146,7 +146,7 @@ impl WorkItem {
 
     fn end(&mut self, how: Option<State>) -> Result<()> {
         self.is_finished = true;
-        self.core.turn(Turn { end: Some((self.id, how)), takes: false }).map(drop)
+        self.core.turn(Turn { ends: vec![(self.id, how)], takes: 0 }).map(drop)
     }
 
     /// Its end, for [`Run::turn`](crate::Run::turn) to store: as [`finish`](WorkItem::finish).

@@ -21,29 +21,28 @@ use crate::record::Payload;
 const YIELDS: usize = 64;
 
 /// What one thread asks for.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Turn {
-    /// The item that ends, and in what; else by what errors it had.
-    pub(super) end: Option<(ItemId, Option<RunState>)>,
-    /// Whether the next item is to begin.
-    pub(super) takes: bool,
+    /// The items that end, and in what; else by what errors they had.
+    pub(super) ends: Vec<(ItemId, Option<RunState>)>,
+    /// How many items are to begin at most.
+    pub(super) takes: usize,
 }
 
 /// An item that has begun.
 pub(super) type Taken = (ItemId, String, List);
 
 /// What a thread gets.
-#[derive(Debug)]
-pub(super) enum Next {
-    Item(Taken),
-    /// None was asked for, all are done, or the run takes no more.
-    Nothing,
-    /// The settings have changed meanwhile: the thread is to decide anew whether it asks
-    /// for an item. The end that it brought is stored.
-    Again,
+#[derive(Debug, Default)]
+pub(super) struct Granted {
+    /// Fewer than it asked for: all are taken, or the run takes no more.
+    pub(super) items: Vec<Taken>,
+    /// The settings have changed with the ends: the thread is to decide anew whether it
+    /// asks for items. None was taken.
+    pub(super) has_new_settings: bool,
 }
 
-type Answer = Result<Next>;
+type Answer = Result<Granted>;
 
 /// The turns of threads that wait for whoever holds the lock.
 #[derive(Debug, Default)]
@@ -91,21 +90,25 @@ impl Ticket {
 }
 
 impl Core {
-    /// Ends an item, its move between lists included, and takes the next one in hand.
+    /// Ends items, their moves between lists included, and takes the next ones in hand.
     ///
-    /// If the end cannot be stored, nothing is taken.
+    /// If an end cannot be stored, nothing is taken.
     pub(super) fn turn(&self, turn: Turn) -> Answer {
         if let Some(mut state) = self.try_lock() {
             return self.serve_all(&mut state, turn);
         }
-        let ticket = Arc::new(Ticket { turn, answer: Mutex::default(), is_answered: AtomicBool::new(false) });
+        let ticket = Arc::new(Ticket {
+            turn: turn.clone(),
+            answer: Mutex::default(),
+            is_answered: AtomicBool::new(false),
+        });
         self.turns.waiting.lock().push(ticket.clone());
         if let Some(mut state) = self.wait_for(&ticket) {
             self.turns.waiting.lock().retain(|waiting| !Arc::ptr_eq(waiting, &ticket));
             return self.serve_all(&mut state, turn);
         }
         let answer = ticket.answer.lock().take();
-        answer.unwrap_or(Ok(Next::Nothing))
+        answer.unwrap_or_else(|| Ok(Granted::default()))
     }
 
     /// Waits until somebody has answered, or answers with the lock: it is this thread's
@@ -126,9 +129,10 @@ impl Core {
     /// Serves this thread's own turn and those that wait.
     fn serve_all(&self, state: &mut State, own: Turn) -> Answer {
         let tickets = std::mem::take(&mut *self.turns.waiting.lock());
-        let turns: Vec<Turn> = std::iter::once(own).chain(tickets.iter().map(|ticket| ticket.turn)).collect();
+        let turns: Vec<Turn> =
+            std::iter::once(own).chain(tickets.iter().map(|ticket| ticket.turn.clone())).collect();
         let mut answers = self.serve(state, &turns).into_iter();
-        let own = answers.next().unwrap_or(Ok(Next::Nothing));
+        let own = answers.next().unwrap_or_else(|| Ok(Granted::default()));
         for (ticket, answer) in tickets.iter().zip(answers) {
             ticket.answer(answer);
         }
@@ -138,25 +142,35 @@ impl Core {
     /// One commit for all that is asked for, and if that fails one for each: what is wrong with one item is
     /// no other's concern.
     fn serve(&self, state: &mut State, turns: &[Turn]) -> Vec<Answer> {
-        let is_one_thing = matches!(turns, [turn] if turn.end.is_none() || !turn.takes);
+        let is_one_thing = matches!(turns, [turn] if turn.ends.len() + turn.takes <= 1);
         let settings = self.signs.settings_version();
         let together = if is_one_thing { None } else { self.serve_together(state, turns) };
-        together
-            .unwrap_or_else(|| turns.iter().map(|turn| self.serve_alone(state, *turn, settings)).collect())
+        together.unwrap_or_else(|| turns.iter().map(|turn| self.serve_alone(state, turn, settings)).collect())
     }
 
     /// `settings` is the version that the thread knew when it asked.
-    fn serve_alone(&self, state: &mut State, turn: Turn, settings: u64) -> Answer {
-        if let Some((id, how)) = turn.end {
-            self.end_one(state, id, how)?;
+    fn serve_alone(&self, state: &mut State, turn: &Turn, settings: u64) -> Answer {
+        let ended = turn.ends.iter().map(|(id, how)| self.end_one(state, *id, *how));
+        // Each has its try, whatever becomes of the others.
+        ended.fold(Ok(()), Result::and)?;
+        let mut granted = Granted::default();
+        if turn.takes > 0 && !turn.ends.is_empty() && self.signs.settings_version() != settings {
+            granted.has_new_settings = true;
+            return Ok(granted);
         }
-        if !turn.takes {
-            return Ok(Next::Nothing);
+        while granted.items.len() < turn.takes {
+            match self.take_one(state) {
+                Ok(Some(taken)) => granted.items.push(taken),
+                Ok(None) => break,
+                Err(error) if granted.items.is_empty() => return Err(error),
+                Err(error) => {
+                    // For the next turn to tell: those that have begun are to be done.
+                    state.pending.get_or_insert(error);
+                    break;
+                }
+            }
         }
-        if turn.end.is_some() && self.signs.settings_version() != settings {
-            return Ok(Next::Again);
-        }
-        self.take_one(state)
+        Ok(granted)
     }
 
     /// `None` if nothing has changed.
@@ -167,10 +181,11 @@ impl Core {
         let now = self.now(state);
         let ended: Vec<Ended> = turns
             .iter()
-            .filter_map(|turn| turn.end.and_then(|(id, how)| self.apply_end(state, id, how, now)))
+            .flat_map(|turn| &turn.ends)
+            .filter_map(|(id, how)| self.apply_end(state, *id, *how, now))
             .collect();
-        let mut begun = Vec::with_capacity(turns.len());
-        let wanted = turns.iter().filter(|turn| turn.takes).count();
+        let wanted = turns.iter().map(|turn| turn.takes).sum();
+        let mut begun = Vec::with_capacity(wanted);
         let written = self.begin_up_to(state, wanted, &mut begun, now).and_then(|()| {
             if ended.is_empty() && begun.is_empty() {
                 return Ok(true);
@@ -187,26 +202,30 @@ impl Core {
         }
         ended.iter().for_each(|ended| state.hand.let_go(ended.id));
         let mut begun = begun.into_iter();
-        Some(turns.iter().map(|turn| self.hand_out(state, *turn, &mut begun)).collect())
+        Some(turns.iter().map(|turn| self.hand_out(state, turn.takes, &mut begun)).collect())
     }
 
     /// What one of those gets who were served together.
-    fn hand_out(&self, state: &mut State, turn: Turn, begun: &mut impl Iterator<Item = Begun>) -> Answer {
-        if !turn.takes {
-            return Ok(Next::Nothing);
-        }
-        match begun.next() {
-            None => Ok(Next::Nothing),
-            Some(begun) if is_still_there(state, &begun) => Ok(Next::Item(begun.taken())),
-            Some(begun) => {
-                undo_begin(state, &begun);
-                self.take_one(state)
+    fn hand_out(&self, state: &mut State, takes: usize, begun: &mut impl Iterator<Item = Begun>) -> Answer {
+        let mut granted = Granted::default();
+        for begun in begun.take(takes) {
+            if is_still_there(state, &begun) {
+                granted.items.push(begun.taken());
+                continue;
+            }
+            undo_begin(state, &begun);
+            match self.take_one(state) {
+                Ok(other) => granted.items.extend(other),
+                Err(error) => {
+                    state.pending.get_or_insert(error);
+                }
             }
         }
+        Ok(granted)
     }
 
     /// Takes the next item in hand.
-    fn take_one(&self, state: &mut State) -> Answer {
+    fn take_one(&self, state: &mut State) -> Result<Option<Taken>> {
         self.check(state)?;
         while !state.takes_no_more() {
             let Some((pass, name)) = state.next_name(&self.handle)? else { break };
@@ -214,12 +233,12 @@ impl Core {
             let Some(begun) = self.apply_begin(state, pass, name, now)? else { continue };
             let written = self.write_items(state, now);
             if written.is_ok() && is_still_there(state, &begun) {
-                return Ok(Next::Item(begun.taken()));
+                return Ok(Some(begun.taken()));
             }
             undo_begin(state, &begun);
             written?;
         }
-        Ok(Next::Nothing)
+        Ok(None)
     }
 
     /// Ends an item in `how`, or by what errors it had.

@@ -1,7 +1,7 @@
 //! The dispatcher: which thread works on what. Worker threads take their next item
 //! themselves; it tells them whether they may, and keeps what they have in hand.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -21,6 +21,12 @@ use crate::run::{Ending, Loss, Run, Turned, WorkItem};
 
 /// How many failed items wait for another attempt before no new ones are begun.
 const WAITING_MAX: usize = 1024;
+
+/// How many items begin in one commit at most.
+const BATCH_MAX: usize = 64;
+
+/// An attempt that took less is quick.
+const QUICK_MAX: Duration = Duration::from_micros(100);
 
 /// What the threads of one run share.
 pub(super) struct Dispatcher {
@@ -43,6 +49,18 @@ pub(super) struct InFlight {
     idle: usize,
     /// How many were left behind in this run.
     pub(super) abandoned: usize,
+    /// Items that have begun, for threads to work on.
+    ready: VecDeque<WorkItem>,
+    /// How many more than one for each of the threads are about to begin.
+    taking: usize,
+    /// Ends that are not stored yet.
+    pub(super) ends: Vec<Ending>,
+    /// How often ends were taken to be stored.
+    pub(super) stores: u64,
+    /// The supervisor knows of the ends.
+    pub(super) is_watched: bool,
+    /// A thread that was idle is about to run.
+    is_waking: bool,
     /// Never more than [`WAITING_MAX`] and the threads; by when they are due.
     pub(super) waiting: BTreeMap<(Duration, u64), Waiting>,
     waited: u64,
@@ -108,9 +126,11 @@ pub(super) fn loss_of(error: &Error) -> Option<Loss> {
 
 /// What a thread may do next.
 enum Next {
+    /// Begun already, by another thread.
+    Ready(WorkItem),
     Retry(Waiting),
-    /// At this time, by the monotonic clock.
-    NewItem(Duration),
+    /// So many at most, asked for at this time by the monotonic clock.
+    NewItems(usize, Duration),
     Nothing,
     Closed,
 }
@@ -122,6 +142,12 @@ impl Dispatcher {
             busy: 0,
             idle: 0,
             abandoned: 0,
+            ready: VecDeque::new(),
+            taking: 0,
+            ends: Vec::new(),
+            stores: 0,
+            is_watched: false,
+            is_waking: false,
             waiting: BTreeMap::new(),
             waited: 0,
             is_all_taken: false,
@@ -154,32 +180,42 @@ impl Dispatcher {
         thread: usize,
         ended: Option<(Arc<Attempt>, Verdict)>,
     ) -> Option<Arc<Attempt>> {
-        let mut ending = ended.and_then(|(attempt, verdict)| self.settle(&attempt, verdict));
+        let was_quick = ended.as_ref().is_none_or(|(attempt, _)| self.is_quick(attempt));
+        let ending = ended.and_then(|(attempt, verdict)| self.settle(&attempt, verdict));
         let mut in_flight = self.lock();
         in_flight.release(thread);
+        in_flight.ends.extend(ending);
         loop {
             match self.choose(&mut in_flight) {
+                Next::Ready(item) => {
+                    self.store_ends_unless(was_quick, in_flight);
+                    return self.begin(thread, item, 1);
+                }
                 Next::Retry(Waiting { mut item, attempt }) => {
-                    drop(in_flight);
-                    // If that fails the run ends, and nothing begins.
-                    let _ = ending.take().map(|end| self.store_end(end));
+                    self.store_ends_unless(false, in_flight);
                     item.begin_attempt();
                     return self.begin(thread, item, attempt);
                 }
-                Next::NewItem(asked) => {
+                Next::NewItems(places, asked) => {
+                    let ends = in_flight.take_ends();
+                    // One place is this thread's own.
+                    in_flight.taking += places - 1;
                     drop(in_flight);
-                    match self.run.turn(ending.take(), true) {
-                        Ok(Turned::Item(item)) => return self.begin(thread, item, 1),
-                        Ok(turned) => {
-                            in_flight = self.lock();
-                            in_flight.note_none_began(&turned, asked);
+                    let turned = self.run.turn(ends, places);
+                    in_flight = self.lock();
+                    in_flight.taking -= places - 1;
+                    match turned {
+                        Ok(turned) => in_flight.note_turn(turned, places, asked),
+                        Err(error) => {
+                            drop(in_flight);
+                            return self.fail(error.into());
                         }
-                        Err(error) => return self.fail(error.into()),
                     }
                 }
-                Next::Nothing | Next::Closed if ending.is_some() => {
+                Next::Nothing | Next::Closed if !in_flight.ends.is_empty() => {
+                    let ends = in_flight.take_ends();
                     drop(in_flight);
-                    ending.take().map_or(Ok(()), |end| self.store_end(end)).ok()?;
+                    self.store_ends(ends).ok()?;
                     in_flight = self.lock();
                 }
                 Next::Nothing => self.idle(&mut in_flight),
@@ -192,14 +228,41 @@ impl Dispatcher {
         }
     }
 
+    /// Whether the attempt took so little time that storing its end takes longer. Such
+    /// ends are stored together, at the latest a moment later by the supervisor.
+    fn is_quick(&self, attempt: &Attempt) -> bool {
+        self.now().saturating_sub(attempt.began) < QUICK_MAX
+    }
+
+    /// Stores the ends that there are, before the thread goes on with an item that has
+    /// begun already; or leaves them to the next thread that needs an item.
+    fn store_ends_unless(&self, leaves: bool, mut in_flight: MutexGuard<'_, InFlight>) {
+        if in_flight.ends.is_empty() {
+            return;
+        }
+        if leaves {
+            if !std::mem::replace(&mut in_flight.is_watched, true) {
+                self.shared.signal.raise();
+            }
+            return;
+        }
+        let ends = in_flight.take_ends();
+        drop(in_flight);
+        // If that fails the run ends, and nothing begins.
+        let _ = self.store_ends(ends);
+    }
+
     /// Waits, as one that is not busy, until there may be something to do.
     fn idle(&self, in_flight: &mut MutexGuard<'_, InFlight>) {
         in_flight.busy -= 1;
         in_flight.idle += 1;
-        // That may have been the last one.
-        self.shared.signal.raise();
+        // The supervisor sees to what is due later, and to the end.
+        if in_flight.busy == 0 || !in_flight.waiting.is_empty() || !in_flight.flow.spacing().is_zero() {
+            self.shared.signal.raise();
+        }
         loop {
             self.has_work.wait(in_flight);
+            in_flight.is_waking = false;
             let now = self.now();
             if in_flight.is_closed || self.can_go_on(in_flight, now) {
                 break;
@@ -218,17 +281,26 @@ impl Dispatcher {
         if in_flight.busy + in_flight.abandoned > in_flight.flow.concurrency {
             return Next::Nothing;
         }
+        if self.shared.stop() == Some(Shutdown::Now) || self.run.is_over() {
+            in_flight.strand_ready();
+        }
+        if let Some(item) = in_flight.ready.pop_front() {
+            return Next::Ready(item);
+        }
         let now = self.now();
         if self.may_retry()
             && let Some(waiting) = in_flight.take_due(now)
         {
             return Next::Retry(waiting);
         }
+        // This thread's own place is free.
+        let places = in_flight.places() + 1;
         if !self.may_take_new(in_flight, now) {
             return Next::Nothing;
         }
         in_flight.last_taken = Some(now);
-        Next::NewItem(now)
+        let is_rated = !in_flight.flow.spacing().is_zero();
+        Next::NewItems(if is_rated { 1 } else { places.min(BATCH_MAX) }, now)
     }
 
     /// Whether another thread has something to do.
@@ -237,8 +309,11 @@ impl Dispatcher {
         if in_flight.is_closed || !in_flight.has_free_thread() {
             return false;
         }
+        if !in_flight.ready.is_empty() {
+            return true;
+        }
         (self.may_retry() && in_flight.next_due().is_some_and(|due| due <= now))
-            || self.may_take_new(in_flight, now)
+            || (in_flight.places() > 0 && self.may_take_new(in_flight, now))
     }
 
     fn may_retry(&self) -> bool {
@@ -264,7 +339,10 @@ impl Dispatcher {
             return;
         }
         if in_flight.idle > 0 {
-            self.has_work.notify_one();
+            // One at a time: where items are quick, none of the others is needed.
+            if !std::mem::replace(&mut in_flight.is_waking, true) {
+                self.has_work.notify_one();
+            }
             return;
         }
         in_flight.busy += 1;
@@ -356,11 +434,9 @@ impl Dispatcher {
         tracing::debug!(process, instance, work, attempt = attempt.number(), error, "attempt failed");
     }
 
-    /// Stores an end with which nothing begins.
-    pub(super) fn store_end(&self, end: Ending) -> Result<(), ()> {
-        self.run.turn(Some(end), false).map(drop).map_err(|error| {
-            self.note_end(error.into());
-        })
+    /// Stores ends with which nothing begins.
+    pub(super) fn store_ends(&self, ends: Vec<Ending>) -> Result<(), ()> {
+        self.run.turn(ends, 0).map(drop).map_err(|error| self.note_end(error.into()))
     }
 
     fn fail(&self, end: End) -> Option<Arc<Attempt>> {
@@ -390,7 +466,7 @@ impl Dispatcher {
         in_flight.busy += 1;
         drop(in_flight);
         item.add_error(CANCELLED);
-        let _ = self.store_end(item.into_end());
+        let _ = self.store_ends(vec![item.into_end()]);
         self.lock().busy -= 1;
         self.shared.signal.raise();
         true
@@ -407,7 +483,8 @@ impl Dispatcher {
         let mut in_flight = self.lock();
         let stranded = std::mem::take(&mut in_flight.stranded);
         let waiting = std::mem::take(&mut in_flight.waiting);
-        stranded.into_iter().chain(waiting.into_values().map(|waiting| waiting.item)).collect()
+        let ready = std::mem::take(&mut in_flight.ready);
+        stranded.into_iter().chain(ready).chain(waiting.into_values().map(|waiting| waiting.item)).collect()
     }
 
     pub(super) fn update_flow(&self, in_flight: &mut InFlight) {
@@ -457,11 +534,36 @@ impl InFlight {
         next.map_or(Duration::ZERO, |next| next.saturating_sub(now))
     }
 
-    fn note_none_began(&mut self, turned: &Turned, asked: Duration) {
-        self.is_all_taken |= matches!(turned, Turned::NoMore);
-        if self.last_taken == Some(asked) {
+    fn note_turn(&mut self, turned: Turned, asked_for: usize, asked: Duration) {
+        self.is_all_taken |= turned.items.len() < asked_for && !turned.has_new_settings;
+        if turned.items.is_empty() && self.last_taken == Some(asked) {
             self.last_taken = None;
         }
+        self.ready.extend(turned.items);
+    }
+
+    /// The ends that are not stored yet; whoever takes them stores them.
+    pub(super) fn take_ends(&mut self) -> Vec<Ending> {
+        self.stores += 1;
+        std::mem::take(&mut self.ends)
+    }
+
+    /// How many more items may be in hand.
+    fn places(&self) -> usize {
+        let taken = self.busy + self.abandoned + self.ready.len() + self.taking;
+        self.flow.concurrency.saturating_sub(taken)
+    }
+
+    /// Whether there is something left to do, or to store, of what has begun.
+    pub(super) fn has_more(&self) -> bool {
+        let is_about_to_go_on = !self.ready.is_empty() && self.has_free_thread();
+        is_about_to_go_on || !self.waiting.is_empty() || !self.ends.is_empty()
+    }
+
+    /// Items that have begun and that nobody works on yet are left to the next run.
+    fn strand_ready(&mut self) {
+        self.is_cut_short |= !self.ready.is_empty();
+        self.stranded.extend(self.ready.drain(..));
     }
 
     pub(super) fn next_due(&self) -> Option<Duration> {
