@@ -53,6 +53,8 @@ pub(super) struct InFlight {
     ready: VecDeque<WorkItem>,
     /// How many more than one for each of the threads are about to begin.
     taking: usize,
+    /// A thread is about to get items.
+    is_taking: bool,
     /// Ends that are not stored yet.
     pub(super) ends: Vec<Ending>,
     /// How often ends were taken to be stored.
@@ -131,6 +133,8 @@ enum Next {
     Retry(Waiting),
     /// So many at most, asked for at this time by the monotonic clock.
     NewItems(usize, Duration),
+    /// Another thread is about to get items, and sees to what ends meanwhile.
+    Wait,
     Nothing,
     Closed,
 }
@@ -144,6 +148,7 @@ impl Dispatcher {
             abandoned: 0,
             ready: VecDeque::new(),
             taking: 0,
+            is_taking: false,
             ends: Vec::new(),
             stores: 0,
             is_watched: false,
@@ -200,10 +205,12 @@ impl Dispatcher {
                     let ends = in_flight.take_ends();
                     // One place is this thread's own.
                     in_flight.taking += places - 1;
+                    in_flight.is_taking = true;
                     drop(in_flight);
                     let turned = self.run.turn(ends, places);
                     in_flight = self.lock();
                     in_flight.taking -= places - 1;
+                    in_flight.is_taking = false;
                     match turned {
                         Ok(turned) => in_flight.note_turn(turned, places, asked),
                         Err(error) => {
@@ -212,6 +219,7 @@ impl Dispatcher {
                         }
                     }
                 }
+                Next::Wait => self.idle(&mut in_flight),
                 Next::Nothing | Next::Closed if !in_flight.ends.is_empty() => {
                     let ends = in_flight.take_ends();
                     drop(in_flight);
@@ -293,6 +301,9 @@ impl Dispatcher {
         {
             return Next::Retry(waiting);
         }
+        if in_flight.is_taking {
+            return Next::Wait;
+        }
         // This thread's own place is free.
         let places = in_flight.places() + 1;
         if !self.may_take_new(in_flight, now) {
@@ -313,7 +324,7 @@ impl Dispatcher {
             return true;
         }
         (self.may_retry() && in_flight.next_due().is_some_and(|due| due <= now))
-            || (in_flight.places() > 0 && self.may_take_new(in_flight, now))
+            || (!in_flight.is_taking && in_flight.places() > 0 && self.may_take_new(in_flight, now))
     }
 
     fn may_retry(&self) -> bool {
