@@ -4,12 +4,16 @@
 use std::collections::BTreeMap;
 
 use prost_types::Timestamp;
+use rustc_hash::FxHashSet;
 
 use super::state::{InHand, ItemId};
+use crate::proto::State;
 
 #[derive(Default)]
 pub(super) struct Hand {
     items: BTreeMap<ItemId, InHand>,
+    /// The names of those that do not end with the next write.
+    names: FxHashSet<String>,
     /// Each once.
     changed: Vec<ItemId>,
     last_id: ItemId,
@@ -19,6 +23,7 @@ impl Hand {
     pub(super) fn take(&mut self, mut item: InHand) -> ItemId {
         self.last_id += 1;
         item.has_changed = true;
+        self.names.insert(item.name.clone());
         self.items.insert(self.last_id, item);
         self.changed.push(self.last_id);
         self.last_id
@@ -43,12 +48,17 @@ impl Hand {
     }
 
     pub(super) fn let_go(&mut self, id: ItemId) {
-        self.items.remove(&id);
+        if let Some(item) = self.items.remove(&id)
+            && !item.has_ended
+        {
+            self.names.remove(&item.name);
+        }
         self.changed.retain(|changed| *changed != id);
     }
 
     pub(super) fn let_go_of_all(&mut self) {
         self.items.clear();
+        self.names.clear();
         self.changed.clear();
     }
 
@@ -58,7 +68,23 @@ impl Hand {
 
     /// Whether an item of this name is in hand, and does not end with the next write.
     pub(super) fn has(&self, name: &str) -> bool {
-        self.items.values().any(|item| item.name == name && !item.has_ended)
+        self.names.contains(name)
+    }
+
+    /// Ends an item, which goes to the store with the next write.
+    pub(super) fn end(&mut self, id: ItemId, end: State, now: jiff::Timestamp) {
+        if let Some(item) = self.items.get_mut(&id) {
+            item.end(end, now);
+            self.names.remove(&item.name);
+        }
+    }
+
+    /// Undoes [`end`](Hand::end).
+    pub(super) fn reopen(&mut self, id: ItemId) {
+        if let Some(item) = self.items.get_mut(&id) {
+            item.reopen();
+            self.names.insert(item.name.clone());
+        }
     }
 
     /// Those that are to be written, each with its version.

@@ -281,7 +281,7 @@ impl Core {
         let item = state.hand.change(id)?;
         let by_errors = if item.has_failed { RunState::Incomplete } else { RunState::Completed };
         let end = how.unwrap_or(by_errors);
-        item.end(end, now);
+        state.hand.end(id, end, now);
         state.count_end(id, end);
         self.check_limit(state, now);
         Some(Ended { id, end })
@@ -361,7 +361,5 @@ fn undo_begin(state: &mut State, begun: &Begun) {
 
 fn undo_end(state: &mut State, ended: &Ended) {
     state.uncount_end(ended.id, ended.end);
-    if let Some(item) = state.item(ended.id) {
-        item.reopen();
-    }
+    state.hand.reopen(ended.id);
 }

@@ -327,6 +327,20 @@ impl Dispatcher {
             || (!in_flight.is_taking && in_flight.places() > 0 && self.may_take_new(in_flight, now))
     }
 
+    /// How long it takes until an idle thread, or another one, has something to do of
+    /// which it was not told.
+    pub(super) fn time_to_next_begin(&self, in_flight: &mut InFlight, now: Duration) -> Duration {
+        if !in_flight.has_free_thread() {
+            return Duration::MAX;
+        }
+        if self.can_go_on(in_flight, now) {
+            return if in_flight.is_waking { Duration::MAX } else { Duration::ZERO };
+        }
+        let retry = in_flight.next_due().map(|due| due.saturating_sub(now));
+        let new = Some(in_flight.until_next_item(now)).filter(|_| self.takes_new(in_flight));
+        [retry, new].into_iter().flatten().filter(|time| !time.is_zero()).min().unwrap_or(Duration::MAX)
+    }
+
     fn may_retry(&self) -> bool {
         self.shared.stop().is_none() && !self.run.is_over() && !self.run.takes_no_more()
     }
@@ -336,7 +350,7 @@ impl Dispatcher {
     }
 
     /// Whether new items begin, be it later.
-    pub(super) fn takes_new(&self, in_flight: &InFlight) -> bool {
+    fn takes_new(&self, in_flight: &InFlight) -> bool {
         let is_to_go_on = matches!(self.shared.stop(), None | Some(Shutdown::Finish)) && !self.run.is_over();
         is_to_go_on
             && !in_flight.is_all_taken
@@ -540,7 +554,7 @@ impl InFlight {
         self.busy + self.abandoned < self.flow.concurrency
     }
 
-    pub(super) fn until_next_item(&self, now: Duration) -> Duration {
+    fn until_next_item(&self, now: Duration) -> Duration {
         let next = self.last_taken.map(|last| last.saturating_add(self.flow.spacing()));
         next.map_or(Duration::ZERO, |next| next.saturating_sub(now))
     }

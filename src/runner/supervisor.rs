@@ -218,14 +218,7 @@ impl Supervisor {
             };
             time = time.min(next.saturating_sub(now));
         }
-        if in_flight.has_free_thread() {
-            let due = in_flight.next_due().map(|due| due.saturating_sub(now));
-            time = time.min(due.unwrap_or(Duration::MAX));
-            if self.dispatcher.takes_new(&in_flight) {
-                time = time.min(in_flight.until_next_item(now));
-            }
-        }
-        time
+        time.min(self.dispatcher.time_to_next_begin(&mut in_flight, now))
     }
 
     /// Lets the worker threads end, and waits for those that can.
