@@ -363,3 +363,142 @@ fn undo_end(state: &mut State, ended: &Ended) {
     state.uncount_end(ended.id, ended.end);
     state.hand.reopen(ended.id);
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::proto::Params;
+    use crate::run::{Claim, Instance, Run, WorkItem};
+    use crate::store::{ImportMode, ProcessHandle, Store};
+
+    fn claim(process: &ProcessHandle) -> Run {
+        match process.claim(&Instance::new()).unwrap() {
+            Claim::Won(run) => run,
+            other => panic!("not won: {other:?}"),
+        }
+    }
+
+    fn process(store: &Store, names: &[&str]) -> ProcessHandle {
+        let process = store.process("p").unwrap();
+        process.register_all(names.iter().map(|name| (*name, Params::new()))).unwrap();
+        process
+    }
+
+    fn take(run: &Run, items: usize) -> Vec<WorkItem> {
+        run.turn(Vec::new(), items).unwrap().items
+    }
+
+    fn names(items: &[WorkItem]) -> Vec<&str> {
+        items.iter().map(WorkItem::name).collect()
+    }
+
+    fn state(process: &ProcessHandle, name: &str) -> String {
+        process.work(name).unwrap().state
+    }
+
+    #[test]
+    fn ends_and_begins_are_one_commit() {
+        let store = Store::in_memory();
+        let process = process(&store, &["a", "b", "c", "d"]);
+        let run = claim(&process);
+        let first = take(&run, 2);
+        let before = store.stats().unwrap().last_seq;
+        let ends = first.into_iter().map(WorkItem::into_end).collect();
+        let next = run.turn(ends, 3).unwrap().items;
+        assert_eq!(names(&next), ["c", "d"]);
+        assert_eq!(store.stats().unwrap().last_seq, before + 1);
+        assert_eq!(["a", "c"].map(|name| state(&process, name)), ["completed", "active"]);
+    }
+
+    #[test]
+    fn an_end_that_cannot_be_stored_costs_no_other() {
+        let store = Store::in_memory();
+        let process = process(&store, &["big", "small"]);
+        let mut message = process.snapshot().unwrap();
+        message.active_work.get_mut("big").unwrap().params =
+            Some(Params::new().string("s", "x".repeat((1 << 20) - 500)));
+        let process = store.import(message, ImportMode::Replace).unwrap();
+        let run = claim(&process);
+        let mut items = take(&run, 2);
+        items[0].add_error("x".repeat(1000));
+        let ends = items.into_iter().map(WorkItem::into_end).collect();
+        let error = run.turn(ends, 1).unwrap_err();
+        assert!(error.is_invalid() && error.to_string().contains("work \"big\""), "{error}");
+        assert_eq!(state(&process, "small"), "completed");
+        let status = run.status();
+        assert_eq!((status.stats["workItems"], status.stats["workItemsDirty"]), (2.0, 1.0));
+    }
+
+    #[test]
+    fn a_begin_that_fails_costs_no_other() {
+        let store = Store::in_memory();
+        let process = process(&store, &["a", "big", "c"]);
+        let mut message = process.snapshot().unwrap();
+        message.active_work.get_mut("big").unwrap().params =
+            Some(Params::new().string("s", "x".repeat((1 << 20) - 40)));
+        let process = store.import(message, ImportMode::Replace).unwrap();
+        let run = claim(&process);
+        let first = take(&run, 3);
+        assert_eq!(names(&first), ["a"]);
+        assert!(run.turn(Vec::new(), 3).unwrap_err().is_invalid());
+        let ends = first.into_iter().map(WorkItem::into_end).collect();
+        let next = run.turn(ends, 3).unwrap().items;
+        assert_eq!(names(&next), ["c"]);
+        assert_eq!((state(&process, "a"), state(&process, "big")), ("completed".into(), "queued".into()));
+        assert_eq!(run.status().stats["workItems"], 1.0);
+    }
+
+    #[test]
+    fn new_settings_are_seen_before_the_next_item_begins() {
+        let store = Store::in_memory();
+        let process = process(&store, &["a", "b"]);
+        let run = claim(&process);
+        let ends = take(&run, 1).into_iter().map(WorkItem::into_end).collect();
+        process.set_params(Params::new().int("flow.paused", 1)).unwrap();
+        let turned = run.turn(ends, 1).unwrap();
+        assert!(turned.items.is_empty() && turned.has_new_settings);
+        assert_eq!(run.setting("flow.paused"), Some(1));
+        assert_eq!(["a", "b"].map(|name| state(&process, name)), ["completed", "queued"]);
+        assert_eq!(run.status().stats["workItems"], 1.0);
+        assert_eq!(names(&take(&run, 1)), ["b"]);
+    }
+
+    #[test]
+    fn a_cleanup_whose_item_ends_with_it_is_done_in_this_run() {
+        let store = Store::in_memory();
+        let process = process(&store, &["a"]);
+        let run = claim(&process);
+        let ends = take(&run, 1).into_iter().map(WorkItem::into_end).collect();
+        process.unregister("a").unwrap();
+        assert!(run.turn(ends, 1).unwrap().has_new_settings);
+        let cleanup = take(&run, 1);
+        assert_eq!(names(&cleanup), ["a"]);
+        run.turn(cleanup.into_iter().map(WorkItem::into_end).collect(), 0).unwrap();
+        assert_eq!(state(&process, "a"), "dropped");
+    }
+
+    #[test]
+    fn threads_share_commits_and_get_each_item_once() {
+        let store = Store::in_memory();
+        let all: Vec<String> = (0..500).map(|n| format!("w{n:03}")).collect();
+        let process = process(&store, &all.iter().map(String::as_str).collect::<Vec<_>>());
+        let run = claim(&process);
+        let done = parking_lot::Mutex::new(Vec::new());
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    let mut items = take(&run, 2);
+                    while !items.is_empty() {
+                        done.lock().extend(items.iter().map(|item| item.name().to_owned()));
+                        let ends = items.into_iter().map(WorkItem::into_end).collect();
+                        items = run.turn(ends, 2).unwrap().items;
+                    }
+                });
+            }
+        });
+        let mut done = done.into_inner();
+        done.sort();
+        assert_eq!(done, all);
+        assert_eq!(run.finish().unwrap().stats["workItems"], 500.0);
+        assert!(all.iter().all(|name| state(&process, name) == "completed"));
+    }
+}

@@ -1,23 +1,22 @@
 //! The dispatcher: which thread works on what. Worker threads take their next item
 //! themselves; it tells them whether they may, and keeps what they have in hand.
 
-use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::Runner;
-use super::attempt::{Attempt, CANCELLED, Verdict};
+use super::attempt::{Attempt, Verdict};
 use super::builder::Options;
-use super::flow_control::FlowControl;
+use super::end::End;
+use super::in_flight::{InFlight, Waiting, WorkerThread};
 use super::stop::{Shared, Shutdown};
 use super::worker::Worker;
 use super::worker_thread;
 use crate::clock::Clock;
-use crate::error::{Error, Failure};
-use crate::run::{Ending, Loss, Run, Turned, WorkItem};
+use crate::error::Failure;
+use crate::run::{Ending, Run, WorkItem};
 
 /// How many failed items wait for another attempt before no new ones are begun.
 const WAITING_MAX: usize = 1024;
@@ -40,92 +39,6 @@ pub(super) struct Dispatcher {
     has_work: Condvar,
 }
 
-/// What is worked on, and what waits.
-pub(super) struct InFlight {
-    pub(super) threads: Vec<WorkerThread>,
-    /// How many threads work on an item, or are about to.
-    pub(super) busy: usize,
-    /// How many wait for something to do.
-    idle: usize,
-    /// How many were left behind in this run.
-    pub(super) abandoned: usize,
-    /// Items that have begun, for threads to work on.
-    ready: VecDeque<WorkItem>,
-    /// How many more than one for each of the threads are about to begin.
-    taking: usize,
-    /// A thread is about to get items.
-    is_taking: bool,
-    /// Ends that are not stored yet.
-    pub(super) ends: Vec<Ending>,
-    /// How often ends were taken to be stored.
-    pub(super) stores: u64,
-    /// The supervisor knows of the ends.
-    pub(super) is_watched: bool,
-    /// A thread that was idle is about to run.
-    is_waking: bool,
-    /// Never more than [`WAITING_MAX`] and the threads; by when they are due.
-    pub(super) waiting: BTreeMap<(Duration, u64), Waiting>,
-    waited: u64,
-    /// There are no more items to take.
-    pub(super) is_all_taken: bool,
-    /// An item did not get all its attempts, or all its time, because the runner is to
-    /// stop.
-    pub(super) is_cut_short: bool,
-    /// When the last new item began, by the monotonic clock.
-    last_taken: Option<Duration>,
-    /// Threads take nothing any more, and end.
-    is_closed: bool,
-    /// Why, if a thread found a reason.
-    pub(super) end: Option<End>,
-    /// Items that a thread got when it was too late.
-    stranded: Vec<WorkItem>,
-    flow: FlowControl,
-    /// Of which settings `flow` was made.
-    flow_version: Option<u64>,
-}
-
-/// A thread for workers.
-#[derive(Default)]
-pub(super) struct WorkerThread {
-    /// `None` once it was left behind.
-    pub(super) handle: Option<JoinHandle<()>>,
-    pub(super) attempt: Option<Arc<Attempt>>,
-    /// When its worker was told to stop.
-    pub(super) told: Option<Duration>,
-}
-
-/// An item that has failed and gets another attempt.
-pub(super) struct Waiting {
-    item: WorkItem,
-    attempt: u32,
-}
-
-/// How the work on a run ends.
-#[derive(Debug)]
-pub(super) enum End {
-    /// The run is to be finished.
-    Done,
-    HandBack,
-    Lost(Loss),
-    Lapsed,
-    /// No thread is left to work on.
-    Stuck,
-    Failed(Error),
-}
-
-impl From<Error> for End {
-    fn from(error: Error) -> Self {
-        loss_of(&error).map_or_else(|| Self::Failed(error), Self::Lost)
-    }
-}
-
-pub(super) fn loss_of(error: &Error) -> Option<Loss> {
-    match error.failure() {
-        Failure::Conflict { by, since, .. } => Some(Loss { by: by.clone(), since: *since }),
-        _ => None,
-    }
-}
-
 /// What a thread may do next.
 enum Next {
     /// Begun already, by another thread.
@@ -141,36 +54,13 @@ enum Next {
 
 impl Dispatcher {
     pub(super) fn new(runner: &Runner, run: Run) -> Arc<Self> {
-        let in_flight = InFlight {
-            threads: Vec::new(),
-            busy: 0,
-            idle: 0,
-            abandoned: 0,
-            ready: VecDeque::new(),
-            taking: 0,
-            is_taking: false,
-            ends: Vec::new(),
-            stores: 0,
-            is_watched: false,
-            is_waking: false,
-            waiting: BTreeMap::new(),
-            waited: 0,
-            is_all_taken: false,
-            is_cut_short: false,
-            last_taken: None,
-            is_closed: false,
-            end: None,
-            stranded: Vec::new(),
-            flow: runner.options.flow.clone(),
-            flow_version: None,
-        };
         let dispatcher = Arc::new(Self {
             run,
             worker: runner.worker.clone(),
             options: runner.options.clone(),
             shared: runner.shared.clone(),
             clock: runner.handle.store().inner.clock.clone(),
-            in_flight: Mutex::new(in_flight),
+            in_flight: Mutex::new(InFlight::new(runner.options.flow.clone())),
             has_work: Condvar::new(),
         });
         runner.shared.set_dispatcher(Arc::downgrade(&dispatcher));
@@ -406,59 +296,6 @@ impl Dispatcher {
         Some(attempt)
     }
 
-    /// Decides what becomes of an item; answers its end unless it gets another attempt.
-    fn settle(&self, attempt: &Attempt, verdict: Verdict) -> Option<Ending> {
-        let mut item = attempt.take_item()?;
-        let has_failed = attempt.has_errors() || verdict != Verdict::Done;
-        if has_failed {
-            self.tell_failure(attempt, &verdict);
-        }
-        match verdict {
-            // Not tried again: a fault of the program does not pass with time.
-            Verdict::Panicked(text) => {
-                return Some(item.into_abort(&format!("the worker panicked: {text}")));
-            }
-            // That it took too long is its error; what became of it then is no other.
-            Verdict::Failed(text) if !attempt.is_timed_out() && !attempt.is_cancelled() => {
-                item.add_error(text);
-            }
-            Verdict::Failed(_) | Verdict::Done => {}
-        }
-        if has_failed && self.shared.stop() == Some(Shutdown::Now) {
-            self.lock().is_cut_short = true;
-            return Some(item.into_end());
-        }
-        let retry = &self.options.retry;
-        let is_final = attempt.is_cancelled() || !retry.is_left_after(attempt.number());
-        if !has_failed || is_final || self.run.is_over() {
-            return Some(item.into_end());
-        }
-        let backoff = retry.backoff(attempt.number());
-        let (process, instance, work) = (self.process(), self.run.instance(), attempt.name());
-        tracing::debug!(
-            process,
-            instance,
-            work,
-            attempt = attempt.number() + 1,
-            ?backoff,
-            "item waits for another attempt"
-        );
-        let due = self.now().saturating_add(backoff);
-        self.lock().wait_until(due, Waiting { item, attempt: attempt.number() + 1 });
-        None
-    }
-
-    fn tell_failure(&self, attempt: &Attempt, verdict: &Verdict) {
-        let error = match verdict {
-            Verdict::Done if attempt.is_timed_out() => "timed out",
-            Verdict::Done if attempt.is_cancelled() => CANCELLED,
-            Verdict::Done => "it has errors",
-            Verdict::Failed(text) | Verdict::Panicked(text) => text,
-        };
-        let (process, instance, work) = (self.process(), self.run.instance(), attempt.name());
-        tracing::debug!(process, instance, work, attempt = attempt.number(), error, "attempt failed");
-    }
-
     /// Stores ends with which nothing begins.
     pub(super) fn store_ends(&self, ends: Vec<Ending>) -> Result<(), ()> {
         self.run.turn(ends, 0).map(drop).map_err(|error| self.note_end(error.into()))
@@ -473,28 +310,6 @@ impl Dispatcher {
     pub(super) fn note_end(&self, end: End) {
         self.lock().end.get_or_insert(end);
         self.shared.signal.raise();
-    }
-
-    /// Cancels an item in hand, or one that waits for another attempt.
-    pub(super) fn cancel(&self, work: &str) -> bool {
-        let mut in_flight = self.lock();
-        if in_flight.attempts().any(|attempt| attempt.name() == work && attempt.cancel()) {
-            self.shared.signal.raise();
-            return true;
-        }
-        let waits = |waiting: &Waiting| waiting.item.name() == work;
-        let key = in_flight.waiting.iter().find(|(_, waiting)| waits(waiting)).map(|(key, _)| *key);
-        let Some(Waiting { mut item, .. }) = key.and_then(|key| in_flight.waiting.remove(&key)) else {
-            return false;
-        };
-        // The run does not end before its end is stored.
-        in_flight.busy += 1;
-        drop(in_flight);
-        item.add_error(CANCELLED);
-        let _ = self.store_ends(vec![item.into_end()]);
-        self.lock().busy -= 1;
-        self.shared.signal.raise();
-        true
     }
 
     /// Lets threads take nothing any more, and wakes those that wait.
@@ -534,93 +349,5 @@ impl Dispatcher {
 
     pub(super) fn now(&self) -> Duration {
         self.clock.monotonic()
-    }
-}
-
-impl InFlight {
-    pub(super) fn attempts(&self) -> impl Iterator<Item = &Arc<Attempt>> {
-        self.threads.iter().filter_map(|thread| thread.attempt.as_ref())
-    }
-
-    pub(super) fn close(&mut self) {
-        self.is_closed = true;
-    }
-
-    pub(super) fn flow(&self) -> &FlowControl {
-        &self.flow
-    }
-
-    pub(super) fn has_free_thread(&self) -> bool {
-        self.busy + self.abandoned < self.flow.concurrency
-    }
-
-    fn until_next_item(&self, now: Duration) -> Duration {
-        let next = self.last_taken.map(|last| last.saturating_add(self.flow.spacing()));
-        next.map_or(Duration::ZERO, |next| next.saturating_sub(now))
-    }
-
-    fn note_turn(&mut self, turned: Turned, asked_for: usize, asked: Duration) {
-        self.is_all_taken |= turned.items.len() < asked_for && !turned.has_new_settings;
-        if turned.items.is_empty() && self.last_taken == Some(asked) {
-            self.last_taken = None;
-        }
-        self.ready.extend(turned.items);
-    }
-
-    /// The ends that are not stored yet; whoever takes them stores them.
-    pub(super) fn take_ends(&mut self) -> Vec<Ending> {
-        self.stores += 1;
-        std::mem::take(&mut self.ends)
-    }
-
-    /// How many more items may be in hand.
-    fn places(&self) -> usize {
-        let taken = self.busy + self.abandoned + self.ready.len() + self.taking;
-        self.flow.concurrency.saturating_sub(taken)
-    }
-
-    /// Whether there is something left to do, or to store, of what has begun.
-    pub(super) fn has_more(&self) -> bool {
-        let is_about_to_go_on = !self.ready.is_empty() && self.has_free_thread();
-        is_about_to_go_on || !self.waiting.is_empty() || !self.ends.is_empty()
-    }
-
-    /// Items that have begun and that nobody works on yet are left to the next run.
-    fn strand_ready(&mut self) {
-        self.is_cut_short |= !self.ready.is_empty();
-        self.stranded.extend(self.ready.drain(..));
-    }
-
-    pub(super) fn next_due(&self) -> Option<Duration> {
-        self.waiting.keys().next().map(|(due, _)| *due)
-    }
-
-    fn take_due(&mut self, now: Duration) -> Option<Waiting> {
-        let entry = self.waiting.first_entry().filter(|entry| entry.key().0 <= now)?;
-        Some(entry.remove())
-    }
-
-    fn wait_until(&mut self, due: Duration, waiting: Waiting) {
-        self.waited += 1;
-        self.waiting.insert((due, self.waited), waiting);
-    }
-
-    fn hold(&mut self, thread: usize, attempt: Arc<Attempt>) {
-        if let Some(thread) = self.threads.get_mut(thread) {
-            thread.attempt = Some(attempt);
-        }
-    }
-
-    fn release(&mut self, thread: usize) {
-        if let Some(thread) = self.threads.get_mut(thread) {
-            thread.attempt = None;
-            thread.told = None;
-        }
-    }
-}
-
-impl Waiting {
-    pub(super) fn into_end(self) -> Ending {
-        self.item.into_end()
     }
 }

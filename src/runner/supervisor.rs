@@ -9,7 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::attempt::Attempt;
-use super::dispatcher::{Dispatcher, End, InFlight, loss_of};
+use super::dispatcher::Dispatcher;
+use super::end::{End, loss_of};
+use super::in_flight::{InFlight, Waiting};
 use super::stop::Shutdown;
 use super::{Outcome, Runner};
 use crate::error::Result;
@@ -129,7 +131,7 @@ impl Supervisor {
             in_flight.is_cut_short |= !waiting.is_empty();
             waiting
         };
-        let ends = waiting.into_values().map(super::dispatcher::Waiting::into_end).collect();
+        let ends = waiting.into_values().map(Waiting::into_end).collect();
         Ok(run.turn(ends, 0).map(drop)?)
     }
 
