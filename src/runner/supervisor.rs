@@ -386,4 +386,30 @@ mod tests {
             });
         }
     }
+
+    #[test]
+    fn ends_that_nobody_stores_are_stored_at_the_second_look() {
+        let store = Store::in_memory();
+        let process = store.process("p").unwrap();
+        process.register("w", Params::new()).unwrap();
+        let runner = Runner::builder(&store, "p").worker_fn(|_| Ok(())).build().unwrap();
+        let Claim::Won(run) = process.claim(&runner.instance).unwrap() else { panic!("not won") };
+        let dispatcher = Dispatcher::new(&runner, run);
+        let supervisor = Supervisor { dispatcher, stores_seen: Cell::new(u64::MAX) };
+        let item = supervisor.run().turn(Vec::new(), 1).unwrap().items.remove(0);
+        {
+            let mut in_flight = supervisor.dispatcher.lock();
+            // The one thread is on another item.
+            in_flight.busy = 1;
+            in_flight.ends.push(item.into_end());
+            in_flight.is_watched = true;
+        }
+        let state = || process.work("w").unwrap().state;
+        supervisor.look().unwrap();
+        assert_eq!(state(), "active");
+        assert_eq!(supervisor.time_to_next_look(), LATE_ENDS);
+        supervisor.look().unwrap();
+        assert_eq!(state(), "completed");
+        assert!(supervisor.time_to_next_look() > LATE_ENDS);
+    }
 }
