@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use parking_lot::{Mutex, MutexGuard};
 
 use super::claim::ClaimOptions;
+use super::heartbeat::Heartbeat;
 use super::progress::{Loss, Progress};
-use super::signs::Signs;
 use super::state::{ItemId, Refused, State};
 use super::turn::Turns;
 use crate::engine::{Batch, Durability, Expect, Outcome};
@@ -48,7 +48,7 @@ pub(super) struct Core {
     /// How many items were active at the claim, where that matters.
     active: u64,
     state: Mutex<State>,
-    pub(super) signs: Arc<Signs>,
+    pub(super) heartbeat: Arc<Heartbeat>,
     pub(super) turns: Turns,
 }
 
@@ -62,13 +62,14 @@ impl Core {
         now: Timestamp,
     ) -> Self {
         let name = handle.name();
-        let signs = Arc::new(Signs::new(token.sent, settings.value.settings.clone().unwrap_or_default()));
+        let heartbeat =
+            Arc::new(Heartbeat::new(token.sent, settings.value.settings.clone().unwrap_or_default()));
         Self {
             owner_key: Key::owner(name),
             settings_key: Key::settings(name),
             status_key: Key::status(name),
-            state: Mutex::new(State::new(run, settings, signs.clone(), now)),
-            signs,
+            state: Mutex::new(State::new(run, settings, heartbeat.clone(), now)),
+            heartbeat,
             turns: Turns::default(),
             instance: token.instance,
             token: token.version,
@@ -93,7 +94,7 @@ impl Core {
 
     /// Until when, by the monotonic clock, nobody can have taken the process over.
     pub(super) fn deadline(&self) -> Duration {
-        self.signs.sent().saturating_add(self.pulse.timeout)
+        self.heartbeat.sent().saturating_add(self.pulse.timeout)
     }
 
     pub(super) fn is_lapsed(&self) -> bool {
@@ -102,7 +103,7 @@ impl Core {
 
     /// The worker should stop: the run is aborted, lost, or over.
     pub(super) fn is_over(&self) -> bool {
-        self.signs.is_over()
+        self.heartbeat.is_over()
     }
 
     pub(super) fn monotonic(&self) -> Duration {
@@ -166,7 +167,7 @@ impl Core {
     /// Whether the last progress is not as old as the interval yet.
     fn is_early(&self) -> bool {
         let interval = self.options.interval();
-        !interval.is_zero() && self.monotonic().saturating_sub(self.signs.sent()) < interval
+        !interval.is_zero() && self.monotonic().saturating_sub(self.heartbeat.sent()) < interval
     }
 
     /// Writes the status, every changed item in hand, and what `more` adds, all
@@ -245,7 +246,7 @@ impl Core {
     fn read_anew(&self, state: &mut State) -> Result<()> {
         // Before the items: what changes after this fails the next attempt.
         state.settings = self.handle.read_settings()?;
-        self.signs.set_settings(state.settings.value.settings.clone().unwrap_or_default());
+        self.heartbeat.set_settings(state.settings.value.settings.clone().unwrap_or_default());
         state.ids().into_iter().try_for_each(|id| self.merge(state, id))
     }
 

@@ -226,17 +226,17 @@ impl Run {
 
     /// Whether the run takes no more items although there may be some.
     pub(crate) fn takes_no_more(&self) -> bool {
-        self.core.signs.takes_no_more()
+        self.core.heartbeat.takes_no_more()
     }
 
     /// A whole number among the settings, as of the run's last write.
     pub(crate) fn setting(&self, name: &str) -> Option<i64> {
-        self.core.signs.setting(name)
+        self.core.heartbeat.setting(name)
     }
 
     /// How often the settings have changed since the claim.
     pub(crate) fn settings_version(&self) -> u64 {
-        self.core.signs.settings_version()
+        self.core.heartbeat.settings_version()
     }
 
     /// As [`finish`](Run::finish), for a run that threads share.

@@ -9,11 +9,11 @@ mod core;
 mod cursor;
 mod hand;
 mod handle;
+mod heartbeat;
 mod instance;
 mod item;
 mod limit;
 mod progress;
-mod signs;
 mod state;
 mod turn;
 

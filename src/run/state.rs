@@ -7,8 +7,8 @@ use jiff::Timestamp;
 
 use super::cursor::{Cursor, Pass};
 use super::hand::Hand;
+use super::heartbeat::Heartbeat;
 use super::progress::Loss;
-use super::signs::Signs;
 use crate::engine::Batch;
 use crate::error::{Error, Result};
 use crate::model::errors;
@@ -26,7 +26,7 @@ pub(super) struct State {
     pub(super) settings: Versioned<Settings>,
     pub(super) cursor: Cursor,
     pub(super) hand: Hand,
-    signs: Arc<Signs>,
+    heartbeat: Arc<Heartbeat>,
     /// The latest time the run has seen: its times never go back.
     pub(super) latest: Timestamp,
     is_aborted: bool,
@@ -85,14 +85,14 @@ impl State {
     pub(super) fn new(
         run: RunStatus,
         settings: Versioned<Settings>,
-        signs: Arc<Signs>,
+        heartbeat: Arc<Heartbeat>,
         now: Timestamp,
     ) -> Self {
         let begins_with = if run.begun_since == 0 { Pass::Active } else { Pass::Missed };
         Self {
             cursor: Cursor::new(begins_with),
             hand: Hand::default(),
-            signs,
+            heartbeat,
             latest: latest(&run, now),
             is_aborted: false,
             is_stopped: false,
@@ -192,7 +192,7 @@ impl State {
     }
 
     pub(super) fn written(&mut self, version: u64, sent: Duration) {
-        self.signs.set_sent(sent);
+        self.heartbeat.set_sent(sent);
         self.hand.written(version);
     }
 
@@ -236,7 +236,7 @@ impl State {
     /// Stops early, for a reason that must be kept.
     pub(super) fn stop(&mut self, now: Timestamp, why: &str) {
         self.is_stopped = true;
-        self.signs.set_takes_no_more();
+        self.heartbeat.set_takes_no_more();
         self.run.run_errors = self.run.run_errors.saturating_add(1);
         errors::record_reason(self.status(), errors::RUN_ERRORS_MAX, now, why);
     }
@@ -244,17 +244,17 @@ impl State {
     pub(super) fn abort(&mut self, now: Timestamp, why: &str) {
         self.stop(now, why);
         self.is_aborted = true;
-        self.signs.set_over();
+        self.heartbeat.set_over();
     }
 
     pub(super) fn lose(&mut self, loss: Loss) {
         self.lost = Some(loss);
-        self.signs.set_over();
+        self.heartbeat.set_over();
     }
 
     pub(super) fn end(&mut self) {
         self.ended = true;
-        self.signs.set_over();
+        self.heartbeat.set_over();
         self.hand.let_go_of_all();
     }
 

@@ -143,7 +143,7 @@ impl Core {
     /// no other's concern.
     fn serve(&self, state: &mut State, turns: &[Turn]) -> Vec<Answer> {
         let is_one_thing = matches!(turns, [turn] if turn.ends.len() + turn.takes <= 1);
-        let settings = self.signs.settings_version();
+        let settings = self.heartbeat.settings_version();
         let together = if is_one_thing { None } else { self.serve_together(state, turns) };
         together.unwrap_or_else(|| turns.iter().map(|turn| self.serve_alone(state, turn, settings)).collect())
     }
@@ -154,7 +154,7 @@ impl Core {
         // Each has its try, whatever becomes of the others.
         ended.fold(Ok(()), Result::and)?;
         let mut granted = Granted::default();
-        if turn.takes > 0 && !turn.ends.is_empty() && self.signs.settings_version() != settings {
+        if turn.takes > 0 && !turn.ends.is_empty() && self.heartbeat.settings_version() != settings {
             granted.has_new_settings = true;
             return Ok(granted);
         }
@@ -262,9 +262,9 @@ impl Core {
     /// False, and nothing written, if the settings have changed.
     fn write_by_the_same_settings(&self, state: &mut State, now: Timestamp) -> Result<bool> {
         state.status().progress_time = Some(time::to_wire(now));
-        let settings = self.signs.settings_version();
+        let settings = self.heartbeat.settings_version();
         while !self.try_write(state, self.options.durability, &mut |batch| Ok(batch))? {
-            if self.signs.settings_version() != settings {
+            if self.heartbeat.settings_version() != settings {
                 return Ok(false);
             }
         }
