@@ -152,7 +152,7 @@ impl Core {
         }
         let now = time::to_wire(self.now(&mut state));
         state.status().progress_time = Some(now);
-        state.hand.stamp_changed(now);
+        state.in_flight.stamp_changed(now);
         let merged = match self.write(&mut state, self.options.durability, &mut |batch| Ok(batch)) {
             Err(error) if error.is_conflict() => return Ok(Progress::Conflict),
             other => other?,
@@ -206,7 +206,7 @@ impl Core {
             Outcome::Failed(0) => return Err(self.lose(state)?),
             Outcome::Failed(1) => self.read_anew(state)?,
             Outcome::Failed(index) if index < expected => {
-                let item = state.hand.to_write().nth(index - FENCES).map(|(id, ..)| id);
+                let item = state.in_flight.to_write().nth(index - FENCES).map(|(id, ..)| id);
                 item.map_or(Ok(()), |id| self.merge(state, id))?;
             }
             // What `more` expects; it reads anew.
@@ -216,12 +216,12 @@ impl Core {
     }
 
     fn batch(&self, state: &State) -> Batch {
-        let changed = state.hand.to_write().count();
+        let changed = state.in_flight.to_write().count();
         let mut batch = Batch::with_capacity(FENCES + changed, 1 + changed)
             .expect(self.owner_key.clone(), Expect::Version(self.token))
             .expect(self.settings_key.clone(), state.settings.unchanged())
             .put(self.status_key.clone(), state.run.to_payload());
-        for (_, item, version) in state.hand.to_write() {
+        for (_, item, version) in state.in_flight.to_write() {
             batch = item.write_to(batch.expect(item.key.clone(), Expect::Version(version)), &self.handle);
         }
         batch
@@ -253,7 +253,7 @@ impl Core {
     /// Takes in what others made of an item in hand. Work that was registered
     /// anew is not the run's to write, nor is a cleanup that was asked for again.
     fn merge(&self, state: &mut State, id: ItemId) -> Result<()> {
-        let Some(item) = state.hand.get_mut(id) else { return Ok(()) };
+        let Some(item) = state.in_flight.get_mut(id) else { return Ok(()) };
         let record = self.handle.store.inner.engine.get(&item.key)?;
         let version = record.as_ref().map(|record| record.version);
         if item.version.is_none() || item.version == version {
@@ -282,7 +282,7 @@ impl Core {
     pub(super) fn item_error(&self, id: ItemId, text: &str) {
         let mut state = self.lock();
         let now = self.now(&mut state);
-        let Some(item) = state.hand.change(id) else { return };
+        let Some(item) = state.in_flight.change(id) else { return };
         item.has_failed = true;
         let text_of_run = format!("{}: {text}", item.name);
         errors::record(item.status(), errors::ITEM_ERRORS_MAX, now, text);

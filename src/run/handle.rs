@@ -67,7 +67,7 @@ impl Run {
         &self.core.instance
     }
 
-    /// The fencing token: grows with every claim of the process. Hand it to other
+    /// The fencing token: grows with every claim of the process. InFlight it to other
     /// systems that the run writes to, so that they can refuse an earlier owner.
     #[must_use]
     pub fn token(&self) -> u64 {

@@ -7,9 +7,9 @@
 mod claim;
 mod core;
 mod cursor;
-mod hand;
 mod handle;
 mod heartbeat;
+mod in_flight;
 mod instance;
 mod item;
 mod limit;

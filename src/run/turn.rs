@@ -9,7 +9,7 @@ use parking_lot::{Mutex, MutexGuard};
 
 use super::core::Core;
 use super::cursor::Pass;
-use super::state::{InHand, ItemId, State};
+use super::state::{ItemId, ItemInFlight, State};
 use crate::error::Result;
 use crate::model::{List, item, time};
 use crate::proto::State as RunState;
@@ -200,7 +200,7 @@ impl Core {
             ended.into_iter().for_each(|ended| undo_end(state, &ended));
             return None;
         }
-        ended.iter().for_each(|ended| state.hand.let_go(ended.id));
+        ended.iter().for_each(|ended| state.in_flight.let_go(ended.id));
         let mut begun = begun.into_iter();
         Some(turns.iter().map(|turn| self.hand_out(state, turn.takes, &mut begun)).collect())
     }
@@ -250,7 +250,7 @@ impl Core {
             return Ok(());
         }
         let written = self.write_items(state, now);
-        state.hand.let_go(id);
+        state.in_flight.let_go(id);
         written
     }
 
@@ -278,10 +278,10 @@ impl Core {
         how: Option<RunState>,
         now: Timestamp,
     ) -> Option<Ended> {
-        let item = state.hand.change(id)?;
+        let item = state.in_flight.change(id)?;
         let by_errors = if item.has_failed { RunState::Incomplete } else { RunState::Completed };
         let end = how.unwrap_or(by_errors);
-        state.hand.end(id, end, now);
+        state.in_flight.end(id, end, now);
         state.count_end(id, end);
         self.check_limit(state, now);
         Some(Ended { id, end })
@@ -318,7 +318,7 @@ impl Core {
     ) -> Result<Option<Begun>> {
         let list = pass.list();
         // Unregistered while a worker is on it: the next run cleans it up.
-        if state.hand.has(&name) {
+        if state.in_flight.has(&name) {
             return Ok(None);
         }
         let key = self.handle.item_key(list, &name);
@@ -341,7 +341,7 @@ impl Core {
         }
         let before = item::ended_before(&item, &state.run);
         item::begin(&mut item, &state.run, now);
-        let id = state.hand.take(InHand::new(&name, list, key, record.version, item));
+        let id = state.in_flight.take(ItemInFlight::new(&name, list, key, record.version, item));
         let before = before.filter(|ended| state.take_back(*ended));
         Ok(Some(Begun { id, pass, name, before }))
     }
@@ -349,11 +349,11 @@ impl Core {
 
 /// Whether an item whose begin was written is this run's: it may have left its list.
 fn is_still_there(state: &State, begun: &Begun) -> bool {
-    state.hand.get(begun.id).is_some_and(|item| item.version.is_some())
+    state.in_flight.get(begun.id).is_some_and(|item| item.version.is_some())
 }
 
 fn undo_begin(state: &mut State, begun: &Begun) {
-    state.hand.let_go(begun.id);
+    state.in_flight.let_go(begun.id);
     if let Some(ended) = begun.before {
         item::count(&mut state.status().stats, ended);
     }
@@ -361,7 +361,7 @@ fn undo_begin(state: &mut State, begun: &Begun) {
 
 fn undo_end(state: &mut State, ended: &Ended) {
     state.uncount_end(ended.id, ended.end);
-    state.hand.reopen(ended.id);
+    state.in_flight.reopen(ended.id);
 }
 
 #[cfg(test)]

@@ -6,12 +6,12 @@ use std::collections::BTreeMap;
 use prost_types::Timestamp;
 use rustc_hash::FxHashSet;
 
-use super::state::{InHand, ItemId};
+use super::state::{ItemId, ItemInFlight};
 use crate::proto::State;
 
 #[derive(Default)]
-pub(super) struct Hand {
-    items: BTreeMap<ItemId, InHand>,
+pub(super) struct InFlight {
+    items: BTreeMap<ItemId, ItemInFlight>,
     /// The names of those that do not end with the next write.
     names: FxHashSet<String>,
     /// Each once.
@@ -19,8 +19,8 @@ pub(super) struct Hand {
     last_id: ItemId,
 }
 
-impl Hand {
-    pub(super) fn take(&mut self, mut item: InHand) -> ItemId {
+impl InFlight {
+    pub(super) fn take(&mut self, mut item: ItemInFlight) -> ItemId {
         self.last_id += 1;
         item.has_changed = true;
         self.names.insert(item.name.clone());
@@ -29,17 +29,17 @@ impl Hand {
         self.last_id
     }
 
-    pub(super) fn get(&self, id: ItemId) -> Option<&InHand> {
+    pub(super) fn get(&self, id: ItemId) -> Option<&ItemInFlight> {
         self.items.get(&id)
     }
 
     /// An item of which nothing changes that is stored.
-    pub(super) fn get_mut(&mut self, id: ItemId) -> Option<&mut InHand> {
+    pub(super) fn get_mut(&mut self, id: ItemId) -> Option<&mut ItemInFlight> {
         self.items.get_mut(&id)
     }
 
     /// An item that changes, and is written next time.
-    pub(super) fn change(&mut self, id: ItemId) -> Option<&mut InHand> {
+    pub(super) fn change(&mut self, id: ItemId) -> Option<&mut ItemInFlight> {
         let item = self.items.get_mut(&id)?;
         if !std::mem::replace(&mut item.has_changed, true) {
             self.changed.push(id);
@@ -79,7 +79,7 @@ impl Hand {
         }
     }
 
-    /// Undoes [`end`](Hand::end).
+    /// Undoes [`end`](InFlight::end).
     pub(super) fn reopen(&mut self, id: ItemId) {
         if let Some(item) = self.items.get_mut(&id) {
             item.reopen();
@@ -88,7 +88,7 @@ impl Hand {
     }
 
     /// Those that are to be written, each with its version.
-    pub(super) fn to_write(&self) -> impl Iterator<Item = (ItemId, &InHand, u64)> {
+    pub(super) fn to_write(&self) -> impl Iterator<Item = (ItemId, &ItemInFlight, u64)> {
         self.changed.iter().filter_map(|id| {
             let item = self.items.get(id)?;
             Some((*id, item, item.version_to_replace()?))
