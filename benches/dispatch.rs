@@ -1,5 +1,6 @@
 //! What a runner costs besides the work: items a second of a worker that does nothing,
-//! one, 8 and 64 at a time, beside a bare loop of two progress writes an item.
+//! one, 8 and 64 at a time, beside two bare loops that write twice an item: progress of
+//! one and the same item, and the begin and the end of each item of a run.
 //!
 //!     cargo bench --bench dispatch              1 minute
 //!
@@ -10,7 +11,7 @@ mod common;
 
 use std::time::{Duration, Instant};
 
-use common::calls::Hot;
+use common::calls::{self, Hot};
 use common::{sample, stores::Opened};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group};
 use procstate::{Durability, Outcome, Runner, Store};
@@ -31,6 +32,17 @@ fn run(store: &Store, concurrency: usize) -> Duration {
     took
 }
 
+/// One whole run on this thread.
+fn bare(opened: &Opened) -> Duration {
+    let began = Instant::now();
+    let mut run = calls::claim(&opened.process(), Durability::Buffered);
+    while let Some(work) = run.next_work().unwrap() {
+        work.finish().unwrap();
+    }
+    run.finish().unwrap();
+    began.elapsed()
+}
+
 fn dispatch(c: &mut Criterion) {
     let mut group = c.benchmark_group("dispatch");
     group.sample_size(10).throughput(Throughput::Elements(items() as u64));
@@ -41,6 +53,9 @@ fn dispatch(c: &mut Criterion) {
         b.iter(|| (0..2 * items()).for_each(|_| hot.update()));
     });
     drop(hot.take());
+    group.bench_function("a loop that begins and ends each item", |b| {
+        b.iter_custom(|times| (0..times).map(|_| bare(&opened)).sum());
+    });
     for concurrency in [1, 8, 64] {
         group.bench_function(BenchmarkId::new("a runner whose worker does nothing", concurrency), |b| {
             b.iter_custom(|times| (0..times).map(|_| run(&opened.store, concurrency)).sum());

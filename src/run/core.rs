@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use parking_lot::{Mutex, MutexGuard};
 
 use super::claim::ClaimOptions;
+use super::heartbeat::Heartbeat;
 use super::progress::{Loss, Progress};
-use super::signs::Signs;
 use super::state::{ItemId, Refused, State};
 use super::turn::Turns;
 use crate::engine::{Batch, Durability, Expect, Outcome};
@@ -48,7 +48,7 @@ pub(super) struct Core {
     /// How many items were active at the claim, where that matters.
     active: u64,
     state: Mutex<State>,
-    pub(super) signs: Arc<Signs>,
+    pub(super) heartbeat: Arc<Heartbeat>,
     pub(super) turns: Turns,
 }
 
@@ -62,13 +62,14 @@ impl Core {
         now: Timestamp,
     ) -> Self {
         let name = handle.name();
-        let signs = Arc::new(Signs::new(token.sent, settings.value.settings.clone().unwrap_or_default()));
+        let heartbeat =
+            Arc::new(Heartbeat::new(token.sent, settings.value.settings.clone().unwrap_or_default()));
         Self {
             owner_key: Key::owner(name),
             settings_key: Key::settings(name),
             status_key: Key::status(name),
-            state: Mutex::new(State::new(run, settings, signs.clone(), now)),
-            signs,
+            state: Mutex::new(State::new(run, settings, heartbeat.clone(), now)),
+            heartbeat,
             turns: Turns::default(),
             instance: token.instance,
             token: token.version,
@@ -93,7 +94,7 @@ impl Core {
 
     /// Until when, by the monotonic clock, nobody can have taken the process over.
     pub(super) fn deadline(&self) -> Duration {
-        self.signs.sent().saturating_add(self.pulse.timeout)
+        self.heartbeat.sent().saturating_add(self.pulse.timeout)
     }
 
     pub(super) fn is_lapsed(&self) -> bool {
@@ -102,7 +103,7 @@ impl Core {
 
     /// The worker should stop: the run is aborted, lost, or over.
     pub(super) fn is_over(&self) -> bool {
-        self.signs.is_over()
+        self.heartbeat.is_over()
     }
 
     pub(super) fn monotonic(&self) -> Duration {
@@ -151,7 +152,7 @@ impl Core {
         }
         let now = time::to_wire(self.now(&mut state));
         state.status().progress_time = Some(now);
-        state.hand.stamp_changed(now);
+        state.in_flight.stamp_changed(now);
         let merged = match self.write(&mut state, self.options.durability, &mut |batch| Ok(batch)) {
             Err(error) if error.is_conflict() => return Ok(Progress::Conflict),
             other => other?,
@@ -166,7 +167,7 @@ impl Core {
     /// Whether the last progress is not as old as the interval yet.
     fn is_early(&self) -> bool {
         let interval = self.options.interval();
-        !interval.is_zero() && self.monotonic().saturating_sub(self.signs.sent()) < interval
+        !interval.is_zero() && self.monotonic().saturating_sub(self.heartbeat.sent()) < interval
     }
 
     /// Writes the status, every changed item in hand, and what `more` adds, all
@@ -205,7 +206,7 @@ impl Core {
             Outcome::Failed(0) => return Err(self.lose(state)?),
             Outcome::Failed(1) => self.read_anew(state)?,
             Outcome::Failed(index) if index < expected => {
-                let item = state.hand.to_write().nth(index - FENCES).map(|(id, ..)| id);
+                let item = state.in_flight.to_write().nth(index - FENCES).map(|(id, ..)| id);
                 item.map_or(Ok(()), |id| self.merge(state, id))?;
             }
             // What `more` expects; it reads anew.
@@ -215,12 +216,12 @@ impl Core {
     }
 
     fn batch(&self, state: &State) -> Batch {
-        let changed = state.hand.to_write().count();
+        let changed = state.in_flight.to_write().count();
         let mut batch = Batch::with_capacity(FENCES + changed, 1 + changed)
             .expect(self.owner_key.clone(), Expect::Version(self.token))
             .expect(self.settings_key.clone(), state.settings.unchanged())
             .put(self.status_key.clone(), state.run.to_payload());
-        for (_, item, version) in state.hand.to_write() {
+        for (_, item, version) in state.in_flight.to_write() {
             batch = item.write_to(batch.expect(item.key.clone(), Expect::Version(version)), &self.handle);
         }
         batch
@@ -245,14 +246,14 @@ impl Core {
     fn read_anew(&self, state: &mut State) -> Result<()> {
         // Before the items: what changes after this fails the next attempt.
         state.settings = self.handle.read_settings()?;
-        self.signs.set_settings(state.settings.value.settings.clone().unwrap_or_default());
+        self.heartbeat.set_settings(state.settings.value.settings.clone().unwrap_or_default());
         state.ids().into_iter().try_for_each(|id| self.merge(state, id))
     }
 
     /// Takes in what others made of an item in hand. Work that was registered
     /// anew is not the run's to write, nor is a cleanup that was asked for again.
     fn merge(&self, state: &mut State, id: ItemId) -> Result<()> {
-        let Some(item) = state.hand.get_mut(id) else { return Ok(()) };
+        let Some(item) = state.in_flight.get_mut(id) else { return Ok(()) };
         let record = self.handle.store.inner.engine.get(&item.key)?;
         let version = record.as_ref().map(|record| record.version);
         if item.version.is_none() || item.version == version {
@@ -281,7 +282,7 @@ impl Core {
     pub(super) fn item_error(&self, id: ItemId, text: &str) {
         let mut state = self.lock();
         let now = self.now(&mut state);
-        let Some(item) = state.hand.change(id) else { return };
+        let Some(item) = state.in_flight.change(id) else { return };
         item.has_failed = true;
         let text_of_run = format!("{}: {text}", item.name);
         errors::record(item.status(), errors::ITEM_ERRORS_MAX, now, text);

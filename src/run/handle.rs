@@ -8,7 +8,7 @@ use super::claim::Origin;
 use super::core::Core;
 use super::item::{Ending, WorkItem};
 use super::progress::{Loss, Progress};
-use super::turn::{Next, Turn};
+use super::turn::Turn;
 use crate::engine::Durability;
 use crate::error::Result;
 use crate::proto::{Params, Status};
@@ -43,16 +43,14 @@ pub struct Run {
     is_left_when_dropped: bool,
 }
 
-/// What comes after the end of an item.
+/// What comes after the end of items.
 #[derive(Debug)]
-pub(crate) enum Turned {
-    /// The next item.
-    Item(WorkItem),
-    /// No item was asked for, there are no more, or the run takes no more.
-    NoMore,
-    /// The settings have changed with the end of the item, and may say that none is to
-    /// begin: ask again.
-    Again,
+pub(crate) struct Turned {
+    /// The next items. Fewer than asked for: there are no more, or the run takes no more.
+    pub(crate) items: Vec<WorkItem>,
+    /// The settings have changed with the ends, and may say that nothing is to begin: ask
+    /// again.
+    pub(crate) has_new_settings: bool,
 }
 
 impl Run {
@@ -72,7 +70,7 @@ impl Run {
         &self.core.instance
     }
 
-    /// The fencing token: grows with every claim of the process. Hand it to other
+    /// The fencing token: grows with every claim of the process. InFlight it to other
     /// systems that the run writes to, so that they can refuse an earlier owner.
     #[must_use]
     pub fn token(&self) -> u64 {
@@ -112,38 +110,20 @@ impl Run {
     /// [`is_conflict`](crate::Error::is_conflict) if the run has lost the
     /// process; if the store cannot be read or written.
     pub fn next_work(&mut self) -> Result<Option<WorkItem>> {
-        Ok(match self.turn(None, true)? {
-            Turned::Item(item) => Some(item),
-            Turned::NoMore | Turned::Again => None,
+        Ok(self.turn(Vec::new(), 1)?.items.pop())
+    }
+
+    /// Stores the ends of items and begins up to `takes` others; all in one commit, which
+    /// threads that call this at the same time share. If an end cannot be stored, no
+    /// other item begins.
+    pub(crate) fn turn(&self, ends: Vec<Ending>, takes: usize) -> Result<Turned> {
+        let ends = ends.into_iter().map(|end| (end.id, end.how)).collect();
+        let granted = self.core.turn(Turn { ends, takes })?;
+        let item = |(id, name, list)| WorkItem::new(self.core.clone(), id, name, list);
+        Ok(Turned {
+            items: granted.items.into_iter().map(item).collect(),
+            has_new_settings: granted.has_new_settings,
         })
-    }
-
-    /// Stores the end of an item, if there is one, and begins the next one if `takes`;
-    /// both in one commit, which threads that call this at the same time share. If the
-    /// end cannot be stored, no other begins.
-    pub(crate) fn turn(&self, end: Option<Ending>, takes: bool) -> Result<Turned> {
-        self.core.turn(Turn { end: end.map(|end| (end.id, end.how)), takes }).map(|next| self.turned(next))
-    }
-
-    /// [`turn`](Run::turn) for all of `ends`, and for as many items as are `wanted`, in one
-    /// commit where that is possible. The first `wanted` answers are about items to begin.
-    #[cfg(feature = "tokio")]
-    pub(crate) fn turn_all(&self, ends: Vec<Ending>, wanted: usize) -> Vec<Result<Turned>> {
-        let turns = wanted.max(ends.len());
-        let mut ends = ends.into_iter();
-        let turns: Vec<Turn> = (0..turns)
-            .map(|n| Turn { end: ends.next().map(|end| (end.id, end.how)), takes: n < wanted })
-            .collect();
-        let answers = self.core.turn_all(&turns).into_iter();
-        answers.map(|answer| answer.map(|next| self.turned(next))).collect()
-    }
-
-    fn turned(&self, next: Next) -> Turned {
-        match next {
-            Next::Item((id, name, list)) => Turned::Item(WorkItem::new(self.core.clone(), id, name, list)),
-            Next::Nothing => Turned::NoMore,
-            Next::Again => Turned::Again,
-        }
     }
 
     /// Adds `value` to the counter `label` of the run. Stored with the next
@@ -268,17 +248,17 @@ impl Run {
 
     /// Whether the run takes no more items although there may be some.
     pub(crate) fn takes_no_more(&self) -> bool {
-        self.core.signs.takes_no_more()
+        self.core.heartbeat.takes_no_more()
     }
 
     /// A whole number among the settings, as of the run's last write.
     pub(crate) fn setting(&self, name: &str) -> Option<i64> {
-        self.core.signs.setting(name)
+        self.core.heartbeat.setting(name)
     }
 
     /// How often the settings have changed since the claim.
     pub(crate) fn settings_version(&self) -> u64 {
-        self.core.signs.settings_version()
+        self.core.heartbeat.settings_version()
     }
 
     /// As [`finish`](Run::finish), for a run that threads share.

@@ -95,7 +95,7 @@ impl WorkItem {
 
     /// Counts an attempt that failed and is not the last. Stored with the next progress.
     pub(crate) fn note_failed_attempt(&self) {
-        if let Some(item) = self.core.lock().in_hand(self.id) {
+        if let Some(item) = self.core.lock().change(self.id) {
             item.item.failed_attempts = item.item.failed_attempts.saturating_add(1);
         }
     }
@@ -161,7 +161,7 @@ impl WorkItem {
 
     fn end(&mut self, how: Option<State>) -> Result<()> {
         self.is_finished = true;
-        self.core.turn(Turn { end: Some((self.id, how)), takes: false }).map(drop)
+        self.core.turn(Turn { ends: vec![(self.id, how)], takes: 0 }).map(drop)
     }
 
     /// Its end, for [`Run::turn`](crate::Run::turn) to store: as [`finish`](WorkItem::finish).

@@ -7,13 +7,13 @@
 mod claim;
 mod core;
 mod cursor;
-mod hand;
 mod handle;
+mod heartbeat;
+mod in_flight;
 mod instance;
 mod item;
 mod limit;
 mod progress;
-mod signs;
 mod state;
 mod turn;
 

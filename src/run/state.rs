@@ -6,9 +6,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::cursor::{Cursor, Pass};
-use super::hand::Hand;
+use super::heartbeat::Heartbeat;
+use super::in_flight::InFlight;
 use super::progress::Loss;
-use super::signs::Signs;
 use crate::engine::Batch;
 use crate::error::{Error, Result};
 use crate::model::errors;
@@ -25,8 +25,8 @@ pub(super) struct State {
     pub(super) run: RunStatus,
     pub(super) settings: Versioned<Settings>,
     pub(super) cursor: Cursor,
-    pub(super) hand: Hand,
-    signs: Arc<Signs>,
+    pub(super) in_flight: InFlight,
+    heartbeat: Arc<Heartbeat>,
     /// The latest time the run has seen: its times never go back.
     pub(super) latest: Timestamp,
     is_aborted: bool,
@@ -53,7 +53,7 @@ impl Refused {
 }
 
 /// A work item that the run is on.
-pub(super) struct InHand {
+pub(super) struct ItemInFlight {
     pub(super) name: String,
     pub(super) list: List,
     pub(super) key: Key,
@@ -90,14 +90,14 @@ impl State {
     pub(super) fn new(
         run: RunStatus,
         settings: Versioned<Settings>,
-        signs: Arc<Signs>,
+        heartbeat: Arc<Heartbeat>,
         now: Timestamp,
     ) -> Self {
         let begins_with = if run.begun_since == 0 { Pass::Active } else { Pass::Missed };
         Self {
             cursor: Cursor::new(begins_with),
-            hand: Hand::default(),
-            signs,
+            in_flight: InFlight::default(),
+            heartbeat,
             latest: latest(&run, now),
             is_aborted: false,
             is_stopped: false,
@@ -114,18 +114,18 @@ impl State {
         self.run.status.get_or_insert_default()
     }
 
-    pub(super) fn item(&mut self, id: ItemId) -> Option<&mut InHand> {
-        self.hand.get_mut(id)
+    pub(super) fn item(&mut self, id: ItemId) -> Option<&mut ItemInFlight> {
+        self.in_flight.get_mut(id)
     }
 
     /// An item that changes, and is written next time.
-    pub(super) fn in_hand(&mut self, id: ItemId) -> Option<&mut InHand> {
-        self.hand.change(id)
+    pub(super) fn change(&mut self, id: ItemId) -> Option<&mut ItemInFlight> {
+        self.in_flight.change(id)
     }
 
     /// All items in hand.
     pub(super) fn ids(&self) -> Vec<ItemId> {
-        self.hand.ids()
+        self.in_flight.ids()
     }
 
     pub(super) fn loss(&self) -> Option<&Loss> {
@@ -168,7 +168,7 @@ impl State {
 
     /// Adds to a counter of an item, and to the run's own of the same name.
     pub(super) fn add_item_stat(&mut self, id: ItemId, label: &str, value: f64) -> Result<(), Refused> {
-        let Some(item) = self.hand.get_mut(id) else { return Ok(()) };
+        let Some(item) = self.in_flight.get_mut(id) else { return Ok(()) };
         let stats = &mut self.run.status.get_or_insert_default().stats;
         let of_work = stats::of_work(label);
         let refusal = stats::refusal(&item.status().stats, label, value)
@@ -179,7 +179,7 @@ impl State {
         }
         stats::add(&mut item.status().stats, label, value);
         stats::add(stats, &of_work, value);
-        self.hand.change(id);
+        self.in_flight.change(id);
         Ok(())
     }
 
@@ -202,12 +202,12 @@ impl State {
     }
 
     pub(super) fn written(&mut self, version: u64, sent: Duration) {
-        self.signs.set_sent(sent);
-        self.hand.written(version);
+        self.heartbeat.set_sent(sent);
+        self.in_flight.written(version);
     }
 
     pub(super) fn count_end(&mut self, id: ItemId, end: RunState) {
-        let is_cleanup = self.hand.get(id).is_some_and(|item| item.list == List::Cleanup);
+        let is_cleanup = self.in_flight.get(id).is_some_and(|item| item.list == List::Cleanup);
         match end {
             RunState::Completed if is_cleanup => {
                 return stats::add(&mut self.status().stats, stats::WORK_ITEMS_CLEANED, 1.0);
@@ -221,7 +221,7 @@ impl State {
 
     /// Undoes [`count_end`](State::count_end), if the end could not be written.
     pub(super) fn uncount_end(&mut self, id: ItemId, end: RunState) {
-        let is_cleanup = self.hand.get(id).is_some_and(|item| item.list == List::Cleanup);
+        let is_cleanup = self.in_flight.get(id).is_some_and(|item| item.list == List::Cleanup);
         match end {
             RunState::Completed if is_cleanup => {
                 return stats::take_back(&mut self.status().stats, stats::WORK_ITEMS_CLEANED, 1.0);
@@ -246,7 +246,7 @@ impl State {
     /// Stops early, for a reason that must be kept.
     pub(super) fn stop(&mut self, now: Timestamp, why: &str) {
         self.is_stopped = true;
-        self.signs.set_takes_no_more();
+        self.heartbeat.set_takes_no_more();
         self.run.run_errors = self.run.run_errors.saturating_add(1);
         errors::record_reason(self.status(), errors::RUN_ERRORS_MAX, now, why);
     }
@@ -254,24 +254,24 @@ impl State {
     pub(super) fn abort(&mut self, now: Timestamp, why: &str) {
         self.stop(now, why);
         self.is_aborted = true;
-        self.signs.set_over();
+        self.heartbeat.set_over();
     }
 
     pub(super) fn lose(&mut self, loss: Loss) {
         self.lost = Some(loss);
-        self.signs.set_over();
+        self.heartbeat.set_over();
     }
 
     pub(super) fn end(&mut self) {
         self.ended = true;
-        self.signs.set_over();
-        self.hand.let_go_of_all();
+        self.heartbeat.set_over();
+        self.in_flight.let_go_of_all();
     }
 
     /// Items still in hand when the run ends were not done.
     pub(super) fn abandon_items(&mut self, now: Timestamp) {
         for id in self.ids() {
-            if let Some(item) = self.hand.change(id) {
+            if let Some(item) = self.in_flight.change(id) {
                 item::finish(&mut item.item, RunState::Aborted, now);
             }
             self.count_end(id, RunState::Aborted);
@@ -279,7 +279,7 @@ impl State {
     }
 }
 
-impl InHand {
+impl ItemInFlight {
     pub(super) fn new(name: &str, list: List, key: Key, version: u64, item: Item) -> Self {
         let name = name.to_owned();
         let version = Some(version);
@@ -305,7 +305,7 @@ impl InHand {
         self.has_ended = true;
     }
 
-    /// Undoes [`end`](InHand::end).
+    /// Undoes [`end`](ItemInFlight::end).
     pub(super) fn reopen(&mut self) {
         item::reopen(&mut self.item);
         self.leaves = None;

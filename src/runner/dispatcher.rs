@@ -1,26 +1,31 @@
 //! The dispatcher: which thread works on what. Worker threads take their next item
 //! themselves; it tells them whether they may, and keeps what they have in hand.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::Runner;
-use super::attempt::{Attempt, CANCELLED, Verdict};
+use super::attempt::{Attempt, Verdict};
 use super::builder::Options;
-use super::flow_control::FlowControl;
+use super::end::End;
+use super::in_flight::{InFlight, Waiting, WorkerThread};
 use super::stop::{Shared, Shutdown};
 use super::worker::Worker;
 use super::worker_thread;
 use crate::clock::Clock;
-use crate::error::{Error, Failure};
-use crate::run::{Ending, Loss, Run, Turned, WorkItem};
+use crate::error::Failure;
+use crate::run::{Ending, Run, WorkItem};
 
 /// How many failed items wait for another attempt before no new ones are begun.
 const WAITING_MAX: usize = 1024;
+
+/// How many items begin in one commit at most.
+const BATCH_MAX: usize = 64;
+
+/// An attempt that took less is quick.
+const QUICK_MAX: Duration = Duration::from_micros(100);
 
 /// What the threads of one run share.
 pub(super) struct Dispatcher {
@@ -34,111 +39,28 @@ pub(super) struct Dispatcher {
     has_work: Condvar,
 }
 
-/// What is worked on, and what waits.
-pub(super) struct InFlight {
-    pub(super) threads: Vec<WorkerThread>,
-    /// How many threads work on an item, or are about to.
-    pub(super) busy: usize,
-    /// How many wait for something to do.
-    idle: usize,
-    /// How many were left behind in this run.
-    pub(super) abandoned: usize,
-    /// Never more than [`WAITING_MAX`] and the threads; by when they are due.
-    pub(super) waiting: BTreeMap<(Duration, u64), Waiting>,
-    waited: u64,
-    /// There are no more items to take.
-    pub(super) is_all_taken: bool,
-    /// An item did not get all its attempts, or all its time, because the runner is to
-    /// stop.
-    pub(super) is_cut_short: bool,
-    /// When the last new item began, by the monotonic clock.
-    last_taken: Option<Duration>,
-    /// Threads take nothing any more, and end.
-    is_closed: bool,
-    /// Why, if a thread found a reason.
-    pub(super) end: Option<End>,
-    /// Items that a thread got when it was too late.
-    stranded: Vec<WorkItem>,
-    flow: FlowControl,
-    /// Of which settings `flow` was made.
-    flow_version: Option<u64>,
-}
-
-/// A thread for workers.
-#[derive(Default)]
-pub(super) struct WorkerThread {
-    /// `None` once it was left behind.
-    pub(super) handle: Option<JoinHandle<()>>,
-    pub(super) attempt: Option<Arc<Attempt>>,
-    /// When its worker was told to stop.
-    pub(super) told: Option<Duration>,
-}
-
-/// An item that has failed and gets another attempt.
-pub(super) struct Waiting {
-    item: WorkItem,
-}
-
-/// How the work on a run ends.
-#[derive(Debug)]
-pub(super) enum End {
-    /// The run is to be finished.
-    Done,
-    HandBack,
-    Lost(Loss),
-    Lapsed,
-    /// No thread is left to work on.
-    Stuck,
-    Failed(Error),
-}
-
-impl From<Error> for End {
-    fn from(error: Error) -> Self {
-        loss_of(&error).map_or_else(|| Self::Failed(error), Self::Lost)
-    }
-}
-
-pub(super) fn loss_of(error: &Error) -> Option<Loss> {
-    match error.failure() {
-        Failure::Conflict { by, since, .. } => Some(Loss { by: by.clone(), since: *since }),
-        _ => None,
-    }
-}
-
 /// What a thread may do next.
 enum Next {
+    /// Begun already, by another thread.
+    Ready(WorkItem),
     Retry(Waiting),
-    /// At this time, by the monotonic clock.
-    NewItem(Duration),
+    /// So many at most, asked for at this time by the monotonic clock.
+    NewItems(usize, Duration),
+    /// Another thread is about to get items, and sees to what ends meanwhile.
+    Wait,
     Nothing,
     Closed,
 }
 
 impl Dispatcher {
     pub(super) fn new(runner: &Runner, run: Run) -> Arc<Self> {
-        let in_flight = InFlight {
-            threads: Vec::new(),
-            busy: 0,
-            idle: 0,
-            abandoned: 0,
-            waiting: BTreeMap::new(),
-            waited: 0,
-            is_all_taken: false,
-            is_cut_short: false,
-            last_taken: None,
-            is_closed: false,
-            end: None,
-            stranded: Vec::new(),
-            flow: runner.options.flow.clone(),
-            flow_version: None,
-        };
         let dispatcher = Arc::new(Self {
             run,
             worker: runner.worker.clone(),
             options: runner.options.clone(),
             shared: runner.shared.clone(),
             clock: runner.handle.store().inner.clock.clone(),
-            in_flight: Mutex::new(in_flight),
+            in_flight: Mutex::new(InFlight::new(runner.options.flow.clone())),
             has_work: Condvar::new(),
         });
         runner.shared.set_dispatcher(Arc::downgrade(&dispatcher));
@@ -153,32 +75,45 @@ impl Dispatcher {
         thread: usize,
         ended: Option<(Arc<Attempt>, Verdict)>,
     ) -> Option<Arc<Attempt>> {
-        let mut ending = ended.and_then(|(attempt, verdict)| self.settle(&attempt, verdict));
+        let was_quick = ended.as_ref().is_none_or(|(attempt, _)| self.is_quick(attempt));
+        let ending = ended.and_then(|(attempt, verdict)| self.settle(&attempt, verdict));
         let mut in_flight = self.lock();
         in_flight.release(thread);
+        in_flight.ends.extend(ending);
         loop {
             match self.choose(&mut in_flight) {
+                Next::Ready(item) => {
+                    self.store_ends_unless(was_quick, in_flight);
+                    return self.begin(thread, item);
+                }
                 Next::Retry(Waiting { mut item }) => {
-                    drop(in_flight);
-                    // If that fails the run ends, and nothing begins.
-                    let _ = ending.take().map(|end| self.store_end(end));
+                    self.store_ends_unless(false, in_flight);
                     item.begin_attempt();
                     return self.begin(thread, item);
                 }
-                Next::NewItem(asked) => {
+                Next::NewItems(places, asked) => {
+                    let ends = in_flight.take_ends();
+                    // One place is this thread's own.
+                    in_flight.taking += places - 1;
+                    in_flight.is_taking = true;
                     drop(in_flight);
-                    match self.run.turn(ending.take(), true) {
-                        Ok(Turned::Item(item)) => return self.begin(thread, item),
-                        Ok(turned) => {
-                            in_flight = self.lock();
-                            in_flight.note_none_began(&turned, asked);
+                    let turned = self.run.turn(ends, places);
+                    in_flight = self.lock();
+                    in_flight.taking -= places - 1;
+                    in_flight.is_taking = false;
+                    match turned {
+                        Ok(turned) => in_flight.note_turn(turned, places, asked),
+                        Err(error) => {
+                            drop(in_flight);
+                            return self.fail(error.into());
                         }
-                        Err(error) => return self.fail(error.into()),
                     }
                 }
-                Next::Nothing | Next::Closed if ending.is_some() => {
+                Next::Wait => self.idle(&mut in_flight),
+                Next::Nothing | Next::Closed if !in_flight.ends.is_empty() => {
+                    let ends = in_flight.take_ends();
                     drop(in_flight);
-                    ending.take().map_or(Ok(()), |end| self.store_end(end)).ok()?;
+                    self.store_ends(ends).ok()?;
                     in_flight = self.lock();
                 }
                 Next::Nothing => self.idle(&mut in_flight),
@@ -191,14 +126,41 @@ impl Dispatcher {
         }
     }
 
+    /// Whether the attempt took so little time that storing its end takes longer. Such
+    /// ends are stored together, at the latest a moment later by the supervisor.
+    fn is_quick(&self, attempt: &Attempt) -> bool {
+        self.now().saturating_sub(attempt.began) < QUICK_MAX
+    }
+
+    /// Stores the ends that there are, before the thread goes on with an item that has
+    /// begun already; or leaves them to the next thread that needs an item.
+    fn store_ends_unless(&self, leaves: bool, mut in_flight: MutexGuard<'_, InFlight>) {
+        if in_flight.ends.is_empty() {
+            return;
+        }
+        if leaves {
+            if !std::mem::replace(&mut in_flight.is_watched, true) {
+                self.shared.signal.raise();
+            }
+            return;
+        }
+        let ends = in_flight.take_ends();
+        drop(in_flight);
+        // If that fails the run ends, and nothing begins.
+        let _ = self.store_ends(ends);
+    }
+
     /// Waits, as one that is not busy, until there may be something to do.
     fn idle(&self, in_flight: &mut MutexGuard<'_, InFlight>) {
         in_flight.busy -= 1;
         in_flight.idle += 1;
-        // That may have been the last one.
-        self.shared.signal.raise();
+        // The supervisor sees to what is due later, and to the end.
+        if in_flight.busy == 0 || !in_flight.waiting.is_empty() || !in_flight.flow.spacing().is_zero() {
+            self.shared.signal.raise();
+        }
         loop {
             self.has_work.wait(in_flight);
+            in_flight.is_waking = false;
             let now = self.now();
             if in_flight.is_closed || self.can_go_on(in_flight, now) {
                 break;
@@ -217,17 +179,29 @@ impl Dispatcher {
         if in_flight.busy + in_flight.abandoned > in_flight.flow.concurrency {
             return Next::Nothing;
         }
+        if self.shared.stop() == Some(Shutdown::Now) || self.run.is_over() {
+            in_flight.strand_ready();
+        }
+        if let Some(item) = in_flight.ready.pop_front() {
+            return Next::Ready(item);
+        }
         let now = self.now();
         if self.may_retry()
             && let Some(waiting) = in_flight.take_due(now)
         {
             return Next::Retry(waiting);
         }
+        if in_flight.is_taking {
+            return Next::Wait;
+        }
+        // This thread's own place is free.
+        let places = in_flight.places() + 1;
         if !self.may_take_new(in_flight, now) {
             return Next::Nothing;
         }
         in_flight.last_taken = Some(now);
-        Next::NewItem(now)
+        let is_rated = !in_flight.flow.spacing().is_zero();
+        Next::NewItems(if is_rated { 1 } else { places.min(BATCH_MAX) }, now)
     }
 
     /// Whether another thread has something to do.
@@ -236,8 +210,25 @@ impl Dispatcher {
         if in_flight.is_closed || !in_flight.has_free_thread() {
             return false;
         }
+        if !in_flight.ready.is_empty() {
+            return true;
+        }
         (self.may_retry() && in_flight.next_due().is_some_and(|due| due <= now))
-            || self.may_take_new(in_flight, now)
+            || (!in_flight.is_taking && in_flight.places() > 0 && self.may_take_new(in_flight, now))
+    }
+
+    /// How long it takes until an idle thread, or another one, has something to do of
+    /// which it was not told.
+    pub(super) fn time_to_next_begin(&self, in_flight: &mut InFlight, now: Duration) -> Duration {
+        if !in_flight.has_free_thread() {
+            return Duration::MAX;
+        }
+        if self.can_go_on(in_flight, now) {
+            return if in_flight.is_waking { Duration::MAX } else { Duration::ZERO };
+        }
+        let retry = in_flight.next_due().map(|due| due.saturating_sub(now));
+        let new = Some(in_flight.until_next_item(now)).filter(|_| self.takes_new(in_flight));
+        [retry, new].into_iter().flatten().filter(|time| !time.is_zero()).min().unwrap_or(Duration::MAX)
     }
 
     fn may_retry(&self) -> bool {
@@ -249,7 +240,7 @@ impl Dispatcher {
     }
 
     /// Whether new items begin, be it later.
-    pub(super) fn takes_new(&self, in_flight: &InFlight) -> bool {
+    fn takes_new(&self, in_flight: &InFlight) -> bool {
         let is_to_go_on = matches!(self.shared.stop(), None | Some(Shutdown::Finish)) && !self.run.is_over();
         is_to_go_on
             && !in_flight.is_all_taken
@@ -263,7 +254,10 @@ impl Dispatcher {
             return;
         }
         if in_flight.idle > 0 {
-            self.has_work.notify_one();
+            // One at a time: where items are quick, none of the others is needed.
+            if !std::mem::replace(&mut in_flight.is_waking, true) {
+                self.has_work.notify_one();
+            }
             return;
         }
         in_flight.busy += 1;
@@ -284,7 +278,8 @@ impl Dispatcher {
 
     /// Notes an attempt that begins.
     fn begin(self: &Arc<Self>, thread: usize, item: WorkItem) -> Option<Arc<Attempt>> {
-        let (began, number) = (self.now(), item.attempt());
+        let number = item.attempt();
+        let began = self.now();
         let mut in_flight = self.lock();
         if in_flight.is_closed || in_flight.end.is_some() {
             // Dropped now, it would count as done.
@@ -302,65 +297,9 @@ impl Dispatcher {
         Some(attempt)
     }
 
-    /// Decides what becomes of an item; answers its end unless it gets another attempt.
-    fn settle(&self, attempt: &Attempt, verdict: Verdict) -> Option<Ending> {
-        let mut item = attempt.take_item()?;
-        let has_failed = attempt.has_errors() || verdict != Verdict::Done;
-        if has_failed {
-            self.tell_failure(attempt, &verdict);
-        }
-        match verdict {
-            // Not tried again: a fault of the program does not pass with time.
-            Verdict::Panicked(text) => {
-                return Some(item.into_abort(&format!("the worker panicked: {text}")));
-            }
-            // That it took too long is its error; what became of it then is no other.
-            Verdict::Failed(text) if !attempt.is_timed_out() && !attempt.is_cancelled() => {
-                item.add_error(text);
-            }
-            Verdict::Failed(_) | Verdict::Done => {}
-        }
-        if has_failed && self.shared.stop() == Some(Shutdown::Now) {
-            self.lock().is_cut_short = true;
-            return Some(item.into_end());
-        }
-        let retry = &self.options.retry;
-        let is_final = attempt.is_cancelled() || !retry.is_left_after(attempt.number());
-        if !has_failed || is_final || self.run.is_over() {
-            return Some(item.into_end());
-        }
-        let backoff = retry.backoff(attempt.number());
-        let (process, instance, work) = (self.process(), self.run.instance(), attempt.name());
-        tracing::debug!(
-            process,
-            instance,
-            work,
-            attempt = attempt.number() + 1,
-            ?backoff,
-            "item waits for another attempt"
-        );
-        let due = self.now().saturating_add(backoff);
-        item.note_failed_attempt();
-        self.lock().wait_until(due, Waiting { item });
-        None
-    }
-
-    fn tell_failure(&self, attempt: &Attempt, verdict: &Verdict) {
-        let error = match verdict {
-            Verdict::Done if attempt.is_timed_out() => "timed out",
-            Verdict::Done if attempt.is_cancelled() => CANCELLED,
-            Verdict::Done => "it has errors",
-            Verdict::Failed(text) | Verdict::Panicked(text) => text,
-        };
-        let (process, instance, work) = (self.process(), self.run.instance(), attempt.name());
-        tracing::debug!(process, instance, work, attempt = attempt.number(), error, "attempt failed");
-    }
-
-    /// Stores an end with which nothing begins.
-    pub(super) fn store_end(&self, end: Ending) -> Result<(), ()> {
-        self.run.turn(Some(end), false).map(drop).map_err(|error| {
-            self.note_end(error.into());
-        })
+    /// Stores ends with which nothing begins.
+    pub(super) fn store_ends(&self, ends: Vec<Ending>) -> Result<(), ()> {
+        self.run.turn(ends, 0).map(drop).map_err(|error| self.note_end(error.into()))
     }
 
     fn fail(&self, end: End) -> Option<Arc<Attempt>> {
@@ -374,28 +313,6 @@ impl Dispatcher {
         self.shared.signal.raise();
     }
 
-    /// Cancels an item in hand, or one that waits for another attempt.
-    pub(super) fn cancel(&self, work: &str) -> bool {
-        let mut in_flight = self.lock();
-        if in_flight.attempts().any(|attempt| attempt.name() == work && attempt.cancel()) {
-            self.shared.signal.raise();
-            return true;
-        }
-        let waits = |waiting: &Waiting| waiting.item.name() == work;
-        let key = in_flight.waiting.iter().find(|(_, waiting)| waits(waiting)).map(|(key, _)| *key);
-        let Some(Waiting { mut item, .. }) = key.and_then(|key| in_flight.waiting.remove(&key)) else {
-            return false;
-        };
-        // The run does not end before its end is stored.
-        in_flight.busy += 1;
-        drop(in_flight);
-        item.add_error(CANCELLED);
-        let _ = self.store_end(item.into_end());
-        self.lock().busy -= 1;
-        self.shared.signal.raise();
-        true
-    }
-
     /// Lets threads take nothing any more, and wakes those that wait.
     pub(super) fn close(&self) {
         self.lock().close();
@@ -407,7 +324,8 @@ impl Dispatcher {
         let mut in_flight = self.lock();
         let stranded = std::mem::take(&mut in_flight.stranded);
         let waiting = std::mem::take(&mut in_flight.waiting);
-        stranded.into_iter().chain(waiting.into_values().map(|waiting| waiting.item)).collect()
+        let ready = std::mem::take(&mut in_flight.ready);
+        stranded.into_iter().chain(ready).chain(waiting.into_values().map(|waiting| waiting.item)).collect()
     }
 
     pub(super) fn update_flow(&self, in_flight: &mut InFlight) {
@@ -432,68 +350,5 @@ impl Dispatcher {
 
     pub(super) fn now(&self) -> Duration {
         self.clock.monotonic()
-    }
-}
-
-impl InFlight {
-    pub(super) fn attempts(&self) -> impl Iterator<Item = &Arc<Attempt>> {
-        self.threads.iter().filter_map(|thread| thread.attempt.as_ref())
-    }
-
-    pub(super) fn close(&mut self) {
-        self.is_closed = true;
-    }
-
-    pub(super) fn flow(&self) -> &FlowControl {
-        &self.flow
-    }
-
-    pub(super) fn has_free_thread(&self) -> bool {
-        self.busy + self.abandoned < self.flow.concurrency
-    }
-
-    pub(super) fn until_next_item(&self, now: Duration) -> Duration {
-        let next = self.last_taken.map(|last| last.saturating_add(self.flow.spacing()));
-        next.map_or(Duration::ZERO, |next| next.saturating_sub(now))
-    }
-
-    fn note_none_began(&mut self, turned: &Turned, asked: Duration) {
-        self.is_all_taken |= matches!(turned, Turned::NoMore);
-        if self.last_taken == Some(asked) {
-            self.last_taken = None;
-        }
-    }
-
-    pub(super) fn next_due(&self) -> Option<Duration> {
-        self.waiting.keys().next().map(|(due, _)| *due)
-    }
-
-    fn take_due(&mut self, now: Duration) -> Option<Waiting> {
-        let entry = self.waiting.first_entry().filter(|entry| entry.key().0 <= now)?;
-        Some(entry.remove())
-    }
-
-    fn wait_until(&mut self, due: Duration, waiting: Waiting) {
-        self.waited += 1;
-        self.waiting.insert((due, self.waited), waiting);
-    }
-
-    fn hold(&mut self, thread: usize, attempt: Arc<Attempt>) {
-        if let Some(thread) = self.threads.get_mut(thread) {
-            thread.attempt = Some(attempt);
-        }
-    }
-
-    fn release(&mut self, thread: usize) {
-        if let Some(thread) = self.threads.get_mut(thread) {
-            thread.attempt = None;
-            thread.told = None;
-        }
-    }
-}
-
-impl Waiting {
-    pub(super) fn into_end(self) -> Ending {
-        self.item.into_end()
     }
 }

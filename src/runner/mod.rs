@@ -7,11 +7,14 @@ mod builder;
 mod context;
 mod cycle;
 mod dispatcher;
+mod end;
 mod flow_control;
 mod handle;
 mod idle;
+mod in_flight;
 mod outcome;
 mod retry;
+mod settle;
 mod signal;
 mod stop;
 mod supervisor;
@@ -49,6 +52,21 @@ const ABANDONED_MAX: usize = 64;
 /// A runner is one instance: any number of them, in one program or over its
 /// restarts, may run the same process, and one at a time gets it.
 ///
+/// # Who does what
+///
+/// Worker threads, as many as the concurrency says and as there is work for, take one
+/// item after the other. The end of an item and the beginning of the next are one write,
+/// and where items are short those of several share one: the end of an item may be stored
+/// a few milliseconds after its worker returned. An item is
+/// given to a worker only once the store has confirmed that the run is still the owner.
+/// The thread of [`run_once`](Runner::run_once), or of the spawned runner, watches over
+/// them: time limits, retries, shutdown, signs of life.
+///
+/// A runner with nothing to do reads nothing: it wakes when its next run is due, when
+/// the process changes hands or its settings or work change, and within a second after
+/// the wall clock was set or the machine was suspended. Runs that were missed are made up
+/// for by one.
+///
 /// # Flow control
 ///
 /// Operators steer a runner through settings of the process, whole numbers that
@@ -73,6 +91,13 @@ const ABANDONED_MAX: usize = 64;
 ///   and nothing it calls has an effect any more. The run goes on with its other
 ///   threads, and is aborted if none is left. Up to 64 such threads are put up
 ///   with; beyond that the runner claims nothing until one returns.
+///
+/// # What it logs
+///
+/// `tracing` events carry `process` and `instance`, and those of an item `work` and
+/// `attempt`: at level info claims, resumed runs, time-outs, runs that ended, were
+/// aborted (and why) or handed back; at level debug each item that begins, each attempt
+/// that failed, and when the next one follows.
 pub struct Runner {
     handle: ProcessHandle,
     worker: Arc<dyn Worker>,

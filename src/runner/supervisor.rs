@@ -4,11 +4,14 @@
 //! to do, somebody asks to stop, or a time has come. While items follow one another it
 //! sleeps.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::attempt::Attempt;
-use super::dispatcher::{Dispatcher, End, InFlight, loss_of};
+use super::dispatcher::Dispatcher;
+use super::end::{End, loss_of};
+use super::in_flight::{InFlight, Waiting};
 use super::stop::Shutdown;
 use super::{Outcome, Runner};
 use crate::error::Result;
@@ -16,18 +19,25 @@ use crate::run::{Origin, Progress, Run, WorkItem};
 
 /// Does a run to its end.
 pub(super) fn supervise(runner: &Runner, run: Run) -> Result<Outcome> {
-    let supervisor = Supervisor { dispatcher: Dispatcher::new(runner, run) };
+    let supervisor =
+        Supervisor { dispatcher: Dispatcher::new(runner, run), stores_seen: Cell::new(u64::MAX) };
     supervisor.tell_claim();
     let end = supervisor.watch();
     supervisor.end_threads(&end);
     let outcome = supervisor.conclude(end);
+    supervisor.drop_leftovers();
     supervisor.tell_outcome(&outcome);
     outcome
 }
 
 struct Supervisor {
     dispatcher: Arc<Dispatcher>,
+    /// How often ends had been stored at the last look.
+    stores_seen: Cell<u64>,
 }
+
+/// How soon ends are stored at the latest that threads leave to each other.
+const LATE_ENDS: Duration = Duration::from_millis(1);
 
 /// Going on, or the end.
 type Flowing = Result<(), End>;
@@ -51,6 +61,7 @@ impl Supervisor {
         }
         self.check_attempts()?;
         self.cut_retries()?;
+        self.store_late_ends()?;
         self.dispatcher.put_to_work(&mut self.dispatcher.lock());
         self.check_noted()?;
         self.check_end()?;
@@ -99,7 +110,7 @@ impl Supervisor {
         tracing::error!(process, instance, work, "a worker does not stop; its thread is left behind");
         let why = "the worker did not stop when it was told to; its thread was left behind";
         let end = attempt.take_item().map(|item| item.into_abort(why));
-        let stored = end.map_or(Ok(()), |end| self.run().turn(Some(end), false).map(drop));
+        let stored = end.map_or(Ok(()), |end| self.run().turn(vec![end], 0).map(drop));
         let mut in_flight = self.dispatcher.lock();
         in_flight.busy -= 1;
         in_flight.is_cut_short |= self.stop() == Some(Shutdown::Now);
@@ -120,8 +131,23 @@ impl Supervisor {
             in_flight.is_cut_short |= !waiting.is_empty();
             waiting
         };
-        let mut waiting = waiting.into_values().map(super::dispatcher::Waiting::into_end);
-        waiting.try_for_each(|end| Ok(run.turn(Some(end), false).map(drop)?))
+        let ends = waiting.into_values().map(Waiting::into_end).collect();
+        Ok(run.turn(ends, 0).map(drop)?)
+    }
+
+    /// Stores the ends that threads have left to each other, if all of them are on longer
+    /// work since the last look.
+    fn store_late_ends(&self) -> Flowing {
+        let ends = {
+            let mut in_flight = self.dispatcher.lock();
+            let is_late = self.stores_seen.replace(in_flight.stores) == in_flight.stores;
+            in_flight.is_watched &= !is_late;
+            if !is_late || in_flight.ends.is_empty() {
+                return Ok(());
+            }
+            in_flight.take_ends()
+        };
+        Ok(self.run().turn(ends, 0).map(drop)?)
     }
 
     fn check_end(&self) -> Flowing {
@@ -134,7 +160,7 @@ impl Supervisor {
 
     /// How a run ends on which nobody works.
     fn natural_end(&self, in_flight: &InFlight) -> Option<End> {
-        if in_flight.busy > 0 || !in_flight.waiting.is_empty() {
+        if in_flight.busy > 0 || in_flight.has_more() {
             return None;
         }
         let (stop, is_over) = (self.stop(), self.run().is_over());
@@ -178,6 +204,9 @@ impl Supervisor {
         if self.is_beating(&in_flight) {
             time = time.min(options.beat_interval);
         }
+        if in_flight.is_watched {
+            time = time.min(LATE_ENDS);
+        }
         // For items that begin from now on.
         time = time.min(options.item_timeout.unwrap_or(Duration::MAX));
         let deadline = self.dispatcher.shared.stop_deadline().filter(|deadline| *deadline > now);
@@ -191,14 +220,7 @@ impl Supervisor {
             };
             time = time.min(next.saturating_sub(now));
         }
-        if in_flight.has_free_thread() {
-            let due = in_flight.next_due().map(|due| due.saturating_sub(now));
-            time = time.min(due.unwrap_or(Duration::MAX));
-            if self.dispatcher.takes_new(&in_flight) {
-                time = time.min(in_flight.until_next_item(now));
-            }
-        }
-        time
+        time.min(self.dispatcher.time_to_next_begin(&mut in_flight, now))
     }
 
     /// Lets the worker threads end, and waits for those that can.
@@ -215,7 +237,6 @@ impl Supervisor {
             // A panic outside the worker was told by the thread itself.
             let _ = handle.join();
         }
-        drop(self.dispatcher.take_leftovers());
     }
 
     /// Takes every item out of the workers' hands, without a word to the store,
@@ -261,6 +282,15 @@ impl Supervisor {
             Some(loss) => Ok(Outcome::Lost(loss)),
             None => Err(error),
         })
+    }
+
+    /// Items that nobody worked on to their end stay as they are.
+    fn drop_leftovers(&self) {
+        let leftovers = self.dispatcher.take_leftovers();
+        if !leftovers.is_empty() {
+            // Or they would be stored as done.
+            self.run().leave();
+        }
     }
 
     fn tell_claim(&self) {
@@ -324,7 +354,8 @@ mod tests {
         clock.advance(Duration::from_secs(30));
         let other = Instance::new();
         let _kept = won(&other);
-        then(&Supervisor { dispatcher: Dispatcher::new(&runner, run) }, &other);
+        let dispatcher = Dispatcher::new(&runner, run);
+        then(&Supervisor { dispatcher, stores_seen: Cell::new(u64::MAX) }, &other);
     }
 
     fn noted(supervisor: &Supervisor) -> End {
@@ -354,5 +385,31 @@ mod tests {
                 assert!(matches!(outcome, Outcome::Lost(loss) if loss.by == other.id()));
             });
         }
+    }
+
+    #[test]
+    fn ends_that_nobody_stores_are_stored_at_the_second_look() {
+        let store = Store::in_memory();
+        let process = store.process("p").unwrap();
+        process.register("w", Params::new()).unwrap();
+        let runner = Runner::builder(&store, "p").worker_fn(|_| Ok(())).build().unwrap();
+        let Claim::Won(run) = process.claim(&runner.instance).unwrap() else { panic!("not won") };
+        let dispatcher = Dispatcher::new(&runner, run);
+        let supervisor = Supervisor { dispatcher, stores_seen: Cell::new(u64::MAX) };
+        let item = supervisor.run().turn(Vec::new(), 1).unwrap().items.remove(0);
+        {
+            let mut in_flight = supervisor.dispatcher.lock();
+            // The one thread is on another item.
+            in_flight.busy = 1;
+            in_flight.ends.push(item.into_end());
+            in_flight.is_watched = true;
+        }
+        let state = || process.work("w").unwrap().state;
+        supervisor.look().unwrap();
+        assert_eq!(state(), "active");
+        assert_eq!(supervisor.time_to_next_look(), LATE_ENDS);
+        supervisor.look().unwrap();
+        assert_eq!(state(), "completed");
+        assert!(supervisor.time_to_next_look() > LATE_ENDS);
     }
 }

@@ -6,7 +6,8 @@ use std::sync::{Arc, Weak};
 use std::thread::{Builder, JoinHandle};
 
 use super::attempt::{Attempt, Verdict};
-use super::dispatcher::{Dispatcher, End};
+use super::dispatcher::Dispatcher;
+use super::end::End;
 use super::worker::Worker;
 use crate::error::{Failure, panic_text};
 

@@ -282,24 +282,14 @@ impl<'a> Dispatcher<'a> {
         if wanted == 0 && self.ends.is_empty() {
             return Ok(false);
         }
-        let mut failure = None;
-        let answers = self.run.turn_all(std::mem::take(&mut self.ends), wanted);
-        for (n, answer) in answers.into_iter().enumerate() {
-            match answer {
-                Ok(Turned::Item(item)) => {
-                    self.last_taken = Some(now);
-                    self.to_start.push(item);
-                }
-                Ok(Turned::NoMore) if n < wanted => self.is_all_taken = true,
-                Ok(Turned::NoMore | Turned::Again) => {}
-                // Not before the items are kept that others got.
-                Err(error) => failure = failure.or(Some(error)),
-            }
+        let turned = self.run.turn(std::mem::take(&mut self.ends), wanted)?;
+        let Turned { items, has_new_settings } = turned;
+        self.is_all_taken |= items.len() < wanted && !has_new_settings;
+        if !items.is_empty() {
+            self.last_taken = Some(now);
         }
-        match failure {
-            Some(error) => Err(error.into()),
-            None => Ok(wanted > 0 && !self.is_all_taken),
-        }
+        self.to_start.extend(items);
+        Ok(wanted > 0 && !self.is_all_taken)
     }
 
     /// Begins the further attempts that are due. The store knows of those items.

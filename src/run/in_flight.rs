@@ -2,44 +2,44 @@
 //! written: a run may have thousands in hand, and writes those it was on.
 
 use std::collections::BTreeMap;
-use std::collections::hash_map::Entry;
 
 use prost_types::Timestamp;
-use rustc_hash::FxHashMap;
+use rustc_hash::FxHashSet;
 
-use super::state::{InHand, ItemId};
+use super::state::{ItemId, ItemInFlight};
+use crate::proto::State;
 
 #[derive(Default)]
-pub(super) struct Hand {
-    items: BTreeMap<ItemId, InHand>,
-    /// Those of each name: one, or one that ends and one that begins with the same write.
-    names: FxHashMap<String, Vec<ItemId>>,
+pub(super) struct InFlight {
+    items: BTreeMap<ItemId, ItemInFlight>,
+    /// The names of those that do not end with the next write.
+    names: FxHashSet<String>,
     /// Each once.
     changed: Vec<ItemId>,
     last_id: ItemId,
 }
 
-impl Hand {
-    pub(super) fn take(&mut self, mut item: InHand) -> ItemId {
+impl InFlight {
+    pub(super) fn take(&mut self, mut item: ItemInFlight) -> ItemId {
         self.last_id += 1;
         item.has_changed = true;
-        self.names.entry(item.name.clone()).or_default().push(self.last_id);
+        self.names.insert(item.name.clone());
         self.items.insert(self.last_id, item);
         self.changed.push(self.last_id);
         self.last_id
     }
 
-    pub(super) fn get(&self, id: ItemId) -> Option<&InHand> {
+    pub(super) fn get(&self, id: ItemId) -> Option<&ItemInFlight> {
         self.items.get(&id)
     }
 
     /// An item of which nothing changes that is stored.
-    pub(super) fn get_mut(&mut self, id: ItemId) -> Option<&mut InHand> {
+    pub(super) fn get_mut(&mut self, id: ItemId) -> Option<&mut ItemInFlight> {
         self.items.get_mut(&id)
     }
 
     /// An item that changes, and is written next time.
-    pub(super) fn change(&mut self, id: ItemId) -> Option<&mut InHand> {
+    pub(super) fn change(&mut self, id: ItemId) -> Option<&mut ItemInFlight> {
         let item = self.items.get_mut(&id)?;
         if !std::mem::replace(&mut item.has_changed, true) {
             self.changed.push(id);
@@ -48,12 +48,10 @@ impl Hand {
     }
 
     pub(super) fn let_go(&mut self, id: ItemId) {
-        let Some(item) = self.items.remove(&id) else { return };
-        if let Entry::Occupied(mut same) = self.names.entry(item.name) {
-            same.get_mut().retain(|of_name| *of_name != id);
-            if same.get().is_empty() {
-                same.remove();
-            }
+        if let Some(item) = self.items.remove(&id)
+            && !item.has_ended
+        {
+            self.names.remove(&item.name);
         }
         self.changed.retain(|changed| *changed != id);
     }
@@ -70,12 +68,27 @@ impl Hand {
 
     /// Whether an item of this name is in hand, and does not end with the next write.
     pub(super) fn has(&self, name: &str) -> bool {
-        let ids = self.names.get(name).into_iter().flatten();
-        ids.filter_map(|id| self.items.get(id)).any(|item| !item.has_ended)
+        self.names.contains(name)
+    }
+
+    /// Ends an item, which goes to the store with the next write.
+    pub(super) fn end(&mut self, id: ItemId, end: State, now: jiff::Timestamp) {
+        if let Some(item) = self.items.get_mut(&id) {
+            item.end(end, now);
+            self.names.remove(&item.name);
+        }
+    }
+
+    /// Undoes [`end`](InFlight::end).
+    pub(super) fn reopen(&mut self, id: ItemId) {
+        if let Some(item) = self.items.get_mut(&id) {
+            item.reopen();
+            self.names.insert(item.name.clone());
+        }
     }
 
     /// Those that are to be written, each with its version.
-    pub(super) fn to_write(&self) -> impl Iterator<Item = (ItemId, &InHand, u64)> {
+    pub(super) fn to_write(&self) -> impl Iterator<Item = (ItemId, &ItemInFlight, u64)> {
         self.changed.iter().filter_map(|id| {
             let item = self.items.get(id)?;
             Some((*id, item, item.version_to_replace()?))
@@ -101,34 +114,5 @@ impl Hand {
                 item.version = Some(version);
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::List;
-    use crate::proto::record::Item;
-    use crate::record::Key;
-
-    fn item() -> InHand {
-        InHand::new("w", List::Active, Key::item("p", List::Active, "w"), 1, Item::default())
-    }
-
-    #[test]
-    fn a_name_is_in_hand_as_long_as_an_item_of_it_that_goes_on() {
-        let mut hand = Hand::default();
-        let first = hand.take(item());
-        assert!(hand.has("w") && !hand.has("v"));
-        hand.get_mut(first).unwrap().has_ended = true;
-        assert!(!hand.has("w"));
-        let second = hand.take(item());
-        assert!(hand.has("w"));
-        hand.let_go(second);
-        assert!(!hand.has("w"));
-        hand.get_mut(first).unwrap().has_ended = false;
-        assert!(hand.has("w"), "its end was taken back");
-        hand.let_go(first);
-        assert!(!hand.has("w") && hand.names.is_empty());
     }
 }

@@ -10,7 +10,7 @@ use crate::proto::Params;
 /// How a run stands, answered at once: whoever writes holds the run's lock for as
 /// long as the disk takes.
 #[derive(Debug)]
-pub(super) struct Signs {
+pub(super) struct Heartbeat {
     sent_nanos: AtomicU64,
     is_over: AtomicBool,
     takes_no_more: AtomicBool,
@@ -19,7 +19,7 @@ pub(super) struct Signs {
     settings: Mutex<Params>,
 }
 
-impl Signs {
+impl Heartbeat {
     pub(super) fn new(sent: Duration, settings: Params) -> Self {
         Self {
             sent_nanos: AtomicU64::new(nanos(sent)),
