@@ -187,6 +187,8 @@ impl Session<'_> {
         let Some(store) = self.open(Some(NEVER))? else { return Ok(Next::End(Found::AllWell)) };
         let process = store.process(&self.args.name)?;
         if let Some(every) = self.args.when.every.filter(|_| is_first) {
+            // It would create a process that is not there, and stay with nothing to do.
+            process.settings()?;
             process.set_schedule(Some(every))?;
         }
         let now = SystemClock::new().now();
