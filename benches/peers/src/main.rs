@@ -1,7 +1,9 @@
 //! procstate beside other embedded stores: the same work, by the same promise.
 
+mod bulk;
 mod conduct;
 mod goals;
+mod jobs;
 mod kill;
 mod kill_test;
 mod latency;
@@ -16,6 +18,7 @@ mod resources;
 mod results;
 mod statistics;
 mod syncs;
+mod turns;
 mod victim;
 
 use std::path::PathBuf;
@@ -48,6 +51,14 @@ enum Command {
     Growth,
     /// Kills each peer while it updates, and looks for what it had acknowledged.
     KillTest,
+    /// Jobs that do nothing, beside job libraries that embed their store.
+    Jobs(jobs::Jobs),
+    /// Many items registered at once, beside rows put into SQLite.
+    Bulk(bulk::Bulk),
+    #[command(hide = true)]
+    JobTurn(jobs::procstate::JobTurn),
+    #[command(hide = true)]
+    BulkTurn(bulk::BulkTurn),
     /// One measurement; the others start these.
     #[command(hide = true)]
     Measure(measure::Task),
@@ -64,10 +75,14 @@ impl Arguments {
     }
 
     fn report(&self, cases: &[plan::Case], name: &str, prefix: &str) -> Result<()> {
-        let command = std::env::args().skip(1).collect::<Vec<_>>().join(" ");
-        let results = conduct::conduct(cases, &self.peers(), &format!("cargo run --release -- {command}"))?;
+        let results = conduct::conduct(cases, &self.peers(), &command())?;
         report::write(&results, &self.output, name, prefix)
     }
+}
+
+/// How this program was started.
+fn command() -> String {
+    format!("cargo run --release -- {}", std::env::args().skip(1).collect::<Vec<_>>().join(" "))
 }
 
 fn main() -> Result<()> {
@@ -81,6 +96,10 @@ fn main() -> Result<()> {
             ensure!(broken == 0, "{broken} promises were broken");
             Ok(())
         }
+        Command::Jobs(jobs) => jobs::run(jobs, &arguments.output, &command()),
+        Command::Bulk(bulk) => bulk::run(bulk, &arguments.output, &command()),
+        Command::JobTurn(turn) => jobs::procstate::turn(turn),
+        Command::BulkTurn(turn) => bulk::turn(turn),
         Command::Measure(task) => measure::run(task),
         Command::Victim(victim) => victim::run(victim),
     }

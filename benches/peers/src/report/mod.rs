@@ -2,7 +2,7 @@
 
 mod chart;
 mod markdown;
-mod numbers;
+pub mod numbers;
 mod plots;
 
 use std::fs;

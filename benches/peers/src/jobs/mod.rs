@@ -1,0 +1,134 @@
+//! Jobs that do nothing: registered, run and finished, here and in job libraries that embed
+//! their store.
+
+pub mod procstate;
+mod report;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use clap::{Args, ValueEnum};
+
+use crate::machine;
+use crate::program::argument;
+use crate::turns::{self, Took};
+
+#[derive(Clone, Debug, Args)]
+pub struct Jobs {
+    /// A thousand items and three rounds.
+    #[arg(long)]
+    pub quick: bool,
+    /// How many items, if not 10,000.
+    #[arg(long)]
+    pub items: Option<usize>,
+    /// How often each entrant has its turn, if not seven times.
+    #[arg(long)]
+    pub rounds: Option<usize>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Entrant {
+    Procstate,
+    #[cfg(feature = "tokio")]
+    ProcstateTokio,
+    Apalis,
+    /// As its own `setup` leaves a connection: `synchronous=OFF`.
+    ApalisOff,
+    Effectum,
+}
+
+impl Entrant {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Procstate => "procstate, `Runner`",
+            #[cfg(feature = "tokio")]
+            Self::ProcstateTokio => "procstate, `tokio::AsyncRunner`",
+            Self::Apalis => "apalis with SQLite",
+            Self::ApalisOff => "apalis with SQLite, `synchronous=OFF`",
+            Self::Effectum => "effectum",
+        }
+    }
+
+    /// What it can lose when the power fails; none of it when the program dies.
+    fn after_power_loss(self) -> &'static str {
+        match self {
+            #[cfg(feature = "tokio")]
+            Self::ProcstateTokio => Self::Procstate.after_power_loss(),
+            Self::Procstate => {
+                "all registered items are there (synced); the ends of the last ones may be missing, and are run again"
+            }
+            Self::Apalis | Self::Effectum => {
+                "a consistent older state: the last registered items and the last ends may be missing"
+            }
+            Self::ApalisOff => "the database may be corrupt",
+        }
+    }
+
+    /// Whether it is a peer by the promise of the class, and so in the goal.
+    fn is_rival(self) -> bool {
+        matches!(self, Self::Apalis | Self::Effectum)
+    }
+
+    /// The package in `jobs` that measures it, and what it is told.
+    fn package(self) -> Option<(&'static str, &'static [&'static str])> {
+        match self {
+            Self::Apalis => Some(("apalis", &["NORMAL"])),
+            Self::ApalisOff => Some(("apalis", &["OFF"])),
+            Self::Effectum => Some(("effectum", &[])),
+            _ => None,
+        }
+    }
+}
+
+/// Measures all of them that can be built, and writes `jobs.md`.
+pub fn run(jobs: &Jobs, output: &Path, command: &str) -> Result<()> {
+    let items = jobs.items.unwrap_or(if jobs.quick { 1000 } else { 10_000 });
+    let rounds = jobs.rounds.unwrap_or(if jobs.quick { 3 } else { 7 });
+    ensure!(items > 0 && rounds > 0, "no items or no rounds");
+    let mut failures = Vec::new();
+    for package in ["apalis", "effectum"] {
+        failures.extend(build(package).err().map(|error| format!("{error:#}")));
+    }
+    let load = machine::load();
+    let (entrants, failed) =
+        turns::take(Entrant::value_variants(), rounds, |who, folder| turn(who, folder, items))?;
+    failures.extend(failed);
+    let folder = tempfile::tempdir()?;
+    let about =
+        report::About { machine: machine::describe(folder.path()), command, load, items, rounds, failures };
+    let markdown = report::write(&about, &entrants);
+    std::fs::create_dir_all(output)?;
+    std::fs::write(output.join("jobs.md"), &markdown)?;
+    println!("{markdown}");
+    Ok(())
+}
+
+fn turn(who: Entrant, folder: &Path, items: usize) -> Result<Took> {
+    let Some((package, arguments)) = who.package() else {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(["job-turn", &argument(&who)]).arg(folder).arg(items.to_string());
+        return turns::run(&mut command);
+    };
+    let mut command = Command::new(program(package));
+    turns::run(command.arg(folder).arg(items.to_string()).args(arguments))
+}
+
+/// Each is a package with a lock file of its own: cargo links one SQLite only.
+fn build(package: &str) -> Result<()> {
+    let manifest = folder(package).join("Cargo.toml");
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.args(["build", "--release", "--locked", "--target-dir"]);
+    cargo.arg(folder(package).join("target")).arg("--manifest-path").arg(manifest);
+    let status = cargo.status().context("cannot start cargo")?;
+    ensure!(status.success(), "{package} cannot be built: {status}");
+    Ok(())
+}
+
+fn folder(package: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("jobs").join(package)
+}
+
+fn program(package: &str) -> PathBuf {
+    folder(package).join("target/release").join(format!("jobs-{package}{}", std::env::consts::EXE_SUFFIX))
+}
