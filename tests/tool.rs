@@ -226,15 +226,15 @@ fn absent_names_end_with_1() {
         tool.refuses(1, command, absent);
     }
     // These open the store itself, and the lock file then says who did.
-    for command in [
-        &["unregister", "nope", "w"][..],
-        &["release", "nope"],
-        &["purge", "nope", "--older-than", "1d"],
-        &["run", "nope", "--", "true"],
-    ] {
+    for command in
+        [&["unregister", "nope", "w"][..], &["release", "nope"], &["purge", "nope", "--older-than", "1d"]]
+    {
         let (_, stderr) = tool.ends(1, command);
         assert_eq!(stderr, format!("procstate: {absent}\n"));
     }
+    // Of this one 1 would say that items failed.
+    let (_, stderr) = tool.ends(2, &["run", "nope", "--", "true"]);
+    assert_eq!(stderr, format!("procstate: {absent}\n"));
     let (stdout, _) = tool.ends(1, &["work", "nightly", "nope"]);
     assert!(stdout.contains("purged"), "{stdout}");
 }
@@ -336,10 +336,7 @@ fn bad_stores_are_refused_and_left_alone() {
     fs::remove_dir_all(tool.db().join("wal")).unwrap();
     let before = tool.bytes();
     let (_, stderr) = tool.ends(2, &["ls"]);
-    assert!(
-        stderr.contains("the log is damaged: all of it is gone") && stderr.contains("salvage --output"),
-        "{stderr}"
-    );
+    assert!(stderr.contains("the log: all of it is gone") && stderr.contains("salvage --output"), "{stderr}");
     assert!(tool.bytes() == before, "looking at a damaged store changed it");
 }
 
