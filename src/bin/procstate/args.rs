@@ -176,7 +176,7 @@ pub(crate) enum Command {
     /// completed are not done again. Interrupt it once (SIGINT, SIGTERM, SIGHUP) to stop
     /// after the items in hand, twice to stop them too, three times to kill them. What
     /// takes too long or is stopped gets SIGTERM, with all that it has started, and after
-    /// --kill-after SIGKILL. If procstate itself is killed, a second program of its stops
+    /// --kill-after SIGKILL. If procstate itself is killed, its watchdog, a second program, stops
     /// the commands within a second.
     ///
     /// Exit status: 0 all is done, 1 items failed, 2 could not run, 3 stopped by

@@ -215,7 +215,9 @@ fn counts(status: &Status) -> (u64, u64) {
 }
 
 fn summary_json(how: &str, status: Option<&Status>) -> Value {
-    let Some(status) = status else { return json!({"event": "summary", "state": how}) };
+    let Some(status) = status else {
+        return json!({"event": "summary", "state": "interrupted", "text": how});
+    };
     let (items, failed) = counts(status);
     let state = status.state().as_str_name().to_ascii_lowercase();
     json!({

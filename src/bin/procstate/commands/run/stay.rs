@@ -1,0 +1,106 @@
+//! Staying, with one run after the other. The store is open only during a run, so that
+//! other commands can use it.
+
+use std::time::Duration;
+
+use procstate::proto::State;
+use procstate::{Clock, SystemClock, Timestamp};
+
+use super::schedule;
+use super::session::{Pass, Session, paused};
+use crate::failure::{Failure, Found};
+use crate::output::say;
+
+/// How long to wait for a store that is in use: for ever.
+const NEVER: Duration = Duration::from_secs(u32::MAX as u64);
+
+/// How long after a failure to try again.
+const TROUBLE_WAIT: Duration = Duration::from_secs(30);
+
+/// How often to look at the clock, which may be set, and stands while the system sleeps.
+const CLOCK_INTERVAL: Duration = Duration::from_secs(10);
+
+/// When there is something to do again.
+enum Next {
+    End(Found),
+    In(Duration),
+    At(Timestamp),
+}
+
+impl Session<'_> {
+    /// Stays, and runs on schedule. The store is open only during a run.
+    pub(super) fn stay(&self) -> Result<Found, Failure> {
+        let mut is_first = true;
+        let mut planned: Option<Timestamp> = None;
+        loop {
+            let next = match self.look(is_first, planned) {
+                Ok(next) => next,
+                // A store that is not there at the beginning will not come.
+                Err(failure) if is_first => return Err(failure),
+                Err(failure) => {
+                    say(&format!("procstate: {failure}; trying again in {}s", TROUBLE_WAIT.as_secs()));
+                    Next::In(TROUBLE_WAIT)
+                }
+            };
+            is_first = false;
+            let is_interrupted = match next {
+                Next::End(found) => return Ok(found),
+                Next::In(wait) => self.interrupts.sleep(wait),
+                Next::At(at) => {
+                    planned = Some(at);
+                    self.sleep_until(at)
+                }
+            };
+            if is_interrupted {
+                return Ok(Found::AllWell);
+            }
+        }
+    }
+
+    /// Looks at the clock now and then: it may be set, or the system sleep.
+    fn sleep_until(&self, at: Timestamp) -> bool {
+        loop {
+            let left = schedule::time_until(at);
+            if self.interrupts.sleep(left.min(CLOCK_INTERVAL)) {
+                return true;
+            }
+            if left <= CLOCK_INTERVAL {
+                return false;
+            }
+        }
+    }
+
+    /// Runs if it is time to, and says when it is the next time.
+    fn look(&self, is_first: bool, planned: Option<Timestamp>) -> Result<Next, Failure> {
+        let Some(store) = self.open(Some(NEVER))? else { return Ok(Next::End(Found::AllWell)) };
+        let process = store.process(&self.args.name)?;
+        if let Some(every) = self.args.when.every.filter(|_| is_first) {
+            // It would create a process that is not there, and stay with nothing to do.
+            process.settings()?;
+            process.set_schedule(Some(every))?;
+        }
+        let now = SystemClock::new().now();
+        let is_time = match &self.args.when.cron {
+            None => true,
+            // What was left unfinished goes on at once.
+            Some(_) if is_first => process.summary()?.state == State::Active,
+            Some(_) => planned.is_none_or(|planned| planned <= now),
+        };
+        let pass = if !is_time || paused(&process)?.is_some() {
+            Pass::NotNow
+        } else {
+            self.pass(&store, &process, self.args.when.cron.is_some())?
+        };
+        store.close()?;
+        if self.interrupts.any() {
+            return Ok(Next::End(if let Pass::Ran(found) = pass { found } else { Found::AllWell }));
+        }
+        Ok(match (&self.args.when.cron, pass) {
+            (Some(crontab), _) => Next::At(schedule::next(crontab, SystemClock::new().now())?),
+            (None, Pass::NotDue(at)) => Next::At(at),
+            // The next look tells when the next run is due.
+            (None, Pass::Ran(_)) => Next::In(Duration::from_secs(1)),
+            (None, Pass::NotNow) => Next::In(TROUBLE_WAIT),
+        })
+    }
+}
