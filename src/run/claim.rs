@@ -164,6 +164,11 @@ impl ClaimOptions {
         self.progress_interval.min(self.timeout() / 2)
     }
 
+    /// How often a runner shows life that does so by itself.
+    pub(crate) fn beat_interval(&self) -> Duration {
+        self.interval().min(self.timeout() / 3).max(Duration::from_millis(1))
+    }
+
     pub(crate) fn timeout(&self) -> Duration {
         let usual = self.progress_interval.saturating_mul(3).max(HEARTBEAT_TIMEOUT_MIN);
         self.heartbeat_timeout.unwrap_or(usual)

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::flow_control::FlowControl;
+use super::planner::Timing;
+use super::scheduled::Scheduled;
 use super::worker::{FnWorker, Worker};
 use super::{Outcome, Retry, Runner, RunnerHandle, WorkContext, WorkResult};
 use crate::engine::Durability;
 use crate::error::{Error, Result};
 use crate::run::{ClaimOptions, FailureLimit, Instance};
-use crate::store::{ProcessHandle, Store};
+use crate::store::Store;
 
 /// The most items that one runner works on at once.
 pub(super) const CONCURRENCY_MAX: usize = 1024;
@@ -20,10 +22,7 @@ pub(super) const CONCURRENCY_MAX: usize = 1024;
 pub struct RunnerBuilder {
     store: Store,
     process: String,
-    every: Option<Duration>,
-    offset: Duration,
-    #[cfg(feature = "cron")]
-    cron: Option<(String, String)>,
+    schedule: Scheduled,
     worker: Option<Arc<dyn Worker>>,
     label: Option<String>,
     options: Options,
@@ -39,9 +38,7 @@ pub(super) struct Options {
     pub(super) stop_grace: Duration,
     pub(super) beats_by_itself: bool,
     pub(super) beat_interval: Duration,
-    pub(super) jitter: Duration,
-    pub(super) seed: Option<u64>,
-    pub(super) rest: Duration,
+    pub(super) timing: Timing,
 }
 
 impl RunnerBuilder {
@@ -49,10 +46,7 @@ impl RunnerBuilder {
         Self {
             store: store.clone(),
             process: process.to_owned(),
-            every: None,
-            offset: Duration::ZERO,
-            #[cfg(feature = "cron")]
-            cron: None,
+            schedule: Scheduled::default(),
             worker: None,
             label: None,
             options: Options {
@@ -63,9 +57,7 @@ impl RunnerBuilder {
                 stop_grace: Duration::from_secs(10),
                 beats_by_itself: false,
                 beat_interval: Duration::ZERO,
-                jitter: Duration::ZERO,
-                seed: None,
-                rest: Duration::from_secs(1),
+                timing: Timing::default(),
             },
         }
     }
@@ -84,14 +76,14 @@ impl RunnerBuilder {
     /// [`min_interval`](RunnerBuilder::min_interval), and `cron` for times on the clock
     /// of a time zone.
     pub fn every(mut self, period: Duration) -> Self {
-        self.every = Some(period);
+        self.schedule.every = Some(period);
         self
     }
 
     /// Puts the slots of [`every`](RunnerBuilder::every) off by `offset`, which is below
     /// the period: `every` a day with an offset of two hours is due at 02:00 UTC.
     pub fn offset(mut self, offset: Duration) -> Self {
-        self.offset = offset;
+        self.schedule.offset = offset;
         self
     }
 
@@ -99,7 +91,7 @@ impl RunnerBuilder {
     /// the process if need be; as [`ProcessHandle::set_cron`](crate::ProcessHandle::set_cron).
     #[cfg(feature = "cron")]
     pub fn cron(mut self, expression: impl Into<String>, time_zone: impl Into<String>) -> Self {
-        self.cron = Some((expression.into(), time_zone.into()));
+        self.schedule.cron = Some((expression.into(), time_zone.into()));
         self
     }
 
@@ -230,13 +222,13 @@ impl RunnerBuilder {
     /// by more than half the schedule's period, so that not all programs wake at
     /// the same second. Default: none.
     pub fn jitter(mut self, longest: Duration) -> Self {
-        self.options.jitter = longest;
+        self.options.timing.jitter = longest;
         self
     }
 
     /// Makes the jitter the same every time.
     pub fn seed(mut self, seed: u64) -> Self {
-        self.options.seed = Some(seed);
+        self.options.timing.seed = Some(seed);
         self
     }
 
@@ -244,7 +236,7 @@ impl RunnerBuilder {
     /// without a schedule, or whose settings or work changed, is run again.
     /// Default: 1 s.
     pub fn rest(mut self, rest: Duration) -> Self {
-        self.options.rest = rest;
+        self.options.timing.rest = rest;
         self
     }
 
@@ -259,31 +251,11 @@ impl RunnerBuilder {
     pub fn build(mut self) -> Result<Runner> {
         let worker = self.worker.take().ok_or_else(|| Error::argument("a runner without a worker"))?;
         self.check()?;
-        self.options.beat_interval = self.beat_interval();
+        self.options.beat_interval = self.options.claim.beat_interval();
         let handle = self.store.process(&self.process)?;
-        if !self.set_schedule(&handle)? {
-            handle.settings()?;
-        }
+        self.schedule.store(&handle)?;
         let instance = self.label.as_deref().map_or_else(Instance::new, Instance::named);
         Ok(Runner::new(handle, worker, instance, self.options))
-    }
-
-    /// Stores the schedule; false if none was said.
-    fn set_schedule(&self, handle: &ProcessHandle) -> Result<bool> {
-        #[cfg(feature = "cron")]
-        if let Some((expression, time_zone)) = &self.cron {
-            if self.every.is_some() {
-                return Err(Error::argument("a runner with both a period and a cron expression"));
-            }
-            handle.set_cron(expression, time_zone)?;
-            return Ok(true);
-        }
-        if self.every.is_none() && !self.offset.is_zero() {
-            return Err(Error::argument("a runner with an offset and no period; say `every`"));
-        }
-        let Some(every) = self.every else { return Ok(false) };
-        handle.set_schedule_with_offset(every, self.offset)?;
-        Ok(true)
     }
 
     /// Starts the runner on a thread of its own; it claims the process whenever a
@@ -318,19 +290,13 @@ impl RunnerBuilder {
         }
         options.claim.check()
     }
-
-    /// How often the runner itself shows life when it does.
-    fn beat_interval(&self) -> Duration {
-        let third = self.options.claim.timeout() / 3;
-        self.options.claim.interval().min(third).max(Duration::from_millis(1))
-    }
 }
 
 impl fmt::Debug for RunnerBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RunnerBuilder")
             .field("process", &self.process)
-            .field("every", &self.every)
+            .field("every", &self.schedule.every)
             .field("options", &self.options)
             .finish_non_exhaustive()
     }

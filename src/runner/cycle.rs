@@ -6,45 +6,26 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
-
-use super::{Outcome, Runner, idle};
+use super::planner::{Plan, Planner};
+use super::{Runner, idle};
 use crate::engine::Alarm;
-use crate::error::{Error, Failure, Result};
-use crate::model::ownership::Decision;
-use crate::model::time;
+use crate::error::Result;
 
 /// The shortest wait for a time that has come by another clock, or is about to.
 const WAIT_MIN: Duration = Duration::from_millis(1);
 
-/// The waits after failures of the store: the first, and the longest.
-const TROUBLE_WAIT_MIN: Duration = Duration::from_millis(250);
-const TROUBLE_WAIT_MAX: Duration = Duration::from_secs(30);
-
 pub(super) struct Cycle {
+    planner: Planner,
     runner: Runner,
-    random: fastrand::Rng,
-    /// The slot that is waited for, and by how much its run is put off.
-    slot: Option<(Timestamp, Duration)>,
-    /// No claim before this time, by the monotonic clock.
-    not_before: Duration,
-    /// The wait after the next failure.
-    trouble_wait: Duration,
     /// Raises the signal while the runner has nothing to do.
     alarm: Option<Alarm>,
 }
 
 impl Cycle {
     pub(super) fn new(runner: Runner) -> Self {
-        let random = runner.options.seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed);
-        Self {
-            runner,
-            random,
-            slot: None,
-            not_before: Duration::ZERO,
-            trouble_wait: TROUBLE_WAIT_MIN,
-            alarm: None,
-        }
+        let options = &runner.options;
+        let planner = Planner::new(runner.handle.clone(), options.claim.clone(), options.timing.clone());
+        Self { planner, runner, alarm: None }
     }
 
     pub(super) fn runner(&self) -> &Runner {
@@ -62,109 +43,39 @@ impl Cycle {
             match self.turn() {
                 // What changed before the alarm was set is read now.
                 Ok(_) if self.alarm.is_none() => {
-                    self.alarm = Some(idle::alarm(&self.runner.handle, &shared));
+                    let raised = shared.clone();
+                    let raise = move || raised.signal.raise();
+                    self.alarm = Some(idle::alarm(&self.runner.handle, raise));
                 }
                 Ok(wait) => idle::wait(&shared.signal, seen, clock, wait),
-                Err(error) if is_final(&error) => return Err(error),
-                Err(error) => self.note_trouble(&error),
+                Err(error) => self.planner.note_trouble(error)?,
             }
         }
     }
 
     /// Runs the process if it is time to. Answers how long to wait at most.
     fn turn(&mut self) -> Result<Duration> {
-        let too_early = self.not_before.saturating_sub(self.monotonic());
-        if !too_early.is_zero() {
-            return Ok(too_early);
-        }
-        match self.decision()? {
-            Decision::Held { until } => return Ok(self.until(until)),
-            Decision::NotDue { at } => {
-                self.note_slot(at)?;
-                return Ok(self.until(at));
+        let wait = match self.planner.plan()? {
+            Plan::Rest(wait) => return Ok(wait),
+            Plan::Held { until: time } | Plan::NotDue { at: time } => self.planner.until(time),
+            Plan::PutOff(wait) => wait,
+            Plan::Run => {
+                self.alarm = None;
+                let outcome = self.runner.run_once()?;
+                self.planner.note_outcome(self.runner.instance.id(), &outcome);
+                return Ok(Duration::ZERO);
             }
-            Decision::Start => {
-                if let Some(wait) = self.put_off() {
-                    return Ok(wait.max(WAIT_MIN));
-                }
-            }
-            Decision::Resume => {}
-        }
-        self.alarm = None;
-        let outcome = self.runner.run_once()?;
-        self.note_outcome(&outcome);
-        Ok(Duration::ZERO)
+        };
+        Ok(wait.max(WAIT_MIN))
     }
-
-    /// What a claim would come to.
-    fn decision(&self) -> Result<Decision> {
-        let handle = &self.runner.handle;
-        let terms = self.runner.options.claim.terms();
-        handle.decide(&handle.existing_owner()?, &handle.read_status()?, terms)
-    }
-
-    fn note_slot(&mut self, at: Timestamp) -> Result<()> {
-        if self.slot.is_none_or(|(known, _)| known != at) {
-            let settings = self.runner.handle.read_settings()?.value;
-            let period = time::period(&settings.schedule_frequency).unwrap_or_default();
-            let longest = self.runner.options.jitter.min(period / 2);
-            self.slot = Some((at, longest.mul_f64(self.random.f64())));
-        }
-        Ok(())
-    }
-
-    /// For how long the run of the slot that was waited for, and that has come, is still
-    /// put off. A run that is due for another reason is not.
-    fn put_off(&self) -> Option<Duration> {
-        let now = self.runner.handle.store().now();
-        let (at, jitter) = self.slot.filter(|(at, _)| *at <= now)?;
-        let passed = Duration::try_from(now.duration_since(at)).unwrap_or_default();
-        jitter.checked_sub(passed).filter(|left| !left.is_zero())
-    }
-
-    /// How long it takes until the wall clock shows `time`.
-    fn until(&self, time: Timestamp) -> Duration {
-        let left = time.duration_since(self.runner.handle.store().now());
-        Duration::try_from(left).unwrap_or_default().max(WAIT_MIN)
-    }
-
-    fn note_outcome(&mut self, outcome: &Outcome) {
-        let (process, instance) = (self.runner.handle.name(), self.runner.instance.id());
-        match outcome {
-            // Another instance was faster.
-            Outcome::Held { .. } | Outcome::NotDue { .. } => return,
-            Outcome::Lost(loss) => tracing::warn!(process, instance, by = loss.by, "lost the process"),
-            Outcome::Lapsed => tracing::warn!(process, instance, "the run lapsed: no worker showed life"),
-            Outcome::Finished(status) => {
-                tracing::info!(process, instance, state = status.state().as_str_name(), "run finished");
-            }
-            Outcome::HandedBack | Outcome::Stopped => {}
-        }
-        self.trouble_wait = TROUBLE_WAIT_MIN;
-        self.not_before = self.monotonic().saturating_add(self.runner.options.rest);
-    }
-
-    fn note_trouble(&mut self, error: &Error) {
-        let (process, wait) = (self.runner.handle.name(), self.trouble_wait);
-        tracing::error!(process, %error, ?wait, "the runner failed and will try again");
-        self.not_before = self.monotonic().saturating_add(wait);
-        self.trouble_wait = (wait * 2).min(TROUBLE_WAIT_MAX);
-    }
-
-    fn monotonic(&self) -> Duration {
-        self.runner.handle.store().inner.clock.monotonic()
-    }
-}
-
-/// No later call can do better.
-fn is_final(error: &Error) -> bool {
-    error.is_poisoned() || matches!(error.failure(), Failure::Closed)
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::planner::{TROUBLE_WAIT_MAX, TROUBLE_WAIT_MIN};
     use super::*;
     use crate::clock::ManualClock;
+    use crate::error::Error;
     use crate::proto::Params;
     use crate::run::{Claim, Instance};
     use crate::runner::RunnerBuilder;
@@ -304,15 +215,17 @@ mod tests {
     #[test]
     fn waits_longer_after_each_failure_and_recovers() {
         let mut bench = Bench::new(|builder| builder);
-        let error = Error::argument("a failure");
+        fn fail(bench: &mut Bench) {
+            bench.cycle.planner.note_trouble(Error::argument("a failure")).unwrap();
+        }
         for wait in [250, 500, 1000] {
-            bench.cycle.note_trouble(&error);
+            fail(&mut bench);
             assert_eq!(bench.cycle.turn().unwrap(), Duration::from_millis(wait));
         }
-        (0..20).for_each(|_| bench.cycle.note_trouble(&error));
+        (0..20).for_each(|_| fail(&mut bench));
         assert_eq!(bench.cycle.turn().unwrap(), TROUBLE_WAIT_MAX);
         assert_eq!(bench.runs_after(TROUBLE_WAIT_MAX), 1);
-        bench.cycle.note_trouble(&error);
+        fail(&mut bench);
         assert_eq!(bench.cycle.turn().unwrap(), TROUBLE_WAIT_MIN);
     }
 }

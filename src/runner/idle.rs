@@ -1,13 +1,11 @@
 //! How a runner waits that has nothing to do: it reads nothing, until a record is written
 //! that may make a run due, or a time has come.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::signal::Signal;
-use super::stop::Shared;
 use crate::clock::Clock;
 use crate::engine::Alarm;
 use crate::record::Key;
@@ -21,13 +19,12 @@ const CLOCK_INTERVAL: Duration = Duration::from_secs(1);
 /// that steer a clock stay far below.
 const JUMP_MIN: SignedDuration = SignedDuration::from_millis(100);
 
-/// Raises the runner's signal when the process changes hands, a run of it ends, or its
-/// settings or work change; and when the store is closed.
-pub(super) fn alarm(process: &ProcessHandle, shared: &Arc<Shared>) -> Alarm {
+/// Calls `raise` when the process changes hands, a run of it ends, or its settings or work
+/// change; and when the store is closed.
+pub(crate) fn alarm(process: &ProcessHandle, raise: impl Fn() + Send + Sync + 'static) -> Alarm {
     let name = process.name();
     let keys = vec![Key::owner(name), Key::settings(name), Key::totals(name)];
-    let shared = shared.clone();
-    process.store().inner.engine.feed().alarm(keys, move || shared.signal.raise())
+    process.store().inner.engine.feed().alarm(keys, raise)
 }
 
 /// Waits until `signal` is raised, `longest` has passed, or the wall clock jumps.
@@ -103,12 +100,13 @@ mod tests {
         let store = Store::in_memory();
         let process = store.process("p").unwrap();
         process.register("w", Params::new()).unwrap();
-        let shared = Arc::new(Shared::new(store.inner.clock.clone()));
-        let _alarm = alarm(&process, &shared);
+        let signal = std::sync::Arc::new(Signal::default());
+        let raised = signal.clone();
+        let _alarm = alarm(&process, move || raised.raise());
         let hears = |change: &mut dyn FnMut()| {
-            let seen = shared.signal.seen();
+            let seen = signal.seen();
             change();
-            shared.signal.seen() != seen
+            signal.seen() != seen
         };
         let mut run = None;
         assert!(hears(&mut || match process.claim(&Instance::new()).unwrap() {

@@ -13,7 +13,9 @@ mod handle;
 mod idle;
 mod in_flight;
 mod outcome;
+mod planner;
 mod retry;
+mod scheduled;
 mod settle;
 mod signal;
 mod stop;
@@ -35,6 +37,12 @@ pub use worker::{WorkResult, Worker};
 
 #[cfg(feature = "tokio")]
 pub(crate) use flow_control::FlowControl;
+#[cfg(feature = "tokio")]
+pub(crate) use idle::alarm;
+#[cfg(feature = "tokio")]
+pub(crate) use planner::{Plan, Planner, Timing};
+#[cfg(feature = "tokio")]
+pub(crate) use scheduled::Scheduled;
 
 use builder::Options;
 use cycle::Cycle;

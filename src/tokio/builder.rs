@@ -9,8 +9,8 @@ use super::{AsyncRunner, AsyncRunnerHandle, AsyncWork, AsyncWorker};
 use crate::engine::Durability;
 use crate::error::{Error, Result};
 use crate::run::{ClaimOptions, FailureLimit, Instance};
-use crate::runner::{FlowControl, Retry, WorkResult};
-use crate::store::{ProcessHandle, Store};
+use crate::runner::{FlowControl, Retry, Scheduled, Timing, WorkResult};
+use crate::store::Store;
 
 /// The most items that one runner works on at once.
 pub(super) const CONCURRENCY_MAX: usize = 65_536;
@@ -20,10 +20,7 @@ pub(super) const CONCURRENCY_MAX: usize = 65_536;
 pub struct AsyncRunnerBuilder {
     store: Store,
     process: String,
-    every: Option<Duration>,
-    offset: Duration,
-    #[cfg(feature = "cron")]
-    cron: Option<(String, String)>,
+    schedule: Scheduled,
     start: Option<Start>,
     label: Option<String>,
     durability: Durability,
@@ -43,9 +40,7 @@ pub(super) struct Options {
     pub(super) cancel_grace: Duration,
     pub(super) stop_grace: Duration,
     pub(super) beat_interval: Duration,
-    pub(super) jitter: Duration,
-    pub(super) seed: Option<u64>,
-    pub(super) rest: Duration,
+    pub(super) timing: Timing,
 }
 
 impl AsyncRunnerBuilder {
@@ -53,10 +48,7 @@ impl AsyncRunnerBuilder {
         Self {
             store: store.clone(),
             process: process.to_owned(),
-            every: None,
-            offset: Duration::ZERO,
-            #[cfg(feature = "cron")]
-            cron: None,
+            schedule: Scheduled::default(),
             start: None,
             label: None,
             durability: Durability::Buffered,
@@ -69,9 +61,7 @@ impl AsyncRunnerBuilder {
                 cancel_grace: Duration::ZERO,
                 stop_grace: Duration::from_secs(10),
                 beat_interval: Duration::ZERO,
-                jitter: Duration::ZERO,
-                seed: None,
-                rest: Duration::from_secs(1),
+                timing: Timing::default(),
             },
         }
     }
@@ -80,14 +70,14 @@ impl AsyncRunnerBuilder {
     /// process keeps the schedule it has, and must be in the store. What a slot is:
     /// [`RunnerBuilder::every`](crate::RunnerBuilder::every).
     pub fn every(mut self, period: Duration) -> Self {
-        self.every = Some(period);
+        self.schedule.every = Some(period);
         self
     }
 
     /// Puts the slots of [`every`](AsyncRunnerBuilder::every) off by `offset`, which is
     /// below the period.
     pub fn offset(mut self, offset: Duration) -> Self {
-        self.offset = offset;
+        self.schedule.offset = offset;
         self
     }
 
@@ -95,7 +85,7 @@ impl AsyncRunnerBuilder {
     /// the process if need be; as [`ProcessHandle::set_cron`](crate::ProcessHandle::set_cron).
     #[cfg(feature = "cron")]
     pub fn cron(mut self, expression: impl Into<String>, time_zone: impl Into<String>) -> Self {
-        self.cron = Some((expression.into(), time_zone.into()));
+        self.schedule.cron = Some((expression.into(), time_zone.into()));
         self
     }
 
@@ -232,20 +222,20 @@ impl AsyncRunnerBuilder {
     /// than half the schedule's period, so that not all programs wake at the same second.
     /// Default: none.
     pub fn jitter(mut self, longest: Duration) -> Self {
-        self.options.jitter = longest;
+        self.options.timing.jitter = longest;
         self
     }
 
     /// Makes the jitter the same every time.
     pub fn seed(mut self, seed: u64) -> Self {
-        self.options.seed = Some(seed);
+        self.options.timing.seed = Some(seed);
         self
     }
 
     /// The shortest time between two runs of this runner: how soon a process without a
     /// schedule, or whose settings or work changed, is run again. Default: 1 s.
     pub fn rest(mut self, rest: Duration) -> Self {
-        self.options.rest = rest;
+        self.options.timing.rest = rest;
         self
     }
 
@@ -261,12 +251,10 @@ impl AsyncRunnerBuilder {
     pub fn build(mut self) -> Result<AsyncRunner> {
         let start = self.start.take().ok_or_else(|| Error::argument("a runner without a worker"))?;
         self.check()?;
-        self.options.beat_interval = self.beat_interval();
+        self.options.beat_interval = self.options.claim.beat_interval();
         self.options.is_synced = self.durability == Durability::Synced;
         let handle = self.store.process(&self.process)?.with_durability(Durability::Buffered);
-        if !self.set_schedule(&handle)? {
-            handle.settings()?;
-        }
+        self.schedule.store(&handle)?;
         let instance = self.label.as_deref().map_or_else(Instance::new, Instance::named);
         Ok(AsyncRunner::new(handle, start, instance, self.options))
     }
@@ -281,24 +269,6 @@ impl AsyncRunnerBuilder {
         self.build()?.spawn()
     }
 
-    /// Stores the schedule; false if none was said.
-    fn set_schedule(&self, handle: &ProcessHandle) -> Result<bool> {
-        #[cfg(feature = "cron")]
-        if let Some((expression, time_zone)) = &self.cron {
-            if self.every.is_some() {
-                return Err(Error::argument("a runner with both a period and a cron expression"));
-            }
-            handle.set_cron(expression, time_zone)?;
-            return Ok(true);
-        }
-        if self.every.is_none() && !self.offset.is_zero() {
-            return Err(Error::argument("a runner with an offset and no period; say `every`"));
-        }
-        let Some(every) = self.every else { return Ok(false) };
-        handle.set_schedule_with_offset(every, self.offset)?;
-        Ok(true)
-    }
-
     fn check(&self) -> Result<()> {
         let (options, refuse) = (&self.options, |why: &str| Err(Error::argument(why)));
         if !(1..=CONCURRENCY_MAX).contains(&options.flow.concurrency) {
@@ -309,18 +279,13 @@ impl AsyncRunnerBuilder {
         }
         options.claim.check()
     }
-
-    fn beat_interval(&self) -> Duration {
-        let third = self.options.claim.timeout() / 3;
-        self.options.claim.interval().min(third).max(Duration::from_millis(1))
-    }
 }
 
 impl fmt::Debug for AsyncRunnerBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AsyncRunnerBuilder")
             .field("process", &self.process)
-            .field("every", &self.every)
+            .field("every", &self.schedule.every)
             .field("options", &self.options)
             .finish_non_exhaustive()
     }
