@@ -119,7 +119,7 @@ impl Run {
     pub(crate) fn turn(&self, ends: Vec<Ending>, takes: usize) -> Result<Turned> {
         let ends = ends.into_iter().map(|end| (end.id, end.how)).collect();
         let granted = self.core.turn(Turn { ends, takes })?;
-        let item = |(id, name, list)| WorkItem::new(self.core.clone(), id, name, list);
+        let item = |taken| WorkItem::new(self.core.clone(), taken);
         Ok(Turned {
             items: granted.items.into_iter().map(item).collect(),
             has_new_settings: granted.has_new_settings,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::core::Core;
 use super::progress::Progress;
 use super::state::ItemId;
+use super::turn::Taken;
 use super::turn::Turn;
 use crate::error::Result;
 use crate::model::{List, errors};
@@ -25,12 +26,14 @@ pub struct WorkItem {
     list: List,
     /// How many errors it had since the last attempt began.
     attempt_errors: usize,
+    failed_attempts: u32,
     is_finished: bool,
 }
 
 impl WorkItem {
-    pub(super) fn new(core: Arc<Core>, id: ItemId, name: String, list: List) -> Self {
-        Self { core, id, name, list, attempt_errors: 0, is_finished: false }
+    pub(super) fn new(core: Arc<Core>, taken: Taken) -> Self {
+        let Taken { id, name, list, failed_attempts } = taken;
+        Self { core, id, name, list, attempt_errors: 0, failed_attempts, is_finished: false }
     }
 
     /// The name of the work.
@@ -89,14 +92,14 @@ impl WorkItem {
     /// failed and was not the last, also under an earlier owner of the run.
     #[must_use]
     pub fn attempt(&self) -> u32 {
-        let failed = self.core.lock().item(self.id).map_or(0, |item| item.item.failed_attempts);
-        failed.saturating_add(1)
+        self.failed_attempts.saturating_add(1)
     }
 
     /// Counts an attempt that failed and is not the last. Stored with the next progress.
-    pub(crate) fn note_failed_attempt(&self) {
+    pub(crate) fn note_failed_attempt(&mut self) {
+        self.failed_attempts = self.failed_attempts.saturating_add(1);
         if let Some(item) = self.core.lock().change(self.id) {
-            item.item.failed_attempts = item.item.failed_attempts.saturating_add(1);
+            item.item.failed_attempts = self.failed_attempts;
         }
     }
 

@@ -30,7 +30,13 @@ pub(super) struct Turn {
 }
 
 /// An item that has begun.
-pub(super) type Taken = (ItemId, String, List);
+#[derive(Debug)]
+pub(super) struct Taken {
+    pub(super) id: ItemId,
+    pub(super) name: String,
+    pub(super) list: List,
+    pub(super) failed_attempts: u32,
+}
 
 /// What a thread gets.
 #[derive(Debug, Default)]
@@ -70,11 +76,14 @@ struct Begun {
     name: String,
     /// In what the run had ended it before, which does not count any more.
     before: Option<RunState>,
+    /// How many attempts have failed under an earlier owner of the run.
+    failed_attempts: u32,
 }
 
 impl Begun {
     fn taken(self) -> Taken {
-        (self.id, self.name, self.pass.list())
+        let Self { id, name, pass, failed_attempts, .. } = self;
+        Taken { id, name, list: pass.list(), failed_attempts }
     }
 }
 
@@ -341,9 +350,10 @@ impl Core {
         }
         let before = item::ended_before(&item, &state.run);
         item::begin(&mut item, &state.run, now);
+        let failed_attempts = item.failed_attempts;
         let id = state.in_flight.take(ItemInFlight::new(&name, list, key, record.version, item));
         let before = before.filter(|ended| state.take_back(*ended));
-        Ok(Some(Begun { id, pass, name, before }))
+        Ok(Some(Begun { id, pass, name, before, failed_attempts }))
     }
 }
 

@@ -189,7 +189,7 @@ impl<'a> Dispatcher<'a> {
         self.retry(task, item, task.has_errors());
     }
 
-    fn retry(&mut self, task: &Task, item: WorkItem, has_failed: bool) {
+    fn retry(&mut self, task: &Task, mut item: WorkItem, has_failed: bool) {
         let retry = &self.runner.options.retry;
         if !has_failed || !retry.is_left_after(task.attempt) || self.run.is_over() {
             return self.ends.push(item.into_end());
