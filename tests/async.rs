@@ -98,6 +98,19 @@ impl Drop for Present {
 
 type Working = Pin<Box<dyn Future<Output = WorkResult> + Send>>;
 
+/// A worker that takes a second for each item.
+fn takes_a_second(gauge: &Gauge) -> impl Fn(AsyncWork) -> Working + use<> {
+    let gauge = gauge.clone();
+    move |_work| {
+        let present = gauge.enter();
+        Box::pin(async move {
+            sleep(SECOND).await;
+            drop(present);
+            Ok(())
+        })
+    }
+}
+
 /// A worker that never ends by itself.
 fn waits_for_ever(gauge: &Gauge) -> impl Fn(AsyncWork) -> Working + use<> {
     let gauge = gauge.clone();
@@ -402,15 +415,7 @@ async fn a_shutdown_lets_items_in_hand_end() {
         let store = store();
         let process = process(&store, 5);
         let gauge = Gauge::default();
-        let inside = gauge.clone();
-        let handle = runner(&store).every(HOUR).concurrency(2).worker_fn(move |_| {
-            let present = inside.enter();
-            async move {
-                sleep(SECOND).await;
-                drop(present);
-                Ok(())
-            }
-        });
+        let handle = runner(&store).every(HOUR).concurrency(2).worker_fn(takes_a_second(&gauge));
         let handle = handle.spawn().unwrap();
         eventually("two are in hand", || gauge.present() == 2).await;
         handle.shutdown(how, HOUR).await.unwrap();
@@ -520,15 +525,7 @@ async fn operators_steer_a_run_by_settings() {
     let store = store();
     let process = process(&store, 30);
     let gauge = Gauge::default();
-    let inside = gauge.clone();
-    let handle = runner(&store).every(HOUR).concurrency(2).worker_fn(move |_| {
-        let present = inside.enter();
-        async move {
-            sleep(SECOND).await;
-            drop(present);
-            Ok(())
-        }
-    });
+    let handle = runner(&store).every(HOUR).concurrency(2).worker_fn(takes_a_second(&gauge));
     let set = |name: &str, value| {
         process.update_params(|params| params.int_params.extend([(name.to_owned(), value)])).unwrap()
     };

@@ -1,12 +1,15 @@
 //! How a runner's threads get their items.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
+#[path = "common/eventually.rs"]
+mod eventually;
+
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use eventually::eventually;
 use procstate::proto::State;
 use procstate::{Outcome, Params, ProcessHandle, Runner, Shutdown, Store};
 
@@ -18,15 +21,6 @@ fn process(store: &Store, items: usize) -> ProcessHandle {
 
 fn state(process: &ProcessHandle, name: &str) -> String {
     process.work(name).unwrap().state
-}
-
-#[track_caller]
-fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(10);
-    while !holds() {
-        assert!(Instant::now() < deadline, "never: {what}");
-        thread::sleep(Duration::from_millis(1));
-    }
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! Runners through the public API: who works on what, when, and how it ends.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
+#[path = "common/eventually.rs"]
+mod eventually;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -8,6 +11,7 @@ use std::sync::{Arc, Barrier, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use eventually::eventually;
 use procstate::proto::State;
 use procstate::{
     Instance, List, ManualClock, Outcome, Params, ProcessHandle, Progress, Retry, Runner, RunnerBuilder,
@@ -49,15 +53,6 @@ fn item(process: &ProcessHandle, name: &str) -> Status {
 
 fn state_of(process: &ProcessHandle, name: &str) -> String {
     process.work(name).unwrap().state
-}
-
-#[track_caller]
-fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(10);
-    while !holds() {
-        assert!(Instant::now() < deadline, "never: {what}");
-        thread::sleep(Duration::from_millis(1));
-    }
 }
 
 /// Lets runners on a standing clock look around.

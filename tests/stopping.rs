@@ -1,11 +1,15 @@
 //! Stopping a runner, with and without a deadline, and cancelling an item.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
+#[path = "common/eventually.rs"]
+mod eventually;
+
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use eventually::eventually;
 use procstate::proto::State;
 use procstate::{
     ManualClock, Outcome, Params, ProcessHandle, Retry, Runner, RunnerBuilder, RunnerHandle, Shutdown,
@@ -77,15 +81,6 @@ fn until_told(work: &mut WorkContext) -> WorkResult {
         thread::sleep(Duration::from_millis(1));
     }
     Err("stopped".into())
-}
-
-#[track_caller]
-fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + 10 * SECOND;
-    while !holds() {
-        assert!(Instant::now() < deadline, "never: {what}");
-        thread::sleep(Duration::from_millis(1));
-    }
 }
 
 /// Lets a runner on a standing clock look around.

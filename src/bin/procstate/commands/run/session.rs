@@ -22,8 +22,7 @@ use crate::failure::{Failure, Found, chain};
 use crate::open;
 use crate::output::{count, say};
 
-/// No program but this one has the store open: nobody waits for a sign of life.
-const NEVER: Duration = Duration::from_secs(u32::MAX as u64);
+pub(super) const FOREVER: Duration = Duration::from_secs(u32::MAX as u64);
 
 /// How much longer than a command itself its worker takes to stop.
 const STOP_SLACK: Duration = Duration::from_secs(30);
@@ -105,7 +104,8 @@ impl Session<'_> {
             .label("procstate-run")
             .concurrency(jobs(args))
             .retry(Retry::attempts(args.failures.retries + 1))
-            .heartbeat_timeout(NEVER)
+            // No other program has the store open: nobody waits for a sign of life.
+            .heartbeat_timeout(FOREVER)
             .stop_grace(args.failures.kill_after.saturating_add(STOP_SLACK))
             .max_failed_items(args.failures.max_errors)
             .skip_completed(args.when.failed)

@@ -7,12 +7,9 @@ use procstate::proto::State;
 use procstate::{Clock, SystemClock, Timestamp};
 
 use super::schedule;
-use super::session::{Pass, Session, paused};
+use super::session::{FOREVER, Pass, Session, paused};
 use crate::failure::{Failure, Found};
 use crate::output::say;
-
-/// How long to wait for a store that is in use: for ever.
-const NEVER: Duration = Duration::from_secs(u32::MAX as u64);
 
 /// How long after a failure to try again.
 const TROUBLE_WAIT: Duration = Duration::from_secs(30);
@@ -72,7 +69,7 @@ impl Session<'_> {
 
     /// Runs if it is time to, and says when it is the next time.
     fn look(&self, is_first: bool, planned: Option<Timestamp>) -> Result<Next, Failure> {
-        let Some(store) = self.open(Some(NEVER))? else { return Ok(Next::End(Found::AllWell)) };
+        let Some(store) = self.open(Some(FOREVER))? else { return Ok(Next::End(Found::AllWell)) };
         let process = store.process(&self.args.name)?;
         if let Some(every) = self.args.when.every.filter(|_| is_first) {
             // It would create a process that is not there, and stay with nothing to do.
