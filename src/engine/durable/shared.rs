@@ -175,7 +175,8 @@ impl Shared {
         drop(figures);
         ground.snapshot = snapshot;
         self.snapshot_at.store(at, Ordering::Release);
-        self.log_bytes_max.store(2 * at + self.options.snapshot_log_bytes, Ordering::Release);
+        let log_bytes_max = at.saturating_mul(2).saturating_add(self.options.snapshot_log_bytes);
+        self.log_bytes_max.store(log_bytes_max, Ordering::Release);
     }
 
     /// Wakes the thread of the checkpoints if there is something for it to do, and
