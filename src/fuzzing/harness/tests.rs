@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::Mutex;
 use tempfile::TempDir;
 
-use super::{Answer, harness, life};
+use super::fault::Damaged;
+use super::{Answer, harness, life, oracle};
 use crate::engine::Recovery;
 use crate::fuzzing::content::read_store;
 
@@ -77,5 +78,31 @@ fn every_moment_opens_as_it_was() {
                 }
             }
         }
+    }
+}
+
+/// The oracle knows of no other past: what is rolled back has lost commits.
+#[test]
+#[should_panic(expected = "was due")]
+fn a_store_that_lost_commits_is_found_out() {
+    let mut lives = life::all();
+    let rolled_back = Damaged::decode(&lives, &[3, 255, 12]).unwrap();
+    for life in &mut lives {
+        let last = life.main.moments.pop();
+        life.main.moments = last.into_iter().collect();
+        life.fork.moments.clear();
+    }
+    let scratch = scratch();
+    oracle::check(&lives, &rolled_back, scratch.path());
+}
+
+/// Made the seeds of the fuzz target: a few of each kind.
+#[test]
+#[ignore = "writes fuzz/seeds/damaged"]
+fn write_seeds() {
+    let to = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds/damaged");
+    std::fs::create_dir_all(&to).unwrap();
+    for seed in 0..48 {
+        std::fs::write(to.join(seed.to_string()), input(seed)).unwrap();
     }
 }
