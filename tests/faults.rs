@@ -98,7 +98,7 @@ fn a_damaged_manifest_is_no_newer_format() {
     let (store, _) = closed(temp.path(), "store", &["a"], 0);
     let manifest = store.join("MANIFEST");
     let text = fs::read_to_string(&manifest).unwrap();
-    fs::write(&manifest, text.replace("format 3", "format 7")).unwrap();
+    fs::write(&manifest, text.replace("format 4", "format 7")).unwrap();
     let error = open(&store).unwrap_err();
     assert!(error.is_corrupt() && error.to_string().contains("checksum"), "{error}");
     let (verified, findings) = verify(&store);

@@ -9,13 +9,16 @@ use crate::archive::Summary;
 use crate::engine::wal::{Directory, Scan, scan};
 use crate::engine::{Snapshot, Witness};
 use crate::error::{Failure, Result, chain, reason};
-use crate::folder::Manifest;
+use crate::folder::{Manifest, Synced};
 use crate::index::of_another_store;
+use crate::record::Position;
 
 /// All parts of a store, whatever is wrong with them.
 pub(super) struct Parts {
     /// Or what is wrong with it.
     pub(super) manifest: Result<Manifest, String>,
+    /// What is noted of how far the log is durable.
+    pub(super) synced: Synced,
     /// Newest first.
     pub(super) snapshots: Vec<Archived>,
     /// As opening takes it, or why it does not.
@@ -69,6 +72,7 @@ impl Parts {
         meter.add(2 * bytes_of(&store.closed.layout().index().join("db")));
         Ok(Self {
             manifest,
+            synced: store.synced()?,
             snapshots,
             log,
             readable_log,
@@ -97,7 +101,8 @@ impl Parts {
     pub(super) fn judge(&self) -> Verdict {
         let index = self.index_for_opening();
         let behind_snapshot = self.scan_after(self.snapshot_seq());
-        let copies = self.copies(&behind_snapshot, index.as_ref().ok().copied());
+        let position = index.as_ref().ok().and_then(|_| self.index_position());
+        let copies = self.copies(&behind_snapshot, position);
         let scanned = match &index {
             Ok(applied) => self.scan_after(*applied),
             Err(_) => behind_snapshot,
@@ -107,7 +112,8 @@ impl Parts {
             Ok(_) if index.is_err() && copies.is_err() => copies.clone(),
             Ok(_) => match &scanned {
                 Ok(None) if self.has_log() => Err("all of the log is gone".to_owned()),
-                Ok(_) => Ok(()),
+                Ok(None) => Ok(()),
+                Ok(Some(found)) => self.check_end(found, position),
                 Err(why) => Err(why.clone()),
             },
         };
@@ -115,9 +121,26 @@ impl Parts {
         Verdict { opens, index, copies, end }
     }
 
+    /// As opening checks it.
+    fn check_end(&self, found: &Scan, index: Option<Position>) -> Result<(), String> {
+        let witness = self.witness();
+        let wrong = witness.why_other_log(found, index).or_else(|| witness.why_short_log(found, None));
+        wrong.map_or(Ok(()), |why| Err(format!("the log: {why}")))
+    }
+
+    fn index_position(&self) -> Option<Position> {
+        self.index.as_ref().ok().map(|copy| copy.contents.position())
+    }
+
+    /// What is wrong with the note of what is synced, if there must be one.
+    pub(super) fn wrong_synced(&self) -> Option<String> {
+        self.synced.wrong().filter(|_| self.manifest.as_ref().is_ok_and(Manifest::must_have_synced))
+    }
+
     fn witness(&self) -> Witness {
-        let noted = self.manifest.as_ref().map_or(Some(0), |manifest| manifest.index_seq);
-        Witness::new(noted, self.newest_snapshot().map(|newest| &newest.snapshot))
+        let unknown = Some(Position::default());
+        let noted = self.manifest.as_ref().map_or(unknown, Manifest::noted);
+        Witness::new(noted, self.synced.position(), self.newest_snapshot().map(|newest| &newest.snapshot))
     }
 
     /// The commit up to which the index has everything, or why opening does not take
@@ -127,7 +150,12 @@ impl Parts {
         match &self.index {
             // Its creation was interrupted: it is created again.
             _ if !witness.wants_index() => Ok(0),
-            Ok(copy) => witness.why_not_index(copy.contents.seq).map_or(Ok(copy.contents.seq), Err),
+            Ok(copy) => {
+                let position = copy.contents.position();
+                let found = self.scan_after(position.seq).ok().flatten();
+                let log = found.map(|found| found.epochs).unwrap_or_default();
+                witness.why_not_index(position, &log).map_or(Ok(position.seq), Err)
+            }
             Err(why) => Err(why.clone()),
         }
     }
@@ -137,7 +165,7 @@ impl Parts {
     fn copies(
         &self,
         behind_snapshot: &Result<Option<Scan>, String>,
-        index: Option<u64>,
+        index: Option<Position>,
     ) -> Result<(), String> {
         if let Some(Archived { summary: Err(why), .. }) = self.newest_snapshot() {
             return Err(why.clone());

@@ -25,7 +25,7 @@ impl Replayed {
 }
 
 /// Reads what the log has behind the snapshot of the commit `base`, without a gap, as
-/// far as `until`. `noted` is the commit that the index had by the manifest.
+/// far as `until`. `noted` is a commit that the log is known to have had.
 pub(super) fn replay(log: &Directory, base: u64, noted: Option<u64>, until: Until) -> Result<Replayed> {
     let mut replay = Replay { replayed: Replayed::nothing_after(base), until, passed: None };
     let end = scan(log, base, &mut |seq, entry| replay.commit(seq, entry));

@@ -10,6 +10,7 @@ use super::snapshots::{Snapshot, Snapshots};
 use super::wal::{Directory, scan};
 use super::witness::Witness;
 use crate::error::{self, Error, Failure, Result};
+use crate::record::Position;
 
 /// Keys and values, in order.
 pub(crate) type Records<'a> = dyn Iterator<Item = Result<(Bytes, Bytes)>> + 'a;
@@ -21,13 +22,13 @@ pub(crate) fn rebuild(
     home: &dyn Home,
     snapshots: &Snapshots,
     newest: Option<&Snapshot>,
-    log: Option<&Directory>,
+    log: Option<(&Directory, &Witness)>,
     wrong: &str,
 ) -> Result<Option<PathBuf>> {
     let attempt = || {
-        if let Some(log) = log {
+        if let Some((log, witness)) = log {
             let found = scan(log, newest.map_or(0, |snapshot| snapshot.seq), &mut |_, _| Ok(()))?;
-            if let Some(why) = Witness::new(home.noted(), newest).why_not_log(found.as_ref(), None) {
+            if let Some(why) = witness.why_not_log(found.as_ref(), None) {
                 return Err(Failure::Corrupt { place: "the log".to_owned(), why }.into());
             }
         }
@@ -44,7 +45,8 @@ pub(crate) fn rebuild(
 /// Fills an empty index.
 fn load(base: &dyn Base, snapshots: &Snapshots, snapshot: &Snapshot) -> Result<()> {
     let mut records = snapshots.read(snapshot)?;
-    fill(base, snapshot.seq, &mut records)?;
+    let position = records.summary().position();
+    fill(base, position, &mut records)?;
     let (contents, summary) = (base.contents()?, records.summary());
     if (contents.records, contents.sum) == (summary.records, summary.sum) {
         return Ok(());
@@ -53,14 +55,14 @@ fn load(base: &dyn Base, snapshots: &Snapshots, snapshot: &Snapshot) -> Result<(
     Err(Failure::Corrupt { place: format!("snapshot {}", snapshot.path.display()), why }.into())
 }
 
-/// Fills an empty index with the records that there were after the commit `seq`.
-pub(crate) fn fill(base: &dyn Base, seq: u64, records: &mut Records<'_>) -> Result<()> {
+/// Fills an empty index with the records that there were after the commit `position`.
+pub(crate) fn fill(base: &dyn Base, position: Position, records: &mut Records<'_>) -> Result<()> {
     let mut steps = Steps::new(base, 0, &|| true);
     for record in records {
         let (key, value) = record?;
         steps.add(Change { key, value: Some(value), owner: None })?;
     }
-    steps.finish(seq)
+    steps.finish(position)
 }
 
 fn hopeless(wrong: &str, error: &Error) -> Error {

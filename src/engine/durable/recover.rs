@@ -10,16 +10,19 @@ use super::options::{Options, Recovery};
 use super::rebuild::rebuild;
 use super::report::{OpenReport, Rebuilt, TornTail};
 use super::snapshots::{Snapshot, Snapshots};
-use super::wal::{self, Directory, Entry, Files, Log, Pool, Scan, scan, scan_up_to_damage};
+use super::wal::{self, Directory, Entry, Epochs, Files, Log, Pool, Scan, scan, scan_up_to_damage};
 use super::witness::Witness;
 use crate::archive;
 use crate::error::{Error, Failure, Result, reason};
+use crate::folder::{SyncedFile, SyncedNote};
+use crate::record::Position;
 
 /// The parts of a store on disk.
 #[derive(Debug)]
 pub(crate) struct Parts {
     pub(crate) home: Arc<dyn Home>,
     pub(crate) log: Files,
+    pub(crate) synced: SyncedFile,
     pub(crate) snapshots: Snapshots,
 }
 
@@ -37,6 +40,7 @@ pub(crate) struct Recovered {
     /// there.
     pub(crate) leftover: u64,
     pub(crate) snapshot: Option<Snapshot>,
+    pub(crate) synced: SyncedNote,
     pub(crate) report: OpenReport,
 }
 
@@ -44,37 +48,43 @@ pub(crate) fn recover(parts: &Parts, options: &Options) -> Result<Recovered> {
     parts.log.disk.create_dir(&parts.log.dir)?;
     parts.snapshots.tidy()?;
     let snapshot = parts.snapshots.newest()?;
-    let witness = Witness::new(parts.home.noted(), snapshot.as_ref());
+    let synced = parts.synced.read()?;
+    let witness = Witness::new(parts.home.noted(), synced.position(), snapshot.as_ref());
     let directory = parts.log.load()?;
-    let mut report = OpenReport::default();
+    let damaged_synced = synced.wrong().filter(|_| parts.home.has_synced());
+    let mut report = OpenReport { damaged_synced, ..OpenReport::default() };
     let (base, copies) = read_all(parts, &directory, snapshot.as_ref(), &witness, options, &mut report);
     let base = base?;
-    let applied = base.contents()?.seq;
+    let position = base.contents()?.position();
+    let applied = position.seq;
     let found = match find_end(&directory, applied, options.recovery, &mut report)? {
         Some(found) => found,
         None => return begin(parts, &directory, base, options.recovery, report),
     };
-    if let Some(why) = witness.why_not_log(Some(&found), None) {
-        // Only where the log may be cut does it come to this.
-        report.lost.get_or_insert(format!("the log: {why}"));
-    }
+    check_end(parts, &witness, &found, position, options.recovery, &mut report)?;
     report.damaged_log.clone_from(&found.harmless);
     if let Some(copies) = copies.transpose()? {
-        let wrong = || copies.wrong_log(&witness, applied);
+        let wrong = || copies.wrong_log(&witness, position);
         report.damaged_log = report.damaged_log.or_else(wrong);
         report.damaged_snapshot = copies.snapshot;
     }
+    if synced.position().is_some_and(|synced| synced.seq > found.last_seq) {
+        // By the will of the user: the log may be cut now, and a program die on the way.
+        parts.synced.open(Position::default())?;
+    }
     wal::repair(&directory, &found)?;
     let leftover = found.last_seq;
-    let mut replay = Replay { base: &*base, active: Generation::default(), applied, leftover, options };
+    let active = Generation::default();
+    let mut replay = Replay { base: &*base, active, applied: position, leftover, found: &found, options };
     // What was damaged is cut off by now.
     scan(&parts.log.load()?, applied, &mut |seq, entry| replay.commit(seq, entry))?;
     let (active, applied_now) = (replay.active, replay.applied);
+    let end = found.epochs.at(found.last_seq);
     report.replayed = found.last_seq - applied;
     report.torn_tail = torn_tail(&found);
     tell(&report);
     if report.damaged_log.is_some() {
-        let (generation, from, to) = (&active, applied_now, found.last_seq);
+        let (generation, from, to) = (&active, applied_now.seq, end);
         Checkpoint { generation, from, to, leftover, is_alone: &|| true }.apply(&*base)?;
         return begin_behind_damage(parts, &directory, base, report);
     }
@@ -83,8 +93,10 @@ pub(crate) fn recover(parts: &Parts, options: &Options) -> Result<Recovered> {
         None => snapshot,
     };
     let (log, pool) = parts.log.resume(&directory, &found)?;
+    let synced = parts.synced.open(end)?;
     parts.home.note(applied_now)?;
-    Ok(Recovered { base, log, pool, active, applied: applied_now, leftover, snapshot, report })
+    let applied = applied_now.seq;
+    Ok(Recovered { base, log, pool, active, applied, leftover, snapshot, synced, report })
 }
 
 /// Opens the index, and reads what could stand in for it meanwhile.
@@ -113,12 +125,42 @@ fn begin_behind_damage(
     base: Box<dyn Base>,
     report: OpenReport,
 ) -> Result<Recovered> {
-    let applied = base.contents()?.seq;
+    let position = base.contents()?.position();
     let snapshot = parts.snapshots.write(&*base, &|| false).map_err(Error::before_writing)?;
-    parts.home.note(applied)?;
-    let (log, pool) = parts.log.begin_anew(directory, applied)?;
-    Ok(Recovered { base, log, pool, active: Generation::default(), applied, leftover: 0, snapshot, report })
+    let synced = parts.synced.open(position)?;
+    parts.home.note(position)?;
+    let (log, pool) = parts.log.begin_anew(directory, position)?;
+    let (active, applied) = (Generation::default(), position.seq);
+    Ok(Recovered { base, log, pool, active, applied, leftover: 0, snapshot, synced, report })
 }
+
+/// Fails if the log that was found is another, or leads to less, than what is noted of it
+/// says; less may be if it may be cut.
+fn check_end(
+    parts: &Parts,
+    witness: &Witness,
+    found: &Scan,
+    index: Position,
+    recovery: Recovery,
+    report: &mut OpenReport,
+) -> Result<()> {
+    let refused = |why: &str| -> Error {
+        let (place, why) = (format!("log {}", parts.log.dir.display()), format!("{why}. {ADVICE}"));
+        Failure::Corrupt { place, why }.into()
+    };
+    if let Some(why) = witness.why_other_log(found, Some(index)) {
+        return Err(refused(&why));
+    }
+    let Some(why) = witness.why_short_log(found, None) else { return Ok(()) };
+    match recovery {
+        Recovery::Refuse => return Err(refused(&why)),
+        Recovery::CutLog => drop(report.lost.get_or_insert(format!("the log: {why}"))),
+    }
+    Ok(())
+}
+
+/// What to do about a log that is not the right one.
+const ADVICE: &str = "Nothing was changed. Put the right files back, or restore a backup; `procstate verify` tells what is wrong, and `procstate salvage --output NEWDIR` makes a new store of all that can still be read";
 
 /// Finds where the log ends, or is to be cut.
 fn find_end(
@@ -150,7 +192,8 @@ fn begin(
     recovery: Recovery,
     mut report: OpenReport,
 ) -> Result<Recovered> {
-    let applied = base.contents()?.seq;
+    let position = base.contents()?.position();
+    let applied = position.seq;
     if parts.home.has_log() {
         let dir = parts.log.dir.display();
         let gone = format!(
@@ -170,9 +213,11 @@ fn begin(
     base.sync()?;
     // The log alone would not be complete.
     let snapshot = if applied > 0 { parts.snapshots.write(&*base, &|| false)? } else { None };
-    let (log, pool) = parts.log.begin_anew(directory, applied)?;
-    parts.home.note(applied)?;
-    Ok(Recovered { base, log, pool, active: Generation::default(), applied, leftover: 0, snapshot, report })
+    let (log, pool) = parts.log.begin_anew(directory, position)?;
+    let synced = parts.synced.open(position)?;
+    parts.home.note(position)?;
+    let active = Generation::default();
+    Ok(Recovered { base, log, pool, active, applied, leftover: 0, snapshot, synced, report })
 }
 
 /// Opens the index, or rebuilds it if something is wrong with it.
@@ -185,34 +230,45 @@ fn open_base(
     report: &mut OpenReport,
 ) -> Result<Box<dyn Base>> {
     let home = &*parts.home;
-    let wrong = match try_open(home, witness)? {
+    let wrong = match try_open(home, directory, witness)? {
         Ok(base) => return Ok(base),
         Err(wrong) => wrong,
     };
     // What is rebuilt must reach the log, unless that may be cut.
-    let log = (recovery == Recovery::Refuse).then_some(directory);
+    let log = (recovery == Recovery::Refuse).then_some((directory, witness));
     let kept = rebuild(home, &parts.snapshots, snapshot, log, &wrong)?;
     report.rebuilt = Some(Rebuilt { why: wrong, kept });
     home.open()
 }
 
 /// The index, or what is wrong with it.
-fn try_open(home: &dyn Home, witness: &Witness) -> Result<Result<Box<dyn Base>, String>> {
+fn try_open(
+    home: &dyn Home,
+    directory: &Directory,
+    witness: &Witness,
+) -> Result<Result<Box<dyn Base>, String>> {
     if witness.wants_index() && !home.exists() {
         return Ok(Err("its files are missing".to_owned()));
     }
     let opened = home.open().and_then(|base| {
-        let seq = base.contents()?.seq;
-        Ok((base, seq))
+        let position = base.contents()?.position();
+        Ok((base, position))
     });
     match opened {
-        Ok((base, seq)) => match witness.why_not_index(seq) {
+        Ok((base, position)) => match witness.why_not_index(position, &epochs_from(directory, position.seq)) {
             None => Ok(Ok(base)),
             Some(why) => base.close().map(|()| Err(why)),
         },
         Err(error) if is_of_the_index(&error) => Ok(Err(reason(&error))),
         Err(error) => Err(error),
     }
+}
+
+/// By whom the commits are from `seq` on, as far as the log tells; whether it is sound is
+/// judged elsewhere.
+fn epochs_from(directory: &Directory, seq: u64) -> Epochs {
+    let found = scan(directory, seq, &mut |_, _| Ok(()));
+    found.ok().flatten().map(|found| found.epochs).unwrap_or_default()
 }
 
 /// Whether another index could do better: not if the disk is full, or files may
@@ -233,7 +289,7 @@ struct Copies {
 
 impl Copies {
     /// What is wrong with the log, if it does not lead to what the index has.
-    fn wrong_log(&self, witness: &Witness, index: u64) -> Option<String> {
+    fn wrong_log(&self, witness: &Witness, index: Position) -> Option<String> {
         match &self.log {
             Ok(found) => {
                 let harmless = || found.as_ref()?.harmless.clone();
@@ -268,8 +324,9 @@ fn panicked(panic: Box<dyn std::any::Any + Send>) -> Error {
 struct Replay<'a> {
     base: &'a dyn Base,
     active: Generation,
-    applied: u64,
+    applied: Position,
     leftover: u64,
+    found: &'a Scan,
     options: &'a Options,
 }
 
@@ -285,11 +342,11 @@ impl Replay<'_> {
             self.active.put(&write.key, seq, write.payload, write.replaces);
         }
         if self.active.bytes() >= self.options.checkpoint_bytes() {
-            let (from, leftover) = (self.applied, self.leftover);
-            Checkpoint { generation: &self.active, from, to: seq, leftover, is_alone: &|| true }
+            let (from, to, leftover) = (self.applied.seq, self.found.epochs.at(seq), self.leftover);
+            Checkpoint { generation: &self.active, from, to, leftover, is_alone: &|| true }
                 .apply(self.base)?;
             self.active = Generation::default();
-            self.applied = seq;
+            self.applied = to;
         }
         Ok(())
     }
@@ -329,6 +386,9 @@ fn tell(report: &OpenReport) {
     }
     if let Some(damage) = &report.damaged_snapshot {
         tracing::warn!(%damage, "the newest snapshot is damaged; another is written");
+    }
+    if let Some(damage) = &report.damaged_synced {
+        tracing::warn!(%damage, "SYNCED, which notes how far the log is durable, is written anew");
     }
     if let Some(damage) = &report.damaged_log {
         tracing::warn!(%damage, "a part of the log is damaged that the index does not need");

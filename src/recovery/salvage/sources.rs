@@ -203,7 +203,8 @@ impl<'a> Sources<'a> {
     /// A commit that there was for certain.
     fn noted(&self) -> u64 {
         let manifest = self.parts.manifest.as_ref().ok().and_then(|manifest| manifest.index_seq);
-        manifest.unwrap_or(0).max(self.parts.snapshot_seq())
+        let synced = self.parts.synced.position().map(|synced| synced.seq);
+        manifest.max(synced).unwrap_or(0).max(self.parts.snapshot_seq())
     }
 
     /// Adds a version of a record that was found somewhere. Only what a missing commit

@@ -146,7 +146,7 @@ impl Browser<'_, '_> {
             Kind::Middle | Kind::Last if self.open.as_ref().is_some_and(goes_on) => self.last_seq,
             // It leads from one part of a commit to the next.
             Kind::Next if self.open.is_some() => self.last_seq,
-            Kind::Middle | Kind::Last | Kind::Mark | Kind::Close | Kind::Next => seq,
+            Kind::Middle | Kind::Last | Kind::Mark | Kind::Close | Kind::Next | Kind::Epoch => seq,
         }
     }
 
@@ -176,7 +176,7 @@ impl Browser<'_, '_> {
                 Ok(())
             }
             Kind::Middle | Kind::Last => self.part(frame),
-            Kind::Next | Kind::Mark | Kind::Close => {
+            Kind::Next | Kind::Mark | Kind::Close | Kind::Epoch => {
                 if frame.head.kind == Kind::Next
                     && let Ok(id) = frame.body.try_into()
                 {

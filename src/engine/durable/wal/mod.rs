@@ -11,12 +11,15 @@
 //! - The last frame of a full segment names the next one, so a missing segment is
 //!   missed. No segment is let go of before the next one has a durable frame, so
 //!   the log is never empty.
+//! - A header names the epoch of whoever writes the segment, and so does a frame where
+//!   another opening goes on in it: of each commit it is known who wrote it.
 //! - What was cut at opening is zeroed before anything is appended, and what was
 //!   kept is written again, since the kernel may show what the disk never got.
 
 mod browse;
 mod directory;
 mod entry;
+mod epochs;
 mod frame;
 mod header;
 mod log;
@@ -32,6 +35,7 @@ mod zeroes;
 pub(crate) use browse::{Found, Spot, browse};
 pub(crate) use directory::{Directory, stores_of};
 pub(crate) use entry::{Entry, Logged, Reading, decode, decode_begun, parts};
+pub(crate) use epochs::Epochs;
 pub(crate) use frame::Kind as FrameKind;
 pub(crate) use log::Log;
 pub(crate) use open::Files;

@@ -9,6 +9,7 @@
 //! as synced.
 
 use super::directory::{Directory, Stored};
+use super::epochs::Epochs;
 use super::frame::{ALIGN, Frame, Head, Kind, Place};
 use super::header::PAGE;
 use super::search::Frames;
@@ -33,8 +34,12 @@ pub(crate) struct Scan {
     /// Damage to what the caller has anyway, or can do without. The log is not to be gone
     /// on with: another is begun behind a snapshot.
     pub(crate) harmless: Option<String>,
-    /// The newest commit of which a frame stands behind the end.
+    /// The newest commit of which a frame stands behind the end; `last_seq` if what stands
+    /// there is no frame. In a file that was used before, that may be what it held then,
+    /// and does not count.
     pub(crate) torn: Option<u64>,
+    /// By whom the commits are.
+    pub(crate) epochs: Epochs,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -150,6 +155,7 @@ impl<'a> Scanner<'a> {
             segments: Vec::new(),
             harmless: None,
             torn: None,
+            epochs: Epochs::default(),
         };
         Self { directory, known, ends_at_damage, last_seq: None, open: None, resumed: None, found }
     }
@@ -168,6 +174,7 @@ impl<'a> Scanner<'a> {
             let path = self.path_of(segment).display().to_string();
             self.found.harmless.get_or_insert(format!("the header of {path}"));
         }
+        self.found.epochs.enter(stored.epoch);
         let mut at = PAGE;
         loop {
             let place = Place { segment, offset: at as u64 };
@@ -220,7 +227,7 @@ impl<'a> Scanner<'a> {
     }
 
     fn accept(&mut self, frame: &Frame<'_>, visit: &mut Visitor<'_>) -> Result<Step> {
-        let Head { kind, seq, synced, part } = frame.head;
+        let Head { kind, seq, part, .. } = frame.head;
         let is_next_commit = self.open.is_none() && self.last_seq.is_none_or(|last| seq == last + 1);
         match kind {
             Kind::Whole if is_next_commit => self.commit(seq, frame.body, visit)?,
@@ -243,19 +250,19 @@ impl<'a> Scanner<'a> {
                 }
                 _ => return Ok(Step::Misplaced),
             },
-            Kind::Mark | Kind::Close
+            Kind::Mark | Kind::Close | Kind::Epoch
                 if self.open.is_none() && self.last_seq.is_none_or(|last| seq == last) =>
             {
                 self.last_seq = Some(seq);
             }
             Kind::Next if self.last_seq.is_none_or(|last| seq == last) => {
                 let Ok(id) = frame.body.try_into() else { return Ok(Step::Misplaced) };
-                self.note(synced, false);
+                self.note(frame);
                 return Ok(Step::Next(u64::from_le_bytes(id)));
             }
             _ => return Ok(Step::Misplaced),
         }
-        self.note(synced, kind == Kind::Close);
+        self.note(frame);
         Ok(Step::Accepted)
     }
 
@@ -264,9 +271,10 @@ impl<'a> Scanner<'a> {
         if seq > self.known { visit(seq, entry) } else { Ok(()) }
     }
 
-    fn note(&mut self, synced: u64, is_clean: bool) {
-        self.found.synced = self.found.synced.max(synced);
-        self.found.is_clean = is_clean;
+    fn note(&mut self, frame: &Frame<'_>) {
+        self.found.synced = self.found.synced.max(frame.head.synced);
+        self.found.is_clean = frame.head.kind == Kind::Close;
+        self.found.epochs.read(frame);
     }
 
     /// The newest commit of which a frame was accepted.
@@ -287,13 +295,14 @@ impl<'a> Scanner<'a> {
         let known = self.known;
         let joins = |head: Head| match head.kind {
             Kind::Whole | Kind::First => (1..=known + 1).contains(&head.seq),
-            Kind::Mark | Kind::Close | Kind::Next => head.seq <= known,
+            Kind::Mark | Kind::Close | Kind::Next | Kind::Epoch => head.seq <= known,
             Kind::Middle | Kind::Last => false,
         };
         let found = frames.from(behind(place)).find(|(_, frame)| joins(frame.head));
         let Some((at, Frame { head, .. })) = found else { return Ok(None) };
         let behind = Place { offset: at as u64, ..place };
         self.resumed = Some(Resumed { broken: place, wanted: self.wanted(), behind });
+        self.found.epochs.lose(self.wanted());
         self.open = None;
         self.last_seq = match head.kind {
             Kind::Whole | Kind::First => Some(head.seq - 1),
@@ -313,9 +322,12 @@ impl<'a> Scanner<'a> {
             newest = newest.max(Some(head.seq));
         };
         frames.from(behind(place)).for_each(|(_, frame)| look(frame.head));
+        let end = usize::try_from(place.offset).unwrap_or(usize::MAX);
+        let mut has_more = has_more(stored, frames.bytes(), end);
         for (segment, stored) in self.directory.after(place.segment) {
             let bytes = self.directory.read(stored)?;
             Frames::of(&bytes, segment).from(PAGE).for_each(|(_, frame)| look(frame.head));
+            has_more |= self::has_more(stored, &bytes, PAGE);
         }
         let is_short = (frames.bytes().len() as u64) < stored.bytes;
         if synced >= wanted || is_short {
@@ -323,9 +335,9 @@ impl<'a> Scanner<'a> {
             self.damaged(place, why.to_owned(), synced.max(wanted))?;
         }
         // Who opened a closed log and died may have left something behind its end.
-        self.found.is_clean &= newest.is_none();
-        self.found.torn =
-            newest.filter(|newest| *newest >= wanted).or(self.open.as_ref().map(|open| open.seq));
+        self.found.is_clean &= newest.is_none() && !has_more;
+        let newest = newest.filter(|newest| *newest >= wanted).or(self.open.as_ref().map(|open| open.seq));
+        self.found.torn = newest.or(has_more.then(|| self.last_seq.unwrap_or(self.known)));
         Ok(())
     }
 
@@ -356,6 +368,12 @@ impl<'a> Scanner<'a> {
         self.found.last_seq = self.last_seq.unwrap_or(self.known);
         Ok(self.found)
     }
+}
+
+/// Whether something was written to a segment behind `end`, as far as that can be told: a
+/// file that was used before still has what it held then.
+fn has_more(stored: Stored, bytes: &[u8], end: usize) -> bool {
+    stored.is_fresh && bytes.get(end..).is_some_and(|rest| rest.iter().any(|byte| *byte != 0))
 }
 
 /// The first place behind a broken one where a frame may begin.
