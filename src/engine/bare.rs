@@ -102,8 +102,12 @@ impl Engine for BareEngine {
     fn backup(&self, target: &Target) -> Result<Backup> {
         self.with_index(|index| {
             let seq = index.contents()?.unwrap_or_default().seq;
-            let mut writer =
-                archive::Writer::create(Arc::new(RealDisk::PRIVATE), target.clone(), [0; 16], Position::new(seq, None))?;
+            let mut writer = archive::Writer::create(
+                Arc::new(RealDisk::PRIVATE),
+                target.clone(),
+                [0; 16],
+                Position::new(seq, None),
+            )?;
             index.scan(&[], &[u8::MAX], &mut |key: &[u8], value: &[u8]| {
                 writer.add(key, value).unwrap();
                 ControlFlow::Continue(())

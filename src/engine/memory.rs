@@ -111,8 +111,12 @@ impl Engine for MemoryEngine {
     fn backup(&self, target: &Target) -> Result<Backup> {
         let state = self.state.read();
         state.check_open()?;
-        let mut writer =
-            archive::Writer::create(Arc::new(RealDisk::PRIVATE), target.clone(), [0; 16], Position::new(state.last_seq, None))?;
+        let mut writer = archive::Writer::create(
+            Arc::new(RealDisk::PRIVATE),
+            target.clone(),
+            [0; 16],
+            Position::new(state.last_seq, None),
+        )?;
         for (key, Record { key: parsed, version, payload }) in &state.records {
             writer.add(key, &record::seal(parsed, *version, payload))?;
         }

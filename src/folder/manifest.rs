@@ -185,9 +185,8 @@ mod tests {
 
     #[test]
     fn golden_text() {
-        let of_format = |format, index_epoch| {
-            Manifest { id: "x".to_owned(), index_seq: Some(7), index_epoch, format }
-        };
+        let of_format =
+            |format, index_epoch| Manifest { id: "x".to_owned(), index_seq: Some(7), index_epoch, format };
         let epoch = Epoch::from_stored(0xabc);
         let (noted, unknown) = ("epoch 0000000000000abc\n", "epoch none\n");
         for (format, epoch, line, crc) in [

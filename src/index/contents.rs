@@ -132,8 +132,14 @@ mod tests {
     fn golden_bytes_without_an_epoch() {
         let body = [&[1, 2, 3, 4].map(u64::to_le_bytes).concat()[..], b"0123456789abcdef"].concat();
         let bytes = [&body[..], &crc32fast::hash(&body).to_le_bytes()].concat();
-        let expected =
-            Contents { seq: 1, records: 2, sum: 3, last_set: 4, epoch: None, store: Some(*b"0123456789abcdef") };
+        let expected = Contents {
+            seq: 1,
+            records: 2,
+            sum: 3,
+            last_set: 4,
+            epoch: None,
+            store: Some(*b"0123456789abcdef"),
+        };
         assert_eq!(Contents::decode(&bytes), Some(expected));
     }
 

@@ -255,10 +255,12 @@ fn try_open(
         Ok((base, position))
     });
     match opened {
-        Ok((base, position)) => match witness.why_not_index(position, &epochs_from(directory, position.seq)) {
-            None => Ok(Ok(base)),
-            Some(why) => base.close().map(|()| Err(why)),
-        },
+        Ok((base, position)) => {
+            match witness.why_not_index(position, &epochs_from(directory, position.seq)) {
+                None => Ok(Ok(base)),
+                Some(why) => base.close().map(|()| Err(why)),
+            }
+        }
         Err(error) if is_of_the_index(&error) => Ok(Err(reason(&error))),
         Err(error) => Err(error),
     }

@@ -17,11 +17,7 @@ pub(crate) struct Witness {
 }
 
 impl Witness {
-    pub(crate) fn new(
-        noted: Option<Position>,
-        synced: Option<Position>,
-        newest: Option<&Snapshot>,
-    ) -> Self {
+    pub(crate) fn new(noted: Option<Position>, synced: Option<Position>, newest: Option<&Snapshot>) -> Self {
         Self { noted, synced, snapshot: newest.map(|snapshot| snapshot.seq) }
     }
 
@@ -39,7 +35,9 @@ impl Witness {
     pub(crate) fn why_not_index(&self, index: Position, log: &Epochs) -> Option<String> {
         let seq = index.seq;
         if let Some(needed) = self.noted_seq().max(self.snapshot).filter(|needed| seq < *needed) {
-            return Some(format!("it ends at commit {seq} and held commit {needed} before: it was rolled back"));
+            return Some(format!(
+                "it ends at commit {seq} and held commit {needed} before: it was rolled back"
+            ));
         }
         let noted = self.noted.filter(|noted| noted.seq == seq).and_then(|noted| noted.epoch);
         let is_another = index.contradicts(log.of(seq)) || index.contradicts(noted);

@@ -38,7 +38,9 @@ pub(super) fn check(store: &Offline, files: &[PathBuf], parts: &Parts, report: &
 }
 
 fn is_folder(top: &Path) -> bool {
-    !["MANIFEST", "MANIFEST.new", "SYNCED", "wal", "snapshots", "index"].iter().any(|part| top == Path::new(part))
+    !["MANIFEST", "MANIFEST.new", "SYNCED", "wal", "snapshots", "index"]
+        .iter()
+        .any(|part| top == Path::new(part))
 }
 
 /// A file that opening does not read.

@@ -61,8 +61,9 @@ fn tell_of_torn_tail(store: &Offline, report: &mut Report<'_>) {
     } else {
         "something that cannot be read".to_owned()
     };
-    let what =
-        format!("the log ends with commit {last}; behind it stand {behind}, cut off when program or machine died");
+    let what = format!(
+        "the log ends with commit {last}; behind it stand {behind}, cut off when program or machine died"
+    );
     let meaning = "none of them was ever known to be durable; opening the store cuts them off";
     let wal = store.closed.layout().wal();
     report.tell(Finding::new(Severity::Note, &wal, what, meaning, "nothing needs to be done"));
