@@ -73,13 +73,8 @@ pub(crate) fn recover(parts: &Parts, options: &Options) -> Result<Recovered> {
         parts.synced.open(Position::default())?;
     }
     wal::repair(&directory, &found)?;
-    let leftover = found.last_seq;
-    let active = Generation::default();
-    let mut replay = Replay { base: &*base, active, applied: position, leftover, found: &found, options };
-    // What was damaged is cut off by now.
-    scan(&parts.log.load()?, applied, &mut |seq, entry| replay.commit(seq, entry))?;
-    let (active, applied_now) = (replay.active, replay.applied);
-    let end = found.epochs.at(found.last_seq);
+    let (active, applied_now) = replay(parts, &*base, position, &found, options)?;
+    let (leftover, end) = (found.last_seq, found.epochs.at(found.last_seq));
     report.replayed = found.last_seq - applied;
     report.torn_tail = torn_tail(&found);
     tell(&report);
@@ -97,6 +92,22 @@ pub(crate) fn recover(parts: &Parts, options: &Options) -> Result<Recovered> {
     parts.home.note(applied_now)?;
     let applied = applied_now.seq;
     Ok(Recovered { base, log, pool, active, applied, leftover, snapshot, synced, report })
+}
+
+/// Reads what the log has behind `applied`, which the index has. Answers what is to go into
+/// the index, and what that has by then.
+fn replay(
+    parts: &Parts,
+    base: &dyn Base,
+    applied: Position,
+    found: &Scan,
+    options: &Options,
+) -> Result<(Generation, Position)> {
+    let (active, leftover) = (Generation::default(), found.last_seq);
+    let mut replay = Replay { base, active, applied, leftover, found, options };
+    // What was damaged is cut off by now.
+    scan(&parts.log.load()?, applied.seq, &mut |seq, entry| replay.commit(seq, entry))?;
+    Ok((replay.active, replay.applied))
 }
 
 /// Opens the index, and reads what could stand in for it meanwhile.
