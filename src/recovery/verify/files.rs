@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 
 use super::report::Report;
 use super::{Offline, Parts, top};
-use crate::recovery::parts::Archived;
+use crate::engine::Snapshot;
 
 pub(super) fn check(store: &Offline, files: &[PathBuf], parts: &Parts, report: &mut Report<'_>) {
-    if let Err(why) = &parts.manifest {
+    if let Err(why) = &parts.facts.manifest {
         let manifest = store.closed.layout().manifest();
         let finding = report.wrong(
             &manifest,
@@ -16,7 +16,7 @@ pub(super) fn check(store: &Offline, files: &[PathBuf], parts: &Parts, report: &
         );
         report.tell(finding);
     }
-    if let Some(why) = parts.wrong_synced() {
+    if let Some(why) = parts.facts.damaged_synced.clone() {
         let finding = report.unnoted(&store.closed.layout().synced(), why);
         report.tell(finding);
     }
@@ -74,6 +74,6 @@ fn kind_of(file: &Path, top: &Path, parts: &Parts) -> Option<Kind> {
 }
 
 /// Whether it is the snapshot that opening would use.
-fn is_snapshot(file: &Path, snapshots: &[Archived]) -> bool {
-    snapshots.first().is_some_and(|newest| newest.snapshot.path == file)
+fn is_snapshot(file: &Path, snapshots: &[Snapshot]) -> bool {
+    snapshots.first().is_some_and(|newest| newest.path == file)
 }
