@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::address::named_in_process;
 use super::offline::Offline;
-use crate::engine::wal::{Entry, Found, Logged, Spot, browse, decode};
+use crate::engine::wal::{Entry, Found, Logged, Spot, decode, walk};
 use crate::error::Result;
 use crate::proto::record::Owner;
 use crate::record::{Kind, Payload, Record};
@@ -80,7 +80,7 @@ pub fn read_log(
     let newest = store.snapshots()?.first().map_or(0, |snapshot| snapshot.seq);
     let mut owners = HashMap::new();
     let mut last = 0;
-    browse(&log, newest, &mut |found| match found {
+    walk(&log, newest, &mut |found| match found {
         Found::Commit { seq, entry, at } => {
             last = seq.max(last);
             let Some(entry) = decode(entry) else { return visit(gap(at, seq.saturating_sub(1))) };

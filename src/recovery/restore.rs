@@ -115,7 +115,8 @@ fn restore_store(from: &Path, into: &Path, until: Until) -> Result<Restored> {
         None => None,
     };
     let base_seq = base.as_ref().map_or(0, |(seq, _)| *seq);
-    let replayed = replay(&store.log()?, base_seq, manifest.index_seq, until)?;
+    let noted = manifest.index_seq.max(store.synced()?.position().map(|synced| synced.seq));
+    let replayed = replay(&store.log()?, base_seq, noted, until)?;
     let records = match base {
         None => fill(&draft, from, &replayed, std::iter::empty())?,
         Some((_, base)) => fill(&draft, from, &replayed, base)?,

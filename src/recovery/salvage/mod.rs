@@ -130,6 +130,6 @@ pub fn salvage(
         superseded: counts.superseded,
         missing: sources.missing.to_vec(),
         torn_tail: sources.torn_tail,
-        refused: parts.judge().opens.err(),
+        refused: parts.judge().opens.err().map(|refusal| refusal.to_string()),
     })
 }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::sources::{Sources, Unreadable};
 use crate::archive;
 use crate::disk::ReadOnlyDisk;
+use crate::engine::Snapshot;
 use crate::error::{Result, chain};
 use crate::index::raw;
 use crate::record::{self, Key};
@@ -14,7 +15,7 @@ use crate::recovery::carve::Carver;
 use crate::recovery::changes::Origin;
 use crate::recovery::offline::Offline;
 use crate::recovery::options::{Meter, bytes_of};
-use crate::recovery::parts::{Archived, Parts};
+use crate::recovery::parts::Parts;
 use crate::recovery::sound::found_record;
 
 /// Adds them to `sources`.
@@ -28,12 +29,18 @@ pub(super) fn gather(
     // What another store has was never in this one.
     let foreign: Vec<_> = folders.extract_if(.., |folder| is_foreign(store, folder)).collect();
     files.retain(|file| !foreign.iter().any(|folder| file.starts_with(folder)));
+    // Nor what a copy of it has since it went its own way.
+    let layout = store.closed.layout();
+    folders.retain(|folder| !(parts.is_other_index() && *folder == layout.index()));
+    let others = [(parts.is_other_log(), layout.wal()), (parts.is_other_index(), layout.index())];
+    files.retain(|file| !others.iter().any(|(is_other, part)| *is_other && file.starts_with(part)));
     meter.expect(work(&folders, &files));
     let mut pieces = Pieces { carver: Carver::new(), sources };
     pieces.know_keys();
-    for archived in parts.snapshots.iter().filter(|archived| archived.summary.is_err()) {
-        let (of, origin) = (archived.snapshot.seq, origin_of(archived, parts));
-        let browsed = archive::browse(&ReadOnlyDisk, &archived.snapshot.path, &mut |key, value| {
+    let is_damaged = |(_, is_sound): &(&Snapshot, bool)| !is_sound;
+    for (snapshot, _) in parts.archives().filter(is_damaged) {
+        let (of, origin) = (snapshot.seq, origin_of(snapshot, parts));
+        let browsed = archive::browse(&ReadOnlyDisk, &snapshot.path, &mut |key, value| {
             pieces.archived(key, &value, of, origin);
         });
         read_or_not(browsed);
@@ -44,10 +51,9 @@ pub(super) fn gather(
         }));
     }
     for file in files {
-        let is_snapshot = parts.snapshots.iter().find(|archived| archived.snapshot.path == file);
-        let origin = match is_snapshot {
-            Some(archived) if archived.summary.is_ok() => continue,
-            Some(archived) => origin_of(archived, parts),
+        let origin = match parts.archives().find(|(snapshot, _)| snapshot.path == file) {
+            Some((_, true)) => continue,
+            Some((snapshot, false)) => origin_of(snapshot, parts),
             None => Origin::Carved,
         };
         pieces.carve(&file, meter, origin);
@@ -67,8 +73,8 @@ fn work(folders: &[PathBuf], files: &[PathBuf]) -> u64 {
 }
 
 /// What an older snapshot has may have been deleted before the newest was written.
-fn origin_of(archived: &Archived, parts: &Parts) -> Origin {
-    if archived.snapshot.seq == parts.snapshot_seq() { Origin::Archive } else { Origin::Carved }
+fn origin_of(snapshot: &Snapshot, parts: &Parts) -> Origin {
+    if snapshot.seq == parts.snapshot_seq() { Origin::Archive } else { Origin::Carved }
 }
 
 /// What the system does not read is missing, like so much else.

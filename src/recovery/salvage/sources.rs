@@ -8,15 +8,15 @@ use bytes::Bytes;
 use super::MadeOf;
 use super::missing::Coverage;
 use super::pieces;
-use crate::engine::TornTail;
-use crate::engine::wal::{Found, Reading, Scan, browse, decode_begun, scan};
-use crate::error::{Failure, Result};
+use crate::engine::wal::{Found, LogEnd, Reading, Survey, decode_begun, survey, walk};
+use crate::engine::{Snapshot, TornTail};
+use crate::error::Result;
 use crate::record::Key;
 use crate::recovery::changes::{Changes, Merged, Newest, Origin};
 use crate::recovery::lists::Lists;
 use crate::recovery::offline::Offline;
 use crate::recovery::options::Meter;
-use crate::recovery::parts::{Archived, Parts};
+use crate::recovery::parts::Parts;
 use crate::recovery::sound::open_record;
 
 pub(super) struct Sources<'a> {
@@ -106,9 +106,9 @@ impl<'a> Sources<'a> {
 
     fn base_records(&self, store: &Offline) -> Result<BaseRecords<'_>> {
         Ok(match (self.base, &self.parts.index) {
-            (Base::Index, Ok(copy)) => Box::new(copy.index.records()),
+            (Base::Index, Some(copy)) => Box::new(copy.index.records()),
             (Base::Snapshot(n), _) => match self.parts.snapshots.get(n) {
-                Some(archived) => Box::new(store.archive(&archived.snapshot.path)?),
+                Some(snapshot) => Box::new(store.archive(&snapshot.path)?),
                 None => Box::new(iter::empty()),
             },
             _ => Box::new(iter::empty()),
@@ -118,7 +118,14 @@ impl<'a> Sources<'a> {
     fn read_log(&mut self, base: u64) -> Result<()> {
         let (log, noted) = (&self.parts.readable_log, self.noted());
         let (mut end, mut is_end_doubtful) = (None, false);
-        let damage = match scan(log, base, &mut |_, _| Ok(())) {
+        if self.parts.is_other_log() {
+            // What it has came about in a copy of the store, and never in this one.
+            self.missing.is_known_up_to(noted);
+            self.missing.end(true);
+            return Ok(());
+        }
+        let survey = survey(log, base)?;
+        let damage = match survey.end_behind(base) {
             // What looks like a torn tail was known to be durable.
             Ok(Some(found)) if found.last_seq < noted => Some(found.last_seq + 1),
             Ok(Some(found)) => {
@@ -130,45 +137,40 @@ impl<'a> Sources<'a> {
                 None
             }
             Ok(None) => self.parts.has_log().then_some(base + 1),
-            Err(error) => match error.failure() {
-                Failure::LogDamaged { first, last, .. } => {
-                    self.missing.is_known_up_to(*last);
-                    // What comes before is there, whether the log has it or not.
-                    Some((*first).max(base + 1))
-                }
-                _ => Some(u64::MAX),
-            },
+            Err(damage) => {
+                self.missing.is_known_up_to(damage.last);
+                // What comes before is there, whether the log has it or not.
+                Some(damage.first.max(base + 1))
+            }
         };
         self.missing.is_known_up_to(noted);
         let mut reached = base;
-        browse(log, base, &mut |found| {
+        walk(log, base, &mut |found| {
             reached = reached.max(self.found(&found, base, end));
             Ok(())
         })?;
-        let is_end_unknown = damage.is_some() && self.is_end_missing(reached);
+        let is_end_unknown = damage.is_some() && self.is_end_missing(&survey, reached);
         self.missing.end(is_end_unknown || is_end_doubtful);
         Ok(())
     }
 
     /// Whether there may have been more than the log has. Damage to its end cannot be told
     /// from a torn tail, nor, where nothing of it is left, from an end.
-    fn is_doubtful(&self, found: &Scan) -> bool {
-        let has_index = self.parts.index_for_opening().is_ok();
+    fn is_doubtful(&self, found: &LogEnd) -> bool {
+        let has_index = self.parts.judge().index.is_ok();
         // An index may be an old one.
         let is_whole = found.torn.is_none() && found.synced >= found.last_seq;
         let is_vouched_for = self.parts.is_identity_certain && (found.is_clean || (has_index && is_whole));
-        (!has_index && found.torn.is_some()) || !(self.parts.manifest.is_ok() || is_vouched_for)
+        (!has_index && found.torn.is_some()) || !(self.parts.facts.manifest.is_ok() || is_vouched_for)
     }
 
     /// Whether nothing tells where the log ended, of which something can be read up to the
     /// commit `reached`: behind one gap there may be another.
-    fn is_end_missing(&mut self, reached: u64) -> bool {
-        match scan(&self.parts.readable_log, reached, &mut |_, _| Ok(())) {
+    fn is_end_missing(&mut self, survey: &Survey, reached: u64) -> bool {
+        match survey.end_behind(reached) {
             Ok(found) => found.is_none_or(|found| found.last_seq < self.noted()),
-            Err(error) => {
-                if let Failure::LogDamaged { last, .. } = error.failure() {
-                    self.missing.is_known_up_to(*last);
-                }
+            Err(damage) => {
+                self.missing.is_known_up_to(damage.last);
                 true
             }
         }
@@ -202,8 +204,9 @@ impl<'a> Sources<'a> {
 
     /// A commit that there was for certain.
     fn noted(&self) -> u64 {
-        let manifest = self.parts.manifest.as_ref().ok().and_then(|manifest| manifest.index_seq);
-        manifest.unwrap_or(0).max(self.parts.snapshot_seq())
+        let noted = self.parts.facts.manifest.as_ref().ok().and_then(|noted| noted.index);
+        let seen = [noted, self.parts.facts.synced].into_iter().flatten().map(|seen| seen.seq).max();
+        seen.unwrap_or(0).max(self.parts.snapshot_seq())
     }
 
     /// Adds a version of a record that was found somewhere. Only what a missing commit
@@ -221,13 +224,14 @@ type BaseRecords<'a> = Box<dyn Iterator<Item = Result<(Bytes, Bytes)>> + 'a>;
 pub(super) type Records<'a> = Merged<'a, Bytes, BaseRecords<'a>>;
 
 fn newest_complete(parts: &Parts) -> (Base, u64) {
-    let index = parts.index.as_ref().ok().map(|copy| (Base::Index, copy.contents.seq));
+    let index = parts.index.as_ref().filter(|_| !parts.is_other_index());
+    let index = index.map(|copy| (Base::Index, copy.contents.seq));
     // One that was rolled back to before its first commit is nothing.
     let index = index.filter(|(_, seq)| *seq > 0);
-    let is_sound = |(n, archived): (usize, &Archived)| {
-        archived.summary.as_ref().ok().map(|summary| (Base::Snapshot(n), summary.seq))
+    let sound = |(n, (snapshot, is_sound)): (usize, (&Snapshot, bool))| {
+        is_sound.then_some((Base::Snapshot(n), snapshot.seq))
     };
-    let snapshots = parts.snapshots.iter().enumerate().filter_map(is_sound);
+    let snapshots = parts.archives().enumerate().filter_map(sound);
     // Of equals the last: the index.
     snapshots.chain(index).max_by_key(|(_, seq)| *seq).unwrap_or((Base::Nothing, 0))
 }

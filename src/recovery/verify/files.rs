@@ -4,16 +4,20 @@ use std::path::{Path, PathBuf};
 
 use super::report::Report;
 use super::{Offline, Parts, top};
-use crate::recovery::parts::Archived;
+use crate::engine::Snapshot;
 
 pub(super) fn check(store: &Offline, files: &[PathBuf], parts: &Parts, report: &mut Report<'_>) {
-    if let Err(why) = &parts.manifest {
+    if let Err(why) = &parts.facts.manifest {
         let manifest = store.closed.layout().manifest();
         let finding = report.wrong(
             &manifest,
             why.clone(),
             "the store does not open without it, though records and log may all be sound",
         );
+        report.tell(finding);
+    }
+    if let Some(why) = parts.facts.damaged_synced.clone() {
+        let finding = report.unnoted(&store.closed.layout().synced(), why);
         report.tell(finding);
     }
     let mut told = Vec::new();
@@ -34,7 +38,9 @@ pub(super) fn check(store: &Offline, files: &[PathBuf], parts: &Parts, report: &
 }
 
 fn is_folder(top: &Path) -> bool {
-    !["MANIFEST", "MANIFEST.new", "wal", "snapshots", "index"].iter().any(|part| top == Path::new(part))
+    !["MANIFEST", "MANIFEST.new", "SYNCED", "wal", "snapshots", "index"]
+        .iter()
+        .any(|part| top == Path::new(part))
 }
 
 /// A file that opening does not read.
@@ -47,7 +53,7 @@ enum Kind {
 fn kind_of(file: &Path, top: &Path, parts: &Parts) -> Option<Kind> {
     let name = file.file_name()?.to_string_lossy();
     let what = match &*top.to_string_lossy() {
-        "MANIFEST" => None,
+        "MANIFEST" | "SYNCED" => None,
         "MANIFEST.new" => Some("a manifest that a program was writing when it died"),
         "wal" if name.ends_with(".wal") => None,
         "snapshots" if is_snapshot(file, &parts.snapshots) => None,
@@ -68,6 +74,6 @@ fn kind_of(file: &Path, top: &Path, parts: &Parts) -> Option<Kind> {
 }
 
 /// Whether it is the snapshot that opening would use.
-fn is_snapshot(file: &Path, snapshots: &[Archived]) -> bool {
-    snapshots.first().is_some_and(|newest| newest.snapshot.path == file)
+fn is_snapshot(file: &Path, snapshots: &[Snapshot]) -> bool {
+    snapshots.first().is_some_and(|newest| newest.path == file)
 }

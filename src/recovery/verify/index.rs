@@ -10,6 +10,7 @@ use super::digest::Digest;
 use super::log::Behind;
 use super::report::Report;
 use super::{Offline, Parts};
+use crate::engine::verdict::Soundness;
 use crate::error::Result;
 use crate::record::Key;
 use crate::recovery::changes::{Changes, Current};
@@ -34,19 +35,19 @@ pub(super) fn check(
             Some(_) => "the snapshot, with the log,",
             None => "the log",
         };
-        let finding = report.broken(&file, why, spare.then_some(copy));
+        let finding = report.broken(&file, why.to_string(), spare.then_some(copy));
         report.tell(finding);
     }
-    if let Ok(copy) = &parts.index {
+    if let Some(copy) = &parts.index {
         report.set_records(copy.contents.records, copy.contents.seq);
     }
     let applied = &behind.applied;
-    let snapshot = parts.newest_snapshot().filter(|newest| newest.summary.is_ok());
+    let snapshot = parts.newest_snapshot().filter(|(_, soundness)| **soundness == Soundness::Sound);
     let mut expected = match (&report.verdict.copies, snapshot) {
         (Err(_), _) => Expected::unknown(),
         (Ok(()), None) => Expected::new(applied.over(std::iter::empty())),
-        (Ok(()), Some(newest)) => {
-            let path = newest.snapshot.path.clone();
+        (Ok(()), Some((newest, _))) => {
+            let path = newest.path.clone();
             let archive = store.archive(&path)?;
             let digests = archive.map(|record| {
                 let (key, value) = record?;
@@ -59,7 +60,7 @@ pub(super) fn check(
     let mut reader =
         Reader { file, lists: Lists::default(), owners: Owners::default(), rest: &behind.rest, report };
     match &parts.index {
-        Ok(copy) if reader.report.verdict.index.is_ok() => reader.read(copy, &mut expected, meter)?,
+        Some(copy) if reader.report.verdict.index.is_ok() => reader.read(copy, &mut expected, meter)?,
         _ => {}
     }
     reader.read_rest(&mut expected)
