@@ -1,6 +1,6 @@
 //! Stores with a known history.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -8,7 +8,9 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use super::recorder::Commits;
+use crate::disk::ReadOnlyDisk;
 use crate::engine::Durability;
+use crate::folder::Manifest;
 use crate::fuzzing::content::Content;
 use crate::fuzzing::original::files;
 use crate::proto::Params;
@@ -82,9 +84,24 @@ pub(super) struct Moment {
     pub(super) files: Folder,
     /// The newest commit that was acknowledged.
     pub(super) acked: u64,
-    /// The newest commit that the store had at least a sync interval to note outside
-    /// the log.
+    /// The newest commit that the store had at least a sync interval to note in `SYNCED`.
     pub(super) noted: u64,
+    /// The newest commit that MANIFEST notes.
+    pub(super) checkpointed: u64,
+}
+
+impl Moment {
+    /// The commit up to which a store must have everything of which these files are touched:
+    /// what the log alone says of its end goes with its end.
+    pub(super) fn bound(&self, touched: &BTreeSet<PathBuf>) -> u64 {
+        let is_touched = |name: &str| touched.iter().any(|path| path.starts_with(name));
+        match (is_touched("wal"), is_touched("SYNCED"), is_touched("MANIFEST")) {
+            (false, ..) => self.acked,
+            (true, false, _) => self.noted,
+            (true, true, false) => self.checkpointed,
+            (true, true, true) => 0,
+        }
+    }
 }
 
 /// A history without a fork.
@@ -214,17 +231,24 @@ impl Writer {
         if self.plan.sync_interval < LONG {
             self.noted = acked;
         }
-        self.moments.push(Moment { files, acked, noted: self.noted });
+        let moment = Moment { acked, noted: self.noted, checkpointed: self.checkpointed(), files };
+        self.moments.push(moment);
         match self.plan.end {
             End::Never => return,
             End::Killed => self.go_on_in_a_copy(),
             End::Closed => {
                 self.store.take().unwrap().close().unwrap();
                 let files = read(self.folder.path());
-                self.moments.push(Moment { files, acked, noted: acked });
+                self.moments.push(Moment { acked, noted: acked, checkpointed: acked, files });
             }
         }
         self.open();
+    }
+
+    /// What MANIFEST notes by now.
+    fn checkpointed(&self) -> u64 {
+        let manifest = Manifest::read(&ReadOnlyDisk, self.folder.path()).unwrap().unwrap();
+        manifest.noted().map_or(0, |position| position.seq)
     }
 
     fn go_on_in_a_copy(&mut self) {

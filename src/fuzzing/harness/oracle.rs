@@ -70,7 +70,7 @@ fn pasts<'a>(lives: &'a [Life], damaged: &Damaged) -> Vec<Past<'a>> {
     let branches = lives.iter().flat_map(Life::branches);
     let moments = branches.flat_map(|branch| branch.moments.iter().map(move |moment| (branch, moment)));
     let agreeing = moments.filter(|(_, moment)| agrees(moment, damaged));
-    let bound = |moment: &Moment| if damaged.touched.is_empty() { moment.acked } else { moment.noted };
+    let bound = |moment: &Moment| moment.bound(&damaged.touched);
     let mut pasts: Vec<_> = agreeing.map(|(branch, moment)| Past { branch, bound: bound(moment) }).collect();
     if let Some(from) = damaged.copied_from {
         let branch = &lives[damaged.life].main;
