@@ -200,6 +200,12 @@ impl Error {
         matches!(*self.failure, Failure::DiskFull { .. } | Failure::NoRoom { .. })
     }
 
+    /// The store was closed.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        matches!(*self.failure, Failure::Closed)
+    }
+
     /// The process is already there.
     #[must_use]
     pub fn is_exists(&self) -> bool {
