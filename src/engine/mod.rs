@@ -12,6 +12,7 @@ mod batch;
 mod durable;
 mod feed;
 mod group;
+mod liveness;
 mod memory;
 mod poison;
 mod stats;
@@ -29,6 +30,7 @@ pub(crate) use durable::{
 };
 pub use durable::{OpenReport, Rebuilt, Recovery, TornTail};
 pub(crate) use feed::{Alarm, Commit, Feed, Received, Subscription, Written};
+pub(crate) use liveness::{InProgram, Liveness, Pulse};
 pub(crate) use memory::MemoryEngine;
 pub use stats::Stats;
 

@@ -262,12 +262,12 @@ impl ProcessHandle {
             FailureLimit::Share(_) => self.summary()?.active,
             _ => 0,
         };
-        let pulse = inner.liveness.begin(sent, options.timeout());
+        let pulse = inner.liveness.begin(sent, options.timeout())?;
         let next = Owner {
             process_name: self.name().to_owned(),
             instance: instance.id().to_owned(),
             claimed: Some(time::to_wire(now)),
-            opening: inner.opening.clone(),
+            opening: inner.liveness.opening().to_owned(),
             claim: pulse.claim,
         };
         let batch = self.swap(&owner, &status, &next, &run);

@@ -4,7 +4,6 @@ mod builder;
 mod bulk;
 mod history;
 mod import;
-mod liveness;
 mod merge;
 mod page;
 mod process;
@@ -33,14 +32,13 @@ pub use settings::Settings;
 pub use summary::Summary;
 pub use watch::{Change, Changed, Event, Watch};
 
-pub(crate) use liveness::{Liveness, Pulse};
 pub(crate) use read::{Attempt, Versioned};
 
 use jiff::Timestamp;
 
 use crate::archive::Target;
 use crate::clock::Clock;
-use crate::engine::{Backup, Engine, OpenReport, Stats};
+use crate::engine::{Backup, Engine, Liveness, OpenReport, Stats};
 use crate::error::{Error, Result};
 use crate::folder;
 use crate::model::names;
@@ -67,11 +65,10 @@ pub struct Store {
 }
 
 pub(crate) struct Inner {
-    pub(crate) engine: Box<dyn Engine>,
+    pub(crate) engine: Arc<dyn Engine>,
     pub(crate) clock: Arc<dyn Clock>,
-    /// Tells this opening of the store from every other.
-    pub(crate) opening: String,
-    pub(crate) liveness: Liveness,
+    /// Who lives.
+    pub(crate) liveness: Arc<dyn Liveness>,
     pub(crate) history_max: usize,
     report: OpenReport,
     path: Option<PathBuf>,

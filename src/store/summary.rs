@@ -99,7 +99,7 @@ impl ProcessHandle {
         let settings = self.read_settings()?;
         let decision = ownership::decide(&Situation {
             now: inner.clock.now(),
-            owner_lives_for: inner.liveness.lives_for(&owner.value, &inner.opening, inner.clock.monotonic()),
+            owner_lives_for: inner.liveness.lives_for(&owner.value, inner.clock.monotonic())?,
             status: status.present(),
             settings: &settings.value,
             settings_version: settings.version.unwrap_or_default(),
