@@ -252,7 +252,7 @@ impl ProcessHandle {
         let settings = self.read_settings()?;
         let (now, sent) = (inner.clock.now(), inner.clock.monotonic());
         // Unique among the runs of the process: each claim is a commit.
-        let number = inner.engine.last_seq() + 1;
+        let number = inner.engine.newest_seq()? + 1;
         let run = if resumes {
             run::resume(status.value.clone(), number, now)
         } else {

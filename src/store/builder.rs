@@ -7,7 +7,9 @@ use std::time::Duration;
 use super::{Inner, Store};
 use crate::clock::Clock;
 use crate::disk::mode;
-use crate::engine::{self, DurableEngine, Engine, InProgram, MemoryEngine, OpenReport, Recovery, SEGMENT_BYTES_MIN};
+use crate::engine::{
+    self, DurableEngine, Engine, InProgram, Liveness, MemoryEngine, OpenReport, Recovery, SEGMENT_BYTES_MIN,
+};
 use crate::error::Result;
 use crate::folder::Folder;
 use crate::index;
@@ -149,15 +151,28 @@ impl StoreBuilder {
     }
 
     fn store(self, engine: Arc<dyn Engine>, report: OpenReport, path: Option<PathBuf>) -> Store {
-        Store {
-            inner: Arc::new(Inner {
-                engine,
-                clock: self.engine.clock,
-                liveness: Arc::new(InProgram::new()),
-                history_max: self.history_max,
-                report,
-                path,
-            }),
-        }
+        self.assemble(engine, Arc::new(InProgram::new()), report, path, false)
+    }
+
+    #[cfg(feature = "http")]
+    pub(super) fn remote(
+        self,
+        engine: Arc<dyn Engine>,
+        liveness: Arc<dyn Liveness>,
+        path: Option<PathBuf>,
+    ) -> Store {
+        self.assemble(engine, liveness, OpenReport::default(), path, true)
+    }
+
+    fn assemble(
+        self,
+        engine: Arc<dyn Engine>,
+        liveness: Arc<dyn Liveness>,
+        report: OpenReport,
+        path: Option<PathBuf>,
+        is_remote: bool,
+    ) -> Store {
+        let (clock, history_max) = (self.engine.clock, self.history_max);
+        Store { inner: Arc::new(Inner { engine, clock, liveness, history_max, report, path, is_remote }) }
     }
 }

@@ -4,6 +4,7 @@ mod builder;
 mod bulk;
 mod history;
 mod import;
+mod log;
 mod merge;
 mod page;
 mod process;
@@ -72,6 +73,8 @@ pub(crate) struct Inner {
     pub(crate) history_max: usize,
     report: OpenReport,
     path: Option<PathBuf>,
+    /// Another program has it open.
+    is_remote: bool,
 }
 
 impl Store {
@@ -137,7 +140,7 @@ impl Store {
     /// The process of the first record in `range`.
     fn first_process(&self, range: &KeyRange) -> Result<Option<String>> {
         let mut first = None;
-        self.inner.engine.scan(range, &mut |record| {
+        self.inner.engine.scan_first(range, 1, &mut |record| {
             first = record.key.address();
             std::ops::ControlFlow::Break(())
         })?;
@@ -209,6 +212,19 @@ impl Store {
     #[must_use]
     pub fn path(&self) -> Option<&Path> {
         self.inner.path.as_deref()
+    }
+
+    /// Whether another program has it open, and it is used through that one
+    /// (`procstate::remote`, feature `http`).
+    #[must_use]
+    pub fn is_remote(&self) -> bool {
+        self.inner.is_remote
+    }
+
+    /// A store that another program has open.
+    #[cfg(feature = "http")]
+    pub(crate) fn over(engine: Arc<dyn Engine>, liveness: Arc<dyn Liveness>, path: Option<PathBuf>) -> Self {
+        Self::builder().remote(engine, liveness, path)
     }
 
     /// Makes everything durable and lets go of the folder. Every other handle

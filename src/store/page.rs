@@ -89,7 +89,7 @@ impl ProcessHandle {
         self.existing_owner()?;
         let mut items = Vec::new();
         let mut more = false;
-        self.store.scan(&self.list_range(list, after), |record| {
+        self.store.scan_first(&self.list_range(list, after), limit.saturating_add(1), |record| {
             more = items.len() == limit;
             if more {
                 return Ok(ControlFlow::Break(()));
@@ -104,10 +104,7 @@ impl ProcessHandle {
     /// The first `limit` names of `list` after the name `after`.
     pub(crate) fn names(&self, list: List, after: Option<&str>, limit: usize) -> Result<VecDeque<String>> {
         let mut names = VecDeque::new();
-        self.store.inner.engine.scan(&self.list_range(list, after), &mut |record| {
-            if names.len() == limit {
-                return ControlFlow::Break(());
-            }
+        self.store.inner.engine.scan_first(&self.list_range(list, after), limit, &mut |record| {
             names.push_back(work_name(record.key));
             ControlFlow::Continue(())
         })?;

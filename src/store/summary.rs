@@ -1,7 +1,5 @@
 //! A process at a glance.
 
-use std::ops::ControlFlow;
-
 use jiff::Timestamp;
 
 use super::Versioned;
@@ -109,12 +107,7 @@ impl ProcessHandle {
     }
 
     fn count(&self, list: List) -> Result<u64> {
-        let mut count = 0;
-        self.store.inner.engine.scan(&KeyRange::kind(self.name(), Kind::from(list)), &mut |_| {
-            count += 1;
-            ControlFlow::Continue(())
-        })?;
-        Ok(count)
+        self.store.inner.engine.count(&KeyRange::kind(self.name(), Kind::from(list)))
     }
 }
 
