@@ -237,6 +237,12 @@ impl Error {
         matches!(*self.failure, Failure::Unreachable { .. })
     }
 
+    /// The store was closed.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        matches!(*self.failure, Failure::Closed)
+    }
+
     /// The process is already there.
     #[must_use]
     pub fn is_exists(&self) -> bool {

@@ -32,6 +32,8 @@ mod folder;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;
+#[cfg(feature = "http")]
+pub mod http;
 mod index;
 #[cfg(feature = "json")]
 pub mod interchange;

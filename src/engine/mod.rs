@@ -158,14 +158,14 @@ pub(crate) trait Engine: Send + Sync + 'static {
     /// call, to a new archive. Commits go on meanwhile.
     fn backup(&self, target: &Target) -> Result<Backup>;
 
-    /// Visits all that the log still has, up to the newest commit, from the oldest on.
-    /// Commits go on meanwhile.
+    /// Visits what the log still has after the commit `after`, up to the newest one; for 0
+    /// all that it has. Commits go on meanwhile.
     ///
     /// # Errors
     ///
     /// If there is no log; what `visit` answers.
-    fn browse_log(&self, visit: &mut wal::Visitor<'_>) -> Result<()> {
-        let _ = visit;
+    fn browse_log(&self, after: u64, visit: &mut wal::Visitor<'_>) -> Result<()> {
+        let _ = (after, visit);
         Err(Error::argument("a store in memory has no log"))
     }
 

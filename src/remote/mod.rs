@@ -28,13 +28,14 @@ mod wire;
 pub(crate) use server::service;
 pub(crate) use socket::ControlSocket;
 
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
 use address::Address;
 use client::RemoteEngine;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::store::Store;
 
 /// The protocol of `proto/engine/v1/engine.proto`. What changes the meaning of a call is
@@ -67,7 +68,7 @@ const PREFIX: &str = "/engine/v1/";
 /// assert_eq!(store.processes()?, ["nightly"]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 #[must_use]
 pub struct Remote {
     address: Address,
@@ -89,19 +90,10 @@ impl Remote {
         Ok(Self { address: Address::parse(url)?, token: None })
     }
 
-    /// Shows this bearer token. It is sent as it is: an address that is not this machine's
-    /// belongs behind a tunnel.
-    ///
-    /// # Errors
-    ///
-    /// [`is_invalid`](crate::Error::is_invalid) if a header cannot hold it.
-    pub fn token(mut self, token: &str) -> Result<Self> {
-        let token = token.trim();
-        if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(Error::argument("the token is empty, or not made of visible ASCII characters"));
-        }
-        self.token = Some(token.to_owned());
-        Ok(self)
+    /// Shows this text as its bearer token; it is made of visible ASCII characters.
+    pub(crate) fn bearer(mut self, text: &str) -> Self {
+        self.token = Some(text.to_owned());
+        self
     }
 
     /// Opens it there. To [close](Store::close) it closes nothing but the connection.
@@ -117,5 +109,12 @@ impl Remote {
         };
         let (engine, liveness) = RemoteEngine::connect(self.address.clone(), self.token.clone())?;
         Ok(Store::over(Arc::new(engine), Arc::new(liveness), path))
+    }
+}
+
+/// Without its token.
+impl fmt::Debug for Remote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Remote").field("address", &self.address).finish_non_exhaustive()
     }
 }

@@ -1,8 +1,15 @@
 //! The log of a store that is open.
 
+use std::ops::ControlFlow;
+use std::time::Duration;
+
 use super::Store;
+use crate::engine::Received;
 use crate::error::Result;
 use crate::recovery::{LogEntry, Teller};
+
+/// How long commits are let come together before the log is looked at again.
+const PAUSE: Duration = Duration::from_millis(250);
 
 impl Store {
     /// Reads the log of the store while it is used, and visits its commits from `from` on,
@@ -17,7 +24,34 @@ impl Store {
     /// read; what `visit` answers.
     pub fn read_log(&self, from: u64, mut visit: impl FnMut(LogEntry) -> Result<()>) -> Result<u64> {
         let mut teller = Teller::new(from);
-        self.inner.engine.browse_log(&mut |found| teller.tell(found, &mut visit))?;
+        self.inner.engine.browse_log(0, &mut |found| teller.tell(found, &mut visit))?;
         Ok(teller.last)
+    }
+
+    /// The same, and then each commit as it is made, a moment later, until `visit` breaks or
+    /// the store is closed.
+    ///
+    /// # Errors
+    ///
+    /// As [`read_log`](Store::read_log).
+    pub fn follow_log(&self, from: u64, mut visit: impl FnMut(LogEntry) -> ControlFlow<()>) -> Result<()> {
+        let feed = self.inner.engine.feed().subscribe(1);
+        let mut teller = Teller::new(from);
+        let mut flow = ControlFlow::Continue(());
+        loop {
+            self.inner.engine.browse_log(teller.last, &mut |found| {
+                teller.tell(found, &mut |entry| {
+                    if flow.is_continue() {
+                        flow = visit(entry);
+                    }
+                    Ok(())
+                })
+            })?;
+            if flow.is_break() || feed.receive(None) == Received::Closed {
+                return Ok(());
+            }
+            std::thread::sleep(PAUSE);
+            while !matches!(feed.receive(Some(Duration::ZERO)), Received::Nothing | Received::Closed) {}
+        }
     }
 }

@@ -39,7 +39,7 @@ use jiff::Timestamp;
 
 use crate::archive::Target;
 use crate::clock::Clock;
-use crate::engine::{Backup, Engine, Liveness, OpenReport, Stats};
+use crate::engine::{Backup, Batch, Durability, Engine, Liveness, OpenReport, Stats};
 use crate::error::{Error, Result};
 use crate::folder;
 use crate::model::names;
@@ -191,6 +191,16 @@ impl Store {
     /// If the disk fails; the store is then poisoned and must be opened again.
     pub fn sync(&self) -> Result<()> {
         self.inner.engine.sync()
+    }
+
+    /// Whether the store can be read and written, as far as it knows: it was not closed, and
+    /// no earlier error has stopped it. Costs next to nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`is_poisoned`](crate::Error::is_poisoned) or [`is_closed`](crate::Error::is_closed).
+    pub fn check_usable(&self) -> Result<()> {
+        self.inner.engine.commit(Batch::new(), Durability::Buffered).map(drop)
     }
 
     /// Figures of the store.

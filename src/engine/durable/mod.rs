@@ -179,8 +179,8 @@ impl Engine for DurableEngine {
         self.shared.backup(target)
     }
 
-    fn browse_log(&self, visit: &mut wal::Visitor<'_>) -> Result<()> {
-        self.shared.browse_log(visit)
+    fn browse_log(&self, after: u64, visit: &mut wal::Visitor<'_>) -> Result<()> {
+        self.shared.browse_log(after, visit)
     }
 
     fn stats(&self) -> Result<Stats> {

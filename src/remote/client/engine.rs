@@ -91,8 +91,8 @@ impl Engine for RemoteEngine {
         super::archive::fetch(&self.wire, target)
     }
 
-    fn browse_log(&self, visit: &mut LogVisitor<'_>) -> Result<()> {
-        let mut listing = Listing::begin(&self.wire, "log", &proto::Log {})?;
+    fn browse_log(&self, after: u64, visit: &mut LogVisitor<'_>) -> Result<()> {
+        let mut listing = Listing::begin(&self.wire, "log", &proto::Log { after })?;
         while let Some(what) = listing.next()? {
             match what {
                 What::Entry(entry) => visit(wire::to_entry(&entry))?,

@@ -3,6 +3,7 @@
 //! A request that is known never to have left is sent again on a new connection: the program
 //! closes those that are not used. One that may have arrived is not.
 
+use std::fmt;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -38,13 +39,19 @@ const IDLE_MAX: usize = 4;
 type Sender = SendRequest<Full<Bytes>>;
 
 /// The way to the program that has the store.
-#[derive(Debug)]
 pub(super) struct Line {
     pub(super) address: Address,
     token: Option<String>,
     /// The opening of the store that was met at first.
     pub(super) opening: OnceLock<String>,
     idle: Mutex<Vec<Sender>>,
+}
+
+/// Without its token.
+impl fmt::Debug for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Line").field("address", &self.address).finish_non_exhaustive()
+    }
 }
 
 /// How a call came to nothing.

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use axum::body::{Bytes, to_bytes};
+use axum::body::{Bytes, HttpBody, to_bytes};
 use axum::extract::Request;
-use axum::http::header::CONTENT_LENGTH;
 
 use super::Service;
 use crate::model::limits::COMMIT_BYTES_MAX;
@@ -27,10 +26,10 @@ impl Service {
     pub(super) async fn body(&self, request: Request, call: &str) -> Result<Bytes, Problem> {
         let refused = |why: String| Problem::new(Kind::Invalid, why);
         let max = if call == "commit" { COMMIT_BODY_BYTES_MAX } else { BODY_BYTES_MAX };
-        let length = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok());
-        let Some(length) = length.and_then(|length| length.parse::<usize>().ok()) else {
+        let Some(length) = request.body().size_hint().exact() else {
             return Err(refused("the request does not say how long it is".to_owned()));
         };
+        let length = usize::try_from(length).unwrap_or(usize::MAX);
         if length > max {
             return Err(refused(format!("the request takes {length} bytes; the limit is {max}")));
         }

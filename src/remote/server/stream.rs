@@ -52,8 +52,8 @@ pub(super) fn scan(service: &Service, scan: &proto::Scan, spool: &mut Spool) -> 
     written
 }
 
-pub(super) fn log(service: &Service, _: &proto::Log, spool: &mut Spool) -> Result<()> {
-    service.engine().browse_log(&mut |found| write(spool, wire::found(found)))
+pub(super) fn log(service: &Service, log: &proto::Log, spool: &mut Spool) -> Result<()> {
+    service.engine().browse_log(log.after, &mut |found| write(spool, wire::found(found)))
 }
 
 pub(super) fn backup(service: &Service, _: &proto::Backup, spool: &mut Spool) -> Result<()> {
