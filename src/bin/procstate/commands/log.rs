@@ -50,7 +50,7 @@ fn follow(place: &Place, from: u64, output: &mut Output) -> Result<Found, Failur
     });
     failure?;
     followed?;
-    say("the program that had the store open has closed it");
+    say("the program that had the store open has closed it, or is gone");
     Ok(found)
 }
 
