@@ -45,6 +45,14 @@ pub(crate) enum Failure {
     )]
     Exists { process: String },
 
+    #[error(
+        "there is no active work {work:?} in process {process:?}; `procstate work NAME` lists what there is. Nothing was changed"
+    )]
+    NoWork { process: String, work: String },
+
+    #[error("{record} was to be changed {expected}, but {found}; read it again. Nothing was changed")]
+    Precondition { record: String, expected: String, found: String },
+
     #[error("process {process:?} was taken away{}; this run writes no more", by_since(.by, .since))]
     Conflict { process: String, by: String, since: Option<Timestamp> },
 
@@ -210,10 +218,17 @@ impl Error {
         matches!(*self.failure, Failure::Poisoned { .. }) || self.is_remote(Trouble::Poisoned)
     }
 
-    /// The process or the store that was asked for does not exist.
+    /// The process, the work or the store that was asked for does not exist.
     #[must_use]
     pub fn is_not_found(&self) -> bool {
-        matches!(*self.failure, Failure::NoProcess { .. } | Failure::NoStore { .. })
+        matches!(*self.failure, Failure::NoProcess { .. } | Failure::NoWork { .. } | Failure::NoStore { .. })
+    }
+
+    /// What was to be changed is not as the caller's
+    /// [`Precondition`](crate::Precondition) says: somebody else has changed it.
+    #[must_use]
+    pub fn is_precondition_failed(&self) -> bool {
+        matches!(*self.failure, Failure::Precondition { .. })
     }
 
     /// The disk is full. Nothing was written, and the store can still be read.

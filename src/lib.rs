@@ -65,8 +65,8 @@ pub use runner::{
     Outcome, Retry, Runner, RunnerBuilder, RunnerHandle, Shutdown, Stopper, WorkContext, WorkResult, Worker,
 };
 pub use store::{
-    Change, Changed, Effect, Event, ImportMode, Item, Page, PastRun, ProcessHandle, Purged, Released,
-    Settings, Store, StoreBuilder, Summary, Tally, Watch,
+    Change, Changed, Effect, Event, ImportMode, Item, Names, Page, PastRun, Precondition, ProcessHandle,
+    Purged, Released, Settings, Store, StoreBuilder, Summary, Tally, Watch,
 };
 
 /// The README's examples are tests.

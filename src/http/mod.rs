@@ -17,15 +17,26 @@
 //! docs/http.md has every address with an example; `/v1/openapi.json` says the same for
 //! programs.
 
+mod actions;
+mod address;
+mod answer;
 mod calls;
+mod events;
 mod guard;
 mod health;
+mod input;
+mod metrics;
+mod openapi;
 mod options;
+mod params;
 mod problem;
+mod processes;
 mod routes;
 mod serve;
 mod server;
+mod settings;
 mod token;
+mod work;
 
 pub use options::Options;
 pub use routes::router;

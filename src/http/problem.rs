@@ -44,6 +44,8 @@ fn status(error: &Error) -> StatusCode {
         StatusCode::NOT_FOUND
     } else if error.is_invalid() {
         StatusCode::BAD_REQUEST
+    } else if error.is_precondition_failed() {
+        StatusCode::PRECONDITION_FAILED
     } else if error.is_conflict() || error.is_exists() {
         StatusCode::CONFLICT
     } else if error.is_disk_full() {

@@ -9,7 +9,7 @@ use super::core::{Core, Token};
 use super::{FailureLimit, Instance, Run};
 use crate::engine::{Batch, Durability, Outcome};
 use crate::error::{Error, Result};
-use crate::model::ownership::{Decision, Terms};
+use crate::model::ownership::{self, Decision, Terms};
 use crate::model::{run, time};
 use crate::proto::record::{Owner, RunStatus};
 use crate::record::{Key, Payload};
@@ -256,7 +256,9 @@ impl ProcessHandle {
         let run = if resumes {
             run::resume(status.value.clone(), number, now)
         } else {
-            run::begin(number, &status.value, options.skip_completed, now)
+            let situation = self.situation(&owner, &status, &settings, options.terms())?;
+            let skips_completed = options.skip_completed || ownership::skips_completed(&situation);
+            run::begin(number, &status.value, skips_completed, now)
         };
         let active = match options.max_failed_items {
             FailureLimit::Share(_) => self.summary()?.active,

@@ -7,12 +7,14 @@ mod import;
 mod log;
 mod merge;
 mod page;
+mod precondition;
 mod process;
 mod purge;
 mod read;
 mod release;
 mod settings;
 mod snapshot;
+mod steer;
 mod summary;
 mod watch;
 mod work;
@@ -25,7 +27,8 @@ pub use builder::StoreBuilder;
 pub use bulk::Tally;
 pub use history::PastRun;
 pub use import::ImportMode;
-pub use page::{Item, Page};
+pub use page::{Item, Names, Page};
+pub use precondition::Precondition;
 pub use process::{Effect, ProcessHandle};
 pub use purge::Purged;
 pub use release::Released;
@@ -137,6 +140,34 @@ impl Store {
         Ok(names)
     }
 
+    /// Up to `limit` names of processes that begin with `prefix`, at least 1, sorted by
+    /// their bytes, those after the name `after`.
+    ///
+    /// # Errors
+    ///
+    /// [`is_invalid`](crate::Error::is_invalid) for a limit of 0; if the store cannot be
+    /// read.
+    pub fn processes_page(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Names> {
+        if limit == 0 {
+            return Err(Error::argument("a page of 0 processes; ask for at least 1"));
+        }
+        let mut names: Vec<String> = Vec::new();
+        let mut range = KeyRange::from_process(prefix);
+        if let Some(after) = after {
+            range.start = KeyRange::after_process(after).start.max(range.start);
+        }
+        while let Some(name) = self.first_process(&range)?.filter(|name| name.starts_with(prefix)) {
+            if names.len() == limit {
+                return Ok(Names { next: names.last().cloned(), names });
+            }
+            range = KeyRange::after_process(&name);
+            if self.inner.engine.get(&Key::owner(&name))?.is_some() {
+                names.push(name);
+            }
+        }
+        Ok(Names { names, next: None })
+    }
+
     /// The process of the first record in `range`.
     fn first_process(&self, range: &KeyRange) -> Result<Option<String>> {
         let mut first = None;
@@ -210,6 +241,12 @@ impl Store {
     /// If the store cannot be read.
     pub fn stats(&self) -> Result<Stats> {
         Ok(Stats { processes: self.processes()?.len() as u64, ..self.inner.engine.stats()? })
+    }
+
+    /// The sequence number of the newest commit; 0 for a store that was never written to.
+    #[must_use]
+    pub fn last_seq(&self) -> u64 {
+        self.inner.engine.last_seq()
     }
 
     /// What opening the store found and did.

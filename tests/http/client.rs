@@ -76,9 +76,7 @@ impl Site {
     }
 
     pub fn connect(&self) -> TcpStream {
-        let stream = TcpStream::connect(self.address()).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
-        stream
+        connect(self.address())
     }
 
     pub fn get(&self, path: &str) -> Answer {
@@ -91,6 +89,11 @@ impl Site {
 
     /// Asks on a connection of its own.
     pub fn ask(&self, method: &str, path: &str, headers: &[&str], body: &[u8]) -> Answer {
+        Self::ask_at(self.address(), method, path, headers, body)
+    }
+
+    /// The same of a server elsewhere.
+    pub fn ask_at(address: SocketAddr, method: &str, path: &str, headers: &[&str], body: &[u8]) -> Answer {
         let mut head = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\n");
         if !headers.iter().any(|header| header.to_ascii_lowercase().starts_with("host:")) {
             head.push_str("Host: localhost\r\n");
@@ -99,12 +102,18 @@ impl Site {
             head.push_str(&format!("{header}\r\n"));
         }
         head.push_str(&format!("Content-Length: {}\r\n\r\n", body.len()));
-        let mut stream = self.connect();
+        let mut stream = connect(address);
         stream.write_all(head.as_bytes()).unwrap();
         // A server that has refused the head need not read the body.
         let _ = stream.write_all(body);
         read(&mut stream)
     }
+}
+
+fn connect(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    stream
 }
 
 /// Reads an answer up to the end of the connection.

@@ -111,6 +111,18 @@ pub(crate) enum Command {
         /// The process.
         name: String,
     },
+    /// Pause a process: its runners begin no item until it is resumed.
+    Pause {
+        /// The process.
+        name: String,
+    },
+    /// Let a paused process go on.
+    Resume {
+        /// The process.
+        name: String,
+    },
+    /// Have work done once more: queue it, and make a run due.
+    Retry(RetryArgs),
     /// Remove dropped work and past runs that are old.
     Purge {
         /// The process.
@@ -385,6 +397,18 @@ pub(crate) struct Unregister {
 /// How many arguments stand behind `--`, where a `-` is a name like any other.
 pub(crate) fn arguments_behind_dashes() -> usize {
     std::env::args_os().skip_while(|argument| argument != "--").skip(1).count()
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct RetryArgs {
+    /// The process.
+    pub(crate) name: String,
+    /// The work items.
+    #[arg(value_name = "WORK", required_unless_present = "failed")]
+    pub(crate) work: Vec<OsString>,
+    /// All items that have failed.
+    #[arg(long, conflicts_with = "work")]
+    pub(crate) failed: bool,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -10,6 +10,7 @@ pub(crate) mod run;
 mod salvage;
 pub(crate) mod serve;
 mod show;
+mod steer;
 mod transfer;
 mod verify;
 
@@ -48,6 +49,9 @@ pub(crate) fn dispatch(args: &Args, output: &mut Output) -> Result<Found, Failur
         Command::Register(register) => intake::register(place, register, output),
         Command::Unregister(unregister) => intake::unregister(place, unregister, output),
         Command::Settings(settings) => change::settings(place, settings, output),
+        Command::Pause { name } => steer::pause(place, name, output),
+        Command::Resume { name } => steer::resume(place, name, output),
+        Command::Retry(retry) => steer::retry(place, retry, output),
         Command::Release { name } => change::release(place, name, output),
         Command::Purge { name, older_than } => change::purge(place, name, *older_than, output),
         Command::History { name } => look::history(place, name, output),
