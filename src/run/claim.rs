@@ -252,11 +252,11 @@ impl ProcessHandle {
         let settings = self.read_settings()?;
         let (now, sent) = (inner.clock.now(), inner.clock.monotonic());
         // Unique among the runs of the process: each claim is a commit.
-        let number = inner.engine.last_seq() + 1;
+        let number = inner.engine.newest_seq()? + 1;
         let run = if resumes {
             run::resume(status.value.clone(), number, now)
         } else {
-            let situation = self.situation(&owner, &status, &settings, options.terms());
+            let situation = self.situation(&owner, &status, &settings, options.terms())?;
             let skips_completed = options.skip_completed || ownership::skips_completed(&situation);
             run::begin(number, &status.value, skips_completed, now)
         };
@@ -264,12 +264,12 @@ impl ProcessHandle {
             FailureLimit::Share(_) => self.summary()?.active,
             _ => 0,
         };
-        let pulse = inner.liveness.begin(sent, options.timeout());
+        let pulse = inner.liveness.begin(sent, options.timeout())?;
         let next = Owner {
             process_name: self.name().to_owned(),
             instance: instance.id().to_owned(),
             claimed: Some(time::to_wire(now)),
-            opening: inner.opening.clone(),
+            opening: inner.liveness.opening().to_owned(),
             claim: pulse.claim,
         };
         let batch = self.swap(&owner, &status, &next, &run);

@@ -12,14 +12,14 @@ use super::heartbeat::Heartbeat;
 use super::progress::{Loss, Progress};
 use super::state::{ItemId, Refused, State};
 use super::turn::Turns;
-use crate::engine::{Batch, Durability, Expect, Outcome};
+use crate::engine::{Batch, Durability, Expect, Outcome, Pulse};
 use crate::error::{Error, Failure, Result};
 use crate::model::errors;
 use crate::model::{List, item, run, stats, time};
 use crate::proto::record::{Item, Owner, RunStatus, Settings, Totals};
 use crate::proto::{State as RunState, Status};
 use crate::record::{Key, Payload};
-use crate::store::{ProcessHandle, Pulse, Versioned};
+use crate::store::{ProcessHandle, Versioned};
 
 /// What makes this run the owner.
 pub(super) struct Token {

@@ -32,6 +32,7 @@
 
 mod backup;
 mod base;
+mod browse;
 mod checkpoint;
 mod close;
 mod commit;
@@ -176,6 +177,10 @@ impl Engine for DurableEngine {
 
     fn backup(&self, target: &Target) -> Result<Backup> {
         self.shared.backup(target)
+    }
+
+    fn browse_log(&self, after: u64, visit: &mut wal::Visitor<'_>) -> Result<()> {
+        self.shared.browse_log(after, visit)
     }
 
     fn stats(&self) -> Result<Stats> {

@@ -29,7 +29,7 @@ mod search;
 mod tests;
 mod zeroes;
 
-pub(crate) use browse::{Found, Spot, browse};
+pub(crate) use browse::{Found, Spot, Visitor, browse};
 pub(crate) use directory::{Directory, stores_of};
 pub(crate) use entry::{Entry, Logged, Reading, decode, decode_begun, parts};
 pub(crate) use frame::Kind as FrameKind;
