@@ -138,7 +138,7 @@ pub(crate) fn judge(facts: &Facts, recovery: Recovery) -> Verdict {
     Verdict { opens, index, copies }
 }
 
-fn judge_index(facts: &Facts) -> Result<u64, IndexFault> {
+pub(super) fn judge_index(facts: &Facts) -> Result<u64, IndexFault> {
     let noted = facts.noted();
     let held = noted.map(|noted| noted.seq).max(facts.snapshot().map(|newest| newest.position.seq));
     // Its creation was interrupted: it is created again.
@@ -155,6 +155,12 @@ fn judge_index(facts: &Facts) -> Result<u64, IndexFault> {
     Ok(index.seq)
 }
 
+/// Where the log ends for whoever has a snapshot and no index.
+pub(crate) fn judge_restoring(facts: &Facts) -> Result<Option<LogEnd>, LogFault> {
+    let must_have_log = facts.manifest.as_ref().is_ok_and(|noted| noted.must_have_log);
+    judge_log(facts, facts.snapshot_seq(), None, must_have_log)
+}
+
 /// Where the log ends for whoever has everything up to the commit `known`. It must lead to
 /// all that others know of; to what the `index` has, unless that is what it is read over.
 fn judge_log(
@@ -164,9 +170,7 @@ fn judge_log(
     is_needed: bool,
 ) -> Result<Option<LogEnd>, LogFault> {
     let log = facts.log.as_ref().map_err(|why| LogFault::Files(why.clone()))?;
-    if let Some((by, Position { seq, .. })) =
-        witnesses(facts).into_iter().find(|(_, seen)| contradicts(log, *seen))
-    {
+    if let Some((by, seq)) = other_history(facts, log) {
         return Err(LogFault::OtherHistory { seq, by });
     }
     let Some(end) = log.end_behind(known).map_err(LogFault::Damaged)? else {
@@ -182,15 +186,19 @@ fn judge_log(
 }
 
 /// What stands outside of the log and says what it must have.
-fn witnesses(facts: &Facts) -> Vec<(Witness, Position)> {
+pub(super) fn witnesses(facts: &Facts) -> Vec<(Witness, Position)> {
     let noted = facts.noted().map(|noted| (Witness::Manifest, noted));
     let synced = facts.synced.map(|synced| (Witness::Synced, synced));
     let snapshot = facts.snapshot().map(|newest| (Witness::Snapshot, newest.position));
     [noted, synced, snapshot].into_iter().flatten().collect()
 }
 
-fn contradicts(log: &Survey, seen: Position) -> bool {
-    log.position(seen.seq).is_some_and(|found| seen.contradicts(found.epoch))
+/// Who says of which commit that it was written by another opening than the log says.
+pub(super) fn other_history(facts: &Facts, log: &Survey) -> Option<(Witness, u64)> {
+    let contradicts = |(_, seen): &(Witness, Position)| {
+        log.position(seen.seq).is_some_and(|found| seen.contradicts(found.epoch))
+    };
+    witnesses(facts).into_iter().find(contradicts).map(|(by, seen)| (by, seen.seq))
 }
 
 fn open(facts: &Facts, base: Base, applied: u64, recovery: Recovery) -> Result<Opening, Refusal> {

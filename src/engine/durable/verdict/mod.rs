@@ -7,10 +7,15 @@
 
 mod facts;
 mod judge;
+mod missing;
 #[cfg(test)]
 mod properties;
+mod salvage;
 mod words;
 
 pub(crate) use facts::{Facts, Noted, Snapshotted, Soundness};
-pub(crate) use judge::{LogFault, Opening, Refusal, Verdict, judge};
+pub(crate) use judge::{LogFault, Opening, Refusal, Verdict, judge, judge_restoring};
+pub(crate) use missing::Coverage;
+pub use missing::MissingCommits;
+pub(crate) use salvage::{Remains, Source, remains, source};
 pub(crate) use words::{MISSING_INDEX, gap, not_rebuilt};

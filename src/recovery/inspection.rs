@@ -1,4 +1,4 @@
-//! The parts of a store, and what of each can be used.
+//! The files of a store that nobody has open, and the facts of which depends what it opens to.
 
 use std::path::{Path, PathBuf};
 
@@ -13,8 +13,8 @@ use crate::folder::Manifest;
 use crate::index::of_another_store;
 use crate::record::Position;
 
-/// All parts of a store, whatever is wrong with them.
-pub(super) struct Parts {
+/// A store as it was found, whatever is wrong with it.
+pub(super) struct Inspection {
     pub(super) facts: Facts,
     /// The files of the snapshots, in the order of the facts.
     pub(super) snapshots: Vec<Snapshot>,
@@ -28,7 +28,7 @@ pub(super) struct Parts {
     pub(super) is_identity_certain: bool,
 }
 
-impl Parts {
+impl Inspection {
     pub(super) fn read(store: &Offline, scratch: &Path, meter: &Meter<'_>) -> Result<Self> {
         let manifest = manifest(store)?;
         let snapshots = store.snapshots()?;
@@ -81,18 +81,19 @@ impl Parts {
 }
 
 fn manifest(store: &Offline) -> Result<Result<Noted, String>> {
-    let noted = |manifest: Manifest| Noted {
-        index: manifest.index_seq.map(|seq| Position::new(seq, None)),
-        must_have_log: manifest.must_have_log(),
-    };
     match store.closed.manifest() {
-        Ok(Some(manifest)) => Ok(Ok(noted(manifest))),
+        Ok(Some(manifest)) => Ok(Ok(noted(&manifest))),
         Ok(None) => Ok(Err("it is missing".to_owned())),
         // Whatever else is wrong, this version, or this user, cannot tell.
         Err(error) if matches!(error.failure(), Failure::NewerFormat { .. }) => Err(error),
         Err(error) if error.is_of_the_system() => Err(error),
         Err(error) => Ok(Err(chain(&error))),
     }
+}
+
+pub(super) fn noted(manifest: &Manifest) -> Noted {
+    let index = manifest.index_seq.map(|seq| Position::new(seq, None));
+    Noted { index, must_have_log: manifest.must_have_log() }
 }
 
 fn check(store: &Offline, snapshot: &Snapshot, meter: &Meter<'_>) -> Result<Snapshotted> {
