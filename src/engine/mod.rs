@@ -26,7 +26,7 @@ use std::task::{Poll, Waker};
 
 pub(crate) use batch::{Batch, Expect, Write};
 pub(crate) use durable::{
-    DurableEngine, Options, SEGMENT_BYTES_MIN, Snapshot, Snapshots, Witness, create, wal,
+    DurableEngine, Options, SEGMENT_BYTES_MIN, Snapshot, Snapshots, create, verdict, wal,
 };
 pub use durable::{OpenReport, Rebuilt, Recovery, TornTail};
 pub(crate) use feed::{Alarm, Commit, Feed, Received, Subscription, Written};

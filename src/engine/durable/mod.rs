@@ -40,6 +40,7 @@ mod compact;
 mod create;
 mod current;
 mod figures;
+mod gather;
 mod home;
 mod maintain;
 mod memtable;
@@ -59,9 +60,9 @@ mod snapshots;
 mod tests;
 mod threads;
 mod turn;
+pub(crate) mod verdict;
 mod versions;
 pub(crate) mod wal;
-mod witness;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -76,7 +77,6 @@ pub use options::Recovery;
 pub(crate) use options::{Options, SEGMENT_BYTES_MIN};
 pub use report::{OpenReport, Rebuilt, TornTail};
 pub(crate) use snapshots::{Snapshot, Snapshots};
-pub(crate) use witness::Witness;
 
 use super::{Backup, Batch, Durability, Engine, Feed, Outcome, Stats, Visitor};
 use crate::archive::Target;

@@ -52,7 +52,7 @@ impl Kind {
 }
 
 /// Where a frame stands. Part of its checksum.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Place {
     pub(crate) segment: u64,
     pub(crate) offset: u64,

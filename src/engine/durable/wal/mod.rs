@@ -14,7 +14,6 @@
 //! - What was cut at opening is zeroed before anything is appended, and what was
 //!   kept is written again, since the kernel may show what the disk never got.
 
-mod browse;
 mod directory;
 mod entry;
 mod frame;
@@ -23,13 +22,13 @@ mod log;
 mod open;
 mod pool;
 mod repair;
-mod scan;
 mod search;
+pub(super) mod survey;
 #[cfg(test)]
 mod tests;
+mod walk;
 mod zeroes;
 
-pub(crate) use browse::{Found, Spot, Visitor, browse};
 pub(crate) use directory::{Directory, stores_of};
 pub(crate) use entry::{Entry, Logged, Reading, decode, decode_begun, parts};
 pub(crate) use frame::Kind as FrameKind;
@@ -37,4 +36,5 @@ pub(crate) use log::Log;
 pub(crate) use open::Files;
 pub(crate) use pool::Pool;
 pub(crate) use repair::repair;
-pub(crate) use scan::{Scan, scan, scan_up_to_damage};
+pub(crate) use survey::{Broken, Harmless, LogDamage, LogEnd, Survey};
+pub(crate) use walk::{Found, Spot, Visitor, read_behind, survey, walk};

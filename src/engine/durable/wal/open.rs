@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::directory::Directory;
 use super::log::{Log, Sealed};
 use super::pool::{Pool, Segment, Stock};
-use super::scan::Scan;
+use super::survey::LogEnd;
 use crate::disk::Disk;
 use crate::error::{Error, Failure, Result};
 
@@ -42,7 +42,7 @@ impl Files {
     }
 
     /// Goes on where a log ends that was scanned and repaired.
-    pub(crate) fn resume(&self, directory: &Directory, found: &Scan) -> Result<(Log, Arc<Pool>)> {
+    pub(crate) fn resume(&self, directory: &Directory, found: &LogEnd) -> Result<(Log, Arc<Pool>)> {
         let last = found.end.segment;
         let stored = directory.get(last).ok_or_else(|| self.missing(last))?;
         let (slot, bytes) = (stored.slot, stored.bytes);
@@ -63,7 +63,7 @@ impl Files {
 }
 
 /// The segments before the one where the log ends.
-fn sealed(directory: &Directory, found: &Scan) -> Result<VecDeque<Sealed>> {
+fn sealed(directory: &Directory, found: &LogEnd) -> Result<VecDeque<Sealed>> {
     let mut sealed = VecDeque::new();
     let mut until = found.last_seq + 1;
     for (segment, stored) in directory.iter().rev().filter(|(segment, _)| *segment <= found.end.segment) {
