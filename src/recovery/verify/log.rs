@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::digest::Digest;
 use super::report::Report;
-use super::{Finding, Offline, Parts, Severity};
+use super::{Finding, Inspection, Offline, Severity};
 use crate::engine::verdict::{self, Refusal};
 use crate::engine::wal::{Found, Logged, Reading, Spot, walk};
 use crate::error::Result;
@@ -21,21 +21,21 @@ pub(super) struct Behind {
     pub(super) rest: Changes<Digest>,
 }
 
-pub(super) fn check(store: &Offline, parts: &Parts, report: &mut Report<'_>) -> Result<Behind> {
-    for (path, why) in &parts.wrong_log_files {
+pub(super) fn check(store: &Offline, inspection: &Inspection, report: &mut Report<'_>) -> Result<Behind> {
+    for (path, why) in &inspection.wrong_log_files {
         let spare = report.verdict.opens.is_ok().then_some("the rest of the store");
         let finding = report.broken(path, why.clone(), spare);
         report.tell(finding);
     }
     let mut reader = Reader {
-        snapshot: parts.snapshot_seq(),
+        snapshot: inspection.snapshot_seq(),
         applied: *report.verdict.index.as_ref().unwrap_or(&u64::MAX),
         behind: Behind::default(),
         owners: HashMap::new(),
         has_gap: false,
         report,
     };
-    walk(&parts.readable_log, reader.snapshot, &mut |found| {
+    walk(&inspection.readable_log, reader.snapshot, &mut |found| {
         reader.visit(found);
         Ok(())
     })?;
