@@ -12,7 +12,7 @@ use super::{Backup, Batch, Durability, Engine, Feed, Outcome, Stats, Visitor, Wr
 use crate::archive::{self, Target};
 use crate::disk::RealDisk;
 use crate::error::{Failure, Result};
-use crate::record::{self, Key, KeyRange, Record};
+use crate::record::{self, Key, KeyRange, Position, Record};
 
 #[derive(Debug, Default)]
 pub(crate) struct MemoryEngine {
@@ -111,8 +111,12 @@ impl Engine for MemoryEngine {
     fn backup(&self, target: &Target) -> Result<Backup> {
         let state = self.state.read();
         state.check_open()?;
-        let mut writer =
-            archive::Writer::create(Arc::new(RealDisk::PRIVATE), target.clone(), [0; 16], state.last_seq)?;
+        let mut writer = archive::Writer::create(
+            Arc::new(RealDisk::PRIVATE),
+            target.clone(),
+            [0; 16],
+            Position::new(state.last_seq, None),
+        )?;
         for (key, Record { key: parsed, version, payload }) in &state.records {
             writer.add(key, &record::seal(parsed, *version, payload))?;
         }

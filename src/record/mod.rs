@@ -9,14 +9,12 @@ mod envelope;
 mod fingerprint;
 mod key;
 mod payload;
-#[cfg_attr(not(test), allow(dead_code))]
 mod position;
 
 pub(crate) use envelope::{Damage, HEADER_LEN as ENVELOPE_HEADER_LEN, Head, open, open_ref, seal};
 pub(crate) use fingerprint::fingerprint;
 pub(crate) use key::{Address, KEYSPACE, Key, KeyRange, KeyRef, Kind, Slot};
 pub(crate) use payload::Payload;
-#[cfg_attr(not(test), allow(unused_imports))]
 pub(crate) use position::{Epoch, Position};
 
 use bytes::Bytes;

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use super::offline::Offline;
 use super::options::{Meter, bytes_of};
 use super::scratch::IndexCopy;
-use crate::engine::verdict::{Facts, Noted, Snapshotted, Soundness, Verdict, judge};
+use crate::engine::verdict::{
+    Facts, IndexFault, Noted, Snapshotted, Soundness, Verdict, judge, other_history,
+};
 use crate::engine::wal::{Directory, survey};
 use crate::engine::{Recovery, Snapshot};
 use crate::error::{Failure, Result, chain, reason};
@@ -42,12 +44,17 @@ impl Inspection {
         let (readable_log, wrong_log_files) = store.log_anyhow()?;
         let (index, position) = match index(store, scratch, meter)? {
             Ok(copy) => {
-                let position = Position::new(copy.contents.seq, None);
+                let position = copy.contents.position();
                 (Some(copy), Ok(position))
             }
             Err(why) => (None, Err(why)),
         };
-        let facts = Facts { manifest, synced: None, snapshots: checked, index: position, log };
+        let synced = store.synced()?;
+        let must_have_synced = manifest.as_ref().is_ok_and(Manifest::must_have_synced);
+        let manifest = manifest.as_ref().map(noted).map_err(Clone::clone);
+        let damaged_synced = synced.wrong().filter(|_| must_have_synced);
+        let synced = synced.position();
+        let facts = Facts { manifest, synced, damaged_synced, snapshots: checked, index: position, log };
         let is_identity_certain = store.identity.is_certain;
         Ok(Self { facts, snapshots, readable_log, wrong_log_files, index, is_identity_certain })
     }
@@ -74,15 +81,25 @@ impl Inspection {
         self.facts.manifest.as_ref().map_or(true, |noted| noted.must_have_log)
     }
 
+    /// Whether the log is of another history of the store: that of a copy of it.
+    pub(super) fn is_other_log(&self) -> bool {
+        self.facts.log.as_ref().is_ok_and(|log| other_history(&self.facts, log).is_some())
+    }
+
+    /// Whether the index is.
+    pub(super) fn is_other_index(&self) -> bool {
+        matches!(self.judge().index, Err(IndexFault::OtherHistory { .. }))
+    }
+
     /// What opening the store comes to.
     pub(super) fn judge(&self) -> Verdict {
         judge(&self.facts, Recovery::Refuse)
     }
 }
 
-fn manifest(store: &Offline) -> Result<Result<Noted, String>> {
+fn manifest(store: &Offline) -> Result<Result<Manifest, String>> {
     match store.closed.manifest() {
-        Ok(Some(manifest)) => Ok(Ok(noted(&manifest))),
+        Ok(Some(manifest)) => Ok(Ok(manifest)),
         Ok(None) => Ok(Err("it is missing".to_owned())),
         // Whatever else is wrong, this version, or this user, cannot tell.
         Err(error) if matches!(error.failure(), Failure::NewerFormat { .. }) => Err(error),
@@ -92,18 +109,18 @@ fn manifest(store: &Offline) -> Result<Result<Noted, String>> {
 }
 
 pub(super) fn noted(manifest: &Manifest) -> Noted {
-    let index = manifest.index_seq.map(|seq| Position::new(seq, None));
-    Noted { index, must_have_log: manifest.must_have_log() }
+    Noted { index: manifest.noted(), must_have_log: manifest.must_have_log() }
 }
 
 fn check(store: &Offline, snapshot: &Snapshot, meter: &Meter<'_>) -> Result<Snapshotted> {
-    let soundness = match store.verify_snapshot(snapshot) {
+    let unknown = Position::new(snapshot.seq, None);
+    let (position, soundness) = match store.verify_snapshot(snapshot) {
         Err(error) if error.is_of_the_system() => return Err(error),
-        Err(error) => Soundness::Damaged(reason(&error)),
-        Ok(_) => Soundness::Sound,
+        Err(error) => (unknown, Soundness::Damaged(reason(&error))),
+        Ok(summary) => (summary.position(), Soundness::Sound),
     };
     meter.add(snapshot.bytes);
-    Ok(Snapshotted { position: Position::new(snapshot.seq, None), soundness })
+    Ok(Snapshotted { position, soundness })
 }
 
 fn index(store: &Offline, scratch: &Path, meter: &Meter<'_>) -> Result<Result<IndexCopy, String>> {

@@ -34,12 +34,12 @@ pub(super) fn replay(log: &Directory, base: u64, facts: Facts, until: Until) -> 
         replayed.time = time_of(log, base)?;
     }
     let asked = Asked { base, until, passed };
-    if asked.is_reached(replayed.seq) {
-        // What comes behind is not asked for.
-        return asked.check_begin(&replayed).map(|()| replayed);
-    }
     let survey = survey.map_err(|error| undecodable(error, replayed.seq))?;
     match judge_restoring(&Facts { log: Ok(survey), ..facts }) {
+        // A copy may have gone its own way before what is asked for.
+        Err(fault @ LogFault::OtherHistory { .. }) => return Err(told(&fault, log, &replayed, until)?),
+        // What comes behind is not asked for.
+        _ if asked.is_reached(replayed.seq) => asked.check_begin(&replayed)?,
         Ok(end) => asked.check_end(&replayed, end.as_ref())?,
         Err(fault) => return Err(told(&fault, log, &replayed, until)?),
     }

@@ -13,7 +13,6 @@ use super::sound::open_record;
 use super::until::Until;
 use crate::archive;
 use crate::disk::ReadOnlyDisk;
-use crate::engine::Snapshot;
 use crate::engine::verdict::{Facts, Snapshotted, Soundness};
 use crate::engine::wal::Survey;
 use crate::error::{Error, Failure, Result};
@@ -108,7 +107,9 @@ fn restore_store(from: &Path, into: &Path, until: Until) -> Result<Restored> {
     let newest = store.snapshots()?.into_iter().next();
     let base = newest.as_ref().map(|newest| store.snapshot(newest)).transpose()?;
     let base_seq = newest.as_ref().map_or(0, |newest| newest.seq);
-    let replayed = replay(&store.log()?, base_seq, facts(&manifest, newest.as_ref()), until)?;
+    let snapshot = base.as_ref().map(|base| base.summary().position());
+    let facts = facts(&manifest, store.synced()?.position(), snapshot);
+    let replayed = replay(&store.log()?, base_seq, facts, until)?;
     let records = match base {
         None => fill(&draft, from, &replayed, std::iter::empty())?,
         Some(base) => fill(&draft, from, &replayed, base)?,
@@ -118,14 +119,12 @@ fn restore_store(from: &Path, into: &Path, until: Until) -> Result<Restored> {
 }
 
 /// What is known of a store besides its log. The index is of no use here.
-fn facts(manifest: &Manifest, newest: Option<&Snapshot>) -> Facts {
-    let snapshot = newest.map(|newest| Snapshotted {
-        position: Position::new(newest.seq, None),
-        soundness: Soundness::Unread,
-    });
+fn facts(manifest: &Manifest, synced: Option<Position>, newest: Option<Position>) -> Facts {
+    let snapshot = newest.map(|position| Snapshotted { position, soundness: Soundness::Unread });
     Facts {
         manifest: Ok(noted(manifest)),
-        synced: None,
+        synced,
+        damaged_synced: None,
         snapshots: snapshot.into_iter().collect(),
         index: Err(String::new()),
         log: Ok(Survey::default()),

@@ -21,7 +21,7 @@ pub(super) struct Gathered {
 
 pub(super) fn gather(parts: &Parts, log: &Directory, options: &Options) -> Result<Gathered> {
     let newest = parts.snapshots.newest()?;
-    let noted = parts.home.noted().map(|seq| Position::new(seq, None));
+    let (noted, synced) = (parts.home.noted(), parts.synced.read()?);
     let wants_index = noted.is_some() || newest.is_some();
     let home = &*parts.home;
     let (index, copies) = std::thread::scope(|scope| {
@@ -35,21 +35,25 @@ pub(super) fn gather(parts: &Parts, log: &Directory, options: &Options) -> Resul
         Ok((index, position)) => (Some(index), Ok(position)),
         Err(wrong) => (None, Err(wrong)),
     };
-    let (survey, soundness) = match copies {
+    let (survey, soundness, in_snapshot) = match copies {
         Some(copies) => copies?,
         None => {
             let snapshot = newest.as_ref().map_or(0, |newest| newest.seq);
             let held = noted.map_or(0, |noted| noted.seq).max(snapshot);
             // Only what the index lacks, unless it is one that opening does not take.
             let index = position.as_ref().ok().filter(|index| index.seq >= held);
-            (survey(log, index.map_or(snapshot, |index| index.seq))?, Soundness::Unread)
+            (survey(log, index.map_or(snapshot, |index| index.seq))?, Soundness::Unread, None)
         }
     };
-    let snapshot =
-        newest.as_ref().map(|newest| Snapshotted { position: Position::new(newest.seq, None), soundness });
+    let snapshot = newest.as_ref().map(|newest| {
+        let position = in_snapshot.unwrap_or(Position::new(newest.seq, None));
+        Snapshotted { position, soundness }
+    });
     let manifest = Ok(Noted { index: noted, must_have_log: home.has_log() });
     let snapshots = snapshot.into_iter().collect();
-    let facts = Facts { manifest, synced: None, snapshots, index: position, log: Ok(survey) };
+    let damaged_synced = synced.wrong().filter(|_| home.has_synced());
+    let synced = synced.position();
+    let facts = Facts { manifest, synced, damaged_synced, snapshots, index: position, log: Ok(survey) };
     Ok(Gathered { facts, newest, index })
 }
 
@@ -61,7 +65,7 @@ fn open_index(home: &dyn Home, is_wanted: bool) -> Result<Result<OpenIndex, Stri
         return Ok(Err(MISSING_INDEX.to_owned()));
     }
     let opened = home.open().and_then(|base| {
-        let position = Position::new(base.contents()?.seq, None);
+        let position = base.contents()?.position();
         Ok((base, position))
     });
     match opened {
@@ -83,14 +87,14 @@ fn read_copies(
     snapshots: &Snapshots,
     newest: Option<&Snapshot>,
     log: &Directory,
-) -> Result<(Survey, Soundness)> {
-    let read = |snapshot| snapshots.read(snapshot).and_then(archive::Reader::finish).err();
-    let soundness = match newest.and_then(read) {
-        Some(error) if error.is_of_the_system() => return Err(error),
-        Some(error) => Soundness::Damaged(reason(&error)),
-        None => Soundness::Sound,
+) -> Result<(Survey, Soundness, Option<Position>)> {
+    let read = |snapshot| snapshots.read(snapshot).and_then(archive::Reader::finish);
+    let (soundness, position) = match newest.map(read).transpose() {
+        Err(error) if error.is_of_the_system() => return Err(error),
+        Err(error) => (Soundness::Damaged(reason(&error)), None),
+        Ok(summary) => (Soundness::Sound, summary.map(|summary| summary.position())),
     };
-    Ok((survey(log, newest.map_or(0, |newest| newest.seq))?, soundness))
+    Ok((survey(log, newest.map_or(0, |newest| newest.seq))?, soundness, position))
 }
 
 fn panicked(panic: Box<dyn std::any::Any + Send>) -> Error {

@@ -9,6 +9,7 @@ use super::checkpoint::Steps;
 use super::snapshots::{Snapshot, Snapshots};
 use super::verdict::not_rebuilt;
 use crate::error::{Failure, Result, reason};
+use crate::record::Position;
 
 /// Keys and values, in order.
 pub(crate) type Records<'a> = dyn Iterator<Item = Result<(Bytes, Bytes)>> + 'a;
@@ -36,7 +37,8 @@ pub(crate) fn rebuild(
 /// Fills an empty index.
 fn load(base: &dyn Base, snapshots: &Snapshots, snapshot: &Snapshot) -> Result<()> {
     let mut records = snapshots.read(snapshot)?;
-    fill(base, snapshot.seq, &mut records)?;
+    let position = records.summary().position();
+    fill(base, position, &mut records)?;
     let (contents, summary) = (base.contents()?, records.summary());
     if (contents.records, contents.sum) == (summary.records, summary.sum) {
         return Ok(());
@@ -45,12 +47,12 @@ fn load(base: &dyn Base, snapshots: &Snapshots, snapshot: &Snapshot) -> Result<(
     Err(Failure::Corrupt { place: format!("snapshot {}", snapshot.path.display()), why }.into())
 }
 
-/// Fills an empty index with the records that there were after the commit `seq`.
-pub(crate) fn fill(base: &dyn Base, seq: u64, records: &mut Records<'_>) -> Result<()> {
+/// Fills an empty index with the records that there were after the commit `position`.
+pub(crate) fn fill(base: &dyn Base, position: Position, records: &mut Records<'_>) -> Result<()> {
     let mut steps = Steps::new(base, 0, &|| true);
     for record in records {
         let (key, value) = record?;
         steps.add(Change { key, value: Some(value), owner: None })?;
     }
-    steps.finish(seq)
+    steps.finish(position)
 }

@@ -14,12 +14,15 @@ use super::snapshots::{Snapshot, Snapshots};
 use super::verdict::{LogFault, judge};
 use super::wal::{self, Directory, Entry, Files, Log, LogEnd, Pool, read_behind};
 use crate::error::{Error, Failure, Result};
+use crate::folder::{SyncedFile, SyncedNote};
+use crate::record::Position;
 
 /// The parts of a store on disk.
 #[derive(Debug)]
 pub(crate) struct Parts {
     pub(crate) home: Arc<dyn Home>,
     pub(crate) log: Files,
+    pub(crate) synced: SyncedFile,
     pub(crate) snapshots: Snapshots,
 }
 
@@ -37,6 +40,7 @@ pub(crate) struct Recovered {
     /// there.
     pub(crate) leftover: u64,
     pub(crate) snapshot: Option<Snapshot>,
+    pub(crate) synced: SyncedNote,
     pub(crate) report: OpenReport,
 }
 
@@ -51,6 +55,7 @@ pub(crate) fn recover(parts: &Parts, options: &Options) -> Result<Recovered> {
         lost: opening.lost.as_ref().map(LogFault::loss),
         damaged_log: opening.damaged_log.as_ref().map(ToString::to_string),
         damaged_snapshot: opening.damaged_snapshot.clone(),
+        damaged_synced: opening.damaged_synced.clone(),
         ..OpenReport::default()
     };
     let base = match (index, &verdict.index) {
@@ -63,6 +68,13 @@ pub(crate) fn recover(parts: &Parts, options: &Options) -> Result<Recovered> {
             parts.home.open()?
         }
     };
+    if facts
+        .synced
+        .is_some_and(|synced| synced.seq > opening.log.as_ref().map_or(opening.applied, |end| end.last_seq))
+    {
+        // By the will of the user: the log may be cut now, and a program die on the way.
+        parts.synced.open(Position::default())?;
+    }
     match opening.log {
         None => begin(parts, &directory, base, report),
         Some(end) => go_on(parts, options, Found { directory, base, end, newest }, report),
@@ -80,18 +92,19 @@ struct Found {
 /// Puts into the memtable what the log has and the index has not, and goes on where it ends.
 fn go_on(parts: &Parts, options: &Options, found: Found, mut report: OpenReport) -> Result<Recovered> {
     let Found { directory, base, end, newest } = found;
-    let applied = base.contents()?.seq;
+    let applied = base.contents()?.position();
     wal::repair(&directory, &end)?;
     let leftover = end.last_seq;
-    let mut replay = Replay { base: &*base, active: Generation::default(), applied, leftover, options };
+    let active = Generation::default();
+    let mut replay = Replay { base: &*base, active, applied, leftover, end: &end, options };
     // What was damaged is cut off by now.
-    read_behind(&parts.log.load()?, applied, &mut |seq, entry| replay.commit(seq, entry))?;
+    read_behind(&parts.log.load()?, applied.seq, &mut |seq, entry| replay.commit(seq, entry))?;
     let (active, applied_now) = (replay.active, replay.applied);
-    report.replayed = end.last_seq - applied;
+    report.replayed = end.last_seq - applied.seq;
     report.torn_tail = end.torn.map(|newest| TornTail { kept: end.last_seq, newest });
     tell(&report);
     if report.damaged_log.is_some() {
-        let (generation, from, to) = (&active, applied_now, end.last_seq);
+        let (generation, from, to) = (&active, applied_now.seq, end.last());
         Checkpoint { generation, from, to, leftover, is_alone: &|| true }.apply(&*base)?;
         return begin_behind_damage(parts, &directory, base, report);
     }
@@ -100,8 +113,10 @@ fn go_on(parts: &Parts, options: &Options, found: Found, mut report: OpenReport)
         None => newest,
     };
     let (log, pool) = parts.log.resume(&directory, &end)?;
+    let synced = parts.synced.open(end.last())?;
     parts.home.note(applied_now)?;
-    Ok(Recovered { base, log, pool, active, applied: applied_now, leftover, snapshot, report })
+    let applied = applied_now.seq;
+    Ok(Recovered { base, log, pool, active, applied, leftover, snapshot, synced, report })
 }
 
 /// Goes on where a part of the log is damaged that nobody needs who has `base`: behind a
@@ -112,24 +127,29 @@ fn begin_behind_damage(
     base: Box<dyn Base>,
     report: OpenReport,
 ) -> Result<Recovered> {
-    let applied = base.contents()?.seq;
+    let position = base.contents()?.position();
     let snapshot = parts.snapshots.write(&*base, &|| false).map_err(Error::before_writing)?;
-    parts.home.note(applied)?;
-    let (log, pool) = parts.log.begin_anew(directory, applied)?;
-    Ok(Recovered { base, log, pool, active: Generation::default(), applied, leftover: 0, snapshot, report })
+    let synced = parts.synced.open(position)?;
+    parts.home.note(position)?;
+    let (log, pool) = parts.log.begin_anew(directory, position)?;
+    let (active, applied) = (Generation::default(), position.seq);
+    Ok(Recovered { base, log, pool, active, applied, leftover: 0, snapshot, synced, report })
 }
 
 /// Begins the log of a store that has none: a new one, or one of an earlier format; or one
 /// of which it may be lost.
 fn begin(parts: &Parts, directory: &Directory, base: Box<dyn Base>, report: OpenReport) -> Result<Recovered> {
-    let applied = base.contents()?.seq;
+    let position = base.contents()?.position();
+    let applied = position.seq;
     tell(&report);
     base.sync()?;
     // The log alone would not be complete.
     let snapshot = if applied > 0 { parts.snapshots.write(&*base, &|| false)? } else { None };
-    let (log, pool) = parts.log.begin_anew(directory, applied)?;
-    parts.home.note(applied)?;
-    Ok(Recovered { base, log, pool, active: Generation::default(), applied, leftover: 0, snapshot, report })
+    let (log, pool) = parts.log.begin_anew(directory, position)?;
+    let synced = parts.synced.open(position)?;
+    parts.home.note(position)?;
+    let active = Generation::default();
+    Ok(Recovered { base, log, pool, active, applied, leftover: 0, snapshot, synced, report })
 }
 
 /// Commits on their way from the log into a memtable, and from there into the index
@@ -137,8 +157,9 @@ fn begin(parts: &Parts, directory: &Directory, base: Box<dyn Base>, report: Open
 struct Replay<'a> {
     base: &'a dyn Base,
     active: Generation,
-    applied: u64,
+    applied: Position,
     leftover: u64,
+    end: &'a LogEnd,
     options: &'a Options,
 }
 
@@ -154,11 +175,11 @@ impl Replay<'_> {
             self.active.put(&write.key, seq, write.payload, write.replaces);
         }
         if self.active.bytes() >= self.options.checkpoint_bytes() {
-            let (from, leftover) = (self.applied, self.leftover);
-            Checkpoint { generation: &self.active, from, to: seq, leftover, is_alone: &|| true }
+            let (from, to, leftover) = (self.applied.seq, self.end.position(seq), self.leftover);
+            Checkpoint { generation: &self.active, from, to, leftover, is_alone: &|| true }
                 .apply(self.base)?;
             self.active = Generation::default();
-            self.applied = seq;
+            self.applied = to;
         }
         Ok(())
     }
@@ -194,6 +215,9 @@ fn tell(report: &OpenReport) {
     }
     if let Some(damage) = &report.damaged_snapshot {
         tracing::warn!(%damage, "the newest snapshot is damaged; another is written");
+    }
+    if let Some(damage) = &report.damaged_synced {
+        tracing::warn!(%damage, "SYNCED, which notes how far the log is durable, is written anew");
     }
     if let Some(damage) = &report.damaged_log {
         tracing::warn!(%damage, "a part of the log is damaged that the index does not need");

@@ -29,6 +29,11 @@ pub(super) fn gather(
     // What another store has was never in this one.
     let foreign: Vec<_> = folders.extract_if(.., |folder| is_foreign(store, folder)).collect();
     files.retain(|file| !foreign.iter().any(|folder| file.starts_with(folder)));
+    // Nor what a copy of it has since it went its own way.
+    let layout = store.closed.layout();
+    folders.retain(|folder| !(inspection.is_other_index() && *folder == layout.index()));
+    let others = [(inspection.is_other_log(), layout.wal()), (inspection.is_other_index(), layout.index())];
+    files.retain(|file| !others.iter().any(|(is_other, part)| *is_other && file.starts_with(part)));
     meter.expect(work(&folders, &files));
     let mut fragments = Fragments { carver: Carver::new(), sources };
     fragments.know_keys();

@@ -16,6 +16,10 @@ pub(super) fn check(store: &Offline, files: &[PathBuf], inspection: &Inspection,
         );
         report.tell(finding);
     }
+    if let Some(why) = inspection.facts.damaged_synced.clone() {
+        let finding = report.unnoted(&store.closed.layout().synced(), why);
+        report.tell(finding);
+    }
     let mut told = Vec::new();
     for file in files {
         let top = top(store, file);
@@ -34,7 +38,9 @@ pub(super) fn check(store: &Offline, files: &[PathBuf], inspection: &Inspection,
 }
 
 fn is_folder(top: &Path) -> bool {
-    !["MANIFEST", "MANIFEST.new", "wal", "snapshots", "index"].iter().any(|part| top == Path::new(part))
+    !["MANIFEST", "MANIFEST.new", "SYNCED", "wal", "snapshots", "index"]
+        .iter()
+        .any(|part| top == Path::new(part))
 }
 
 /// A file that opening does not read.
@@ -47,7 +53,7 @@ enum Kind {
 fn kind_of(file: &Path, top: &Path, inspection: &Inspection) -> Option<Kind> {
     let name = file.file_name()?.to_string_lossy();
     let what = match &*top.to_string_lossy() {
-        "MANIFEST" => None,
+        "MANIFEST" | "SYNCED" => None,
         "MANIFEST.new" => Some("a manifest that a program was writing when it died"),
         "wal" if name.ends_with(".wal") => None,
         "snapshots" if is_snapshot(file, &inspection.snapshots) => None,

@@ -54,9 +54,14 @@ pub(super) fn check(store: &Offline, inspection: &Inspection, report: &mut Repor
 fn tell_of_torn_tail(store: &Offline, report: &mut Report<'_>) {
     let Some(end) = report.end() else { return };
     let Some(newest) = end.torn else { return };
+    let last = end.last_seq;
+    let behind = if newest > last {
+        format!("parts of commits up to {newest}")
+    } else {
+        "something that cannot be read".to_owned()
+    };
     let what = format!(
-        "the log ends with commit {}; behind it stand parts of commits up to {newest}, cut off when program or machine died",
-        end.last_seq
+        "the log ends with commit {last}; behind it stand {behind}, cut off when program or machine died"
     );
     let meaning = "none of them was ever known to be durable; opening the store cuts them off";
     let wal = store.closed.layout().wal();

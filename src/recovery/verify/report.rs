@@ -107,6 +107,17 @@ impl<'a> Report<'a> {
         }
     }
 
+    /// What notes how far the log is durable does not say so.
+    pub(super) fn unnoted(&self, file: &Path, what: impl Into<String>) -> Finding {
+        Finding::new(
+            Severity::Warning,
+            file,
+            what,
+            "the store opens without it; but if the end of the log was lost as well, nothing tells",
+            "start the program, which writes it anew",
+        )
+    }
+
     /// The store is as somebody wrote it, and that is wrong.
     pub(super) fn wrong(&self, file: &Path, what: impl Into<String>, meaning: &str) -> Finding {
         Finding::new(Severity::Damage, file, what, meaning, self.get_it_back())

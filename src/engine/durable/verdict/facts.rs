@@ -10,6 +10,8 @@ pub(crate) struct Facts {
     pub(crate) manifest: Result<Noted, String>,
     /// The newest commit that is noted as synced outside of the log, if one is.
     pub(crate) synced: Option<Position>,
+    /// What is wrong with that note, if there must be one.
+    pub(crate) damaged_synced: Option<String>,
     /// Newest first, by their names.
     pub(crate) snapshots: Vec<Snapshotted>,
     /// The commit up to which the index has everything.

@@ -30,6 +30,8 @@ pub(crate) struct Opening {
     pub(crate) damaged_log: Option<LogWear>,
     /// What is wrong with the newest snapshot.
     pub(crate) damaged_snapshot: Option<String>,
+    /// What is wrong with the note of what is synced.
+    pub(crate) damaged_synced: Option<String>,
 }
 
 impl Opening {
@@ -133,6 +135,7 @@ pub(crate) fn judge(facts: &Facts, recovery: Recovery) -> Verdict {
     let opens = opens.map(|opening| Opening {
         damaged_log: damaged_log(facts, &opening, &log_copy),
         damaged_snapshot: damaged_snapshot(facts),
+        damaged_synced: facts.damaged_synced.clone(),
         ..opening
     });
     Verdict { opens, index, copies }
@@ -147,7 +150,9 @@ pub(super) fn judge_index(facts: &Facts) -> Result<u64, IndexFault> {
     if index.seq < held {
         return Err(IndexFault::RolledBack { seq: index.seq, held });
     }
-    let in_log = facts.log.as_ref().ok().and_then(|log| log.position(index.seq));
+    // A log that others contradict says nothing against the index.
+    let log = facts.log.as_ref().ok().filter(|log| other_history(facts, log).is_none());
+    let in_log = log.and_then(|log| log.position(index.seq));
     let others = [noted, facts.synced, in_log].into_iter().flatten();
     if others.into_iter().any(|other| other.seq == index.seq && index.contradicts(other.epoch)) {
         return Err(IndexFault::OtherHistory { seq: index.seq });
@@ -194,7 +199,7 @@ pub(super) fn witnesses(facts: &Facts) -> Vec<(Witness, Position)> {
 }
 
 /// Who says of which commit that it was written by another opening than the log says.
-pub(super) fn other_history(facts: &Facts, log: &Survey) -> Option<(Witness, u64)> {
+pub(crate) fn other_history(facts: &Facts, log: &Survey) -> Option<(Witness, u64)> {
     let contradicts = |(_, seen): &(Witness, Position)| {
         log.position(seen.seq).is_some_and(|found| seen.contradicts(found.epoch))
     };
@@ -211,7 +216,7 @@ fn open(facts: &Facts, base: Base, applied: u64, recovery: Recovery) -> Result<O
         }
         Err(fault) => return Err(Refusal::Log { fault, applied }),
     };
-    Ok(Opening { base, applied, log, lost, damaged_log: None, damaged_snapshot: None })
+    Ok(Opening { base, applied, log, lost, damaged_log: None, damaged_snapshot: None, damaged_synced: None })
 }
 
 impl LogFault {

@@ -14,7 +14,9 @@ mod salvage;
 mod words;
 
 pub(crate) use facts::{Facts, Noted, Snapshotted, Soundness};
-pub(crate) use judge::{LogFault, Opening, Refusal, Verdict, judge, judge_restoring};
+pub(crate) use judge::{
+    IndexFault, LogFault, Opening, Refusal, Verdict, judge, judge_restoring, other_history,
+};
 pub(crate) use missing::Coverage;
 pub use missing::MissingCommits;
 pub(crate) use salvage::{Remains, Source, remains, source};

@@ -46,7 +46,7 @@ fn log(has: &[bool], synced: u64, epoch: u64, from: u64) -> Survey {
         // That it has whole commits.
         run.end.offset = 1;
         run.epochs = vec![position(0, epoch)];
-        run.behind = Behind { synced, newest: None };
+        run.behind = Behind { synced, ..Behind::default() };
     }
     let first = runs.first().map(|run| (Spot::default(), run.after + 1));
     Survey { from, runs, first, ..Survey::default() }
@@ -98,6 +98,7 @@ prop_compose! {
         Facts {
             manifest: if is_manifest_sound { Ok(manifest) } else { Err("damaged".to_owned()) },
             synced,
+            damaged_synced: None,
             snapshots,
             index,
             log: if has_log { Ok(log) } else { Err("not one log".to_owned()) },

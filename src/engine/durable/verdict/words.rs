@@ -120,12 +120,6 @@ impl LogFault {
                 let place = format!("{} at byte {offset}", path.display());
                 format!("{place}: {why}; commits {first} to {last} at least are needed")
             }
-            Self::EndsEarly { last, held, by: Witness::Synced } => {
-                format!(
-                    "it ends with commit {last}, and commit {held} was synced: {} missing",
-                    missing(*last, *held)
-                )
-            }
             Self::EndsEarly { last, held, .. } => {
                 format!(
                     "it ends with commit {last}, and the store held commit {held}: {} missing",

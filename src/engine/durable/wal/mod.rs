@@ -11,11 +11,14 @@
 //! - The last frame of a full segment names the next one, so a missing segment is
 //!   missed. No segment is let go of before the next one has a durable frame, so
 //!   the log is never empty.
+//! - A header names the epoch of whoever writes the segment, and so does a frame where
+//!   another opening goes on in it: of each commit it is known who wrote it.
 //! - What was cut at opening is zeroed before anything is appended, and what was
 //!   kept is written again, since the kernel may show what the disk never got.
 
 mod directory;
 mod entry;
+mod epochs;
 mod frame;
 mod header;
 mod log;

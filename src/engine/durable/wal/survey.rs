@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use super::directory::Stored;
 use super::frame::Place;
 use super::walk::Spot;
-use crate::record::Position;
+use crate::record::{Epoch, Position};
 
 /// What a log holds. Facts only: it knows no file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -60,6 +60,8 @@ pub(crate) struct Run {
     pub(crate) behind: Behind,
     /// By which opening its commits were written, each from this one on.
     pub(crate) epochs: Vec<Position>,
+    /// And what would be written behind its end, as the log says so far.
+    pub(crate) says: Option<Epoch>,
 }
 
 /// Something that is no part of the log, and stands where no commit is missing.
@@ -77,6 +79,9 @@ pub(crate) struct Behind {
     pub(crate) synced: u64,
     /// The newest commit of which one is a part.
     pub(crate) newest: Option<u64>,
+    /// Whether something else stands there. In a file that was used before it may be what
+    /// that held then, and does not count.
+    pub(crate) is_written: bool,
 }
 
 impl Behind {
@@ -86,7 +91,11 @@ impl Behind {
     }
 
     fn and(self, other: Self) -> Self {
-        Self { synced: self.synced.max(other.synced), newest: self.newest.max(other.newest) }
+        Self {
+            synced: self.synced.max(other.synced),
+            newest: self.newest.max(other.newest),
+            is_written: self.is_written || other.is_written,
+        }
     }
 }
 
@@ -117,8 +126,25 @@ pub(crate) struct LogEnd {
     /// Damage to what the caller has anyway, or can do without. The log is not to be gone
     /// on with: another is begun behind a snapshot.
     pub(crate) harmless: Vec<Harmless>,
-    /// The newest commit of which a frame stands behind the end.
+    /// The newest commit of which a frame stands behind the end; `last_seq` if what stands
+    /// there is none.
     pub(crate) torn: Option<u64>,
+    /// By which opening its commits were written, each from this one on.
+    pub(crate) epochs: Vec<Position>,
+    /// And what would be written next, as the log says so far.
+    pub(crate) says: Option<Epoch>,
+}
+
+impl LogEnd {
+    /// What is known of the commit `seq`.
+    pub(crate) fn position(&self, seq: u64) -> Position {
+        Position::new(seq, epoch_of(&self.epochs, seq))
+    }
+
+    /// The last commit.
+    pub(crate) fn last(&self) -> Position {
+        self.position(self.last_seq)
+    }
 }
 
 /// Damage to a log that takes nothing from who has what it is behind of.
@@ -188,8 +214,7 @@ impl Survey {
     /// Of the commit `seq`, by which opening it was written; `None` if the log has it not.
     pub(crate) fn position(&self, seq: u64) -> Option<Position> {
         let run = self.runs.iter().find(|run| (run.after..=run.last).contains(&seq))?;
-        let epoch = run.epochs.iter().rfind(|from| from.seq <= seq).and_then(|from| from.epoch);
-        Some(Position::new(seq, epoch))
+        Some(Position::new(seq, run.epoch_of(seq)))
     }
 
     fn run_behind(&self, known: u64) -> Option<(usize, &Run)> {
@@ -220,10 +245,12 @@ impl Survey {
             last_seq: run.last,
             synced: run.synced,
             end: run.end,
-            is_clean: run.is_closed && run.behind.newest.is_none(),
+            is_clean: run.is_closed && run.behind.newest.is_none() && !run.behind.is_written,
             segments: run.segments.clone(),
             harmless: self.harmless_before(n, run, known),
-            torn: newest.or(run.begun),
+            torn: newest.or(run.begun).or(run.behind.is_written.then_some(run.last)),
+            epochs: run.epochs.clone(),
+            says: run.says,
         }
     }
 
@@ -263,6 +290,20 @@ impl Run {
         self
     }
 
+    /// By whom the commit `seq` of this run is.
+    pub(super) fn epoch_of(&self, seq: u64) -> Option<Epoch> {
+        epoch_of(&self.epochs, seq)
+    }
+
+    /// The commits from `seq` on are of this epoch.
+    pub(super) fn note_epoch(&mut self, seq: u64, epoch: Option<Epoch>) {
+        match self.epochs.last_mut() {
+            Some(from) if from.epoch == epoch => {}
+            Some(from) if from.seq == seq => from.epoch = epoch,
+            _ => self.epochs.push(Position::new(seq, epoch)),
+        }
+    }
+
     fn newest(&self) -> u64 {
         self.begun.unwrap_or(self.last)
     }
@@ -286,4 +327,8 @@ impl Run {
         };
         LogDamage { at: self.broken.clone(), why, first: self.wanted(), last: known.max(self.wanted()) }
     }
+}
+
+fn epoch_of(epochs: &[Position], seq: u64) -> Option<Epoch> {
+    epochs.iter().rfind(|from| from.seq <= seq).and_then(|from| from.epoch)
 }

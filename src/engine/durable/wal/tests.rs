@@ -20,7 +20,7 @@ use crate::engine::Batch;
 use crate::engine::verdict::{LogFault, Refusal};
 use crate::error::{Failure, Result};
 use crate::model::List;
-use crate::record::Key;
+use crate::record::{Epoch, Key, Position};
 
 /// Room for one page of frames behind the header.
 const SEGMENT_BYTES: u32 = 8192;
@@ -31,6 +31,7 @@ fn files(disk: &SimDisk) -> Files {
         dir: "/s/wal".into(),
         store: *b"0123456789abcdef",
         segment_bytes: SEGMENT_BYTES,
+        epoch: Epoch::draw(),
     }
 }
 
@@ -141,7 +142,7 @@ impl Driver {
             assert_eq!((at_least, self.known), (0, 0), "an empty log");
             self.written.clear();
             self.synced = 0;
-            self.log = Some(files.create(0)?);
+            self.log = Some(files.create(Position::default())?);
             return Ok(());
         };
         assert!(found.last_seq >= at_least, "ends at {}, not {at_least}: {found:?}", found.last_seq);

@@ -5,11 +5,13 @@
 use std::path::{Path, PathBuf};
 
 use super::directory::{Directory, Stored};
+use super::epochs;
 use super::frame::{Frame, Head, Kind, Place};
 use super::header::PAGE;
 use super::search::Frames;
 use super::survey::{Run, Survey, Visited};
 use crate::error::{Result, chain};
+use crate::record::Epoch;
 
 /// What stands in a log, from the oldest on.
 #[derive(Debug)]
@@ -117,6 +119,8 @@ struct Walker<'a, 'b> {
     /// The newest commit of which a frame was read.
     newest: u64,
     open: Option<Open>,
+    /// By whom what comes next was written, as far as that is known.
+    epoch: Option<Epoch>,
     /// The commit of which a segment has the end, and nothing has the beginning.
     tail: Option<u64>,
     /// The segment in which the log goes on, if one says so.
@@ -160,8 +164,8 @@ impl Segment<'_> {
 impl<'a, 'b> Walker<'a, 'b> {
     fn new(directory: &'a Directory, known: u64, visit: &'a mut Visitor<'b>) -> Self {
         let survey = Survey { from: known, ..Survey::default() };
-        let (run, broken, open, tail, next, gap, told) = Default::default();
-        Self { directory, visit, survey, run, broken, newest: 0, open, tail, next, gap, told }
+        let (run, broken, open, epoch, tail, next, gap, told) = Default::default();
+        Self { directory, visit, survey, run, broken, newest: 0, open, epoch, tail, next, gap, told }
     }
 
     /// Whether the log goes on in a later segment: this one was got ready and not used.
@@ -174,6 +178,7 @@ impl<'a, 'b> Walker<'a, 'b> {
             self.survey.headless.push(segment.path.to_owned());
         }
         self.next = None;
+        self.epoch = segment.stored.epoch;
         let mut frames = Frames::of(bytes, segment.id);
         let mut end = PAGE;
         while let Some((at, frame)) = frames.first_from(end) {
@@ -186,7 +191,11 @@ impl<'a, 'b> Walker<'a, 'b> {
                 return Ok(());
             }
         }
-        self.break_off(segment, end)
+        self.break_off(segment, end)?;
+        if let Some(run) = &mut self.broken {
+            run.behind.is_written |= has_more(segment.stored, bytes, end);
+        }
+        Ok(())
     }
 
     fn frame(&mut self, frame: &Frame<'_>, segment: &Segment<'_>, at: usize) -> Result<()> {
@@ -206,6 +215,17 @@ impl<'a, 'b> Walker<'a, 'b> {
         };
         run.synced = run.synced.max(synced);
         run.is_closed = kind == Kind::Close;
+        match kind {
+            Kind::Whole | Kind::First | Kind::Middle | Kind::Last => run.note_epoch(seq, self.epoch),
+            Kind::Epoch => {
+                let (before, after) = epochs::decode(frame);
+                if run.epoch_of(seq).is_none() {
+                    run.note_epoch(seq, before);
+                }
+                self.epoch = after;
+            }
+            Kind::Mark | Kind::Close | Kind::Next => {}
+        }
         self.take(frame, segment, at)?;
         self.note_boundary(segment, at + frame.len());
         Ok(())
@@ -218,7 +238,7 @@ impl<'a, 'b> Walker<'a, 'b> {
             (Kind::Whole, None) => seq == run.last + 1,
             (Kind::First, None) => seq == run.last + 1 && part == 0,
             (Kind::Middle | Kind::Last, Some(open)) => (open.seq, open.parts) == (seq, part),
-            (Kind::Mark | Kind::Close, None) => seq == run.last,
+            (Kind::Mark | Kind::Close | Kind::Epoch, None) => seq == run.last,
             (Kind::Next, _) => seq == run.last && leads_to(frame).is_some(),
             _ => false,
         }
@@ -231,7 +251,7 @@ impl<'a, 'b> Walker<'a, 'b> {
         let after = match kind {
             Kind::Whole => seq.checked_sub(1),
             Kind::First if part == 0 => seq.checked_sub(1),
-            Kind::Mark | Kind::Close => Some(seq),
+            Kind::Mark | Kind::Close | Kind::Epoch => Some(seq),
             Kind::Next if self.tail.is_none() && leads_to(frame).is_some() => Some(seq),
             Kind::Last if self.is_of_tail(seq, at) => Some(seq),
             _ => None,
@@ -278,7 +298,7 @@ impl<'a, 'b> Walker<'a, 'b> {
                 Ok(())
             }
             Kind::Middle | Kind::Last => self.part(frame),
-            Kind::Mark | Kind::Close => Ok(()),
+            Kind::Mark | Kind::Close | Kind::Epoch => Ok(()),
             Kind::Next => self.leave(frame, segment, at),
         }
     }
@@ -322,12 +342,15 @@ impl<'a, 'b> Walker<'a, 'b> {
 
     /// Where the log could end so far: behind a whole commit.
     fn note_boundary(&mut self, segment: &Segment<'_>, behind: usize) {
-        let end = match self.next {
-            Some(next) => Place { segment: next, offset: PAGE as u64 },
-            None => segment.place(behind),
+        let (end, says) = match self.next {
+            Some(next) => {
+                let header = self.directory.get(next).and_then(|stored| stored.epoch);
+                (Place { segment: next, offset: PAGE as u64 }, header)
+            }
+            None => (segment.place(behind), self.epoch),
         };
         if let (Some(run), None) = (&mut self.run, &self.open) {
-            run.end = end;
+            (run.end, run.says) = (end, says);
         }
     }
 
@@ -340,6 +363,8 @@ impl<'a, 'b> Walker<'a, 'b> {
     /// What stands at this offset is not what comes next.
     fn break_off(&mut self, segment: &Segment<'_>, at: usize) -> Result<()> {
         self.tail = None;
+        // Who writes may be said in what cannot be read.
+        self.epoch = None;
         self.gap.get_or_insert_with(|| segment.spot(at));
         let newest = self.newest_of_run();
         let Some(mut run) = self.run.take() else { return Ok(()) };
@@ -382,6 +407,12 @@ impl<'a, 'b> Walker<'a, 'b> {
         self.survey.note_what_is_behind();
         Ok(self.survey)
     }
+}
+
+/// Whether something was written to a segment behind `end`, as far as that can be told: a
+/// file that was used before still has what it held then.
+fn has_more(stored: Stored, bytes: &[u8], end: usize) -> bool {
+    stored.is_fresh && bytes.get(end..).is_some_and(|rest| rest.iter().any(|byte| *byte != 0))
 }
 
 /// The segment in which the log goes on, as a frame says.
