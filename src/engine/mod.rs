@@ -30,6 +30,8 @@ pub(crate) use durable::{
 pub use durable::{OpenReport, Rebuilt, Recovery, TornTail};
 pub(crate) use feed::{Alarm, Commit, Feed, Received, Subscription, Written};
 pub(crate) use memory::MemoryEngine;
+#[cfg(test)]
+pub(crate) use memory::Records;
 pub use stats::Stats;
 
 use crate::archive::{Summary, Target};

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
+use crate::model::ownership;
 use crate::proto::record::Owner;
 
 /// The claims of this opening whose runs are on.
@@ -49,7 +50,7 @@ impl Liveness {
             return None;
         }
         let pulse = self.pulses.lock().get(&owner.claim).cloned()?;
-        let remaining = pulse.last().saturating_add(pulse.timeout).saturating_sub(now);
+        let remaining = ownership::alive_until(pulse.last(), pulse.timeout).saturating_sub(now);
         (!remaining.is_zero()).then_some(remaining)
     }
 }
