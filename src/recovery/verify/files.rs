@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use super::report::Report;
-use super::{Offline, Parts, top};
+use super::{Inspection, Offline, top};
 use crate::engine::Snapshot;
 
-pub(super) fn check(store: &Offline, files: &[PathBuf], parts: &Parts, report: &mut Report<'_>) {
-    if let Err(why) = &parts.facts.manifest {
+pub(super) fn check(store: &Offline, files: &[PathBuf], inspection: &Inspection, report: &mut Report<'_>) {
+    if let Err(why) = &inspection.facts.manifest {
         let manifest = store.closed.layout().manifest();
         let finding = report.wrong(
             &manifest,
@@ -16,14 +16,14 @@ pub(super) fn check(store: &Offline, files: &[PathBuf], parts: &Parts, report: &
         );
         report.tell(finding);
     }
-    if let Some(why) = parts.facts.damaged_synced.clone() {
+    if let Some(why) = inspection.facts.damaged_synced.clone() {
         let finding = report.unnoted(&store.closed.layout().synced(), why);
         report.tell(finding);
     }
     let mut told = Vec::new();
     for file in files {
         let top = top(store, file);
-        let Some(kind) = kind_of(file, &top, parts) else { continue };
+        let Some(kind) = kind_of(file, &top, inspection) else { continue };
         // Of a folder once, not of each file in it.
         let place = if is_folder(&top) { store.closed.layout().root().join(&top) } else { file.clone() };
         if !told.contains(&place) {
@@ -50,13 +50,13 @@ enum Kind {
 }
 
 /// What a file is; `None` if it is a part of the store.
-fn kind_of(file: &Path, top: &Path, parts: &Parts) -> Option<Kind> {
+fn kind_of(file: &Path, top: &Path, inspection: &Inspection) -> Option<Kind> {
     let name = file.file_name()?.to_string_lossy();
     let what = match &*top.to_string_lossy() {
         "MANIFEST" | "SYNCED" => None,
         "MANIFEST.new" => Some("a manifest that a program was writing when it died"),
         "wal" if name.ends_with(".wal") => None,
-        "snapshots" if is_snapshot(file, &parts.snapshots) => None,
+        "snapshots" if is_snapshot(file, &inspection.snapshots) => None,
         "snapshots" if name.ends_with(".archive") => Some("an older snapshot"),
         "snapshots" if name.ends_with(".new") => Some("a snapshot that a program was writing when it died"),
         "index" if name.starts_with("broken-snap.") => {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::digest::Digest;
 use super::report::Report;
-use super::{Finding, Offline, Parts, Severity};
+use super::{Finding, Inspection, Offline, Severity};
 use crate::engine::verdict::{self, Refusal};
 use crate::engine::wal::{Found, Logged, Reading, Spot, walk};
 use crate::error::Result;
@@ -21,21 +21,21 @@ pub(super) struct Behind {
     pub(super) rest: Changes<Digest>,
 }
 
-pub(super) fn check(store: &Offline, parts: &Parts, report: &mut Report<'_>) -> Result<Behind> {
-    for (path, why) in &parts.wrong_log_files {
+pub(super) fn check(store: &Offline, inspection: &Inspection, report: &mut Report<'_>) -> Result<Behind> {
+    for (path, why) in &inspection.wrong_log_files {
         let spare = report.verdict.opens.is_ok().then_some("the rest of the store");
         let finding = report.broken(path, why.clone(), spare);
         report.tell(finding);
     }
     let mut reader = Reader {
-        snapshot: parts.snapshot_seq(),
+        snapshot: inspection.snapshot_seq(),
         applied: *report.verdict.index.as_ref().unwrap_or(&u64::MAX),
         behind: Behind::default(),
         owners: HashMap::new(),
         has_gap: false,
         report,
     };
-    walk(&parts.readable_log, reader.snapshot, &mut |found| {
+    walk(&inspection.readable_log, reader.snapshot, &mut |found| {
         reader.visit(found);
         Ok(())
     })?;
@@ -73,7 +73,8 @@ struct Reader<'a, 'b> {
     applied: u64,
     behind: Behind,
     /// The version of the newest owner record of each process.
-    owners: HashMap<Key, u64>,
+    /// The version of each owner record, 0 for none, and the commit that made it so.
+    owners: HashMap<Key, (u64, u64)>,
     has_gap: bool,
     report: &'a mut Report<'b>,
 }
@@ -131,9 +132,10 @@ impl Reader<'_, '_> {
     /// Each owner record replaces the one before.
     fn check_owner(&mut self, seq: u64, write: &Logged, at: &Spot) {
         let version = write.payload.as_ref().map_or(0, |_| seq);
-        let before = self.owners.insert(write.key.clone(), version);
+        let before = self.owners.insert(write.key.clone(), (version, seq));
         let replaces = write.replaces.unwrap_or(0);
-        if before.is_some_and(|before| before != replaces && before != seq) {
+        // A commit that deletes it and puts it anew says both times what was there before.
+        if before.is_some_and(|(before, at)| before != replaces && at != seq) {
             let what = format!("it replaces version {replaces} of an owner record, which was not there");
             self.wrong(seq, at, &what, Some(&write.key));
         }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Finding, Offline, Parts, Severity, Verified};
+use super::{Finding, Inspection, Offline, Severity, Verified};
 use crate::engine::verdict::{Opening, Verdict};
 use crate::engine::wal::LogEnd;
 
@@ -14,8 +14,8 @@ pub(super) struct Report<'a> {
 }
 
 impl<'a> Report<'a> {
-    pub(super) fn new(store: &Offline, parts: &Parts, visit: &'a mut dyn FnMut(Finding)) -> Self {
-        let verdict = parts.judge();
+    pub(super) fn new(store: &Offline, inspection: &Inspection, visit: &'a mut dyn FnMut(Finding)) -> Self {
+        let verdict = inspection.judge();
         let verified = Verified {
             refused: verdict.opens.as_ref().err().map(ToString::to_string),
             notes: 0,

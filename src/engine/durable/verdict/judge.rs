@@ -2,7 +2,7 @@
 
 use super::facts::{Facts, Soundness};
 use crate::engine::durable::options::Recovery;
-use crate::engine::durable::wal::{Broken, Harmless, LogDamage, LogEnd};
+use crate::engine::durable::wal::{Broken, Harmless, LogDamage, LogEnd, Survey};
 use crate::record::Position;
 
 /// What a store opens to.
@@ -141,7 +141,7 @@ pub(crate) fn judge(facts: &Facts, recovery: Recovery) -> Verdict {
     Verdict { opens, index, copies }
 }
 
-fn judge_index(facts: &Facts) -> Result<u64, IndexFault> {
+pub(super) fn judge_index(facts: &Facts) -> Result<u64, IndexFault> {
     let noted = facts.noted();
     let held = noted.map(|noted| noted.seq).max(facts.snapshot().map(|newest| newest.position.seq));
     // Its creation was interrupted: it is created again.
@@ -151,13 +151,19 @@ fn judge_index(facts: &Facts) -> Result<u64, IndexFault> {
         return Err(IndexFault::RolledBack { seq: index.seq, held });
     }
     // A log that others contradict says nothing against the index.
-    let log = facts.log.as_ref().ok().filter(|_| other_history(facts).is_none());
+    let log = facts.log.as_ref().ok().filter(|log| other_history(facts, log).is_none());
     let in_log = log.and_then(|log| log.position(index.seq));
     let others = [noted, facts.synced, in_log].into_iter().flatten();
     if others.into_iter().any(|other| other.seq == index.seq && index.contradicts(other.epoch)) {
         return Err(IndexFault::OtherHistory { seq: index.seq });
     }
     Ok(index.seq)
+}
+
+/// Where the log ends for whoever has a snapshot and no index.
+pub(crate) fn judge_restoring(facts: &Facts) -> Result<Option<LogEnd>, LogFault> {
+    let must_have_log = facts.manifest.as_ref().is_ok_and(|noted| noted.must_have_log);
+    judge_log(facts, facts.snapshot_seq(), None, must_have_log)
 }
 
 /// Where the log ends for whoever has everything up to the commit `known`. It must lead to
@@ -169,7 +175,7 @@ fn judge_log(
     is_needed: bool,
 ) -> Result<Option<LogEnd>, LogFault> {
     let log = facts.log.as_ref().map_err(|why| LogFault::Files(why.clone()))?;
-    if let Some((by, seq)) = other_history(facts) {
+    if let Some((by, seq)) = other_history(facts, log) {
         return Err(LogFault::OtherHistory { seq, by });
     }
     let Some(end) = log.end_behind(known).map_err(LogFault::Damaged)? else {
@@ -185,20 +191,19 @@ fn judge_log(
 }
 
 /// What stands outside of the log and says what it must have.
-fn witnesses(facts: &Facts) -> Vec<(Witness, Position)> {
+pub(super) fn witnesses(facts: &Facts) -> Vec<(Witness, Position)> {
     let noted = facts.noted().map(|noted| (Witness::Manifest, noted));
     let synced = facts.synced.map(|synced| (Witness::Synced, synced));
     let snapshot = facts.snapshot().map(|newest| (Witness::Snapshot, newest.position));
     [noted, synced, snapshot].into_iter().flatten().collect()
 }
 
-/// Who knows that a commit of the log is of another history of the store, and which one.
-pub(crate) fn other_history(facts: &Facts) -> Option<(Witness, u64)> {
-    let log = facts.log.as_ref().ok()?;
-    let contradicts =
-        |seen: Position| log.position(seen.seq).is_some_and(|found| seen.contradicts(found.epoch));
-    let (by, seen) = witnesses(facts).into_iter().find(|(_, seen)| contradicts(*seen))?;
-    Some((by, seen.seq))
+/// Who says of which commit that it was written by another opening than the log says.
+pub(crate) fn other_history(facts: &Facts, log: &Survey) -> Option<(Witness, u64)> {
+    let contradicts = |(_, seen): &(Witness, Position)| {
+        log.position(seen.seq).is_some_and(|found| seen.contradicts(found.epoch))
+    };
+    witnesses(facts).into_iter().find(contradicts).map(|(by, seen)| (by, seen.seq))
 }
 
 fn open(facts: &Facts, base: Base, applied: u64, recovery: Recovery) -> Result<Opening, Refusal> {

@@ -7,10 +7,17 @@
 
 mod facts;
 mod judge;
+mod missing;
 #[cfg(test)]
 mod properties;
+mod salvage;
 mod words;
 
 pub(crate) use facts::{Facts, Noted, Snapshotted, Soundness};
-pub(crate) use judge::{IndexFault, LogFault, Opening, Refusal, Verdict, judge, other_history};
+pub(crate) use judge::{
+    IndexFault, LogFault, Opening, Refusal, Verdict, judge, judge_restoring, other_history,
+};
+pub(crate) use missing::Coverage;
+pub use missing::MissingCommits;
+pub(crate) use salvage::{Remains, Source, remains, source};
 pub(crate) use words::{MISSING_INDEX, gap, not_rebuilt};

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::judge::{Base, Refusal, Verdict};
-use super::{Facts, Noted, Snapshotted, Soundness, judge};
+use super::{Facts, Noted, Remains, Snapshotted, Soundness, Source, judge, remains, source};
 use crate::engine::durable::options::Recovery;
 use crate::engine::durable::wal::Spot;
 use crate::engine::durable::wal::survey::{Behind, Run, Survey};
@@ -11,6 +11,12 @@ use crate::record::{Epoch, Position};
 
 /// No history here is longer.
 const SEQ_MAX: u64 = 12;
+
+/// They are quick. `PROPTEST_CASES` makes a long run.
+fn config() -> ProptestConfig {
+    let asked = ProptestConfig { failure_persistence: None, ..ProptestConfig::default() };
+    ProptestConfig { cases: asked.cases.max(4000), ..asked }
+}
 
 fn position(seq: u64, epoch: u64) -> Position {
     Position::new(seq, Epoch::from_stored(epoch))
@@ -113,12 +119,21 @@ fn vouched(facts: &Facts) -> u64 {
     seen.max(frames).unwrap_or(0)
 }
 
+fn has(log: &Survey, seq: u64) -> bool {
+    log.runs.iter().any(|run| run.after < seq && seq <= run.last)
+}
+
+/// That of the index, if it is of the commit `seq`.
+fn position_of(facts: &Facts, seq: u64) -> Position {
+    facts.index.clone().ok().filter(|index| index.seq == seq).unwrap_or_default()
+}
+
 fn judged(facts: &Facts) -> Verdict {
     judge(facts, Recovery::Refuse)
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 4000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(config())]
 
     #[test]
     fn it_opens_with_no_less_than_anything_vouches_for(facts in facts()) {
@@ -153,12 +168,9 @@ proptest! {
     #[test]
     fn it_opens_to_commits_in_a_row(facts in facts()) {
         let Ok(opening) = judged(&facts).opens else { return Ok(()) };
-        let has = |seq: u64| {
-            let runs = &facts.log.as_ref().unwrap().runs;
-            runs.iter().any(|run| run.after < seq && seq <= run.last)
-        };
+        let log = facts.log.as_ref().unwrap();
         for seq in opening.applied + 1..=opening.last_seq() {
-            prop_assert!(has(seq), "{seq}");
+            prop_assert!(has(log, seq), "{seq}");
         }
     }
 
@@ -198,6 +210,32 @@ proptest! {
             let sound = opens(&facts, Recovery::Refuse);
             prop_assert!(sound.clone().is_ok_and(|sound| sound >= last), "{sound:?} and then {last}");
         }
+    }
+
+    /// What salvage calls complete has every commit that anything vouches for, and names each
+    /// other as missing.
+    #[test]
+    fn salvage_is_complete_only_if_nothing_is_missing(facts in facts(), is_certain in any::<bool>()) {
+        let Ok(log) = &facts.log else { return Ok(()) };
+        let (found, seq) = source(&facts);
+        prop_assert!(found != Source::Index || facts.index == Ok(position_of(&facts, seq)));
+        let Remains { coverage, end, .. } = remains(&facts, log, seq, is_certain);
+        let is_known = |seq: u64| end.is_none_or(|end| seq <= end) && has(log, seq);
+        for seq in seq + 1..=vouched(&facts) {
+            prop_assert!(is_known(seq) != coverage.is_missing(seq), "{seq}: {coverage:?}");
+        }
+        let is_vouched_for = facts.manifest.is_ok() || is_certain;
+        prop_assert!(!coverage.is_complete() || is_vouched_for || log.first.is_none());
+    }
+
+    #[test]
+    fn what_opens_is_salvaged_as_a_whole(mut facts in facts()) {
+        let is_unread = |found: &&mut Snapshotted| found.soundness == Soundness::Unread;
+        facts.snapshots.iter_mut().filter(is_unread).for_each(|found| found.soundness = Soundness::Sound);
+        let (Ok(_), Ok(log)) = (judged(&facts).opens, &facts.log) else { return Ok(()) };
+        let (_, seq) = source(&facts);
+        let Remains { coverage, .. } = remains(&facts, log, seq, true);
+        prop_assert!(coverage.is_complete(), "{coverage:?}");
     }
 
     /// Opening says that something is damaged where it could not do without the index.

@@ -5,6 +5,7 @@ use std::fmt::{self, Display, Formatter};
 use std::path::Path;
 
 use super::judge::{CopiesFault, IndexFault, LogFault, LogWear, Refusal, Witness};
+use super::missing::MissingCommits;
 use crate::engine::durable::wal::{Broken, Harmless, LogDamage, Spot};
 use crate::error::{Error, Failure};
 
@@ -20,6 +21,12 @@ pub(crate) fn gap(after: u64, until: u64) -> String {
         1 => format!("commit {until} cannot be read"),
         _ => format!("commits {} to {until} cannot be read", after + 1),
     }
+}
+
+/// The commits after one, up to another, are.
+fn missing(after: u64, until: u64) -> String {
+    let verb = if until == after + 1 { "is" } else { "are" };
+    format!("{} {verb}", MissingCommits::new(after + 1, Some(until)))
 }
 
 impl Display for Refusal {
@@ -51,7 +58,7 @@ impl Refusal {
                 &format!("log {}", log.display()),
                 format!(
                     "{}. The index has everything up to commit {applied}; what came after is lost. Put the files back, or restore a backup; `procstate salvage --output NEWDIR` makes a new store of what the index has",
-                    LogFault::Gone
+                    LogFault::Gone.bare()
                 ),
             ),
             Self::Log { fault, .. } => corrupt("the log", format!("{}. {GET_IT_BACK}", fault.bare())),
@@ -87,6 +94,7 @@ impl Display for CopiesFault {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Self::Snapshot(why) => f.write_str(why),
+            Self::Log(fault @ LogFault::Gone) => write!(f, "the log: {}", fault.bare()),
             Self::Log(fault) => fault.fmt(f),
         }
     }
@@ -95,7 +103,8 @@ impl Display for CopiesFault {
 impl Display for LogFault {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Files(_) | Self::Gone | Self::Damaged(_) => f.write_str(&self.bare()),
+            Self::Gone => f.write_str("all of the log is gone"),
+            Self::Files(_) | Self::Damaged(_) => f.write_str(&self.bare()),
             Self::EndsEarly { .. } | Self::OtherHistory { .. } => write!(f, "the log: {}", self.bare()),
         }
     }
@@ -103,20 +112,19 @@ impl Display for LogFault {
 
 impl LogFault {
     /// Without saying that it is the log.
-    fn bare(&self) -> String {
+    pub(crate) fn bare(&self) -> String {
         match self {
             Self::Files(why) => why.clone(),
-            Self::Gone => "all of the log is gone".to_owned(),
+            Self::Gone => "all of it is gone".to_owned(),
             Self::Damaged(LogDamage { at: Spot { path, offset }, why, first, last }) => {
                 let place = format!("{} at byte {offset}", path.display());
                 format!("{place}: {why}; commits {first} to {last} at least are needed")
             }
             Self::EndsEarly { last, held, .. } => {
-                let missing = match held.saturating_sub(*last) {
-                    1 => format!("commit {held} is missing"),
-                    _ => format!("commits {} to {held} are missing", last + 1),
-                };
-                format!("it ends with commit {last}, and the store held commit {held}: {missing}")
+                format!(
+                    "it ends with commit {last}, and the store held commit {held}: {} missing",
+                    missing(*last, *held)
+                )
             }
             Self::OtherHistory { seq, by } => format!(
                 "it is of another history of this store: its commit {seq} was written by another opening than {by} says"
@@ -131,9 +139,6 @@ impl LogFault {
                 "commits from {first} on, at least to {last}: the log is damaged in {} at byte {offset}, {why}",
                 path.display()
             ),
-            Self::EndsEarly { last, held, .. } => {
-                format!("commits from {} on, at least to {held}: {self}", last + 1)
-            }
             _ => self.to_string(),
         }
     }

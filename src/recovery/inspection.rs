@@ -1,4 +1,4 @@
-//! The parts of a store, and what of each can be used.
+//! The files of a store that nobody has open, and the facts of which depends what it opens to.
 
 use std::path::{Path, PathBuf};
 
@@ -15,8 +15,8 @@ use crate::folder::Manifest;
 use crate::index::of_another_store;
 use crate::record::Position;
 
-/// All parts of a store, whatever is wrong with them.
-pub(super) struct Parts {
+/// A store as it was found, whatever is wrong with it.
+pub(super) struct Inspection {
     pub(super) facts: Facts,
     /// The files of the snapshots, in the order of the facts.
     pub(super) snapshots: Vec<Snapshot>,
@@ -30,7 +30,7 @@ pub(super) struct Parts {
     pub(super) is_identity_certain: bool,
 }
 
-impl Parts {
+impl Inspection {
     pub(super) fn read(store: &Offline, scratch: &Path, meter: &Meter<'_>) -> Result<Self> {
         let manifest = manifest(store)?;
         let snapshots = store.snapshots()?;
@@ -83,7 +83,7 @@ impl Parts {
 
     /// Whether the log is of another history of the store: that of a copy of it.
     pub(super) fn is_other_log(&self) -> bool {
-        other_history(&self.facts).is_some()
+        self.facts.log.as_ref().is_ok_and(|log| other_history(&self.facts, log).is_some())
     }
 
     /// Whether the index is.
@@ -97,10 +97,6 @@ impl Parts {
     }
 }
 
-fn noted(manifest: &Manifest) -> Noted {
-    Noted { index: manifest.noted(), must_have_log: manifest.must_have_log() }
-}
-
 fn manifest(store: &Offline) -> Result<Result<Manifest, String>> {
     match store.closed.manifest() {
         Ok(Some(manifest)) => Ok(Ok(manifest)),
@@ -110,6 +106,10 @@ fn manifest(store: &Offline) -> Result<Result<Manifest, String>> {
         Err(error) if error.is_of_the_system() => Err(error),
         Err(error) => Ok(Err(chain(&error))),
     }
+}
+
+pub(super) fn noted(manifest: &Manifest) -> Noted {
+    Noted { index: manifest.noted(), must_have_log: manifest.must_have_log() }
 }
 
 fn check(store: &Offline, snapshot: &Snapshot, meter: &Meter<'_>) -> Result<Snapshotted> {

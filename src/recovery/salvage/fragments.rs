@@ -13,15 +13,15 @@ use crate::index::raw;
 use crate::record::{self, Key};
 use crate::recovery::carve::Carver;
 use crate::recovery::changes::Origin;
+use crate::recovery::inspection::Inspection;
 use crate::recovery::offline::Offline;
 use crate::recovery::options::{Meter, bytes_of};
-use crate::recovery::parts::Parts;
 use crate::recovery::sound::found_record;
 
 /// Adds them to `sources`.
 pub(super) fn gather(
     store: &Offline,
-    parts: &Parts,
+    inspection: &Inspection,
     meter: &Meter<'_>,
     sources: &mut Sources<'_>,
 ) -> Result<()> {
@@ -31,32 +31,32 @@ pub(super) fn gather(
     files.retain(|file| !foreign.iter().any(|folder| file.starts_with(folder)));
     // Nor what a copy of it has since it went its own way.
     let layout = store.closed.layout();
-    folders.retain(|folder| !(parts.is_other_index() && *folder == layout.index()));
-    let others = [(parts.is_other_log(), layout.wal()), (parts.is_other_index(), layout.index())];
+    folders.retain(|folder| !(inspection.is_other_index() && *folder == layout.index()));
+    let others = [(inspection.is_other_log(), layout.wal()), (inspection.is_other_index(), layout.index())];
     files.retain(|file| !others.iter().any(|(is_other, part)| *is_other && file.starts_with(part)));
     meter.expect(work(&folders, &files));
-    let mut pieces = Pieces { carver: Carver::new(), sources };
-    pieces.know_keys();
+    let mut fragments = Fragments { carver: Carver::new(), sources };
+    fragments.know_keys();
     let is_damaged = |(_, is_sound): &(&Snapshot, bool)| !is_sound;
-    for (snapshot, _) in parts.archives().filter(is_damaged) {
-        let (of, origin) = (snapshot.seq, origin_of(snapshot, parts));
+    for (snapshot, _) in inspection.archives().filter(is_damaged) {
+        let (of, origin) = (snapshot.seq, origin_of(snapshot, inspection));
         let browsed = archive::browse(&ReadOnlyDisk, &snapshot.path, &mut |key, value| {
-            pieces.archived(key, &value, of, origin);
+            fragments.archived(key, &value, of, origin);
         });
         read_or_not(browsed);
     }
     for folder in folders {
         read_or_not(raw::read(&folder, &|bytes| meter.add(bytes), &mut |key, value| {
-            pieces.indexed(&key, value)
+            fragments.indexed(&key, value)
         }));
     }
     for file in files {
-        let origin = match parts.archives().find(|(snapshot, _)| snapshot.path == file) {
+        let origin = match inspection.archives().find(|(snapshot, _)| snapshot.path == file) {
             Some((_, true)) => continue,
-            Some((snapshot, false)) => origin_of(snapshot, parts),
+            Some((snapshot, false)) => origin_of(snapshot, inspection),
             None => Origin::Carved,
         };
-        pieces.carve(&file, meter, origin);
+        fragments.carve(&file, meter, origin);
     }
     Ok(())
 }
@@ -73,8 +73,8 @@ fn work(folders: &[PathBuf], files: &[PathBuf]) -> u64 {
 }
 
 /// What an older snapshot has may have been deleted before the newest was written.
-fn origin_of(snapshot: &Snapshot, parts: &Parts) -> Origin {
-    if snapshot.seq == parts.snapshot_seq() { Origin::Archive } else { Origin::Carved }
+fn origin_of(snapshot: &Snapshot, inspection: &Inspection) -> Origin {
+    if snapshot.seq == inspection.snapshot_seq() { Origin::Archive } else { Origin::Carved }
 }
 
 /// What the system does not read is missing, like so much else.
@@ -84,12 +84,12 @@ fn read_or_not(read: Result<()>) {
     }
 }
 
-struct Pieces<'a, 'b> {
+struct Fragments<'a, 'b> {
     carver: Carver,
     sources: &'a mut Sources<'b>,
 }
 
-impl Pieces<'_, '_> {
+impl Fragments<'_, '_> {
     fn know_keys(&mut self) {
         for key in self.sources.changes.keys() {
             if let Some(key) = Key::from_bytes(key.clone()) {
