@@ -15,7 +15,7 @@ use super::verdict::{LogFault, judge};
 use super::wal::{self, Directory, Entry, Files, Log, LogEnd, Pool, read_behind};
 use crate::error::{Error, Failure, Result};
 use crate::folder::{SyncedFile, SyncedNote};
-use crate::record::Position;
+use crate::record::{Position, Writers};
 
 /// The parts of a store on disk.
 #[derive(Debug)]
@@ -42,6 +42,13 @@ pub(crate) struct Recovered {
     pub(crate) snapshot: Option<Snapshot>,
     pub(crate) synced: SyncedNote,
     pub(crate) report: OpenReport,
+}
+
+impl Parts {
+    /// Who writes to a log that ends with the commit `last`.
+    fn writers(&self, last: Position) -> Writers {
+        Writers { own: Some(self.log.epoch), found: last.epoch }
+    }
 }
 
 pub(crate) fn recover(parts: &Parts, options: &Options) -> Result<Recovered> {
@@ -73,7 +80,7 @@ pub(crate) fn recover(parts: &Parts, options: &Options) -> Result<Recovered> {
         .is_some_and(|synced| synced.seq > opening.log.as_ref().map_or(opening.applied, |end| end.last_seq))
     {
         // By the will of the user: the log may be cut now, and a program die on the way.
-        parts.synced.open(Position::default())?;
+        parts.synced.open(Position::default(), parts.log.epoch)?;
     }
     match opening.log {
         None => begin(parts, &directory, base, report),
@@ -113,8 +120,8 @@ fn go_on(parts: &Parts, options: &Options, found: Found, mut report: OpenReport)
         None => newest,
     };
     let (log, pool) = parts.log.resume(&directory, &end)?;
-    let synced = parts.synced.open(end.last())?;
-    parts.home.note(applied_now)?;
+    let synced = parts.synced.open(end.last(), parts.log.epoch)?;
+    parts.home.note(applied_now, parts.writers(end.last()))?;
     let applied = applied_now.seq;
     Ok(Recovered { base, log, pool, active, applied, leftover, snapshot, synced, report })
 }
@@ -129,8 +136,8 @@ fn begin_behind_damage(
 ) -> Result<Recovered> {
     let position = base.contents()?.position();
     let snapshot = parts.snapshots.write(&*base, &|| false).map_err(Error::before_writing)?;
-    let synced = parts.synced.open(position)?;
-    parts.home.note(position)?;
+    let synced = parts.synced.open(position, parts.log.epoch)?;
+    parts.home.note(position, parts.writers(position))?;
     let (log, pool) = parts.log.begin_anew(directory, position)?;
     let (active, applied) = (Generation::default(), position.seq);
     Ok(Recovered { base, log, pool, active, applied, leftover: 0, snapshot, synced, report })
@@ -146,8 +153,8 @@ fn begin(parts: &Parts, directory: &Directory, base: Box<dyn Base>, report: Open
     // The log alone would not be complete.
     let snapshot = if applied > 0 { parts.snapshots.write(&*base, &|| false)? } else { None };
     let (log, pool) = parts.log.begin_anew(directory, position)?;
-    let synced = parts.synced.open(position)?;
-    parts.home.note(position)?;
+    let synced = parts.synced.open(position, parts.log.epoch)?;
+    parts.home.note(position, parts.writers(position))?;
     let active = Generation::default();
     Ok(Recovered { base, log, pool, active, applied, leftover: 0, snapshot, synced, report })
 }

@@ -21,7 +21,7 @@ use crate::disk::sim::{SimDisk, Survives};
 use crate::error::{Failure, Result};
 use crate::folder::{Manifest, SyncedFile};
 use crate::index::{Contents, Visit};
-use crate::record::{Epoch, Position};
+use crate::record::{Epoch, Position, Writers};
 
 #[derive(Debug, Clone)]
 pub(super) struct SimHome {
@@ -130,8 +130,12 @@ impl Home for SimHome {
         self.has_log()
     }
 
-    fn note(&self, position: Position) -> Result<()> {
-        let manifest = Manifest::new().noting(position);
+    fn writers(&self) -> Writers {
+        Manifest::read(&self.disk, folder()).unwrap().map(|manifest| manifest.writers()).unwrap_or_default()
+    }
+
+    fn note(&self, position: Position, writers: Writers) -> Result<()> {
+        let manifest = Manifest::new().noting(position, writers);
         manifest.write(&self.disk, folder())
     }
 

@@ -29,8 +29,8 @@ impl Commits {
     /// Remembers every commit to `store` from now on.
     pub(super) fn record(&self, mut store: Store) -> Store {
         let inner = Arc::get_mut(&mut store.inner).unwrap();
-        let engine = std::mem::replace(&mut inner.engine, Box::new(MemoryEngine::default()));
-        inner.engine = Box::new(Recorder { engine, commits: self.clone() });
+        let engine = std::mem::replace(&mut inner.engine, Arc::new(MemoryEngine::default()));
+        inner.engine = Arc::new(Recorder { engine, commits: self.clone() });
         store
     }
 
@@ -52,7 +52,7 @@ impl Commits {
 }
 
 struct Recorder {
-    engine: Box<dyn Engine>,
+    engine: Arc<dyn Engine>,
     commits: Commits,
 }
 

@@ -203,7 +203,20 @@ pub(crate) fn other_history(facts: &Facts, log: &Survey) -> Option<(Witness, u64
     let contradicts = |(_, seen): &(Witness, Position)| {
         log.position(seen.seq).is_some_and(|found| seen.contradicts(found.epoch))
     };
-    witnesses(facts).into_iter().find(contradicts).map(|(by, seen)| (by, seen.seq))
+    let contradicted = witnesses(facts).into_iter().find(contradicts);
+    contradicted.map(|(by, seen)| (by, seen.seq)).or_else(|| unknown_opening(facts, log))
+}
+
+/// The newest commit of the log, if nobody knows of the opening that wrote it: each opening
+/// notes itself before its first commit.
+fn unknown_opening(facts: &Facts, log: &Survey) -> Option<(Witness, u64)> {
+    let run = log.runs.last()?;
+    let epoch = log.position(run.last)?.epoch?;
+    let seen = witnesses(facts).into_iter().filter_map(|(_, seen)| seen.epoch);
+    let is_known =
+        facts.openings.is_empty() || facts.openings.iter().copied().chain(seen).any(|own| own == epoch);
+    let by = if facts.synced.is_some() { Witness::Synced } else { Witness::Manifest };
+    (!is_known).then_some((by, run.last))
 }
 
 fn open(facts: &Facts, base: Base, applied: u64, recovery: Recovery) -> Result<Opening, Refusal> {

@@ -98,6 +98,7 @@ prop_compose! {
         Facts {
             manifest: if is_manifest_sound { Ok(manifest) } else { Err("damaged".to_owned()) },
             synced,
+            openings: Vec::new(),
             damaged_synced: None,
             snapshots,
             index,
