@@ -32,6 +32,8 @@ mod folder;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;
+#[cfg(feature = "http")]
+pub mod http;
 mod index;
 #[cfg(feature = "json")]
 pub mod interchange;
@@ -39,6 +41,8 @@ mod model;
 pub mod proto;
 mod record;
 pub mod recovery;
+#[cfg(feature = "http")]
+pub mod remote;
 mod run;
 mod runner;
 #[cfg(feature = "serde")]
@@ -61,8 +65,8 @@ pub use runner::{
     Outcome, Retry, Runner, RunnerBuilder, RunnerHandle, Shutdown, Stopper, WorkContext, WorkResult, Worker,
 };
 pub use store::{
-    Change, Changed, Effect, Event, ImportMode, Item, Page, PastRun, ProcessHandle, Purged, Released,
-    Settings, Store, StoreBuilder, Summary, Tally, Watch,
+    Change, Changed, Effect, Event, ImportMode, Item, Names, Page, PastRun, Precondition, ProcessHandle,
+    Purged, Released, Settings, Store, StoreBuilder, Summary, Tally, Watch,
 };
 
 /// The README's examples are tests.

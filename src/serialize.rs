@@ -64,6 +64,7 @@ serialize! { Settings, settings:
     "cron" = settings.cron,
     "params" = settings.params,
     "changed" = text(settings.changed),
+    "version" = settings.version,
 }
 
 serialize! { Item, item:
@@ -71,6 +72,7 @@ serialize! { Item, item:
     "list" = item.list,
     "since" = text(item.since),
     "work" = item.work,
+    "version" = item.version,
 }
 
 serialize! { PastRun, run:

@@ -4,13 +4,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// From the bottom up: a module may use those before it, and itself.
-const LAYERS: [&str; 16] = [
+const LAYERS: [&str; 17] = [
     "error", "proto", "clock", "crc", "model", "record", "disk", "archive", "folder", "index", "engine",
-    "recovery", "store", "run", "runner", "tokio",
+    "recovery", "store", "run", "runner", "tokio", "remote",
 ];
 
 /// Leaves that no layer below the program may use.
-const OUTERMOST: [&str; 5] = ["interchange", "fuzzing", "serialize", "testing", "typed"];
+const OUTERMOST: [&str; 6] = ["http", "interchange", "fuzzing", "serialize", "testing", "typed"];
 
 fn sources(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
@@ -88,6 +88,21 @@ fn the_tool_uses_the_public_api_only() {
     for path in sources(Path::new("src/bin")) {
         let text = fs::read_to_string(&path).unwrap();
         assert!(!text.contains("#[path"), "{}", path.display());
+    }
+}
+
+/// What stands before a name of the crate: `crate::http` is its own, `crate::interchange`
+/// and `crate::tokio` are modules that are public.
+#[test]
+fn http_uses_the_public_api_only() {
+    const PUBLIC: [&str; 5] = ["http", "interchange", "proto", "recovery", "tokio"];
+    for path in sources(Path::new("src/http")) {
+        let text = fs::read_to_string(&path).unwrap();
+        for (line, text) in text.lines().enumerate() {
+            for name in imports(text) {
+                assert!(PUBLIC.contains(&name), "{}:{}: uses {name}", path.display(), line + 1);
+            }
+        }
     }
 }
 

@@ -24,7 +24,7 @@ mod times;
 
 pub use binary::write_delimited;
 pub use json::to_json;
-pub use schema::Message;
+pub use schema::{Message, to_binary};
 
 use crate::error::{Error, Failure, Result};
 use crate::proto::Process;

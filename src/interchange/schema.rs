@@ -41,6 +41,12 @@ messages! {
     WorkResponse: "process.WorkResponse",
 }
 
+/// A message as protobuf binary, bare. Every value comes out as it is, negative zeros too.
+#[must_use]
+pub fn to_binary<M: Message>(message: &M) -> Vec<u8> {
+    message.bytes()
+}
+
 /// The description of a message type.
 pub(super) fn descriptor<M: Message>() -> Result<MessageDescriptor> {
     static POOL: OnceLock<Option<DescriptorPool>> = OnceLock::new();

@@ -27,14 +27,23 @@ pub(crate) fn register(
     }
     work.modified = modified;
     work.params = Some(params.clone());
-    if !is_in_hand(active, run) {
-        work.status = Some(queued());
-        // A run that goes on with it knows what to take back.
-        let ended = run.filter(|run| run::is_unfinished(run)).and_then(|run| ended_before(active, run));
-        item.set_ended(ended.unwrap_or_default());
-        item.run = if ended.is_some() { active.run } else { 0 };
+    Some(requeue(&item, run).unwrap_or(item))
+}
+
+/// The item with its work still to be done; `None` if it is queued already or a run has it
+/// in hand.
+pub(crate) fn requeue(item: &Item, run: Option<&RunStatus>) -> Option<Item> {
+    let is_queued = status(item).is_some_and(|status| *status == queued());
+    if is_queued || is_in_hand(item, run) {
+        return None;
     }
-    Some(item)
+    let mut again = item.clone();
+    again.work.get_or_insert_default().status = Some(queued());
+    // A run that goes on with it knows what to take back.
+    let ended = run.filter(|run| run::is_unfinished(run)).and_then(|run| ended_before(item, run));
+    again.set_ended(ended.unwrap_or_default());
+    again.run = if ended.is_some() { item.run } else { 0 };
+    Some(again)
 }
 
 fn queued() -> Status {

@@ -46,6 +46,13 @@ pub(crate) enum Decision {
     Resume,
 }
 
+/// Until when, by the monotonic clock, an owner counts as alive that showed life at `sign`.
+/// Claimers and the owner itself go by this: it knows that it has lapsed before anyone can
+/// have taken its place.
+pub(crate) fn alive_until(sign: Duration, timeout: Duration) -> Duration {
+    sign.saturating_add(timeout)
+}
+
 /// What a claim comes to; an error if that is up to a schedule that cannot be used.
 pub(crate) fn decide(situation: &Situation<'_>) -> Result<Decision, String> {
     let now = situation.now;
@@ -60,6 +67,9 @@ pub(crate) fn decide(situation: &Situation<'_>) -> Result<Decision, String> {
         return Ok(Decision::Resume);
     }
     if situation.terms.forced {
+        return Ok(Decision::Start);
+    }
+    if is_requested(situation.settings, situation.status) {
         return Ok(Decision::Start);
     }
     let rested = rested(situation.terms.min_interval, last_start(situation), now);
@@ -82,6 +92,22 @@ fn due(situation: &Situation<'_>) -> Result<Due, String> {
     let never_run = || time::read(&situation.settings.settings_time);
     let since = last_start(situation).max(set).or_else(never_run);
     Ok(schedule.due(since, situation.now))
+}
+
+/// Whether somebody asked for a run since the latest one began.
+pub(crate) fn is_requested(settings: &Settings, latest: Option<&RunStatus>) -> bool {
+    settings.run_requested != 0 && settings.run_requested >= latest.map_or(0, |run| run.run)
+}
+
+/// Whether a run that begins now is one that was asked for, to do again what is not
+/// completed, and no other.
+pub(crate) fn skips_completed(situation: &Situation<'_>) -> bool {
+    let asked = is_requested(situation.settings, situation.status);
+    let is_slot = || match Schedule::read(situation.settings) {
+        Ok(Schedule::Always) | Err(_) => false,
+        Ok(schedule) => schedule.due(last_start(situation), situation.now) == Due::Now,
+    };
+    asked && situation.settings.requested_skips_completed && !situation.terms.forced && !is_slot()
 }
 
 /// When the latest run began long enough ago. A start that is farther ahead than the

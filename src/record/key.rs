@@ -272,6 +272,20 @@ impl KeyRange {
         Self { start: Self::process(process).end, end: Self::all().end }
     }
 
+    /// What comes from the first process on whose name is `name` or sorts after it.
+    pub(crate) fn from_process(name: &str) -> Self {
+        let mut start = process_prefix(name, 0);
+        // Without its terminator: names that begin with it come after the name itself.
+        start.truncate(start.len() - 1);
+        Self { start: start.freeze(), end: Self::all().end }
+    }
+
+    /// The part of this range from `key` on.
+    pub(crate) fn from(mut self, key: &Key) -> Self {
+        self.start = key.bytes.clone().max(self.start);
+        self
+    }
+
     /// The part of this range that comes after `key`.
     pub(crate) fn after(mut self, key: &Key) -> Self {
         let mut start = BytesMut::from(&key.bytes[..]);

@@ -31,6 +31,7 @@ mod verify;
 
 pub use compact::{Compacted, compact, remove_damaged};
 pub use finding::{Finding, Severity};
+pub(crate) use log::Teller;
 pub use log::{LogChange, LogCommit, LogEntry, read_log};
 pub use options::{Options, Progress};
 pub use restore::{Restored, restore};

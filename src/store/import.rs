@@ -108,7 +108,7 @@ impl ProcessHandle {
         status: &Versioned<RunStatus>,
     ) -> Result<()> {
         let inner = &self.store.inner;
-        let alive = inner.liveness.lives_for(&owner.value, &inner.opening, inner.clock.monotonic());
+        let alive = inner.liveness.lives_for(&owner.value, inner.clock.monotonic())?;
         if alive.is_none() || !run::is_unfinished(&status.value) {
             return Ok(());
         }
@@ -143,6 +143,8 @@ fn take_apart(process: Process) -> Vec<(Key, Bytes)> {
     let owner = Owner { process_name: name.clone(), instance: process.instance, ..Owner::default() };
     let settings = Settings {
         schedule_set: None,
+        run_requested: 0,
+        requested_skips_completed: false,
         schedule_frequency: process.schedule_frequency,
         settings: process.settings,
         settings_time: process.settings_time,

@@ -4,15 +4,17 @@ mod builder;
 mod bulk;
 mod history;
 mod import;
-mod liveness;
+mod log;
 mod merge;
 mod page;
+mod precondition;
 mod process;
 mod purge;
 mod read;
 mod release;
 mod settings;
 mod snapshot;
+mod steer;
 mod summary;
 mod watch;
 mod work;
@@ -25,7 +27,8 @@ pub use builder::StoreBuilder;
 pub use bulk::Tally;
 pub use history::PastRun;
 pub use import::ImportMode;
-pub use page::{Item, Page};
+pub use page::{Item, Names, Page};
+pub use precondition::Precondition;
 pub use process::{Effect, ProcessHandle};
 pub use purge::Purged;
 pub use release::Released;
@@ -33,14 +36,13 @@ pub use settings::Settings;
 pub use summary::Summary;
 pub use watch::{Change, Changed, Event, Watch};
 
-pub(crate) use liveness::{Liveness, Pulse};
 pub(crate) use read::{Attempt, Versioned};
 
 use jiff::Timestamp;
 
 use crate::archive::Target;
 use crate::clock::Clock;
-use crate::engine::{Backup, Engine, OpenReport, Stats};
+use crate::engine::{Backup, Batch, Durability, Engine, Liveness, OpenReport, Stats};
 use crate::error::{Error, Result};
 use crate::folder;
 use crate::model::names;
@@ -67,14 +69,15 @@ pub struct Store {
 }
 
 pub(crate) struct Inner {
-    pub(crate) engine: Box<dyn Engine>,
+    pub(crate) engine: Arc<dyn Engine>,
     pub(crate) clock: Arc<dyn Clock>,
-    /// Tells this opening of the store from every other.
-    pub(crate) opening: String,
-    pub(crate) liveness: Liveness,
+    /// Who lives.
+    pub(crate) liveness: Arc<dyn Liveness>,
     pub(crate) history_max: usize,
     report: OpenReport,
     path: Option<PathBuf>,
+    /// Another program has it open.
+    is_remote: bool,
 }
 
 impl Store {
@@ -137,10 +140,38 @@ impl Store {
         Ok(names)
     }
 
+    /// Up to `limit` names of processes that begin with `prefix`, at least 1, sorted by
+    /// their bytes, those after the name `after`.
+    ///
+    /// # Errors
+    ///
+    /// [`is_invalid`](crate::Error::is_invalid) for a limit of 0; if the store cannot be
+    /// read.
+    pub fn processes_page(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Names> {
+        if limit == 0 {
+            return Err(Error::argument("a page of 0 processes; ask for at least 1"));
+        }
+        let mut names: Vec<String> = Vec::new();
+        let mut range = KeyRange::from_process(prefix);
+        if let Some(after) = after {
+            range.start = KeyRange::after_process(after).start.max(range.start);
+        }
+        while let Some(name) = self.first_process(&range)?.filter(|name| name.starts_with(prefix)) {
+            if names.len() == limit {
+                return Ok(Names { next: names.last().cloned(), names });
+            }
+            range = KeyRange::after_process(&name);
+            if self.inner.engine.get(&Key::owner(&name))?.is_some() {
+                names.push(name);
+            }
+        }
+        Ok(Names { names, next: None })
+    }
+
     /// The process of the first record in `range`.
     fn first_process(&self, range: &KeyRange) -> Result<Option<String>> {
         let mut first = None;
-        self.inner.engine.scan(range, &mut |record| {
+        self.inner.engine.scan_first(range, 1, &mut |record| {
             first = record.key.address();
             std::ops::ControlFlow::Break(())
         })?;
@@ -193,6 +224,16 @@ impl Store {
         self.inner.engine.sync()
     }
 
+    /// Whether the store can be read and written, as far as it knows: it was not closed, and
+    /// no earlier error has stopped it. Costs next to nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`is_poisoned`](crate::Error::is_poisoned) or [`is_closed`](crate::Error::is_closed).
+    pub fn check_usable(&self) -> Result<()> {
+        self.inner.engine.commit(Batch::new(), Durability::Buffered).map(drop)
+    }
+
     /// Figures of the store.
     ///
     /// # Errors
@@ -200,6 +241,12 @@ impl Store {
     /// If the store cannot be read.
     pub fn stats(&self) -> Result<Stats> {
         Ok(Stats { processes: self.processes()?.len() as u64, ..self.inner.engine.stats()? })
+    }
+
+    /// The sequence number of the newest commit; 0 for a store that was never written to.
+    #[must_use]
+    pub fn last_seq(&self) -> u64 {
+        self.inner.engine.last_seq()
     }
 
     /// What opening the store found and did.
@@ -212,6 +259,19 @@ impl Store {
     #[must_use]
     pub fn path(&self) -> Option<&Path> {
         self.inner.path.as_deref()
+    }
+
+    /// Whether another program has it open, and it is used through that one
+    /// (`procstate::remote`, feature `http`).
+    #[must_use]
+    pub fn is_remote(&self) -> bool {
+        self.inner.is_remote
+    }
+
+    /// A store that another program has open.
+    #[cfg(feature = "http")]
+    pub(crate) fn over(engine: Arc<dyn Engine>, liveness: Arc<dyn Liveness>, path: Option<PathBuf>) -> Self {
+        Self::builder().remote(engine, liveness, path)
     }
 
     /// Makes everything durable and lets go of the folder. Every other handle

@@ -22,6 +22,16 @@ pub struct Page {
     pub next: Option<String>,
 }
 
+/// Some of the processes of a store, in name order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Names {
+    /// The names.
+    pub names: Vec<String>,
+    /// The name to ask on after; `None` at the end.
+    pub next: Option<String>,
+}
+
 /// A work item as a list shows it.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
@@ -34,6 +44,9 @@ pub struct Item {
     pub work: Option<Work>,
     /// When the cleanup was asked for, or the item dropped.
     pub since: Option<Timestamp>,
+    /// The version of its record: the sequence number of the commit that wrote it last, for a
+    /// [`Precondition`](crate::Precondition).
+    pub version: u64,
 }
 
 impl Item {
@@ -83,13 +96,27 @@ impl ProcessHandle {
     /// store; [`is_invalid`](crate::Error::is_invalid) for a limit of 0, which
     /// would never come to the end of a list.
     pub fn list(&self, list: List, after: Option<&str>, limit: usize) -> Result<Page> {
+        self.list_prefix(list, "", after, limit)
+    }
+
+    /// [`list`](ProcessHandle::list) of the items whose names begin with `prefix`. Costs
+    /// nothing for those whose do not.
+    ///
+    /// # Errors
+    ///
+    /// As [`list`](ProcessHandle::list).
+    pub fn list_prefix(&self, list: List, prefix: &str, after: Option<&str>, limit: usize) -> Result<Page> {
         if limit == 0 {
             return Err(Error::argument("a page of 0 items; ask for at least 1"));
         }
         self.existing_owner()?;
         let mut items = Vec::new();
         let mut more = false;
-        self.store.scan(&self.list_range(list, after), |record| {
+        let range = self.list_range(list, after).from(&self.item_key(list, prefix));
+        self.store.scan_first(&range, limit.saturating_add(1), |record| {
+            if !matches!(record.key.slot(), Some(Slot::Item(_, name)) if name.starts_with(prefix)) {
+                return Ok(ControlFlow::Break(()));
+            }
             more = items.len() == limit;
             if more {
                 return Ok(ControlFlow::Break(()));
@@ -104,10 +131,7 @@ impl ProcessHandle {
     /// The first `limit` names of `list` after the name `after`.
     pub(crate) fn names(&self, list: List, after: Option<&str>, limit: usize) -> Result<VecDeque<String>> {
         let mut names = VecDeque::new();
-        self.store.inner.engine.scan(&self.list_range(list, after), &mut |record| {
-            if names.len() == limit {
-                return ControlFlow::Break(());
-            }
+        self.store.inner.engine.scan_first(&self.list_range(list, after), limit, &mut |record| {
             names.push_back(work_name(record.key));
             ControlFlow::Continue(())
         })?;
@@ -129,11 +153,17 @@ fn item(record: RecordRef<'_>, list: List) -> Result<Item> {
     Ok(match list {
         List::Active => {
             let item = record::Item::from_ref(record)?;
-            Item { name, list, work: Some(item.work.unwrap_or_default()), since: None }
+            Item {
+                name,
+                list,
+                work: Some(item.work.unwrap_or_default()),
+                since: None,
+                version: record.version,
+            }
         }
         List::Cleanup | List::Dropped => {
             let since = prost_types::Timestamp::from_ref(record)?;
-            Item { name, list, work: None, since: time::from_wire(&since) }
+            Item { name, list, work: None, since: time::from_wire(&since), version: record.version }
         }
     })
 }

@@ -1,6 +1,6 @@
 //! A process at a glance.
 
-use std::ops::ControlFlow;
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
@@ -9,9 +9,9 @@ use super::process::ProcessHandle;
 use crate::error::{Failure, Result};
 use crate::model::ownership::{self, Decision, Situation, Terms};
 use crate::model::{List, run, stats, time};
-use crate::proto::State;
-use crate::proto::record::{Owner, RunStatus};
-use crate::record::{KeyRange, Kind};
+use crate::proto::record::{Owner, RunStatus, Settings, Totals};
+use crate::proto::{State, Status};
+use crate::record::{Key, KeyRange, Kind};
 
 /// A process at a glance.
 #[derive(Debug, Clone, PartialEq)]
@@ -77,6 +77,27 @@ impl ProcessHandle {
         })
     }
 
+    /// The status of its latest run; `None` if it never ran.
+    ///
+    /// # Errors
+    ///
+    /// [`is_not_found`](crate::Error::is_not_found) if the process is not in the store.
+    pub fn status(&self) -> Result<Option<Status>> {
+        self.existing_owner()?;
+        Ok(self.read_status()?.value.status)
+    }
+
+    /// Its totals over all runs, by label.
+    ///
+    /// # Errors
+    ///
+    /// [`is_not_found`](crate::Error::is_not_found) if the process is not in the store.
+    pub fn totals(&self) -> Result<BTreeMap<String, f64>> {
+        self.existing_owner()?;
+        let totals: Versioned<Totals> = self.store.read(&Key::totals(self.name()))?;
+        Ok(totals.value.aggregate_stats)
+    }
+
     /// What a claim would come to, for people who look: never if the schedule is broken.
     fn decision_or_never(&self, owner: &Versioned<Owner>, status: &Versioned<RunStatus>) -> Result<Decision> {
         match self.decide(owner, status, Terms::default()) {
@@ -95,26 +116,32 @@ impl ProcessHandle {
         status: &Versioned<RunStatus>,
         terms: Terms,
     ) -> Result<Decision> {
-        let inner = &self.store.inner;
         let settings = self.read_settings()?;
-        let decision = ownership::decide(&Situation {
+        let decision = ownership::decide(&self.situation(owner, status, &settings, terms)?);
+        decision.map_err(|why| Failure::Schedule { process: self.name().to_owned(), why }.into())
+    }
+
+    /// What a claim goes by.
+    pub(crate) fn situation<'a>(
+        &self,
+        owner: &Versioned<Owner>,
+        status: &'a Versioned<RunStatus>,
+        settings: &'a Versioned<Settings>,
+        terms: Terms,
+    ) -> Result<Situation<'a>> {
+        let inner = &self.store.inner;
+        Ok(Situation {
             now: inner.clock.now(),
-            owner_lives_for: inner.liveness.lives_for(&owner.value, &inner.opening, inner.clock.monotonic()),
+            owner_lives_for: inner.liveness.lives_for(&owner.value, inner.clock.monotonic())?,
             status: status.present(),
             settings: &settings.value,
             settings_version: settings.version.unwrap_or_default(),
             terms,
-        });
-        decision.map_err(|why| Failure::Schedule { process: self.name().to_owned(), why }.into())
+        })
     }
 
     fn count(&self, list: List) -> Result<u64> {
-        let mut count = 0;
-        self.store.inner.engine.scan(&KeyRange::kind(self.name(), Kind::from(list)), &mut |_| {
-            count += 1;
-            ControlFlow::Continue(())
-        })?;
-        Ok(count)
+        self.store.inner.engine.count(&KeyRange::kind(self.name(), Kind::from(list)))
     }
 }
 

@@ -53,7 +53,7 @@ pub struct Change {
 }
 
 /// What of a process changed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Changed {
     /// Its owner: it was created, claimed, released or imported.

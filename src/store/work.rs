@@ -3,7 +3,7 @@
 use prost::Message;
 
 use super::process::{Effect, ProcessHandle};
-use super::{Attempt, Versioned};
+use super::{Attempt, Precondition, Versioned};
 use crate::engine::{Batch, Expect};
 use crate::error::{Failure, Result};
 use crate::model::merge::Here;
@@ -43,24 +43,40 @@ impl ProcessHandle {
     /// If the name is empty or over 1 KiB, the item over 1 MiB less 16 KiB (which
     /// are for the errors of a run), or the store cannot be written.
     pub fn register(&self, name: &str, params: Params) -> Result<Effect> {
+        self.register_if(name, params, Precondition::None)
+    }
+
+    /// [`register`](ProcessHandle::register), if `precondition` holds of the item, on
+    /// whichever list it is; its version is [`Item::version`](crate::Item::version).
+    ///
+    /// # Errors
+    ///
+    /// As [`register`](ProcessHandle::register);
+    /// [`is_precondition_failed`](crate::Error::is_precondition_failed) if it does not hold.
+    pub fn register_if(&self, name: &str, params: Params, precondition: Precondition) -> Result<Effect> {
         names::check_work(name)?;
-        let changed = self.register_chunk(&[(name.to_owned(), params)])?;
+        let changed = self.register_chunk_if(&[(name.to_owned(), params)], precondition)?;
         Ok(if changed == 0 { Effect::Unchanged } else { Effect::Changed })
     }
 
     /// Registers items in one commit; answers how many of them changed anything.
     pub(super) fn register_chunk(&self, items: &[(String, Params)]) -> Result<usize> {
+        self.register_chunk_if(items, Precondition::None)
+    }
+
+    fn register_chunk_if(&self, items: &[(String, Params)], precondition: Precondition) -> Result<usize> {
         self.store.change(self.durability, || {
             // The owner before the sequence number, and that before the lists: an
             // item is never taken for older than it is, nor for older than a run
             // that was claimed before it was there.
             let owner = self.read_owner()?;
-            let seq = self.store.inner.engine.last_seq();
+            let seq = self.store.inner.engine.newest_seq()?;
             let run = self.read_status()?;
             let mut batch = Batch::new();
             let mut changed = 0;
             for (name, params) in items {
                 let place = self.place(name)?;
+                self.check_place(name, &place, precondition)?;
                 let registered =
                     item::register(place.active.present(), params, run.present(), self.store.now(), seq);
                 if let Some(item) = registered {
@@ -129,19 +145,40 @@ impl ProcessHandle {
     /// [`is_not_found`](crate::Error::is_not_found) if the process is not in the
     /// store; if the name is empty or over 1 KiB, or the store cannot be written.
     pub fn unregister(&self, name: &str) -> Result<Effect> {
+        self.unregister_if(name, Precondition::None)
+    }
+
+    /// [`unregister`](ProcessHandle::unregister), if `precondition` holds of the item, on
+    /// whichever list it is; its version is [`Item::version`](crate::Item::version).
+    ///
+    /// # Errors
+    ///
+    /// As [`unregister`](ProcessHandle::unregister);
+    /// [`is_precondition_failed`](crate::Error::is_precondition_failed) if it does not hold.
+    pub fn unregister_if(&self, name: &str, precondition: Precondition) -> Result<Effect> {
         names::check_work(name)?;
         self.existing_owner()?;
-        let changed = self.unregister_chunk(&[name.to_owned()], Absent::ToCleanup)?;
+        let changed = self.unregister_chunk_if(&[name.to_owned()], Absent::ToCleanup, precondition)?;
         Ok(if changed == 0 { Effect::Unchanged } else { Effect::Changed })
     }
 
     /// Unregisters items in one commit; answers how many of them changed anything.
     pub(super) fn unregister_chunk(&self, names: &[String], absent: Absent) -> Result<usize> {
+        self.unregister_chunk_if(names, absent, Precondition::None)
+    }
+
+    fn unregister_chunk_if(
+        &self,
+        names: &[String],
+        absent: Absent,
+        precondition: Precondition,
+    ) -> Result<usize> {
         self.store.change(self.durability, || {
             let mut batch = Batch::new();
             let mut changed = 0;
             for name in names {
                 let place = self.place(name)?;
+                self.check_place(name, &place, precondition)?;
                 let is_gone = place.cleanup.is_present() || place.dropped.is_present();
                 let is_absent = !is_gone && !place.active.is_present();
                 if is_gone || (is_absent && absent == Absent::Stays) {
@@ -187,6 +224,17 @@ impl ProcessHandle {
     /// store; if the name is empty or over 1 KiB. A name that the process does
     /// not know is no error: its state is `purged`.
     pub fn work(&self, name: &str) -> Result<WorkResponse> {
+        let item = self.item(name)?;
+        let purged = || response::work_response(self.name(), name, Found::Nowhere);
+        Ok(item.map_or_else(purged, |item| item.response(self.name())))
+    }
+
+    /// The work `name` with the list it is on and its version; `None` if it is on none.
+    ///
+    /// # Errors
+    ///
+    /// As [`work`](ProcessHandle::work).
+    pub fn item(&self, name: &str) -> Result<Option<super::Item>> {
         names::check_work(name)?;
         self.existing_owner()?;
         // Active work is on no other list. Of anything else a commit without writes checks
@@ -195,15 +243,21 @@ impl ProcessHandle {
         self.store.change(self.durability, || {
             let active = self.read_active(name)?;
             if active.is_present() {
-                let found = Found::Active(active.value.work.unwrap_or_default().into());
-                return Ok(Attempt::Done(response::work_response(self.name(), name, found)));
+                return Ok(Attempt::Done(Place::only_active(active).item(name)));
             }
             let place = self.place_beside(active, name)?;
             let batch = List::ALL.into_iter().fold(Batch::new(), |batch, list| {
                 batch.expect(self.item_key(list, name), Expect::unchanged(place.version(list)))
             });
-            Ok(Attempt::Commit(batch, response::work_response(self.name(), name, place.found())))
+            Ok(Attempt::Commit(batch, place.item(name)))
         })
+    }
+
+    /// Checks `precondition` of the item that stands at `place`.
+    fn check_place(&self, name: &str, place: &Place, precondition: Precondition) -> Result<()> {
+        let list = place.list();
+        let version = list.and_then(|list| place.version(list));
+        precondition.check(version, || self.item_key(list.unwrap_or(List::Active), name).describe())
     }
 
     pub(super) fn place(&self, name: &str) -> Result<Place> {
@@ -246,12 +300,31 @@ impl Place {
         }
     }
 
-    /// Where a name was found that is not active.
-    fn found(&self) -> Found {
-        match (self.cleanup.is_present(), self.dropped.is_present()) {
-            (true, _) => Found::Cleanup,
-            (false, true) => Found::Dropped,
-            (false, false) => Found::Nowhere,
-        }
+    /// The place of a name that is on the active list, and so on no other.
+    fn only_active(active: Versioned<Item>) -> Self {
+        let absent = || Versioned { version: None, value: prost_types::Timestamp::default() };
+        Self { active, cleanup: absent(), dropped: absent() }
+    }
+
+    pub(super) fn active(&self) -> Option<&Item> {
+        self.active.present()
+    }
+
+    /// The list that the name is on.
+    fn list(&self) -> Option<List> {
+        List::ALL.into_iter().find(|list| self.version(*list).is_some())
+    }
+
+    /// What stands there, as a list shows it.
+    fn item(self, name: &str) -> Option<super::Item> {
+        let list = self.list()?;
+        let version = self.version(list).unwrap_or_default();
+        let since = match list {
+            List::Active => None,
+            List::Cleanup => time::from_wire(&self.cleanup.value),
+            List::Dropped => time::from_wire(&self.dropped.value),
+        };
+        let work = (list == List::Active).then(|| self.active.value.work.unwrap_or_default());
+        Some(super::Item { name: name.to_owned(), list, work, since, version })
     }
 }

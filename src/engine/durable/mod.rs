@@ -36,6 +36,7 @@
 
 mod backup;
 mod base;
+mod browse;
 mod checkpoint;
 mod close;
 mod commit;
@@ -188,6 +189,10 @@ impl Engine for DurableEngine {
 
     fn backup(&self, target: &Target) -> Result<Backup> {
         self.shared.backup(target)
+    }
+
+    fn browse_log(&self, after: u64, visit: &mut wal::Visitor<'_>) -> Result<()> {
+        self.shared.browse_log(after, visit)
     }
 
     fn stats(&self) -> Result<Stats> {

@@ -73,7 +73,8 @@ struct Reader<'a, 'b> {
     applied: u64,
     behind: Behind,
     /// The version of the newest owner record of each process.
-    owners: HashMap<Key, u64>,
+    /// The version of each owner record, 0 for none, and the commit that made it so.
+    owners: HashMap<Key, (u64, u64)>,
     has_gap: bool,
     report: &'a mut Report<'b>,
 }
@@ -131,9 +132,10 @@ impl Reader<'_, '_> {
     /// Each owner record replaces the one before.
     fn check_owner(&mut self, seq: u64, write: &Logged, at: &Spot) {
         let version = write.payload.as_ref().map_or(0, |_| seq);
-        let before = self.owners.insert(write.key.clone(), version);
+        let before = self.owners.insert(write.key.clone(), (version, seq));
         let replaces = write.replaces.unwrap_or(0);
-        if before.is_some_and(|before| before != replaces && before != seq) {
+        // A commit that deletes it and puts it anew says both times what was there before.
+        if before.is_some_and(|(before, at)| before != replaces && at != seq) {
             let what = format!("it replaces version {replaces} of an owner record, which was not there");
             self.wrong(seq, at, &what, Some(&write.key));
         }

@@ -12,6 +12,12 @@ use crate::record::{Epoch, Position};
 /// No history here is longer.
 const SEQ_MAX: u64 = 12;
 
+/// They are quick. `PROPTEST_CASES` makes a long run.
+fn config() -> ProptestConfig {
+    let asked = ProptestConfig { failure_persistence: None, ..ProptestConfig::default() };
+    ProptestConfig { cases: asked.cases.max(4000), ..asked }
+}
+
 fn position(seq: u64, epoch: u64) -> Position {
     Position::new(seq, Epoch::from_stored(epoch))
 }
@@ -127,7 +133,7 @@ fn judged(facts: &Facts) -> Verdict {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 4000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(config())]
 
     #[test]
     fn it_opens_with_no_less_than_anything_vouches_for(facts in facts()) {

@@ -40,4 +40,4 @@ pub(crate) use open::Files;
 pub(crate) use pool::Pool;
 pub(crate) use repair::repair;
 pub(crate) use survey::{Broken, Harmless, LogDamage, LogEnd, Survey};
-pub(crate) use walk::{Found, Spot, read_behind, survey, walk};
+pub(crate) use walk::{Found, Spot, Visitor, read_behind, survey, walk};

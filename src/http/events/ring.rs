@@ -1,0 +1,109 @@
+//! The last blocks, for clients that are behind or come back.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::block::Block;
+
+/// How many blocks are kept: some minutes of a store that is always busy.
+const BLOCKS_MAX: usize = 1024;
+
+/// The most bytes that the blocks take together.
+const BYTES_MAX: usize = 16 << 20;
+
+#[derive(Debug, Default)]
+pub(super) struct Ring {
+    blocks: VecDeque<Arc<Block>>,
+    bytes: usize,
+    /// The number of the first block that is kept.
+    first: u64,
+    /// The blocks have everything after this commit.
+    since: u64,
+}
+
+/// Where a client reads on.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// With the block of this number; it has been told everything before.
+    At(u64),
+    /// With the block of this number; of what was before it is not known what it misses.
+    Lost(u64),
+}
+
+impl Ring {
+    /// A ring that has everything after the commit `since`. Its blocks are numbered from
+    /// `first` on.
+    pub(super) fn new(first: u64, since: u64) -> Self {
+        Self { first, since, ..Self::default() }
+    }
+
+    pub(super) fn push(&mut self, block: Block) {
+        self.bytes += block.size();
+        self.blocks.push_back(Arc::new(block));
+        while self.blocks.len() > BLOCKS_MAX || self.bytes > BYTES_MAX {
+            let Some(oldest) = self.blocks.pop_front() else { break };
+            self.bytes -= oldest.size();
+            self.first += 1;
+            self.since = oldest.seq;
+        }
+    }
+
+    /// The number of the block that comes next.
+    pub(super) fn end(&self) -> u64 {
+        self.first + self.blocks.len() as u64
+    }
+
+    /// The commit up to which the blocks have everything.
+    pub(super) fn seq(&self) -> u64 {
+        self.blocks.back().map_or(self.since, |block| block.seq)
+    }
+
+    /// Where a client reads on that has heard of everything up to the commit `seq`.
+    pub(super) fn after(&self, seq: u64) -> Place {
+        if seq < self.since || seq > self.seq() {
+            return Place::Lost(self.end());
+        }
+        let heard = self.blocks.partition_point(|block| block.seq <= seq);
+        Place::At(self.first + heard as u64)
+    }
+
+    /// The block `number`, if there is one yet.
+    pub(super) fn get(&self, number: u64) -> Result<Option<Arc<Block>>, Place> {
+        let Some(index) = number.checked_sub(self.first) else { return Err(Place::Lost(self.end())) };
+        Ok(usize::try_from(index).ok().and_then(|index| self.blocks.get(index)).cloned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::block::Gathered;
+    use super::*;
+    use crate::{Change, Changed, Event};
+
+    fn push(ring: &mut Ring, seq: u64) {
+        let mut gathered = Gathered::default();
+        let change = Change { process: "p".to_owned(), what: Changed::Status, removed: false };
+        gathered.add(Event::Committed { seq, changes: vec![change] });
+        let since = ring.seq();
+        ring.push(gathered.take(since));
+    }
+
+    #[test]
+    fn a_client_reads_on_where_it_was_or_is_told_that_it_missed_something() {
+        let mut ring = Ring::new(5, 100);
+        assert_eq!((ring.end(), ring.seq(), ring.after(100)), (5, 100, Place::At(5)));
+        push(&mut ring, 103);
+        push(&mut ring, 110);
+        let places = [99, 100, 102, 103, 109, 110, 111].map(|seq| ring.after(seq));
+        let (lost, at) = (Place::Lost, Place::At);
+        assert_eq!(places, [lost(7), at(5), at(5), at(6), at(6), at(7), lost(7)]);
+        assert_eq!(ring.get(6).unwrap().unwrap().seq, 110);
+        assert!(ring.get(7).unwrap().is_none());
+        for seq in 0..BLOCKS_MAX as u64 {
+            push(&mut ring, 200 + seq);
+        }
+        assert_eq!(ring.after(103), Place::Lost(ring.end()));
+        assert_eq!(ring.after(110), Place::At(7));
+        assert_eq!(ring.get(6).unwrap_err(), Place::Lost(ring.end()));
+    }
+}

@@ -1,0 +1,165 @@
+//! Who may ask at all: hosts, origins, tokens; and what every answer says to browsers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use axum::http::{Method, StatusCode, Uri};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+
+use super::Options;
+use super::problem::{Answer, Problem};
+
+/// Where the requests come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Door {
+    /// Anything that may carry a web page's requests.
+    Network,
+    /// A Unix socket: the file system tells who may use it, and no browser does.
+    Socket,
+}
+
+/// What every answer says to browsers, unless it says otherwise itself.
+const HEADERS: [(HeaderName, &str); 6] = [
+    (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'; base-uri 'none'"),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::X_FRAME_OPTIONS, "DENY"),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (header::CACHE_CONTROL, "no-store"),
+    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+];
+
+/// Whoever sees that the program lives may ask without a token, by whatever name.
+const OPEN: [&str; 2] = ["/healthz", "/readyz"];
+
+struct Guard {
+    options: Options,
+    door: Door,
+}
+
+/// Puts the guard in front of `router`.
+pub(super) fn protect(router: Router, options: Options, door: Door) -> Router {
+    router.layer(from_fn_with_state(Arc::new(Guard { options, door }), guarded))
+}
+
+async fn guarded(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
+    let mut response = match guard.check(&request) {
+        Ok(()) => within(guard.options.time_max, next.run(request)).await,
+        Err(problem) => problem.into_response(),
+    };
+    for (name, value) in HEADERS {
+        response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    response
+}
+
+async fn within(time: Duration, answer: impl Future<Output = Response>) -> Response {
+    tokio::time::timeout(time, answer).await.unwrap_or_else(|_| {
+        let detail = format!("there was no answer within {time:?}; what was asked may still be done");
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).into_response()
+    })
+}
+
+impl Guard {
+    fn check(&self, request: &Request) -> Answer<()> {
+        if self.door == Door::Socket {
+            return Ok(());
+        }
+        let (uri, headers) = (request.uri(), request.headers());
+        if !is_safe(request.method()) {
+            refuse_other_sites(uri, headers)?;
+        }
+        if OPEN.contains(&uri.path()) {
+            return Ok(());
+        }
+        match &self.options.token {
+            Some(token) => match bearer(headers) {
+                Some(text) if token.is(text) => Ok(()),
+                Some(_) => Err(unauthorized("the token is not the one of this server")),
+                None => Err(unauthorized("send the header Authorization: Bearer TOKEN")),
+            },
+            None => self.check_host(host(uri, headers)),
+        }
+    }
+
+    /// A page of another site can have its name point to this machine, but cannot change
+    /// the name in the request.
+    fn check_host(&self, host: Option<&str>) -> Answer<()> {
+        if self.options.has_any_host {
+            return Ok(());
+        }
+        let Some(host) = host else { return Err(Problem::bad_request("the request names no host")) };
+        let name = without_port(host);
+        if self.options.hosts.iter().any(|allowed| allowed.eq_ignore_ascii_case(name)) {
+            return Ok(());
+        }
+        Err(Problem::new(
+            StatusCode::MISDIRECTED_REQUEST,
+            format!(
+                "the request is for the host {name:?}, which this server does not go by; ask it as localhost, or have it allow that host, or have it ask for a token"
+            ),
+        ))
+    }
+}
+
+fn unauthorized(detail: &str) -> Problem {
+    Problem::new(StatusCode::UNAUTHORIZED, detail)
+}
+
+pub(super) fn is_safe(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
+}
+
+/// Refuses to change anything for a page of another site.
+fn refuse_other_sites(uri: &Uri, headers: &HeaderMap) -> Answer<()> {
+    let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
+    let is_own = match (text("sec-fetch-site"), text("origin")) {
+        (Some(site), _) => matches!(site, "same-origin" | "none"),
+        (None, Some(origin)) => {
+            let authority = origin.split_once("://").map(|(_, authority)| authority);
+            authority.is_some() && authority == host(uri, headers)
+        }
+        // No browser, or one that tells neither.
+        (None, None) => true,
+    };
+    if is_own {
+        return Ok(());
+    }
+    Err(Problem::forbidden(
+        "a page of another site asked for this; only pages of this server may change anything",
+    ))
+}
+
+fn host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a str> {
+    let named = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    named.or_else(|| uri.authority().map(|authority| authority.as_str()))
+}
+
+fn without_port(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    }
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
+    let (scheme, token) = headers.get(header::AUTHORIZATION)?.as_bytes().split_at_checked(7)?;
+    scheme.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_is_told_from_its_port() {
+        for (host, name) in
+            [("a:80", "a"), ("[::1]:80", "[::1]"), ("[::1]", "[::1]"), ("a", "a"), ("a:b", "a:b"), ("", "")]
+        {
+            assert_eq!(without_port(host), name);
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! What a router and a server are told.
+
+use std::time::Duration;
+
+use super::Token;
+
+/// How a store is served.
+///
+/// As it stands, whoever names this machine `localhost`, `127.0.0.1` or `[::1]` may look at
+/// the store and change it: that is right for a listener that only this machine reaches.
+/// For any other, [`token`](Options::token).
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct Options {
+    pub(super) token: Option<Token>,
+    pub(super) hosts: Vec<String>,
+    pub(super) has_any_host: bool,
+    pub(super) is_read_only: bool,
+    pub(super) body_bytes_max: usize,
+    pub(super) time_max: Duration,
+    pub(super) blocking_max: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            token: None,
+            hosts: ["localhost", "127.0.0.1", "[::1]"].map(str::to_owned).to_vec(),
+            has_any_host: false,
+            is_read_only: false,
+            body_bytes_max: 16 << 20,
+            time_max: Duration::from_secs(30),
+            blocking_max: 8,
+        }
+    }
+}
+
+impl Options {
+    /// The usual options.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Asks every request, but those for `/healthz` and `/readyz`, for this bearer token.
+    /// Such requests may name any host: a page that does not know the token cannot ask.
+    pub fn token(mut self, token: Token) -> Self {
+        self.token = Some(token);
+        self
+    }
+
+    /// Answers requests that name this host too (`state.example.com`, without a port),
+    /// though they bring no token.
+    pub fn allow_host(mut self, host: impl Into<String>) -> Self {
+        self.hosts.push(host.into().to_ascii_lowercase());
+        self
+    }
+
+    /// Answers requests whatever host they name, though they bring no token. Only for a
+    /// router behind something that tells who asks: else any web page that a person opens
+    /// can reach the store through that person's browser (DNS rebinding).
+    pub fn allow_any_host(mut self) -> Self {
+        self.has_any_host = true;
+        self
+    }
+
+    /// Refuses every request that would change something.
+    pub fn read_only(mut self, is_read_only: bool) -> Self {
+        self.is_read_only = is_read_only;
+        self
+    }
+
+    /// The longest body of a request, in bytes. Default: 16 MiB.
+    pub fn body_bytes_max(mut self, bytes: usize) -> Self {
+        self.body_bytes_max = bytes;
+        self
+    }
+
+    /// How long a request may take until its answer begins. Default: 30 s.
+    pub fn time_max(mut self, time: Duration) -> Self {
+        self.time_max = time;
+        self
+    }
+
+    /// How many calls of the store may be on at once, 1 or more; others wait for their turn.
+    /// Default: 8.
+    pub fn blocking_max(mut self, calls: usize) -> Self {
+        self.blocking_max = calls.max(1);
+        self
+    }
+}

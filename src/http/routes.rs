@@ -1,0 +1,121 @@
+//! What is served where.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::http::{Method, StatusCode, Uri};
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use tokio::sync::watch;
+
+use super::calls::Calls;
+use super::events::{self, Hub};
+use super::guard::{self, Door};
+use super::metrics::{self, Metrics};
+use super::problem::{Answer, Problem};
+use super::{Options, actions, health, openapi, processes, settings, work};
+use crate::{ProcessHandle, Store};
+
+/// What the handlers share.
+#[derive(Clone)]
+pub(super) struct App {
+    pub(super) store: Store,
+    pub(super) calls: Calls,
+    pub(super) events: Arc<Hub>,
+    pub(super) metrics: Arc<Metrics>,
+    /// Turns true when answers without end are to end.
+    pub(super) closes: watch::Receiver<bool>,
+}
+
+impl App {
+    /// What `call` answers of a process.
+    pub(super) async fn on<T: Send + 'static>(
+        &self,
+        name: String,
+        call: impl FnOnce(ProcessHandle) -> Answer<T> + Send + 'static,
+    ) -> Answer<T> {
+        let store = self.store.clone();
+        self.calls.run(move || call(store.process(&name)?)).await
+    }
+}
+
+/// The API of `store`, to be nested into a service under any prefix. It needs a tokio
+/// runtime with time.
+///
+/// ```
+/// # let store = procstate::Store::in_memory();
+/// use procstate::http::{Options, router};
+///
+/// let admin = router(&store, Options::new());
+/// let service: axum::Router = axum::Router::new().nest("/admin", admin);
+/// ```
+pub fn router(store: &Store, options: Options) -> Router {
+    let (_, closes) = watch::channel(false);
+    guard::protect(api(store, &options, closes), options, Door::Network)
+}
+
+/// The same without its guard.
+pub(super) fn api(store: &Store, options: &Options, closes: watch::Receiver<bool>) -> Router {
+    let app = App {
+        store: store.clone(),
+        calls: Calls::new(options.blocking_max),
+        events: Hub::new(),
+        metrics: Arc::default(),
+        closes,
+    };
+    Router::new()
+        .route("/healthz", get(health::lives))
+        .route("/readyz", get(health::is_ready))
+        .route("/metrics", get(metrics::scrape))
+        .merge(v1(options.is_read_only))
+        .fallback(nothing_here)
+        .method_not_allowed_fallback(no_such_method)
+        .layer(DefaultBodyLimit::max(options.body_bytes_max))
+        .with_state(app)
+}
+
+fn v1(is_read_only: bool) -> Router<App> {
+    let routes = Router::new()
+        .route("/v1/openapi.json", get(openapi::document))
+        .route("/v1/stats", get(metrics::stats))
+        .route("/v1/events", get(events::listen))
+        .route("/v1/processes", get(processes::list))
+        .route("/v1/processes/{process}", get(processes::show))
+        .route("/v1/processes/{process}/state", get(processes::state))
+        .route("/v1/processes/{process}/history", get(processes::history))
+        .route("/v1/processes/{process}/settings", get(settings::show).patch(settings::change))
+        .route("/v1/processes/{process}/work", get(work::list).post(work::register_all))
+        .route(
+            "/v1/processes/{process}/work/{work}",
+            get(work::show).put(work::register).delete(work::unregister),
+        )
+        .route("/v1/processes/{process}/release", post(actions::release))
+        .route("/v1/processes/{process}/purge", post(actions::purge))
+        .route("/v1/processes/{process}/pause", post(actions::pause))
+        .route("/v1/processes/{process}/resume", post(actions::resume))
+        .route("/v1/processes/{process}/retry", post(actions::retry))
+        .route("/v1/processes/{process}/run", post(actions::run_now));
+    if is_read_only { routes.route_layer(from_fn(read_only)) } else { routes }
+}
+
+async fn read_only(request: Request, next: Next) -> Response {
+    if guard::is_safe(request.method()) {
+        return next.run(request).await;
+    }
+    Problem::forbidden("the store is served read-only; nothing was changed").into_response()
+}
+
+async fn nothing_here(uri: Uri) -> Problem {
+    let path = uri.path();
+    Problem::new(
+        StatusCode::NOT_FOUND,
+        format!("there is nothing at {path:?}; /v1/openapi.json lists what there is"),
+    )
+}
+
+async fn no_such_method(method: Method, uri: Uri) -> Problem {
+    let path = uri.path();
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, format!("{method} does nothing at {path:?}"))
+}
