@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::engine::TornTail;
 use crate::engine::verdict::{self, Coverage, Remains, Source};
-use crate::engine::wal::{Found, Reading, decode_begun, survey, walk};
+use crate::engine::wal::{Entry, Found, survey, walk};
 use crate::error::Result;
 use crate::record::Key;
 use crate::recovery::changes::{Changes, Merged, Newest, Origin};
@@ -111,14 +111,14 @@ impl<'a> Sources<'a> {
     }
 
     fn commit(&mut self, seq: u64, entry: &[u8]) {
-        match Reading::of(entry) {
-            Some(reading) => self.changes.add(seq, reading.writes()),
+        match Entry::decode(entry) {
+            Some(entry) => self.changes.add(seq, entry.writes()),
             None => self.missing.lose(seq),
         }
     }
 
     fn begun(&mut self, seq: u64, entry: &[u8]) {
-        for write in decode_begun(entry) {
+        for write in Entry::decode_begun(entry).into_iter().flat_map(Entry::writes) {
             self.unreadable.insert(write.key.bytes().clone(), Unreadable::Version(seq));
         }
     }
