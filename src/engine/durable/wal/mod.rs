@@ -19,6 +19,7 @@
 mod directory;
 mod entry;
 mod epochs;
+mod files;
 mod found;
 mod frame;
 mod header;
@@ -36,10 +37,10 @@ mod zeroes;
 
 pub(crate) use directory::{Directory, stores_of};
 pub(crate) use entry::{Entry, Logged, parts};
+pub(crate) use files::Files;
 pub(crate) use found::{Found, Spot, Visitor};
 pub(crate) use frame::Kind as FrameKind;
 pub(crate) use log::Log;
-pub(crate) use open::Files;
 pub(crate) use pool::Pool;
 pub(crate) use repair::repair;
 pub(crate) use survey::{Broken, Harmless, LogDamage, LogEnd, Survey};
