@@ -32,6 +32,8 @@ pub use durable::{OpenReport, Rebuilt, Recovery, TornTail};
 pub(crate) use feed::{Alarm, Commit, Feed, Received, Subscription, Written};
 pub(crate) use liveness::{InProgram, Liveness, Pulse};
 pub(crate) use memory::MemoryEngine;
+#[cfg(test)]
+pub(crate) use memory::Records;
 pub use stats::Stats;
 
 use crate::archive::{Summary, Target};

@@ -20,7 +20,7 @@ pub(crate) use position::{Epoch, Position};
 use bytes::Bytes;
 
 /// One stored record: what a read answers.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Record {
     pub(crate) key: Key,
     /// The sequence number of the commit that wrote it.
