@@ -3,7 +3,7 @@
 
 use super::base::{Base, Home};
 use super::options::Options;
-use super::recover::Parts;
+use super::parts::Parts;
 use super::snapshots::{Snapshot, Snapshots};
 use super::verdict::{Facts, MISSING_INDEX, Noted, Snapshotted, Soundness, known_openings};
 use super::wal::{Directory, Survey, survey};

@@ -3,28 +3,20 @@
 
 use std::sync::Arc;
 
-use super::base::{Base, Home};
+use super::base::Base;
 use super::checkpoint::Checkpoint;
 use super::gather::{Gathered, gather};
 use super::memtable::Generation;
 use super::options::Options;
+use super::parts::Parts;
 use super::rebuild::rebuild;
 use super::report::{OpenReport, Rebuilt, TornTail};
-use super::snapshots::{Snapshot, Snapshots};
+use super::snapshots::Snapshot;
 use super::verdict::{LogFault, judge};
-use super::wal::{self, Directory, Entry, Files, Log, LogEnd, Pool, read_behind};
+use super::wal::{self, Directory, Entry, Log, LogEnd, Pool, read_behind};
 use crate::error::{Error, Failure, Result};
-use crate::folder::{SyncedFile, SyncedNote};
-use crate::record::{Position, Writers};
-
-/// The parts of a store on disk.
-#[derive(Debug)]
-pub(crate) struct Parts {
-    pub(crate) home: Arc<dyn Home>,
-    pub(crate) log: Files,
-    pub(crate) synced: SyncedFile,
-    pub(crate) snapshots: Snapshots,
-}
+use crate::folder::SyncedNote;
+use crate::record::Position;
 
 /// A store that was opened.
 #[derive(Debug)]
@@ -42,13 +34,6 @@ pub(crate) struct Recovered {
     pub(crate) snapshot: Option<Snapshot>,
     pub(crate) synced: SyncedNote,
     pub(crate) report: OpenReport,
-}
-
-impl Parts {
-    /// Who writes to a log that ends with the commit `last`.
-    fn writers(&self, last: Position) -> Writers {
-        Writers { own: Some(self.log.epoch), found: last.epoch }
-    }
 }
 
 pub(crate) fn recover(parts: &Parts, options: &Options) -> Result<Recovered> {
@@ -172,10 +157,10 @@ struct Replay<'a> {
 
 impl Replay<'_> {
     fn commit(&mut self, seq: u64, entry: &[u8]) -> Result<()> {
-        let Some(Entry { writes, .. }) = wal::decode(entry) else {
+        let Some(entry) = Entry::decode(entry) else {
             return Err(self.damaged(seq, "its checksum is right and it does not decode"));
         };
-        for write in writes {
+        for write in entry.writes() {
             if let Some(replaces) = write.replaces {
                 self.check_succession(seq, &write.key, replaces)?;
             }

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 
 use super::Options;
 use super::base::{Base, Home, Step, check_from};
-use super::recover::Parts;
+use super::parts::Parts;
 use super::shared::Shared;
 use super::snapshots::Snapshots;
 use super::wal::Files;

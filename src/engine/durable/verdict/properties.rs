@@ -220,6 +220,9 @@ proptest! {
         let Ok(log) = &facts.log else { return Ok(()) };
         let (found, seq) = source(&facts);
         prop_assert!(found != Source::Index || facts.index == Ok(position_of(&facts, seq)));
+        if let Source::Snapshot(n) = found {
+            prop_assert_eq!(&facts.snapshots[n].soundness, &Soundness::Sound);
+        }
         let Remains { coverage, end, .. } = remains(&facts, log, seq, is_certain);
         let is_known = |seq: u64| end.is_none_or(|end| seq <= end) && has(log, seq);
         for seq in seq + 1..=vouched(&facts) {
