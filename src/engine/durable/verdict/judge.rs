@@ -147,17 +147,23 @@ pub(super) fn judge_index(facts: &Facts) -> Result<u64, IndexFault> {
     // Its creation was interrupted: it is created again.
     let Some(held) = held else { return Ok(facts.index.as_ref().map_or(0, |index| index.seq)) };
     let index = facts.index.clone().map_err(IndexFault::Damaged)?;
-    // A log that others contradict says nothing against the index.
-    let log = facts.log.as_ref().ok().filter(|log| other_history(facts, log).is_none());
-    let in_log = log.and_then(|log| log.position(index.seq));
-    let others = [noted, facts.synced, in_log].into_iter().flatten();
-    if others.into_iter().any(|other| other.seq == index.seq && index.contradicts(other.epoch)) {
+    if is_of_other_history(facts, index) {
         return Err(IndexFault::OtherHistory { seq: index.seq });
     }
     if index.seq < held {
         return Err(IndexFault::RolledBack { seq: index.seq, held });
     }
     Ok(index.seq)
+}
+
+/// Whether something that has everything up to a commit is of another history than whatever
+/// else knows of that commit.
+pub(super) fn is_of_other_history(facts: &Facts, found: Position) -> bool {
+    // A log that others contradict says nothing against it.
+    let log = facts.log.as_ref().ok().filter(|log| other_history(facts, log).is_none());
+    let in_log = log.and_then(|log| log.position(found.seq));
+    let others = [facts.noted(), facts.synced, in_log].into_iter().flatten();
+    others.into_iter().any(|other| other.seq == found.seq && found.contradicts(other.epoch))
 }
 
 /// Where the log ends for whoever has a snapshot and no index.
