@@ -6,6 +6,7 @@
 //! wal/        the log
 //! snapshots/  archives that the index can be rebuilt from
 //! index/      the records
+//! control.sock  where the program that has the store open is reached, if it serves that
 //! ```
 
 mod closed;

@@ -1,7 +1,6 @@
 //! A process at a glance.
 
 use std::collections::BTreeMap;
-use std::ops::ControlFlow;
 
 use jiff::Timestamp;
 
