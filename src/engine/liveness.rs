@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 use uuid::Uuid;
 
 use crate::error::Result;
+use crate::model::ownership;
 use crate::proto::record::Owner;
 
 /// The claims whose runs are on. Times are those of the store's monotonic clock.
@@ -61,11 +62,12 @@ pub(crate) struct Pulse {
 
 impl InProgram {
     pub(crate) fn new() -> Self {
-        Self {
-            opening: Uuid::now_v7().to_string(),
-            last_claim: AtomicU64::default(),
-            pulses: Mutex::default(),
-        }
+        Self::of(Uuid::now_v7().to_string())
+    }
+
+    /// The claims of the opening with this name.
+    pub(crate) fn of(opening: String) -> Self {
+        Self { opening, last_claim: AtomicU64::default(), pulses: Mutex::default() }
     }
 }
 
@@ -90,7 +92,7 @@ impl Liveness for InProgram {
             return Ok(None);
         }
         let Some(pulse) = self.pulses.lock().get(&owner.claim).cloned() else { return Ok(None) };
-        let remaining = pulse.last().saturating_add(pulse.timeout).saturating_sub(now);
+        let remaining = ownership::alive_until(pulse.last(), pulse.timeout).saturating_sub(now);
         Ok((!remaining.is_zero()).then_some(remaining))
     }
 }

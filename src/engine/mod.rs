@@ -26,12 +26,14 @@ use std::task::{Poll, Waker};
 
 pub(crate) use batch::{Batch, Expect, Write};
 pub(crate) use durable::{
-    DurableEngine, Options, SEGMENT_BYTES_MIN, Snapshot, Snapshots, Witness, create, wal,
+    DurableEngine, Options, SEGMENT_BYTES_MIN, Snapshot, Snapshots, create, verdict, wal,
 };
 pub use durable::{OpenReport, Rebuilt, Recovery, TornTail};
 pub(crate) use feed::{Alarm, Commit, Feed, Received, Subscription, Written};
 pub(crate) use liveness::{InProgram, Liveness, Pulse};
 pub(crate) use memory::MemoryEngine;
+#[cfg(test)]
+pub(crate) use memory::Records;
 pub use stats::Stats;
 
 use crate::archive::{Summary, Target};

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::address::named_in_process;
 use super::offline::Offline;
-use crate::engine::wal::{Entry, Found, Logged, Spot, browse, decode};
+use crate::engine::wal::{Entry, Found, Logged, Spot, decode, walk};
 use crate::error::Result;
 use crate::proto::record::Owner;
 use crate::record::{Kind, Payload, Record};
@@ -79,7 +79,7 @@ pub fn read_log(
     let (log, _) = store.log_anyhow()?;
     let newest = store.snapshots()?.first().map_or(0, |snapshot| snapshot.seq);
     let mut teller = Teller::new(from);
-    browse(&log, newest, &mut |found| teller.tell(found, &mut visit))?;
+    walk(&log, newest, &mut |found| teller.tell(found, &mut visit))?;
     store.closed.confirm()?;
     Ok(teller.last)
 }

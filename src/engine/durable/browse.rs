@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use super::shared::Shared;
-use super::wal::{Directory, Found, Visitor, browse};
+use super::wal::{Directory, Found, Visitor, walk};
 use crate::error::Result;
 
 impl Shared {
@@ -17,11 +17,12 @@ impl Shared {
             let last = self.last_seq.load(Ordering::Acquire);
             let log = &self.parts.log;
             let (directory, _) = Directory::salvage(log.disk.clone(), &log.dir, Some(log.store))?;
-            browse(&directory, known, &mut |found| match found {
+            walk(&directory, known, &mut |found| match found {
                 Found::Commit { seq, .. } | Found::Begun { seq, .. } if seq > last || seq <= after => Ok(()),
                 Found::Gap { after: before, until, .. } if before >= last || until < after => Ok(()),
                 found => visit(found),
             })
+            .map(drop)
         })
     }
 }
