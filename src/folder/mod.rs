@@ -7,6 +7,7 @@
 //! SYNCED      how far the log is durable
 //! snapshots/  archives that the index can be rebuilt from
 //! index/      the records
+//! control.sock  where the program that has the store open is reached, if it serves that
 //! ```
 
 mod closed;
