@@ -270,7 +270,7 @@ mod tests {
         for seq in 2..6 {
             note.write(at(seq)).unwrap();
             assert_eq!(file(&disk).read().unwrap(), up_to(seq));
-            let newest = if note.counter % 2 == 0 { 0 } else { SLOT_BYTES };
+            let newest = if note.counter.is_multiple_of(2) { 0 } else { SLOT_BYTES };
             for byte in 0..CHECKED + 4 {
                 disk.change(Path::new("/s/SYNCED"), |bytes| bytes[newest + byte] ^= 1);
                 let found = file(&disk).read().unwrap();

@@ -137,8 +137,11 @@ impl Damaged {
         let paths: BTreeSet<&PathBuf> = span.iter().flat_map(|moment| moment.files.keys()).collect();
         let count = paths.len().max(1);
         // Folders are listed in no order that anybody knows.
-        let paths: Vec<_> =
-            if back % 2 == 0 { paths.into_iter().collect() } else { paths.into_iter().rev().collect() };
+        let paths: Vec<_> = if back.is_multiple_of(2) {
+            paths.into_iter().collect()
+        } else {
+            paths.into_iter().rev().collect()
+        };
         self.files = paths
             .into_iter()
             .enumerate()
