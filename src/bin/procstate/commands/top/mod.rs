@@ -49,6 +49,8 @@ fn live(store: Looked, interval: Duration, output: &mut Output) -> Result<Found,
         .spawn(move || watch(&store, interval, &show))
         .map_err(failed)?;
     let mut screen = Screen::open().map_err(failed)?;
+    // To count a million items takes a while.
+    Screen::draw(&["looking ...".to_owned()]).map_err(failed)?;
     let mut glances = Vec::new();
     let mut drawn_size = (0, 0);
     let end = loop {

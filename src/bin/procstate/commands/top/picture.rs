@@ -16,7 +16,7 @@ use crate::text::{fitting, visible};
 const HEAD: [&str; 8] = ["PROCESS", "STATE", "OWNER", "PROGRESS", "RATE", "TO GO", "ERRORS", "SEEN"];
 const FAILING_HEAD: [&str; 5] = ["FAILING", "WORK", "STATE", "ERRORS", "LAST ERROR"];
 
-/// How wide a name may be on a screen.
+/// How wide a name may be on a screen; that of an owner half as wide.
 const NAME_COLUMNS: usize = 28;
 
 /// How long the bar of a run is.
@@ -84,14 +84,14 @@ fn failing_rows<'a>(glances: impl IntoIterator<Item = &'a Glance>, name_columns:
 
 impl Glance {
     fn row(&self, now: Timestamp, name_columns: usize) -> Vec<String> {
-        let name = |name: &str| fitting(&visible(name), name_columns).into_owned();
+        let name = |name: &str, columns| fitting(&visible(name), columns).into_owned();
         let owner = match &*self.instance {
             "" => "-".to_owned(),
-            instance if self.is_held => name(instance),
-            instance => format!("({})", name(instance)),
+            instance if self.is_held => name(instance, name_columns / 2),
+            instance => format!("({})", name(instance, name_columns / 2)),
         };
         vec![
-            name(&self.name),
+            name(&self.name, name_columns),
             format!("{}{}", state(self.state), if self.is_paused { ", paused" } else { "" }),
             owner,
             self.bar(),
