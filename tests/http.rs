@@ -3,6 +3,7 @@
 
 mod http {
     pub mod client;
+    mod docs;
     mod events;
     mod metrics;
     mod openapi;

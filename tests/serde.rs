@@ -21,7 +21,7 @@ fn what_the_store_answers_is_serialized() {
 
     let settings = serde_json::to_value(process.settings().unwrap()).unwrap();
     let expected = json!({"scheduleSeconds": 90.0, "offsetSeconds": null, "cron": null,
-        "params": {"intParams": {}, "stringParams": {}}, "changed": now, "version": 2});
+        "params": {"intParams": {}, "stringParams": {}}, "changed": now, "version": 7});
     assert_eq!(settings, expected);
     let summary = serde_json::to_value(process.summary().unwrap()).unwrap();
     assert_eq!(
@@ -38,7 +38,7 @@ fn what_the_store_answers_is_serialized() {
     let item = serde_json::to_value(&page.items[0]).unwrap();
     assert_eq!(
         item,
-        json!({"name": "v", "list": "cleanup", "since": now, "work": null, "version": 6, "failedAttempts": 0})
+        json!({"name": "v", "list": "cleanup", "since": now, "work": null, "version": 7, "failedAttempts": 0})
     );
     let runs = serde_json::to_value(process.history().unwrap()).unwrap();
     assert_eq!((&runs[0]["state"], &runs[0]["start"]), (&json!("incomplete"), &json!(now)));

@@ -1,19 +1,22 @@
 //! Steering a process from outside its runs, and changes of what was seen only.
 
 mod common;
+#[path = "common/eventually.rs"]
+mod eventually;
 
 use std::time::Duration;
 
 use common::{Backing, TestStore};
+use eventually::eventually;
 use procstate::{
     Claim, Clock as _, Effect, Instance, List, Outcome, Params, Precondition, ProcessHandle, Runner,
-    RunnerBuilder, Store,
+    RunnerBuilder, Shutdown, Store,
 };
 
 const HOUR: Duration = Duration::from_secs(3600);
 
 fn on_each(test: impl Fn(TestStore)) {
-    [Backing::Memory, Backing::Disk].map(TestStore::new).map(test);
+    [Backing::Memory, Backing::Disk].map(TestStore::new).into_iter().for_each(test);
 }
 
 /// A runner whose items fail while they have the parameter `fails`, and that notes what it does.
@@ -102,6 +105,33 @@ fn what_failed_is_tried_again_and_the_rest_is_left() {
         worker.run_once().unwrap();
         assert_eq!(done(&process), 3.0);
     });
+}
+
+#[test]
+fn a_runner_that_waits_for_its_slot_hears_of_it() {
+    let store = Store::in_memory();
+    let process = store.process("p").unwrap();
+    process.register("a", Params::new()).unwrap();
+    let (done, does) = std::sync::mpsc::channel();
+    let runner = Runner::builder(&store, "p")
+        .every(1000 * HOUR)
+        .rest(Duration::ZERO)
+        .worker_fn(move |_| {
+            done.send(()).unwrap();
+            Ok(())
+        })
+        .spawn()
+        .unwrap();
+    let next = || does.recv_timeout(Duration::from_secs(60)).unwrap();
+    next();
+    process.run_now().unwrap();
+    next();
+    // In hand, it would not be queued.
+    eventually("the item is done", || process.work("a").unwrap().state == "completed");
+    process.retry(["a"]).unwrap();
+    next();
+    runner.shutdown(Shutdown::HandBack);
+    runner.join().unwrap();
 }
 
 #[test]

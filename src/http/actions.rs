@@ -75,7 +75,7 @@ pub(super) async fn retry(
     Names(name): Names<String>,
     Json(asked): Json<Retry>,
 ) -> Answer {
-    if asked.failed == !asked.work.is_empty() {
+    if asked.failed != asked.work.is_empty() {
         return Err(Problem::bad_request(
             "send either \"failed\": true or the names of work, \"work\": [...]",
         ));

@@ -1,12 +1,17 @@
 //! What a request asks for: names, queries, preconditions and bodies, or why it cannot be
 //! understood.
 
+use std::fmt;
+use std::marker::PhantomData;
+
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::StatusCode;
 use axum::http::header::{self, HeaderMap};
 use axum::http::request::Parts;
-use serde::de::DeserializeOwned;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{DeserializeOwned, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use super::problem::{Answer, Problem};
 use crate::Precondition;
@@ -58,10 +63,35 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
             .map_err(|error| Problem::new(error.status(), error.body_text()))?;
         let mut deserializer = serde_json::Deserializer::from_slice(&bytes);
         let read = serde_path_to_error::deserialize(&mut deserializer);
-        let body = read.map_err(|error| Problem::bad_request(format!("the body cannot be read: {error}")))?;
+        let Object(body) =
+            read.map_err(|error| Problem::bad_request(format!("the body cannot be read: {error}")))?;
         let ended = deserializer.end();
         ended.map_err(|error| Problem::bad_request(format!("the body cannot be read: {error}")))?;
         Ok(Self(body))
+    }
+}
+
+/// An object of JSON: what is made of one would be made of an array too.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Object<T>(pub(super) T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Members(PhantomData))
+    }
+}
+
+struct Members<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for Members<T> {
+    type Value = Object<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<Object<T>, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(members)).map(Object)
     }
 }
 

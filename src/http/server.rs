@@ -6,6 +6,7 @@ use std::time::Duration;
 use std::{io, thread};
 
 use axum::Router;
+use tokio::runtime::Runtime;
 use tokio::sync::{oneshot, watch};
 
 use super::guard::{self, Door};
@@ -56,7 +57,7 @@ impl Server {
     }
 
     /// Takes no more connections, lets the answers that are under way come to their end
-    /// within `time`, and breaks off the rest.
+    /// within `time`, and breaks off the rest. It blocks meanwhile.
     pub fn shutdown(mut self, time: Duration) {
         self.stop(time);
     }
@@ -121,25 +122,24 @@ impl ServerBuilder {
     /// If it is not to listen anywhere; if an address cannot be listened on, or is one that
     /// other machines reach and there is no token.
     pub fn start(self) -> io::Result<Server> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let entered = runtime.enter();
-        let mut listeners = Vec::new();
-        let mut addresses = Vec::new();
+        let mut bound = Vec::new();
         for candidates in self.addresses {
-            let listener = bind(&candidates?, self.options.token.is_some())?;
-            addresses.push(listener.local_addr()?);
-            listener.set_nonblocking(true)?;
-            listeners.push(Listener::Tcp(listener.try_into()?));
+            bound.push(bind(&candidates?, self.options.token.is_some())?);
         }
-        for listener in self.sockets {
-            listener.set_nonblocking(true)?;
-            listeners.push(Listener::Unix(listener.try_into()?));
-        }
-        if listeners.is_empty() {
+        let addresses = bound.iter().map(TcpListener::local_addr).collect::<io::Result<_>>()?;
+        if bound.is_empty() && self.sockets.is_empty() {
             let text = "the server has nothing to listen on; name an address or a socket";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         }
-        drop(entered);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let listeners = match enter(&runtime, bound, self.sockets) {
+            Ok(listeners) => listeners,
+            Err(error) => {
+                // The caller may be a task, in which no runtime may be waited for.
+                runtime.shutdown_background();
+                return Err(error);
+            }
+        };
         let (closing, closes) = watch::channel(false);
         let routes = routes::api(&self.store, &self.options, closes).merge(self.more);
         let site = Site {
@@ -154,6 +154,25 @@ impl ServerBuilder {
             .spawn(move || serve::run(runtime, listeners, site, stopped))?;
         Ok(Server { addresses, stop: Some(stop), thread: Some(thread) })
     }
+}
+
+/// Hands listeners over to the runtime.
+fn enter(
+    runtime: &Runtime,
+    bound: Vec<TcpListener>,
+    sockets: Vec<UnixListener>,
+) -> io::Result<Vec<Listener>> {
+    let _entered = runtime.enter();
+    let mut listeners = Vec::new();
+    for listener in bound {
+        listener.set_nonblocking(true)?;
+        listeners.push(Listener::Tcp(listener.try_into()?));
+    }
+    for listener in sockets {
+        listener.set_nonblocking(true)?;
+        listeners.push(Listener::Unix(listener.try_into()?));
+    }
+    Ok(listeners)
 }
 
 /// Listens on the first of an address's forms that can be listened on.

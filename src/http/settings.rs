@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
 use super::answer::json_at;
-use super::input::{Condition, Json, Names};
+use super::input::{Condition, Json, Names, Object};
 use super::params::{self, ParamsPatch};
 use super::problem::{Answer, Problem};
 use super::routes::App;
@@ -25,7 +25,7 @@ pub(super) struct Patch {
     #[serde(default, deserialize_with = "named")]
     cron: Option<Option<String>>,
     #[serde(default)]
-    params: ParamsPatch,
+    params: Object<ParamsPatch>,
 }
 
 /// Tells `null` from what is left out.
@@ -121,7 +121,7 @@ pub(super) async fn change(
     app.on(name, move |process| {
         process.change_settings(condition, |settings| {
             change.apply(settings);
-            patch.params.apply(&mut settings.params);
+            patch.params.0.apply(&mut settings.params);
         })?;
         respond(&process)
     })

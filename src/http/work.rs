@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::address::Prefix;
 use super::answer::{canonical, json, json_at};
-use super::input::{Asked, Condition, Json, Names};
+use super::input::{Asked, Condition, Json, Names, Object};
 use super::params::ParamsBody;
 use super::problem::{Answer, Problem};
 use super::processes::page_size;
@@ -49,14 +49,14 @@ pub(super) enum ListName {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Registration {
     #[serde(default)]
-    params: ParamsBody,
+    params: Object<ParamsBody>,
 }
 
 /// What is registered at once.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Batch {
-    items: Vec<Named>,
+    items: Vec<Object<Named>>,
     /// All other active work is unregistered.
     #[serde(default)]
     exact: bool,
@@ -67,7 +67,7 @@ pub(super) struct Batch {
 struct Named {
     name: String,
     #[serde(default)]
-    params: ParamsBody,
+    params: Object<ParamsBody>,
 }
 
 impl From<ListName> for List {
@@ -177,7 +177,7 @@ pub(super) async fn register(
     Json(body): Json<Registration>,
 ) -> Answer {
     app.on(name, move |process| {
-        process.register_if(&work, body.params.into(), condition)?;
+        process.register_if(&work, body.params.0.into(), condition)?;
         respond(&process, &work, &prefix)
     })
     .await
@@ -203,7 +203,7 @@ pub(super) async fn register_all(
 ) -> Answer {
     app.on(name, move |process| {
         let items: Vec<(String, Params)> =
-            body.items.into_iter().map(|item| (item.name, item.params.into())).collect();
+            body.items.into_iter().map(|Object(item)| (item.name, item.params.0.into())).collect();
         if items.is_empty() && !body.exact {
             return Err(Problem::bad_request("there are no items in the request"));
         }

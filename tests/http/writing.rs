@@ -27,7 +27,8 @@ fn work_is_registered_changed_and_unregistered() {
     assert!(site.ask("DELETE", "/v1/processes/none/work/w", &[], b"").problem(404).contains("\"none\""));
     for (body, why) in [
         ("", "EOF"),
-        ("[]", "invalid"),
+        ("[]", "an object"),
+        (r#"{"params": []}"#, "params: invalid type"),
         (r#"{"params": {"intParams": {"n": 1.5}}}"#, "params.intParams.n"),
         (r#"{"param": {}}"#, "unknown field"),
         ("{} x", "trailing"),
@@ -148,6 +149,8 @@ fn a_process_is_steered() {
     assert!(process.is_paused().unwrap());
     assert_eq!(post("pause", "").ok(), json!({"changed": false}));
     assert_eq!(post("resume", "").ok(), json!({"changed": true}));
+    // Changed settings have made one due.
+    worker.run_once().unwrap();
     assert!(matches!(worker.run_once().unwrap(), Outcome::NotDue { .. }));
     assert!(post("run", "").ok()["nextDue"].is_string());
     assert!(matches!(worker.run_once().unwrap(), Outcome::Finished(_)));

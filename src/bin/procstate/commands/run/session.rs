@@ -198,8 +198,7 @@ fn unusable(path: &Path, error: &std::io::Error) -> Failure {
 /// Why nothing is run while a process is paused: nobody else can change that as long as
 /// this program has the store open.
 pub(super) fn paused(process: &ProcessHandle) -> Result<Option<Failure>, Failure> {
-    let is_paused = process.settings()?.params.get_int(PAUSED).is_some_and(|paused| paused != 0);
-    Ok(is_paused.then(|| {
+    Ok(process.is_paused()?.then(|| {
         let name = process.name();
         let quoted = shlex::try_quote(name).map_or_else(|_| name.into(), |quoted| quoted.into_owned());
         Failure::Failed(format!(
