@@ -78,6 +78,9 @@ impl IntoResponse for Problem {
         if self.status == StatusCode::UNAUTHORIZED {
             let scheme = HeaderValue::from_static("Bearer realm=\"procstate\"");
             response.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
+            // For browsers, which then ask for it.
+            let scheme = HeaderValue::from_static("Basic realm=\"procstate\", charset=\"UTF-8\"");
+            response.headers_mut().append(header::WWW_AUTHENTICATE, scheme);
         }
         response.extensions_mut().insert(Detail(self.detail));
         response
