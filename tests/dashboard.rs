@@ -1,6 +1,7 @@
 //! The dashboard: its pages as they are served, and in a browser.
 #![allow(unreachable_pub, reason = "a test target has no users")]
 
+#[allow(dead_code, reason = "the tests of the API use the rest of it")]
 #[path = "http/client.rs"]
 mod client;
 mod common;
@@ -10,5 +11,6 @@ mod dashboard {
     mod forms;
     mod live;
     mod pages;
+    mod screenshot;
     mod site;
 }

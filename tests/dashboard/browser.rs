@@ -1,15 +1,19 @@
 //! A real browser, headless, with a profile that is thrown away.
 
 use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use axum::http::Method;
 use fantoccini::elements::Element;
-use fantoccini::wd::Capabilities;
+use fantoccini::wd::{Capabilities, WebDriverCompatibleCommand};
 use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
+use rustix::process::{Pid, Signal};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use url::{ParseError, Url};
 
 use crate::client::Site;
 use crate::common::ignored;
@@ -20,8 +24,22 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// ChromeDriver, and one browser of it.
 pub struct Browser {
     pub client: Client,
-    driver: Driver,
+    _driver: Driver,
     _profile: TempDir,
+}
+
+/// ChromeDriver's command for what a browser has logged.
+#[derive(Debug)]
+struct ReadLog(&'static str);
+
+impl WebDriverCompatibleCommand for ReadLog {
+    fn endpoint(&self, base: &Url, session: Option<&str>) -> Result<Url, ParseError> {
+        base.join(&format!("session/{}/se/log", session.unwrap_or_default()))
+    }
+
+    fn method_and_body(&self, _: &Url) -> (Method, Option<String>) {
+        (Method::POST, Some(json!({ "type": self.0 }).to_string()))
+    }
 }
 
 /// Ended with its value, also in a panic.
@@ -32,14 +50,17 @@ struct Driver {
 
 impl Drop for Driver {
     fn drop(&mut self) {
-        let _ = self.child.kill();
+        // Its browser is of its group, and would stay.
+        let group = Pid::from_child(&self.child);
+        let _ = rustix::process::kill_process_group(group, Signal::KILL);
         let _ = self.child.wait();
     }
 }
 
 impl Driver {
     fn start() -> std::io::Result<Self> {
-        let mut child = Command::new("chromedriver").arg("--port=0").stdout(Stdio::piped()).spawn()?;
+        let mut command = Command::new("chromedriver");
+        let mut child = command.arg("--port=0").process_group(0).stdout(Stdio::piped()).spawn()?;
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let port = lines.find_map(|line| {
             let line = line.unwrap();
@@ -79,7 +100,7 @@ impl Browser {
             .connect(&format!("http://127.0.0.1:{}", driver.port))
             .await
             .expect("the browser starts");
-        Some(Self { client, driver, _profile: profile })
+        Some(Self { client, _driver: driver, _profile: profile })
     }
 
     pub async fn open(&self, site: &Site, path: &str) {
@@ -126,6 +147,16 @@ impl Browser {
         panic!("{css} never showed {text:?}, but {shown:?}");
     }
 
+    /// Waits until a condition in JavaScript holds.
+    pub async fn comes_true(&self, condition: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        let script = format!("return {condition};");
+        while self.client.execute(&script, Vec::new()).await.unwrap() != json!(true) {
+            assert!(Instant::now() < deadline, "never: {condition}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
     /// Marks the page, to tell whether it was loaded anew since.
     pub async fn mark(&self) {
         self.client.execute("window.marked = true;", Vec::new()).await.unwrap();
@@ -136,14 +167,9 @@ impl Browser {
     }
 
     /// The entries of one of the browser's logs since the last call.
-    async fn log(&self, kind: &str) -> Vec<Value> {
-        let session = self.client.session_id().await.unwrap().unwrap();
-        let address = ([127, 0, 0, 1], self.driver.port).into();
-        let body = json!({ "type": kind }).to_string();
-        let path = format!("/session/{session}/se/log");
-        let answer =
-            Site::ask_at(address, "POST", &path, &["Content-Type: application/json"], body.as_bytes());
-        answer.ok()["value"].as_array().unwrap().clone()
+    async fn log(&self, kind: &'static str) -> Vec<Value> {
+        let entries = self.client.issue_cmd(ReadLog(kind)).await.unwrap();
+        entries.as_array().unwrap().clone()
     }
 
     /// Ends it, if it had nothing to complain of but what `expected` says, and asked nobody
@@ -161,9 +187,12 @@ impl Browser {
         let mut asked = 0;
         for entry in self.log("performance").await {
             let message: Value = serde_json::from_str(entry["message"].as_str().unwrap()).unwrap();
-            if message["message"]["method"] == "Network.requestWillBeSent" {
-                let url = message["message"]["params"]["request"]["url"].as_str().unwrap();
-                assert!(url.starts_with(&own) || url.starts_with("data:"), "it asked for {url}");
+            let (method, request) = (&message["message"]["method"], &message["message"]["params"]);
+            // What the browser's own pages ask for is its own affair.
+            let is_of_page = request["documentURL"].as_str().is_some_and(|url| url.starts_with(&own));
+            if method == "Network.requestWillBeSent" && is_of_page {
+                let url = request["request"]["url"].as_str().unwrap();
+                assert!(url.starts_with(&own), "a page asked for {url}");
                 asked += 1;
             }
         }
