@@ -6,11 +6,18 @@ use prost::Message;
 
 const FILES: [&str; 2] = ["proto/process/v1/process.proto", "proto/record/v1/record.proto"];
 
+/// What only a store that is served needs.
+const ENGINE: &str = "proto/engine/v1/engine.proto";
+
 fn main() -> Result<(), Box<dyn Error>> {
-    for file in FILES {
+    let mut files = FILES.to_vec();
+    if env::var_os("CARGO_FEATURE_HTTP").is_some() {
+        files.push(ENGINE);
+    }
+    for file in &files {
         println!("cargo:rerun-if-changed={file}");
     }
-    let descriptors = protox::compile(FILES, ["proto"])?;
+    let descriptors = protox::compile(files, ["proto"])?;
     let out = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(out.join("descriptors.bin"), descriptors.encode_to_vec())?;
     prost_build::Config::new()

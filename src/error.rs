@@ -112,9 +112,30 @@ pub(crate) enum Failure {
     #[error("the store was closed")]
     Closed,
 
+    #[error("{text}")]
+    Remote { trouble: Trouble, text: String },
+
+    #[error("{place} cannot be used: {why}")]
+    Unreachable { place: String, why: String },
+
+    #[error(
+        "the connection to {place} was lost before it answered ({why}): the change may or may not have been written. Look at what it was about before you try it again"
+    )]
+    Uncertain { place: String, why: String },
+
     #[cfg(feature = "json")]
     #[error("{source_name}{position}: {why}")]
     Input { source_name: String, position: String, why: String },
+}
+
+/// What kind of failure another program told of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Trouble {
+    Other,
+    Corrupt,
+    Poisoned,
+    DiskFull,
+    Invalid,
 }
 
 /// An error and its causes, in one line.
@@ -181,7 +202,8 @@ impl Error {
     /// Stored bytes are not what was written.
     #[must_use]
     pub fn is_corrupt(&self) -> bool {
-        matches!(*self.failure, Failure::Corrupt { .. } | Failure::LogDamaged { .. })
+        self.is_remote(Trouble::Corrupt)
+            || matches!(*self.failure, Failure::Corrupt { .. } | Failure::LogDamaged { .. })
     }
 
     /// Another program, or another `Store` of this one, has the store open.
@@ -193,7 +215,7 @@ impl Error {
     /// The store stopped at an earlier error and must be opened again.
     #[must_use]
     pub fn is_poisoned(&self) -> bool {
-        matches!(*self.failure, Failure::Poisoned { .. })
+        matches!(*self.failure, Failure::Poisoned { .. }) || self.is_remote(Trouble::Poisoned)
     }
 
     /// The process, the work or the store that was asked for does not exist.
@@ -213,6 +235,21 @@ impl Error {
     #[must_use]
     pub fn is_disk_full(&self) -> bool {
         matches!(*self.failure, Failure::DiskFull { .. } | Failure::NoRoom { .. })
+            || self.is_remote(Trouble::DiskFull)
+    }
+
+    /// The connection to the program that has the store open was lost before it answered:
+    /// the change may or may not have been written.
+    #[must_use]
+    pub fn is_uncertain(&self) -> bool {
+        matches!(*self.failure, Failure::Uncertain { .. })
+    }
+
+    /// Nobody serves the store where it was asked for, or not so that this program can use
+    /// it. Nothing was written.
+    #[must_use]
+    pub fn is_unreachable(&self) -> bool {
+        matches!(*self.failure, Failure::Unreachable { .. })
     }
 
     /// The store was closed.
@@ -237,8 +274,13 @@ impl Error {
             | Failure::TooLarge { .. } => true,
             #[cfg(feature = "json")]
             Failure::Input { .. } => true,
+            Failure::Remote { trouble: Trouble::Invalid, .. } => true,
             _ => false,
         }
+    }
+
+    fn is_remote(&self, expected: Trouble) -> bool {
+        matches!(*self.failure, Failure::Remote { trouble, .. } if trouble == expected)
     }
 
     pub(crate) fn failure(&self) -> &Failure {

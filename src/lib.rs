@@ -41,6 +41,8 @@ mod model;
 pub mod proto;
 mod record;
 pub mod recovery;
+#[cfg(feature = "http")]
+pub mod remote;
 mod run;
 mod runner;
 #[cfg(feature = "serde")]

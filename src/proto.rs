@@ -18,6 +18,11 @@ mod process {
 
 #[allow(clippy::all, missing_docs, unreachable_pub, unused_qualifications, reason = "generated")]
 mod procstate {
+    #[cfg(feature = "http")]
+    pub(crate) mod engine {
+        include!(concat!(env!("OUT_DIR"), "/procstate.engine.rs"));
+    }
+
     pub(crate) mod record {
         include!(concat!(env!("OUT_DIR"), "/procstate.record.rs"));
     }
@@ -25,3 +30,7 @@ mod procstate {
 
 /// The payloads of the store's own records, generated from `record.proto`.
 pub(crate) use self::procstate::record;
+
+/// The protocol between a program that has a store open and one that uses it there.
+#[cfg(feature = "http")]
+pub(crate) use self::procstate::engine;

@@ -312,7 +312,9 @@ fn commits_that_a_lost_index_had_are_missed() {
         assert!(salvaged.torn_tail.is_none() && !salvaged.is_complete(), "{salvaged:?}");
     }
     // Nothing is left that would vouch for what looks like the end.
-    fs::rename(state.join("MANIFEST"), folder.path().join("MANIFEST")).unwrap();
+    for name in ["MANIFEST", "SYNCED"] {
+        fs::rename(state.join(name), folder.path().join(name)).unwrap();
+    }
     for new in ["without an index", "with an empty one"] {
         let salvaged =
             recovery::salvage(&state, folder.path().join(new), Options::default(), |_| {}).unwrap();
@@ -321,7 +323,9 @@ fn commits_that_a_lost_index_had_are_missed() {
         fs::create_dir_all(state.join("index")).unwrap();
         fs::write(state.join("index/db"), "").unwrap();
     }
-    fs::rename(folder.path().join("MANIFEST"), state.join("MANIFEST")).unwrap();
+    for name in ["MANIFEST", "SYNCED"] {
+        fs::rename(folder.path().join(name), state.join(name)).unwrap();
+    }
     // Where the log is whole it is enough.
     fs::write(&log, sound).unwrap();
     let (process, report) = Sound::read(&state).unwrap();
@@ -438,12 +442,12 @@ fn a_second_program_hears_who_has_the_store() {
 fn a_newer_format_is_refused_and_left_as_it_is() {
     let sound = Sound::new(End::Closed);
     let manifest = sound.path().join("MANIFEST");
-    let text = of_format(&fs::read_to_string(&manifest).unwrap(), 4);
+    let text = of_format(&fs::read_to_string(&manifest).unwrap(), 5);
     fs::write(&manifest, &text).unwrap();
     let before: Vec<_> = files(&sound.path()).iter().map(|path| fs::read(path).unwrap()).collect();
     let error = Store::open(sound.path()).unwrap_err();
     assert!(
-        error.to_string().contains("has format 4, and this version of procstate reads formats up to 3"),
+        error.to_string().contains("has format 5, and this version of procstate reads formats up to 4"),
         "{error}"
     );
     let after: Vec<_> = files(&sound.path()).iter().map(|path| fs::read(path).unwrap()).collect();

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use common::copy_as_it_is;
 use procstate::recovery::{self, Finding, Options, Severity, Verified};
-use procstate::{OpenReport, Params, Process, Store};
+use procstate::{OpenReport, Params, Process, Recovery, Store};
 use tempfile::TempDir;
 
 /// A closed store with these items of one process, each with some bytes of parameters.
@@ -98,7 +98,7 @@ fn a_damaged_manifest_is_no_newer_format() {
     let (store, _) = closed(temp.path(), "store", &["a"], 0);
     let manifest = store.join("MANIFEST");
     let text = fs::read_to_string(&manifest).unwrap();
-    fs::write(&manifest, text.replace("format 3", "format 7")).unwrap();
+    fs::write(&manifest, text.replace("format 4", "format 7")).unwrap();
     let error = open(&store).unwrap_err();
     assert!(error.is_corrupt() && error.to_string().contains("checksum"), "{error}");
     let (verified, findings) = verify(&store);
@@ -231,7 +231,7 @@ fn no_link_in_a_store_is_followed() {
     let temp = folder();
     let (store, content) = closed(temp.path(), "sound", &["a", "b"], 0);
     let victim = temp.path().join("victim");
-    for name in ["LOCK", "MANIFEST", "MANIFEST.new", "wal/000000.wal", "index/conf", "index/db"] {
+    for name in ["LOCK", "MANIFEST", "MANIFEST.new", "SYNCED", "wal/000000.wal", "index/conf", "index/db"] {
         let copy = temp.path().join(name.replace('/', " "));
         copy_as_it_is(&store, &copy);
         let link = copy.join(name);
@@ -275,7 +275,7 @@ fn what_came_after_a_lost_segment_is_not_called_kept() {
     let new = temp.path().join("new");
     let salvaged = recovery::salvage(&state, new, Options::default(), |record| records.push(record)).unwrap();
     let (last, all) = (salvaged.missing.last().unwrap(), &salvaged.missing);
-    assert!(last.last.is_none() && last.first <= 5, "{all:?}");
+    assert!(last.last.is_none() && all[0].first <= 5, "{all:?}");
     assert_eq!((salvaged.kept, salvaged.is_complete()), (0, false), "{salvaged:?} {records:?}");
 }
 
@@ -344,4 +344,186 @@ fn a_segment_whose_first_frame_is_damaged_gets_no_more_commits() {
             is_reported_once(&copy, &content, &format!("segment {n}, byte {at}"));
         }
     }
+}
+
+/// Until what was committed so far is synced, and noted.
+fn until_synced() {
+    std::thread::sleep(std::time::Duration::from_millis(600));
+}
+
+/// Commits to a store that is open, until they are synced.
+fn register(store: &Store, items: impl Iterator<Item = usize>) {
+    for n in items {
+        store.process("p").unwrap().register(&format!("w{n}"), Params::new()).unwrap();
+    }
+    until_synced();
+}
+
+/// A store of a program that died, with 4 items, and its only segment as it was after two.
+fn with_an_older_log(folder: &Path) -> (PathBuf, Vec<u8>) {
+    let (running, state) = (folder.join("running"), folder.join("state"));
+    let store = Store::open(&running).unwrap();
+    register(&store, 0..2);
+    let older = fs::read(running.join("wal/000000.wal")).unwrap();
+    register(&store, 2..4);
+    copy_as_it_is(&running, &state);
+    (state, older)
+}
+
+/// What is there of the log ends soundly, and no checkpoint was made: 143 acknowledged
+/// commits were lost like that without a word.
+#[test]
+fn a_log_restored_from_an_older_copy_is_noticed() {
+    let temp = folder();
+    let (state, older) = with_an_older_log(temp.path());
+    fs::write(state.join("wal/000000.wal"), older).unwrap();
+    let error = open(&state).unwrap_err();
+    assert!(error.is_corrupt() && error.to_string().contains("are missing"), "{error}");
+    let (verified, findings) = verify(&state);
+    assert!(verified.refused.is_some_and(|why| why.contains("are missing")), "{findings:?}");
+    assert!(verified.damages > 0, "{findings:?}");
+    let new = temp.path().join("new");
+    let salvaged = recovery::salvage(&state, new, Options::default(), |_| {}).unwrap();
+    assert!(!salvaged.is_complete() && !salvaged.missing.is_empty(), "{salvaged:?}");
+    let restored = recovery::restore(&state, temp.path().join("restored"), recovery::Until::End);
+    assert!(restored.unwrap_err().to_string().contains("are missing"));
+    // Who wants it all the same is told what is lost, once.
+    let cut = Store::builder().recovery(Recovery::CutLog).open(&state).unwrap();
+    let lost = cut.open_report().lost.clone().unwrap();
+    assert!(lost.contains("are missing"), "{lost}");
+    assert_eq!(cut.process("p").unwrap().snapshot().unwrap().active_work.len(), 2);
+    cut.close().unwrap();
+    assert_eq!(open(&state).unwrap().1, OpenReport::default());
+}
+
+/// All that was synced is noted, and what came after may be a torn tail: which is said.
+#[test]
+fn the_destroyed_end_of_a_log_is_noticed() {
+    let temp = folder();
+    let (state, older) = with_an_older_log(temp.path());
+    let log = state.join("wal/000000.wal");
+    let sound = fs::read(&log).unwrap();
+    let end = older.iter().rposition(|byte| *byte != 0).unwrap() + 1;
+    for fill in [0, 0xaa] {
+        let mut bytes = sound.clone();
+        bytes[end..].fill(fill);
+        fs::write(&log, bytes).unwrap();
+        assert!(open(&state).unwrap_err().to_string().contains("are missing"), "{fill}");
+    }
+    // As if it had never been synced.
+    fs::write(&log, &sound).unwrap();
+    let mut bytes = sound.clone();
+    let end = sound.iter().rposition(|byte| *byte != 0).unwrap() + 1;
+    bytes[end.next_multiple_of(8) + 8..][..100].fill(0xaa);
+    fs::write(&log, bytes).unwrap();
+    let (verified, findings) = verify(&state);
+    assert!(verified.is_sound(), "{findings:?}");
+    assert!(
+        findings.iter().any(|found| found.what.contains("something that cannot be read")),
+        "{findings:?}"
+    );
+    let (found, report) = open(&state).unwrap();
+    let torn = report.torn_tail.unwrap();
+    assert!(torn.kept == torn.newest && found.active_work.len() == 4, "{torn:?}");
+    assert_eq!(open(&state).unwrap().1, OpenReport::default());
+}
+
+/// Two stores that were one, each with some items of its own.
+fn forked(folder: &Path, own: usize, others: usize) -> (PathBuf, PathBuf, Process) {
+    let (path, _) = closed(folder, "own", &["a", "b"], 0);
+    let fork = folder.join("fork");
+    copy_as_it_is(&path, &fork);
+    let grow = |path: &Path, name: &str, count: usize| {
+        let store = Store::open(path).unwrap();
+        let process = store.process("p").unwrap();
+        for n in 0..count {
+            process.register(&format!("{name}{n}"), Params::new()).unwrap();
+        }
+        let content = process.snapshot().unwrap();
+        store.close().unwrap();
+        content
+    };
+    let content = grow(&path, "own", own);
+    grow(&fork, "fork", others);
+    (path, fork, content)
+}
+
+fn put_in_place(from: &Path, to: &Path, part: &str) {
+    fs::remove_dir_all(to.join(part)).unwrap();
+    copy_as_it_is(&from.join(part), &to.join(part));
+}
+
+#[test]
+fn the_index_of_a_forked_copy_is_not_served() {
+    let temp = folder();
+    for (others, name) in [(3, "as long"), (2, "shorter")] {
+        let folder = temp.path().join(name);
+        let (own, fork, content) = forked(&folder, 3, others);
+        put_in_place(&fork, &own, "index");
+        let (verified, findings) = verify(&own);
+        assert!(verified.refused.is_none() && verified.warnings > 0, "{name}: {findings:?}");
+        let salvaged = recovery::salvage(&own, folder.join("new"), Options::default(), |_| {}).unwrap();
+        let found = open(&folder.join("new")).unwrap().0;
+        assert!(salvaged.is_complete(), "{name}: {salvaged:?}");
+        assert_eq!(found.active_work, content.active_work, "{name}");
+        let (found, report) = open(&own).unwrap();
+        let why = report.rebuilt.unwrap().why;
+        let words = ["another history of this store", "rolled back"];
+        assert!(words.iter().any(|words| why.contains(words)), "{name}: {why}");
+        assert!(found == content, "{name}");
+        assert_eq!(open(&own).unwrap().1, OpenReport::default(), "{name}");
+    }
+}
+
+/// Whether it is as long, shorter or longer.
+#[test]
+fn the_log_of_a_forked_copy_is_not_served() {
+    let temp = folder();
+    for others in [2, 3, 5] {
+        let folder = temp.path().join(others.to_string());
+        let (own, fork, content) = forked(&folder, 3, others);
+        put_in_place(&fork, &own, "wal");
+        let error = open(&own).unwrap_err();
+        assert!(error.is_corrupt(), "{others}: {error}");
+        let is_told = error.to_string().contains("another history of this store");
+        assert!(is_told || others == 2, "{others}: {error}");
+        let (verified, findings) = verify(&own);
+        assert!(verified.refused.is_some() && verified.damages > 0, "{others}: {findings:?}");
+        let salvaged = recovery::salvage(&own, folder.join("new"), Options::default(), |_| {}).unwrap();
+        let found = open(&folder.join("new")).unwrap().0.active_work;
+        assert_eq!(found, content.active_work, "{others}: {salvaged:?}");
+    }
+}
+
+#[test]
+fn a_lost_note_of_what_is_synced_is_reported_and_written_anew() {
+    let temp = folder();
+    let (store, content) = closed(temp.path(), "store", &["a", "b"], 0);
+    let (other, _) = closed(temp.path(), "other", &["a", "b"], 0);
+    let note = store.join("SYNCED");
+    let sound = fs::read(&note).unwrap();
+    assert_eq!(sound.len(), 1024);
+    let damages: [(&str, &dyn Fn()); 4] = [
+        ("missing", &|| fs::remove_file(&note).unwrap()),
+        ("neither", &|| fs::write(&note, vec![0; 1024]).unwrap()),
+        ("neither", &|| fs::write(&note, b"").unwrap()),
+        ("of another store", &|| drop(fs::copy(other.join("SYNCED"), &note).unwrap())),
+    ];
+    for (words, damage) in damages {
+        damage();
+        let (verified, findings) = verify(&store);
+        assert_eq!(verified.refused, None, "{words}");
+        let finding = findings.iter().find(|found| found.file == note).unwrap();
+        assert!(finding.severity == Severity::Warning && finding.what.contains(words), "{finding:?}");
+        let (found, report) = open(&store).unwrap();
+        let why = report.damaged_synced.unwrap();
+        assert!(found == content && why.contains(words), "{words}: {why}");
+        assert!(verify(&store).0.is_sound(), "{words}");
+        assert_eq!(open(&store).unwrap().1, OpenReport::default(), "{words}");
+    }
+    // A copy from before says less, and nothing wrong.
+    Store::open(&store).unwrap().process("p").unwrap().register("c", Params::new()).unwrap();
+    fs::write(&note, sound).unwrap();
+    assert!(verify(&store).0.is_sound());
+    assert_eq!(open(&store).unwrap().1.damaged_synced, None);
 }

@@ -40,7 +40,7 @@ fn opens(name: &str, check: impl Fn(&OpenReport)) {
         store.close().unwrap();
     }
     let manifest = fs::read_to_string(folder.path().join("MANIFEST")).unwrap();
-    assert!(manifest.contains("format 3"), "an older version would not know the times: {manifest}");
+    assert!(manifest.contains("format 4"), "an older version would not know the epochs: {manifest}");
 }
 
 /// A store without a log gets one.
@@ -75,6 +75,19 @@ fn format_3_killed() {
     });
 }
 
+#[test]
+fn format_4_closed() {
+    opens("format-4-closed", |report| assert_eq!(report, &OpenReport::default()));
+}
+
+#[test]
+fn format_4_killed() {
+    opens("format-4-killed", |report| {
+        assert!(report.replayed > 0);
+        assert_eq!((report.torn_tail.clone(), report.rebuilt.clone()), (None, None));
+    });
+}
+
 /// As `format_2_killed`, with its index lost.
 #[test]
 fn format_2_is_rebuilt() {
@@ -87,7 +100,7 @@ fn format_2_is_rebuilt() {
     assert_eq!(content(&store), expected);
 }
 
-/// Wrote the fixtures of formats 2 and 3. For a new format; those that are there stay.
+/// Wrote the fixtures of formats 2 to 4. For a new format; those that are there stay.
 #[test]
 #[ignore = "writes fixtures"]
 fn write_fixtures() {
@@ -118,8 +131,8 @@ fn write_fixtures() {
         copy_as_it_is(folder.path(), &fixture(name).join("store"));
         fs::write(fixture(name).join("content.json"), &expected).unwrap();
     };
-    save("format-3-killed");
+    save("format-4-killed");
     std::mem::forget(run);
     store.close().unwrap();
-    save("format-3-closed");
+    save("format-4-closed");
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use bytes::{Buf, Bytes};
 
-use super::{BLOCK_HEAD_LEN, BODY_BYTES_MAX, HEADER_LEN, RECORDS};
+use super::{BLOCK_HEAD_LEN, BODY_BYTES_MAX, FORMAT_1, HEADER_LEN, HEADER_LEN_1, MAGIC, RECORDS, checksum};
 use crate::disk::{Disk, DiskFile};
 use crate::error::Result;
 
@@ -13,7 +13,7 @@ use crate::error::Result;
 /// lengths of the blocks lead on.
 pub(crate) fn browse(disk: &dyn Disk, path: &Path, visit: &mut dyn FnMut(Bytes, Bytes)) -> Result<()> {
     let file = disk.open(path)?;
-    let mut at = HEADER_LEN as u64;
+    let mut at = first_block(&*file)?;
     loop {
         let head = read(&*file, at, BLOCK_HEAD_LEN)?;
         let Some(mut fields) = head.get(4..).filter(|_| head.len() == BLOCK_HEAD_LEN) else { return Ok(()) };
@@ -27,6 +27,31 @@ pub(crate) fn browse(disk: &dyn Disk, path: &Path, visit: &mut dyn FnMut(Bytes, 
         }
         at += length as u64;
     }
+}
+
+/// Where the blocks begin. The header may be damaged, that tells its format, and so may the
+/// first block.
+fn first_block(file: &dyn DiskFile) -> Result<u64> {
+    for length in [HEADER_LEN, HEADER_LEN_1] {
+        if is_block(file, length as u64)? {
+            return Ok(length as u64);
+        }
+    }
+    let format = read(file, MAGIC.len() as u64, 4)?;
+    let is_of_format_1 = format == FORMAT_1.to_le_bytes();
+    Ok(if is_of_format_1 { HEADER_LEN_1 } else { HEADER_LEN } as u64)
+}
+
+/// Whether the first block, sound, stands at `at`.
+fn is_block(file: &dyn DiskFile, at: u64) -> Result<bool> {
+    let head = read(file, at, BLOCK_HEAD_LEN)?;
+    let Some((mut crc, mut fields)) = head.split_at_checked(4) else { return Ok(false) };
+    let (Ok(crc), Ok(length)) = (crc.try_get_u32_le(), fields.try_get_u32_le()) else { return Ok(false) };
+    if length as usize > BODY_BYTES_MAX {
+        return Ok(false);
+    }
+    let block = read(file, at, BLOCK_HEAD_LEN + length as usize)?;
+    Ok(crc == checksum(0, block.get(4..).unwrap_or_default()))
 }
 
 fn read(file: &dyn DiskFile, at: u64, length: usize) -> Result<Vec<u8>> {

@@ -2,8 +2,9 @@
 //! and backups are archives.
 //!
 //! ```text
-//! header  "PSTATARC" format (u32, 1) zero (u32) id of the store (16 bytes)
+//! header  "PSTATARC" format (u32, 2) zero (u32) id of the store (16 bytes)
 //!         seq (u64) crc32 of the header so far (u32) zero (u32)
+//!         epoch (u64) crc32 of the header so far (u32) zero (u32)
 //! block   crc32 (u32) over the block's number (u64), the rest of its head and
 //!         its body; length of the body (u32); kind (u8: 1 records, 2 end) zero (3)
 //!         body
@@ -12,7 +13,8 @@
 //! end     records (u64) sum (u64)
 //! ```
 //! Little endian. Blocks are numbered from 0. `seq` is the commit up to which the
-//! archive has everything. `sum` is the wrapping sum of the records' fingerprints.
+//! archive has everything, and `epoch` that of this commit; the header of format 1 ends
+//! before it. `sum` is the wrapping sum of the records' fingerprints.
 //! Keys ascend. The value is the record's envelope. Nothing follows the end.
 
 mod browse;
@@ -25,12 +27,15 @@ pub(crate) use reader::Reader;
 pub(crate) use target::Target;
 pub(crate) use writer::Writer;
 
-use crate::record;
+use crate::record::{self, Epoch, Position};
 
 const MAGIC: &[u8; 8] = b"PSTATARC";
-const FORMAT: u32 = 1;
-const HEADER_LEN: usize = 48;
+const FORMAT: u32 = 2;
+const HEADER_LEN: usize = 64;
 const HEADER_CHECKED: usize = 40;
+/// The format without an epoch.
+const FORMAT_1: u32 = 1;
+const HEADER_LEN_1: usize = 48;
 const BLOCK_HEAD_LEN: usize = 12;
 
 /// A block is closed when its body is at least this long.
@@ -48,6 +53,8 @@ pub(crate) struct Summary {
     pub(crate) store: [u8; 16],
     /// The commit up to which it has everything.
     pub(crate) seq: u64,
+    /// That of this commit.
+    pub(crate) epoch: Option<Epoch>,
     pub(crate) records: u64,
     pub(crate) sum: u64,
     /// The length of the file.
@@ -55,6 +62,10 @@ pub(crate) struct Summary {
 }
 
 impl Summary {
+    pub(crate) fn position(&self) -> Position {
+        Position::new(self.seq, self.epoch)
+    }
+
     fn add(&mut self, key: &[u8], value: &[u8]) {
         self.records += 1;
         self.sum = self.sum.wrapping_add(record::fingerprint(key, value));

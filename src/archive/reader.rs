@@ -6,12 +6,13 @@ use std::sync::Arc;
 use bytes::{Buf, Bytes};
 
 use super::{
-    BLOCK_HEAD_LEN, BODY_BYTES_MAX, END, FORMAT, HEADER_CHECKED, HEADER_LEN, MAGIC, RECORDS, Summary,
-    checksum,
+    BLOCK_HEAD_LEN, BODY_BYTES_MAX, END, FORMAT, FORMAT_1, HEADER_CHECKED, HEADER_LEN, HEADER_LEN_1, MAGIC,
+    RECORDS, Summary, checksum,
 };
 use crate::disk::{Disk, DiskFile};
 use crate::error::{Error, Failure, Result};
 use crate::model::limits::SEQ_MAX;
+use crate::record::Epoch;
 
 /// The keys and values of an archive, in order. Only when it has ended without an
 /// error are they known to be all of them.
@@ -32,7 +33,7 @@ pub(crate) struct Reader {
 impl Reader {
     /// Opens the archive at `path` and reads its header.
     pub(crate) fn open(disk: &dyn Disk, path: &Path) -> Result<Self> {
-        let found = Summary { store: [0; 16], seq: 0, records: 0, sum: 0, bytes: 0 };
+        let found = Summary { store: [0; 16], seq: 0, epoch: None, records: 0, sum: 0, bytes: 0 };
         let (file, path) = (disk.open(path)?, path.to_owned());
         let mut reader = Self {
             file,
@@ -48,7 +49,7 @@ impl Reader {
         Ok(reader)
     }
 
-    /// What was read so far; `store` and `seq` are known from the start.
+    /// What was read so far; its position is known from the start, and whose it is.
     pub(crate) fn summary(&self) -> Summary {
         self.found
     }
@@ -60,7 +61,7 @@ impl Reader {
     }
 
     fn header(&mut self) -> Result<()> {
-        let header = self.take(HEADER_LEN)?;
+        let header = self.take(HEADER_LEN_1)?;
         let (body, mut rest) = header.split_at_checked(HEADER_CHECKED).unwrap_or_default();
         let Some(mut body) = body.strip_prefix(MAGIC) else {
             return Err(self.damaged("it does not begin as an archive does"));
@@ -70,11 +71,11 @@ impl Reader {
             return Err(self.damaged("the checksum of its header does not match"));
         }
         let format = body.get_u32_le();
-        if format != FORMAT {
+        if ![FORMAT_1, FORMAT].contains(&format) {
             let (path, found) = (self.path.clone(), format);
             return Err(Failure::NewerFormat { path, found, supported: FORMAT }.into());
         }
-        if rest != [0; HEADER_LEN - HEADER_CHECKED - 4] {
+        if rest != [0; HEADER_LEN_1 - HEADER_CHECKED - 4] {
             return Err(self.damaged("the end of its header is not zero"));
         }
         body.advance(4);
@@ -83,6 +84,21 @@ impl Reader {
         if self.found.seq > SEQ_MAX {
             return Err(self.damaged("its sequence number is none"));
         }
+        if format == FORMAT { self.epoch(&header) } else { Ok(()) }
+    }
+
+    /// What the header has behind that of format 1, which is `header`.
+    fn epoch(&mut self, header: &[u8]) -> Result<()> {
+        let header = [header, &self.take(HEADER_LEN - HEADER_LEN_1)?].concat();
+        let (body, mut rest) = header.split_at_checked(HEADER_LEN - 8).unwrap_or_default();
+        if rest.get_u32_le() != crc32fast::hash(body) {
+            return Err(self.damaged("the second checksum of its header does not match"));
+        }
+        if rest != [0; 4] {
+            return Err(self.damaged("the end of its header is not zero"));
+        }
+        let epoch = body.last_chunk().copied().map(u64::from_le_bytes);
+        self.found.epoch = epoch.and_then(Epoch::from_stored);
         Ok(())
     }
 

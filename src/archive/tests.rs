@@ -10,6 +10,10 @@ use crate::error::Result;
 
 const STORE: [u8; 16] = *b"0123456789abcdef";
 
+fn upto() -> Position {
+    Position::new(7, Epoch::from_stored(9))
+}
+
 fn path() -> &'static Path {
     Path::new("/s/snapshots/7.archive")
 }
@@ -19,7 +23,7 @@ fn records(count: usize, bytes: usize) -> Vec<(Bytes, Bytes)> {
 }
 
 fn write(disk: &SimDisk, records: &[(Bytes, Bytes)]) -> Result<Summary> {
-    let mut writer = Writer::create(Arc::new(disk.clone()), Target::new(path()), STORE, 7)?;
+    let mut writer = Writer::create(Arc::new(disk.clone()), Target::new(path()), STORE, upto())?;
     for (key, value) in records {
         writer.add(key, value)?;
     }
@@ -52,20 +56,48 @@ fn golden_bytes() {
     let mut bytes = Vec::new();
     disk.change(path(), |content| bytes.clone_from(content));
     let expected = [
-        b"PSTATARC\x01\0\0\0\0\0\0\x000123456789abcdef\x07\0\0\0\0\0\0\0".as_slice(),
+        b"PSTATARC\x02\0\0\0\0\0\0\x000123456789abcdef\x07\0\0\0\0\0\0\0".as_slice(),
         &bytes[40..44],
+        b"\0\0\0\0\x09\0\0\0\0\0\0\0",
+        &bytes[56..60],
         b"\0\0\0\0",
-        &bytes[48..52],
+        &bytes[64..68],
         b"\x09\0\0\0\x01\0\0\0\x01\0\x02\0\0\0kvv",
-        &bytes[69..73],
+        &bytes[85..89],
         b"\x10\0\0\0\x02\0\0\0\x01\0\0\0\0\0\0\0",
         &record::fingerprint(b"k", b"vv").to_le_bytes(),
     ];
     assert_eq!(bytes, expected.concat());
     assert_eq!(bytes[40..44], crc32fast::hash(&bytes[..40]).to_le_bytes());
     let of_block = |number: u64, rest: &[u8]| crc32fast::hash(&[&number.to_le_bytes(), rest].concat());
-    assert_eq!(bytes[48..52], of_block(0, &bytes[52..69]).to_le_bytes());
-    assert_eq!(bytes[69..73], of_block(1, &bytes[73..]).to_le_bytes());
+    assert_eq!(bytes[56..60], crc32fast::hash(&bytes[..56]).to_le_bytes());
+    assert_eq!(bytes[64..68], of_block(0, &bytes[68..85]).to_le_bytes());
+    assert_eq!(bytes[85..89], of_block(1, &bytes[89..]).to_le_bytes());
+}
+
+/// As earlier versions wrote it.
+#[test]
+fn reads_format_1() {
+    let disk = SimDisk::new();
+    let records = records(4, 5);
+    write(&disk, &records).unwrap();
+    disk.change(path(), |bytes| {
+        bytes.drain(HEADER_LEN_1..HEADER_LEN);
+        bytes[8] = 1;
+        let crc = crc32fast::hash(&bytes[..40]);
+        bytes[40..44].copy_from_slice(&crc.to_le_bytes());
+    });
+    let (found, read) = read_back(&disk).unwrap();
+    assert_eq!((found.seq, found.epoch), (7, None));
+    assert!(read == records);
+    // Whichever of its bytes tells the format: the blocks are found.
+    for damage in [None, Some(8), Some(HEADER_LEN_1 + 20)] {
+        disk.change(path(), |bytes| bytes[damage.unwrap_or(20)] ^= 1);
+        let mut found = 0;
+        browse(&disk, path(), &mut |_, _| found += 1).unwrap();
+        assert_eq!(found, 4, "{damage:?}");
+        disk.change(path(), |bytes| bytes[damage.unwrap_or(20)] ^= 1);
+    }
 }
 
 #[test]

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::disk::{Disk, DiskFile};
 use crate::error::Result;
+use crate::record::{Epoch, Position};
 
 #[derive(Debug)]
 pub(crate) struct Writer {
@@ -24,13 +25,19 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    /// Begins an archive of everything up to the commit `seq`.
-    pub(crate) fn create(disk: Arc<dyn Disk>, target: Target, store: [u8; 16], seq: u64) -> Result<Self> {
+    /// Begins an archive of everything up to the commit `upto`.
+    pub(crate) fn create(
+        disk: Arc<dyn Disk>,
+        target: Target,
+        store: [u8; 16],
+        upto: Position,
+    ) -> Result<Self> {
         let file = disk.create(target.draft())?;
-        let summary = Summary { store, seq, records: 0, sum: 0, bytes: 0 };
+        let Position { seq, epoch } = upto;
+        let summary = Summary { store, seq, epoch, records: 0, sum: 0, bytes: 0 };
         let mut writer =
             Self { disk, file, target, is_finished: false, summary, blocks: 0, block: Vec::new() };
-        writer.write(&header(store, seq))?;
+        writer.write(&header(store, upto))?;
         writer.begin_block();
         Ok(writer)
     }
@@ -103,13 +110,16 @@ impl Drop for Writer {
     }
 }
 
-fn header(store: [u8; 16], seq: u64) -> Vec<u8> {
+fn header(store: [u8; 16], upto: Position) -> Vec<u8> {
     let mut header = Vec::with_capacity(HEADER_LEN);
     header.put_slice(MAGIC);
     header.put_u32_le(FORMAT);
     header.put_u32_le(0);
     header.put_slice(&store);
-    header.put_u64_le(seq);
+    header.put_u64_le(upto.seq);
+    header.put_u32_le(crc32fast::hash(&header));
+    header.put_u32_le(0);
+    header.put_u64_le(Epoch::stored(upto.epoch));
     header.put_u32_le(crc32fast::hash(&header));
     header.put_u32_le(0);
     header

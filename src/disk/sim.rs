@@ -28,6 +28,8 @@ struct State {
     /// Operations that change something so far.
     operations: u64,
     plan: Option<Plan>,
+    /// The file of the operation that failed first.
+    failed: Option<PathBuf>,
     /// Whether it says that there is no space left.
     is_full: bool,
 }
@@ -163,7 +165,13 @@ impl SimDisk {
     pub(crate) fn plan(&self, plan: Option<Plan>) {
         let mut state = self.state.lock();
         state.plan = plan;
+        state.failed = None;
         state.operations = 0;
+    }
+
+    /// What failed first since the plan was set.
+    pub(crate) fn failed(&self) -> Option<PathBuf> {
+        self.state.lock().failed.clone()
     }
 
     /// Lets it say from now on that it has no space left, or that it has.
@@ -206,6 +214,7 @@ impl State {
         let Some(plan) = self.plan else { return Ok(()) };
         let is_now = self.operations == plan.at;
         if is_now || (plan.what == Fault::PowerOff && self.operations > plan.at) {
+            self.failed.get_or_insert_with(|| path.to_owned());
             let source = match plan.what {
                 Fault::Full => io::Error::from(io::ErrorKind::StorageFull),
                 _ => io::Error::other(format!("planned at operation {}", plan.at)),

@@ -13,7 +13,7 @@ use crate::archive::{self, Target};
 use crate::disk::RealDisk;
 use crate::error::{Failure, Result};
 use crate::index::{Index, Stop, Transaction};
-use crate::record::{self, Key, KeyRange, Record};
+use crate::record::{self, Key, KeyRange, Position, Record};
 
 #[derive(Debug)]
 pub(crate) struct BareEngine {
@@ -47,7 +47,7 @@ fn run(transaction: &Transaction<'_>, batch: &Batch) -> Result<u64, Stop<usize>>
             Write::Delete { key } => transaction.delete(key.bytes())?,
         }
     }
-    transaction.set_seq(seq);
+    transaction.set_position(Position::new(seq, None));
     Ok(seq)
 }
 
@@ -102,8 +102,12 @@ impl Engine for BareEngine {
     fn backup(&self, target: &Target) -> Result<Backup> {
         self.with_index(|index| {
             let seq = index.contents()?.unwrap_or_default().seq;
-            let mut writer =
-                archive::Writer::create(Arc::new(RealDisk::PRIVATE), target.clone(), [0; 16], seq)?;
+            let mut writer = archive::Writer::create(
+                Arc::new(RealDisk::PRIVATE),
+                target.clone(),
+                [0; 16],
+                Position::new(seq, None),
+            )?;
             index.scan(&[], &[u8::MAX], &mut |key: &[u8], value: &[u8]| {
                 writer.add(key, value).unwrap();
                 ControlFlow::Continue(())

@@ -133,6 +133,31 @@ impl Feed {
         self.count(&listeners);
     }
 
+    /// Tells every listener that so many commits are not to be heard.
+    #[cfg(feature = "http")]
+    pub(crate) fn miss(&self, commits: u64) {
+        let mut listeners = self.listeners.lock();
+        each(&mut listeners.queues, |queue| queue.change(|state| state.missed += commits));
+        each(&mut listeners.alarms, |watched| (watched.call)());
+        self.count(&listeners);
+    }
+
+    /// Announces a commit of which it is known which keys it wrote.
+    #[cfg(feature = "http")]
+    pub(crate) fn relay(&self, commit: &Commit) {
+        let mut listeners = self.listeners.lock();
+        each(&mut listeners.queues, |queue| queue.push(commit.clone()));
+        let writes = |watched: &Watched| {
+            commit.keys.iter().any(|(key, _)| watched.keys.iter().any(|watched| watched == key))
+        };
+        each(&mut listeners.alarms, |watched| {
+            if writes(watched) {
+                (watched.call)();
+            }
+        });
+        self.count(&listeners);
+    }
+
     /// Tells every listener that nothing more will come.
     pub(crate) fn close(&self) {
         let mut listeners = self.listeners.lock();

@@ -12,7 +12,7 @@ use super::{Backup, Batch, Durability, Engine, Feed, Outcome, Stats, Visitor, Wr
 use crate::archive::{self, Target};
 use crate::disk::RealDisk;
 use crate::error::{Failure, Result};
-use crate::record::{self, Key, KeyRange, Record};
+use crate::record::{self, Key, KeyRange, Position, Record};
 
 #[derive(Debug, Default)]
 pub(crate) struct MemoryEngine {
@@ -22,8 +22,7 @@ pub(crate) struct MemoryEngine {
 
 #[derive(Debug, Default)]
 struct State {
-    records: BTreeMap<Bytes, Record>,
-    last_seq: u64,
+    records: Records,
     closed: bool,
 }
 
@@ -31,19 +30,49 @@ impl State {
     fn check_open(&self) -> Result<()> {
         if self.closed { Err(Failure::Closed.into()) } else { Ok(()) }
     }
+}
+
+/// Records as a value: what a commit means, without locks and listeners.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Records {
+    map: BTreeMap<Bytes, Record>,
+    last_seq: u64,
+}
+
+impl Records {
+    pub(crate) fn get(&self, key: &Key) -> Option<&Record> {
+        self.map.get(key.bytes())
+    }
+
+    pub(crate) fn last_seq(&self) -> u64 {
+        self.last_seq
+    }
+
+    /// Makes all writes of a batch if every precondition holds.
+    pub(crate) fn commit(&mut self, batch: &Batch) -> Outcome {
+        let failed = batch.preconditions.iter().position(|p| !p.expect.holds(self.version(&p.key)));
+        if let Some(failed) = failed {
+            return Outcome::Failed(failed);
+        }
+        if !batch.writes.is_empty() {
+            self.last_seq += 1;
+            batch.writes.iter().for_each(|write| self.apply(write));
+        }
+        Outcome::Committed(self.last_seq)
+    }
 
     fn version(&self, key: &Key) -> Option<u64> {
-        self.records.get(key.bytes()).map(|record| record.version)
+        self.get(key).map(|record| record.version)
     }
 
     fn apply(&mut self, write: &Write) {
         match write {
             Write::Put { key, payload } => {
                 let record = Record { key: key.clone(), version: self.last_seq, payload: payload.clone() };
-                self.records.insert(key.bytes().clone(), record);
+                self.map.insert(key.bytes().clone(), record);
             }
             Write::Delete { key } => {
-                self.records.remove(key.bytes());
+                self.map.remove(key.bytes());
             }
         }
     }
@@ -59,7 +88,7 @@ impl Engine for MemoryEngine {
     fn get(&self, key: &Key) -> Result<Option<Record>> {
         let state = self.state.read();
         state.check_open()?;
-        Ok(state.records.get(key.bytes()).cloned())
+        Ok(state.records.get(key).cloned())
     }
 
     fn scan(&self, range: &KeyRange, visit: &mut Visitor<'_>) -> Result<()> {
@@ -69,7 +98,7 @@ impl Engine for MemoryEngine {
             return Ok(());
         }
         let bounds = (Bound::Included(&range.start[..]), Bound::Excluded(&range.end[..]));
-        for (_, record) in state.records.range::<[u8], _>(bounds) {
+        for (_, record) in state.records.map.range::<[u8], _>(bounds) {
             if let ControlFlow::Break(()) = visit(record.borrow()) {
                 break;
             }
@@ -81,19 +110,12 @@ impl Engine for MemoryEngine {
         batch.check()?;
         let mut state = self.state.write();
         state.check_open()?;
-        let failed = batch.preconditions.iter().position(|p| !p.expect.holds(state.version(&p.key)));
-        if let Some(failed) = failed {
-            return Ok(Outcome::Failed(failed));
+        let outcome = state.records.commit(&batch);
+        match outcome {
+            Outcome::Committed(seq) if !batch.writes.is_empty() => self.feed.publish(seq, &batch),
+            _ => {}
         }
-        if batch.writes.is_empty() {
-            return Ok(Outcome::Committed(state.last_seq));
-        }
-        state.last_seq += 1;
-        for write in &batch.writes {
-            state.apply(write);
-        }
-        self.feed.publish(state.last_seq, &batch);
-        Ok(Outcome::Committed(state.last_seq))
+        Ok(outcome)
     }
 
     fn sync(&self) -> Result<()> {
@@ -101,7 +123,7 @@ impl Engine for MemoryEngine {
     }
 
     fn last_seq(&self) -> u64 {
-        self.state.read().last_seq
+        self.state.read().records.last_seq()
     }
 
     fn feed(&self) -> &Feed {
@@ -111,9 +133,13 @@ impl Engine for MemoryEngine {
     fn backup(&self, target: &Target) -> Result<Backup> {
         let state = self.state.read();
         state.check_open()?;
-        let mut writer =
-            archive::Writer::create(Arc::new(RealDisk::PRIVATE), target.clone(), [0; 16], state.last_seq)?;
-        for (key, Record { key: parsed, version, payload }) in &state.records {
+        let mut writer = archive::Writer::create(
+            Arc::new(RealDisk::PRIVATE),
+            target.clone(),
+            [0; 16],
+            Position::new(state.records.last_seq, None),
+        )?;
+        for (key, Record { key: parsed, version, payload }) in &state.records.map {
             writer.add(key, &record::seal(parsed, *version, payload))?;
         }
         Ok(writer.finish()?.into())
@@ -122,8 +148,8 @@ impl Engine for MemoryEngine {
     fn stats(&self) -> Result<Stats> {
         let state = self.state.read();
         state.check_open()?;
-        let records = state.records.len() as u64;
-        Ok(Stats { engine: "memory", last_seq: state.last_seq, records, ..Stats::default() })
+        let (records, last_seq) = (state.records.map.len() as u64, state.records.last_seq);
+        Ok(Stats { engine: "memory", last_seq, records, ..Stats::default() })
     }
 
     fn close(&self) -> Result<()> {

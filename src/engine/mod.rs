@@ -12,12 +12,13 @@ mod batch;
 mod durable;
 mod feed;
 mod group;
+mod liveness;
 mod memory;
 mod poison;
 mod stats;
 mod stored;
 #[cfg(test)]
-mod suite;
+pub(crate) mod suite;
 
 use std::ops::ControlFlow;
 #[cfg(feature = "tokio")]
@@ -25,15 +26,18 @@ use std::task::{Poll, Waker};
 
 pub(crate) use batch::{Batch, Expect, Write};
 pub(crate) use durable::{
-    DurableEngine, Options, SEGMENT_BYTES_MIN, Snapshot, Snapshots, Witness, create, wal,
+    DurableEngine, Options, SEGMENT_BYTES_MIN, Snapshot, Snapshots, create, verdict, wal,
 };
 pub use durable::{OpenReport, Rebuilt, Recovery, TornTail};
 pub(crate) use feed::{Alarm, Commit, Feed, Received, Subscription, Written};
+pub(crate) use liveness::{InProgram, Liveness, Pulse};
 pub(crate) use memory::MemoryEngine;
+#[cfg(test)]
+pub(crate) use memory::Records;
 pub use stats::Stats;
 
 use crate::archive::{Summary, Target};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::record::{Key, KeyRange, Record, RecordRef};
 
 /// What a commit survives once it is acknowledged.
@@ -90,6 +94,29 @@ pub(crate) trait Engine: Send + Sync + 'static {
     /// `visit` breaks. `visit` must not call the engine.
     fn scan(&self, range: &KeyRange, visit: &mut Visitor<'_>) -> Result<()>;
 
+    /// As [`scan`](Engine::scan), no more than the first `max` records.
+    fn scan_first(&self, range: &KeyRange, max: usize, visit: &mut Visitor<'_>) -> Result<()> {
+        let mut left = max;
+        if left == 0 {
+            return Ok(());
+        }
+        self.scan(range, &mut |record| {
+            left -= 1;
+            visit(record)?;
+            if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })
+    }
+
+    /// How many records there are in `range`, at one point in time.
+    fn count(&self, range: &KeyRange) -> Result<u64> {
+        let mut count = 0;
+        self.scan(range, &mut |_| {
+            count += 1;
+            ControlFlow::Continue(())
+        })?;
+        Ok(count)
+    }
+
     /// Writes all of `batch` if every precondition holds, and nothing otherwise.
     /// Once it returns, the commit survives what `durability` says.
     ///
@@ -121,12 +148,28 @@ pub(crate) trait Engine: Send + Sync + 'static {
     /// The newest sequence number; 0 for a store that was never written to.
     fn last_seq(&self) -> u64;
 
+    /// The same, where somebody else has to be asked.
+    fn newest_seq(&self) -> Result<u64> {
+        Ok(self.last_seq())
+    }
+
     /// Where every commit is announced, in order.
     fn feed(&self) -> &Feed;
 
     /// Writes every record, as they were at one point in time no earlier than this
     /// call, to a new archive. Commits go on meanwhile.
     fn backup(&self, target: &Target) -> Result<Backup>;
+
+    /// Visits what the log still has after the commit `after`, up to the newest one; for 0
+    /// all that it has. Commits go on meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// If there is no log; what `visit` answers.
+    fn browse_log(&self, after: u64, visit: &mut wal::Visitor<'_>) -> Result<()> {
+        let _ = (after, visit);
+        Err(Error::argument("a store in memory has no log"))
+    }
 
     /// All figures but the number of processes.
     fn stats(&self) -> Result<Stats>;

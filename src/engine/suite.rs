@@ -19,15 +19,15 @@ use crate::model::limits::{COMMIT_BYTES_MAX, RECORD_BYTES_MAX};
 use crate::record::{Key, KeyRange, Record};
 
 /// An engine that a test may close and open again.
-struct Subject {
+pub(crate) struct Subject {
     engine: Option<Box<dyn Engine>>,
     folder: Option<TempDir>,
-    open: fn(&TempDir) -> Result<Box<dyn Engine>>,
+    open: Box<dyn Fn(&TempDir) -> Result<Box<dyn Engine>> + Sync>,
 }
 
 impl Subject {
     fn memory() -> Self {
-        Self { engine: Some(Box::new(MemoryEngine::new())), folder: None, open: |_| unreachable!() }
+        Self { engine: Some(Box::new(MemoryEngine::new())), folder: None, open: Box::new(|_| unreachable!()) }
     }
 
     /// The index alone.
@@ -52,7 +52,14 @@ impl Subject {
         })
     }
 
-    fn on_disk(open: fn(&TempDir) -> Result<Box<dyn Engine>>) -> Self {
+    /// One that somebody else has, who may be asked anew.
+    #[cfg(feature = "http")]
+    pub(crate) fn remote(open: impl Fn() -> Box<dyn Engine> + Sync + 'static) -> Self {
+        Self::on_disk(move |_| Ok(open()))
+    }
+
+    fn on_disk(open: impl Fn(&TempDir) -> Result<Box<dyn Engine>> + Sync + 'static) -> Self {
+        let open = Box::new(open);
         let mut subject = Self { engine: None, folder: Some(tempfile::tempdir().unwrap()), open };
         subject.reopen();
         subject
@@ -93,6 +100,9 @@ fn open_durable(folder: &TempDir, options: &Options) -> Result<DurableEngine> {
     DurableEngine::open(Folder::open(folder.path(), true)?, &INDEX, options)
 }
 
+/// What comes over a wire takes a moment.
+const HEARD_WITHIN: Duration = Duration::from_secs(20);
+
 fn key(n: usize) -> Key {
     Key::item("p", List::Active, &format!("{n:04}"))
 }
@@ -126,6 +136,12 @@ fn scan(engine: &dyn Engine, range: &KeyRange) -> Vec<Record> {
 macro_rules! suite {
     ($($(#[$attribute:meta])* fn $name:ident($engine:ident: $type:ty) $body:block)*) => {
         $(fn $name($engine: $type) $body)*
+
+        /// Each test by its name, for engines that are above this one.
+        #[cfg(feature = "http")]
+        pub(crate) fn all() -> Vec<(&'static str, fn(Subject))> {
+            vec![$((stringify!($name), $name)),*]
+        }
 
         mod memory {
             $($(#[$attribute])* #[test] fn $name() { super::$name(super::Subject::memory()); })*
@@ -311,7 +327,7 @@ suite! {
             }
         });
         for expected in 1..=200 {
-            let Received::Commit(heard) = listener.receive(Some(Duration::ZERO)) else { panic!("{expected}") };
+            let Received::Commit(heard) = listener.receive(Some(HEARD_WITHIN)) else { panic!("{expected}") };
             assert_eq!(heard.seq, expected);
         }
         engine.close().unwrap();

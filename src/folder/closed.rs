@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::listing::{Links, Listed, list};
 use super::lock::Lock;
-use super::{INDEX, LOCK, Layout, MANIFEST, Manifest, SNAPSHOTS, WAL, not_a_store};
+use super::{INDEX, LOCK, Layout, MANIFEST, Manifest, SNAPSHOTS, SYNCED, WAL, not_a_store};
 use crate::disk::ReadOnlyDisk;
 use crate::error::{Error, Failure, Result};
 
@@ -26,7 +26,7 @@ impl Closed {
         if !path.is_dir() {
             return Err(not_a_store(path, "it is a file; a store is a folder"));
         }
-        if ![MANIFEST, WAL, SNAPSHOTS, INDEX].iter().any(|part| path.join(part).exists()) {
+        if ![MANIFEST, SYNCED, WAL, SNAPSHOTS, INDEX].iter().any(|part| path.join(part).exists()) {
             return Err(Failure::NoStore { path: path.to_owned() }.into());
         }
         Ok(Self { layout: Layout::of(path), lock: Lock::shared(path)? })

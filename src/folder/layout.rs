@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{INDEX, MANIFEST, SNAPSHOTS, WAL};
+use super::{INDEX, MANIFEST, SNAPSHOTS, SYNCED, WAL};
 
 /// The paths in a store's folder.
 #[derive(Debug, Clone)]
@@ -21,6 +21,10 @@ impl Layout {
 
     pub(crate) fn manifest(&self) -> PathBuf {
         self.root.join(MANIFEST)
+    }
+
+    pub(crate) fn synced(&self) -> PathBuf {
+        self.root.join(SYNCED)
     }
 
     pub(crate) fn wal(&self) -> PathBuf {

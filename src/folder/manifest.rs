@@ -2,20 +2,22 @@
 //!
 //! ```text
 //! procstate store
-//! format 3
+//! format 4
 //! id 019a2f0e-...
 //! index 1234
+//! epoch 0123456789abcdef
 //! crc32 89abcdef
 //! ```
 //!
 //! `index` is a commit that the index durably holds, as it was opened, closed or last
-//! brought up to date, or `none` before there is an index. An index that holds less was
+//! brought up to date, or `none` before there is an index; `epoch` is that of this commit,
+//! `none` if it is not known. An index that holds less was
 //! rolled back, and a log that leads to less lost something. `crc32` is over the lines
 //! before it. The file is replaced as a whole, never changed in place.
 //!
 //! A store of format 1 has no log: its index holds everything. In format 2 the
-//! commits in the log have no times. Opening a store makes it one of the newest
-//! format.
+//! commits in the log have no times. In format 3 nothing has an epoch, and there is no note
+//! of what is synced. Opening a store makes it one of the newest format.
 
 use std::path::Path;
 
@@ -25,13 +27,16 @@ use super::MANIFEST;
 use crate::disk::Disk;
 use crate::error::{Failure, Result};
 use crate::model::limits::SEQ_MAX;
+use crate::record::{Epoch, Position};
 
 pub(super) const TEMPORARY: &str = "MANIFEST.new";
 
 const TITLE: &str = "procstate store";
-const FORMAT: u32 = 3;
+const FORMAT: u32 = 4;
 /// The format of stores that have no log.
 const FORMAT_WITHOUT_LOG: u32 = 1;
+/// The last format of stores without epochs and without a note of what is synced.
+const FORMAT_WITHOUT_EPOCHS: u32 = 3;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Manifest {
@@ -39,18 +44,26 @@ pub(crate) struct Manifest {
     pub(crate) id: String,
     /// A commit that the index durably holds; `None` before there is an index.
     pub(crate) index_seq: Option<u64>,
+    /// That of this commit.
+    index_epoch: Option<Epoch>,
     format: u32,
 }
 
 impl Manifest {
     pub(crate) fn new() -> Self {
-        Self { id: Uuid::now_v7().to_string(), index_seq: None, format: FORMAT }
+        Self { id: Uuid::now_v7().to_string(), index_seq: None, index_epoch: None, format: FORMAT }
     }
 
     /// The same, of the newest format, once the index durably has everything up to
-    /// the commit `seq`.
-    pub(crate) fn noting(&self, seq: u64) -> Self {
-        Self { id: self.id.clone(), index_seq: Some(seq), format: FORMAT }
+    /// the commit `position`.
+    pub(crate) fn noting(&self, position: Position) -> Self {
+        let Position { seq, epoch } = position;
+        Self { id: self.id.clone(), index_seq: Some(seq), index_epoch: epoch, format: FORMAT }
+    }
+
+    /// A commit that the index durably holds; `None` before there is an index.
+    pub(crate) fn noted(&self) -> Option<Position> {
+        Some(Position::new(self.index_seq?, self.index_epoch))
     }
 
     pub(crate) fn id_bytes(&self) -> Option<[u8; 16]> {
@@ -65,6 +78,11 @@ impl Manifest {
     /// Whether there must be some of it: not before the store was completed.
     pub(crate) fn must_have_log(&self) -> bool {
         self.has_log() && self.index_seq.is_some()
+    }
+
+    /// Whether there must be a note of what is synced.
+    pub(crate) fn must_have_synced(&self) -> bool {
+        self.must_have_log() && self.format > FORMAT_WITHOUT_EPOCHS
     }
 
     /// The manifest in `folder`, if there is one.
@@ -92,7 +110,11 @@ impl Manifest {
 
     fn to_text(&self) -> String {
         let index = self.index_seq.map_or("none".to_owned(), |seq| seq.to_string());
-        let body = format!("{TITLE}\nformat {}\nid {}\nindex {index}\n", self.format, self.id);
+        let mut body = format!("{TITLE}\nformat {}\nid {}\nindex {index}\n", self.format, self.id);
+        if self.format > FORMAT_WITHOUT_EPOCHS {
+            let epoch = self.index_epoch.map_or("none".to_owned(), |epoch| epoch.to_string());
+            body.push_str(&format!("epoch {epoch}\n"));
+        }
         format!("{body}crc32 {}\n", checksum(&body))
     }
 
@@ -115,7 +137,9 @@ impl Manifest {
             seq => Some(seq.parse().ok().filter(|seq| *seq <= SEQ_MAX)?),
         };
         let format = field("format")?.parse().ok()?;
-        let manifest = Self { id: field("id")?.to_owned(), index_seq, format };
+        let epoch = field("epoch").and_then(|epoch| u64::from_str_radix(epoch, 16).ok());
+        let index_epoch = epoch.and_then(Epoch::from_stored);
+        let manifest = Self { id: field("id")?.to_owned(), index_seq, index_epoch, format };
         // The checksum, and every byte besides.
         (manifest.to_text() == text).then_some(manifest)
     }
@@ -161,17 +185,28 @@ mod tests {
 
     #[test]
     fn golden_text() {
-        let of_format = |format| Manifest { id: "x".to_owned(), index_seq: Some(7), format };
-        for (format, crc) in [(1, "66de418a"), (2, "77a32bf3"), (3, "ce58f01b")] {
-            let text = of_format(format).to_text();
-            assert_eq!(text, format!("procstate store\nformat {format}\nid x\nindex 7\ncrc32 {crc}\n"));
+        let of_format =
+            |format, index_epoch| Manifest { id: "x".to_owned(), index_seq: Some(7), index_epoch, format };
+        let epoch = Epoch::from_stored(0xabc);
+        let (noted, unknown) = ("epoch 0000000000000abc\n", "epoch none\n");
+        for (format, epoch, line, crc) in [
+            (1, None, "", "66de418a"),
+            (2, None, "", "77a32bf3"),
+            (3, None, "", "ce58f01b"),
+            (4, epoch, noted, "b19d6cfa"),
+            (4, None, unknown, "c2a95c63"),
+        ] {
+            let manifest = of_format(format, epoch);
+            let text = manifest.to_text();
+            assert_eq!(text, format!("procstate store\nformat {format}\nid x\nindex 7\n{line}crc32 {crc}\n"));
             let parsed = parse(&text).unwrap();
-            assert_eq!((&parsed, parsed.has_log()), (&of_format(format), format > 1));
-            assert_eq!(parsed.noting(7), of_format(3));
+            assert_eq!((&parsed, parsed.has_log()), (&manifest, format > 1));
+            assert_eq!((parsed.must_have_log(), parsed.must_have_synced()), (format > 1, format > 3));
+            assert_eq!(parsed.noting(parsed.noted().unwrap()), of_format(4, epoch));
         }
-        let manifest = of_format(3);
-        let fresh = Manifest { index_seq: None, ..manifest };
+        let fresh = Manifest { index_seq: None, ..of_format(4, None) };
         assert_eq!(parse(&fresh.to_text()).unwrap(), fresh);
+        assert!(!fresh.must_have_log() && !fresh.must_have_synced());
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! LOCK        held by the program that has the store open; names it
 //! MANIFEST    format, identity, and what the index holds at least
 //! wal/        the log
+//! SYNCED      how far the log is durable
 //! snapshots/  archives that the index can be rebuilt from
 //! index/      the records
 //! ```
@@ -16,6 +17,7 @@ mod lock;
 mod manifest;
 mod size;
 mod sync;
+mod synced;
 
 use std::fs::{self, DirBuilder};
 use std::os::unix::fs::DirBuilderExt;
@@ -27,13 +29,16 @@ pub(crate) use layout::Layout;
 pub(crate) use manifest::Manifest;
 pub(crate) use size::dir_bytes;
 pub(crate) use sync::{sync_dir, sync_file, sync_tree};
+pub(crate) use synced::{Synced, SyncedFile, SyncedNote};
 
 use crate::disk::{LINK, RealDisk, mode};
 use crate::error::{Error, Failure, Result};
+use crate::record::Position;
 use lock::Lock;
 
 const LOCK: &str = "LOCK";
 const MANIFEST: &str = "MANIFEST";
+const SYNCED: &str = "SYNCED";
 const WAL: &str = "wal";
 const SNAPSHOTS: &str = "snapshots";
 const INDEX: &str = "index";
@@ -94,9 +99,9 @@ impl Folder {
     }
 
     /// Notes that there is a log, and that the index durably holds everything up
-    /// to the commit `seq`.
-    pub(crate) fn set_index_seq(&mut self, seq: u64) -> Result<()> {
-        let manifest = self.manifest.noting(seq);
+    /// to the commit `position`.
+    pub(crate) fn set_index(&mut self, position: Position) -> Result<()> {
+        let manifest = self.manifest.noting(position);
         if manifest == self.manifest {
             return Ok(());
         }
@@ -177,7 +182,7 @@ fn foreign_file(path: &Path) -> Result<Option<String>> {
 
 /// Whether there is what only a store has.
 fn has_parts(path: &Path) -> bool {
-    [WAL, SNAPSHOTS, INDEX].iter().any(|part| path.join(part).exists())
+    [SYNCED, WAL, SNAPSHOTS, INDEX].iter().any(|part| path.join(part).exists())
 }
 
 /// What is left of a store cannot be taken for none.

@@ -45,7 +45,7 @@ fn read(mut reader: Reader) -> Result<(Summary, Records)> {
 fn check_written(summary: Summary, records: &Records) {
     let shelf = Shelf::default();
     let (disk, target) = (Arc::new(shelf.clone()), Target::new(path()));
-    let mut writer = Writer::create(disk, target, summary.store, summary.seq).unwrap();
+    let mut writer = Writer::create(disk, target, summary.store, summary.position()).unwrap();
     records.iter().for_each(|(key, value)| writer.add(key, value).unwrap());
     let written = writer.finish().unwrap();
     // It may have had smaller blocks.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::seals;
 use super::shelf::Shelf;
 use crate::engine::wal::{
-    Directory, Entry, Found, Logged, Scan, browse, decode, repair, scan, scan_up_to_damage,
+    Directory, Entry, Found, LogEnd, Logged, Survey, decode, read_behind, repair, walk,
 };
 use crate::error::{Error, Result};
 
@@ -56,19 +56,19 @@ impl Files {
 }
 
 fn check(files: &[Vec<u8>]) {
-    let commits = browsed(&Files::new(files).salvage());
+    let commits = walked(&Files::new(files).salvage());
     commits.values().flatten().for_each(|entry| check_entry(entry));
     let middle = commits.keys().nth(commits.len() / 2).copied().unwrap_or_default();
     let before = commits.keys().next().map_or(0, |first| first.saturating_sub(1));
     for known in [0, before, middle] {
-        check_scan(&Files::new(files), known, &commits, scan);
-        check_scan(&Files::new(files), known, &commits, scan_up_to_damage);
+        check_end(&Files::new(files), known, &commits, end_behind);
+        check_end(&Files::new(files), known, &commits, Survey::end_before_damage);
     }
 }
 
-fn browsed(directory: &Directory) -> Commits {
+fn walked(directory: &Directory) -> Commits {
     let mut commits = Commits::new();
-    browse(directory, 0, &mut |found| {
+    walk(directory, 0, &mut |found| {
         if let Found::Commit { seq, entry, .. } = found {
             commits.entry(seq).or_default().push(entry.to_vec());
         }
@@ -99,35 +99,40 @@ fn encode(Logged { key, payload, replaces }: &Logged, bytes: &mut Vec<u8>) {
     bytes.extend_from_slice(payload);
 }
 
-type Visitor<'a> = dyn FnMut(u64, &[u8]) -> Result<()> + 'a;
-type Scanner = fn(&Directory, u64, &mut Visitor<'_>) -> Result<Option<Scan>>;
+type Ends = fn(&Survey, u64) -> Option<LogEnd>;
 
-/// A log that is accepted holds commits without a gap, each of which browsing finds
+fn end_behind(survey: &Survey, known: u64) -> Option<LogEnd> {
+    survey.end_behind(known).ok().flatten()
+}
+
+/// A log that is accepted holds commits without a gap, each of which walking through it finds
 /// too, and after its repair the same.
-fn check_scan(files: &Files, known: u64, commits: &Commits, scanner: Scanner) {
+fn check_end(files: &Files, known: u64, commits: &Commits, ends: Ends) {
     let Ok(directory) = files.load() else { return };
-    let Ok(Some((found, scanned))) = read(&directory, known, scanner) else { return };
-    for (n, (seq, entry)) in (1..).zip(&scanned) {
+    let Some((end, read)) = read(&directory, known, ends) else { return };
+    for (n, (seq, entry)) in (1..).zip(&read) {
         assert_eq!(*seq, known + n);
         assert!(commits.get(seq).is_some_and(|entries| entries.contains(entry)), "commit {seq}");
     }
-    assert!(scanned.last().is_none_or(|(seq, _)| *seq == found.last_seq));
-    match repair(&directory, &found).map_err(Error::before_writing) {
+    assert!(read.last().is_none_or(|(seq, _)| *seq == end.last_seq));
+    match repair(&directory, &end).map_err(Error::before_writing) {
         // A header that somebody forged may claim any length.
         Err(error) if error.is_disk_full() => return,
         repaired => repaired.unwrap(),
     }
-    let (_, again) = read(&files.load().unwrap(), known, scan).unwrap().unwrap();
-    assert!(again == scanned, "{} commits, {} after the repair", scanned.len(), again.len());
+    let (_, again) = self::read(&files.load().unwrap(), known, end_behind).unwrap();
+    assert!(again == read, "{} commits, {} after the repair", read.len(), again.len());
 }
 
-type Read = (Scan, Vec<(u64, Vec<u8>)>);
+type Read = (LogEnd, Vec<(u64, Vec<u8>)>);
 
-fn read(directory: &Directory, known: u64, scanner: Scanner) -> Result<Option<Read>> {
+fn read(directory: &Directory, known: u64, ends: Ends) -> Option<Read> {
     let mut commits = Vec::new();
-    let found = scanner(directory, known, &mut |seq, entry| {
+    let survey = read_behind(directory, known, &mut |seq, entry| {
         commits.push((seq, entry.to_vec()));
         Ok(())
-    })?;
-    Ok(found.map(|found| (found, commits)))
+    });
+    let end = ends(&survey.unwrap(), known)?;
+    commits.retain(|(seq, _)| *seq <= end.last_seq);
+    Some((end, commits))
 }

@@ -3,7 +3,8 @@
 
 const PAGE: usize = 4096;
 const FRAME_HEAD: usize = 32;
-const ARCHIVE_HEAD: usize = 48;
+/// Of formats 1 and 2.
+const ARCHIVE_HEADS: [usize; 2] = [48, 64];
 const BLOCK_HEAD: usize = 12;
 
 /// A file of the log whose header, if it has room for one, and frames, as far as
@@ -14,6 +15,7 @@ pub(super) fn seal_segment(file: &mut [u8]) {
     let crc = crc32fast::hash(&header[..40]);
     header[40..].copy_from_slice(&crc.to_le_bytes());
     let segment = header[32..40].to_vec();
+    seal_more(file, 56);
     let mut at = PAGE;
     while let Some(length) = number(file, at + 4)
         && let Some(frame) = file.get_mut(at..at.saturating_add(FRAME_HEAD + length))
@@ -24,6 +26,15 @@ pub(super) fn seal_segment(file: &mut [u8]) {
     }
 }
 
+/// The second checksum of a header, which is over all before it.
+fn seal_more(file: &mut [u8], at: usize) {
+    let Some(header) = file.get_mut(..at + 4) else { return };
+    if header[8..12] != 1_u32.to_le_bytes() {
+        let crc = crc32fast::hash(&header[..at]);
+        header[at..].copy_from_slice(&crc.to_le_bytes());
+    }
+}
+
 /// An archive whose header, blocks, records and end, as far as their lengths lead on,
 /// are sealed.
 pub(super) fn seal_archive(file: &mut [u8]) {
@@ -31,7 +42,10 @@ pub(super) fn seal_archive(file: &mut [u8]) {
     header[..8].copy_from_slice(b"PSTATARC");
     let crc = crc32fast::hash(&header[..40]);
     header[40..].copy_from_slice(&crc.to_le_bytes());
-    let (mut at, mut contents) = (ARCHIVE_HEAD, Contents::default());
+    let is_of_format_1 = header[8..12] == 1_u32.to_le_bytes();
+    let start = ARCHIVE_HEADS[usize::from(!is_of_format_1)];
+    seal_more(file, 56);
+    let (mut at, mut contents) = (start, Contents::default());
     for block in 0_u64.. {
         let Some(length) = number(file, at + 4) else { return };
         let end = at.saturating_add(BLOCK_HEAD + length);

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use super::original::{Files, History, Original, files};
 use crate::disk::ReadOnlyDisk;
-use crate::engine::wal::{Directory, Found, browse};
+use crate::engine::wal::{Directory, Found, walk};
 use crate::engine::{Batch, Durability, DurableEngine, Engine, Options};
 use crate::folder::Folder;
 use crate::index;
@@ -108,7 +108,7 @@ fn won(process: &ProcessHandle) -> Run {
 fn note(history: &mut History, store: &Path) {
     let disk = std::sync::Arc::new(ReadOnlyDisk);
     let (log, _) = Directory::salvage(disk, &store.join("wal"), None).unwrap();
-    browse(&log, 0, &mut |found| {
+    walk(&log, 0, &mut |found| {
         if let Found::Commit { seq, entry, .. } = found {
             history.add(seq, entry);
         }

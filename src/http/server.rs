@@ -13,6 +13,7 @@ use super::guard::{self, Door};
 use super::serve::{self, Listener, Site};
 use super::{Options, routes};
 use crate::Store;
+use crate::remote::{self, ControlSocket};
 
 /// How long a server that is dropped waits for the answers that are under way.
 const DROP_WAIT: Duration = Duration::from_secs(1);
@@ -24,6 +25,8 @@ pub struct Server {
     addresses: Vec<SocketAddr>,
     stop: Option<oneshot::Sender<Duration>>,
     thread: Option<thread::JoinHandle<()>>,
+    /// Goes when nobody is served any more.
+    _control: Option<ControlSocket>,
 }
 
 /// How a store is to be served.
@@ -34,6 +37,7 @@ pub struct ServerBuilder {
     addresses: Vec<io::Result<Vec<SocketAddr>>>,
     sockets: Vec<UnixListener>,
     connections_max: usize,
+    control: Option<ControlSocket>,
     more: Router,
 }
 
@@ -46,6 +50,7 @@ impl Server {
             addresses: Vec::new(),
             sockets: Vec::new(),
             connections_max: 1024,
+            control: None,
             more: Router::new(),
         }
     }
@@ -95,6 +100,20 @@ impl ServerBuilder {
         self
     }
 
+    /// Serves the control socket too: `control.sock` in the folder of the store, for its user
+    /// alone. Who opens the store by its folder while this program has it, as the tool
+    /// `procstate` does, [uses it through that](crate::remote).
+    ///
+    /// # Errors
+    ///
+    /// If the store is in no folder, or the socket cannot be made: what is in its place and
+    /// is no socket, or another user's, is left as it is.
+    pub fn control_socket(mut self) -> io::Result<Self> {
+        let (control, listener) = ControlSocket::bind(&self.store)?;
+        self.control = Some(control);
+        Ok(self.listener(listener))
+    }
+
     /// Accepts from this Unix socket too. Whoever may connect to it may ask for everything
     /// that the options allow, without a token.
     pub fn listener(mut self, listener: UnixListener) -> Self {
@@ -141,7 +160,9 @@ impl ServerBuilder {
             }
         };
         let (closing, closes) = watch::channel(false);
-        let routes = routes::api(&self.store, &self.options, closes).merge(self.more);
+        let routes = routes::api(&self.store, &self.options, closes)
+            .merge(remote::service(&self.store, self.options.is_read_only))
+            .merge(self.more);
         let site = Site {
             network: guard::protect(routes.clone(), self.options.clone(), Door::Network),
             socket: guard::protect(routes, self.options, Door::Socket),
@@ -152,7 +173,7 @@ impl ServerBuilder {
         let thread = thread::Builder::new()
             .name("procstate-http".to_owned())
             .spawn(move || serve::run(runtime, listeners, site, stopped))?;
-        Ok(Server { addresses, stop: Some(stop), thread: Some(thread) })
+        Ok(Server { addresses, stop: Some(stop), thread: Some(thread), _control: self.control })
     }
 }
 

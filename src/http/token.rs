@@ -5,6 +5,8 @@ use std::{env, fmt, fs, io};
 
 use subtle::ConstantTimeEq;
 
+use crate::remote::Remote;
+
 /// The shortest token that is not guessed: 16 characters.
 const CHARACTERS_MIN: usize = 16;
 
@@ -75,6 +77,14 @@ fn invalid(text: &str) -> io::Error {
 }
 
 /// Shows nothing of the secret.
+impl Remote {
+    /// Shows this token. It is sent as it is: an address that is not this machine's belongs
+    /// behind a tunnel.
+    pub fn token(self, token: &Token) -> Self {
+        self.bearer(&token.0)
+    }
+}
+
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Token(..)")

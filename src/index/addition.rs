@@ -12,6 +12,7 @@ use super::contents::{self, Contents};
 use super::guard::Fault;
 use super::{Index, record_key};
 use crate::error::Result;
+use crate::record::Position;
 
 /// Records on their way to a range without any. Nobody else may change the index
 /// meanwhile.
@@ -65,10 +66,13 @@ impl Addition<'_> {
         set.head()
     }
 
-    /// Writes all of it, or nothing. The index has everything up to the commit `seq` then.
-    pub(crate) fn commit(self, seq: u64) -> Result<()> {
+    /// Writes all of it, or nothing. The index has everything up to the commit `to` then,
+    /// if it is given.
+    pub(crate) fn commit(self, to: Option<Position>) -> Result<()> {
         let Self { index, mut batch, before, mut contents } = self;
-        contents.seq = seq;
+        if let Some(to) = to {
+            contents.set_position(to);
+        }
         if contents == before {
             return Ok(());
         }
@@ -92,7 +96,7 @@ mod tests {
         let mut addition = index.add_between(keys[0], keys[1]).unwrap().unwrap();
         addition.put(keys[0], b"small");
         addition.put(keys[1], &LARGE);
-        addition.commit(seq).unwrap();
+        addition.commit(Some(Position::new(seq, None))).unwrap();
     }
 
     #[test]
@@ -105,7 +109,7 @@ mod tests {
                 .transact(|transaction| {
                     transaction.put(keys[0], b"small")?;
                     transaction.put(keys[1], &LARGE)?;
-                    transaction.set_seq(seq);
+                    transaction.set_position(Position::new(seq, None));
                     Ok(())
                 })
                 .unwrap();

@@ -4,7 +4,7 @@
 
 use super::META;
 use super::guard::Fault;
-use crate::record;
+use crate::record::{self, Epoch, Position};
 
 /// Where it stands.
 pub(super) const KEY: &[u8] = &[META, b'c'];
@@ -14,12 +14,16 @@ pub(super) const DAMAGED: Fault = Fault::Damaged("its contents record does not d
 
 /// Without the id of the store, as earlier versions wrote it.
 const LEN_1: usize = 36;
+/// Without the epoch.
 const LEN_2: usize = LEN_1 + 16;
+const LEN_3: usize = LEN_2 + 8;
 
 /// Sequence number of the last commit, and count and sum of all records.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Contents {
     pub(crate) seq: u64,
+    /// That of this commit.
+    pub(crate) epoch: Option<Epoch>,
     pub(crate) records: u64,
     /// The sum of the records' fingerprints, whatever their order.
     pub(crate) sum: u64,
@@ -31,6 +35,15 @@ pub(crate) struct Contents {
 }
 
 impl Contents {
+    /// The commit up to which it has everything.
+    pub(crate) fn position(&self) -> Position {
+        Position::new(self.seq, self.epoch)
+    }
+
+    pub(crate) fn set_position(&mut self, position: Position) {
+        (self.seq, self.epoch) = (position.seq, position.epoch);
+    }
+
     /// The same, said to be of `store`, if that is known.
     pub(super) fn of(self, store: Option<[u8; 16]>) -> Self {
         Self { store: store.or(self.store), ..self }
@@ -51,19 +64,22 @@ impl Contents {
         self.sum = self.sum.wrapping_sub(record::fingerprint(key, value));
     }
 
-    /// `seq records sum last_set [store] crc32`, little endian.
+    /// `seq records sum last_set [store [epoch]] crc32`, little endian.
     pub(super) fn encode(self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(LEN_2);
+        let mut bytes = Vec::with_capacity(LEN_3);
         for number in [self.seq, self.records, self.sum, self.last_set] {
             bytes.extend_from_slice(&number.to_le_bytes());
         }
-        bytes.extend(self.store.iter().flatten());
+        if let Some(store) = self.store {
+            bytes.extend(store);
+            bytes.extend_from_slice(&Epoch::stored(self.epoch).to_le_bytes());
+        }
         bytes.extend_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
         bytes
     }
 
     pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
-        if ![LEN_1, LEN_2].contains(&bytes.len()) {
+        if ![LEN_1, LEN_2, LEN_3].contains(&bytes.len()) {
             return None;
         }
         let (body, crc) = bytes.split_last_chunk()?;
@@ -74,10 +90,14 @@ impl Contents {
         let (records, rest) = rest.split_first_chunk()?;
         let (sum, rest) = rest.split_first_chunk()?;
         let (last_set, rest) = rest.split_first_chunk()?;
-        let store = rest.first_chunk().copied();
+        let (store, rest) = match rest.split_first_chunk() {
+            Some((store, rest)) => (Some(*store), rest),
+            None => (None, rest),
+        };
+        let epoch = rest.first_chunk().and_then(|epoch| Epoch::from_stored(u64::from_le_bytes(*epoch)));
         let [seq, records, sum, last_set] =
             [seq, records, sum, last_set].map(|number| u64::from_le_bytes(*number));
-        Some(Self { seq, records, sum, last_set, store })
+        Some(Self { seq, epoch, records, sum, last_set, store })
     }
 }
 
@@ -87,11 +107,15 @@ mod tests {
 
     #[test]
     fn golden_bytes_and_every_flipped_bit() {
-        for store in [None, Some(*b"0123456789abcdef")] {
-            let contents = Contents { seq: 1, records: 2, sum: 3, last_set: 4, store };
+        let store = Some(*b"0123456789abcdef");
+        for (store, epoch) in [(None, None), (store, Epoch::from_stored(5)), (store, None)] {
+            let contents = Contents { seq: 1, epoch, records: 2, sum: 3, last_set: 4, store };
             let bytes = contents.encode();
             let mut body = [1, 2, 3, 4].map(u64::to_le_bytes).concat();
-            body.extend(store.iter().flatten());
+            if let Some(store) = store {
+                body.extend(store);
+                body.extend(Epoch::stored(epoch).to_le_bytes());
+            }
             assert_eq!((&bytes[..bytes.len() - 4], bytes.len()), (&body[..], body.len() + 4));
             assert_eq!(Contents::decode(&bytes), Some(contents));
             for bit in 0..bytes.len() * 8 {
@@ -101,6 +125,22 @@ mod tests {
             }
             assert_eq!(Contents::decode(&bytes[1..]), None);
         }
+    }
+
+    /// As earlier versions wrote it.
+    #[test]
+    fn golden_bytes_without_an_epoch() {
+        let body = [&[1, 2, 3, 4].map(u64::to_le_bytes).concat()[..], b"0123456789abcdef"].concat();
+        let bytes = [&body[..], &crc32fast::hash(&body).to_le_bytes()].concat();
+        let expected = Contents {
+            seq: 1,
+            records: 2,
+            sum: 3,
+            last_set: 4,
+            epoch: None,
+            store: Some(*b"0123456789abcdef"),
+        };
+        assert_eq!(Contents::decode(&bytes), Some(expected));
     }
 
     #[test]

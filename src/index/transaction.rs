@@ -13,6 +13,7 @@ use super::contents::{self, Contents};
 use super::guard::Fault;
 use super::{chunks, record_key};
 use crate::error::{Error, Result};
+use crate::record::Position;
 
 /// What the body of a transaction may do. It must not touch the index by any
 /// other way: sled would deadlock.
@@ -102,8 +103,8 @@ impl Transaction<'_> {
         self.contents.get().seq
     }
 
-    pub(crate) fn set_seq(&self, seq: u64) {
-        self.update(|contents| contents.seq = seq);
+    pub(crate) fn set_position(&self, position: Position) {
+        self.update(|contents| contents.set_position(position));
     }
 
     fn update(&self, change: impl FnOnce(&mut Contents)) {

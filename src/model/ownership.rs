@@ -46,6 +46,13 @@ pub(crate) enum Decision {
     Resume,
 }
 
+/// Until when, by the monotonic clock, an owner counts as alive that showed life at `sign`.
+/// Claimers and the owner itself go by this: it knows that it has lapsed before anyone can
+/// have taken its place.
+pub(crate) fn alive_until(sign: Duration, timeout: Duration) -> Duration {
+    sign.saturating_add(timeout)
+}
+
 /// What a claim comes to; an error if that is up to a schedule that cannot be used.
 pub(crate) fn decide(situation: &Situation<'_>) -> Result<Decision, String> {
     let now = situation.now;

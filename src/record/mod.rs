@@ -9,16 +9,18 @@ mod envelope;
 mod fingerprint;
 mod key;
 mod payload;
+mod position;
 
 pub(crate) use envelope::{Damage, HEADER_LEN as ENVELOPE_HEADER_LEN, Head, open, open_ref, seal};
 pub(crate) use fingerprint::fingerprint;
 pub(crate) use key::{Address, KEYSPACE, Key, KeyRange, KeyRef, Kind, Slot};
 pub(crate) use payload::Payload;
+pub(crate) use position::{Epoch, Position};
 
 use bytes::Bytes;
 
 /// One stored record: what a read answers.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Record {
     pub(crate) key: Key,
     /// The sequence number of the commit that wrote it.

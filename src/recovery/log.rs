@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::address::named_in_process;
 use super::offline::Offline;
-use crate::engine::wal::{Entry, Found, Logged, Spot, browse, decode};
+use crate::engine::wal::{Entry, Found, Logged, Spot, decode, walk};
 use crate::error::Result;
 use crate::proto::record::Owner;
 use crate::record::{Kind, Payload, Record};
@@ -78,21 +78,44 @@ pub fn read_log(
     let store = Offline::open(store.as_ref())?;
     let (log, _) = store.log_anyhow()?;
     let newest = store.snapshots()?.first().map_or(0, |snapshot| snapshot.seq);
-    let mut owners = HashMap::new();
-    let mut last = 0;
-    browse(&log, newest, &mut |found| match found {
-        Found::Commit { seq, entry, at } => {
-            last = seq.max(last);
-            let Some(entry) = decode(entry) else { return visit(gap(at, seq.saturating_sub(1))) };
-            let commit = commit(seq, entry, &mut owners);
-            if seq >= from { visit(LogEntry::Commit(commit)) } else { Ok(()) }
-        }
-        Found::Begun { seq, at, .. } if seq >= from => visit(gap(at, seq.saturating_sub(1))),
-        Found::Gap { at, after, .. } if after + 1 >= from => visit(gap(at, after)),
-        Found::Begun { .. } | Found::Gap { .. } => Ok(()),
-    })?;
+    let mut teller = Teller::new(from);
+    walk(&log, newest, &mut |found| teller.tell(found, &mut visit))?;
     store.closed.confirm()?;
-    Ok(last)
+    Ok(teller.last)
+}
+
+/// Tells of what stands in a log in words.
+pub(crate) struct Teller {
+    from: u64,
+    owners: HashMap<String, String>,
+    /// The newest commit so far.
+    pub(crate) last: u64,
+}
+
+impl Teller {
+    /// Tells of commits from `from` on.
+    pub(crate) fn new(from: u64) -> Self {
+        Self { from, owners: HashMap::new(), last: 0 }
+    }
+
+    pub(crate) fn tell(
+        &mut self,
+        found: Found<'_>,
+        visit: &mut dyn FnMut(LogEntry) -> Result<()>,
+    ) -> Result<()> {
+        let from = self.from;
+        match found {
+            Found::Commit { seq, entry, at } => {
+                self.last = seq.max(self.last);
+                let Some(entry) = decode(entry) else { return visit(gap(at, seq.saturating_sub(1))) };
+                let commit = commit(seq, entry, &mut self.owners);
+                if seq >= from { visit(LogEntry::Commit(commit)) } else { Ok(()) }
+            }
+            Found::Begun { seq, at, .. } if seq >= from => visit(gap(at, seq.saturating_sub(1))),
+            Found::Gap { at, after, .. } if after + 1 >= from => visit(gap(at, after)),
+            Found::Begun { .. } | Found::Gap { .. } => Ok(()),
+        }
+    }
 }
 
 fn gap(Spot { path, offset }: Spot, after: u64) -> LogEntry {

@@ -15,25 +15,30 @@ mod compact;
 mod draft;
 mod finding;
 mod identity;
+mod inspection;
 mod lists;
 mod log;
 mod offline;
 mod options;
 mod owners;
-mod parts;
 mod replay;
 mod restore;
 mod salvage;
 mod scratch;
 mod sound;
+mod until;
 mod verify;
 
 pub use compact::{Compacted, compact, remove_damaged};
 pub use finding::{Finding, Severity};
+pub(crate) use log::Teller;
 pub use log::{LogChange, LogCommit, LogEntry, read_log};
 pub use options::{Options, Progress};
-pub use restore::{Restored, Until, restore};
-pub use salvage::{Fate, MadeOf, MissingCommits, Salvaged, SalvagedRecord, salvage};
+pub use restore::{Restored, restore};
+pub use salvage::{Fate, MadeOf, Salvaged, SalvagedRecord, salvage};
 #[cfg(any(test, fuzzing))]
 pub(crate) use sound::open_record;
+pub use until::Until;
 pub use verify::{Verified, verify};
+
+pub use crate::engine::verdict::MissingCommits;

@@ -9,7 +9,7 @@ use crate::disk::{Disk, ReadOnlyDisk};
 use crate::engine::wal::{Directory, stores_of};
 use crate::engine::{Snapshot, Snapshots};
 use crate::error::{Failure, Result};
-use crate::folder::{Closed, Manifest};
+use crate::folder::{Closed, Manifest, Synced, SyncedFile};
 use crate::index::raw;
 
 /// A store that is only looked at.
@@ -64,6 +64,12 @@ impl Offline {
     /// should be, with what is wrong with them.
     pub(super) fn log_anyhow(&self) -> Result<(Directory, Vec<(PathBuf, String)>)> {
         Directory::salvage(self.disk.clone(), &self.closed.layout().wal(), self.id())
+    }
+
+    /// What is noted of how far the log is durable.
+    pub(super) fn synced(&self) -> Result<Synced> {
+        let folder = self.closed.layout().root().to_owned();
+        SyncedFile { disk: self.disk.clone(), folder, store: self.id().unwrap_or_default() }.read()
     }
 
     /// The snapshots, newest first.

@@ -3,9 +3,9 @@
 use jiff::Timestamp;
 
 use super::changes::Changes;
-use super::restore::Until;
-use super::salvage::MissingCommits;
-use crate::engine::wal::{Directory, Entry, Found, Scan, browse, decode, scan};
+use super::until::Until;
+use crate::engine::verdict::{Facts, LogFault, MissingCommits, judge_restoring};
+use crate::engine::wal::{Directory, Entry, Found, LogDamage, LogEnd, Spot, decode, read_behind, walk};
 use crate::error::{Error, Failure, Result};
 
 /// What a log adds to the snapshot before it.
@@ -24,21 +24,24 @@ impl Replayed {
     }
 }
 
-/// Reads what the log has behind the snapshot of the commit `base`, without a gap, as
-/// far as `until`. `noted` is the commit that the index had by the manifest.
-pub(super) fn replay(log: &Directory, base: u64, noted: Option<u64>, until: Until) -> Result<Replayed> {
+/// Reads what the log has behind the newest snapshot, which is of the commit `base`, without
+/// a gap, as far as `until`. `facts` are what else is known of the store.
+pub(super) fn replay(log: &Directory, base: u64, facts: Facts, until: Until) -> Result<Replayed> {
     let mut replay = Replay { replayed: Replayed::nothing_after(base), until, passed: None };
-    let end = scan(log, base, &mut |seq, entry| replay.commit(seq, entry));
+    let survey = read_behind(log, base, &mut |seq, entry| replay.commit(seq, entry));
     let Replay { mut replayed, passed, .. } = replay;
     if replayed.seq == base && base > 0 {
         replayed.time = time_of(log, base)?;
     }
-    let asked = Asked { base, noted: noted.unwrap_or(0), until, passed };
-    match end {
+    let asked = Asked { base, until, passed };
+    let survey = survey.map_err(|error| undecodable(error, replayed.seq))?;
+    match judge_restoring(&Facts { log: Ok(survey), ..facts }) {
+        // A copy may have gone its own way before what is asked for.
+        Err(fault @ LogFault::OtherHistory { .. }) => return Err(told(&fault, log, &replayed, until)?),
         // What comes behind is not asked for.
         _ if asked.is_reached(replayed.seq) => asked.check_begin(&replayed)?,
         Ok(end) => asked.check_end(&replayed, end.as_ref())?,
-        Err(error) => return Err(told(error, log, &replayed, until)),
+        Err(fault) => return Err(told(&fault, log, &replayed, until)?),
     }
     Ok(replayed)
 }
@@ -95,7 +98,7 @@ fn without_time(seq: u64) -> Error {
 /// When a commit was made, if the log still has it.
 fn time_of(log: &Directory, wanted: u64) -> Result<Option<Timestamp>> {
     let mut time = None;
-    browse(log, wanted.saturating_sub(1), &mut |found| {
+    walk(log, wanted.saturating_sub(1), &mut |found| {
         if let Found::Commit { seq, entry, .. } = found
             && seq == wanted
         {
@@ -109,7 +112,6 @@ fn time_of(log: &Directory, wanted: u64) -> Result<Option<Timestamp>> {
 /// What is to be restored, of which store.
 struct Asked {
     base: u64,
-    noted: u64,
     until: Until,
     passed: Option<Passed>,
 }
@@ -154,20 +156,11 @@ impl Asked {
     }
 
     /// Fails if the log, which is sound, ends before what was asked for.
-    fn check_end(&self, replayed: &Replayed, end: Option<&Scan>) -> Result<()> {
+    fn check_end(&self, replayed: &Replayed, end: Option<&LogEnd>) -> Result<()> {
         let (base, seq) = (self.base, replayed.seq);
-        let Some(end) = end else { return self.check_gone() };
         match self.until {
-            _ if seq < self.noted => Err(damaged(
-                format!(
-                    "it leads to commit {seq}, and the store is known to have had commit {}: commits from {} on are missing",
-                    self.noted,
-                    seq + 1
-                ),
-                seq,
-            )),
             Until::Seq(wanted) => {
-                let torn = end.torn.map(|torn| format!(
+                let torn = end.and_then(|end| end.torn).map(|torn| format!(
                     "; what stands behind it, of commits up to {torn}, was not known to be durable when program or machine died"
                 ));
                 Err(Error::argument(format!(
@@ -181,35 +174,26 @@ impl Asked {
             Until::End | Until::Time(_) => Ok(()),
         }
     }
-
-    /// There is no log at all: that is so before the first opening is over.
-    fn check_gone(&self) -> Result<()> {
-        let is_new = self.noted == 0 && self.base == 0;
-        match self.until {
-            Until::End | Until::Time(_) if is_new => Ok(()),
-            _ => Err(damaged("all of it is gone".to_owned(), self.base)),
-        }
-    }
 }
 
-/// What the damage that a scan came upon means here.
-fn told(error: Error, log: &Directory, replayed: &Replayed, until: Until) -> Error {
+/// What is wrong with the log, and how far it leads.
+fn told(fault: &LogFault, log: &Directory, replayed: &Replayed, until: Until) -> Result<Error> {
     let reached = replayed.seq;
+    let LogFault::Damaged(LogDamage { at: Spot { path, offset }, why, last, .. }) = fault else {
+        return Ok(damaged(fault.bare(), reached));
+    };
+    let mut missing = missing_after(log, reached, until)?.join(", ");
+    if missing.is_empty() {
+        missing = format!("commits from {} on, at least to {last}", reached + 1);
+    }
+    let place = format!("{} at byte {offset}: {why}", path.display());
+    Ok(damaged(format!("missing: {missing} ({place})"), reached))
+}
+
+/// Names the last commit before one that does not decode.
+fn undecodable(error: Error, reached: u64) -> Error {
     match error.failure() {
-        Failure::LogDamaged { path, offset, why, last, .. } => {
-            let missing = match missing_after(log, reached, until) {
-                Ok(missing) if missing.is_empty() => {
-                    format!("commits from {} on, at least to {last}", reached + 1)
-                }
-                Ok(missing) => missing.join(", "),
-                Err(error) => return error,
-            };
-            let place = format!("{} at byte {offset}: {why}", path.display());
-            damaged(format!("missing: {missing} ({place})"), reached)
-        }
-        Failure::Corrupt { place, why } if place.starts_with("commit") => {
-            damaged(format!("{place}: {why}"), reached)
-        }
+        Failure::Corrupt { place, why } => damaged(format!("{place}: {why}"), reached),
         _ => error,
     }
 }
@@ -227,10 +211,10 @@ fn damaged(why: String, reached: u64) -> Error {
 fn missing_after(log: &Directory, reached: u64, until: Until) -> Result<Vec<String>> {
     let wanted = if let Until::Seq(wanted) = until { wanted } else { u64::MAX };
     let (mut covered, mut missing) = (reached, Vec::new());
-    browse(log, reached, &mut |found| {
+    walk(log, reached, &mut |found| {
         let Found::Commit { seq, .. } = found else { return Ok(()) };
         if seq > covered + 1 && covered < wanted {
-            let range = MissingCommits { first: covered + 1, last: Some(seq - 1) };
+            let range = MissingCommits::new(covered + 1, Some(seq - 1));
             missing.push(range.to_string());
         }
         covered = covered.max(seq);

@@ -6,24 +6,18 @@ use bytes::Bytes;
 use jiff::Timestamp;
 
 use super::draft::Draft;
+use super::inspection::noted;
 use super::offline::Offline;
 use super::replay::{Replayed, replay};
 use super::sound::open_record;
+use super::until::Until;
 use crate::archive;
 use crate::disk::ReadOnlyDisk;
+use crate::engine::verdict::{Facts, Snapshotted, Soundness};
+use crate::engine::wal::Survey;
 use crate::error::{Error, Failure, Result};
-use crate::folder::without_manifest;
-
-/// Up to where a store is restored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Until {
-    /// All that is there.
-    End,
-    /// The commit with this sequence number, and nothing after.
-    Seq(u64),
-    /// The last commit before the first that is later than this.
-    Time(Timestamp),
-}
+use crate::folder::{Manifest, without_manifest};
+use crate::record::Position;
 
 /// What was restored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,18 +104,31 @@ fn restore_store(from: &Path, into: &Path, until: Until) -> Result<Restored> {
     };
     // Before much work for nothing.
     let draft = Draft::begin(from, into)?;
-    let base = match store.snapshots()?.first() {
-        Some(newest) => Some((newest.seq, store.snapshot(newest)?)),
-        None => None,
-    };
-    let base_seq = base.as_ref().map_or(0, |(seq, _)| *seq);
-    let replayed = replay(&store.log()?, base_seq, manifest.index_seq, until)?;
+    let newest = store.snapshots()?.into_iter().next();
+    let base = newest.as_ref().map(|newest| store.snapshot(newest)).transpose()?;
+    let base_seq = newest.as_ref().map_or(0, |newest| newest.seq);
+    let snapshot = base.as_ref().map(|base| base.summary().position());
+    let facts = facts(&manifest, store.synced()?.position(), snapshot);
+    let replayed = replay(&store.log()?, base_seq, facts, until)?;
     let records = match base {
         None => fill(&draft, from, &replayed, std::iter::empty())?,
-        Some((_, base)) => fill(&draft, from, &replayed, base)?,
+        Some(base) => fill(&draft, from, &replayed, base)?,
     };
     draft.finish(None, || store.closed.confirm())?;
     Ok(Restored { seq: replayed.seq, time: replayed.time, records })
+}
+
+/// What is known of a store besides its log. The index is of no use here.
+fn facts(manifest: &Manifest, synced: Option<Position>, newest: Option<Position>) -> Facts {
+    let snapshot = newest.map(|position| Snapshotted { position, soundness: Soundness::Unread });
+    Facts {
+        manifest: Ok(noted(manifest)),
+        synced,
+        damaged_synced: None,
+        snapshots: snapshot.into_iter().collect(),
+        index: Err(String::new()),
+        log: Ok(Survey::default()),
+    }
 }
 
 /// Makes the new store: `base` with what was replayed. Answers how many records it has.

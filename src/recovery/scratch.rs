@@ -7,6 +7,7 @@ use tempfile::TempDir;
 
 use super::options::bytes_of;
 use crate::disk::{Disk, RealDisk};
+use crate::engine::verdict::MISSING_INDEX;
 use crate::error::{Error, Failure, Result, chain};
 use crate::folder::{copy_dir, dir_bytes};
 use crate::index::{self, Contents, Index};
@@ -31,7 +32,7 @@ impl IndexCopy {
         match fs::metadata(&file).map_err(|error| Error::io("look at", &file, error)) {
             Err(error) if error.is_of_the_system() => return Err(error),
             Ok(found) if found.is_file() => {}
-            _ => return Ok(Err("its files are missing".to_owned())),
+            _ => return Ok(Err(MISSING_INDEX.to_owned())),
         }
         // sled would take it for one that is to be made.
         if bytes_of(&dir.join("db")) == 0 {

@@ -252,11 +252,11 @@ impl ProcessHandle {
         let settings = self.read_settings()?;
         let (now, sent) = (inner.clock.now(), inner.clock.monotonic());
         // Unique among the runs of the process: each claim is a commit.
-        let number = inner.engine.last_seq() + 1;
+        let number = inner.engine.newest_seq()? + 1;
         let run = if resumes {
             run::resume(status.value.clone(), number, now)
         } else {
-            let situation = self.situation(&owner, &status, &settings, options.terms());
+            let situation = self.situation(&owner, &status, &settings, options.terms())?;
             let skips_completed = options.skip_completed || ownership::skips_completed(&situation);
             run::begin(number, &status.value, skips_completed, now)
         };
@@ -264,15 +264,15 @@ impl ProcessHandle {
             FailureLimit::Share(_) => self.summary()?.active,
             _ => 0,
         };
-        let pulse = inner.liveness.begin(sent, options.timeout());
+        let pulse = inner.liveness.begin(sent, options.timeout())?;
         let next = Owner {
             process_name: self.name().to_owned(),
             instance: instance.id().to_owned(),
             claimed: Some(time::to_wire(now)),
-            opening: inner.opening.clone(),
+            opening: inner.liveness.opening().to_owned(),
             claim: pulse.claim,
         };
-        let batch = self.swap(&owner, &status, &next, &run);
+        let batch = swap(self.name(), (&owner, &next), (&status, &run));
         let committed = inner.engine.commit(batch, durability);
         let Ok(Outcome::Committed(version)) = committed else {
             inner.liveness.end(pulse.claim);
@@ -282,21 +282,20 @@ impl ProcessHandle {
         let core = Core::new(self.clone(), options.clone(), token, run, settings, now);
         Ok(Some(Run::new(Arc::new(core), origin(&owner.value, resumes))))
     }
+}
 
-    fn swap(
-        &self,
-        owner: &Versioned<Owner>,
-        status: &Versioned<RunStatus>,
-        next: &Owner,
-        run: &RunStatus,
-    ) -> Batch {
-        let (owner_key, status_key) = (Key::owner(self.name()), Key::status(self.name()));
-        Batch::new()
-            .expect(owner_key.clone(), owner.unchanged())
-            .expect(status_key.clone(), status.unchanged())
-            .put(owner_key, next.to_payload())
-            .put(status_key, run.to_payload())
-    }
+/// Puts the next owner and its run in place of those that were read.
+pub(super) fn swap(
+    process: &str,
+    (owner, next): (&Versioned<Owner>, &Owner),
+    (status, run): (&Versioned<RunStatus>, &RunStatus),
+) -> Batch {
+    let (owner_key, status_key) = (Key::owner(process), Key::status(process));
+    Batch::new()
+        .expect(owner_key.clone(), owner.unchanged())
+        .expect(status_key.clone(), status.unchanged())
+        .put(owner_key, next.to_payload())
+        .put(status_key, run.to_payload())
 }
 
 fn origin(owner: &Owner, resumes: bool) -> Origin {

@@ -12,14 +12,13 @@ use super::heartbeat::Heartbeat;
 use super::progress::{Loss, Progress};
 use super::state::{ItemId, Refused, State};
 use super::turn::Turns;
-use crate::engine::{Batch, Durability, Expect, Outcome};
+use crate::engine::{Batch, Durability, Expect, Outcome, Pulse};
 use crate::error::{Error, Failure, Result};
-use crate::model::errors;
-use crate::model::{List, item, run, stats, time};
+use crate::model::{List, errors, item, ownership, run, stats, time};
 use crate::proto::record::{Item, Owner, RunStatus, Settings, Totals};
 use crate::proto::{State as RunState, Status};
 use crate::record::{Key, Payload};
-use crate::store::{ProcessHandle, Pulse, Versioned};
+use crate::store::{ProcessHandle, Versioned};
 
 /// What makes this run the owner.
 pub(super) struct Token {
@@ -94,7 +93,7 @@ impl Core {
 
     /// Until when, by the monotonic clock, nobody can have taken the process over.
     pub(super) fn deadline(&self) -> Duration {
-        self.heartbeat.sent().saturating_add(self.pulse.timeout)
+        ownership::alive_until(self.heartbeat.sent(), self.pulse.timeout)
     }
 
     pub(super) fn is_lapsed(&self) -> bool {
@@ -196,10 +195,13 @@ impl Core {
     ) -> Result<bool> {
         let batch = self.batch(state);
         let expected = batch.preconditions.len();
+        let batch = more(batch)?;
         let sent = self.monotonic();
-        match self.handle.store.inner.engine.commit(more(batch)?, durability)? {
+        // Before the commit is visible: a claimer that sees it must see this, or it takes the
+        // process from a run that had lapsed, and by this write has not.
+        self.pulse.beat(sent);
+        match self.handle.store.inner.engine.commit(batch, durability)? {
             Outcome::Committed(version) => {
-                self.pulse.beat(sent);
                 state.written(version, sent);
                 return Ok(true);
             }
@@ -217,10 +219,10 @@ impl Core {
 
     fn batch(&self, state: &State) -> Batch {
         let changed = state.in_flight.to_write().count();
-        let mut batch = Batch::with_capacity(FENCES + changed, 1 + changed)
-            .expect(self.owner_key.clone(), Expect::Version(self.token))
-            .expect(self.settings_key.clone(), state.settings.unchanged())
+        let batch = Batch::with_capacity(FENCES + changed, 1 + changed)
             .put(self.status_key.clone(), state.run.to_payload());
+        let settings = (&self.settings_key, state.settings.unchanged());
+        let mut batch = fenced(batch, (&self.owner_key, self.token), settings);
         for (_, item, version) in state.in_flight.to_write() {
             batch = item.write_to(batch.expect(item.key.clone(), Expect::Version(version)), &self.handle);
         }
@@ -364,7 +366,7 @@ impl Core {
         self.check_open(&state)?;
         // Still the last instance that had it, and from now on a dead one.
         let owner: Versioned<Owner> = self.handle.read_owner()?;
-        let gone = Owner { opening: String::new(), claim: 0, ..owner.value };
+        let gone = gone(owner.value);
         self.write(&mut state, durability, &mut |batch| {
             Ok(batch.put(self.owner_key.clone(), gone.to_payload()))
         })?;
@@ -410,6 +412,17 @@ impl Core {
             state.pending.get_or_insert(error);
         }
     }
+}
+
+/// Adds what every write of an owner expects: that it is the owner still, and that the
+/// settings are those that it knows.
+pub(super) fn fenced(batch: Batch, owner: (&Key, u64), settings: (&Key, Expect)) -> Batch {
+    batch.expect(owner.0.clone(), Expect::Version(owner.1)).expect(settings.0.clone(), settings.1)
+}
+
+/// The owner of a process that it has handed back: a dead one.
+pub(super) fn gone(owner: Owner) -> Owner {
+    Owner { opening: String::new(), claim: 0, ..owner }
 }
 
 impl fmt::Debug for Core {

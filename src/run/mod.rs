@@ -5,6 +5,8 @@
 //! learns so at its next write, and none of its later writes lands.
 
 mod claim;
+#[cfg(test)]
+mod claim_model;
 mod core;
 mod cursor;
 mod handle;

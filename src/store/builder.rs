@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use uuid::Uuid;
-
-use super::{Inner, Liveness, Store};
+use super::{Inner, Store};
 use crate::clock::Clock;
 use crate::disk::mode;
-use crate::engine::{self, DurableEngine, Engine, MemoryEngine, OpenReport, Recovery, SEGMENT_BYTES_MIN};
+use crate::engine::{
+    self, DurableEngine, Engine, InProgram, Liveness, MemoryEngine, OpenReport, Recovery, SEGMENT_BYTES_MIN,
+};
 use crate::error::Result;
 use crate::folder::Folder;
 use crate::index;
@@ -69,7 +69,7 @@ impl StoreBuilder {
     /// A store that lives in memory and is gone with its last handle.
     #[must_use]
     pub fn in_memory(self) -> Store {
-        self.store(Box::new(MemoryEngine::new()), OpenReport::default(), None)
+        self.store(Arc::new(MemoryEngine::new()), OpenReport::default(), None)
     }
 
     /// How long a [`Buffered`](crate::Durability::Buffered) write may wait for its
@@ -147,20 +147,32 @@ impl StoreBuilder {
         let folder = Folder::open_or_create(path, self.create.then_some(self.mode))?;
         let engine = DurableEngine::open(folder, &self.index, &self.engine)?;
         let report = engine.report().clone();
-        Ok(self.store(Box::new(engine), report, Some(path.to_owned())))
+        Ok(self.store(Arc::new(engine), report, Some(path.to_owned())))
     }
 
-    fn store(self, engine: Box<dyn Engine>, report: OpenReport, path: Option<PathBuf>) -> Store {
-        Store {
-            inner: Arc::new(Inner {
-                engine,
-                clock: self.engine.clock,
-                opening: Uuid::now_v7().to_string(),
-                liveness: Liveness::default(),
-                history_max: self.history_max,
-                report,
-                path,
-            }),
-        }
+    fn store(self, engine: Arc<dyn Engine>, report: OpenReport, path: Option<PathBuf>) -> Store {
+        self.assemble(engine, Arc::new(InProgram::new()), report, path, false)
+    }
+
+    #[cfg(feature = "http")]
+    pub(super) fn remote(
+        self,
+        engine: Arc<dyn Engine>,
+        liveness: Arc<dyn Liveness>,
+        path: Option<PathBuf>,
+    ) -> Store {
+        self.assemble(engine, liveness, OpenReport::default(), path, true)
+    }
+
+    fn assemble(
+        self,
+        engine: Arc<dyn Engine>,
+        liveness: Arc<dyn Liveness>,
+        report: OpenReport,
+        path: Option<PathBuf>,
+        is_remote: bool,
+    ) -> Store {
+        let (clock, history_max) = (self.engine.clock, self.history_max);
+        Store { inner: Arc::new(Inner { engine, clock, liveness, history_max, report, path, is_remote }) }
     }
 }

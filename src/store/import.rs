@@ -108,7 +108,7 @@ impl ProcessHandle {
         status: &Versioned<RunStatus>,
     ) -> Result<()> {
         let inner = &self.store.inner;
-        let alive = inner.liveness.lives_for(&owner.value, &inner.opening, inner.clock.monotonic());
+        let alive = inner.liveness.lives_for(&owner.value, inner.clock.monotonic())?;
         if alive.is_none() || !run::is_unfinished(&status.value) {
             return Ok(());
         }

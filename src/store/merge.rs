@@ -14,7 +14,7 @@ impl ProcessHandle {
     /// One attempt to merge `process`; `owner` was read before.
     pub(super) fn merge(&self, process: &Process, owner: &Versioned<Owner>) -> Result<Attempt<()>> {
         // As when one registers: the owner before this, and this before the lists.
-        let seq = self.store.inner.engine.last_seq();
+        let seq = self.store.inner.engine.newest_seq()?;
         let run = self.read_status()?;
         let mut batch = self.merge_active(Batch::new(), process, &run, seq)?;
         batch = self.merge_left(batch, process)?;

@@ -5,7 +5,7 @@ mod bulk;
 mod counts;
 mod history;
 mod import;
-mod liveness;
+mod log;
 mod merge;
 mod page;
 mod precondition;
@@ -38,14 +38,13 @@ pub use settings::Settings;
 pub use summary::Summary;
 pub use watch::{Change, Changed, Event, Watch};
 
-pub(crate) use liveness::{Liveness, Pulse};
 pub(crate) use read::{Attempt, Versioned};
 
 use jiff::Timestamp;
 
 use crate::archive::Target;
 use crate::clock::Clock;
-use crate::engine::{Backup, Batch, Durability, Engine, OpenReport, Stats};
+use crate::engine::{Backup, Batch, Durability, Engine, Liveness, OpenReport, Stats};
 use crate::error::{Error, Result};
 use crate::folder;
 use crate::model::names;
@@ -72,14 +71,15 @@ pub struct Store {
 }
 
 pub(crate) struct Inner {
-    pub(crate) engine: Box<dyn Engine>,
+    pub(crate) engine: Arc<dyn Engine>,
     pub(crate) clock: Arc<dyn Clock>,
-    /// Tells this opening of the store from every other.
-    pub(crate) opening: String,
-    pub(crate) liveness: Liveness,
+    /// Who lives.
+    pub(crate) liveness: Arc<dyn Liveness>,
     pub(crate) history_max: usize,
     report: OpenReport,
     path: Option<PathBuf>,
+    /// Another program has it open.
+    is_remote: bool,
 }
 
 impl Store {
@@ -173,7 +173,7 @@ impl Store {
     /// The process of the first record in `range`.
     fn first_process(&self, range: &KeyRange) -> Result<Option<String>> {
         let mut first = None;
-        self.inner.engine.scan(range, &mut |record| {
+        self.inner.engine.scan_first(range, 1, &mut |record| {
             first = record.key.address();
             std::ops::ControlFlow::Break(())
         })?;
@@ -261,6 +261,19 @@ impl Store {
     #[must_use]
     pub fn path(&self) -> Option<&Path> {
         self.inner.path.as_deref()
+    }
+
+    /// Whether another program has it open, and it is used through that one
+    /// (`procstate::remote`, feature `http`).
+    #[must_use]
+    pub fn is_remote(&self) -> bool {
+        self.inner.is_remote
+    }
+
+    /// A store that another program has open.
+    #[cfg(feature = "http")]
+    pub(crate) fn over(engine: Arc<dyn Engine>, liveness: Arc<dyn Liveness>, path: Option<PathBuf>) -> Self {
+        Self::builder().remote(engine, liveness, path)
     }
 
     /// Makes everything durable and lets go of the folder. Every other handle

@@ -116,7 +116,7 @@ impl ProcessHandle {
         let mut items = Vec::new();
         let mut more = false;
         let range = self.list_range(list, after).from(&self.item_key(list, prefix));
-        self.store.scan(&range, |record| {
+        self.store.scan_first(&range, limit.saturating_add(1), |record| {
             if !matches!(record.key.slot(), Some(Slot::Item(_, name)) if name.starts_with(prefix)) {
                 return Ok(ControlFlow::Break(()));
             }
@@ -134,10 +134,7 @@ impl ProcessHandle {
     /// The first `limit` names of `list` after the name `after`.
     pub(crate) fn names(&self, list: List, after: Option<&str>, limit: usize) -> Result<VecDeque<String>> {
         let mut names = VecDeque::new();
-        self.store.inner.engine.scan(&self.list_range(list, after), &mut |record| {
-            if names.len() == limit {
-                return ControlFlow::Break(());
-            }
+        self.store.inner.engine.scan_first(&self.list_range(list, after), limit, &mut |record| {
             names.push_back(work_name(record.key));
             ControlFlow::Continue(())
         })?;

@@ -53,10 +53,20 @@ impl Store {
     pub(crate) fn scan(
         &self,
         range: &KeyRange,
+        visit: impl FnMut(RecordRef<'_>) -> Result<ControlFlow<()>>,
+    ) -> Result<()> {
+        self.scan_first(range, usize::MAX, visit)
+    }
+
+    /// The same, no more than the first `max` records.
+    pub(crate) fn scan_first(
+        &self,
+        range: &KeyRange,
+        max: usize,
         mut visit: impl FnMut(RecordRef<'_>) -> Result<ControlFlow<()>>,
     ) -> Result<()> {
         let mut outcome = Ok(());
-        self.inner.engine.scan(range, &mut |record| {
+        self.inner.engine.scan_first(range, max, &mut |record| {
             visit(record).unwrap_or_else(|error| {
                 outcome = Err(error);
                 ControlFlow::Break(())

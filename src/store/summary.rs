@@ -1,7 +1,6 @@
 //! A process at a glance.
 
 use std::collections::BTreeMap;
-use std::ops::ControlFlow;
 
 use jiff::Timestamp;
 
@@ -118,7 +117,7 @@ impl ProcessHandle {
         terms: Terms,
     ) -> Result<Decision> {
         let settings = self.read_settings()?;
-        let decision = ownership::decide(&self.situation(owner, status, &settings, terms));
+        let decision = ownership::decide(&self.situation(owner, status, &settings, terms)?);
         decision.map_err(|why| Failure::Schedule { process: self.name().to_owned(), why }.into())
     }
 
@@ -129,25 +128,20 @@ impl ProcessHandle {
         status: &'a Versioned<RunStatus>,
         settings: &'a Versioned<Settings>,
         terms: Terms,
-    ) -> Situation<'a> {
+    ) -> Result<Situation<'a>> {
         let inner = &self.store.inner;
-        Situation {
+        Ok(Situation {
             now: inner.clock.now(),
-            owner_lives_for: inner.liveness.lives_for(&owner.value, &inner.opening, inner.clock.monotonic()),
+            owner_lives_for: inner.liveness.lives_for(&owner.value, inner.clock.monotonic())?,
             status: status.present(),
             settings: &settings.value,
             settings_version: settings.version.unwrap_or_default(),
             terms,
-        }
+        })
     }
 
     fn count(&self, list: List) -> Result<u64> {
-        let mut count = 0;
-        self.store.inner.engine.scan(&KeyRange::kind(self.name(), Kind::from(list)), &mut |_| {
-            count += 1;
-            ControlFlow::Continue(())
-        })?;
-        Ok(count)
+        self.store.inner.engine.count(&KeyRange::kind(self.name(), Kind::from(list)))
     }
 }
 

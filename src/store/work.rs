@@ -70,7 +70,7 @@ impl ProcessHandle {
             // item is never taken for older than it is, nor for older than a run
             // that was claimed before it was there.
             let owner = self.read_owner()?;
-            let seq = self.store.inner.engine.last_seq();
+            let seq = self.store.inner.engine.newest_seq()?;
             let run = self.read_status()?;
             let mut batch = Batch::new();
             let mut changed = 0;

@@ -21,13 +21,24 @@ Examples:
 /// Data goes to standard output, words to standard error. Exit status: 0 fine,
 /// 1 findings (the asked name is absent, work was left undone), 2 could not run; `run`
 /// has more.
-/// Commands that only look work on a private copy and leave the store as it is.
+/// Commands that only look work on a private copy and leave the store as it is. Where a
+/// program has the store open, commands go through the socket that it serves in the folder,
+/// and do the same.
 #[derive(Debug, Parser)]
 #[command(name = "procstate", version, max_term_width = 100)]
 pub(crate) struct Args {
     /// The folder of the store.
     #[arg(long, value_name = "DIR", env = "PROCSTATE_DB", global = true)]
     pub(crate) db: Option<PathBuf>,
+
+    /// A store that is served under this address, instead of a folder: http://HOST:PORT.
+    #[arg(long, value_name = "URL", env = "PROCSTATE_URL", conflicts_with = "db", global = true)]
+    pub(crate) url: Option<String>,
+
+    /// A file with the token that --url asks for, or that `serve --listen` is to ask for.
+    /// Without it PROCSTATE_TOKEN in the environment is the token.
+    #[arg(long, value_name = "FILE", global = true)]
+    pub(crate) token_file: Option<PathBuf>,
 
     /// Print JSON: canonical protobuf JSON for processes and work, else one object
     /// a line.
@@ -100,6 +111,18 @@ pub(crate) enum Command {
         /// The process.
         name: String,
     },
+    /// Pause a process: its runners begin no item until it is resumed.
+    Pause {
+        /// The process.
+        name: String,
+    },
+    /// Let a paused process go on.
+    Resume {
+        /// The process.
+        name: String,
+    },
+    /// Have work done once more: queue it, and make a run due.
+    Retry(RetryArgs),
     /// Remove dropped work and past runs that are old.
     Purge {
         /// The process.
@@ -122,8 +145,8 @@ pub(crate) enum Command {
     Verify(Scratch),
     /// Write a backup of the whole store to a new file.
     ///
-    /// For a store that no program has open; a program that has one open can back it
-    /// up itself (`Store::backup`).
+    /// Nobody waits for it. A program that has the store open can back it up itself, too
+    /// (`Store::backup`).
     Backup {
         /// The file; it must not be there yet.
         file: PathBuf,
@@ -145,11 +168,7 @@ pub(crate) enum Command {
     ///
     /// It goes back to the newest snapshot, or farther. Exit status 1 if something is
     /// missing in it.
-    Log {
-        /// The first commit that is printed.
-        #[arg(long, value_name = "SEQ", default_value_t = 0)]
-        from: u64,
-    },
+    Log(Log),
     /// Make a new store of whatever a damaged one still has.
     ///
     /// The damaged store is not changed. Exit status 1 if anything is missing in the new
@@ -184,6 +203,11 @@ pub(crate) enum Command {
     ///
     /// Example: procstate --db state run nightly --jobs 2 -- ./job.sh {}
     Run(Box<Run>),
+    /// Serve a store: for this tool by the socket in its folder, and as an HTTP API.
+    ///
+    /// While it runs, every other command on the folder goes through it. SIGINT or SIGTERM
+    /// ends it.
+    Serve(Serve),
     /// Show the output that `run --logs` has kept of an item.
     ///
     /// What its command wrote to standard output comes on standard output, and standard
@@ -373,6 +397,39 @@ pub(crate) struct Unregister {
 /// How many arguments stand behind `--`, where a `-` is a name like any other.
 pub(crate) fn arguments_behind_dashes() -> usize {
     std::env::args_os().skip_while(|argument| argument != "--").skip(1).count()
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct RetryArgs {
+    /// The process.
+    pub(crate) name: String,
+    /// The work items.
+    #[arg(value_name = "WORK", required_unless_present = "failed")]
+    pub(crate) work: Vec<OsString>,
+    /// All items that have failed.
+    #[arg(long, conflicts_with = "work")]
+    pub(crate) failed: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Log {
+    /// The first commit that is printed.
+    #[arg(long, value_name = "SEQ", default_value_t = 0)]
+    pub(crate) from: u64,
+    /// Go on with each commit as it is made, in the program that has the store open.
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Serve {
+    /// Listen on this address too: 127.0.0.1:8080, port 0 for any. The addresses are
+    /// printed. One that other machines reach needs a token.
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) listen: Vec<String>,
+    /// Let nobody change anything.
+    #[arg(long)]
+    pub(crate) read_only: bool,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -1,22 +1,82 @@
-//! Opening the store that a command is about.
+//! Opening the store that a command is about, wherever it is: in a folder that is free, or
+//! through the program that has it open.
 
 use std::ops::Deref;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use procstate::Store;
+use procstate::http::Token;
+use procstate::recovery::{self, LogEntry};
+use procstate::remote::Remote;
+use procstate::{Error, Store};
 use tempfile::TempDir;
 
+use crate::args::Args;
 use crate::failure::{Failure, chain};
 use crate::log;
 
-/// A private copy of a store, for looking at it: opening a store writes to it.
-pub(crate) struct Copy {
-    // Dropped first: the store lets go of the folder before that is removed.
-    store: Store,
-    _folder: TempDir,
+/// The variable with the token.
+const TOKEN: &str = "PROCSTATE_TOKEN";
+
+/// How often it is tried again while a program may be about to open or close the store.
+const TRIES: u32 = 10;
+
+const PAUSE: Duration = Duration::from_millis(30);
+
+/// Where a store is.
+pub(crate) enum Place {
+    Folder(PathBuf),
+    Served(Remote),
 }
 
-impl Deref for Copy {
+impl Place {
+    pub(crate) fn of(args: &Args) -> Result<Self, Failure> {
+        match (&args.url, &args.db) {
+            (Some(url), _) => {
+                let remote = Remote::url(url).map_err(|error| Failure::failed(&error))?;
+                let token = token(args.token_file.as_deref())?;
+                Ok(Self::Served(token.iter().fold(remote, |remote, token| remote.token(token))))
+            }
+            (None, Some(folder)) => Ok(Self::Folder(folder.clone())),
+            (None, None) => {
+                let text = "which store? Name its folder with --db DIR or in PROCSTATE_DB, or its address with --url URL";
+                Err(Failure::Failed(text.to_owned()))
+            }
+        }
+    }
+
+    /// The folder, for what is done with files that no program has open.
+    pub(crate) fn folder(&self) -> Result<&Path, Failure> {
+        match self {
+            Self::Folder(folder) => Ok(folder),
+            Self::Served(_) => {
+                let text = "this is done with the folder of the store: name it with --db DIR, and not --url";
+                Err(Failure::Failed(text.to_owned()))
+            }
+        }
+    }
+}
+
+/// The token from a file, or from the environment; never from the arguments, which every
+/// user of the machine can read.
+pub(crate) fn token(file: Option<&Path>) -> Result<Option<Token>, Failure> {
+    let token = match file {
+        Some(file) => Token::from_file(file).map(Some),
+        None if std::env::var_os(TOKEN).is_some() => Token::from_env(TOKEN).map(Some),
+        None => Ok(None),
+    };
+    token.map_err(|error| Failure::Failed(error.to_string()))
+}
+
+/// A store to look at.
+pub(crate) struct Looked {
+    // Dropped first: the store lets go of the folder before that is removed.
+    store: Store,
+    /// Where its private copy is: opening a store writes to it.
+    _copy: Option<TempDir>,
+}
+
+impl Deref for Looked {
     type Target = Store;
 
     fn deref(&self) -> &Store {
@@ -24,25 +84,132 @@ impl Deref for Copy {
     }
 }
 
-/// Opens a copy of the store at `path`, and leaves the store as it is.
-pub(crate) fn for_looking(path: &Path) -> Result<Copy, Failure> {
+/// Opens a store to look at it, and leaves it as it is: a copy of it, or the store itself
+/// through the program that has it open.
+pub(crate) fn for_looking(place: &Place) -> Result<Looked, Failure> {
+    match place {
+        Place::Folder(folder) => {
+            here_or_there(folder, || copied(folder), |store| Looked { store, _copy: None })
+        }
+        Place::Served(remote) => Ok(Looked { store: remote.open()?, _copy: None }),
+    }
+}
+
+/// Opens a store, which must be there, to change it.
+pub(crate) fn for_changing(place: &Place) -> Result<Store, Failure> {
+    match place {
+        Place::Folder(folder) => {
+            here_or_there(folder, || existing(folder).map_err(Trouble::Opening), |store| store)
+        }
+        Place::Served(remote) => Ok(remote.open()?),
+    }
+}
+
+/// The store through the program that has it open.
+pub(crate) fn where_it_is_open(place: &Place) -> Result<Store, Failure> {
+    let Place::Folder(folder) = place else { return for_changing(place) };
+    // Says so if there is no store, or if it is free.
+    let text = || {
+        format!(
+            "no program has store {} open: there is nothing to follow; leave out --follow",
+            folder.display()
+        )
+    };
+    match recovery::read_log(folder, u64::MAX, |_| Ok(())) {
+        Err(error) if error.is_locked() => {
+            here_or_there(folder, || existing(folder).map_err(Trouble::Opening), |store| store)
+        }
+        Err(error) => Err(Failure::failed(&error)),
+        Ok(_) => Err(Failure::Failed(text())),
+    }
+}
+
+/// Reads the log of a store.
+pub(crate) fn read_log(
+    place: &Place,
+    from: u64,
+    mut visit: impl FnMut(LogEntry) -> procstate::Result<()>,
+) -> Result<u64, Failure> {
+    let store = match place {
+        Place::Served(_) => for_changing(place)?,
+        Place::Folder(folder) => {
+            let mut read = || recovery::read_log(folder, from, &mut visit).map(Read::Here);
+            match here_or_there(folder, || read().map_err(Trouble::Opening), Read::There)? {
+                Read::Here(last) => return Ok(last),
+                Read::There(store) => store,
+            }
+        }
+    };
+    store.read_log(from, visit).map_err(|error| Failure::failed(&error))
+}
+
+/// Where a log was read, or is to be.
+enum Read {
+    Here(u64),
+    There(Store),
+}
+
+pub(crate) fn existing(path: &Path) -> procstate::Result<Store> {
+    Store::builder().create(false).open(path)
+}
+
+/// Why a store was not opened here.
+enum Trouble {
+    Opening(Error),
+    Other(Failure),
+}
+
+/// Does it `here`, or, where a program has the store open, through that one.
+fn here_or_there<T>(
+    folder: &Path,
+    mut here: impl FnMut() -> Result<T, Trouble>,
+    there: impl Fn(Store) -> T,
+) -> Result<T, Failure> {
+    let mut tries = 0;
+    loop {
+        let locked = match here() {
+            Ok(done) => return Ok(done),
+            Err(Trouble::Opening(error)) if error.is_locked() => error,
+            Err(Trouble::Opening(error)) => return Err(not_opened(&error)),
+            Err(Trouble::Other(failure)) => return Err(failure),
+        };
+        tries += 1;
+        match Remote::folder(folder).open() {
+            Ok(store) => return Ok(there(store)),
+            // It may be about to serve it, or to end.
+            Err(error) if error.is_unreachable() && tries < TRIES => std::thread::sleep(PAUSE),
+            Err(error) => return Err(Failure::Failed(in_use(&locked, &error))),
+        }
+    }
+}
+
+fn in_use(locked: &Error, why: &Error) -> String {
+    format!(
+        "{}; {}. A program serves it for other commands by `procstate::http::Server` and its `control_socket` (feature http), and `procstate run` and `procstate serve` do",
+        chain(locked),
+        chain(why)
+    )
+}
+
+/// Opens a copy of the store at `path`.
+fn copied(path: &Path) -> Result<Looked, Trouble> {
     let folder = tempfile::Builder::new().prefix("procstate-").tempdir().map_err(|error| {
         let place = std::env::temp_dir();
-        Failure::Failed(format!(
+        Trouble::Other(Failure::Failed(format!(
             "could not create a temporary folder in {}: {error}. Name another one with TMPDIR=DIR",
             place.display()
-        ))
+        )))
     })?;
+    Store::copy_files(path, folder.path()).map_err(Trouble::Opening)?;
     log::speak_of(folder.path(), path);
-    let opened = Store::copy_files(path, folder.path()).and_then(|()| existing(folder.path()));
-    match opened {
-        Ok(store) => Ok(Copy { store, _folder: folder }),
-        Err(error) => Err(not_opened(&error)),
+    match existing(folder.path()) {
+        Ok(store) => Ok(Looked { store, _copy: Some(folder) }),
+        Err(error) => Err(Trouble::Other(not_opened(&error))),
     }
 }
 
 /// An unreadable store is no absent name: it ends with 2.
-fn not_opened(error: &procstate::Error) -> Failure {
+fn not_opened(error: &Error) -> Failure {
     let text = chain(error);
     // The index tells of a full disk in its own words.
     if error.is_disk_full() || text.contains("No space left") {
@@ -52,13 +219,4 @@ fn not_opened(error: &procstate::Error) -> Failure {
         ));
     }
     Failure::Failed(text)
-}
-
-/// Opens the store at `path`, which must be there.
-pub(crate) fn for_changing(path: &Path) -> Result<Store, Failure> {
-    existing(path).map_err(|error| Failure::failed(&error))
-}
-
-pub(crate) fn existing(path: &Path) -> procstate::Result<Store> {
-    Store::builder().create(false).open(path)
 }

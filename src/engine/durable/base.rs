@@ -9,7 +9,7 @@ use bytes::Bytes;
 use crate::engine::stored::open_value;
 use crate::error::{Failure, Result};
 use crate::index::{Addition, Contents, Index, Stop, Transaction, Visit};
-use crate::record::Key;
+use crate::record::{Key, Position};
 
 /// An ordered map of records, behind the log by what the memtable holds.
 pub(crate) trait Base: Debug + Send + Sync {
@@ -40,8 +40,8 @@ pub(crate) struct Step<'a> {
     pub(crate) changes: &'a [Change],
     /// The commit up to which the index has everything, before.
     pub(crate) from: u64,
-    /// And after; the same but for the last step.
-    pub(crate) to: u64,
+    /// And after, if this is the last step.
+    pub(crate) to: Option<Position>,
 }
 
 #[derive(Debug)]
@@ -89,15 +89,19 @@ impl OwnerCheck {
 pub(crate) trait Home: Debug + Send + Sync {
     /// The commit up to which the index had everything when this was noted; `None`
     /// before the store was completed.
-    fn noted(&self) -> Option<u64>;
+    fn noted(&self) -> Option<Position>;
 
     /// Whether there must be a log: not before the store was completed, and not in
     /// a store of an earlier format.
     fn has_log(&self) -> bool;
 
+    /// Whether there must be a note of what is synced: not before the store was completed,
+    /// and not in a store of an earlier format.
+    fn has_synced(&self) -> bool;
+
     /// Notes that there is a log, and up to which commit index and log durably have
     /// everything.
-    fn note(&self, seq: u64) -> Result<()>;
+    fn note(&self, position: Position) -> Result<()>;
 
     fn exists(&self) -> bool;
 
@@ -190,7 +194,9 @@ fn apply(transaction: &Transaction<'_>, step: &Step<'_>) -> Result<(), Stop<crat
             None => transaction.delete(&change.key)?,
         }
     }
-    transaction.set_seq(step.to);
+    if let Some(to) = step.to {
+        transaction.set_position(to);
+    }
     Ok(())
 }
 
@@ -233,7 +239,7 @@ mod tests {
             &[change("a", None), change("g", Some(b"5"))],
         ];
         for (changes, from) in steps.into_iter().zip(0..) {
-            index.apply(&Step { changes, from, to: from + 1 }).unwrap();
+            index.apply(&Step { changes, from, to: Some(Position::new(from + 1, None)) }).unwrap();
             index.verify().unwrap();
         }
         let expected = [("b", "2"), ("c", "2"), ("d", "2"), ("e", "3"), ("f", "4"), ("g", "5")];
@@ -246,9 +252,9 @@ mod tests {
         let index = Index::open(&folder.path().join("index"), &crate::index::Options::default()).unwrap();
         let owner = |replaces| OwnerCheck { key: Key::owner("p"), replaces, leftover: 0 };
         let changes = [Change { owner: Some(owner(4)), ..change("p", Some(b"x")) }];
-        assert!(index.apply(&Step { changes: &changes, from: 0, to: 5 }).unwrap_err().is_corrupt());
+        assert!(index.apply(&Step { changes: &changes, from: 0, to: None }).unwrap_err().is_corrupt());
         let changes = [Change { owner: Some(owner(0)), ..change("p", Some(b"x")) }];
-        assert!(index.apply(&Step { changes: &changes, from: 3, to: 5 }).unwrap_err().is_corrupt());
+        assert!(index.apply(&Step { changes: &changes, from: 3, to: None }).unwrap_err().is_corrupt());
         assert_eq!(read(&index), []);
     }
 

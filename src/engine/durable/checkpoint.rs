@@ -6,7 +6,7 @@ use bytes::Bytes;
 use super::base::{Base, Change, OwnerCheck, Step};
 use super::memtable::{Entry, Generation};
 use crate::error::Result;
-use crate::record::{self, Key};
+use crate::record::{self, Key, Position};
 
 /// A step is a transaction, and readers of the index wait for it.
 const STEP_RECORDS_MAX: usize = 64;
@@ -30,7 +30,7 @@ pub(crate) struct Checkpoint<'a> {
     /// The commit up to which the index has everything, before.
     pub(crate) from: u64,
     /// And after, durably.
-    pub(crate) to: u64,
+    pub(crate) to: Position,
     /// The commit up to which a checkpoint that was interrupted may have left something.
     pub(crate) leftover: u64,
     /// Whether nobody reads the index meanwhile, or who does may wait.
@@ -75,7 +75,7 @@ impl<'a> Steps<'a> {
         if !self.is_step() {
             return Ok(());
         }
-        self.step(self.from)?;
+        self.step(None)?;
         if self.unsynced < UNSYNCED_BYTES_MAX {
             return Ok(());
         }
@@ -91,12 +91,12 @@ impl<'a> Steps<'a> {
     }
 
     /// Makes the last step.
-    pub(crate) fn finish(mut self, to: u64) -> Result<()> {
-        self.step(to)?;
+    pub(crate) fn finish(mut self, to: Position) -> Result<()> {
+        self.step(Some(to))?;
         self.base.sync()
     }
 
-    fn step(&mut self, to: u64) -> Result<()> {
+    fn step(&mut self, to: Option<Position>) -> Result<()> {
         self.base.apply(&Step { changes: &self.changes, from: self.from, to })?;
         self.changes.clear();
         self.unsynced += self.bytes;

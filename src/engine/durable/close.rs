@@ -17,7 +17,7 @@ impl Shared {
         let Some(base) = base else { return Ok(()) };
         let finished = self.poison.check().and_then(|()| self.finish(&*base));
         let closed = base.close();
-        let done = finished.and_then(|applied| closed.and_then(|()| self.note(applied)));
+        let done = finished.and_then(|applied| closed.and_then(|()| self.note(self.position(applied))));
         self.parts.home.release();
         self.synced.wake_tasks();
         done
@@ -27,9 +27,19 @@ impl Shared {
     fn finish(&self, base: &dyn Base) -> Result<u64> {
         let mut ground = self.ground.lock();
         self.checkpoint(base, &mut ground)?;
-        self.writer.lock().log.close()?;
+        self.close_log()?;
         self.give_space_back(base, &mut ground)?;
         Ok(ground.applied)
+    }
+
+    /// Says at the end of the log that all of it is durable, and notes it.
+    pub(super) fn close_log(&self) -> Result<()> {
+        let mut writer = self.writer.lock();
+        writer.log.close()?;
+        let last = writer.log.last();
+        drop(writer);
+        self.note_synced(last);
+        Ok(())
     }
 
     /// A closed store needs no files for log that is to come, nor log that costs more

@@ -25,7 +25,7 @@ impl Shared {
         new.close()?;
         base.close()?;
         self.parts.home.adopt_smaller(is_unchanged)?;
-        self.parts.home.note(ground.applied)?;
+        self.parts.home.note(self.position(ground.applied))?;
         self.parts.home.release();
         Ok(())
     }
@@ -40,19 +40,19 @@ impl Shared {
             let written = self.parts.snapshots.write_if(base, is_worth).map_err(Error::before_writing);
             match written.map_err(|error| self.without_room(error))? {
                 Some(written) => self.set_snapshot(ground, Some(written)),
-                None => return self.close_log(),
+                None => return self.close_shortened(),
             }
         }
         self.pool.delete_unused()?;
         self.writer.lock().log.shorten(self.synced.done())?;
-        self.close_log()?;
+        self.close_shortened()?;
         // The log says what it is without them.
         self.writer.lock().log.release(ground.applied);
         self.pool.delete_unused()
     }
 
-    fn close_log(&self) -> Result<()> {
-        self.writer.lock().log.close()?;
+    fn close_shortened(&self) -> Result<()> {
+        self.close_log()?;
         self.pool.delete_unused()
     }
 
@@ -78,7 +78,7 @@ fn copy(from: &dyn Base, to: &dyn Base) -> Result<()> {
         if added.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     })?;
     added?;
-    steps.finish(contents.seq)?;
+    steps.finish(contents.position())?;
     let copied = to.contents()?;
     if (copied.records, copied.sum) == (contents.records, contents.sum) {
         return Ok(());

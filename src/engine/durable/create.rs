@@ -5,6 +5,7 @@ use super::{Options, SEGMENT_BYTES_MIN, parts_of};
 use crate::error::Result;
 use crate::folder::Folder;
 use crate::index;
+use crate::record::Position;
 
 /// Makes the store in `folder`, which was just begun, hold the records that there
 /// were after the commit `seq`, as if it had made them.
@@ -18,15 +19,17 @@ pub(crate) fn create(
     let options = Options { segment_bytes: SEGMENT_BYTES_MIN, ..Options::default() };
     let parts = parts_of(folder, index, &options)?;
     let base = parts.home.open()?;
-    fill(&*base, seq, records)?;
+    let position = Position::new(seq, Some(parts.log.epoch));
+    fill(&*base, position, records)?;
     parts.log.disk.create_dir(&parts.snapshots.dir)?;
     if seq > 0 {
         parts.snapshots.write(&*base, &|| false)?;
     }
-    let (mut log, _) = parts.log.create(seq)?;
+    let (mut log, _) = parts.log.create(position)?;
     log.close()?;
     base.close()?;
-    parts.home.note(seq)?;
+    parts.synced.open(position)?;
+    parts.home.note(position)?;
     parts.home.release();
     Ok(())
 }

@@ -8,6 +8,7 @@ use super::memtable::View;
 use super::shared::Shared;
 use crate::engine::Stats;
 use crate::error::Result;
+use crate::folder::SyncedNote;
 
 /// What was done behind the commits.
 #[derive(Debug, Default)]
@@ -48,7 +49,7 @@ impl Shared {
             };
             drop(figures);
             let log_files = self.add_log(&mut stats);
-            stats.disk_bytes = log_files + stats.snapshot_bytes + stats.index_bytes;
+            stats.disk_bytes = log_files + stats.snapshot_bytes + stats.index_bytes + SyncedNote::BYTES;
             Ok(stats)
         })
     }

@@ -9,6 +9,7 @@ use super::base::{Base, Home};
 use crate::error::{Error, Failure, Result};
 use crate::folder::{Folder, copy_dir, dir_bytes, sync_dir, sync_tree};
 use crate::index::{self, Index};
+use crate::record::Position;
 
 #[derive(Debug)]
 pub(crate) struct FolderHome {
@@ -82,16 +83,20 @@ fn rename(from: &Path, to: &Path) -> Result<()> {
 }
 
 impl Home for FolderHome {
-    fn noted(&self) -> Option<u64> {
-        self.folder.lock().as_ref()?.manifest().index_seq
+    fn noted(&self) -> Option<Position> {
+        self.folder.lock().as_ref()?.manifest().noted()
     }
 
     fn has_log(&self) -> bool {
         self.folder.lock().as_ref().is_some_and(|folder| folder.manifest().must_have_log())
     }
 
-    fn note(&self, seq: u64) -> Result<()> {
-        self.folder.lock().as_mut().ok_or(Failure::Closed)?.set_index_seq(seq)
+    fn has_synced(&self) -> bool {
+        self.folder.lock().as_ref().is_some_and(|folder| folder.manifest().must_have_synced())
+    }
+
+    fn note(&self, position: Position) -> Result<()> {
+        self.folder.lock().as_mut().ok_or(Failure::Closed)?.set_index(position)
     }
 
     fn exists(&self) -> bool {

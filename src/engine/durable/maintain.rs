@@ -11,6 +11,7 @@ use super::memtable::{Generation, Readers};
 use super::shared::{Ground, Shared};
 use super::wal::FrameKind;
 use crate::error::{Error, Result};
+use crate::record::Position;
 
 /// What a checkpoint takes on the disk: this much, and so many times the memory of
 /// what it writes.
@@ -21,7 +22,7 @@ const ROOM_FACTOR: u64 = 2;
 const LOOK: Duration = Duration::from_micros(200);
 
 /// What was frozen, who reads the index without it, and the newest commit in it.
-type Frozen = (Arc<Generation>, Arc<Readers>, u64);
+type Frozen = (Arc<Generation>, Arc<Readers>, Position);
 
 impl Shared {
     /// Bounds what a power loss takes, and has a segment ready before it is needed.
@@ -36,6 +37,7 @@ impl Shared {
                 self.poison.on_error(writer.log.mark(FrameKind::Mark, durable))?;
             }
         }
+        self.note_synced(self.position(durable));
         if self.is_disk_full.load(Ordering::Acquire) {
             // There may be space again.
             self.checkpoints.work();
@@ -84,7 +86,7 @@ impl Shared {
         }
         let Some((frozen, readers, upto)) = self.freeze()? else { return Ok(()) };
         // The index never has what the log could lose.
-        self.sync_to(upto)?;
+        self.sync_to(upto.seq)?;
         self.wait_for(readers)?;
         let began = Instant::now();
         let applying = self.applying.write();
@@ -92,7 +94,7 @@ impl Shared {
         // Who closes the store waits for this.
         let is_alone = || self.checkpoints.is_stopped();
         Checkpoint { generation: &frozen, from, to: upto, leftover, is_alone: &is_alone }.apply(base)?;
-        ground.applied = upto;
+        ground.applied = upto.seq;
         ground.leftover = 0;
         let writer = self.writer.lock();
         let mut memtable = self.memtable.write();
@@ -100,23 +102,13 @@ impl Shared {
         self.judge_pressure(&writer, &memtable.active);
         drop((memtable, writer, applying));
         let mut figures = self.figures.lock();
-        figures.checkpoint_seq = upto;
+        figures.checkpoint_seq = upto.seq;
         figures.checkpoints += 1;
         figures.checkpoint_time = began.elapsed();
         drop(figures);
         // Outside of the locks: this may free a lot of memory.
         drop((thawed, frozen));
         self.note(upto)
-    }
-
-    /// Notes, outside of index and log, up to which commit both durably have everything:
-    /// a log that ends before that, with the index gone, is known to have lost something.
-    pub(super) fn note(&self, applied: u64) -> Result<()> {
-        match self.parts.home.note(applied).map_err(Error::before_writing) {
-            // What was noted before still holds.
-            Err(error) if error.is_disk_full() => Ok(()),
-            noted => noted,
-        }
     }
 
     pub(super) fn freeze(&self) -> Result<Option<Frozen>> {
@@ -127,7 +119,7 @@ impl Shared {
         }
         writer.frozen_at = writer.log.written();
         let (frozen, readers) = memtable.freeze();
-        Ok(Some((frozen, readers, self.last_seq.load(Ordering::Acquire))))
+        Ok(Some((frozen, readers, self.position(self.last_seq.load(Ordering::Acquire)))))
     }
 
     /// Waits for those who read the index without what was frozen.

@@ -22,6 +22,10 @@
 //!   notes how far index and log have everything.
 //! - **A snapshot** is an archive of the index between two checkpoints. Log that it
 //!   covers is let go of: snapshot and log are always complete.
+//! - **What is synced** is noted outside of the log, too, by the thread that syncs: a log that
+//!   ends before that lost something.
+//! - **An epoch** is drawn by each opening, and the log says of each commit by which one it
+//!   was written: what goes another way than the log, in a copy of the store, is told from it.
 //! - **Opening** reads the log after `applied` and judges its end; an index that is
 //!   missing, damaged or behind is rebuilt from snapshot and log.
 //! - **A failed write or sync** stops the store for good. A disk that is full before
@@ -32,6 +36,7 @@
 
 mod backup;
 mod base;
+mod browse;
 mod checkpoint;
 mod close;
 mod commit;
@@ -39,9 +44,11 @@ mod compact;
 mod create;
 mod current;
 mod figures;
+mod gather;
 mod home;
 mod maintain;
 mod memtable;
+mod note;
 mod options;
 mod pressure;
 mod queue;
@@ -58,9 +65,9 @@ mod snapshots;
 mod tests;
 mod threads;
 mod turn;
+pub(crate) mod verdict;
 mod versions;
 pub(crate) mod wal;
-mod witness;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -75,15 +82,14 @@ pub use options::Recovery;
 pub(crate) use options::{Options, SEGMENT_BYTES_MIN};
 pub use report::{OpenReport, Rebuilt, TornTail};
 pub(crate) use snapshots::{Snapshot, Snapshots};
-pub(crate) use witness::Witness;
 
 use super::{Backup, Batch, Durability, Engine, Feed, Outcome, Stats, Visitor};
 use crate::archive::Target;
 use crate::disk::{Disk, RealDisk};
 use crate::error::{Failure, Result};
-use crate::folder::Folder;
+use crate::folder::{Folder, SyncedFile};
 use crate::index;
-use crate::record::{Key, KeyRange, Record};
+use crate::record::{Epoch, Key, KeyRange, Record};
 use home::FolderHome;
 use recover::Parts;
 use shared::Shared;
@@ -133,10 +139,17 @@ fn parts_with(folder: Folder, options: &Options, home: impl FnOnce(Folder) -> Fo
     })?;
     let disk: Arc<dyn Disk> = Arc::new(RealDisk::creating(folder.mode()));
     let store = id.into_bytes();
-    let log =
-        Files { disk: disk.clone(), dir: folder.layout().wal(), store, segment_bytes: options.segment_bytes };
-    let snapshots = Snapshots { disk, dir: folder.layout().snapshots(), store };
-    Ok(Parts { home: Arc::new(home(folder)), log, snapshots })
+    let layout = folder.layout();
+    let log = Files {
+        disk: disk.clone(),
+        dir: layout.wal(),
+        store,
+        segment_bytes: options.segment_bytes,
+        epoch: Epoch::draw(),
+    };
+    let synced = SyncedFile { disk: disk.clone(), folder: layout.root().to_owned(), store };
+    let snapshots = Snapshots { disk, dir: layout.snapshots(), store };
+    Ok(Parts { home: Arc::new(home(folder)), log, synced, snapshots })
 }
 
 impl Engine for DurableEngine {
@@ -176,6 +189,10 @@ impl Engine for DurableEngine {
 
     fn backup(&self, target: &Target) -> Result<Backup> {
         self.shared.backup(target)
+    }
+
+    fn browse_log(&self, after: u64, visit: &mut wal::Visitor<'_>) -> Result<()> {
+        self.shared.browse_log(after, visit)
     }
 
     fn stats(&self) -> Result<Stats> {

@@ -5,21 +5,24 @@ use std::sync::Arc;
 
 use super::base::{Base, Home};
 use super::checkpoint::Checkpoint;
+use super::gather::{Gathered, gather};
 use super::memtable::Generation;
-use super::options::{Options, Recovery};
+use super::options::Options;
 use super::rebuild::rebuild;
 use super::report::{OpenReport, Rebuilt, TornTail};
 use super::snapshots::{Snapshot, Snapshots};
-use super::wal::{self, Directory, Entry, Files, Log, Pool, Scan, scan, scan_up_to_damage};
-use super::witness::Witness;
-use crate::archive;
-use crate::error::{Error, Failure, Result, reason};
+use super::verdict::{LogFault, judge};
+use super::wal::{self, Directory, Entry, Files, Log, LogEnd, Pool, read_behind};
+use crate::error::{Error, Failure, Result};
+use crate::folder::{SyncedFile, SyncedNote};
+use crate::record::Position;
 
 /// The parts of a store on disk.
 #[derive(Debug)]
 pub(crate) struct Parts {
     pub(crate) home: Arc<dyn Home>,
     pub(crate) log: Files,
+    pub(crate) synced: SyncedFile,
     pub(crate) snapshots: Snapshots,
 }
 
@@ -37,72 +40,83 @@ pub(crate) struct Recovered {
     /// there.
     pub(crate) leftover: u64,
     pub(crate) snapshot: Option<Snapshot>,
+    pub(crate) synced: SyncedNote,
     pub(crate) report: OpenReport,
 }
 
 pub(crate) fn recover(parts: &Parts, options: &Options) -> Result<Recovered> {
     parts.log.disk.create_dir(&parts.log.dir)?;
     parts.snapshots.tidy()?;
-    let snapshot = parts.snapshots.newest()?;
-    let witness = Witness::new(parts.home.noted(), snapshot.as_ref());
     let directory = parts.log.load()?;
-    let mut report = OpenReport::default();
-    let (base, copies) = read_all(parts, &directory, snapshot.as_ref(), &witness, options, &mut report);
-    let base = base?;
-    let applied = base.contents()?.seq;
-    let found = match find_end(&directory, applied, options.recovery, &mut report)? {
-        Some(found) => found,
-        None => return begin(parts, &directory, base, options.recovery, report),
+    let Gathered { facts, newest, index } = gather(parts, &directory, options)?;
+    let verdict = judge(&facts, options.recovery);
+    let opening = verdict.opens.map_err(|refusal| refusal.into_error(&parts.log.dir))?;
+    let mut report = OpenReport {
+        lost: opening.lost.as_ref().map(LogFault::loss),
+        damaged_log: opening.damaged_log.as_ref().map(ToString::to_string),
+        damaged_snapshot: opening.damaged_snapshot.clone(),
+        damaged_synced: opening.damaged_synced.clone(),
+        ..OpenReport::default()
     };
-    if let Some(why) = witness.why_not_log(Some(&found), None) {
-        // Only where the log may be cut does it come to this.
-        report.lost.get_or_insert(format!("the log: {why}"));
+    let base = match (index, &verdict.index) {
+        (Some(index), Ok(_)) => index,
+        (index, fault) => {
+            index.map_or(Ok(()), Base::close)?;
+            let why = fault.as_ref().err().map(ToString::to_string).or(facts.index.err()).unwrap_or_default();
+            let kept = rebuild(&*parts.home, &parts.snapshots, newest.as_ref(), &why)?;
+            report.rebuilt = Some(Rebuilt { why, kept });
+            parts.home.open()?
+        }
+    };
+    if facts
+        .synced
+        .is_some_and(|synced| synced.seq > opening.log.as_ref().map_or(opening.applied, |end| end.last_seq))
+    {
+        // By the will of the user: the log may be cut now, and a program die on the way.
+        parts.synced.open(Position::default())?;
     }
-    report.damaged_log.clone_from(&found.harmless);
-    if let Some(copies) = copies.transpose()? {
-        let wrong = || copies.wrong_log(&witness, applied);
-        report.damaged_log = report.damaged_log.or_else(wrong);
-        report.damaged_snapshot = copies.snapshot;
+    match opening.log {
+        None => begin(parts, &directory, base, report),
+        Some(end) => go_on(parts, options, Found { directory, base, end, newest }, report),
     }
-    wal::repair(&directory, &found)?;
-    let leftover = found.last_seq;
-    let mut replay = Replay { base: &*base, active: Generation::default(), applied, leftover, options };
+}
+
+/// What opening goes on with.
+struct Found {
+    directory: Directory,
+    base: Box<dyn Base>,
+    end: LogEnd,
+    newest: Option<Snapshot>,
+}
+
+/// Puts into the memtable what the log has and the index has not, and goes on where it ends.
+fn go_on(parts: &Parts, options: &Options, found: Found, mut report: OpenReport) -> Result<Recovered> {
+    let Found { directory, base, end, newest } = found;
+    let applied = base.contents()?.position();
+    wal::repair(&directory, &end)?;
+    let leftover = end.last_seq;
+    let active = Generation::default();
+    let mut replay = Replay { base: &*base, active, applied, leftover, end: &end, options };
     // What was damaged is cut off by now.
-    scan(&parts.log.load()?, applied, &mut |seq, entry| replay.commit(seq, entry))?;
+    read_behind(&parts.log.load()?, applied.seq, &mut |seq, entry| replay.commit(seq, entry))?;
     let (active, applied_now) = (replay.active, replay.applied);
-    report.replayed = found.last_seq - applied;
-    report.torn_tail = torn_tail(&found);
+    report.replayed = end.last_seq - applied.seq;
+    report.torn_tail = end.torn.map(|newest| TornTail { kept: end.last_seq, newest });
     tell(&report);
     if report.damaged_log.is_some() {
-        let (generation, from, to) = (&active, applied_now, found.last_seq);
+        let (generation, from, to) = (&active, applied_now.seq, end.last());
         Checkpoint { generation, from, to, leftover, is_alone: &|| true }.apply(&*base)?;
         return begin_behind_damage(parts, &directory, base, report);
     }
     let snapshot = match report.damaged_snapshot {
         Some(_) => parts.snapshots.write(&*base, &|| false).map_err(Error::before_writing)?,
-        None => snapshot,
+        None => newest,
     };
-    let (log, pool) = parts.log.resume(&directory, &found)?;
+    let (log, pool) = parts.log.resume(&directory, &end)?;
+    let synced = parts.synced.open(end.last())?;
     parts.home.note(applied_now)?;
-    Ok(Recovered { base, log, pool, active, applied: applied_now, leftover, snapshot, report })
-}
-
-/// Opens the index, and reads what could stand in for it meanwhile.
-fn read_all(
-    parts: &Parts,
-    directory: &Directory,
-    snapshot: Option<&Snapshot>,
-    witness: &Witness,
-    options: &Options,
-    report: &mut OpenReport,
-) -> (Result<Box<dyn Base>>, Option<Result<Copies>>) {
-    std::thread::scope(|scope| {
-        // Takes as long as reading all of the index.
-        let check =
-            options.verify_log.then(|| scope.spawn(|| read_copies(&parts.snapshots, snapshot, directory)));
-        let base = open_base(parts, directory, snapshot, witness, options.recovery, report);
-        (base, check.map(|check| check.join().map_err(panicked).flatten()))
-    })
+    let applied = applied_now.seq;
+    Ok(Recovered { base, log, pool, active, applied, leftover, snapshot, synced, report })
 }
 
 /// Goes on where a part of the log is damaged that nobody needs who has `base`: behind a
@@ -113,154 +127,29 @@ fn begin_behind_damage(
     base: Box<dyn Base>,
     report: OpenReport,
 ) -> Result<Recovered> {
-    let applied = base.contents()?.seq;
+    let position = base.contents()?.position();
     let snapshot = parts.snapshots.write(&*base, &|| false).map_err(Error::before_writing)?;
-    parts.home.note(applied)?;
-    let (log, pool) = parts.log.begin_anew(directory, applied)?;
-    Ok(Recovered { base, log, pool, active: Generation::default(), applied, leftover: 0, snapshot, report })
+    let synced = parts.synced.open(position)?;
+    parts.home.note(position)?;
+    let (log, pool) = parts.log.begin_anew(directory, position)?;
+    let (active, applied) = (Generation::default(), position.seq);
+    Ok(Recovered { base, log, pool, active, applied, leftover: 0, snapshot, synced, report })
 }
 
-/// Finds where the log ends, or is to be cut.
-fn find_end(
-    directory: &Directory,
-    applied: u64,
-    recovery: Recovery,
-    report: &mut OpenReport,
-) -> Result<Option<Scan>> {
-    let damage = match scan(directory, applied, &mut |_, _| Ok(())) {
-        Err(error) if recovery == Recovery::CutLog && error.is_corrupt() => error,
-        found => return found,
-    };
-    report.lost = Some(match damage.failure() {
-        Failure::LogDamaged { path, offset, why, first, last } => format!(
-            "commits from {first} on, at least to {last}: the log is damaged in {} at byte {offset}, {why}",
-            path.display()
-        ),
-        _ => crate::error::chain(&damage),
-    });
-    scan_up_to_damage(directory, applied, &mut |_, _| Ok(()))
-}
-
-/// Begins the log of a store that has none: a new one, or one of an earlier
-/// format.
-fn begin(
-    parts: &Parts,
-    directory: &Directory,
-    base: Box<dyn Base>,
-    recovery: Recovery,
-    mut report: OpenReport,
-) -> Result<Recovered> {
-    let applied = base.contents()?.seq;
-    if parts.home.has_log() {
-        let dir = parts.log.dir.display();
-        let gone = format!(
-            "all of it is gone. The index has everything up to commit {applied}; what came after is lost"
-        );
-        match recovery {
-            Recovery::Refuse => {
-                let why = format!(
-                    "{gone}. Put the files back, or restore a backup; `procstate salvage --output NEWDIR` makes a new store of what the index has"
-                );
-                return Err(Failure::Corrupt { place: format!("log {dir}"), why }.into());
-            }
-            Recovery::CutLog => drop(report.lost.get_or_insert_with(|| format!("log {dir}: {gone}"))),
-        }
-    }
+/// Begins the log of a store that has none: a new one, or one of an earlier format; or one
+/// of which it may be lost.
+fn begin(parts: &Parts, directory: &Directory, base: Box<dyn Base>, report: OpenReport) -> Result<Recovered> {
+    let position = base.contents()?.position();
+    let applied = position.seq;
     tell(&report);
     base.sync()?;
     // The log alone would not be complete.
     let snapshot = if applied > 0 { parts.snapshots.write(&*base, &|| false)? } else { None };
-    let (log, pool) = parts.log.begin_anew(directory, applied)?;
-    parts.home.note(applied)?;
-    Ok(Recovered { base, log, pool, active: Generation::default(), applied, leftover: 0, snapshot, report })
-}
-
-/// Opens the index, or rebuilds it if something is wrong with it.
-fn open_base(
-    parts: &Parts,
-    directory: &Directory,
-    snapshot: Option<&Snapshot>,
-    witness: &Witness,
-    recovery: Recovery,
-    report: &mut OpenReport,
-) -> Result<Box<dyn Base>> {
-    let home = &*parts.home;
-    let wrong = match try_open(home, witness)? {
-        Ok(base) => return Ok(base),
-        Err(wrong) => wrong,
-    };
-    // What is rebuilt must reach the log, unless that may be cut.
-    let log = (recovery == Recovery::Refuse).then_some(directory);
-    let kept = rebuild(home, &parts.snapshots, snapshot, log, &wrong)?;
-    report.rebuilt = Some(Rebuilt { why: wrong, kept });
-    home.open()
-}
-
-/// The index, or what is wrong with it.
-fn try_open(home: &dyn Home, witness: &Witness) -> Result<Result<Box<dyn Base>, String>> {
-    if witness.wants_index() && !home.exists() {
-        return Ok(Err("its files are missing".to_owned()));
-    }
-    let opened = home.open().and_then(|base| {
-        let seq = base.contents()?.seq;
-        Ok((base, seq))
-    });
-    match opened {
-        Ok((base, seq)) => match witness.why_not_index(seq) {
-            None => Ok(Ok(base)),
-            Some(why) => base.close().map(|()| Err(why)),
-        },
-        Err(error) if is_of_the_index(&error) => Ok(Err(reason(&error))),
-        Err(error) => Err(error),
-    }
-}
-
-/// Whether another index could do better: not if the disk is full, or files may
-/// not be opened.
-fn is_of_the_index(error: &Error) -> bool {
-    let is_storage = matches!(error.failure(), Failure::Corrupt { .. } | Failure::Storage { .. });
-    is_storage && !error.is_of_the_system()
-}
-
-/// What is only needed for rebuilding the index, as it was read.
-#[derive(Debug)]
-struct Copies {
-    /// What is wrong with the newest snapshot.
-    snapshot: Option<String>,
-    /// Where the log ends behind that.
-    log: Result<Option<Scan>>,
-}
-
-impl Copies {
-    /// What is wrong with the log, if it does not lead to what the index has.
-    fn wrong_log(&self, witness: &Witness, index: u64) -> Option<String> {
-        match &self.log {
-            Ok(found) => {
-                let harmless = || found.as_ref()?.harmless.clone();
-                witness.why_not_log(found.as_ref(), Some(index)).or_else(harmless)
-            }
-            Err(error) => Some(reason(error)),
-        }
-    }
-}
-
-fn read_copies(snapshots: &Snapshots, snapshot: Option<&Snapshot>, log: &Directory) -> Result<Copies> {
-    let seq = snapshot.map_or(0, |snapshot| snapshot.seq);
-    let read = |snapshot| snapshots.read(snapshot).and_then(archive::Reader::finish).err();
-    let snapshot = match snapshot.and_then(read) {
-        Some(error) if error.is_of_the_system() => return Err(error),
-        error => error.map(|error| reason(&error)),
-    };
-    match scan(log, seq, &mut |_, _| Ok(())) {
-        Err(error) if error.is_of_the_system() => Err(error),
-        log => Ok(Copies { snapshot, log }),
-    }
-}
-
-fn panicked(panic: Box<dyn std::any::Any + Send>) -> Error {
-    tracing::debug!(why = crate::error::panic_text(panic), "reading ended with a panic");
-    let place = "the log or the newest snapshot".to_owned();
-    Failure::Corrupt { place, why: "what stands there cannot be made sense of".to_owned() }.into()
+    let (log, pool) = parts.log.begin_anew(directory, position)?;
+    let synced = parts.synced.open(position)?;
+    parts.home.note(position)?;
+    let active = Generation::default();
+    Ok(Recovered { base, log, pool, active, applied, leftover: 0, snapshot, synced, report })
 }
 
 /// Commits on their way from the log into a memtable, and from there into the index
@@ -268,8 +157,9 @@ fn panicked(panic: Box<dyn std::any::Any + Send>) -> Error {
 struct Replay<'a> {
     base: &'a dyn Base,
     active: Generation,
-    applied: u64,
+    applied: Position,
     leftover: u64,
+    end: &'a LogEnd,
     options: &'a Options,
 }
 
@@ -285,11 +175,11 @@ impl Replay<'_> {
             self.active.put(&write.key, seq, write.payload, write.replaces);
         }
         if self.active.bytes() >= self.options.checkpoint_bytes() {
-            let (from, leftover) = (self.applied, self.leftover);
-            Checkpoint { generation: &self.active, from, to: seq, leftover, is_alone: &|| true }
+            let (from, to, leftover) = (self.applied.seq, self.end.position(seq), self.leftover);
+            Checkpoint { generation: &self.active, from, to, leftover, is_alone: &|| true }
                 .apply(self.base)?;
             self.active = Generation::default();
-            self.applied = seq;
+            self.applied = to;
         }
         Ok(())
     }
@@ -306,10 +196,6 @@ impl Replay<'_> {
     fn damaged(&self, seq: u64, why: &str) -> Error {
         Failure::Corrupt { place: format!("commit {seq} in the log"), why: why.to_owned() }.into()
     }
-}
-
-fn torn_tail(found: &Scan) -> Option<TornTail> {
-    found.torn.map(|newest| TornTail { kept: found.last_seq, newest })
 }
 
 fn tell(report: &OpenReport) {
@@ -329,6 +215,9 @@ fn tell(report: &OpenReport) {
     }
     if let Some(damage) = &report.damaged_snapshot {
         tracing::warn!(%damage, "the newest snapshot is damaged; another is written");
+    }
+    if let Some(damage) = &report.damaged_synced {
+        tracing::warn!(%damage, "SYNCED, which notes how far the log is durable, is written anew");
     }
     if let Some(damage) = &report.damaged_log {
         tracing::warn!(%damage, "a part of the log is damaged that the index does not need");

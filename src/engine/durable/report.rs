@@ -23,6 +23,10 @@ pub struct OpenReport {
     /// The newest snapshot is damaged. Nothing is lost, since the index has what it
     /// held; another was written.
     pub damaged_snapshot: Option<String>,
+    /// What is wrong with the file SYNCED, which notes how far the log is durable. It was
+    /// written anew. As long as it was not there, commits that were lost at the end of the
+    /// log may not have been missed.
+    pub damaged_synced: Option<String>,
 }
 
 /// The end of a log that was cut off.
@@ -31,7 +35,8 @@ pub struct OpenReport {
 pub struct TornTail {
     /// The last commit that was kept.
     pub kept: u64,
-    /// The newest commit of which a part was found behind it.
+    /// The newest commit of which a part was found behind it; the same if nothing of what
+    /// stood there could be read.
     pub newest: u64,
 }
 

@@ -1,7 +1,7 @@
 //! What the calls and the threads of the engine share.
 //!
 //! Locks are taken in this order: `base`, `ground`, `applying`, `writer`,
-//! `memtable`; `figures` by itself, and those within `queue`, `synced` and `pool` last. The
+//! `memtable`; `figures` and `noted` by themselves, and those within `queue`, `synced` and `pool` last. The
 //! writer's lock makes the order of commits; who holds it waits for no sync, but where the
 //! log needs a segment that was not prepared.
 
@@ -13,6 +13,7 @@ use parking_lot::{Mutex, MutexGuard, RwLock};
 use super::base::Base;
 use super::figures::Figures;
 use super::memtable::{Generation, Memtable};
+use super::note::Noted;
 use super::options::Options;
 use super::pressure::Pressure;
 use super::queue::Queue;
@@ -27,6 +28,7 @@ use crate::engine::Feed;
 use crate::engine::group::Group;
 use crate::engine::poison::Poison;
 use crate::error::{Failure, Result};
+use crate::record::Position;
 
 #[derive(Debug)]
 pub(super) struct Shared {
@@ -64,6 +66,10 @@ pub(super) struct Shared {
     /// Wakes the thread that writes checkpoints and snapshots.
     pub(super) checkpoints: Signal,
     pub(super) report: OpenReport,
+    /// The last commit at opening.
+    pub(super) opened: Position,
+    /// What is noted of what is synced.
+    pub(super) noted: Noted,
 }
 
 /// The end of the log, and when the memtable was last frozen.
@@ -97,9 +103,10 @@ impl Writer {
 impl Shared {
     /// Opens the store that `parts` name. `place` is its name in messages.
     pub(super) fn open(parts: Parts, options: Options, place: String) -> Result<Self> {
-        let Recovered { base, log, pool, active, applied, leftover, snapshot, report } =
+        let Recovered { base, log, pool, active, applied, leftover, snapshot, synced, report } =
             recover(&parts, &options)?;
-        let last_seq = log.last_seq();
+        let opened = log.last();
+        let last_seq = opened.seq;
         let shared = Self {
             last_seq: AtomicU64::new(last_seq),
             synced: Group::starting_at(last_seq),
@@ -123,6 +130,8 @@ impl Shared {
             parts,
             options,
             report,
+            opened,
+            noted: Noted::new(synced),
         };
         if let Some(snapshot) = &snapshot {
             // Who wrote it may not have come to this.

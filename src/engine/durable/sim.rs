@@ -19,8 +19,9 @@ use super::wal::Files;
 use crate::disk::Disk;
 use crate::disk::sim::{SimDisk, Survives};
 use crate::error::{Failure, Result};
-use crate::folder::Manifest;
+use crate::folder::{Manifest, SyncedFile};
 use crate::index::{Contents, Visit};
+use crate::record::{Epoch, Position};
 
 #[derive(Debug, Clone)]
 pub(super) struct SimHome {
@@ -62,8 +63,11 @@ pub(super) fn open(disk: &SimDisk, home: &SimHome, options: &Options) -> Result<
     let store = *b"0123456789abcdef";
     let segment_bytes = options.segment_bytes;
     let (home, disk): (_, Arc<dyn Disk>) = (Arc::new(home.clone()), Arc::new(disk.clone()));
-    let log = Files { disk: disk.clone(), dir: "/s/wal".into(), store, segment_bytes };
-    let parts = Parts { home, log, snapshots: Snapshots { disk, dir: "/s/snapshots".into(), store } };
+    let epoch = Epoch::draw();
+    let log = Files { disk: disk.clone(), dir: "/s/wal".into(), store, segment_bytes, epoch };
+    let synced = SyncedFile { disk: disk.clone(), folder: folder().to_owned(), store };
+    let snapshots = Snapshots { disk, dir: "/s/snapshots".into(), store };
+    let parts = Parts { home, log, synced, snapshots };
     Shared::open(parts, options.clone(), "the store".to_owned())
 }
 
@@ -114,16 +118,20 @@ impl Content {
 }
 
 impl Home for SimHome {
-    fn noted(&self) -> Option<u64> {
-        Manifest::read(&self.disk, folder()).unwrap()?.index_seq
+    fn noted(&self) -> Option<Position> {
+        Manifest::read(&self.disk, folder()).unwrap()?.noted()
     }
 
     fn has_log(&self) -> bool {
         self.noted().is_some()
     }
 
-    fn note(&self, seq: u64) -> Result<()> {
-        let manifest = Manifest::new().noting(seq);
+    fn has_synced(&self) -> bool {
+        self.has_log()
+    }
+
+    fn note(&self, position: Position) -> Result<()> {
+        let manifest = Manifest::new().noting(position);
         manifest.write(&self.disk, folder())
     }
 
@@ -206,7 +214,9 @@ impl Base for SimBase {
                 map.records.insert(change.key.clone(), value.clone());
             }
         }
-        map.contents.seq = step.to;
+        if let Some(to) = step.to {
+            map.contents.set_position(to);
+        }
         content.live = map.clone();
         content.pending.push(map);
         Ok(())

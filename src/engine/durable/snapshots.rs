@@ -116,7 +116,7 @@ impl Snapshots {
         stop: &dyn Fn() -> bool,
     ) -> Result<Option<Summary>> {
         let contents = base.contents()?;
-        let mut writer = archive::Writer::create(self.disk.clone(), target, self.store, contents.seq)?;
+        let mut writer = archive::Writer::create(self.disk.clone(), target, self.store, contents.position())?;
         let mut found = contents.emptied();
         let mut failed = Ok(());
         let mut stopped = false;

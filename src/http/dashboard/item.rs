@@ -103,7 +103,7 @@ fn compose(frame: Frame, name: &str, address: String, state: String, item: Optio
         params: params::to_text(&work.params.clone().unwrap_or_default()),
         stats: figures(status.stats.iter()),
         total_errors: status.total_errors,
-        errors: errors(&status.errors, now),
+        errors: errors(&status.errors, usize::MAX, now),
     }
 }
 

@@ -19,8 +19,9 @@ use super::show::{self, Moment};
 use crate::proto::RunError;
 use crate::{PastRun, ProcessHandle, Settings, Timestamp};
 
-/// How many past runs the page lists.
+/// How many past runs the page lists, and how many of the errors of the latest.
 const RUNS: usize = 60;
+const ERRORS: usize = 5;
 
 /// What of it.
 #[derive(Debug, Deserialize)]
@@ -81,7 +82,7 @@ pub(super) async fn show(
             frame,
             address: prefix.page(process.name()),
             actions: links(&prefix, &process, &glance),
-            errors: errors(status.as_ref().map_or(&[], |status| &status.errors), now),
+            errors: errors(status.as_ref().map_or(&[], |status| &status.errors), ERRORS, now),
             schedule: schedule(&settings),
             params: params::to_text(&settings.params),
             changed: settings.changed.map(|time| show::moment(time, now)),
@@ -123,13 +124,13 @@ pub(super) fn schedule(settings: &Settings) -> String {
     }
 }
 
-/// The latest first.
-pub(super) fn errors(errors: &[RunError], now: Timestamp) -> Vec<ErrorRow> {
+/// The latest so many, the latest of all first.
+pub(super) fn errors(errors: &[RunError], max: usize, now: Timestamp) -> Vec<ErrorRow> {
     let row = |error: &RunError| ErrorRow {
         time: show::wire_moment(error.time.as_ref(), now),
         text: show::lines(&error.text),
     };
-    errors.iter().rev().map(row).collect()
+    errors.iter().rev().take(max).map(row).collect()
 }
 
 pub(super) fn figures<'a>(figures: impl Iterator<Item = (&'a String, &'a f64)>) -> Vec<(String, String)> {

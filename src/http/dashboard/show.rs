@@ -67,6 +67,9 @@ pub(super) fn seconds_text(seconds: f64) -> String {
         (172_800.0, 3600.0, "h"),
         (f64::INFINITY, 86400.0, "days"),
     ];
+    if seconds < 1.0 {
+        return format!("{:.0} ms", seconds * 1000.0);
+    }
     if seconds < 10.0 {
         return format!("{seconds:.1} s");
     }
@@ -123,6 +126,7 @@ mod tests {
         let now: Timestamp = "2026-01-01T10:00:00Z".parse().unwrap();
         let age = |time: &str| moment(time.parse().unwrap(), now).age;
         assert_eq!(age("2026-01-01T10:00:00.4Z"), "now");
+        assert_eq!(seconds_text(0.0271), "27 ms");
         assert_eq!(age("2026-01-01T09:59:57Z"), "3.0 s ago");
         assert_eq!(age("2026-01-01T09:58:10Z"), "110 s ago");
         assert_eq!(age("2026-01-01T11:59:00Z"), "in 119 min");

@@ -6,20 +6,19 @@
 //! commits are missing, versions of records that these commits wrote are looked for in
 //! all other bytes of the store, and the newest of each is taken.
 
-mod missing;
-mod pieces;
+mod fragments;
 mod report;
 mod sources;
 
 use std::path::Path;
 
 use super::draft::Draft;
+use super::inspection::Inspection;
 use super::offline::Offline;
 use super::options::{Options, bytes_of};
-use super::parts::Parts;
 use crate::engine::TornTail;
+use crate::engine::verdict::{MissingCommits, Source};
 use crate::error::Result;
-pub use missing::MissingCommits;
 use report::Report;
 pub use report::{Fate, SalvagedRecord};
 use sources::Sources;
@@ -107,8 +106,12 @@ pub fn salvage(
     let bytes: u64 = store.closed.files()?.iter().map(|file| bytes_of(file)).sum();
     let scratch = options.scratch_folder();
     let meter = options.meter(2 * bytes);
-    let parts = Parts::read(&store, &scratch, &meter)?;
-    let sources = Sources::gather(&store, &parts, &meter)?;
+    let inspection = Inspection::read(&store, &scratch, &meter)?;
+    let mut sources = Sources::read(&inspection)?;
+    if !sources.missing.is_complete() {
+        fragments::gather(&store, &inspection, &meter, &mut sources)?;
+    }
+    sources.sort_out(&store)?;
     let mut report = Report::new(&sources, &mut visit);
     let records = sources.records(&store)?.inspect(|record| {
         if let Ok(found) = record {
@@ -120,7 +123,7 @@ pub fn salvage(
     let counts = report.counts();
     draft.finish(Some(&scratch), || store.closed.confirm())?;
     Ok(Salvaged {
-        made_of: sources.made_of(),
+        made_of: made_of(&sources),
         seq: sources.seq,
         kept: counts.kept,
         uncertain: counts.uncertain,
@@ -128,8 +131,17 @@ pub fn salvage(
         suspicious: counts.suspicious,
         lost: counts.lost,
         superseded: counts.superseded,
-        missing: sources.missing.to_vec(),
+        missing: sources.missing.missing().to_vec(),
         torn_tail: sources.torn_tail,
-        refused: parts.judge().opens.err(),
+        refused: inspection.judge().opens.err().map(|refusal| refusal.to_string()),
     })
+}
+
+fn made_of(sources: &Sources<'_>) -> MadeOf {
+    match sources.source {
+        _ if !sources.missing.is_complete() => MadeOf::Pieces,
+        Source::Index => MadeOf::Index,
+        Source::Snapshot(_) => MadeOf::Snapshot,
+        Source::Nothing => MadeOf::Log,
+    }
 }

@@ -5,24 +5,22 @@ use std::iter;
 
 use bytes::Bytes;
 
-use super::MadeOf;
-use super::missing::Coverage;
-use super::pieces;
 use crate::engine::TornTail;
-use crate::engine::wal::{Found, Reading, Scan, browse, decode_begun, scan};
-use crate::error::{Failure, Result};
+use crate::engine::verdict::{self, Coverage, Remains, Source};
+use crate::engine::wal::{Found, Reading, decode_begun, survey, walk};
+use crate::error::Result;
 use crate::record::Key;
 use crate::recovery::changes::{Changes, Merged, Newest, Origin};
+use crate::recovery::inspection::Inspection;
 use crate::recovery::lists::Lists;
 use crate::recovery::offline::Offline;
-use crate::recovery::options::Meter;
-use crate::recovery::parts::{Archived, Parts};
 use crate::recovery::sound::open_record;
 
 pub(super) struct Sources<'a> {
-    parts: &'a Parts,
-    base: Base,
-    /// What there is over the base.
+    inspection: &'a Inspection,
+    /// What has everything up to some commit.
+    pub(super) source: Source,
+    /// What there is over that.
     pub(super) changes: Changes,
     pub(super) missing: Coverage,
     /// Records of which something is not to be had, by key.
@@ -42,45 +40,42 @@ pub(super) enum Unreadable {
     At(u64),
 }
 
-/// Something that has everything up to some commit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Base {
-    Index,
-    /// By its place in the list.
-    Snapshot(usize),
-    /// There was nothing before the first commit.
-    Nothing,
-}
-
 impl<'a> Sources<'a> {
-    pub(super) fn gather(store: &Offline, parts: &'a Parts, meter: &Meter<'_>) -> Result<Self> {
-        let (base, seq) = newest_complete(parts);
+    /// Reads what is complete, and the log behind it.
+    pub(super) fn read(inspection: &'a Inspection) -> Result<Self> {
+        let (facts, log) = (&inspection.facts, &inspection.readable_log);
+        let (source, seq) = verdict::source(facts);
+        let remains = verdict::remains(facts, &survey(log, seq)?, seq, inspection.is_identity_certain);
+        let Remains { coverage, end, torn_tail } = remains;
         let mut sources = Self {
-            parts,
-            base,
+            inspection,
+            source,
             changes: Changes::default(),
-            missing: Coverage::from(seq),
+            missing: coverage,
             unreadable: BTreeMap::new(),
-            torn_tail: None,
+            torn_tail,
             seq,
             lists: Lists::default(),
         };
-        sources.read_log(seq)?;
-        if !sources.missing.is_complete() {
-            pieces::gather(store, parts, meter, &mut sources)?;
-        }
-        sources.seq = sources.seq.max(sources.missing.until());
-        sources.lists = sources.lists(store)?;
+        // What stands behind a sound end is a torn tail.
+        let is_wanted = |found: u64| seq < found && end.is_none_or(|end| found <= end);
+        walk(log, seq, &mut |found| {
+            match found {
+                Found::Commit { seq, entry, .. } if is_wanted(seq) => sources.commit(seq, entry),
+                Found::Begun { seq, entry, .. } if is_wanted(seq) => sources.begun(seq, entry),
+                Found::Commit { .. } | Found::Begun { .. } | Found::Gap { .. } => {}
+            }
+            Ok(())
+        })?;
         Ok(sources)
     }
 
-    pub(super) fn made_of(&self) -> MadeOf {
-        match self.base {
-            _ if !self.missing.is_complete() => MadeOf::Pieces,
-            Base::Index => MadeOf::Index,
-            Base::Snapshot(_) => MadeOf::Snapshot,
-            Base::Nothing => MadeOf::Log,
-        }
+    /// Goes through all that was found: what is the newest of it, and which list each item
+    /// is on.
+    pub(super) fn sort_out(&mut self, store: &Offline) -> Result<()> {
+        self.seq = self.seq.max(self.missing.until());
+        self.lists = self.lists(store)?;
+        Ok(())
     }
 
     /// All records, in order.
@@ -105,105 +100,27 @@ impl<'a> Sources<'a> {
     }
 
     fn base_records(&self, store: &Offline) -> Result<BaseRecords<'_>> {
-        Ok(match (self.base, &self.parts.index) {
-            (Base::Index, Ok(copy)) => Box::new(copy.index.records()),
-            (Base::Snapshot(n), _) => match self.parts.snapshots.get(n) {
-                Some(archived) => Box::new(store.archive(&archived.snapshot.path)?),
+        Ok(match (self.source, &self.inspection.index) {
+            (Source::Index, Some(copy)) => Box::new(copy.index.records()),
+            (Source::Snapshot(n), _) => match self.inspection.snapshots.get(n) {
+                Some(snapshot) => Box::new(store.archive(&snapshot.path)?),
                 None => Box::new(iter::empty()),
             },
             _ => Box::new(iter::empty()),
         })
     }
 
-    fn read_log(&mut self, base: u64) -> Result<()> {
-        let (log, noted) = (&self.parts.readable_log, self.noted());
-        let (mut end, mut is_end_doubtful) = (None, false);
-        let damage = match scan(log, base, &mut |_, _| Ok(())) {
-            // What looks like a torn tail was known to be durable.
-            Ok(Some(found)) if found.last_seq < noted => Some(found.last_seq + 1),
-            Ok(Some(found)) => {
-                let kept = found.last_seq;
-                self.torn_tail = found.torn.map(|newest| TornTail { kept, newest });
-                is_end_doubtful = self.is_doubtful(&found);
-                self.missing.is_known_up_to(kept);
-                end = Some(kept);
-                None
-            }
-            Ok(None) => self.parts.has_log().then_some(base + 1),
-            Err(error) => match error.failure() {
-                Failure::LogDamaged { first, last, .. } => {
-                    self.missing.is_known_up_to(*last);
-                    // What comes before is there, whether the log has it or not.
-                    Some((*first).max(base + 1))
-                }
-                _ => Some(u64::MAX),
-            },
-        };
-        self.missing.is_known_up_to(noted);
-        let mut reached = base;
-        browse(log, base, &mut |found| {
-            reached = reached.max(self.found(&found, base, end));
-            Ok(())
-        })?;
-        let is_end_unknown = damage.is_some() && self.is_end_missing(reached);
-        self.missing.end(is_end_unknown || is_end_doubtful);
-        Ok(())
-    }
-
-    /// Whether there may have been more than the log has. Damage to its end cannot be told
-    /// from a torn tail, nor, where nothing of it is left, from an end.
-    fn is_doubtful(&self, found: &Scan) -> bool {
-        let has_index = self.parts.index_for_opening().is_ok();
-        // An index may be an old one.
-        let is_whole = found.torn.is_none() && found.synced >= found.last_seq;
-        let is_vouched_for = self.parts.is_identity_certain && (found.is_clean || (has_index && is_whole));
-        (!has_index && found.torn.is_some()) || !(self.parts.manifest.is_ok() || is_vouched_for)
-    }
-
-    /// Whether nothing tells where the log ended, of which something can be read up to the
-    /// commit `reached`: behind one gap there may be another.
-    fn is_end_missing(&mut self, reached: u64) -> bool {
-        match scan(&self.parts.readable_log, reached, &mut |_, _| Ok(())) {
-            Ok(found) => found.is_none_or(|found| found.last_seq < self.noted()),
-            Err(error) => {
-                if let Failure::LogDamaged { last, .. } = error.failure() {
-                    self.missing.is_known_up_to(*last);
-                }
-                true
-            }
+    fn commit(&mut self, seq: u64, entry: &[u8]) {
+        match Reading::of(entry) {
+            Some(reading) => self.changes.add(seq, reading.writes()),
+            None => self.missing.lose(seq),
         }
     }
 
-    /// Takes what was found in the log: behind a sound end it is a torn tail. Answers up to
-    /// which commit it tells of all, or that it is missing.
-    fn found(&mut self, found: &Found<'_>, base: u64, end: Option<u64>) -> u64 {
-        let (Found::Commit { seq, .. } | Found::Begun { seq, .. } | Found::Gap { until: seq, .. }) = *found;
-        if seq <= base || end.is_some_and(|end| seq > end) {
-            return seq;
+    fn begun(&mut self, seq: u64, entry: &[u8]) {
+        for write in decode_begun(entry) {
+            self.unreadable.insert(write.key.bytes().clone(), Unreadable::Version(seq));
         }
-        match found {
-            Found::Commit { entry, .. } => {
-                if let Some(reading) = Reading::of(entry) {
-                    self.missing.reach(seq);
-                    self.changes.add(seq, reading.writes());
-                }
-            }
-            Found::Begun { entry, .. } => {
-                for write in decode_begun(entry) {
-                    self.unreadable.insert(write.key.bytes().clone(), Unreadable::Version(seq));
-                }
-                self.missing.is_known_up_to(seq);
-                return seq - 1;
-            }
-            Found::Gap { .. } => self.missing.is_known_up_to(seq),
-        }
-        seq
-    }
-
-    /// A commit that there was for certain.
-    fn noted(&self) -> u64 {
-        let manifest = self.parts.manifest.as_ref().ok().and_then(|manifest| manifest.index_seq);
-        manifest.unwrap_or(0).max(self.parts.snapshot_seq())
     }
 
     /// Adds a version of a record that was found somewhere. Only what a missing commit
@@ -219,15 +136,3 @@ impl<'a> Sources<'a> {
 type BaseRecords<'a> = Box<dyn Iterator<Item = Result<(Bytes, Bytes)>> + 'a>;
 
 pub(super) type Records<'a> = Merged<'a, Bytes, BaseRecords<'a>>;
-
-fn newest_complete(parts: &Parts) -> (Base, u64) {
-    let index = parts.index.as_ref().ok().map(|copy| (Base::Index, copy.contents.seq));
-    // One that was rolled back to before its first commit is nothing.
-    let index = index.filter(|(_, seq)| *seq > 0);
-    let is_sound = |(n, archived): (usize, &Archived)| {
-        archived.summary.as_ref().ok().map(|summary| (Base::Snapshot(n), summary.seq))
-    };
-    let snapshots = parts.snapshots.iter().enumerate().filter_map(is_sound);
-    // Of equals the last: the index.
-    snapshots.chain(index).max_by_key(|(_, seq)| *seq).unwrap_or((Base::Nothing, 0))
-}

@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use super::report::Report;
-use super::{Offline, Parts, top};
-use crate::recovery::parts::Archived;
+use super::{Inspection, Offline, top};
+use crate::engine::Snapshot;
 
-pub(super) fn check(store: &Offline, files: &[PathBuf], parts: &Parts, report: &mut Report<'_>) {
-    if let Err(why) = &parts.manifest {
+pub(super) fn check(store: &Offline, files: &[PathBuf], inspection: &Inspection, report: &mut Report<'_>) {
+    if let Err(why) = &inspection.facts.manifest {
         let manifest = store.closed.layout().manifest();
         let finding = report.wrong(
             &manifest,
@@ -16,10 +16,14 @@ pub(super) fn check(store: &Offline, files: &[PathBuf], parts: &Parts, report: &
         );
         report.tell(finding);
     }
+    if let Some(why) = inspection.facts.damaged_synced.clone() {
+        let finding = report.unnoted(&store.closed.layout().synced(), why);
+        report.tell(finding);
+    }
     let mut told = Vec::new();
     for file in files {
         let top = top(store, file);
-        let Some(kind) = kind_of(file, &top, parts) else { continue };
+        let Some(kind) = kind_of(file, &top, inspection) else { continue };
         // Of a folder once, not of each file in it.
         let place = if is_folder(&top) { store.closed.layout().root().join(&top) } else { file.clone() };
         if !told.contains(&place) {
@@ -34,7 +38,9 @@ pub(super) fn check(store: &Offline, files: &[PathBuf], parts: &Parts, report: &
 }
 
 fn is_folder(top: &Path) -> bool {
-    !["MANIFEST", "MANIFEST.new", "wal", "snapshots", "index"].iter().any(|part| top == Path::new(part))
+    !["MANIFEST", "MANIFEST.new", "SYNCED", "wal", "snapshots", "index"]
+        .iter()
+        .any(|part| top == Path::new(part))
 }
 
 /// A file that opening does not read.
@@ -44,13 +50,13 @@ enum Kind {
 }
 
 /// What a file is; `None` if it is a part of the store.
-fn kind_of(file: &Path, top: &Path, parts: &Parts) -> Option<Kind> {
+fn kind_of(file: &Path, top: &Path, inspection: &Inspection) -> Option<Kind> {
     let name = file.file_name()?.to_string_lossy();
     let what = match &*top.to_string_lossy() {
-        "MANIFEST" => None,
+        "MANIFEST" | "SYNCED" => None,
         "MANIFEST.new" => Some("a manifest that a program was writing when it died"),
         "wal" if name.ends_with(".wal") => None,
-        "snapshots" if is_snapshot(file, &parts.snapshots) => None,
+        "snapshots" if is_snapshot(file, &inspection.snapshots) => None,
         "snapshots" if name.ends_with(".archive") => Some("an older snapshot"),
         "snapshots" if name.ends_with(".new") => Some("a snapshot that a program was writing when it died"),
         "index" if name.starts_with("broken-snap.") => {
@@ -68,6 +74,6 @@ fn kind_of(file: &Path, top: &Path, parts: &Parts) -> Option<Kind> {
 }
 
 /// Whether it is the snapshot that opening would use.
-fn is_snapshot(file: &Path, snapshots: &[Archived]) -> bool {
-    snapshots.first().is_some_and(|newest| newest.snapshot.path == file)
+fn is_snapshot(file: &Path, snapshots: &[Snapshot]) -> bool {
+    snapshots.first().is_some_and(|newest| newest.path == file)
 }

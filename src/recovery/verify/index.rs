@@ -9,7 +9,8 @@ use bytes::Bytes;
 use super::digest::Digest;
 use super::log::Behind;
 use super::report::Report;
-use super::{Offline, Parts};
+use super::{Inspection, Offline};
+use crate::engine::verdict::Soundness;
 use crate::error::Result;
 use crate::record::Key;
 use crate::recovery::changes::{Changes, Current};
@@ -21,7 +22,7 @@ use crate::recovery::sound::open_record;
 
 pub(super) fn check(
     store: &Offline,
-    parts: &Parts,
+    inspection: &Inspection,
     behind: &Behind,
     meter: &Meter<'_>,
     report: &mut Report<'_>,
@@ -30,23 +31,23 @@ pub(super) fn check(
     let (index, copies) = (report.verdict.index.clone(), report.verdict.copies.clone());
     if let Err(why) = index {
         let spare = copies.is_ok() && report.verdict.opens.is_ok();
-        let copy = match parts.newest_snapshot() {
+        let copy = match inspection.newest_snapshot() {
             Some(_) => "the snapshot, with the log,",
             None => "the log",
         };
-        let finding = report.broken(&file, why, spare.then_some(copy));
+        let finding = report.broken(&file, why.to_string(), spare.then_some(copy));
         report.tell(finding);
     }
-    if let Ok(copy) = &parts.index {
+    if let Some(copy) = &inspection.index {
         report.set_records(copy.contents.records, copy.contents.seq);
     }
     let applied = &behind.applied;
-    let snapshot = parts.newest_snapshot().filter(|newest| newest.summary.is_ok());
+    let snapshot = inspection.newest_snapshot().filter(|(_, soundness)| **soundness == Soundness::Sound);
     let mut expected = match (&report.verdict.copies, snapshot) {
         (Err(_), _) => Expected::unknown(),
         (Ok(()), None) => Expected::new(applied.over(std::iter::empty())),
-        (Ok(()), Some(newest)) => {
-            let path = newest.snapshot.path.clone();
+        (Ok(()), Some((newest, _))) => {
+            let path = newest.path.clone();
             let archive = store.archive(&path)?;
             let digests = archive.map(|record| {
                 let (key, value) = record?;
@@ -58,8 +59,8 @@ pub(super) fn check(
     };
     let mut reader =
         Reader { file, lists: Lists::default(), owners: Owners::default(), rest: &behind.rest, report };
-    match &parts.index {
-        Ok(copy) if reader.report.verdict.index.is_ok() => reader.read(copy, &mut expected, meter)?,
+    match &inspection.index {
+        Some(copy) if reader.report.verdict.index.is_ok() => reader.read(copy, &mut expected, meter)?,
         _ => {}
     }
     reader.read_rest(&mut expected)

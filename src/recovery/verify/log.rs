@@ -4,8 +4,9 @@ use std::collections::HashMap;
 
 use super::digest::Digest;
 use super::report::Report;
-use super::{Finding, Offline, Parts, Severity};
-use crate::engine::wal::{Found, Logged, Reading, Spot, browse};
+use super::{Finding, Inspection, Offline, Severity};
+use crate::engine::verdict::{self, Refusal};
+use crate::engine::wal::{Found, Logged, Reading, Spot, walk};
 use crate::error::Result;
 use crate::record::{Key, Kind, Record};
 use crate::recovery::changes::Changes;
@@ -20,32 +21,30 @@ pub(super) struct Behind {
     pub(super) rest: Changes<Digest>,
 }
 
-pub(super) fn check(store: &Offline, parts: &Parts, report: &mut Report<'_>) -> Result<Behind> {
-    for (path, why) in &parts.wrong_log_files {
+pub(super) fn check(store: &Offline, inspection: &Inspection, report: &mut Report<'_>) -> Result<Behind> {
+    for (path, why) in &inspection.wrong_log_files {
         let spare = report.verdict.opens.is_ok().then_some("the rest of the store");
         let finding = report.broken(path, why.clone(), spare);
         report.tell(finding);
     }
     let mut reader = Reader {
-        snapshot: parts.snapshot_seq(),
+        snapshot: inspection.snapshot_seq(),
         applied: *report.verdict.index.as_ref().unwrap_or(&u64::MAX),
         behind: Behind::default(),
         owners: HashMap::new(),
         has_gap: false,
         report,
     };
-    browse(&parts.readable_log, reader.snapshot, &mut |found| {
+    walk(&inspection.readable_log, reader.snapshot, &mut |found| {
         reader.visit(found);
         Ok(())
     })?;
     let Reader { behind, has_gap, .. } = reader;
     // What browsing did not come upon: files that are gone, cut short, of another store.
-    if let Err(why) = &report.verdict.opens
-        && parts.manifest.is_ok()
-        && report.verdict.index.is_ok()
+    if let Err(Refusal::Log { fault, .. }) = &report.verdict.opens
         && !has_gap
     {
-        let finding = report.broken(&store.closed.layout().wal(), why.clone(), None);
+        let finding = report.broken(&store.closed.layout().wal(), fault.to_string(), None);
         report.tell(finding);
     }
     tell_of_torn_tail(store, report);
@@ -53,11 +52,16 @@ pub(super) fn check(store: &Offline, parts: &Parts, report: &mut Report<'_>) -> 
 }
 
 fn tell_of_torn_tail(store: &Offline, report: &mut Report<'_>) {
-    let Some(end) = report.verdict.end.as_ref().filter(|_| report.verdict.opens.is_ok()) else { return };
+    let Some(end) = report.end() else { return };
     let Some(newest) = end.torn else { return };
+    let last = end.last_seq;
+    let behind = if newest > last {
+        format!("parts of commits up to {newest}")
+    } else {
+        "something that cannot be read".to_owned()
+    };
     let what = format!(
-        "the log ends with commit {}; behind it stand parts of commits up to {newest}, cut off when program or machine died",
-        end.last_seq
+        "the log ends with commit {last}; behind it stand {behind}, cut off when program or machine died"
     );
     let meaning = "none of them was ever known to be durable; opening the store cuts them off";
     let wal = store.closed.layout().wal();
@@ -69,7 +73,8 @@ struct Reader<'a, 'b> {
     applied: u64,
     behind: Behind,
     /// The version of the newest owner record of each process.
-    owners: HashMap<Key, u64>,
+    /// The version of each owner record, 0 for none, and the commit that made it so.
+    owners: HashMap<Key, (u64, u64)>,
     has_gap: bool,
     report: &'a mut Report<'b>,
 }
@@ -87,19 +92,12 @@ impl Reader<'_, '_> {
     fn gap(&mut self, at: &Spot, after: u64, until: u64) {
         // What is missing there may have replaced any of them.
         self.owners.clear();
-        let is_behind_end = self.report.verdict.opens.is_ok()
-            && self.report.verdict.end.as_ref().is_some_and(|end| after >= end.last_seq);
-        if is_behind_end {
+        if self.report.end().is_some_and(|end| after >= end.last_seq) {
             return;
         }
-        let what = match until - after {
-            0 => "there is something that is no part of the log".to_owned(),
-            1 => format!("commit {until} cannot be read"),
-            _ => format!("commits {} to {until} cannot be read", after + 1),
-        };
         self.has_gap = true;
         let spare = self.report.verdict.opens.is_ok().then_some("the index");
-        let finding = self.report.broken(&at.path, what, spare).at(at.offset);
+        let finding = self.report.broken(&at.path, verdict::gap(after, until), spare).at(at.offset);
         self.report.tell(finding);
     }
 
@@ -111,7 +109,7 @@ impl Reader<'_, '_> {
         for write in reading.writes() {
             self.check(seq, &write, at);
         }
-        let is_behind_end = self.report.verdict.end.as_ref().is_some_and(|end| seq > end.last_seq);
+        let is_behind_end = self.report.end().is_some_and(|end| seq > end.last_seq);
         if seq > self.snapshot && !is_behind_end {
             let Behind { applied, rest } = &mut self.behind;
             let part = if seq <= self.applied { applied } else { rest };
@@ -134,9 +132,10 @@ impl Reader<'_, '_> {
     /// Each owner record replaces the one before.
     fn check_owner(&mut self, seq: u64, write: &Logged, at: &Spot) {
         let version = write.payload.as_ref().map_or(0, |_| seq);
-        let before = self.owners.insert(write.key.clone(), version);
+        let before = self.owners.insert(write.key.clone(), (version, seq));
         let replaces = write.replaces.unwrap_or(0);
-        if before.is_some_and(|before| before != replaces && before != seq) {
+        // A commit that deletes it and puts it anew says both times what was there before.
+        if before.is_some_and(|(before, at)| before != replaces && at != seq) {
             let what = format!("it replaces version {replaces} of an owner record, which was not there");
             self.wrong(seq, at, &what, Some(&write.key));
         }

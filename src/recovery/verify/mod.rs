@@ -14,9 +14,9 @@ mod snapshots;
 use std::path::{Path, PathBuf};
 
 use super::finding::{Finding, Severity};
+use super::inspection::Inspection;
 use super::offline::Offline;
 use super::options::{Options, bytes_of};
-use super::parts::Parts;
 use crate::error::Result;
 use report::Report;
 
@@ -90,12 +90,12 @@ pub fn verify(
     let scratch = options.scratch_folder();
     // Most of it is read twice.
     let meter = options.meter(2 * bytes);
-    let parts = Parts::read(&store, &scratch, &meter)?;
-    let mut report = Report::new(&store, &parts, &mut visit);
-    files::check(&store, &files, &parts, &mut report);
-    snapshots::check(&store, &parts, &mut report)?;
-    let behind = log::check(&store, &parts, &mut report)?;
-    index::check(&store, &parts, &behind, &meter, &mut report)?;
+    let inspection = Inspection::read(&store, &scratch, &meter)?;
+    let mut report = Report::new(&store, &inspection, &mut visit);
+    files::check(&store, &files, &inspection, &mut report);
+    snapshots::check(&store, &inspection, &mut report)?;
+    let behind = log::check(&store, &inspection, &mut report)?;
+    index::check(&store, &inspection, &behind, &meter, &mut report)?;
     store.closed.confirm()?;
     Ok(report.finish(&files, bytes))
 }

@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Finding, Offline, Parts, Severity, Verified};
-use crate::recovery::parts::Verdict;
+use super::{Finding, Inspection, Offline, Severity, Verified};
+use crate::engine::verdict::{Opening, Verdict};
+use crate::engine::wal::LogEnd;
 
 pub(super) struct Report<'a> {
     visit: &'a mut dyn FnMut(Finding),
@@ -13,14 +14,14 @@ pub(super) struct Report<'a> {
 }
 
 impl<'a> Report<'a> {
-    pub(super) fn new(store: &Offline, parts: &Parts, visit: &'a mut dyn FnMut(Finding)) -> Self {
-        let verdict = parts.judge();
+    pub(super) fn new(store: &Offline, inspection: &Inspection, visit: &'a mut dyn FnMut(Finding)) -> Self {
+        let verdict = inspection.judge();
         let verified = Verified {
-            refused: verdict.opens.clone().err(),
+            refused: verdict.opens.as_ref().err().map(ToString::to_string),
             notes: 0,
             warnings: 0,
             damages: 0,
-            last_seq: verdict.end.as_ref().map_or(0, |end| end.last_seq),
+            last_seq: verdict.opens.as_ref().map_or(0, Opening::last_seq),
             records: None,
             commits: 0,
             files: 0,
@@ -40,9 +41,14 @@ impl<'a> Report<'a> {
 
     pub(super) fn count_commit(&mut self, seq: u64) {
         self.verified.commits += 1;
-        if self.verdict.end.is_none() {
+        if self.end().is_none() {
             self.verified.last_seq = self.verified.last_seq.max(seq);
         }
+    }
+
+    /// Where the log ends that opening goes on with.
+    pub(super) fn end(&self) -> Option<&LogEnd> {
+        self.verdict.opens.as_ref().ok()?.log.as_ref()
     }
 
     /// The newest commit that there is anything of.
@@ -63,7 +69,7 @@ impl<'a> Report<'a> {
     /// Something lies there that is no part of the store.
     pub(super) fn left_over(&self, file: &Path, what: impl Into<String>) -> Finding {
         let (meaning, help) = match self.verdict.opens {
-            Ok(()) => ("opening the store does without it", "it may be deleted"),
+            Ok(_) => ("opening the store does without it", "it may be deleted"),
             Err(_) => (
                 "opening the store would do without it",
                 "keep it: `procstate salvage` may find in it what is missing",
@@ -99,6 +105,17 @@ impl<'a> Report<'a> {
                 self.get_it_back(),
             ),
         }
+    }
+
+    /// What notes how far the log is durable does not say so.
+    pub(super) fn unnoted(&self, file: &Path, what: impl Into<String>) -> Finding {
+        Finding::new(
+            Severity::Warning,
+            file,
+            what,
+            "the store opens without it; but if the end of the log was lost as well, nothing tells",
+            "start the program, which writes it anew",
+        )
     }
 
     /// The store is as somebody wrote it, and that is wrong.

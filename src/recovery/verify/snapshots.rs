@@ -3,23 +3,21 @@
 use std::path::Path;
 
 use super::report::Report;
-use super::{Offline, Parts};
+use super::{Inspection, Offline};
+use crate::engine::verdict::Soundness;
 use crate::error::Result;
 use crate::recovery::sound::open_record;
 
-pub(super) fn check(store: &Offline, parts: &Parts, report: &mut Report<'_>) -> Result<()> {
+pub(super) fn check(store: &Offline, inspection: &Inspection, report: &mut Report<'_>) -> Result<()> {
     let spare = report.verdict.index.as_ref().is_ok_and(|_| report.verdict.opens.is_ok());
-    match parts.newest_snapshot() {
-        Some(newest) => {
-            if let Err(why) = &newest.summary {
-                let finding = report.broken(&newest.snapshot.path, why.clone(), spare.then_some("the index"));
-                report.tell(finding);
-                return Ok(());
-            }
-            check_records(store, &newest.snapshot.path, report)?;
+    match inspection.newest_snapshot() {
+        Some((newest, Soundness::Damaged(why))) => {
+            let finding = report.broken(&newest.path, why.clone(), spare.then_some("the index"));
+            report.tell(finding);
         }
+        Some((newest, _)) => check_records(store, &newest.path, report)?,
         // An index alone cannot be rebuilt when it is damaged.
-        None if parts.has_log() && (report.verdict.opens.is_ok() || report.verdict.index.is_err()) => {
+        None if inspection.has_log() && (report.verdict.opens.is_ok() || report.verdict.index.is_err()) => {
             let Err(why) = &report.verdict.copies else { return Ok(()) };
             let what =
                 format!("there is no snapshot, and the log alone is not enough for another index: {why}");

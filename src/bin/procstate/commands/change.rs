@@ -1,6 +1,5 @@
 //! Changes that an operator makes.
 
-use std::path::Path;
 use std::time::Duration;
 
 use procstate::Settings;
@@ -8,15 +7,15 @@ use serde_json::json;
 
 use crate::args::SettingsArgs;
 use crate::failure::{Failure, Found};
-use crate::open;
+use crate::open::{self, Place};
 use crate::output::{Output, count, json_time, say, time};
 
-pub(crate) fn settings(db: &Path, args: &SettingsArgs, output: &mut Output) -> Result<Found, Failure> {
+pub(crate) fn settings(place: &Place, args: &SettingsArgs, output: &mut Output) -> Result<Found, Failure> {
     let schedules = args.every.is_some() || args.cron.is_some() || args.no_schedule;
     if !schedules && args.params.is_empty() {
-        return print_settings(db, &args.name, output);
+        return print_settings(place, &args.name, output);
     }
-    let store = open::for_changing(db)?;
+    let store = open::for_changing(place)?;
     let process = store.process(&args.name)?;
     if !process.exists()? {
         say(&format!("creating process {:?}", args.name));
@@ -35,8 +34,8 @@ pub(crate) fn settings(db: &Path, args: &SettingsArgs, output: &mut Output) -> R
     Ok(Found::AllWell)
 }
 
-fn print_settings(db: &Path, name: &str, output: &mut Output) -> Result<Found, Failure> {
-    let store = open::for_looking(db)?;
+fn print_settings(place: &Place, name: &str, output: &mut Output) -> Result<Found, Failure> {
+    let store = open::for_looking(place)?;
     let settings = store.process(name)?.settings()?;
     if output.is_json() {
         output.json(&json!({
@@ -71,8 +70,8 @@ pub(crate) fn schedule(settings: &Settings) -> Option<String> {
     })
 }
 
-pub(crate) fn release(db: &Path, name: &str, output: &mut Output) -> Result<Found, Failure> {
-    let store = open::for_changing(db)?;
+pub(crate) fn release(place: &Place, name: &str, output: &mut Output) -> Result<Found, Failure> {
+    let store = open::for_changing(place)?;
     let released = store.process(name)?.release()?;
     store.close()?;
     match released {
@@ -92,12 +91,12 @@ pub(crate) fn release(db: &Path, name: &str, output: &mut Output) -> Result<Foun
 }
 
 pub(crate) fn purge(
-    db: &Path,
+    place: &Place,
     name: &str,
     older_than: Duration,
     output: &mut Output,
 ) -> Result<Found, Failure> {
-    let store = open::for_changing(db)?;
+    let store = open::for_changing(place)?;
     let purged = store.process(name)?.purge(older_than)?;
     store.close()?;
     if output.is_json() {

@@ -1,20 +1,18 @@
 //! Registering and unregistering work.
 
-use std::path::Path;
-
 use procstate::{Params, ProcessHandle, Tally};
 use serde_json::json;
 
 use crate::args::{Register, Unregister};
 use crate::failure::{Failure, Found};
 use crate::lists::{self, Form, Listed};
-use crate::open;
+use crate::open::{self, Place};
 use crate::output::{Output, count, say};
 
 /// How many names without work are told of; there may be a million.
 const UNKNOWN_SHOWN_MAX: usize = 10;
 
-pub(crate) fn register(db: &Path, args: &Register, output: &mut Output) -> Result<Found, Failure> {
+pub(crate) fn register(place: &Place, args: &Register, output: &mut Output) -> Result<Found, Failure> {
     let form = match (args.json_lines, args.items.null) {
         (true, _) => Form::JsonLines,
         (false, true) => Form::Null,
@@ -28,7 +26,7 @@ pub(crate) fn register(db: &Path, args: &Register, output: &mut Output) -> Resul
             args.name
         )));
     }
-    let store = open::for_changing(db)?;
+    let store = open::for_changing(place)?;
     let process = store.process(&args.name)?;
     let only = match &*listed {
         [item] if !args.exact => Some(item.name.clone()),
@@ -67,11 +65,11 @@ fn registered_words(tally: &Tally, exact: bool) -> String {
     words
 }
 
-pub(crate) fn unregister(db: &Path, args: &Unregister, output: &mut Output) -> Result<Found, Failure> {
+pub(crate) fn unregister(place: &Place, args: &Unregister, output: &mut Output) -> Result<Found, Failure> {
     let form = if args.items.null { Form::Null } else { Form::Lines };
     let command = format!("unregister {}", args.name);
     let listed = lists::read(&args.items, form, &Params::new(), &command)?;
-    let store = open::for_changing(db)?;
+    let store = open::for_changing(place)?;
     let process = store.process(&args.name)?;
     let (known, unknown) =
         if args.cleanup_unknown { (listed, Vec::new()) } else { by_being_known(&process, listed)? };

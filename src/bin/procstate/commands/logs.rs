@@ -8,15 +8,15 @@ use super::run::child::Stream;
 use super::run::log_files::{LogFiles, SETTING};
 use crate::args::Logs;
 use crate::failure::{Failure, Found};
-use crate::open;
+use crate::open::{self, Place};
 use crate::output::Output;
 
 const CHUNK: usize = 64 << 10;
 
 /// Prints what the last command of an item has written: its standard output, and then
 /// its standard error, each on the same stream.
-pub(crate) fn logs(db: &Path, args: &Logs, output: &mut Output) -> Result<Found, Failure> {
-    let logs = LogFiles::new(&folder(db, args)?, &args.name, None);
+pub(crate) fn logs(place: &Place, args: &Logs, output: &mut Output) -> Result<Found, Failure> {
+    let logs = LogFiles::new(&folder(place, args)?, &args.name, None);
     let mut found = false;
     if !args.stderr {
         found |= copy(&logs.path(&args.work, Stream::Stdout), |bytes| output.bytes(bytes))?;
@@ -37,11 +37,11 @@ pub(crate) fn logs(db: &Path, args: &Logs, output: &mut Output) -> Result<Found,
     )))
 }
 
-fn folder(db: &Path, args: &Logs) -> Result<PathBuf, Failure> {
+fn folder(place: &Place, args: &Logs) -> Result<PathBuf, Failure> {
     if let Some(folder) = &args.logs {
         return Ok(folder.clone());
     }
-    let settings = open::for_looking(db)?.process(&args.name)?.settings()?;
+    let settings = open::for_looking(place)?.process(&args.name)?.settings()?;
     settings.params.get_string(SETTING).map(PathBuf::from).ok_or_else(|| {
         Failure::Absent(format!("process {:?} keeps no logs: `procstate run --logs DIR` does", args.name))
     })

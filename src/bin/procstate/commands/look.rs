@@ -1,7 +1,5 @@
 //! Lists: processes, work, past runs, figures.
 
-use std::path::Path;
-
 use procstate::interchange::to_json;
 use procstate::proto::State;
 use procstate::{Clock, Item, List, PastRun, Stats, Summary, SystemClock, Timestamp};
@@ -9,14 +7,14 @@ use serde_json::json;
 
 use super::change::schedule;
 use crate::failure::{Failure, Found};
-use crate::open;
+use crate::open::{self, Place};
 use crate::output::{Output, age, count, json_time, time};
 
 /// How many items are read at a time.
 const PAGE: usize = 1000;
 
-pub(crate) fn ls(db: &Path, output: &mut Output) -> Result<Found, Failure> {
-    let store = open::for_looking(db)?;
+pub(crate) fn ls(place: &Place, output: &mut Output) -> Result<Found, Failure> {
+    let store = open::for_looking(place)?;
     let mut rows = Vec::new();
     for name in store.processes()? {
         let process = store.process(&name)?;
@@ -76,8 +74,8 @@ pub(crate) fn state(state: State) -> String {
     state.as_str_name().to_ascii_lowercase()
 }
 
-pub(crate) fn work_list(db: &Path, name: &str, output: &mut Output) -> Result<Found, Failure> {
-    let store = open::for_looking(db)?;
+pub(crate) fn work_list(place: &Place, name: &str, output: &mut Output) -> Result<Found, Failure> {
+    let store = open::for_looking(place)?;
     let process = store.process(name)?;
     let mut rows = Vec::new();
     for list in List::ALL {
@@ -118,8 +116,8 @@ fn first_line(text: &str) -> String {
     text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default().to_owned()
 }
 
-pub(crate) fn history(db: &Path, name: &str, output: &mut Output) -> Result<Found, Failure> {
-    let store = open::for_looking(db)?;
+pub(crate) fn history(place: &Place, name: &str, output: &mut Output) -> Result<Found, Failure> {
+    let store = open::for_looking(place)?;
     let runs = store.process(name)?.history()?;
     if output.is_json() {
         runs.iter().try_for_each(|run| output.json(&run_json(run)))?;
@@ -155,8 +153,8 @@ fn run_json(run: &PastRun) -> serde_json::Value {
     })
 }
 
-pub(crate) fn stats(db: &Path, output: &mut Output) -> Result<Found, Failure> {
-    let store = open::for_looking(db)?;
+pub(crate) fn stats(place: &Place, output: &mut Output) -> Result<Found, Failure> {
+    let store = open::for_looking(place)?;
     let stats = store.stats()?;
     if output.is_json() {
         output.json(&json!({

@@ -2,12 +2,15 @@
 
 mod change;
 mod intake;
+mod log;
 mod logs;
 mod look;
 pub(crate) mod recover;
 pub(crate) mod run;
 mod salvage;
+pub(crate) mod serve;
 mod show;
+mod steer;
 mod transfer;
 mod verify;
 
@@ -19,6 +22,7 @@ use procstate::Store;
 use crate::args::{Args, Command};
 use crate::failure::{Failure, Found};
 use crate::names::from_argument;
+use crate::open::Place;
 use crate::output::{Output, say};
 
 pub(crate) fn dispatch(args: &Args, output: &mut Output) -> Result<Found, Failure> {
@@ -33,34 +37,36 @@ pub(crate) fn dispatch(args: &Args, output: &mut Output) -> Result<Found, Failur
             .map(|()| Found::AllWell)
             .map_err(|error| Failure::failed(&error));
     }
-    let db = args.db.as_deref().ok_or_else(|| {
-        Failure::Failed("which store? Name its folder with --db DIR or in PROCSTATE_DB".to_owned())
-    })?;
+    let place = &Place::of(args)?;
     match &args.command {
-        Command::Init => init(db),
-        Command::Import(import) => transfer::import(db, import),
-        Command::Export(export) => transfer::export(db, export, output),
-        Command::Ls => look::ls(db, output),
-        Command::Show { name } => show::show(db, name, output),
-        Command::Work { name, work: None } => look::work_list(db, name, output),
-        Command::Work { name, work: Some(work) } => show::work(db, name, &from_argument(work), output),
-        Command::Register(register) => intake::register(db, register, output),
-        Command::Unregister(unregister) => intake::unregister(db, unregister, output),
-        Command::Settings(settings) => change::settings(db, settings, output),
-        Command::Release { name } => change::release(db, name, output),
-        Command::Purge { name, older_than } => change::purge(db, name, *older_than, output),
-        Command::History { name } => look::history(db, name, output),
-        Command::Stats => look::stats(db, output),
-        Command::Verify(scratch) => verify::verify(db, scratch.scratch.clone(), output),
-        Command::Backup { file } => recover::backup(db, file, output),
+        Command::Init => init(place.folder()?),
+        Command::Import(import) => transfer::import(place, import),
+        Command::Export(export) => transfer::export(place, export, output),
+        Command::Ls => look::ls(place, output),
+        Command::Show { name } => show::show(place, name, output),
+        Command::Work { name, work: None } => look::work_list(place, name, output),
+        Command::Work { name, work: Some(work) } => show::work(place, name, &from_argument(work), output),
+        Command::Register(register) => intake::register(place, register, output),
+        Command::Unregister(unregister) => intake::unregister(place, unregister, output),
+        Command::Settings(settings) => change::settings(place, settings, output),
+        Command::Pause { name } => steer::pause(place, name, output),
+        Command::Resume { name } => steer::resume(place, name, output),
+        Command::Retry(retry) => steer::retry(place, retry, output),
+        Command::Release { name } => change::release(place, name, output),
+        Command::Purge { name, older_than } => change::purge(place, name, *older_than, output),
+        Command::History { name } => look::history(place, name, output),
+        Command::Stats => look::stats(place, output),
+        Command::Verify(scratch) => verify::verify(place.folder()?, scratch.scratch.clone(), output),
+        Command::Backup { file } => recover::backup(place, file, output),
         Command::Restore(restore) => recover::restore(restore, output),
-        Command::Compact { remove_damaged } => recover::compact(db, *remove_damaged, output),
-        Command::Log { from } => recover::log(db, *from, output),
+        Command::Compact { remove_damaged } => recover::compact(place.folder()?, *remove_damaged, output),
+        Command::Log(args) => log::log(place, args, output),
         Command::Salvage { output: target, scratch } => {
-            salvage::salvage(db, target, scratch.scratch.clone(), output)
+            salvage::salvage(place.folder()?, target, scratch.scratch.clone(), output)
         }
-        Command::Run(run) => run::run(db, run, output),
-        Command::Logs(args) => logs::logs(db, args, output),
+        Command::Run(run) => run::run(place.folder()?, run, output),
+        Command::Serve(serve) => serve::serve(place.folder()?, serve, args.token_file.as_deref(), output),
+        Command::Logs(args) => logs::logs(place, args, output),
         Command::Completions { .. } | Command::Watchdog { .. } => Ok(Found::AllWell),
     }
 }

@@ -3,19 +3,21 @@
 use std::path::Path;
 
 use procstate::Timestamp;
-use procstate::recovery::{self, Compacted, LogChange, LogCommit, LogEntry, Until};
+use procstate::recovery::{self, Compacted, Until};
 use serde_json::json;
 
 use crate::args::Restore;
 use crate::failure::{Failure, Found};
-use crate::open;
-use crate::output::{Output, count, json_time, say, time};
+use crate::open::{self, Place};
+use crate::output::{Output, count, json_time, say};
 use crate::progress::Busy;
 
-pub(crate) fn backup(db: &Path, file: &Path, output: &mut Output) -> Result<Found, Failure> {
-    check_outside(db, file)?;
+pub(crate) fn backup(place: &Place, file: &Path, output: &mut Output) -> Result<Found, Failure> {
+    if let Place::Folder(db) = place {
+        check_outside(db, file)?;
+    }
     let busy = Busy::new("backing up");
-    let backup = open::for_looking(db)?.backup(file)?;
+    let backup = open::for_looking(place)?.backup(file)?;
     drop(busy);
     if output.is_json() {
         output.json(&json!({"seq": backup.seq, "records": backup.records, "bytes": backup.bytes}))?;
@@ -92,73 +94,6 @@ pub(crate) fn compact(db: &Path, remove_damaged: bool, output: &mut Output) -> R
         }
     }
     Ok(Found::AllWell)
-}
-
-pub(crate) fn log(db: &Path, from: u64, output: &mut Output) -> Result<Found, Failure> {
-    let mut found = Found::AllWell;
-    let mut failure = Ok(());
-    let mut is_empty = true;
-    let read = recovery::read_log(db, from, |entry| {
-        is_empty = false;
-        if matches!(entry, LogEntry::Gap { .. }) {
-            found = Found::Something;
-        }
-        if failure.is_ok() {
-            failure = print(&entry, output);
-        }
-        Ok(())
-    });
-    failure?;
-    let last = read.map_err(|error| Failure::failed(&error))?;
-    if is_empty && from > last {
-        say(&format!("the last commit in the log is {last}; there is nothing from {from} on"));
-    }
-    Ok(found)
-}
-
-fn print(entry: &LogEntry, output: &mut Output) -> Result<(), Failure> {
-    match entry {
-        LogEntry::Commit(commit) if output.is_json() => output.json(&json!({
-            "seq": commit.seq,
-            "time": json_time(commit.time),
-            "by": commit.by,
-            "changes": commit.changes.iter().map(change_json).collect::<Vec<_>>(),
-        })),
-        LogEntry::Commit(commit) => output.line(&commit_line(commit)),
-        LogEntry::Gap { path, offset, after, .. } if output.is_json() => output
-            .json(&json!({"gap": {"file": path.display().to_string(), "offset": offset, "after": after}})),
-        LogEntry::Gap { path, offset, after, .. } => output.line(&format!(
-            "--- something is missing after commit {after}: {} at byte {offset} (see `procstate verify`)",
-            path.display()
-        )),
-        _ => Ok(()),
-    }
-}
-
-fn change_json(change: &LogChange) -> serde_json::Value {
-    json!({"process": change.process, "record": change.record, "work": change.work, "bytes": change.bytes})
-}
-
-fn commit_line(commit: &LogCommit) -> String {
-    const SHOWN: usize = 8;
-    let mut line = format!("{} {}", commit.seq, time(commit.time));
-    if let Some(by) = &commit.by {
-        line.push_str(&format!(" by {by}"));
-    }
-    for change in commit.changes.iter().take(SHOWN) {
-        let sign = if change.bytes.is_some() { '+' } else { '-' };
-        let place: Vec<String> = [Some(&*change.process), Some(change.record), change.work.as_deref()]
-            .into_iter()
-            .flatten()
-            .map(str::to_owned)
-            .collect();
-        line.push_str(&format!(" {sign}{}", place.join("/")));
-    }
-    let more = commit.changes.len().saturating_sub(SHOWN);
-    if more > 0 {
-        line.push_str(&format!(" and {more} more"));
-    }
-    line
 }
 
 #[cfg(test)]

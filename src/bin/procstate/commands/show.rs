@@ -1,7 +1,6 @@
 //! One process, or one work item, in full.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use procstate::interchange::to_json;
 use procstate::proto::Status;
@@ -10,11 +9,11 @@ use procstate::{Params, Process, Settings, Summary, Timestamp};
 use super::change::schedule;
 use super::look::state;
 use crate::failure::{Failure, Found};
-use crate::open;
+use crate::open::{self, Place};
 use crate::output::{Output, time};
 
-pub(crate) fn show(db: &Path, name: &str, output: &mut Output) -> Result<Found, Failure> {
-    let store = open::for_looking(db)?;
+pub(crate) fn show(place: &Place, name: &str, output: &mut Output) -> Result<Found, Failure> {
+    let store = open::for_looking(place)?;
     let handle = store.process(name)?;
     let process = handle.snapshot()?;
     if output.is_json() {
@@ -51,8 +50,8 @@ fn print_process(
     numbers(output, "totals", &process.aggregate_stats)
 }
 
-pub(crate) fn work(db: &Path, name: &str, work: &str, output: &mut Output) -> Result<Found, Failure> {
-    let store = open::for_looking(db)?;
+pub(crate) fn work(place: &Place, name: &str, work: &str, output: &mut Output) -> Result<Found, Failure> {
+    let store = open::for_looking(place)?;
     let response = store.process(name)?.work(work)?;
     let found = if response.state == "purged" { Found::Something } else { Found::AllWell };
     if output.is_json() {

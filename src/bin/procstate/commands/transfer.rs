@@ -11,13 +11,13 @@ use tempfile::NamedTempFile;
 use crate::args::{Export, Format, Import};
 use crate::failure::{Failure, Found};
 use crate::input::{self, Input};
-use crate::open;
+use crate::open::{self, Place};
 use crate::output::{Output, count, say};
 use procstate::text::visible_json;
 
-pub(crate) fn import(db: &Path, import: &Import) -> Result<Found, Failure> {
+pub(crate) fn import(place: &Place, import: &Import) -> Result<Found, Failure> {
     let processes = read_all(import)?;
-    let store = open::for_changing(db)?;
+    let store = open::for_changing(place)?;
     let mode = match (import.replace, import.merge) {
         (true, _) => ImportMode::Replace,
         (false, true) => ImportMode::Merge,
@@ -81,8 +81,8 @@ fn refuse_existing(store: &Store, processes: &[(Process, String)]) -> Result<(),
     Ok(())
 }
 
-pub(crate) fn export(db: &Path, export: &Export, output: &mut Output) -> Result<Found, Failure> {
-    let store = open::for_looking(db)?;
+pub(crate) fn export(place: &Place, export: &Export, output: &mut Output) -> Result<Found, Failure> {
+    let store = open::for_looking(place)?;
     let names = if export.names.is_empty() { store.processes()? } else { export.names.clone() };
     for name in &names {
         // Before anything is written: all of them, or none.

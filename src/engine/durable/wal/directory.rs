@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::frame::{self, Frame, Place};
-use super::header::{Header, Opened, PAGE};
+use super::header::{FORMAT, Header, Opened, PAGE};
 use super::pool::{Slot, Stock, path_of, slot_of};
 use super::search::Frames;
 use crate::crc::Checksums;
 use crate::disk::{Disk, DiskFile};
 use crate::error::{Failure, Result};
+use crate::record::Epoch;
 
 #[derive(Debug)]
 pub(crate) struct Directory {
@@ -29,6 +30,21 @@ pub(crate) struct Stored {
     pub(crate) bytes: u64,
     /// Whether its header is damaged: which segment it is was told from its first frame.
     pub(crate) is_headless: bool,
+    /// What its header says of its commits.
+    pub(crate) epoch: Option<Epoch>,
+    /// Whether its file held nothing before, so that all that stands in it was written to it.
+    pub(crate) is_fresh: bool,
+}
+
+impl Stored {
+    fn of(header: &Header, slot: Slot) -> Self {
+        let Header { segment_bytes, epoch, is_fresh, .. } = *header;
+        Self { slot, bytes: segment_bytes.into(), is_headless: false, epoch, is_fresh }
+    }
+
+    fn without_header(slot: Slot, bytes: u64) -> Self {
+        Self { slot, bytes, is_headless: true, epoch: None, is_fresh: false }
+    }
 }
 
 impl Directory {
@@ -95,7 +111,7 @@ impl Directory {
     fn prefer(&mut self, slot: Slot, page: &[u8]) -> Result<()> {
         let Opened::Header(header) = Header::decode(page) else { return Ok(()) };
         let Some(known) = self.get(header.segment) else { return Ok(()) };
-        let other = Stored { slot, bytes: header.segment_bytes.into(), is_headless: false };
+        let other = Stored::of(&header, slot);
         let frames =
             |stored| self.read(stored).map(|bytes| Frames::of(&bytes, header.segment).from(PAGE).count());
         if frames(other)? > frames(known)? {
@@ -114,7 +130,7 @@ impl Directory {
 
     /// A segment whose header is damaged, if its id can be told.
     fn add_without_header(&mut self, slot: Slot, page: &[u8]) -> Result<bool> {
-        let stored = Stored { slot, bytes: self.file(slot)?.len()?, is_headless: true };
+        let stored = Stored::without_header(slot, self.file(slot)?.len()?);
         let bytes = self.read(stored)?;
         let mut checksums = Checksums::of(&bytes);
         let is_one = |segment: &u64| {
@@ -140,13 +156,13 @@ impl Directory {
                 return Ok(());
             }
             Opened::Newer(found) => {
-                return Err(Failure::NewerFormat { path: self.path(slot), found, supported: 1 }.into());
+                return Err(Failure::NewerFormat { path: self.path(slot), found, supported: FORMAT }.into());
             }
         };
         if header.store != store {
             return Err(self.foreign(slot, "it is a part of another store; put the right file back"));
         }
-        let stored = Stored { slot, bytes: header.segment_bytes.into(), is_headless: false };
+        let stored = Stored::of(&header, slot);
         match self.segments.get(&header.segment) {
             Some(known) => {
                 let other = self.path(known.slot);

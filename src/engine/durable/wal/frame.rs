@@ -44,15 +44,26 @@ pub(crate) enum Kind {
     Close = 6,
     /// The log goes on in the segment whose id is the body.
     Next = 7,
+    /// Who writes changes: the body has two epochs, that of the newest commit before, and
+    /// that of those behind.
+    Epoch = 8,
 }
 
 impl Kind {
-    const ALL: [Self; 7] =
-        [Self::Whole, Self::First, Self::Middle, Self::Last, Self::Mark, Self::Close, Self::Next];
+    const ALL: [Self; 8] = [
+        Self::Whole,
+        Self::First,
+        Self::Middle,
+        Self::Last,
+        Self::Mark,
+        Self::Close,
+        Self::Next,
+        Self::Epoch,
+    ];
 }
 
 /// Where a frame stands. Part of its checksum.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Place {
     pub(crate) segment: u64,
     pub(crate) offset: u64,

@@ -3,30 +3,45 @@
 //! ```text
 //! offset  size
 //!      0     8  "PSTATLOG"
-//!      8     4  format, 1
+//!      8     4  format, 2
 //!     12     4  length of the segment
 //!     16    16  id of the store
 //!     32     8  id of the segment: a number that counts up in the upper half, a
 //!               random one in the lower; each use of a file has a new id
 //!     40     4  crc32 over bytes 0..40
-//!     44     -  zero, up to 4096
+//!     44     8  epoch of the commits that begin in the segment, up to a frame that
+//!               names another; 0 if it is not known
+//!     52     1  1 if the file was filled with zeroes for this segment
+//!     53     3  zero
+//!     56     4  crc32 over bytes 0..56
+//!     60     -  zero, up to 4096
 //! ```
-//! Little endian. It is durable before the segment holds a frame, and has a page
+//! Little endian. A header of format 1 ends before the epoch. It is durable before the segment holds a frame, and has a page
 //! of its own, so that no write of a frame can tear it.
 
 use bytes::{Buf, BufMut};
 
+use crate::record::Epoch;
+
 pub(crate) const PAGE: usize = 4096;
 
 const MAGIC: &[u8; 8] = b"PSTATLOG";
-const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 2;
+/// The format without an epoch.
+const FORMAT_1: u32 = 1;
 const BODY_LEN: usize = 40;
+/// What format 2 has behind the checksum of that, without its own.
+const MORE_LEN: usize = 12;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Header {
     pub(crate) store: [u8; 16],
     pub(crate) segment: u64,
     pub(crate) segment_bytes: u32,
+    /// Of the commits that begin in it; `None` if it is not known.
+    pub(crate) epoch: Option<Epoch>,
+    /// Whether its file held nothing before.
+    pub(crate) is_fresh: bool,
 }
 
 /// What a page that should be a header is.
@@ -47,6 +62,9 @@ impl Header {
         page.put_u32_le(self.segment_bytes);
         page.put_slice(&self.store);
         page.put_u64_le(self.segment);
+        page.put_u32_le(crc32fast::hash(&page));
+        page.put_u64_le(Epoch::stored(self.epoch));
+        page.put_u32_le(self.is_fresh.into());
         page.put_u32_le(crc32fast::hash(&page));
         page.resize(PAGE, 0);
         page
@@ -82,12 +100,30 @@ impl Header {
         }
         body = body.strip_prefix(MAGIC)?;
         let format = body.get_u32_le();
-        if format != FORMAT {
-            return Some(Opened::Newer(format));
-        }
+        let (epoch, is_fresh) = match format {
+            FORMAT_1 => (None, false),
+            FORMAT => Self::parse_more(page)?,
+            _ => return Some(Opened::Newer(format)),
+        };
         let segment_bytes = body.get_u32_le();
         let (store, mut body) = body.split_first_chunk()?;
-        Some(Opened::Header(Self { store: *store, segment: body.get_u64_le(), segment_bytes }))
+        let segment = body.get_u64_le();
+        Some(Opened::Header(Self { store: *store, segment, segment_bytes, epoch, is_fresh }))
+    }
+
+    /// What format 1 does not have.
+    fn parse_more(page: &[u8]) -> Option<(Option<Epoch>, bool)> {
+        let (checked, mut crc) = page.split_at_checked(BODY_LEN + 4 + MORE_LEN)?;
+        if crc.try_get_u32_le().ok()? != crc32fast::hash(checked) {
+            return None;
+        }
+        let mut more = checked.get(BODY_LEN + 4..)?;
+        let epoch = Epoch::from_stored(more.get_u64_le());
+        match more.get_u32_le() {
+            0 => Some((epoch, false)),
+            1 => Some((epoch, true)),
+            _ => None,
+        }
     }
 }
 
@@ -95,18 +131,24 @@ impl Header {
 mod tests {
     use super::*;
 
-    const HEADER: Header = Header { store: *b"0123456789abcdef", segment: 9, segment_bytes: 1 << 22 };
+    fn header() -> Header {
+        let epoch = Epoch::from_stored(0x0102);
+        Header { store: *b"0123456789abcdef", segment: 9, segment_bytes: 1 << 22, epoch, is_fresh: true }
+    }
 
     #[test]
     fn golden_bytes_and_every_flipped_bit() {
-        let page = HEADER.encode();
+        let page = header().encode();
         assert_eq!(
             &page[..40],
-            b"PSTATLOG\x01\0\0\0\0\0\x40\x000123456789abcdef\x09\0\0\0\0\0\0\0".as_slice()
+            b"PSTATLOG\x02\0\0\0\0\0\x40\x000123456789abcdef\x09\0\0\0\0\0\0\0".as_slice()
         );
-        assert_eq!(page.len(), PAGE);
-        assert_eq!(Header::decode(&page), Opened::Header(HEADER));
-        for bit in 0..44 * 8 {
+        assert_eq!(&page[40..44], crc32fast::hash(&page[..40]).to_le_bytes());
+        assert_eq!(&page[44..56], b"\x02\x01\0\0\0\0\0\0\x01\0\0\0");
+        assert_eq!(&page[56..60], crc32fast::hash(&page[..56]).to_le_bytes());
+        assert_eq!((page.len(), &page[60..]), (PAGE, &[0; PAGE - 60][..]));
+        assert_eq!(Header::decode(&page), Opened::Header(header()));
+        for bit in 0..60 * 8 {
             let mut damaged = page.clone();
             damaged[bit / 8] ^= 1 << (bit % 8);
             assert_eq!(Header::decode(&damaged), Opened::Nothing, "bit {bit}");
@@ -114,12 +156,24 @@ mod tests {
         assert_eq!(Header::decode(&[]), Opened::Nothing);
     }
 
-    #[test]
-    fn a_newer_format_is_told_from_damage() {
-        let mut page = HEADER.encode();
-        page[8] = 2;
+    /// The page of another format, with the checksum that all of them have.
+    fn of_format(format: u8) -> Vec<u8> {
+        let mut page = header().encode();
+        page[8] = format;
+        page[44..60].fill(0);
         let crc = crc32fast::hash(&page[..40]);
         page[40..44].copy_from_slice(&crc.to_le_bytes());
-        assert_eq!(Header::decode(&page), Opened::Newer(2));
+        page
+    }
+
+    #[test]
+    fn a_header_of_format_1_knows_no_epoch() {
+        let expected = Header { epoch: None, is_fresh: false, ..header() };
+        assert_eq!(Header::decode(&of_format(1)), Opened::Header(expected));
+    }
+
+    #[test]
+    fn a_newer_format_is_told_from_damage() {
+        assert_eq!(Header::decode(&of_format(3)), Opened::Newer(3));
     }
 }

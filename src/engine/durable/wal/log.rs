@@ -8,15 +8,20 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::entry;
+use super::epochs;
 use super::frame::{self, HEADER_LEN, Head, Kind, Place, frame_len};
 use super::header::PAGE;
 use super::pool::{Pool, Segment, Slot};
 use crate::disk::DiskFile;
 use crate::engine::Batch;
 use crate::error::{Error, Result};
+use crate::record::{Epoch, Position};
 
 /// The frame that leads to the next segment. Every segment has room for it.
 const NEXT_BODY: usize = 8;
+
+/// The frame that says who writes.
+const EPOCH_BODY: usize = 16;
 
 /// Buffers larger than this are given back after use.
 const BUFFER_BYTES_KEPT: usize = 1 << 20;
@@ -37,11 +42,24 @@ pub(crate) struct Log {
     unsynced: Vec<Arc<dyn DiskFile>>,
     /// Frames that are to be written next.
     buffer: Vec<u8>,
-    last_seq: u64,
+    /// The last commit.
+    last: Position,
+    /// Who wrote what comes next, as far as a reader can tell.
+    says: Option<Epoch>,
     /// Bytes written since the log was opened.
     written: u64,
     /// What the frames say is synced.
     noted: u64,
+}
+
+/// Where a log goes on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct End {
+    pub(crate) offset: u64,
+    /// The last commit.
+    pub(crate) last: Position,
+    /// Who wrote what comes next, as the segment says so far.
+    pub(crate) says: Option<Epoch>,
 }
 
 /// A segment that gets no more frames.
@@ -56,23 +74,19 @@ pub(crate) struct Sealed {
 }
 
 impl Log {
-    /// Begins an empty log, the first commit of which is the one after `seq`.
-    pub(crate) fn create(pool: Arc<Pool>, seq: u64) -> Result<Self> {
+    /// Begins an empty log, the first commit of which is the one after `last`.
+    pub(crate) fn create(pool: Arc<Pool>, last: Position) -> Result<Self> {
         let current = pool.take()?;
-        let mut log = Self::resume(pool, current, PAGE as u64, VecDeque::new(), seq);
-        log.mark(Kind::Mark, seq)?;
+        let end = End { offset: PAGE as u64, last, says: Some(pool.epoch()) };
+        let mut log = Self::resume(pool, current, end, VecDeque::new());
+        log.mark(Kind::Mark, last.seq)?;
         log.current.file.sync()?;
         Ok(log)
     }
 
-    /// Goes on in `current` at `offset`, after the commit `last_seq`.
-    pub(crate) fn resume(
-        pool: Arc<Pool>,
-        current: Segment,
-        offset: u64,
-        sealed: VecDeque<Sealed>,
-        last_seq: u64,
-    ) -> Self {
+    /// Goes on in `current` at `end`.
+    pub(crate) fn resume(pool: Arc<Pool>, current: Segment, end: End, sealed: VecDeque<Sealed>) -> Self {
+        let End { offset, last, says } = end;
         let (unsynced, buffer) = (Vec::new(), Vec::new());
         let sealed_bytes = sealed.iter().map(|sealed| sealed.bytes).sum();
         Self {
@@ -84,14 +98,20 @@ impl Log {
             sealed_bytes,
             unsynced,
             buffer,
-            last_seq,
+            last,
+            says,
             written: 0,
             noted: 0,
         }
     }
 
     pub(crate) fn last_seq(&self) -> u64 {
-        self.last_seq
+        self.last.seq
+    }
+
+    /// The last commit.
+    pub(crate) fn last(&self) -> Position {
+        self.last
     }
 
     pub(crate) fn written(&self) -> u64 {
@@ -121,7 +141,7 @@ impl Log {
     /// Gets ready for a batch. After an error nothing was written.
     pub(crate) fn reserve(&self, batch: &Batch) -> Result<()> {
         let length = entry::encoded_len(batch);
-        match self.segments_wanted(length) {
+        match self.segments_wanted(length + self.announcement_len()) {
             0 => Ok(()),
             count => self.pool.prepare(count).map_err(Error::before_writing),
         }
@@ -136,7 +156,8 @@ impl Log {
         replaces: impl Fn(usize) -> u64,
         synced: u64,
     ) -> Result<()> {
-        let seq = self.last_seq + 1;
+        self.announce_writer(synced)?;
+        let seq = self.last.seq + 1;
         let length = entry::encoded_len(batch);
         if !self.fits(length) && (self.is_small(length) || body_limit(self.room()) == 0) {
             self.rotate(synced)?;
@@ -155,8 +176,42 @@ impl Log {
             let head = Head { kind: Kind::First, seq, synced, part: 0 };
             self.append_in_parts(batch, time, replaces, head)?;
         }
-        self.last_seq = seq;
+        self.last = Position::new(seq, Some(self.pool.epoch()));
         Ok(())
+    }
+
+    /// Says before the first commit of this opening by whom it is, and those behind.
+    fn announce_writer(&mut self, synced: u64) -> Result<()> {
+        if self.announcement_len() == 0 {
+            return Ok(());
+        }
+        if self.fits(EPOCH_BODY) {
+            self.announce(synced);
+            return Ok(());
+        }
+        // The header of the next one says it.
+        self.rotate(synced)
+    }
+
+    /// What a frame takes that says who writes, if there must be one.
+    fn announcement_len(&self) -> usize {
+        if self.says == Some(self.pool.epoch()) { 0 } else { frame_len(EPOCH_BODY) }
+    }
+
+    fn announce(&mut self, synced: u64) {
+        let epoch = self.pool.epoch();
+        let start = frame::begin(&mut self.buffer);
+        self.buffer.extend_from_slice(&epochs::encode(self.last.epoch, epoch));
+        self.seal(start, Head { kind: Kind::Epoch, seq: self.last.seq, synced, part: 0 });
+        self.says = Some(epoch);
+    }
+
+    /// Says by whom the last commit is, where a segment begins with what is no commit.
+    fn announce_last(&mut self, synced: u64) {
+        let is_at_begin = self.offset + self.buffer.len() as u64 == PAGE as u64;
+        if is_at_begin && self.last.seq > 0 && self.fits(EPOCH_BODY) {
+            self.announce(synced);
+        }
     }
 
     /// Writes what was appended. After an error nobody knows what the log holds.
@@ -180,11 +235,11 @@ impl Log {
 
     /// Writes a frame that is no commit, if there is room for it.
     pub(crate) fn mark(&mut self, kind: Kind, synced: u64) -> Result<()> {
-        if !self.fits(0) {
-            return Ok(());
+        self.announce_last(synced);
+        if self.fits(0) {
+            let start = frame::begin(&mut self.buffer);
+            self.seal(start, Head { kind, seq: self.last.seq, synced, part: 0 });
         }
-        let start = frame::begin(&mut self.buffer);
-        self.seal(start, Head { kind, seq: self.last_seq, synced, part: 0 });
         self.flush()
     }
 
@@ -192,7 +247,7 @@ impl Log {
     /// needs a sync too, but no commit depends on it.
     pub(crate) fn close(&mut self) -> Result<()> {
         self.sync()?;
-        self.mark(Kind::Close, self.last_seq)?;
+        self.mark(Kind::Close, self.last.seq)?;
         self.sync()
     }
 
@@ -217,7 +272,7 @@ impl Log {
             self.covered = self.covered.saturating_sub(oldest.bytes);
             self.sealed.pop_front();
         }
-        if self.last_seq <= seq {
+        if self.last.seq <= seq {
             self.covered = self.sealed_bytes + self.offset;
         }
     }
@@ -231,7 +286,7 @@ impl Log {
         self.rotate(synced)?;
         // No commit is begun in the one and ends in the other.
         if let Some(full) = self.sealed.back_mut() {
-            full.until = self.last_seq;
+            full.until = self.last.seq;
         }
         Ok(())
     }
@@ -317,15 +372,17 @@ impl Log {
     /// Goes on in a new segment.
     fn rotate(&mut self, synced: u64) -> Result<()> {
         let next = self.pool.take()?;
+        self.announce_last(synced);
         let start = frame::begin(&mut self.buffer);
         self.buffer.extend_from_slice(&next.id.to_le_bytes());
-        self.seal(start, Head { kind: Kind::Next, seq: self.last_seq, synced, part: 0 });
+        self.seal(start, Head { kind: Kind::Next, seq: self.last.seq, synced, part: 0 });
         self.flush()?;
         let full = std::mem::replace(&mut self.current, next);
         self.sealed_bytes += full.bytes;
-        self.sealed.push_back(Sealed { slot: full.slot, until: self.last_seq + 1, bytes: full.bytes });
+        self.sealed.push_back(Sealed { slot: full.slot, until: self.last.seq + 1, bytes: full.bytes });
         self.unsynced.push(full.file);
         self.offset = PAGE as u64;
+        self.says = Some(self.pool.epoch());
         Ok(())
     }
 }

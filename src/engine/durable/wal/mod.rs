@@ -11,25 +11,27 @@
 //! - The last frame of a full segment names the next one, so a missing segment is
 //!   missed. No segment is let go of before the next one has a durable frame, so
 //!   the log is never empty.
+//! - A header names the epoch of whoever writes the segment, and so does a frame where
+//!   another opening goes on in it: of each commit it is known who wrote it.
 //! - What was cut at opening is zeroed before anything is appended, and what was
 //!   kept is written again, since the kernel may show what the disk never got.
 
-mod browse;
 mod directory;
 mod entry;
+mod epochs;
 mod frame;
 mod header;
 mod log;
 mod open;
 mod pool;
 mod repair;
-mod scan;
 mod search;
+pub(super) mod survey;
 #[cfg(test)]
 mod tests;
+mod walk;
 mod zeroes;
 
-pub(crate) use browse::{Found, Spot, browse};
 pub(crate) use directory::{Directory, stores_of};
 pub(crate) use entry::{Entry, Logged, Reading, decode, decode_begun, parts};
 pub(crate) use frame::Kind as FrameKind;
@@ -37,4 +39,5 @@ pub(crate) use log::Log;
 pub(crate) use open::Files;
 pub(crate) use pool::Pool;
 pub(crate) use repair::repair;
-pub(crate) use scan::{Scan, scan, scan_up_to_damage};
+pub(crate) use survey::{Broken, Harmless, LogDamage, LogEnd, Survey};
+pub(crate) use walk::{Found, Spot, Visitor, read_behind, survey, walk};

@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::directory::Directory;
-use super::log::{Log, Sealed};
+use super::log::{End, Log, Sealed};
 use super::pool::{Pool, Segment, Stock};
-use super::scan::Scan;
+use super::survey::LogEnd;
 use crate::disk::Disk;
 use crate::error::{Error, Failure, Result};
+use crate::record::{Epoch, Position};
 
 /// Where the log is, and how it is to be.
 #[derive(Debug, Clone)]
@@ -19,6 +20,8 @@ pub(crate) struct Files {
     pub(crate) store: [u8; 16],
     /// The length of a segment, in bytes.
     pub(crate) segment_bytes: u32,
+    /// That of whoever opens it to write.
+    pub(crate) epoch: Epoch,
 }
 
 impl Files {
@@ -26,34 +29,35 @@ impl Files {
         Directory::load(self.disk.clone(), &self.dir, self.store)
     }
 
-    /// Begins a log the first commit of which is the one after `seq`.
-    pub(crate) fn create(&self, seq: u64) -> Result<(Log, Arc<Pool>)> {
+    /// Begins a log the first commit of which is the one after `last`.
+    pub(crate) fn create(&self, last: Position) -> Result<(Log, Arc<Pool>)> {
         self.disk.create_dir(&self.dir)?;
-        self.begin_anew(&self.load()?, seq)
+        self.begin_anew(&self.load()?, last)
     }
 
     /// The same in a segment of its own, where there was a log before of which nobody needs
     /// anything any more. Once the new one is durable the old one is erased.
-    pub(crate) fn begin_anew(&self, directory: &Directory, seq: u64) -> Result<(Log, Arc<Pool>)> {
+    pub(crate) fn begin_anew(&self, directory: &Directory, last: Position) -> Result<(Log, Arc<Pool>)> {
         let pool = self.pool(directory.stock(Some(u64::MAX)));
-        let log = Log::create(pool.clone(), seq)?;
+        let log = Log::create(pool.clone(), last)?;
         pool.release(directory.erase()?);
         Ok((log, pool))
     }
 
     /// Goes on where a log ends that was scanned and repaired.
-    pub(crate) fn resume(&self, directory: &Directory, found: &Scan) -> Result<(Log, Arc<Pool>)> {
+    pub(crate) fn resume(&self, directory: &Directory, found: &LogEnd) -> Result<(Log, Arc<Pool>)> {
         let last = found.end.segment;
         let stored = directory.get(last).ok_or_else(|| self.missing(last))?;
         let (slot, bytes) = (stored.slot, stored.bytes);
         let current = Segment { id: last, slot, file: directory.file(slot)?, bytes };
         let pool = self.pool(directory.stock(Some(last)));
         let sealed = sealed(directory, found)?;
-        Ok((Log::resume(pool.clone(), current, found.end.offset, sealed, found.last_seq), pool))
+        let end = End { offset: found.end.offset, last: found.last(), says: found.says };
+        Ok((Log::resume(pool.clone(), current, end, sealed), pool))
     }
 
     fn pool(&self, stock: Stock) -> Arc<Pool> {
-        Arc::new(Pool::new(self.disk.clone(), &self.dir, self.store, self.segment_bytes, stock))
+        Arc::new(Pool::new(self, stock))
     }
 
     fn missing(&self, segment: u64) -> Error {
@@ -63,7 +67,7 @@ impl Files {
 }
 
 /// The segments before the one where the log ends.
-fn sealed(directory: &Directory, found: &Scan) -> Result<VecDeque<Sealed>> {
+fn sealed(directory: &Directory, found: &LogEnd) -> Result<VecDeque<Sealed>> {
     let mut sealed = VecDeque::new();
     let mut until = found.last_seq + 1;
     for (segment, stored) in directory.iter().rev().filter(|(segment, _)| *segment <= found.end.segment) {

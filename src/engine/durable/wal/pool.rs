@@ -11,9 +11,11 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::header::{Header, PAGE};
+use super::open::Files;
 use super::zeroes::write_zeroes;
 use crate::disk::{Disk, DiskFile};
 use crate::error::Result;
+use crate::record::Epoch;
 
 /// The number of a file of the log.
 pub(crate) type Slot = u32;
@@ -33,6 +35,8 @@ pub(crate) struct Pool {
     dir: PathBuf,
     store: [u8; 16],
     segment_bytes: u32,
+    /// Of whoever writes.
+    epoch: Epoch,
     /// Held while a segment is prepared: who needs one meanwhile waits for it.
     state: Mutex<State>,
 }
@@ -68,15 +72,14 @@ fn id_after(newest: u64) -> u64 {
 }
 
 impl Pool {
-    pub(crate) fn new(
-        disk: Arc<dyn Disk>,
-        dir: &Path,
-        store: [u8; 16],
-        segment_bytes: u32,
-        stock: Stock,
-    ) -> Self {
+    pub(crate) fn new(files: &Files, stock: Stock) -> Self {
+        let Files { disk, dir, store, segment_bytes, epoch } = files.clone();
         let state = Mutex::new(State { stock, prepared: VecDeque::new() });
-        Self { disk, dir: dir.to_owned(), store, segment_bytes, state }
+        Self { disk, dir, store, segment_bytes, epoch, state }
+    }
+
+    pub(crate) fn epoch(&self) -> Epoch {
+        self.epoch
     }
 
     pub(crate) fn segment_bytes(&self) -> u64 {
@@ -152,7 +155,7 @@ impl Pool {
         if file.len()? != self.segment_bytes() {
             return self.create(slot, id);
         }
-        file.write_at(&self.header(id), 0)?;
+        file.write_at(&self.header(id, false), 0)?;
         file.sync()?;
         Ok(file)
     }
@@ -169,12 +172,13 @@ impl Pool {
     }
 
     fn fill(&self, file: &dyn DiskFile, id: u64) -> Result<()> {
-        file.write_at(&self.header(id), 0)?;
+        file.write_at(&self.header(id, true), 0)?;
         write_zeroes(file, PAGE as u64, self.segment_bytes())?;
         file.sync()
     }
 
-    fn header(&self, segment: u64) -> Vec<u8> {
-        Header { store: self.store, segment, segment_bytes: self.segment_bytes }.encode()
+    fn header(&self, segment: u64, is_fresh: bool) -> Vec<u8> {
+        let (store, segment_bytes, epoch) = (self.store, self.segment_bytes, Some(self.epoch));
+        Header { store, segment, segment_bytes, epoch, is_fresh }.encode()
     }
 }

@@ -8,12 +8,12 @@ use super::args::Run;
 use super::template::{self, Template};
 use crate::failure::{Failure, Found};
 use crate::names;
-use crate::open;
+use crate::open::{self, Place};
 use crate::output::{Output, say};
 
 /// Prints the commands as a shell would read them, in their order.
 pub(super) fn print(db: &Path, args: &Run, output: &mut Output) -> Result<Found, Failure> {
-    let store = open::for_looking(db)?;
+    let store = open::for_looking(&Place::Folder(db.to_owned()))?;
     let process = store.process(&args.name)?;
     let options = ClaimOptions::new().force(!args.when.if_due).skip_completed(args.when.failed);
     let mut run = match process.claim_with(&Instance::new(), &options)? {

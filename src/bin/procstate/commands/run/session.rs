@@ -18,6 +18,7 @@ use super::log_files::{self, LogFiles};
 use super::pace;
 use super::report::Report;
 use super::template::Template;
+use crate::commands::serve;
 use crate::failure::{Failure, Found, chain};
 use crate::open;
 use crate::output::{count, say};
@@ -57,11 +58,14 @@ impl Session<'_> {
         let Some(store) = self.open(self.args.when.wait)? else {
             return if self.interrupts.any() { Ok(Found::Interrupted) } else { Ok(Found::AllWell) };
         };
+        let server = serve::beside(&store);
         let process = store.process(&self.args.name)?;
         if let Some(paused) = paused(&process)? {
             return if is_for_cron { Ok(Found::AllWell) } else { Err(paused) };
         }
-        match self.pass(&store, &process, !is_for_cron)? {
+        let pass = self.pass(&store, &process, !is_for_cron);
+        drop(server);
+        match pass? {
             Pass::Ran(found) => store.close().map(|()| found).map_err(Failure::from),
             Pass::NotDue(_) | Pass::NotNow => Ok(Found::AllWell),
         }
@@ -195,8 +199,7 @@ fn unusable(path: &Path, error: &std::io::Error) -> Failure {
     Failure::Failed(format!("could not use {}: {error}", path.display()))
 }
 
-/// Why nothing is run while a process is paused: nobody else can change that as long as
-/// this program has the store open.
+/// Why nothing is run while a process is paused.
 pub(super) fn paused(process: &ProcessHandle) -> Result<Option<Failure>, Failure> {
     Ok(process.is_paused()?.then(|| {
         let name = process.name();

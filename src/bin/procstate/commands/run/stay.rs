@@ -1,5 +1,5 @@
 //! Staying, with one run after the other. The store is open only during a run, so that
-//! other commands can use it.
+//! other programs can have it.
 
 use std::time::Duration;
 
@@ -8,6 +8,7 @@ use procstate::{Clock, SystemClock, Timestamp};
 
 use super::schedule;
 use super::session::{FOREVER, Pass, Session, paused};
+use crate::commands::serve;
 use crate::failure::{Failure, Found};
 use crate::output::say;
 
@@ -70,6 +71,7 @@ impl Session<'_> {
     /// Runs if it is time to, and says when it is the next time.
     fn look(&self, is_first: bool, planned: Option<Timestamp>) -> Result<Next, Failure> {
         let Some(store) = self.open(Some(FOREVER))? else { return Ok(Next::End(Found::AllWell)) };
+        let server = serve::beside(&store);
         let process = store.process(&self.args.name)?;
         if let Some(every) = self.args.when.every.filter(|_| is_first) {
             // It would create a process that is not there, and stay with nothing to do.
@@ -88,6 +90,7 @@ impl Session<'_> {
         } else {
             self.pass(&store, &process, self.args.when.cron.is_some())?
         };
+        drop(server);
         store.close()?;
         if self.interrupts.any() {
             return Ok(Next::End(if let Pass::Ran(found) = pass { found } else { Found::AllWell }));

@@ -3,8 +3,8 @@
 use super::super::directory::frame_at;
 use super::super::frame::{self, Head, Place};
 use super::super::header::PAGE;
-use super::super::{FrameKind, repair, scan, scan_up_to_damage};
-use super::{Driver, files};
+use super::super::{FrameKind, repair};
+use super::{Driver, files, scan, scan_up_to_damage};
 use crate::disk::sim::SimDisk;
 
 /// Puts another frame in place of the one that leads from the oldest segment to the
@@ -39,7 +39,7 @@ fn a_segment_that_leads_back_is_damage() {
     let driver = Driver::with_commits(8, 1000);
     forge_next(&driver.disk, |[own, _], _| own);
     for known in [0, 3] {
-        let found = scan(&files(&driver.disk).load().unwrap(), known, &mut |_, _| Ok(()));
+        let found = scan(&files(&driver.disk).load().unwrap(), known);
         assert!(found.unwrap_err().to_string().contains("leads to segment"));
     }
 }
@@ -54,9 +54,9 @@ fn a_frame_that_leads_on_is_of_the_commit_before_it() {
         next
     });
     let load = || files(&driver.disk).load().unwrap();
-    let cut = scan_up_to_damage(&load(), 0, &mut |_, _| Ok(())).unwrap().unwrap();
+    let cut = scan_up_to_damage(&load(), 0).unwrap();
     repair(&load(), &cut).unwrap();
-    assert_eq!(scan(&load(), 0, &mut |_, _| Ok(())).unwrap().unwrap().last_seq, cut.last_seq);
+    assert_eq!(scan(&load(), 0).unwrap().unwrap().last_seq, cut.last_seq);
 }
 
 /// Found by the fuzz target `log`: behind damage the scan took a frame of a commit 0, which
@@ -83,6 +83,6 @@ fn there_is_no_commit_0_to_go_on_with() {
         bytes[broken + 40] ^= 1;
         bytes[forged..forged + zero.len()].copy_from_slice(&zero);
     });
-    let found = scan(&files(&driver.disk).load().unwrap(), 3, &mut |_, _| Ok(())).unwrap().unwrap();
+    let found = scan(&files(&driver.disk).load().unwrap(), 3).unwrap().unwrap();
     assert_eq!(found.last_seq, 4);
 }

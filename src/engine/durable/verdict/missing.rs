@@ -12,6 +12,12 @@ pub struct MissingCommits {
     pub last: Option<u64>,
 }
 
+impl MissingCommits {
+    pub(crate) const fn new(first: u64, last: Option<u64>) -> Self {
+        Self { first, last }
+    }
+}
+
 impl fmt::Display for MissingCommits {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.last {
@@ -24,7 +30,7 @@ impl fmt::Display for MissingCommits {
 
 /// The commits of a store from some on, as far as they were come upon, in order.
 #[derive(Debug, Clone)]
-pub(super) struct Coverage {
+pub(crate) struct Coverage {
     /// All up to this one were come upon, or are noted as missing.
     until: u64,
     /// That there were so many is known.
@@ -37,10 +43,12 @@ impl Coverage {
         Self { until, known: until, missing: Vec::new() }
     }
 
-    /// The commit `seq` is there.
-    pub(super) fn reach(&mut self, seq: u64) {
-        self.miss(seq.saturating_sub(1));
-        self.until = self.until.max(seq);
+    /// The commits behind `after` up to `last` are there.
+    pub(super) fn reach(&mut self, after: u64, last: u64) {
+        if last > self.until {
+            self.miss(after);
+            self.until = last;
+        }
     }
 
     /// All commits up to `seq` have been, whether they are come upon or not.
@@ -52,36 +60,45 @@ impl Coverage {
     pub(super) fn end(&mut self, is_unknown: bool) {
         self.miss(self.known);
         if is_unknown {
-            self.missing.push(MissingCommits { first: self.until + 1, last: None });
+            self.missing.push(MissingCommits::new(self.until + 1, None));
         }
     }
 
     fn miss(&mut self, until: u64) {
         if until > self.until {
-            self.missing.push(MissingCommits { first: self.until + 1, last: Some(until) });
+            self.missing.push(MissingCommits::new(self.until + 1, Some(until)));
             self.until = until;
         }
     }
 
-    pub(super) fn until(&self) -> u64 {
+    /// The commit `seq` is there and of no use.
+    pub(crate) fn lose(&mut self, seq: u64) {
+        if !self.is_missing(seq) {
+            self.missing.push(MissingCommits::new(seq, Some(seq)));
+            self.missing.sort_unstable_by_key(|range| range.first);
+        }
+    }
+
+    /// The last commit that is there, or missing.
+    pub(crate) fn until(&self) -> u64 {
         self.until
     }
 
-    pub(super) fn is_complete(&self) -> bool {
+    pub(crate) fn is_complete(&self) -> bool {
         self.missing.is_empty()
     }
 
-    pub(super) fn is_missing(&self, seq: u64) -> bool {
+    pub(crate) fn is_missing(&self, seq: u64) -> bool {
         self.missing.iter().any(|range| range.first <= seq && range.last.is_none_or(|last| seq <= last))
     }
 
     /// Whether a missing commit may have changed or deleted what the commit `seq` wrote.
-    pub(super) fn is_before_some(&self, seq: u64) -> bool {
+    pub(crate) fn is_before_some(&self, seq: u64) -> bool {
         self.missing.iter().any(|range| range.last.is_none_or(|last| seq < last))
     }
 
-    pub(super) fn to_vec(&self) -> Vec<MissingCommits> {
-        self.missing.clone()
+    pub(crate) fn missing(&self) -> &[MissingCommits] {
+        &self.missing
     }
 }
 
@@ -94,15 +111,20 @@ mod tests {
         let text = |is_unknown: bool| {
             let mut coverage = Coverage::from(10);
             coverage.is_known_up_to(18);
-            [8, 11, 12, 15, 16].into_iter().for_each(|seq| coverage.reach(seq));
+            [(7, 8), (10, 12), (14, 16)].into_iter().for_each(|(after, last)| coverage.reach(after, last));
             coverage.end(is_unknown);
             assert!(!coverage.is_complete() && coverage.until() == 18);
             let missing: Vec<u64> = (0..30).filter(|seq| coverage.is_missing(*seq)).collect();
             assert!(coverage.is_before_some(17) && coverage.is_before_some(18) == is_unknown);
             assert!(missing.starts_with(&[13, 14, 17, 18]) && (missing.len() > 4) == is_unknown);
-            coverage.to_vec().iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+            coverage.lose(13);
+            coverage.lose(11);
+            coverage.missing().iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
         };
-        assert_eq!(text(false), "commits 13 to 14, commits 17 to 18");
-        assert_eq!(text(true), "commits 13 to 14, commits 17 to 18, whatever came from commit 19 on");
+        assert_eq!(text(false), "commit 11, commits 13 to 14, commits 17 to 18");
+        assert_eq!(
+            text(true),
+            "commit 11, commits 13 to 14, commits 17 to 18, whatever came from commit 19 on"
+        );
     }
 }

@@ -7,20 +7,21 @@ use bytes::Bytes;
 use super::sources::{Sources, Unreadable};
 use crate::archive;
 use crate::disk::ReadOnlyDisk;
+use crate::engine::Snapshot;
 use crate::error::{Result, chain};
 use crate::index::raw;
 use crate::record::{self, Key};
 use crate::recovery::carve::Carver;
 use crate::recovery::changes::Origin;
+use crate::recovery::inspection::Inspection;
 use crate::recovery::offline::Offline;
 use crate::recovery::options::{Meter, bytes_of};
-use crate::recovery::parts::{Archived, Parts};
 use crate::recovery::sound::found_record;
 
 /// Adds them to `sources`.
 pub(super) fn gather(
     store: &Offline,
-    parts: &Parts,
+    inspection: &Inspection,
     meter: &Meter<'_>,
     sources: &mut Sources<'_>,
 ) -> Result<()> {
@@ -28,29 +29,34 @@ pub(super) fn gather(
     // What another store has was never in this one.
     let foreign: Vec<_> = folders.extract_if(.., |folder| is_foreign(store, folder)).collect();
     files.retain(|file| !foreign.iter().any(|folder| file.starts_with(folder)));
+    // Nor what a copy of it has since it went its own way.
+    let layout = store.closed.layout();
+    folders.retain(|folder| !(inspection.is_other_index() && *folder == layout.index()));
+    let others = [(inspection.is_other_log(), layout.wal()), (inspection.is_other_index(), layout.index())];
+    files.retain(|file| !others.iter().any(|(is_other, part)| *is_other && file.starts_with(part)));
     meter.expect(work(&folders, &files));
-    let mut pieces = Pieces { carver: Carver::new(), sources };
-    pieces.know_keys();
-    for archived in parts.snapshots.iter().filter(|archived| archived.summary.is_err()) {
-        let (of, origin) = (archived.snapshot.seq, origin_of(archived, parts));
-        let browsed = archive::browse(&ReadOnlyDisk, &archived.snapshot.path, &mut |key, value| {
-            pieces.archived(key, &value, of, origin);
+    let mut fragments = Fragments { carver: Carver::new(), sources };
+    fragments.know_keys();
+    let is_damaged = |(_, is_sound): &(&Snapshot, bool)| !is_sound;
+    for (snapshot, _) in inspection.archives().filter(is_damaged) {
+        let (of, origin) = (snapshot.seq, origin_of(snapshot, inspection));
+        let browsed = archive::browse(&ReadOnlyDisk, &snapshot.path, &mut |key, value| {
+            fragments.archived(key, &value, of, origin);
         });
         read_or_not(browsed);
     }
     for folder in folders {
         read_or_not(raw::read(&folder, &|bytes| meter.add(bytes), &mut |key, value| {
-            pieces.indexed(&key, value)
+            fragments.indexed(&key, value)
         }));
     }
     for file in files {
-        let is_snapshot = parts.snapshots.iter().find(|archived| archived.snapshot.path == file);
-        let origin = match is_snapshot {
-            Some(archived) if archived.summary.is_ok() => continue,
-            Some(archived) => origin_of(archived, parts),
+        let origin = match inspection.archives().find(|(snapshot, _)| snapshot.path == file) {
+            Some((_, true)) => continue,
+            Some((snapshot, false)) => origin_of(snapshot, inspection),
             None => Origin::Carved,
         };
-        pieces.carve(&file, meter, origin);
+        fragments.carve(&file, meter, origin);
     }
     Ok(())
 }
@@ -67,8 +73,8 @@ fn work(folders: &[PathBuf], files: &[PathBuf]) -> u64 {
 }
 
 /// What an older snapshot has may have been deleted before the newest was written.
-fn origin_of(archived: &Archived, parts: &Parts) -> Origin {
-    if archived.snapshot.seq == parts.snapshot_seq() { Origin::Archive } else { Origin::Carved }
+fn origin_of(snapshot: &Snapshot, inspection: &Inspection) -> Origin {
+    if snapshot.seq == inspection.snapshot_seq() { Origin::Archive } else { Origin::Carved }
 }
 
 /// What the system does not read is missing, like so much else.
@@ -78,12 +84,12 @@ fn read_or_not(read: Result<()>) {
     }
 }
 
-struct Pieces<'a, 'b> {
+struct Fragments<'a, 'b> {
     carver: Carver,
     sources: &'a mut Sources<'b>,
 }
 
-impl Pieces<'_, '_> {
+impl Fragments<'_, '_> {
     fn know_keys(&mut self) {
         for key in self.sources.changes.keys() {
             if let Some(key) = Key::from_bytes(key.clone()) {

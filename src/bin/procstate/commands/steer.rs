@@ -1,0 +1,55 @@
+//! What an operator has a process do.
+
+use procstate::Effect;
+use serde_json::json;
+
+use crate::args::RetryArgs;
+use crate::failure::{Failure, Found};
+use crate::names::from_argument;
+use crate::open::{self, Place};
+use crate::output::{Output, count, say};
+
+pub(crate) fn pause(place: &Place, name: &str, output: &mut Output) -> Result<Found, Failure> {
+    let store = open::for_changing(place)?;
+    let effect = store.process(name)?.pause()?;
+    store.close()?;
+    tell(name, effect, "paused", output)
+}
+
+pub(crate) fn resume(place: &Place, name: &str, output: &mut Output) -> Result<Found, Failure> {
+    let store = open::for_changing(place)?;
+    let process = store.process(name)?;
+    let effect = if process.is_paused()? { process.resume()? } else { Effect::Unchanged };
+    store.close()?;
+    tell(name, effect, "resumed", output)
+}
+
+fn tell(name: &str, effect: Effect, done: &str, output: &mut Output) -> Result<Found, Failure> {
+    let is_changed = effect == Effect::Changed;
+    if output.is_json() {
+        output.json(&json!({"changed": is_changed}))?;
+    } else if is_changed {
+        say(&format!("{done} process {name:?}"));
+    } else {
+        let was = if done == "paused" { "was paused already" } else { "was not paused" };
+        say(&format!("process {name:?} {was}"));
+    }
+    Ok(Found::AllWell)
+}
+
+pub(crate) fn retry(place: &Place, args: &RetryArgs, output: &mut Output) -> Result<Found, Failure> {
+    let store = open::for_changing(place)?;
+    let process = store.process(&args.name)?;
+    let queued = if args.failed {
+        process.retry_failed()?
+    } else {
+        process.retry(args.work.iter().map(|work| from_argument(work)))?
+    };
+    store.close()?;
+    if output.is_json() {
+        output.json(&json!({"queued": queued}))?;
+    } else {
+        say(&format!("queued {}", count(queued, "item")));
+    }
+    Ok(Found::AllWell)
+}

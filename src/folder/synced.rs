@@ -1,0 +1,317 @@
+//! The note of what is synced: how far the log durably goes, outside of the log.
+//!
+//! ```text
+//! slot    "PSTATSYN" format (u32, 1) zero (u32) counter (u64) id of the store (16 bytes)
+//!         seq (u64) epoch (u64) crc32 of the slot so far (u32), zeroes up to 512 bytes
+//! ```
+//! Little endian. Two slots, written in turn: a power cut may tear the one, and the other
+//! says what was synced before. The one with the greater counter counts. It is written when
+//! the log is synced, so that it never names more than the log has.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::{Buf, BufMut};
+use uuid::Uuid;
+
+use super::SYNCED;
+use crate::disk::{Disk, DiskFile};
+use crate::error::{Result, reason};
+use crate::model::limits::SEQ_MAX;
+use crate::record::{Epoch, Position};
+
+const MAGIC: &[u8; 8] = b"PSTATSYN";
+const FORMAT: u32 = 1;
+const CHECKED: usize = 56;
+/// A sector: drives write it as a whole, or not at all.
+const SLOT_BYTES: usize = 512;
+
+/// Where the note of a store is.
+#[derive(Debug, Clone)]
+pub(crate) struct SyncedFile {
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) folder: PathBuf,
+    pub(crate) store: [u8; 16],
+}
+
+/// What the note says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Synced {
+    /// The log was synced up to there.
+    UpTo(Position),
+    Missing,
+    /// What is wrong with it.
+    Damaged(String),
+}
+
+impl Synced {
+    pub(crate) fn position(&self) -> Option<Position> {
+        match self {
+            Self::UpTo(position) => Some(*position),
+            Self::Missing | Self::Damaged(_) => None,
+        }
+    }
+
+    /// What is wrong with it, if it should be there.
+    pub(crate) fn wrong(&self) -> Option<String> {
+        match self {
+            Self::UpTo(_) => None,
+            Self::Missing => Some("it is missing".to_owned()),
+            Self::Damaged(why) => Some(why.clone()),
+        }
+    }
+}
+
+/// One that is being kept.
+#[derive(Debug)]
+pub(crate) struct SyncedNote {
+    file: Arc<dyn DiskFile>,
+    store: [u8; 16],
+    /// Of the newest slot.
+    counter: u64,
+    /// What it says.
+    noted: Position,
+}
+
+impl SyncedFile {
+    /// What it says. Only what keeps the program from reading anything is an error.
+    pub(crate) fn read(&self) -> Result<Synced> {
+        Ok(match self.slots()? {
+            Err(wrong) => wrong,
+            Ok(slots) => newest(&slots).map_or_else(
+                || Synced::Damaged("neither of its two parts is what was written".to_owned()),
+                |slot| Synced::UpTo(slot.position),
+            ),
+        })
+    }
+
+    /// The slots that are sound, and of this store.
+    fn slots(&self) -> Result<Result<Vec<Slot>, Synced>> {
+        let bytes = match self.disk.read(&self.folder, SYNCED) {
+            Err(error) if error.is_of_the_system() => return Err(error),
+            Err(error) => return Ok(Err(Synced::Damaged(reason(&error)))),
+            Ok(None) => return Ok(Err(Synced::Missing)),
+            Ok(Some(bytes)) => bytes,
+        };
+        let slots: Vec<Slot> = bytes.chunks(SLOT_BYTES).take(2).filter_map(Slot::decode).collect();
+        if let Some(other) = slots.iter().find(|slot| slot.store != self.store) {
+            let why = format!("it is of another store, that with the id {}", Uuid::from_bytes(other.store));
+            return Ok(Err(Synced::Damaged(why)));
+        }
+        Ok(Ok(slots))
+    }
+
+    /// Opens the note to keep it, and lets it say durably that the log is synced up to
+    /// `position`; one that is not there, or damaged, is made anew.
+    pub(crate) fn open(&self, position: Position) -> Result<SyncedNote> {
+        let slots = self.slots()?.unwrap_or_default();
+        let Some(newest) = newest(&slots) else { return self.begin(position) };
+        let Slot { counter, position: noted, .. } = newest;
+        let file = self.disk.open(&self.path())?;
+        let mut note = SyncedNote { file, store: self.store, counter, noted };
+        if noted != position {
+            note.write(position)?;
+        }
+        // What says more than that must not come back when the newer slot is damaged.
+        if slots.iter().any(|slot| slot.position.seq > position.seq) {
+            note.write(position)?;
+        }
+        Ok(note)
+    }
+
+    fn begin(&self, position: Position) -> Result<SyncedNote> {
+        let file = self.create()?;
+        let mut note = SyncedNote { file, store: self.store, counter: 0, noted: position };
+        note.write(position)?;
+        note.write(position)?;
+        self.disk.sync_dir(&self.folder)?;
+        Ok(note)
+    }
+
+    fn create(&self) -> Result<Arc<dyn DiskFile>> {
+        let file = self.disk.create(&self.path())?;
+        file.write_at(&[0; 2 * SLOT_BYTES], 0)?;
+        Ok(file)
+    }
+
+    pub(crate) fn path(&self) -> PathBuf {
+        self.folder.join(SYNCED)
+    }
+}
+
+impl SyncedNote {
+    /// The length of the file.
+    pub(crate) const BYTES: u64 = 2 * SLOT_BYTES as u64;
+
+    /// What it says.
+    pub(crate) fn noted(&self) -> Position {
+        self.noted
+    }
+
+    /// Lets it say durably that the log is synced up to `position`. After an error the other
+    /// slot says what it said before.
+    pub(crate) fn write(&mut self, position: Position) -> Result<()> {
+        let counter = self.counter.wrapping_add(1);
+        let slot = Slot { counter, store: self.store, position };
+        let at = if counter.is_multiple_of(2) { 0 } else { SLOT_BYTES as u64 };
+        self.file.write_at(&slot.encode(), at)?;
+        self.file.sync()?;
+        self.counter = counter;
+        self.noted = position;
+        Ok(())
+    }
+}
+
+fn newest(slots: &[Slot]) -> Option<Slot> {
+    slots.iter().max_by_key(|slot| slot.counter).copied()
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Slot {
+    counter: u64,
+    store: [u8; 16],
+    position: Position,
+}
+
+impl Slot {
+    fn encode(self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(SLOT_BYTES);
+        bytes.put_slice(MAGIC);
+        bytes.put_u32_le(FORMAT);
+        bytes.put_u32_le(0);
+        bytes.put_u64_le(self.counter);
+        bytes.put_slice(&self.store);
+        bytes.put_u64_le(self.position.seq);
+        bytes.put_u64_le(Epoch::stored(self.position.epoch));
+        bytes.put_u32_le(crc32fast::hash(&bytes));
+        bytes.resize(SLOT_BYTES, 0);
+        bytes
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let (checked, mut rest) = bytes.split_at_checked(CHECKED)?;
+        if rest.try_get_u32_le().ok()? != crc32fast::hash(checked) {
+            return None;
+        }
+        let mut body = checked.strip_prefix(MAGIC)?;
+        if body.get_u32_le() != FORMAT || body.get_u32_le() != 0 {
+            return None;
+        }
+        let counter = body.get_u64_le();
+        let (store, mut body) = body.split_first_chunk()?;
+        let (seq, epoch) = (body.get_u64_le(), Epoch::from_stored(body.get_u64_le()));
+        let position = Position::new(seq, epoch);
+        (seq <= SEQ_MAX).then_some(Self { counter, store: *store, position })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::disk::sim::{Fault, Plan, SimDisk, Survives};
+
+    const STORE: [u8; 16] = *b"0123456789abcdef";
+
+    fn file(disk: &SimDisk) -> SyncedFile {
+        SyncedFile { disk: Arc::new(disk.clone()), folder: "/s".into(), store: STORE }
+    }
+
+    fn at(seq: u64) -> Position {
+        Position::new(seq, Epoch::from_stored(9))
+    }
+
+    fn bytes(disk: &SimDisk) -> Vec<u8> {
+        disk.read(Path::new("/s"), SYNCED).unwrap().unwrap()
+    }
+
+    #[test]
+    fn golden_bytes() {
+        let disk = SimDisk::new();
+        file(&disk).open(at(7)).unwrap();
+        let found = bytes(&disk);
+        let body = [
+            b"PSTATSYN\x01\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\x000123456789abcdef".as_slice(),
+            b"\x07\0\0\0\0\0\0\0\x09\0\0\0\0\0\0\0",
+        ]
+        .concat();
+        assert_eq!((found.len(), &found[512..568]), (1024, &body[..]));
+        assert_eq!(found[568..572], crc32fast::hash(&body).to_le_bytes());
+        assert_eq!(found[572..], [0; 452]);
+        assert_eq!((found[16], &found[32..56]), (2, &body[32..]), "the second time in the other slot");
+    }
+
+    #[test]
+    fn says_what_was_written_last_and_else_what_was_before() {
+        let disk = SimDisk::new();
+        let mut note = file(&disk).open(at(1)).unwrap();
+        for seq in 2..6 {
+            note.write(at(seq)).unwrap();
+            assert_eq!(file(&disk).read().unwrap(), Synced::UpTo(at(seq)));
+            let newest = if note.counter % 2 == 0 { 0 } else { SLOT_BYTES };
+            for byte in 0..CHECKED + 4 {
+                disk.change(Path::new("/s/SYNCED"), |bytes| bytes[newest + byte] ^= 1);
+                let found = file(&disk).read().unwrap();
+                // What is of no store is of another one.
+                assert_eq!(found.position().unwrap_or(at(seq - 1)), at(seq - 1), "byte {byte}");
+                disk.change(Path::new("/s/SYNCED"), |bytes| bytes[newest + byte] ^= 1);
+            }
+        }
+        for length in 0..600 {
+            disk.change(Path::new("/s/SYNCED"), |bytes| bytes.truncate(1100 - length));
+            let found = file(&disk).read().unwrap();
+            assert!(found.position().is_none_or(|found| found.seq <= 5), "{length}: {found:?}");
+        }
+        disk.remove(Path::new("/s/SYNCED")).unwrap();
+        assert_eq!(file(&disk).read().unwrap(), Synced::Missing);
+    }
+
+    #[test]
+    fn the_note_of_another_store_is_none() {
+        let disk = SimDisk::new();
+        let other = SyncedFile { store: [7; 16], ..file(&disk) };
+        other.open(at(3)).unwrap();
+        let found = file(&disk).read().unwrap();
+        assert!(matches!(&found, Synced::Damaged(why) if why.contains("of another store")), "{found:?}");
+        file(&disk).open(at(2)).unwrap();
+        assert_eq!(file(&disk).read().unwrap(), Synced::UpTo(at(2)));
+    }
+
+    /// What was cut off by the will of the user is not missed when a slot is damaged.
+    #[test]
+    fn a_lower_note_leaves_no_higher_one() {
+        let disk = SimDisk::new();
+        let mut note = file(&disk).open(at(1)).unwrap();
+        note.write(at(8)).unwrap();
+        note.write(at(9)).unwrap();
+        file(&disk).open(at(4)).unwrap();
+        for slot in [0, SLOT_BYTES] {
+            disk.change(Path::new("/s/SYNCED"), |bytes| bytes[slot] ^= 1);
+            assert_eq!(file(&disk).read().unwrap(), Synced::UpTo(at(4)));
+            disk.change(Path::new("/s/SYNCED"), |bytes| bytes[slot] ^= 1);
+        }
+    }
+
+    /// Whatever goes wrong at any moment: it says what was noted last, or what was to be.
+    #[test]
+    fn no_power_cut_and_no_failure_loses_both() {
+        for at_operation in 1..12 {
+            for what in [Fault::PowerOff, Fault::Error, Fault::Torn, Fault::Full] {
+                for survives in [Survives::Nothing, Survives::Everything, Survives::Chance(at_operation)] {
+                    let disk = SimDisk::new();
+                    let mut note = file(&disk).open(at(1)).unwrap();
+                    disk.plan(Some(Plan { at: at_operation, what }));
+                    let noted = (2..6).take_while(|seq| note.write(at(*seq)).is_ok()).last().unwrap_or(1);
+                    // Who could not write it tries again.
+                    if what != Fault::PowerOff && noted < 5 {
+                        note.write(at(noted + 1)).unwrap();
+                    }
+                    disk.lose_power(survives);
+                    let found = file(&disk).read().unwrap().position().unwrap().seq;
+                    assert!((noted..=noted + 1).contains(&found), "{at_operation} {what:?} {survives:?}");
+                }
+            }
+        }
+    }
+}

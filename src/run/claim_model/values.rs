@@ -1,0 +1,78 @@
+//! Messages and records as parts of a state, which is compared and hashed.
+
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::engine::{Batch, Outcome, Records};
+use crate::record::{Key, Payload, Record};
+use crate::store::Versioned;
+
+/// A message, as its bytes.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Message(Bytes);
+
+impl Message {
+    pub(super) fn of<T: Payload>(message: &T) -> Self {
+        Self(message.to_payload())
+    }
+
+    pub(super) fn read<T: Payload>(&self) -> T {
+        T::decode(&self.0[..]).unwrap()
+    }
+}
+
+/// A record as it was read.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Read {
+    pub(super) version: Option<u64>,
+    payload: Bytes,
+}
+
+impl Read {
+    pub(super) fn message<T: Payload>(&self) -> Versioned<T> {
+        Versioned { version: self.version, value: T::decode(&self.payload[..]).unwrap() }
+    }
+}
+
+/// The records of the store. Clones are cheap.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Stored(Arc<Records>);
+
+impl Stored {
+    pub(super) fn read(&self, key: &Key) -> Read {
+        let record = self.0.get(key);
+        let payload = |record: &Record| record.payload.clone();
+        Read {
+            version: record.map(|record| record.version),
+            payload: record.map(payload).unwrap_or_default(),
+        }
+    }
+
+    pub(super) fn get<T: Payload>(&self, key: &Key) -> Versioned<T> {
+        self.read(key).message()
+    }
+
+    pub(super) fn last_seq(&self) -> u64 {
+        self.0.last_seq()
+    }
+
+    pub(super) fn commit(&mut self, batch: &Batch) -> Outcome {
+        Arc::make_mut(&mut self.0).commit(batch)
+    }
+}
+
+impl PartialEq for Stored {
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+}
+
+impl Eq for Stored {}
+
+impl Hash for Stored {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
+}
