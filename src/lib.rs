@@ -49,6 +49,7 @@ mod runner;
 mod serialize;
 mod store;
 pub mod testing;
+pub mod text;
 #[cfg(feature = "tokio")]
 pub mod tokio;
 #[cfg(feature = "serde")]
@@ -65,8 +66,8 @@ pub use runner::{
     Outcome, Retry, Runner, RunnerBuilder, RunnerHandle, Shutdown, Stopper, WorkContext, WorkResult, Worker,
 };
 pub use store::{
-    Change, Changed, Effect, Event, ImportMode, Item, Names, Page, PastRun, Precondition, ProcessHandle,
-    Purged, Released, Settings, Store, StoreBuilder, Summary, Tally, Watch,
+    Change, Changed, Counts, Effect, Event, ImportMode, Item, Names, Page, PastRun, Precondition,
+    ProcessHandle, Purged, Released, Settings, Store, StoreBuilder, Summary, Tally, Watch,
 };
 
 /// The README's examples are tests.

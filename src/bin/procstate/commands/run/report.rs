@@ -14,7 +14,7 @@ use super::interrupts::Interrupts;
 use crate::duration;
 use crate::output::{count, say_unless, stderr_is_terminal};
 use crate::patience;
-use crate::text::{visible, visible_json};
+use procstate::text::{visible, visible_json};
 
 /// Tells how far a run is. Whole lines of one item after another: nothing is written
 /// but under one lock.

@@ -1,14 +1,22 @@
-//! Text that may hold anything, for a terminal.
+//! Text that may hold anything, for people to see.
 //!
-//! What comes from a store, a file or a command can hold whatever moves the cursor, hides
-//! text, or turns its order round. All that is printed passes through here.
+//! What comes from a store, a file or a command can hold whatever moves a terminal's cursor,
+//! hides text, or turns its order round. All that the tool prints and the dashboard shows
+//! passes through here.
+//!
+//! ```
+//! use procstate::text::visible;
+//!
+//! assert_eq!(visible("gc\u{202e}keys\n"), "gc\\u{202e}keys\\n");
+//! ```
 
 use std::borrow::Cow;
 use std::fmt::Write;
 
 /// The text on one line, with everything escaped that cannot be seen or changes how the
 /// rest is seen: `\n`, `\u{1b}`, `\u{202e}`. Of what was escaped before nothing changes.
-pub(crate) fn visible(text: &str) -> Cow<'_, str> {
+#[must_use]
+pub fn visible(text: &str) -> Cow<'_, str> {
     escaped(text, |c, escaped| {
         // Writing to a text does not fail.
         let _ = if c.is_control() {
@@ -21,7 +29,8 @@ pub(crate) fn visible(text: &str) -> Cow<'_, str> {
 
 /// The same of JSON text, which stays the same JSON: `\u202e`. Nothing that is escaped
 /// stands outside of its strings, but for line ends, of which compact JSON has none.
-pub(crate) fn visible_json(json: &str) -> Cow<'_, str> {
+#[must_use]
+pub fn visible_json(json: &str) -> Cow<'_, str> {
     escaped(json, |c, escaped| {
         for unit in c.encode_utf16(&mut [0; 2]) {
             let _ = write!(escaped, "\\u{unit:04x}");
