@@ -92,7 +92,7 @@ fn the_tool_uses_the_public_api_only() {
 }
 
 /// What stands before a name of the crate: `crate::http` is its own, `crate::interchange`
-/// and `crate::tokio` are modules that are public.
+/// and `crate::tokio` are modules that are public; `crate::remote` has the engine's own calls.
 #[test]
 fn http_uses_the_public_api_only() {
     const PUBLIC: [&str; 7] = ["http", "interchange", "proto", "recovery", "remote", "text", "tokio"];

@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use super::files::Files;
 use super::header::{Header, PAGE};
-use super::open::Files;
 use super::zeroes::write_zeroes;
 use crate::disk::{Disk, DiskFile};
 use crate::error::Result;
