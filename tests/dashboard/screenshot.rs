@@ -35,12 +35,22 @@ fn files(folder: &str) -> Vec<PathBuf> {
 }
 
 fn reader(store: &Store, folder: &str) -> RunnerBuilder {
+    Runner::builder(store, folder).label("reader").worker_fn(count_lines)
+}
+
+/// Reads a folder so many times, each time more of its files, the last ones within a limit.
+fn read(store: &Store, folder: &str, times: usize) {
     let process = store.process(folder).unwrap();
     let files = files(folder);
     let names = files.iter().map(|path| (path.to_string_lossy().into_owned(), Params::new()));
-    process.register_all(names).unwrap();
-    process.set_params(Params::new().int("maxBytes", 24 << 10)).unwrap();
-    Runner::builder(store, folder).label("reader").worker_fn(count_lines)
+    let names: Vec<(String, Params)> = names.collect();
+    for n in 1..=times {
+        process.register_all(names[..(names.len() * n).div_ceil(times)].to_vec()).unwrap();
+        if n + 4 == times {
+            process.set_params(Params::new().int("maxBytes", 15 << 10)).unwrap();
+        }
+        reader(store, folder).build().unwrap().run_once().unwrap();
+    }
 }
 
 #[ignore = "makes the picture in the README, `just screenshot`"]
@@ -50,16 +60,17 @@ async fn screenshot() {
     let folder = tempfile::tempdir().unwrap();
     let site = Site::with(Store::open(folder.path().join("state")).unwrap(), Options::new());
     for folder in ["docs", "examples", "tests", "src"] {
-        for _ in 0..24 {
-            reader(&site.store, folder).build().unwrap().run_once().unwrap();
-        }
+        read(&site.store, folder, 24);
     }
     let running =
         reader(&site.store, "src").every(Duration::from_secs(3600)).items_per_minute(1200).spawn().unwrap();
     browser.client.set_window_size(1180, 1180).await.unwrap();
     browser.open(&site, "/processes/src").await;
     browser.sees("#connection", "live").await;
-    browser.sees("#now", "120 of").await;
+    let process = site.store.process("src").unwrap();
+    while process.summary().unwrap().ended < 220 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     let picture = browser.client.screenshot().await.unwrap();
     drop(running);
     assert!(picture.len() < 200_000, "{} bytes", picture.len());

@@ -83,7 +83,8 @@ pub fn process(site: &Site, name: &str) -> ProcessHandle {
         work.add_stat("bytes", 1.5);
         n += 1;
         if n.is_multiple_of(5) {
-            work.add_error(work.name().to_owned());
+            let name = work.name().to_owned();
+            work.add_error(name);
         }
         if n == 11 {
             break;

@@ -22,7 +22,6 @@ pub(super) struct Listing {
     #[serde(default)]
     prefix: String,
     after: Option<String>,
-    done: Option<String>,
 }
 
 #[derive(Template)]
@@ -46,7 +45,6 @@ impl Page {
 
 pub(super) async fn show(State(app): State<App>, prefix: Prefix, Asked(asked): Asked<Listing>) -> Answer {
     let frame = Frame::new(&app, &prefix, "Processes").follow(&prefix, None, None);
-    let frame = frame.notice(asked.done.as_deref().and_then(|done| super::actions::notice(done, None)));
     let (store, dashboard) = (app.store.clone(), app.dashboard.clone());
     app.calls
         .run(move || {
