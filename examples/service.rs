@@ -1,7 +1,7 @@
-//! A web service that bills 300 customers every day, 4 at a time, and stops in order at SIGTERM.
+//! A web service that bills 300 customers a day, steered under /admin and stopped by SIGTERM.
 //!
-//!     cargo run --features tokio --example service -- /tmp/service-state
-//!     curl localhost:3000; curl -X PUT localhost:3000/customers/customer-007/1250
+//!     cargo run --features http --example service -- /tmp/service-state
+//!     curl -X PUT localhost:3000/customers/customer-007/1250; curl localhost:3000/admin/v1/processes
 //! Kill it at any moment and start it again: it bills those who were not billed yet.
 
 use std::time::Duration;
@@ -9,9 +9,10 @@ use std::time::Duration;
 use axum::extract::{Path, State};
 use axum::routing::{get, put};
 use axum::{Router, http::StatusCode};
+use procstate::http::{Options, router};
 use procstate::tokio::{AsyncProcess, AsyncRunner, AsyncRunnerBuilder, AsyncWork, AsyncWorker};
 use procstate::{Params, ProcessHandle, Retry, Shutdown, Store, WorkResult};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{net::TcpListener, signal::unix};
 
 struct Billing;
 
@@ -36,14 +37,12 @@ fn runner(store: &Store) -> AsyncRunnerBuilder {
 
 type Answer = Result<String, (StatusCode, String)>;
 async fn status(State(billing): State<ProcessHandle>) -> Answer {
-    let status = billing.snapshot().map_err(failed)?.process_status.unwrap_or_default();
-    let billed = status.stats.get("workItems").unwrap_or(&0.0);
-    Ok(format!("{billed} billed, {} errors\n", status.total_errors))
+    let status = billing.status().map_err(failed)?.unwrap_or_default();
+    Ok(format!("{} billed, {} errors\n", status.stats.get("workItems").unwrap_or(&0.0), status.total_errors))
 }
 
 async fn owes(State(billing): State<ProcessHandle>, Path((name, cents)): Path<(String, i64)>) -> Answer {
-    let params = Params::new().int("cents", cents);
-    AsyncProcess::new(&billing).register(&name, params).await.map_err(failed)?;
+    AsyncProcess::new(&billing).register(&name, Params::new().int("cents", cents)).await.map_err(failed)?;
     Ok(format!("{name} owes {cents} cents\n"))
 }
 
@@ -60,10 +59,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let runner = runner(&store).spawn()?;
     let routes = Router::new().route("/", get(status)).route("/customers/{name}/{cents}", put(owes));
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
-    let mut terminated = signal(SignalKind::terminate())?;
+    let listener = TcpListener::bind("127.0.0.1:3000").await?;
+    let admin = router(&store, Options::new()); // no token: only this machine reaches it
+    let mut terminated = unix::signal(unix::SignalKind::terminate())?;
     tokio::select! {
-        served = axum::serve(listener, routes.with_state(billing)) => served?,
+        served = axum::serve(listener, routes.with_state(billing).nest("/admin", admin)) => served?,
         _ = terminated.recv() => {}
     }
     runner.shutdown(Shutdown::HandBack, Duration::from_secs(20)).await?;

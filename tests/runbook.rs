@@ -10,6 +10,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use procstate::http::Server;
 use procstate::{Params, Store};
 use tempfile::TempDir;
 use tool::killed;
@@ -103,8 +104,8 @@ fn check(step: &Step, command: &mut Command) {
     );
 }
 
-/// A folder with a store `state` that is as the section says.
-fn set_up(heading: &str) -> (TempDir, Option<Store>) {
+/// A folder with a store `state` that is as the section says, and what has it open.
+fn set_up(heading: &str) -> (TempDir, Option<Server>) {
     let folder = killed().folder;
     let state = folder.path().join("state");
     let procstate = |line: &str| {
@@ -133,7 +134,10 @@ fn set_up(heading: &str) -> (TempDir, Option<Store>) {
             let snapshot = fs::read_dir(state.join("snapshots")).unwrap().next().unwrap().unwrap().path();
             flip(&snapshot, b"w11");
         }
-        "The store is in use" => open = Some(Store::open(&state).unwrap()),
+        "The store is in use" => {
+            let server = Server::builder(&Store::open(&state).unwrap()).control_socket().unwrap();
+            open = Some(server.start().unwrap());
+        }
         "Somebody deleted the wrong thing" => procstate("procstate --db state unregister p w07"),
         "An owner that is dead still has its process" => {
             let store = Store::open(&state).unwrap();

@@ -353,6 +353,8 @@ fn a_run_is_seen_and_steered_from_a_second_terminal() {
     assert!(fine(folder, &["ls"]).contains("active"));
     let listed: Value = serde_json::from_str(fine(folder, &["--json", "ls"]).trim()).unwrap();
     assert_eq!(listed["active"], 10_000);
+    let seen = fine(folder, &["top"]);
+    assert!(seen.contains("active") && seen.contains("/10000"), "{seen}");
     assert_eq!(fine(folder, &["work", "big"]).lines().count(), ITEMS + 1);
     fine(folder, &["register", "big", "later"]);
     let has_later = |line: &String| line.contains("big/active/later");
@@ -401,4 +403,121 @@ fn a_run_of_commands_is_seen_and_steered_too() {
     let listed: Value =
         serde_json::from_str(fine(folder, &["--json", "work", "weekly", "y"]).trim()).unwrap();
     assert_eq!(listed["state"], "queued");
+}
+
+#[test]
+fn what_top_shows_is_the_same_wherever_the_store_is() {
+    let folder = folder();
+    let folder = folder.path();
+    let table = |text: String| {
+        let lines: Vec<String> =
+            text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+        lines.into_iter().map(|line| line.split(" ago").next().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let still = run(folder, &["top"], "");
+    assert!(still.status.success() && says(&still).contains("no program has the store open"));
+    let still = table(String::from_utf8(still.stdout).unwrap());
+    assert_eq!(still[0], "PROCESS STATE OWNER PROGRESS RATE TO GO ERRORS SEEN");
+    assert!(still[1].starts_with("nightly completed (old) [#######...] 3/4 - - 0 "), "{still:?}");
+    assert!(still[2].starts_with("weekly unspecified - [..........] 0/2 - - 0 -"), "{still:?}");
+    assert_eq!(still[4], "FAILING WORK STATE ERRORS LAST ERROR");
+    assert_eq!(still[5], "nightly \\u{1b}[31mred incomplete 1 it \\u{7} failed");
+
+    let served = Served::new(folder, &["--listen", "127.0.0.1:0"]);
+    let url = &*served.urls[0];
+    for arguments in [&["top"][..], &["top", "--once"], &["--url", url, "top"]] {
+        let mut command = tool(folder, arguments);
+        let output = if arguments.contains(&url) { command.env_remove("PROCSTATE_DB") } else { &mut command };
+        let output = output.output().unwrap();
+        assert!(output.status.success() && output.stderr.is_empty(), "{}", says(&output));
+        let seen = table(String::from_utf8(output.stdout).unwrap());
+        // But for how long ago something was seen.
+        assert_eq!((&seen[0], &seen[4..]), (&still[0], &still[4..]));
+    }
+    let lines = fine(folder, &["--json", "top"]);
+    let nightly: Value = serde_json::from_str(lines.lines().next().unwrap()).unwrap();
+    assert_eq!((&nightly["ended"], &nightly["total"]), (&3.into(), &4.into()));
+    assert_eq!(nightly["failing"][0]["work"], "\u{1b}[31mred");
+}
+
+/// `procstate top` on a terminal, which `script` makes.
+struct Terminal {
+    child: Child,
+    shown: Vec<u8>,
+}
+
+impl Terminal {
+    fn new(folder: &Path) -> Option<Self> {
+        let tool = env!("CARGO_BIN_EXE_procstate");
+        let line = format!(
+            "stty rows 30 cols 120; {tool} --db state top --interval 0.1; echo it ended with $?; stty -a"
+        );
+        let mut command = Command::new("script");
+        command.args(["-qefc", &line, "/dev/null"]).env("TERM", "xterm").current_dir(folder);
+        command.env_remove("PROCSTATE_URL").env_remove("PROCSTATE_TOKEN").env_remove("PROCSTATE_DB");
+        match command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn() {
+            Ok(child) => Some(Self { child, shown: Vec::new() }),
+            Err(error) => {
+                eprintln!("IGNORED: no terminal can be made with `script`: {error}");
+                None
+            }
+        }
+    }
+
+    /// Reads until it has shown a text.
+    fn wait_for(&mut self, text: &str) {
+        let stdout = self.child.stdout.as_mut().unwrap();
+        while !self.shown.windows(text.len()).any(|shown| shown == text.as_bytes()) {
+            let mut bytes = [0; 4096];
+            let read = stdout.read(&mut bytes).unwrap();
+            assert!(read > 0, "{text:?} is not in {:?}", String::from_utf8_lossy(&self.shown));
+            self.shown.extend(&bytes[..read]);
+        }
+    }
+
+    fn key(&mut self, key: &[u8]) {
+        self.child.stdin.as_mut().unwrap().write_all(key).unwrap();
+    }
+
+    /// It ended, and left the terminal as it was.
+    fn check_end(mut self) {
+        self.wait_for("\u{1b}[?1049l");
+        self.wait_for("it ended with 0");
+        self.wait_for(" icanon");
+        self.wait_for(" echo ");
+        let shown = String::from_utf8(std::mem::take(&mut self.shown)).unwrap();
+        assert!(shown.contains("\\u{1b}[31mred") && !shown.contains("\u{1b}[31m"), "{shown:?}");
+        self.child.wait().unwrap();
+    }
+}
+
+#[test]
+fn top_is_drawn_again_until_a_key_ends_it() {
+    let folder = folder();
+    let folder = folder.path();
+    let _served = Served::new(folder, &[]);
+    for key in [&b"q"[..], b"\x03"] {
+        let Some(mut top) = Terminal::new(folder) else { return };
+        top.wait_for("\u{1b}[?1049h");
+        top.wait_for("[..........] 0/2");
+        fine(folder, &["register", "weekly", "y"]);
+        top.wait_for("[..........] 0/3");
+        fine(folder, &["unregister", "weekly", "y"]);
+        fine(folder, &["pause", "nightly"]);
+        top.wait_for("completed, paused");
+        top.key(key);
+        top.check_end();
+        fine(folder, &["resume", "nightly"]);
+    }
+}
+
+#[test]
+fn top_ends_with_the_program_that_it_watches() {
+    let folder = folder();
+    let served = Served::new(folder.path(), &[]);
+    let Some(mut top) = Terminal::new(folder.path()) else { return };
+    top.wait_for("[#######...] 3/4");
+    served.terminate();
+    top.wait_for("has closed it, or is gone");
+    top.check_end();
 }

@@ -1,7 +1,9 @@
 //! The rules of the code base that a compiler does not keep.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// From the bottom up: a module may use those before it, and itself.
 const LAYERS: [&str; 18] = [
@@ -148,5 +150,37 @@ fn files_and_functions_are_small() {
                 start = None;
             }
         }
+    }
+}
+
+/// The packages that are built with these features, by name.
+fn packages(edges: &str, features: &str) -> BTreeSet<String> {
+    let arguments = ["tree", "--offline", "--locked", "--prefix", "none", "--format", "{p}"];
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(arguments).args(["--edges", edges, "--features", features]);
+    let output = cargo.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let lines = String::from_utf8(output.stdout).unwrap();
+    lines.lines().filter_map(|line| line.split(' ').next()).map(str::to_owned).collect()
+}
+
+#[test]
+fn the_default_features_need_few_packages() {
+    let packages = packages("normal", "default");
+    assert!(packages.contains("sled"), "{packages:?}");
+    for heavy in ["axum", "clap", "crossterm", "hyper", "serde_json", "tokio"] {
+        assert!(!packages.contains(heavy), "{heavy}");
+    }
+    // Itself included. Whoever needs one more says here what for.
+    const PACKAGES_MAX: usize = 45;
+    assert!(packages.len() <= PACKAGES_MAX, "{} packages: {packages:?}", packages.len());
+}
+
+#[test]
+fn serving_over_http_builds_no_c() {
+    let packages = packages("normal,build", "http");
+    assert!(packages.contains("axum"), "{packages:?}");
+    for builder in ["autotools", "bindgen", "cc", "cmake", "nasm-rs", "pkg-config", "vcpkg"] {
+        assert!(!packages.contains(builder), "{builder} is needed: cargo tree --features http -i {builder}");
     }
 }

@@ -203,6 +203,13 @@ pub(crate) enum Command {
     ///
     /// Example: procstate --db state run nightly --jobs 2 -- ./job.sh {}
     Run(Box<Run>),
+    /// Watch the processes: how far each run is, how fast it goes, and which items fail.
+    ///
+    /// Drawn again every second while a program has the store open; q ends it. An owner in
+    /// brackets shows no life. Rate and time to go are by what was seen in the last 30 s.
+    /// Of a store that no program has open, where the output is no terminal, and with
+    /// --json, it is printed once.
+    Top(Top),
     /// Serve a store: for this tool by the socket in its folder, and as an HTTP API.
     ///
     /// While it runs, every other command on the folder goes through it. SIGINT or SIGTERM
@@ -419,6 +426,16 @@ pub(crate) struct Log {
     /// Go on with each commit as it is made, in the program that has the store open.
     #[arg(short, long)]
     pub(crate) follow: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Top {
+    /// How often it looks.
+    #[arg(short = 'n', long, value_name = "TIME", default_value = "1", value_parser = crate::duration::parse)]
+    pub(crate) interval: Duration,
+    /// Print what it is like now, and end.
+    #[arg(long)]
+    pub(crate) once: bool,
 }
 
 #[derive(Debug, ClapArgs)]

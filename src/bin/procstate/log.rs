@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::io::{self, Write};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{PoisonError, RwLock};
 
 use tracing_subscriber::fmt::MakeWriter;
@@ -14,6 +15,14 @@ const IN_A_COPY: &str = " (in a private copy; the store was not changed)";
 
 /// The private copies of stores that are open, each with the store that it is of.
 static COPIES: RwLock<Vec<(String, String)>> = RwLock::new(Vec::new());
+
+/// Whether the terminal shows a picture that words would be written into.
+static IS_SILENT: AtomicBool = AtomicBool::new(false);
+
+/// From now on nothing is told, or everything again.
+pub(crate) fn silence(is_silent: bool) {
+    IS_SILENT.store(is_silent, Ordering::SeqCst);
+}
 
 pub(crate) fn to_stderr(verbose: bool) {
     let level = if verbose { "procstate=debug,sled=warn" } else { "procstate=warn" };
@@ -73,6 +82,9 @@ impl Write for Line {
 
 impl Drop for Line {
     fn drop(&mut self) {
+        if IS_SILENT.load(Ordering::SeqCst) {
+            return;
+        }
         let event = String::from_utf8_lossy(&self.bytes);
         // If nobody hears it, so be it.
         let _ = writeln!(io::stderr(), "{}", as_told(event.trim_end()));

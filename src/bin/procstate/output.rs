@@ -47,23 +47,25 @@ impl Output {
 
     /// A table, its columns as wide as they must be.
     pub(crate) fn table(&mut self, head: &[&str], rows: Vec<Vec<String>>) -> Result<(), Failure> {
-        let mut table = Table::new();
-        table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-        table.set_header(head);
-        // Before it is measured how wide they are.
-        table.add_rows(rows.iter().map(|row| row.iter().map(|cell| visible(cell))));
-        for column in table.column_iter_mut() {
-            column.set_padding((0, 2));
-        }
-        for line in table.lines() {
-            self.line(line.trim_end())?;
-        }
-        Ok(())
+        table_lines(head, &rows).iter().try_for_each(|line| self.line(line))
     }
 
     pub(crate) fn flush(&mut self) -> Result<(), Failure> {
         Ok(self.stdout.flush()?)
     }
+}
+
+/// The lines of a table, its columns as wide as they must be.
+pub(crate) fn table_lines(head: &[&str], rows: &[Vec<String>]) -> Vec<String> {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(head);
+    // Before it is measured how wide they are.
+    table.add_rows(rows.iter().map(|row| row.iter().map(|cell| visible(cell))));
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    table.lines().map(|line| line.trim_end().to_owned()).collect()
 }
 
 /// Says something to the person at the terminal, on one line; if nobody hears it, so be it.
@@ -90,6 +92,12 @@ pub(crate) fn count(number: impl TryInto<u128>, noun: &str) -> String {
 
 pub(crate) fn stderr_is_terminal() -> bool {
     io::stderr().is_terminal()
+}
+
+/// Whether a stream goes to a terminal that shows what is drawn over what was there.
+pub(crate) fn can_draw(stream: &impl IsTerminal) -> bool {
+    let terminal = std::env::var_os("TERM");
+    stream.is_terminal() && terminal.is_some_and(|terminal| terminal != "dumb" && !terminal.is_empty())
 }
 
 /// A time for a person, to the second.

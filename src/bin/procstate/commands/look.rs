@@ -1,7 +1,7 @@
 //! Lists: processes, work, past runs, figures.
 
 use procstate::interchange::to_json;
-use procstate::proto::State;
+use procstate::proto::{State, Status};
 use procstate::{Clock, Item, List, PastRun, Stats, Summary, SystemClock, Timestamp};
 use serde_json::json;
 
@@ -74,6 +74,13 @@ pub(crate) fn state(state: State) -> String {
     state.as_str_name().to_ascii_lowercase()
 }
 
+/// How many items a run has ended, and how many of them have failed.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "counts of items")]
+pub(super) fn counts(status: &Status) -> (u64, u64) {
+    let stat = |label: &str| status.stats.get(label).copied().unwrap_or_default().max(0.0) as u64;
+    (stat("workItems"), stat("workItemsDirty") + stat("workItemsAborted"))
+}
+
 pub(crate) fn work_list(place: &Place, name: &str, output: &mut Output) -> Result<Found, Failure> {
     let store = open::for_looking(place)?;
     let process = store.process(name)?;
@@ -112,7 +119,7 @@ fn item_row(process: &str, item: &Item) -> Vec<String> {
 }
 
 /// The first line that says something.
-fn first_line(text: &str) -> String {
+pub(super) fn first_line(text: &str) -> String {
     text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default().to_owned()
 }
 

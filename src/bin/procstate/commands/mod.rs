@@ -11,6 +11,7 @@ mod salvage;
 pub(crate) mod serve;
 mod show;
 mod steer;
+mod top;
 mod transfer;
 mod verify;
 
@@ -65,6 +66,7 @@ pub(crate) fn dispatch(args: &Args, output: &mut Output) -> Result<Found, Failur
             salvage::salvage(place.folder()?, target, scratch.scratch.clone(), output)
         }
         Command::Run(run) => run::run(place.folder()?, run, output),
+        Command::Top(args) => top::top(place, args, output),
         Command::Serve(serve) => serve::serve(place.folder()?, serve, args.token_file.as_deref(), output),
         Command::Logs(args) => logs::logs(place, args, output),
         Command::Completions { .. } | Command::Watchdog { .. } => Ok(Found::AllWell),

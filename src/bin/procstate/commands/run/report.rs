@@ -11,8 +11,9 @@ use serde_json::{Value, json};
 use super::args::{Progress, Records};
 use super::child::{Stream, Urgency};
 use super::interrupts::Interrupts;
+use crate::commands::look::counts;
 use crate::duration;
-use crate::output::{count, say_unless, stderr_is_terminal};
+use crate::output::{can_draw, count, say_unless};
 use crate::patience;
 use procstate::text::{visible, visible_json};
 
@@ -50,7 +51,8 @@ pub(super) struct Ended<'a> {
 impl Report {
     pub(super) fn new(records: &Records, is_json: bool, extent: (u64, u64), interrupts: Interrupts) -> Self {
         let (style, (total, done)) = (records.progress, extent);
-        let style = style.unwrap_or_else(|| if can_draw() { Progress::Bar } else { Progress::Plain });
+        let style =
+            style.unwrap_or_else(|| if can_draw(&io::stderr()) { Progress::Bar } else { Progress::Plain });
         let bar = (style == Progress::Bar && !is_json).then(|| bar(total, done));
         let counts = Counts { total, done, done_before: done, began: Instant::now() };
         Self { style, is_json, tags: records.tag, bar, interrupts, counts: Mutex::new(counts) }
@@ -207,13 +209,6 @@ fn summary(status: &Status) -> String {
     format!("{items}, {failed} of them failed, {errors}")
 }
 
-/// How many items it has ended, and how many of them have failed.
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "counts of items")]
-fn counts(status: &Status) -> (u64, u64) {
-    let stat = |label: &str| status.stats.get(label).copied().unwrap_or_default().max(0.0) as u64;
-    (stat("workItems"), stat("workItemsDirty") + stat("workItemsAborted"))
-}
-
 fn summary_json(how: &str, status: Option<&Status>) -> Value {
     let Some(status) = status else {
         return json!({"event": "summary", "state": "interrupted", "text": how});
@@ -243,12 +238,6 @@ fn tag(work: &str, lines: &[u8]) -> Vec<u8> {
 /// To the second: nobody knows better.
 fn rounded(time: Duration) -> String {
     duration::format(Duration::from_secs(time.as_secs()))
-}
-
-/// Whether standard error shows what is drawn over what was there.
-fn can_draw() -> bool {
-    let terminal = std::env::var_os("TERM");
-    stderr_is_terminal() && terminal.is_some_and(|terminal| terminal != "dumb" && !terminal.is_empty())
 }
 
 fn bar(total: u64, done: u64) -> ProgressBar {

@@ -1,0 +1,123 @@
+//! The items of a process that fail.
+
+use std::time::{Duration, Instant};
+
+use procstate::proto::{State, Status};
+use procstate::{Item, List, ProcessHandle, Result};
+
+use crate::commands::look::first_line;
+
+/// How many items are shown of a process, and looked for.
+const SHOWN_MAX: usize = 20;
+
+/// How many items are read at a time.
+const PAGE: usize = 1000;
+
+/// How much longer than looking for them takes it is not done again.
+const REST: u32 = 20;
+
+/// An item that fails.
+#[derive(Clone)]
+pub(super) struct Failing {
+    pub(super) work: String,
+    pub(super) state: State,
+    pub(super) errors: i64,
+    pub(super) error: String,
+}
+
+/// Goes through the items of a process, a part at a time, and over and over.
+#[derive(Default)]
+pub(super) struct Search {
+    /// Those of the last time that it came to the end.
+    found: Vec<Failing>,
+    /// Those of this time.
+    coming: Vec<Failing>,
+    after: Option<String>,
+    took: Duration,
+    rests_until: Option<Instant>,
+}
+
+impl Search {
+    /// Those that are known of.
+    pub(super) fn failing(&self) -> &[Failing] {
+        if self.found.is_empty() { &self.coming } else { &self.found }
+    }
+
+    /// Goes on, to the end or for so long.
+    pub(super) fn go_on(&mut self, process: &ProcessHandle, time_max: Option<Duration>) -> Result<()> {
+        let began = Instant::now();
+        if self.rests_until.is_some_and(|until| began < until) {
+            return Ok(());
+        }
+        loop {
+            let page = process.list(List::Active, self.after.as_deref(), PAGE)?;
+            self.coming.extend(page.items.iter().filter_map(failing));
+            self.coming.truncate(SHOWN_MAX);
+            self.after = page.next;
+            if self.after.is_none() || self.coming.len() == SHOWN_MAX {
+                self.end(began.elapsed());
+                return Ok(());
+            }
+            if time_max.is_some_and(|max| began.elapsed() >= max) {
+                self.took += began.elapsed();
+                return Ok(());
+            }
+        }
+    }
+
+    fn end(&mut self, took: Duration) {
+        self.rests_until = Instant::now().checked_add((self.took + took) * REST);
+        self.took = Duration::ZERO;
+        self.after = None;
+        self.found = std::mem::take(&mut self.coming);
+    }
+}
+
+/// The item, if its last attempt failed, or errors came up in the one that is on.
+fn failing(item: &Item) -> Option<Failing> {
+    let status: &Status = item.work.as_ref()?.status.as_ref()?;
+    let fails = match status.state() {
+        State::Incomplete | State::Aborted => true,
+        State::Active => status.total_errors > 0,
+        State::Unspecified | State::New | State::Completed => false,
+    };
+    fails.then(|| Failing {
+        work: item.name.clone(),
+        state: status.state(),
+        errors: status.total_errors,
+        error: status.errors.last().map_or(String::new(), |error| first_line(&error.text)),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use procstate::{Params, Runner, Store};
+
+    use super::*;
+
+    #[test]
+    fn a_long_list_is_gone_through_bit_by_bit() {
+        let store = Store::in_memory();
+        let process = store.process("p").unwrap();
+        process.register_all((0..2500).map(|n| (format!("{n:04}"), Params::new()))).unwrap();
+        let fails = |name: &str| ["0000", "2400"].contains(&name);
+        let worker = move |work: &mut procstate::WorkContext| match work.name() {
+            name if fails(name) => Err("it failed\nbadly".into()),
+            _ => Ok(()),
+        };
+        Runner::builder(&store, "p").worker_fn(worker).build().unwrap().run_now().unwrap();
+        let mut search = Search::default();
+        let names = |search: &Search| search.failing().iter().map(|it| it.work.clone()).collect::<Vec<_>>();
+        search.go_on(&process, Some(Duration::ZERO)).unwrap();
+        assert_eq!(names(&search), ["0000"]);
+        search.go_on(&process, Some(Duration::ZERO)).unwrap();
+        search.go_on(&process, Some(Duration::ZERO)).unwrap();
+        assert_eq!(names(&search), ["0000", "2400"]);
+        assert_eq!(search.failing()[1].error, "it failed");
+        // It is as it was while the search rests, and then as it is.
+        process.retry_failed().unwrap();
+        search.rests_until = None;
+        search.go_on(&process, None).unwrap();
+        assert!(names(&search).is_empty());
+    }
+}

@@ -1,0 +1,97 @@
+//! The processes of a store, watched while they run.
+
+mod failing;
+mod glance;
+mod picture;
+mod rate;
+mod screen;
+
+use std::io;
+use std::sync::mpsc::{self, SyncSender, TryRecvError};
+use std::time::Duration;
+
+use procstate::{Error, Result as StoreResult};
+
+use self::glance::{Glance, Watcher};
+use self::screen::Screen;
+use crate::args::Top;
+use crate::failure::{Failure, Found};
+use crate::open::{self, Looked, Place};
+use crate::output::{Output, can_draw, say};
+
+/// How soon a key, and another size of the screen, is noticed.
+const TICK: Duration = Duration::from_millis(100);
+
+/// How often it looks at most.
+const INTERVAL_MIN: Duration = Duration::from_millis(50);
+
+/// How long one look goes through the items of a process.
+const SEARCH_MAX: Duration = Duration::from_millis(100);
+
+pub(crate) fn top(place: &Place, args: &Top, output: &mut Output) -> Result<Found, Failure> {
+    let store = open::for_looking(place)?;
+    if !store.is_remote() {
+        say("no program has the store open: nothing moves in it");
+    }
+    if store.is_remote() && !args.once && !output.is_json() && can_draw(&io::stdout()) {
+        return live(store, args.interval.max(INTERVAL_MIN), output);
+    }
+    let glances = Watcher::default().look(&store, None)?;
+    picture::print(&glances, output)?;
+    Ok(Found::AllWell)
+}
+
+fn live(store: Looked, interval: Duration, output: &mut Output) -> Result<Found, Failure> {
+    let failed = |error: io::Error| Failure::Failed(format!("could not draw on the terminal: {error}"));
+    let (show, looks) = mpsc::sync_channel(1);
+    std::thread::Builder::new()
+        .name("looks".to_owned())
+        .spawn(move || watch(&store, interval, &show))
+        .map_err(failed)?;
+    let mut screen = Screen::open().map_err(failed)?;
+    let mut glances = Vec::new();
+    let mut drawn_size = (0, 0);
+    let end = loop {
+        let size = Screen::size();
+        match looks.try_recv() {
+            Ok(Ok(new)) => glances = new,
+            Ok(Err(error)) => break Some(error),
+            Err(TryRecvError::Empty) if size == drawn_size || glances.is_empty() => {
+                if screen.wait(TICK).map_err(failed)? {
+                    break None;
+                }
+                continue;
+            }
+            Err(TryRecvError::Empty) => {}
+            Err(TryRecvError::Disconnected) => break None,
+        }
+        Screen::draw(&picture::lines(glances.iter().collect(), size.0, size.1)).map_err(failed)?;
+        drawn_size = size;
+    };
+    drop(screen);
+    end.map_or(Ok(Found::AllWell), |error| conclude(error, &glances, output))
+}
+
+/// Looks until nobody wants to see it, or it fails.
+fn watch(store: &Looked, interval: Duration, show: &SyncSender<StoreResult<Vec<Glance>>>) {
+    let mut watcher = Watcher::default();
+    loop {
+        let look = watcher.look(store, Some(SEARCH_MAX));
+        let is_last = look.is_err();
+        if show.send(look).is_err() || is_last {
+            return;
+        }
+        std::thread::sleep(interval);
+    }
+}
+
+/// Leaves the last picture behind, if the program is gone that was watched.
+fn conclude(error: Error, glances: &[Glance], output: &mut Output) -> Result<Found, Failure> {
+    if !(error.is_unreachable() || error.is_closed()) {
+        return Err(error.into());
+    }
+    picture::print(glances, output)?;
+    output.flush()?;
+    say("the program that had the store open has closed it, or is gone");
+    Ok(Found::AllWell)
+}

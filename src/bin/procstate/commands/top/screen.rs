@@ -1,0 +1,92 @@
+//! A terminal that a picture is drawn on, in place of what it showed.
+
+use std::io::{self, IsTerminal, Write};
+use std::time::Duration;
+
+use crossterm::cursor::{Hide, MoveTo, Show};
+use crossterm::style::Print;
+use crossterm::terminal::{self, Clear, ClearType, EnterAlternateScreen, LeaveAlternateScreen};
+use crossterm::{execute, queue};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use crate::log;
+
+/// What ^C is where the terminal makes no signal of it.
+const INTERRUPT: u8 = 3;
+
+/// The terminal is as it was once this is dropped.
+pub(super) struct Screen {
+    signals: Signals,
+    has_keys: bool,
+}
+
+impl Screen {
+    pub(super) fn open() -> io::Result<Self> {
+        let signals = Signals::new([SIGHUP, SIGINT, SIGTERM])?;
+        let has_keys = io::stdin().is_terminal();
+        let screen = Self { signals, has_keys };
+        log::silence(true);
+        if has_keys {
+            terminal::enable_raw_mode()?;
+        }
+        execute!(io::stdout(), EnterAlternateScreen, Hide)?;
+        Ok(screen)
+    }
+
+    /// Its columns and rows.
+    pub(super) fn size() -> (usize, usize) {
+        match terminal::size() {
+            Ok((columns, rows)) if columns > 0 && rows > 0 => (columns.into(), rows.into()),
+            _ => (80, 24),
+        }
+    }
+
+    /// Draws lines, which must fit.
+    pub(super) fn draw(lines: &[String]) -> io::Result<()> {
+        // At once: a terminal shows no half picture.
+        let mut picture = Vec::new();
+        for (row, line) in (0..).zip(lines) {
+            queue!(picture, MoveTo(0, row), Clear(ClearType::CurrentLine), Print(line))?;
+        }
+        queue!(picture, Clear(ClearType::FromCursorDown))?;
+        let mut stdout = io::stdout().lock();
+        stdout.write_all(&picture)?;
+        stdout.flush()
+    }
+
+    /// Waits for so long; answers at once if somebody wants it to end.
+    pub(super) fn wait(&mut self, time: Duration) -> io::Result<bool> {
+        if self.signals.pending().next().is_some() {
+            return Ok(true);
+        }
+        if !self.has_keys {
+            std::thread::sleep(time);
+            return Ok(self.signals.pending().next().is_some());
+        }
+        let stdin = io::stdin();
+        let timeout = Timespec::try_from(time).map_err(io::Error::other)?;
+        match poll(&mut [PollFd::new(&stdin, PollFlags::IN)], Some(&timeout)) {
+            Ok(0) | Err(rustix::io::Errno::INTR) => return Ok(false),
+            Ok(_) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let mut keys = [0; 64];
+        let read = rustix::io::read(&stdin, &mut keys)?;
+        let keys = keys.get(..read).unwrap_or_default();
+        // The terminal is gone if there is nothing to read.
+        Ok(keys.is_empty() || keys.iter().any(|key| matches!(*key, b'q' | b'Q' | INTERRUPT)))
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        // If the terminal is gone, so be it.
+        let _ = execute!(io::stdout(), Show, LeaveAlternateScreen);
+        if self.has_keys {
+            let _ = terminal::disable_raw_mode();
+        }
+        log::silence(false);
+    }
+}
