@@ -4,9 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// From the bottom up: a module may use those before it, and itself.
-const LAYERS: [&str; 17] = [
-    "error", "proto", "clock", "crc", "model", "record", "disk", "archive", "folder", "index", "engine",
-    "recovery", "store", "run", "runner", "tokio", "remote",
+const LAYERS: [&str; 18] = [
+    "sync", "error", "proto", "clock", "crc", "model", "record", "disk", "archive", "folder", "index",
+    "engine", "recovery", "store", "run", "runner", "tokio", "remote",
 ];
 
 /// Leaves that no layer below the program may use.
