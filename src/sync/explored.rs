@@ -8,9 +8,9 @@
 //! Every interleaving of these operations may come up, each seen by all threads in one order:
 //! what a processor makes of `Ordering` does not show here.
 
-use std::sync::Arc;
-use std::sync::LazyLock;
+use std::cell::Cell;
 use std::sync::atomic::{self, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use parking_lot::{MutexGuard, RwLockReadGuard, RwLockWriteGuard};
@@ -41,12 +41,19 @@ pub(crate) fn explore(test: impl Fn() + Copy + Send + Sync + 'static) {
     let mut config = Config::new();
     config.stack_size = STACK_BYTES;
     config.max_steps = MaxSteps::FailAfter(STEPS_MAX);
+    IS_EXPLORING.set(true);
     Runner::new(RandomScheduler::new_from_seed(seed, schedules), config.clone()).run(test);
     Runner::new(PctScheduler::new_from_seed(seed, INTERRUPTIONS, schedules), config).run(test);
+    IS_EXPLORING.set(false);
+}
+
+thread_local! {
+    /// Whether shuttle's threads run on this one.
+    static IS_EXPLORING: Cell<bool> = const { Cell::new(false) };
 }
 
 fn is_explored() -> bool {
-    shuttle::current::try_get_current_task().is_some()
+    IS_EXPLORING.get() && shuttle::current::try_get_current_task().is_some()
 }
 
 /// Another thread may go on here.

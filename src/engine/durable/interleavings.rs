@@ -76,6 +76,11 @@ impl World {
                     // At this very moment: nobody runs in between.
                     let disk = disk.copy();
                     let Outcome::Committed(seq) = outcome else { panic!("nothing was asked for") };
+                    let found = store.get(&key).map(|record| record.map(|record| record.version));
+                    assert!(
+                        found.is_err() || found.unwrap() == Some(seq),
+                        "acknowledged, and not to be read"
+                    );
                     if durability == Durability::Synced {
                         promises.lock().push(Promise { key, seq, disk });
                     }
