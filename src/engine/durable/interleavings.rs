@@ -26,14 +26,15 @@ struct World {
     disk: SimDisk,
     home: SimHome,
     store: Arc<Shared>,
-    /// What must be on the disk as it was then.
+    /// What was acknowledged.
     promises: Arc<Mutex<Vec<Promise>>>,
 }
 
-/// A commit that was acknowledged as synced, and the disk at that moment.
+/// A commit that was acknowledged, and the disk at that moment.
 struct Promise {
     key: Key,
     seq: u64,
+    durability: Durability,
     disk: SimDisk,
 }
 
@@ -81,9 +82,7 @@ impl World {
                         found.is_err() || found.unwrap() == Some(seq),
                         "acknowledged, and not to be read"
                     );
-                    if durability == Durability::Synced {
-                        promises.lock().push(Promise { key, seq, disk });
-                    }
+                    promises.lock().push(Promise { key, seq, durability, disk });
                     Ok(seq)
                 };
                 (0..COMMITS).map(commit).collect()
@@ -92,19 +91,22 @@ impl World {
         (0..THREADS).map(spawn).collect()
     }
 
-    /// Cuts the power at each moment at which something was promised.
+    /// Ends the program, or cuts the power, at each moment at which something was promised.
     fn check_promises(&self) {
-        for Promise { key, seq, disk } in self.promises.lock().drain(..) {
-            disk.lose_power(Survives::Nothing);
+        for Promise { key, seq, durability, disk } in self.promises.lock().drain(..) {
+            disk.lose_power(match durability {
+                Durability::Buffered => Survives::Everything,
+                Durability::Synced => Survives::Nothing,
+            });
             let store = sim::open(&disk, &SimHome::new(&disk), &options()).unwrap();
             let found = store.get(&key).unwrap().map(|record| record.version);
-            assert_eq!(found, Some(seq), "{} was acknowledged before it was synced", key.describe());
+            assert_eq!(found, Some(seq), "{} was acknowledged as {durability:?} too early", key.describe());
         }
     }
 }
 
 #[test]
-fn what_is_acknowledged_as_synced_survives_power_loss() {
+fn what_is_acknowledged_survives() {
     explore(|| {
         let world = open(&options());
         let upkeep = world.store.clone();
@@ -199,14 +201,12 @@ fn a_failure_reaches_all_who_wait_and_nobody_goes_on() {
         let world = open(&options());
         let what = if thread_rng().gen_bool(0.5) { Fault::Error } else { Fault::Torn };
         world.disk.plan(Some(Plan { at: thread_rng().gen_range(1..8), what }));
-        let committers = world.spawn_committers(Durability::Synced);
+        let durability = if thread_rng().gen_bool(0.5) { Durability::Synced } else { Durability::Buffered };
+        let committers = world.spawn_committers(durability);
         let answers: Vec<_> = join(committers).into_iter().flatten().collect();
         if world.disk.failed().is_some() {
             assert!(answers.iter().any(Result::is_err), "a failure that nobody was told of");
             assert!(world.store.commit(put(&key(9, 9)), Durability::Buffered).unwrap_err().is_poisoned());
-        }
-        for promise in &*world.promises.lock() {
-            promise.disk.plan(None);
         }
         world.check_promises();
     });
@@ -215,7 +215,7 @@ fn a_failure_reaches_all_who_wait_and_nobody_goes_on() {
 /// Tasks hold no thread: the one that keeps up syncs for them, when it is told to.
 #[cfg(feature = "tokio")]
 #[test]
-fn tasks_are_woken_by_the_thread_that_syncs_and_by_its_failure() {
+fn tasks_are_woken_by_the_thread_that_syncs_by_its_failure_and_by_closing() {
     use std::future::poll_fn;
     use std::time::Duration;
 
@@ -238,15 +238,25 @@ fn tasks_are_woken_by_the_thread_that_syncs_and_by_its_failure() {
                     return;
                 };
                 if block_on(poll_fn(|context| store.poll_synced(seq, context.waker()))).is_ok() {
-                    let disk = disk.copy();
-                    disk.plan(None);
-                    promises.lock().push(Promise { key, seq, disk });
+                    let (durability, disk) = (Durability::Synced, disk.copy());
+                    promises.lock().push(Promise { key, seq, durability, disk });
                 }
             })
         };
-        join((0..THREADS).map(task).collect());
-        world.store.upkeep.stop();
-        upkeep.join().unwrap();
+        let tasks: Vec<_> = (0..THREADS).map(task).collect();
+        let stop = || {
+            world.store.upkeep.stop();
+            upkeep.join().unwrap();
+        };
+        if thread_rng().gen_bool(0.5) {
+            stop();
+            // It fails where something else did.
+            let _ = world.store.close();
+            join(tasks);
+        } else {
+            join(tasks);
+            stop();
+        }
         world.check_promises();
     });
 }
