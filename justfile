@@ -43,6 +43,14 @@ every-byte:
 cases count="3000":
     PROCSTATE_CASES={{ count }} cargo test --release --all-features --lib engine::
 
+# The API over HTTP by schemathesis, which makes requests up from its description.
+schemathesis examples="100":
+    EXAMPLES={{ examples }} tests/http/schemathesis.sh
+
+# Progress updates with 500 clients that listen over HTTP and 50 that mean no good.
+served:
+    cargo bench --features http --bench served
+
 # The fuzz targets, each for so many seconds.
 fuzz seconds="600":
     fuzz/run {{ seconds }}

@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use procstate::http::Server;
-use procstate::{Claim, ClaimOptions, Instance, Params, Store};
+use procstate::{Claim, ClaimOptions, Instance, Params, Progress, Store};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -57,7 +57,7 @@ fn updates(store: &Store, time: Duration) -> f64 {
     while begun.elapsed() < time {
         for _ in 0..100 {
             work.add_stat("n", 1.0);
-            work.progress().unwrap();
+            assert_eq!(work.progress().unwrap(), Progress::Updated);
         }
         count += 100;
     }

@@ -113,14 +113,17 @@ pub(crate) enum Failure {
     Closed,
 
     #[error("{text}")]
+    #[cfg_attr(not(feature = "http"), allow(dead_code, reason = "only a store that is served has it"))]
     Remote { trouble: Trouble, text: String },
 
     #[error("{place} cannot be used: {why}")]
+    #[cfg_attr(not(feature = "http"), allow(dead_code, reason = "only a store that is served has it"))]
     Unreachable { place: String, why: String },
 
     #[error(
         "the connection to {place} was lost before it answered ({why}): the change may or may not have been written. Look at what it was about before you try it again"
     )]
+    #[cfg_attr(not(feature = "http"), allow(dead_code, reason = "only a store that is served has it"))]
     Uncertain { place: String, why: String },
 
     #[cfg(feature = "json")]
@@ -129,6 +132,7 @@ pub(crate) enum Failure {
 }
 
 /// What kind of failure another program told of.
+#[cfg_attr(not(feature = "http"), allow(dead_code, reason = "only a store that is served has it"))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Trouble {
     Other,

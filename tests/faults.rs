@@ -507,7 +507,7 @@ fn a_lost_note_of_what_is_synced_is_reported_and_written_anew() {
         ("missing", &|| fs::remove_file(&note).unwrap()),
         ("neither", &|| fs::write(&note, vec![0; 1024]).unwrap()),
         ("neither", &|| fs::write(&note, b"").unwrap()),
-        ("of another store", &|| drop(fs::copy(other.join("SYNCED"), &note).unwrap())),
+        ("of another store", &|| fs::write(&note, fs::read(other.join("SYNCED")).unwrap()).unwrap()),
     ];
     for (words, damage) in damages {
         damage();

@@ -377,3 +377,28 @@ fn a_run_is_seen_and_steered_from_a_second_terminal() {
     let restored = Store::open(folder.join("restored")).unwrap().process("big").unwrap().snapshot().unwrap();
     assert_eq!(restored.active_work.len(), ITEMS + 1);
 }
+
+#[test]
+fn a_run_of_commands_is_seen_and_steered_too() {
+    let folder = folder();
+    let folder = folder.path();
+    let command = ["run", "weekly", "--", "sh", "-c", "until [ -e go ]; do sleep 0.02; done"];
+    let running = tool(folder, &command).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    while !socket(folder).exists() {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    // Until an item has begun.
+    while !fine(folder, &["work", "weekly"]).contains("active") {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    fine(folder, &["register", "weekly", "y"]);
+    fine(folder, &["pause", "weekly"]);
+    fine(folder, &["resume", "weekly"]);
+    fs::write(folder.join("go"), "").unwrap();
+    let ended = running.wait_with_output().unwrap();
+    assert!(ended.status.success(), "{}", says(&ended));
+    assert!(!socket(folder).exists());
+    let listed: Value =
+        serde_json::from_str(fine(folder, &["--json", "work", "weekly", "y"]).trim()).unwrap();
+    assert_eq!(listed["state"], "queued");
+}

@@ -430,7 +430,10 @@ fn bad_usage_ends_with_2() {
         Command::new(env!("CARGO_BIN_EXE_procstate")).arg("ls").env_remove("PROCSTATE_DB").output().unwrap();
     assert_eq!(nowhere.status.code(), Some(2));
     let stderr = String::from_utf8(nowhere.stderr).unwrap();
-    assert_eq!(stderr, "procstate: which store? Name its folder with --db DIR or in PROCSTATE_DB\n");
+    assert_eq!(
+        stderr,
+        "procstate: which store? Name its folder with --db DIR or in PROCSTATE_DB, or its address with --url URL\n"
+    );
     let named = Command::new(env!("CARGO_BIN_EXE_procstate"))
         .arg("ls")
         .env("PROCSTATE_DB", tool.db())

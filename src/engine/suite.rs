@@ -22,8 +22,10 @@ use crate::record::{Key, KeyRange, Record};
 pub(crate) struct Subject {
     engine: Option<Box<dyn Engine>>,
     folder: Option<TempDir>,
-    open: Box<dyn Fn(&TempDir) -> Result<Box<dyn Engine>> + Sync>,
+    open: Box<Opener>,
 }
+
+type Opener = dyn Fn(&TempDir) -> Result<Box<dyn Engine>> + Sync;
 
 impl Subject {
     fn memory() -> Self {

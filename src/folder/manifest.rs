@@ -6,6 +6,8 @@
 //! id 019a2f0e-...
 //! index 1234
 //! epoch 0123456789abcdef
+//! opening 123456789abcdef0
+//! found 0123456789abcdef
 //! crc32 89abcdef
 //! ```
 //!
@@ -27,7 +29,7 @@ use super::MANIFEST;
 use crate::disk::Disk;
 use crate::error::{Failure, Result};
 use crate::model::limits::SEQ_MAX;
-use crate::record::{Epoch, Position};
+use crate::record::{Epoch, Position, Writers};
 
 pub(super) const TEMPORARY: &str = "MANIFEST.new";
 
@@ -46,24 +48,37 @@ pub(crate) struct Manifest {
     pub(crate) index_seq: Option<u64>,
     /// That of this commit.
     index_epoch: Option<Epoch>,
+    /// Who can have written the newest commit of the log.
+    writers: Writers,
     format: u32,
 }
 
 impl Manifest {
     pub(crate) fn new() -> Self {
-        Self { id: Uuid::now_v7().to_string(), index_seq: None, index_epoch: None, format: FORMAT }
+        Self {
+            id: Uuid::now_v7().to_string(),
+            index_seq: None,
+            index_epoch: None,
+            writers: Writers::default(),
+            format: FORMAT,
+        }
     }
 
     /// The same, of the newest format, once the index durably has everything up to
-    /// the commit `position`.
-    pub(crate) fn noting(&self, position: Position) -> Self {
+    /// the commit `position`, and the log goes on by `writers`.
+    pub(crate) fn noting(&self, position: Position, writers: Writers) -> Self {
         let Position { seq, epoch } = position;
-        Self { id: self.id.clone(), index_seq: Some(seq), index_epoch: epoch, format: FORMAT }
+        Self { id: self.id.clone(), index_seq: Some(seq), index_epoch: epoch, writers, format: FORMAT }
     }
 
     /// A commit that the index durably holds; `None` before there is an index.
     pub(crate) fn noted(&self) -> Option<Position> {
         Some(Position::new(self.index_seq?, self.index_epoch))
+    }
+
+    /// Who can have written the newest commit of the log.
+    pub(crate) fn writers(&self) -> Writers {
+        self.writers
     }
 
     pub(crate) fn id_bytes(&self) -> Option<[u8; 16]> {
@@ -112,8 +127,11 @@ impl Manifest {
         let index = self.index_seq.map_or("none".to_owned(), |seq| seq.to_string());
         let mut body = format!("{TITLE}\nformat {}\nid {}\nindex {index}\n", self.format, self.id);
         if self.format > FORMAT_WITHOUT_EPOCHS {
-            let epoch = self.index_epoch.map_or("none".to_owned(), |epoch| epoch.to_string());
-            body.push_str(&format!("epoch {epoch}\n"));
+            let Writers { own, found } = self.writers;
+            for (name, epoch) in [("epoch", self.index_epoch), ("opening", own), ("found", found)] {
+                let epoch = epoch.map_or("none".to_owned(), |epoch| epoch.to_string());
+                body.push_str(&format!("{name} {epoch}\n"));
+            }
         }
         format!("{body}crc32 {}\n", checksum(&body))
     }
@@ -137,9 +155,10 @@ impl Manifest {
             seq => Some(seq.parse().ok().filter(|seq| *seq <= SEQ_MAX)?),
         };
         let format = field("format")?.parse().ok()?;
-        let epoch = field("epoch").and_then(|epoch| u64::from_str_radix(epoch, 16).ok());
-        let index_epoch = epoch.and_then(Epoch::from_stored);
-        let manifest = Self { id: field("id")?.to_owned(), index_seq, index_epoch, format };
+        let epoch = |name: &str| Epoch::from_stored(u64::from_str_radix(field(name)?, 16).ok()?);
+        let (index_epoch, writers) =
+            (epoch("epoch"), Writers { own: epoch("opening"), found: epoch("found") });
+        let manifest = Self { id: field("id")?.to_owned(), index_seq, index_epoch, writers, format };
         // The checksum, and every byte besides.
         (manifest.to_text() == text).then_some(manifest)
     }
@@ -185,24 +204,31 @@ mod tests {
 
     #[test]
     fn golden_text() {
-        let of_format =
-            |format, index_epoch| Manifest { id: "x".to_owned(), index_seq: Some(7), index_epoch, format };
+        let of_format = |format, index_epoch: Option<Epoch>| {
+            let own = index_epoch.and_then(|_| Epoch::from_stored(0xdef));
+            let writers = Writers { own, found: index_epoch };
+            Manifest { id: "x".to_owned(), index_seq: Some(7), index_epoch, writers, format }
+        };
         let epoch = Epoch::from_stored(0xabc);
-        let (noted, unknown) = ("epoch 0000000000000abc\n", "epoch none\n");
-        for (format, epoch, line, crc) in [
+        let noted = "epoch 0000000000000abc\nopening 0000000000000def\nfound 0000000000000abc\n";
+        let unknown = "epoch none\nopening none\nfound none\n";
+        for (format, epoch, lines, crc) in [
             (1, None, "", "66de418a"),
             (2, None, "", "77a32bf3"),
             (3, None, "", "ce58f01b"),
-            (4, epoch, noted, "b19d6cfa"),
-            (4, None, unknown, "c2a95c63"),
+            (4, epoch, noted, "383fa0ec"),
+            (4, None, unknown, "39f0c7f2"),
         ] {
             let manifest = of_format(format, epoch);
             let text = manifest.to_text();
-            assert_eq!(text, format!("procstate store\nformat {format}\nid x\nindex 7\n{line}crc32 {crc}\n"));
+            assert_eq!(
+                text,
+                format!("procstate store\nformat {format}\nid x\nindex 7\n{lines}crc32 {crc}\n")
+            );
             let parsed = parse(&text).unwrap();
             assert_eq!((&parsed, parsed.has_log()), (&manifest, format > 1));
             assert_eq!((parsed.must_have_log(), parsed.must_have_synced()), (format > 1, format > 3));
-            assert_eq!(parsed.noting(parsed.noted().unwrap()), of_format(4, epoch));
+            assert_eq!(parsed.noting(parsed.noted().unwrap(), parsed.writers()), of_format(4, epoch));
         }
         let fresh = Manifest { index_seq: None, ..of_format(4, None) };
         assert_eq!(parse(&fresh.to_text()).unwrap(), fresh);

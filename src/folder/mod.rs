@@ -7,6 +7,7 @@
 //! SYNCED      how far the log is durable
 //! snapshots/  archives that the index can be rebuilt from
 //! index/      the records
+//! control.sock  where the program that has the store open is reached, if it serves that
 //! ```
 
 mod closed;
@@ -33,7 +34,7 @@ pub(crate) use synced::{Synced, SyncedFile, SyncedNote};
 
 use crate::disk::{LINK, RealDisk, mode};
 use crate::error::{Error, Failure, Result};
-use crate::record::Position;
+use crate::record::{Position, Writers};
 use lock::Lock;
 
 const LOCK: &str = "LOCK";
@@ -99,9 +100,9 @@ impl Folder {
     }
 
     /// Notes that there is a log, and that the index durably holds everything up
-    /// to the commit `position`.
-    pub(crate) fn set_index(&mut self, position: Position) -> Result<()> {
-        let manifest = self.manifest.noting(position);
+    /// to the commit `position`, and the log goes on by `writers`.
+    pub(crate) fn set_index(&mut self, position: Position, writers: Writers) -> Result<()> {
+        let manifest = self.manifest.noting(position, writers);
         if manifest == self.manifest {
             return Ok(());
         }

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! slot    "PSTATSYN" format (u32, 1) zero (u32) counter (u64) id of the store (16 bytes)
-//!         seq (u64) epoch (u64) crc32 of the slot so far (u32), zeroes up to 512 bytes
+//!         seq (u64) epoch (u64) opening (u64) crc32 of the slot so far (u32), zeroes up to
+//!         512 bytes
 //! ```
 //! Little endian. Two slots, written in turn: a power cut may tear the one, and the other
 //! says what was synced before. The one with the greater counter counts. It is written when
@@ -22,7 +23,7 @@ use crate::record::{Epoch, Position};
 
 const MAGIC: &[u8; 8] = b"PSTATSYN";
 const FORMAT: u32 = 1;
-const CHECKED: usize = 56;
+const CHECKED: usize = 64;
 /// A sector: drives write it as a whole, or not at all.
 const SLOT_BYTES: usize = 512;
 
@@ -37,8 +38,8 @@ pub(crate) struct SyncedFile {
 /// What the note says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Synced {
-    /// The log was synced up to there.
-    UpTo(Position),
+    /// The log was synced up to there, as this opening noted.
+    UpTo(Position, Option<Epoch>),
     Missing,
     /// What is wrong with it.
     Damaged(String),
@@ -47,7 +48,15 @@ pub(crate) enum Synced {
 impl Synced {
     pub(crate) fn position(&self) -> Option<Position> {
         match self {
-            Self::UpTo(position) => Some(*position),
+            Self::UpTo(position, _) => Some(*position),
+            Self::Missing | Self::Damaged(_) => None,
+        }
+    }
+
+    /// The opening that noted it.
+    pub(crate) fn opening(&self) -> Option<Epoch> {
+        match self {
+            Self::UpTo(_, opening) => *opening,
             Self::Missing | Self::Damaged(_) => None,
         }
     }
@@ -55,7 +64,7 @@ impl Synced {
     /// What is wrong with it, if it should be there.
     pub(crate) fn wrong(&self) -> Option<String> {
         match self {
-            Self::UpTo(_) => None,
+            Self::UpTo(..) => None,
             Self::Missing => Some("it is missing".to_owned()),
             Self::Damaged(why) => Some(why.clone()),
         }
@@ -67,6 +76,7 @@ impl Synced {
 pub(crate) struct SyncedNote {
     file: Arc<dyn DiskFile>,
     store: [u8; 16],
+    opening: Epoch,
     /// Of the newest slot.
     counter: u64,
     /// What it says.
@@ -80,7 +90,7 @@ impl SyncedFile {
             Err(wrong) => wrong,
             Ok(slots) => newest(&slots).map_or_else(
                 || Synced::Damaged("neither of its two parts is what was written".to_owned()),
-                |slot| Synced::UpTo(slot.position),
+                |slot| Synced::UpTo(slot.position, slot.opening),
             ),
         })
     }
@@ -102,16 +112,15 @@ impl SyncedFile {
     }
 
     /// Opens the note to keep it, and lets it say durably that the log is synced up to
-    /// `position`; one that is not there, or damaged, is made anew.
-    pub(crate) fn open(&self, position: Position) -> Result<SyncedNote> {
+    /// `position`, and that commits of this `opening` follow; one that is not there, or
+    /// damaged, is made anew.
+    pub(crate) fn open(&self, position: Position, opening: Epoch) -> Result<SyncedNote> {
         let slots = self.slots()?.unwrap_or_default();
-        let Some(newest) = newest(&slots) else { return self.begin(position) };
+        let Some(newest) = newest(&slots) else { return self.begin(position, opening) };
         let Slot { counter, position: noted, .. } = newest;
         let file = self.disk.open(&self.path())?;
-        let mut note = SyncedNote { file, store: self.store, counter, noted };
-        if noted != position {
-            note.write(position)?;
-        }
+        let mut note = SyncedNote { file, store: self.store, opening, counter, noted };
+        note.write(position)?;
         // What says more than that must not come back when the newer slot is damaged.
         if slots.iter().any(|slot| slot.position.seq > position.seq) {
             note.write(position)?;
@@ -119,9 +128,9 @@ impl SyncedFile {
         Ok(note)
     }
 
-    fn begin(&self, position: Position) -> Result<SyncedNote> {
+    fn begin(&self, position: Position, opening: Epoch) -> Result<SyncedNote> {
         let file = self.create()?;
-        let mut note = SyncedNote { file, store: self.store, counter: 0, noted: position };
+        let mut note = SyncedNote { file, store: self.store, opening, counter: 0, noted: position };
         note.write(position)?;
         note.write(position)?;
         self.disk.sync_dir(&self.folder)?;
@@ -152,7 +161,7 @@ impl SyncedNote {
     /// slot says what it said before.
     pub(crate) fn write(&mut self, position: Position) -> Result<()> {
         let counter = self.counter.wrapping_add(1);
-        let slot = Slot { counter, store: self.store, position };
+        let slot = Slot { counter, store: self.store, position, opening: Some(self.opening) };
         let at = if counter.is_multiple_of(2) { 0 } else { SLOT_BYTES as u64 };
         self.file.write_at(&slot.encode(), at)?;
         self.file.sync()?;
@@ -171,6 +180,8 @@ struct Slot {
     counter: u64,
     store: [u8; 16],
     position: Position,
+    /// That noted it.
+    opening: Option<Epoch>,
 }
 
 impl Slot {
@@ -183,6 +194,7 @@ impl Slot {
         bytes.put_slice(&self.store);
         bytes.put_u64_le(self.position.seq);
         bytes.put_u64_le(Epoch::stored(self.position.epoch));
+        bytes.put_u64_le(Epoch::stored(self.opening));
         bytes.put_u32_le(crc32fast::hash(&bytes));
         bytes.resize(SLOT_BYTES, 0);
         bytes
@@ -200,8 +212,9 @@ impl Slot {
         let counter = body.get_u64_le();
         let (store, mut body) = body.split_first_chunk()?;
         let (seq, epoch) = (body.get_u64_le(), Epoch::from_stored(body.get_u64_le()));
+        let opening = Epoch::from_stored(body.get_u64_le());
         let position = Position::new(seq, epoch);
-        (seq <= SEQ_MAX).then_some(Self { counter, store: *store, position })
+        (seq <= SEQ_MAX).then_some(Self { counter, store: *store, position, opening })
     }
 }
 
@@ -222,6 +235,14 @@ mod tests {
         Position::new(seq, Epoch::from_stored(9))
     }
 
+    fn own() -> Epoch {
+        Epoch::from_stored(11).unwrap()
+    }
+
+    fn up_to(seq: u64) -> Synced {
+        Synced::UpTo(at(seq), Some(own()))
+    }
+
     fn bytes(disk: &SimDisk) -> Vec<u8> {
         disk.read(Path::new("/s"), SYNCED).unwrap().unwrap()
     }
@@ -229,27 +250,27 @@ mod tests {
     #[test]
     fn golden_bytes() {
         let disk = SimDisk::new();
-        file(&disk).open(at(7)).unwrap();
+        file(&disk).open(at(7), own()).unwrap();
         let found = bytes(&disk);
         let body = [
             b"PSTATSYN\x01\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\x000123456789abcdef".as_slice(),
-            b"\x07\0\0\0\0\0\0\0\x09\0\0\0\0\0\0\0",
+            b"\x07\0\0\0\0\0\0\0\x09\0\0\0\0\0\0\0\x0b\0\0\0\0\0\0\0",
         ]
         .concat();
-        assert_eq!((found.len(), &found[512..568]), (1024, &body[..]));
-        assert_eq!(found[568..572], crc32fast::hash(&body).to_le_bytes());
-        assert_eq!(found[572..], [0; 452]);
-        assert_eq!((found[16], &found[32..56]), (2, &body[32..]), "the second time in the other slot");
+        assert_eq!((found.len(), &found[512..576]), (1024, &body[..]));
+        assert_eq!(found[576..580], crc32fast::hash(&body).to_le_bytes());
+        assert_eq!(found[580..], [0; 444]);
+        assert_eq!((found[16], &found[32..64]), (2, &body[32..]), "the second time in the other slot");
     }
 
     #[test]
     fn says_what_was_written_last_and_else_what_was_before() {
         let disk = SimDisk::new();
-        let mut note = file(&disk).open(at(1)).unwrap();
+        let mut note = file(&disk).open(at(1), own()).unwrap();
         for seq in 2..6 {
             note.write(at(seq)).unwrap();
-            assert_eq!(file(&disk).read().unwrap(), Synced::UpTo(at(seq)));
-            let newest = if note.counter % 2 == 0 { 0 } else { SLOT_BYTES };
+            assert_eq!(file(&disk).read().unwrap(), up_to(seq));
+            let newest = if note.counter.is_multiple_of(2) { 0 } else { SLOT_BYTES };
             for byte in 0..CHECKED + 4 {
                 disk.change(Path::new("/s/SYNCED"), |bytes| bytes[newest + byte] ^= 1);
                 let found = file(&disk).read().unwrap();
@@ -271,24 +292,24 @@ mod tests {
     fn the_note_of_another_store_is_none() {
         let disk = SimDisk::new();
         let other = SyncedFile { store: [7; 16], ..file(&disk) };
-        other.open(at(3)).unwrap();
+        other.open(at(3), own()).unwrap();
         let found = file(&disk).read().unwrap();
         assert!(matches!(&found, Synced::Damaged(why) if why.contains("of another store")), "{found:?}");
-        file(&disk).open(at(2)).unwrap();
-        assert_eq!(file(&disk).read().unwrap(), Synced::UpTo(at(2)));
+        file(&disk).open(at(2), own()).unwrap();
+        assert_eq!(file(&disk).read().unwrap(), up_to(2));
     }
 
     /// What was cut off by the will of the user is not missed when a slot is damaged.
     #[test]
     fn a_lower_note_leaves_no_higher_one() {
         let disk = SimDisk::new();
-        let mut note = file(&disk).open(at(1)).unwrap();
+        let mut note = file(&disk).open(at(1), own()).unwrap();
         note.write(at(8)).unwrap();
         note.write(at(9)).unwrap();
-        file(&disk).open(at(4)).unwrap();
+        file(&disk).open(at(4), own()).unwrap();
         for slot in [0, SLOT_BYTES] {
             disk.change(Path::new("/s/SYNCED"), |bytes| bytes[slot] ^= 1);
-            assert_eq!(file(&disk).read().unwrap(), Synced::UpTo(at(4)));
+            assert_eq!(file(&disk).read().unwrap(), up_to(4));
             disk.change(Path::new("/s/SYNCED"), |bytes| bytes[slot] ^= 1);
         }
     }
@@ -300,7 +321,7 @@ mod tests {
             for what in [Fault::PowerOff, Fault::Error, Fault::Torn, Fault::Full] {
                 for survives in [Survives::Nothing, Survives::Everything, Survives::Chance(at_operation)] {
                     let disk = SimDisk::new();
-                    let mut note = file(&disk).open(at(1)).unwrap();
+                    let mut note = file(&disk).open(at(1), own()).unwrap();
                     disk.plan(Some(Plan { at: at_operation, what }));
                     let noted = (2..6).take_while(|seq| note.write(at(*seq)).is_ok()).last().unwrap_or(1);
                     // Who could not write it tries again.

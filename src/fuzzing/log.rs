@@ -6,9 +6,7 @@ use std::sync::Arc;
 
 use super::seals;
 use super::shelf::Shelf;
-use crate::engine::wal::{
-    Directory, Entry, Found, LogEnd, Logged, Survey, decode, read_behind, repair, walk,
-};
+use crate::engine::wal::{Directory, Entry, Found, LogEnd, Logged, Survey, read_behind, repair, walk};
 use crate::error::{Error, Result};
 
 /// As long as the files of a log can be at the shortest.
@@ -80,7 +78,8 @@ fn walked(directory: &Directory) -> Commits {
 
 /// What decodes is all of the entry and nothing else.
 fn check_entry(bytes: &[u8]) {
-    let Some(Entry { time, writes }) = decode(bytes) else { return };
+    let Some(entry) = Entry::decode(bytes) else { return };
+    let (time, writes) = (entry.time, entry.writes().collect::<Vec<_>>());
     let has_time = u32::from(time.is_some()) << 31;
     let mut encoded = (u32::try_from(writes.len()).unwrap() | has_time).to_le_bytes().to_vec();
     encoded.extend(time.iter().flat_map(|time| time.as_microsecond().to_le_bytes()));

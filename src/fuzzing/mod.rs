@@ -17,6 +17,7 @@
 mod archive;
 mod content;
 mod damage;
+mod harness;
 #[cfg(feature = "json")]
 mod interchange;
 mod log;
@@ -30,6 +31,7 @@ mod store;
 mod tests;
 
 pub use archive::archive;
+pub use harness::{Answer, harness};
 #[cfg(feature = "json")]
 pub use interchange::interchange;
 pub use log::log;

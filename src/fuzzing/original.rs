@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use bytes::Buf;
 
 use super::content::Content;
-use crate::engine::wal::{Entry, decode};
+use crate::engine::wal::Entry;
 
 /// The files of a store, by their path in it, sorted.
 pub(super) type Files = Vec<(PathBuf, Vec<u8>)>;
@@ -65,8 +65,8 @@ impl History {
         self.entries.insert(seq, entry.to_vec());
     }
 
-    pub(super) fn commit(&self, seq: u64) -> Option<Entry> {
-        decode(self.entries.get(&seq)?)
+    pub(super) fn commit(&self, seq: u64) -> Option<Entry<'_>> {
+        Entry::decode(self.entries.get(&seq)?)
     }
 
     /// What the store held after each commit.
@@ -74,7 +74,7 @@ impl History {
         let mut states = BTreeMap::from([(0, Content::new())]);
         let mut now = Content::new();
         for (seq, entry) in &self.entries {
-            for write in decode(entry).unwrap().writes {
+            for write in Entry::decode(entry).unwrap().writes() {
                 let key = write.key.bytes().clone();
                 match write.payload {
                     Some(payload) => now.insert(key, (*seq, payload)),

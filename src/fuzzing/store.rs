@@ -131,8 +131,8 @@ impl Case<'_> {
 
     fn check_commit(&self, LogCommit { seq, time, changes, .. }: &LogCommit) {
         let Some(made) = self.sound.history().commit(*seq) else { panic!("there was no commit {seq}") };
-        assert_eq!((*time, changes.len()), (made.time, made.writes.len()));
-        for (change, write) in changes.iter().zip(made.writes) {
+        assert_eq!((*time, changes.len()), (made.time, made.writes().count()));
+        for (change, write) in changes.iter().zip(made.writes()) {
             assert_eq!(change.process, write.key.address().unwrap().process);
             assert_eq!(change.bytes, write.payload.map(|payload| payload.len()));
         }

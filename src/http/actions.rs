@@ -45,8 +45,12 @@ pub(super) async fn purge(
     Names(name): Names<String>,
     Json(asked): Json<Purge>,
 ) -> Answer {
-    let retention = Duration::try_from_secs_f64(asked.older_than_seconds)
-        .map_err(|error| Problem::bad_request(format!("olderThanSeconds: {error}")))?;
+    let seconds = asked.older_than_seconds;
+    if seconds < 0.0 {
+        return Err(Problem::bad_request(format!("olderThanSeconds is {seconds}; it must be 0 or more")));
+    }
+    // What is older than anything is nothing.
+    let retention = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
     app.on(name, move |process| {
         let purged = process.purge(retention)?;
         Ok(json(json!({ "dropped": purged.dropped, "runs": purged.runs }).to_string()))

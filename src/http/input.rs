@@ -131,7 +131,11 @@ fn condition(headers: &HeaderMap) -> Answer<Precondition> {
                 format!("If-Match: {tag:?} is not the ETag of an answer; nothing was changed"),
             )
         }),
-        _ => Err(Problem::bad_request("of If-None-Match only * is understood, and not beside If-Match")),
+        (Some(_), Some("*")) => Err(Problem::new(
+            StatusCode::PRECONDITION_FAILED,
+            "If-Match and If-None-Match: * cannot both hold; nothing was changed",
+        )),
+        _ => Err(Problem::bad_request("of If-None-Match only * is understood")),
     }
 }
 

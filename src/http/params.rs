@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::de::{Error, Visitor};
+use serde::de::{Error, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
@@ -89,6 +89,16 @@ impl Visitor<'_> for Digits {
         i64::try_from(value).map(Whole).map_err(|_| E::custom(format!("{value} does not fit 64 bits")))
     }
 
+    #[allow(clippy::cast_possible_truncation, reason = "it is whole, and within what a double tells apart")]
+    fn visit_f64<E: Error>(self, value: f64) -> Result<Whole, E> {
+        const EXACT_MAX: f64 = (1_u64 << 53) as f64;
+        // To some writers of JSON 1 and 1.0 are the same.
+        if value.fract() == 0.0 && value.abs() <= EXACT_MAX {
+            return Ok(Whole(value as i64));
+        }
+        Err(E::invalid_type(Unexpected::Float(value), &self))
+    }
+
     fn visit_str<E: Error>(self, text: &str) -> Result<Whole, E> {
         text.parse().map(Whole).map_err(|error| E::custom(format!("{text:?}: {error}")))
     }
@@ -102,9 +112,9 @@ mod tests {
     fn numbers_come_as_texts_or_as_numbers() {
         let read = |text: &str| serde_json::from_str::<ParamsBody>(text).map(Params::from);
         let params =
-            read(r#"{"intParams": {"a": "-9223372036854775808", "b": 7}, "stringParams": {"c": ""}}"#);
+            read(r#"{"intParams": {"a": "-9223372036854775808", "b": 7.0}, "stringParams": {"c": ""}}"#);
         assert_eq!(params.unwrap(), Params::new().int("a", i64::MIN).int("b", 7).string("c", ""));
-        for text in ["1.5", "\"x\"", "null", "9223372036854775808", "true", "\"\""] {
+        for text in ["1.5", "1e18", "\"x\"", "null", "9223372036854775808", "true", "\"\""] {
             assert!(read(&format!("{{\"intParams\": {{\"a\": {text}}}}}")).is_err(), "{text}");
         }
         assert!(read(r#"{"intParam": {}}"#).is_err());

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::address::Prefix;
 use super::answer::{canonical, canonical_value, json, prefers_protobuf, value};
 use super::input::{Asked, Names};
-use super::problem::Answer;
+use super::problem::{Answer, Problem};
 use super::routes::App;
 use super::settings;
 use crate::{ProcessHandle, interchange};
@@ -36,9 +36,12 @@ pub(super) struct Past {
     page_token: Option<usize>,
 }
 
-pub(super) fn page_size(asked: Option<usize>) -> usize {
-    // 0 is the client's slip, and the library has words for it.
-    asked.unwrap_or(PAGE).min(PAGE_MAX)
+pub(super) fn page_size(asked: Option<usize>) -> Answer<usize> {
+    let size = asked.unwrap_or(PAGE);
+    if (1..=PAGE_MAX).contains(&size) {
+        return Ok(size);
+    }
+    Err(Problem::bad_request(format!("a page of {size}; ask for 1 to {PAGE_MAX}")))
 }
 
 pub(super) async fn list(State(app): State<App>, prefix: Prefix, Asked(asked): Asked<Listing>) -> Answer {
@@ -46,7 +49,7 @@ pub(super) async fn list(State(app): State<App>, prefix: Prefix, Asked(asked): A
     app.calls
         .run(move || {
             let after = asked.page_token.as_deref();
-            let page = store.processes_page(&asked.prefix, after, page_size(asked.page_size))?;
+            let page = store.processes_page(&asked.prefix, after, page_size(asked.page_size)?)?;
             let mut processes = Vec::with_capacity(page.names.len());
             for name in &page.names {
                 processes.push(glance(&prefix, &store.process(name)?)?);
@@ -106,7 +109,7 @@ pub(super) async fn history(
     app.on(name, move |process| {
         let runs = process.history()?;
         let from = asked.page_token.unwrap_or_default();
-        let to = from.saturating_add(page_size(asked.page_size).max(1));
+        let to = from.saturating_add(page_size(asked.page_size)?);
         let page = runs.get(from.min(runs.len())..to.min(runs.len())).unwrap_or_default();
         let next = (to < runs.len()).then(|| to.to_string());
         Ok(json(json!({ "runs": value(&page)?, "nextPageToken": next }).to_string()))

@@ -85,7 +85,13 @@ impl Change {
     }
 }
 
+/// Some 30,000 years.
+const SECONDS_MAX: f64 = 1e12;
+
 fn duration(field: &str, seconds: f64) -> Answer<Duration> {
+    if seconds > SECONDS_MAX {
+        return Err(Problem::bad_request(format!("{field} is {seconds}; it must be {SECONDS_MAX} at most")));
+    }
     Duration::try_from_secs_f64(seconds)
         .map_err(|error| Problem::bad_request(format!("{field} is {seconds}: {error}")))
 }

@@ -10,7 +10,7 @@ use super::answer::{canonical, json, json_at};
 use super::input::{Asked, Condition, Json, Names, Object};
 use super::params::ParamsBody;
 use super::problem::{Answer, Problem};
-use super::processes::page_size;
+use super::processes::{PAGE_MAX, page_size};
 use super::routes::App;
 use crate::proto::{Status, WorkResponse};
 use crate::{Effect, Item, List, Params, ProcessHandle};
@@ -80,7 +80,21 @@ impl From<ListName> for List {
     }
 }
 
+/// The states of a `WorkResponse`.
+const STATES: [&str; 9] =
+    ["unspecified", "queued", "active", "aborted", "incomplete", "completed", "cleanup", "dropped", "purged"];
+
 impl Listing {
+    fn check(&self) -> Answer<()> {
+        match &self.state {
+            Some(state) if !STATES.contains(&state.as_str()) => {
+                let states = STATES.join(", ");
+                Err(Problem::bad_request(format!("{state:?} is no state of work; there are {states}")))
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn wants(&self, item: &Item, response: &WorkResponse) -> bool {
         let is_state = self.state.as_ref().is_none_or(|state| *state == response.state);
         let status = || item.work.as_ref().and_then(|work| work.status.as_ref());
@@ -118,12 +132,13 @@ pub(super) async fn list(
 
 /// A page of the items that are asked for, and the name to go on after.
 fn find(process: &ProcessHandle, asked: &Listing) -> Answer<(Vec<WorkResponse>, Option<String>)> {
-    let wanted = page_size(asked.page_size);
+    let wanted = page_size(asked.page_size)?;
+    asked.check()?;
     let mut found = Vec::new();
     let mut after = asked.page_token.clone();
     let mut looked_at = 0;
     // A filter may pass over many.
-    let step = if asked.wants_all() { wanted } else { 1000.min(wanted.saturating_mul(1000)) };
+    let step = if asked.wants_all() { wanted } else { PAGE_MAX };
     loop {
         let page = process.list_prefix(asked.list.into(), &asked.prefix, after.as_deref(), step)?;
         let last = page.items.last().map(|item| item.name.clone());

@@ -15,7 +15,7 @@ pub(crate) use envelope::{Damage, HEADER_LEN as ENVELOPE_HEADER_LEN, Head, open,
 pub(crate) use fingerprint::fingerprint;
 pub(crate) use key::{Address, KEYSPACE, Key, KeyRange, KeyRef, Kind, Slot};
 pub(crate) use payload::Payload;
-pub(crate) use position::{Epoch, Position};
+pub(crate) use position::{Epoch, Position, Writers};
 
 use bytes::Bytes;
 

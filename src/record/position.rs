@@ -38,6 +38,16 @@ impl fmt::Display for Epoch {
     }
 }
 
+/// The openings that can have written the newest commit of a log, as one of them noted it
+/// before it wrote any.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Writers {
+    /// The opening that noted this.
+    pub(crate) own: Option<Epoch>,
+    /// That of the newest commit that it found.
+    pub(crate) found: Option<Epoch>,
+}
+
 /// A commit, and by which opening it was written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Position {

@@ -6,7 +6,7 @@ use super::offline::Offline;
 use super::options::{Meter, bytes_of};
 use super::scratch::IndexCopy;
 use crate::engine::verdict::{
-    Facts, IndexFault, Noted, Snapshotted, Soundness, Verdict, judge, other_history,
+    Facts, IndexFault, Noted, Snapshotted, Soundness, Verdict, judge, known_openings, other_history,
 };
 use crate::engine::wal::{Directory, survey};
 use crate::engine::{Recovery, Snapshot};
@@ -50,11 +50,14 @@ impl Inspection {
             Err(why) => (None, Err(why)),
         };
         let synced = store.synced()?;
+        let writers = manifest.as_ref().map(Manifest::writers).unwrap_or_default();
         let must_have_synced = manifest.as_ref().is_ok_and(Manifest::must_have_synced);
         let manifest = manifest.as_ref().map(noted).map_err(Clone::clone);
         let damaged_synced = synced.wrong().filter(|_| must_have_synced);
+        let openings = known_openings(writers, &synced);
         let synced = synced.position();
-        let facts = Facts { manifest, synced, damaged_synced, snapshots: checked, index: position, log };
+        let facts =
+            Facts { manifest, synced, openings, damaged_synced, snapshots: checked, index: position, log };
         let is_identity_certain = store.identity.is_certain;
         Ok(Self { facts, snapshots, readable_log, wrong_log_files, index, is_identity_certain })
     }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::address::named_in_process;
 use super::offline::Offline;
-use crate::engine::wal::{Entry, Found, Logged, Spot, decode, walk};
+use crate::engine::wal::{Entry, Found, Logged, Spot, walk};
 use crate::error::Result;
 use crate::proto::record::Owner;
 use crate::record::{Kind, Payload, Record};
@@ -107,7 +107,7 @@ impl Teller {
         match found {
             Found::Commit { seq, entry, at } => {
                 self.last = seq.max(self.last);
-                let Some(entry) = decode(entry) else { return visit(gap(at, seq.saturating_sub(1))) };
+                let Some(entry) = Entry::decode(entry) else { return visit(gap(at, seq.saturating_sub(1))) };
                 let commit = commit(seq, entry, &mut self.owners);
                 if seq >= from { visit(LogEntry::Commit(commit)) } else { Ok(()) }
             }
@@ -122,10 +122,10 @@ fn gap(Spot { path, offset }: Spot, after: u64) -> LogEntry {
     LogEntry::Gap { path, offset, after }
 }
 
-fn commit(seq: u64, entry: Entry, owners: &mut HashMap<String, String>) -> LogCommit {
+fn commit(seq: u64, entry: Entry<'_>, owners: &mut HashMap<String, String>) -> LogCommit {
     let mut by = None;
-    let mut changes = Vec::with_capacity(entry.writes.len());
-    for write in entry.writes {
+    let mut changes = Vec::new();
+    for write in entry.writes() {
         let Some(address) = write.key.address() else { continue };
         if write.key.kind() == Kind::Owner {
             note_owner(seq, &write, &address.process, owners);

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::changes::Changes;
 use super::until::Until;
 use crate::engine::verdict::{Facts, LogFault, MissingCommits, judge_restoring};
-use crate::engine::wal::{Directory, Entry, Found, LogDamage, LogEnd, Spot, decode, read_behind, walk};
+use crate::engine::wal::{Directory, Entry, Found, LogDamage, LogEnd, Spot, read_behind, walk};
 use crate::error::{Error, Failure, Result};
 
 /// What a log adds to the snapshot before it.
@@ -76,14 +76,14 @@ impl Replay {
                 return Ok(());
             }
         }
-        self.replayed.changes.add(seq, entry.writes);
+        self.replayed.changes.add(seq, entry.writes());
         (self.replayed.seq, self.replayed.time) = (seq, time);
         Ok(())
     }
 }
 
-fn decoded(seq: u64, entry: &[u8]) -> Result<Entry> {
-    decode(entry).ok_or_else(|| {
+fn decoded(seq: u64, entry: &[u8]) -> Result<Entry<'_>> {
+    Entry::decode(entry).ok_or_else(|| {
         let why = "its checksum is right and it does not decode".to_owned();
         Failure::Corrupt { place: format!("commit {seq} in the log"), why }.into()
     })
@@ -102,7 +102,7 @@ fn time_of(log: &Directory, wanted: u64) -> Result<Option<Timestamp>> {
         if let Found::Commit { seq, entry, .. } = found
             && seq == wanted
         {
-            time = decode(entry).and_then(|entry| entry.time);
+            time = Entry::decode(entry).and_then(|entry| entry.time);
         }
         Ok(())
     })?;

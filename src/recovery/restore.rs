@@ -13,10 +13,10 @@ use super::sound::open_record;
 use super::until::Until;
 use crate::archive;
 use crate::disk::ReadOnlyDisk;
-use crate::engine::verdict::{Facts, Snapshotted, Soundness};
+use crate::engine::verdict::{Facts, Snapshotted, Soundness, known_openings};
 use crate::engine::wal::Survey;
 use crate::error::{Error, Failure, Result};
-use crate::folder::{Manifest, without_manifest};
+use crate::folder::{Manifest, Synced, without_manifest};
 use crate::record::Position;
 
 /// What was restored.
@@ -108,7 +108,7 @@ fn restore_store(from: &Path, into: &Path, until: Until) -> Result<Restored> {
     let base = newest.as_ref().map(|newest| store.snapshot(newest)).transpose()?;
     let base_seq = newest.as_ref().map_or(0, |newest| newest.seq);
     let snapshot = base.as_ref().map(|base| base.summary().position());
-    let facts = facts(&manifest, store.synced()?.position(), snapshot);
+    let facts = facts(&manifest, &store.synced()?, snapshot);
     let replayed = replay(&store.log()?, base_seq, facts, until)?;
     let records = match base {
         None => fill(&draft, from, &replayed, std::iter::empty())?,
@@ -119,11 +119,12 @@ fn restore_store(from: &Path, into: &Path, until: Until) -> Result<Restored> {
 }
 
 /// What is known of a store besides its log. The index is of no use here.
-fn facts(manifest: &Manifest, synced: Option<Position>, newest: Option<Position>) -> Facts {
+fn facts(manifest: &Manifest, synced: &Synced, newest: Option<Position>) -> Facts {
     let snapshot = newest.map(|position| Snapshotted { position, soundness: Soundness::Unread });
     Facts {
         manifest: Ok(noted(manifest)),
-        synced,
+        synced: synced.position(),
+        openings: known_openings(manifest.writers(), synced),
         damaged_synced: None,
         snapshots: snapshot.into_iter().collect(),
         index: Err(String::new()),

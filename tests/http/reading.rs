@@ -121,6 +121,11 @@ fn lists_come_in_pages_and_by_filter() {
     site.get("/v1/processes/p/work?pageSize=0").problem(400);
     assert!(site.get("/v1/processes/p/work?stat=queued").problem(400).contains("stat"));
     site.get("/v1/processes/p/work?list=none").problem(400);
+    assert!(site.get("/v1/processes/p/work?state=done").problem(400).contains("completed"));
+    for list in ["/v1/processes", "/v1/processes/p/history"] {
+        site.get(&format!("{list}?pageSize=0")).problem(400);
+        assert!(site.get(&format!("{list}?pageSize=1001")).problem(400).contains("1 to 1000"));
+    }
 }
 
 #[test]

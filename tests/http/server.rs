@@ -72,6 +72,17 @@ fn an_address_in_use_is_named() {
 }
 
 #[test]
+fn a_task_that_starts_a_server_hears_why_it_cannot() {
+    let site = Site::new();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        Server::builder(&site.store).listen(site.address()).start().unwrap_err();
+        Server::builder(&site.store).start().unwrap_err();
+        drop(Server::builder(&site.store).listen("127.0.0.1:0").start().unwrap());
+    });
+}
+
+#[test]
 fn a_head_without_end_is_refused() {
     let site = Site::new();
     let mut stream = site.connect();

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use crate::engine::stored::open_value;
 use crate::error::{Failure, Result};
 use crate::index::{Addition, Contents, Index, Stop, Transaction, Visit};
-use crate::record::{Key, Position};
+use crate::record::{Key, Position, Writers};
 
 /// An ordered map of records, behind the log by what the memtable holds.
 pub(crate) trait Base: Debug + Send + Sync {
@@ -101,7 +101,10 @@ pub(crate) trait Home: Debug + Send + Sync {
 
     /// Notes that there is a log, and up to which commit index and log durably have
     /// everything.
-    fn note(&self, position: Position) -> Result<()>;
+    fn note(&self, position: Position, writers: Writers) -> Result<()>;
+
+    /// Who can have written the newest commit of the log, as it was noted.
+    fn writers(&self) -> Writers;
 
     fn exists(&self) -> bool;
 

@@ -25,7 +25,7 @@ impl Shared {
         new.close()?;
         base.close()?;
         self.parts.home.adopt_smaller(is_unchanged)?;
-        self.parts.home.note(self.position(ground.applied))?;
+        self.parts.home.note(self.position(ground.applied), self.writers())?;
         self.parts.home.release();
         Ok(())
     }

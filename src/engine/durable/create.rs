@@ -5,7 +5,7 @@ use super::{Options, SEGMENT_BYTES_MIN, parts_of};
 use crate::error::Result;
 use crate::folder::Folder;
 use crate::index;
-use crate::record::Position;
+use crate::record::{Position, Writers};
 
 /// Makes the store in `folder`, which was just begun, hold the records that there
 /// were after the commit `seq`, as if it had made them.
@@ -28,8 +28,8 @@ pub(crate) fn create(
     let (mut log, _) = parts.log.create(position)?;
     log.close()?;
     base.close()?;
-    parts.synced.open(position)?;
-    parts.home.note(position)?;
+    parts.synced.open(position, parts.log.epoch)?;
+    parts.home.note(position, Writers { own: position.epoch, found: position.epoch })?;
     parts.home.release();
     Ok(())
 }

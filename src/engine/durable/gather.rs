@@ -3,9 +3,9 @@
 
 use super::base::{Base, Home};
 use super::options::Options;
-use super::recover::Parts;
+use super::parts::Parts;
 use super::snapshots::{Snapshot, Snapshots};
-use super::verdict::{Facts, MISSING_INDEX, Noted, Snapshotted, Soundness};
+use super::verdict::{Facts, MISSING_INDEX, Noted, Snapshotted, Soundness, known_openings};
 use super::wal::{Directory, Survey, survey};
 use crate::archive;
 use crate::error::{Error, Failure, Result, reason};
@@ -52,8 +52,10 @@ pub(super) fn gather(parts: &Parts, log: &Directory, options: &Options) -> Resul
     let manifest = Ok(Noted { index: noted, must_have_log: home.has_log() });
     let snapshots = snapshot.into_iter().collect();
     let damaged_synced = synced.wrong().filter(|_| home.has_synced());
+    let openings = known_openings(home.writers(), &synced);
     let synced = synced.position();
-    let facts = Facts { manifest, synced, damaged_synced, snapshots, index: position, log: Ok(survey) };
+    let facts =
+        Facts { manifest, synced, openings, damaged_synced, snapshots, index: position, log: Ok(survey) };
     Ok(Gathered { facts, newest, index })
 }
 

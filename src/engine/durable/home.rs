@@ -9,7 +9,7 @@ use super::base::{Base, Home};
 use crate::error::{Error, Failure, Result};
 use crate::folder::{Folder, copy_dir, dir_bytes, sync_dir, sync_tree};
 use crate::index::{self, Index};
-use crate::record::Position;
+use crate::record::{Position, Writers};
 
 #[derive(Debug)]
 pub(crate) struct FolderHome {
@@ -95,8 +95,12 @@ impl Home for FolderHome {
         self.folder.lock().as_ref().is_some_and(|folder| folder.manifest().must_have_synced())
     }
 
-    fn note(&self, position: Position) -> Result<()> {
-        self.folder.lock().as_mut().ok_or(Failure::Closed)?.set_index(position)
+    fn writers(&self) -> Writers {
+        self.folder.lock().as_ref().map(|folder| folder.manifest().writers()).unwrap_or_default()
+    }
+
+    fn note(&self, position: Position, writers: Writers) -> Result<()> {
+        self.folder.lock().as_mut().ok_or(Failure::Closed)?.set_index(position, writers)
     }
 
     fn exists(&self) -> bool {

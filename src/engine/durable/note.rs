@@ -4,7 +4,7 @@
 use super::shared::Shared;
 use crate::error::{Error, Result};
 use crate::folder::SyncedNote;
-use crate::record::Position;
+use crate::record::{Position, Writers};
 use crate::sync::Mutex;
 
 /// The note of what is synced, while the store is open.
@@ -32,11 +32,16 @@ impl Shared {
         if seq <= self.opened.seq { self.opened } else { Position::new(seq, Some(self.pool.epoch())) }
     }
 
+    /// Who can have written the newest commit of the log.
+    pub(super) fn writers(&self) -> Writers {
+        Writers { own: Some(self.pool.epoch()), found: self.opened.epoch }
+    }
+
     /// Notes that index and log durably have everything up to the commit `applied`: a log
     /// that ends before that, with the index gone, is known to have lost something.
     pub(super) fn note(&self, applied: Position) -> Result<()> {
         self.note_synced(self.position(self.synced.done()));
-        match self.parts.home.note(applied).map_err(Error::before_writing) {
+        match self.parts.home.note(applied, self.writers()).map_err(Error::before_writing) {
             // What was noted before still holds.
             Err(error) if error.is_disk_full() => Ok(()),
             noted => noted,

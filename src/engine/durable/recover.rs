@@ -3,28 +3,20 @@
 
 use std::sync::Arc;
 
-use super::base::{Base, Home};
+use super::base::Base;
 use super::checkpoint::Checkpoint;
 use super::gather::{Gathered, gather};
 use super::memtable::Generation;
 use super::options::Options;
+use super::parts::Parts;
 use super::rebuild::rebuild;
 use super::report::{OpenReport, Rebuilt, TornTail};
-use super::snapshots::{Snapshot, Snapshots};
+use super::snapshots::Snapshot;
 use super::verdict::{LogFault, judge};
-use super::wal::{self, Directory, Entry, Files, Log, LogEnd, Pool, read_behind};
+use super::wal::{self, Directory, Entry, Log, LogEnd, Pool, read_behind};
 use crate::error::{Error, Failure, Result};
-use crate::folder::{SyncedFile, SyncedNote};
+use crate::folder::SyncedNote;
 use crate::record::Position;
-
-/// The parts of a store on disk.
-#[derive(Debug)]
-pub(crate) struct Parts {
-    pub(crate) home: Arc<dyn Home>,
-    pub(crate) log: Files,
-    pub(crate) synced: SyncedFile,
-    pub(crate) snapshots: Snapshots,
-}
 
 /// A store that was opened.
 #[derive(Debug)]
@@ -73,7 +65,7 @@ pub(crate) fn recover(parts: &Parts, options: &Options) -> Result<Recovered> {
         .is_some_and(|synced| synced.seq > opening.log.as_ref().map_or(opening.applied, |end| end.last_seq))
     {
         // By the will of the user: the log may be cut now, and a program die on the way.
-        parts.synced.open(Position::default())?;
+        parts.synced.open(Position::default(), parts.log.epoch)?;
     }
     match opening.log {
         None => begin(parts, &directory, base, report),
@@ -113,8 +105,8 @@ fn go_on(parts: &Parts, options: &Options, found: Found, mut report: OpenReport)
         None => newest,
     };
     let (log, pool) = parts.log.resume(&directory, &end)?;
-    let synced = parts.synced.open(end.last())?;
-    parts.home.note(applied_now)?;
+    let synced = parts.synced.open(end.last(), parts.log.epoch)?;
+    parts.home.note(applied_now, parts.writers(end.last()))?;
     let applied = applied_now.seq;
     Ok(Recovered { base, log, pool, active, applied, leftover, snapshot, synced, report })
 }
@@ -129,8 +121,8 @@ fn begin_behind_damage(
 ) -> Result<Recovered> {
     let position = base.contents()?.position();
     let snapshot = parts.snapshots.write(&*base, &|| false).map_err(Error::before_writing)?;
-    let synced = parts.synced.open(position)?;
-    parts.home.note(position)?;
+    let synced = parts.synced.open(position, parts.log.epoch)?;
+    parts.home.note(position, parts.writers(position))?;
     let (log, pool) = parts.log.begin_anew(directory, position)?;
     let (active, applied) = (Generation::default(), position.seq);
     Ok(Recovered { base, log, pool, active, applied, leftover: 0, snapshot, synced, report })
@@ -146,8 +138,8 @@ fn begin(parts: &Parts, directory: &Directory, base: Box<dyn Base>, report: Open
     // The log alone would not be complete.
     let snapshot = if applied > 0 { parts.snapshots.write(&*base, &|| false)? } else { None };
     let (log, pool) = parts.log.begin_anew(directory, position)?;
-    let synced = parts.synced.open(position)?;
-    parts.home.note(position)?;
+    let synced = parts.synced.open(position, parts.log.epoch)?;
+    parts.home.note(position, parts.writers(position))?;
     let active = Generation::default();
     Ok(Recovered { base, log, pool, active, applied, leftover: 0, snapshot, synced, report })
 }
@@ -165,10 +157,10 @@ struct Replay<'a> {
 
 impl Replay<'_> {
     fn commit(&mut self, seq: u64, entry: &[u8]) -> Result<()> {
-        let Some(Entry { writes, .. }) = wal::decode(entry) else {
+        let Some(entry) = Entry::decode(entry) else {
             return Err(self.damaged(seq, "its checksum is right and it does not decode"));
         };
-        for write in writes {
+        for write in entry.writes() {
             if let Some(replaces) = write.replaces {
                 self.check_succession(seq, &write.key, replaces)?;
             }

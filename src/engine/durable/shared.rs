@@ -12,9 +12,10 @@ use super::figures::Figures;
 use super::memtable::{Generation, Memtable};
 use super::note::Noted;
 use super::options::Options;
+use super::parts::Parts;
 use super::pressure::Pressure;
 use super::queue::Queue;
-use super::recover::{Parts, Recovered, recover};
+use super::recover::{Recovered, recover};
 use super::report::OpenReport;
 use super::signal::Signal;
 use super::snapshots::Snapshot;
@@ -182,7 +183,8 @@ impl Shared {
         drop(figures);
         ground.snapshot = snapshot;
         self.snapshot_at.store(at, Ordering::Release);
-        self.log_bytes_max.store(2 * at + self.options.snapshot_log_bytes, Ordering::Release);
+        let log_bytes_max = at.saturating_mul(2).saturating_add(self.options.snapshot_log_bytes);
+        self.log_bytes_max.store(log_bytes_max, Ordering::Release);
     }
 
     /// Wakes the thread of the checkpoints if there is something for it to do, and

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 
 use super::Options;
 use super::base::{Base, Home, Step, check_from};
-use super::recover::Parts;
+use super::parts::Parts;
 use super::shared::Shared;
 use super::snapshots::Snapshots;
 use super::wal::Files;
@@ -21,7 +21,7 @@ use crate::disk::sim::{SimDisk, Survives};
 use crate::error::{Failure, Result};
 use crate::folder::{Manifest, SyncedFile};
 use crate::index::{Contents, Visit};
-use crate::record::{Epoch, Position};
+use crate::record::{Epoch, Position, Writers};
 
 #[derive(Debug, Clone)]
 pub(super) struct SimHome {
@@ -130,8 +130,12 @@ impl Home for SimHome {
         self.has_log()
     }
 
-    fn note(&self, position: Position) -> Result<()> {
-        let manifest = Manifest::new().noting(position);
+    fn writers(&self) -> Writers {
+        Manifest::read(&self.disk, folder()).unwrap().map(|manifest| manifest.writers()).unwrap_or_default()
+    }
+
+    fn note(&self, position: Position, writers: Writers) -> Result<()> {
+        let manifest = Manifest::new().noting(position, writers);
         manifest.write(&self.disk, folder())
     }
 

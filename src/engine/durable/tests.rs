@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
+use std::path::Path;
 
 use bytes::Bytes;
 use fastrand::Rng;
@@ -10,12 +11,12 @@ use fastrand::Rng;
 use super::base::Home;
 use super::shared::Shared;
 use super::sim::{self, SimHome};
-use super::{OpenReport, Options};
+use super::{OpenReport, Options, Recovery};
 use crate::disk::sim::{Fault, Plan, SimDisk, Survives};
 use crate::engine::{Batch, Durability, Expect, Outcome};
 use crate::error::Result;
 use crate::model::List;
-use crate::record::{Key, KeyRange, Record};
+use crate::record::{Key, KeyRange, Position, Record};
 
 type Model = BTreeMap<Key, (u64, Bytes)>;
 
@@ -514,4 +515,68 @@ fn a_store_goes_on_with_smaller_segments() {
         world.write(&[500], Durability::Buffered).unwrap();
     }
     world.step(Step::Close).unwrap();
+}
+
+/// Outside of the log, by whom it is kept up, and no commit waits for it.
+#[test]
+fn what_is_synced_is_noted() {
+    let mut world = World::new();
+    world.open(0).unwrap();
+    let noted = |world: &World| world.store().parts.synced.read().unwrap().position().unwrap();
+    let own = world.store().pool.epoch();
+    assert_eq!(noted(&world), Position::default());
+    world.write(&[50], Durability::Synced).unwrap();
+    assert_eq!(noted(&world).seq, 0, "not by the commit");
+    world.store().keep_up().unwrap();
+    assert_eq!(noted(&world), Position::new(1, Some(own)));
+    let operations = |world: &World| {
+        world.disk.plan(None);
+        world.store().keep_up().unwrap();
+        world.disk.operations()
+    };
+    world.write(&[50], Durability::Buffered).unwrap();
+    assert!(operations(&world) > 2);
+    assert_eq!(operations(&world), 0, "nothing is new");
+    world.store().close().unwrap();
+    world.open(2).unwrap();
+    assert_eq!(noted(&world), Position::new(2, Some(own)), "nothing was written since");
+    world.write(&[50], Durability::Buffered).unwrap();
+    world.store().close().unwrap();
+    assert_ne!(noted(&world).epoch, Some(own));
+    assert_eq!(noted(&world).seq, 3);
+}
+
+/// The log loses its end by the will of the user, and the power goes at every operation of
+/// that: it is cut then, or refused as before.
+#[test]
+fn no_power_cut_on_the_way_leaves_a_cut_log_that_is_refused_later() {
+    for at in 1.. {
+        let mut world = World::new();
+        world.open(0).unwrap();
+        for _ in 0..4 {
+            world.write(&[50], Durability::Synced).unwrap();
+        }
+        world.store().keep_up().unwrap();
+        world.store = None;
+        let log = Path::new("/s/wal/000000.wal");
+        world.disk.change(log, |bytes| {
+            let end = bytes.iter().rposition(|byte| *byte != 0).unwrap();
+            bytes[end - 300..].fill(0);
+        });
+        assert!(sim::open(&world.disk, &world.home, &options()).unwrap_err().is_corrupt());
+        let cutting = Options { recovery: Recovery::CutLog, ..options() };
+        world.disk.plan(Some(Plan { at, what: Fault::PowerOff }));
+        let cut = sim::open(&world.disk, &world.home, &cutting);
+        let is_over = cut.is_ok();
+        drop(cut);
+        world.lose_power(Survives::Chance(at));
+        let store = sim::open(&world.disk, &world.home, &cutting).unwrap();
+        assert!(store.last_seq.load(std::sync::atomic::Ordering::Acquire) < 4);
+        drop(store);
+        let store = sim::open(&world.disk, &world.home, &options()).unwrap();
+        assert_eq!(store.report.lost, None, "{at}");
+        if is_over {
+            break;
+        }
+    }
 }

@@ -14,7 +14,10 @@ use crate::tokio::Events;
 use crate::{Result, Store};
 
 /// The shortest time between two events.
-const INTERVAL: Duration = Duration::from_millis(200);
+const INTERVAL_MIN: Duration = Duration::from_millis(200);
+
+/// The same for each client: however many listen, they are told 500 times a second together.
+const INTERVAL_PER_CLIENT: Duration = Duration::from_millis(2);
 
 /// How often the feed is emptied meanwhile: it keeps some thousand commits.
 const LOOK: Duration = Duration::from_millis(8);
@@ -79,6 +82,11 @@ impl Hub {
         self.moved.subscribe()
     }
 
+    fn interval(&self) -> Duration {
+        let clients = u32::try_from(self.moved.receiver_count()).unwrap_or(u32::MAX);
+        INTERVAL_PER_CLIENT.saturating_mul(clients).max(INTERVAL_MIN)
+    }
+
     fn publish(&self, gathered: &mut Gathered) {
         let mut state = self.state.lock();
         let block = gathered.take(state.ring.seq());
@@ -103,23 +111,25 @@ async fn read(on: On, mut events: Events, since: u64) {
     let mut gathered = Gathered::default();
     while let Some(event) = events.next().await {
         gathered.add_after(since, event);
-        let until = Instant::now() + INTERVAL;
-        let Some(()) = publish(&on, &mut gathered) else { return };
+        let Some(interval) = publish(&on, &mut gathered) else { return };
+        let until = Instant::now() + interval;
         while Instant::now() < until {
             sleep(LOOK).await;
             while let Some(Some(event)) = events.next().now_or_never() {
                 gathered.add_after(since, event);
             }
         }
-        let Some(()) = publish(&on, &mut gathered) else { return };
+        if publish(&on, &mut gathered).is_none() {
+            return;
+        }
     }
 }
 
-/// `None` once nobody can listen any more.
-fn publish(on: &On, gathered: &mut Gathered) -> Option<()> {
+/// How long to wait with the next event; `None` once nobody can listen any more.
+fn publish(on: &On, gathered: &mut Gathered) -> Option<Duration> {
     let hub = on.0.upgrade()?;
     if !gathered.is_empty() {
         hub.publish(gathered);
     }
-    Some(())
+    Some(hub.interval())
 }

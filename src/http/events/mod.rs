@@ -1,10 +1,10 @@
 //! What changes, as server-sent events.
 //!
 //! One reader of the change feed serves all clients: a commit costs the same however many
-//! listen. It gathers what comes within a fifth of a second into one block, in which each
-//! record comes once, and keeps the last blocks for clients that come back. A client reads
-//! them at its own pace; one that is too slow for them is told that it missed something, and
-//! holds nobody up.
+//! listen. It gathers what comes within a fifth of a second, and longer where more than a
+//! hundred listen, into one block, in which each record comes once, and keeps the last blocks
+//! for clients that come back. A client reads them at its own pace; one that is too slow for
+//! them is told that it missed something, and holds nobody up.
 
 mod block;
 mod gather;

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::engine::TornTail;
 use crate::engine::verdict::{self, Coverage, Remains, Source};
-use crate::engine::wal::{Found, Reading, decode_begun, survey, walk};
+use crate::engine::wal::{Entry, Found, survey, walk};
 use crate::error::Result;
 use crate::record::Key;
 use crate::recovery::changes::{Changes, Merged, Newest, Origin};
@@ -59,9 +59,15 @@ impl<'a> Sources<'a> {
         };
         // What stands behind a sound end is a torn tail.
         let is_wanted = |found: u64| seq < found && end.is_none_or(|end| found <= end);
+        // A file of a copy of the store may have other commits of the same numbers, behind.
+        let mut last = seq;
         walk(log, seq, &mut |found| {
             match found {
-                Found::Commit { seq, entry, .. } if is_wanted(seq) => sources.commit(seq, entry),
+                Found::Commit { seq, .. } if seq <= last => {}
+                Found::Commit { seq, entry, .. } if is_wanted(seq) => {
+                    last = seq;
+                    sources.commit(seq, entry);
+                }
                 Found::Begun { seq, entry, .. } if is_wanted(seq) => sources.begun(seq, entry),
                 Found::Commit { .. } | Found::Begun { .. } | Found::Gap { .. } => {}
             }
@@ -111,14 +117,14 @@ impl<'a> Sources<'a> {
     }
 
     fn commit(&mut self, seq: u64, entry: &[u8]) {
-        match Reading::of(entry) {
-            Some(reading) => self.changes.add(seq, reading.writes()),
+        match Entry::decode(entry) {
+            Some(entry) => self.changes.add(seq, entry.writes()),
             None => self.missing.lose(seq),
         }
     }
 
     fn begun(&mut self, seq: u64, entry: &[u8]) {
-        for write in decode_begun(entry) {
+        for write in Entry::decode_begun(entry).into_iter().flat_map(Entry::writes) {
             self.unreadable.insert(write.key.bytes().clone(), Unreadable::Version(seq));
         }
     }

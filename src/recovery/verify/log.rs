@@ -6,7 +6,7 @@ use super::digest::Digest;
 use super::report::Report;
 use super::{Finding, Inspection, Offline, Severity};
 use crate::engine::verdict::{self, Refusal};
-use crate::engine::wal::{Found, Logged, Reading, Spot, walk};
+use crate::engine::wal::{Entry, Found, Logged, Spot, walk};
 use crate::error::Result;
 use crate::record::{Key, Kind, Record};
 use crate::recovery::changes::Changes;
@@ -103,17 +103,17 @@ impl Reader<'_, '_> {
 
     fn commit(&mut self, seq: u64, entry: &[u8], at: &Spot) {
         self.report.count_commit(seq);
-        let Some(reading) = Reading::of(entry) else {
+        let Some(entry) = Entry::decode(entry) else {
             return self.wrong(seq, at, "its checksum is right and it does not decode", None);
         };
-        for write in reading.writes() {
+        for write in entry.writes() {
             self.check(seq, &write, at);
         }
         let is_behind_end = self.report.end().is_some_and(|end| seq > end.last_seq);
         if seq > self.snapshot && !is_behind_end {
             let Behind { applied, rest } = &mut self.behind;
             let part = if seq <= self.applied { applied } else { rest };
-            part.add(seq, reading.writes());
+            part.add(seq, entry.writes());
         }
     }
 

@@ -1,7 +1,8 @@
 //! What is found of a store, before anybody judges it.
 
 use crate::engine::durable::wal::Survey;
-use crate::record::Position;
+use crate::folder::Synced;
+use crate::record::{Epoch, Position, Writers};
 
 /// What the files of a store are. Where one is damaged, what is wrong with it stands in
 /// its place.
@@ -10,6 +11,9 @@ pub(crate) struct Facts {
     pub(crate) manifest: Result<Noted, String>,
     /// The newest commit that is noted as synced outside of the log, if one is.
     pub(crate) synced: Option<Position>,
+    /// The openings of which that note and the manifest know, each noted before it wrote any
+    /// commit. None are known of stores of earlier formats.
+    pub(crate) openings: Vec<Epoch>,
     /// What is wrong with that note, if there must be one.
     pub(crate) damaged_synced: Option<String>,
     /// Newest first, by their names.
@@ -45,6 +49,11 @@ pub(crate) enum Soundness {
     /// Nobody has read it to its end.
     Unread,
     Damaged(String),
+}
+
+/// The openings of which MANIFEST and SYNCED know.
+pub(crate) fn known_openings(writers: Writers, synced: &Synced) -> Vec<Epoch> {
+    [writers.own, writers.found, synced.opening()].into_iter().flatten().collect()
 }
 
 impl Facts {

@@ -147,17 +147,23 @@ pub(super) fn judge_index(facts: &Facts) -> Result<u64, IndexFault> {
     // Its creation was interrupted: it is created again.
     let Some(held) = held else { return Ok(facts.index.as_ref().map_or(0, |index| index.seq)) };
     let index = facts.index.clone().map_err(IndexFault::Damaged)?;
+    if is_of_other_history(facts, index) {
+        return Err(IndexFault::OtherHistory { seq: index.seq });
+    }
     if index.seq < held {
         return Err(IndexFault::RolledBack { seq: index.seq, held });
     }
-    // A log that others contradict says nothing against the index.
-    let log = facts.log.as_ref().ok().filter(|log| other_history(facts, log).is_none());
-    let in_log = log.and_then(|log| log.position(index.seq));
-    let others = [noted, facts.synced, in_log].into_iter().flatten();
-    if others.into_iter().any(|other| other.seq == index.seq && index.contradicts(other.epoch)) {
-        return Err(IndexFault::OtherHistory { seq: index.seq });
-    }
     Ok(index.seq)
+}
+
+/// Whether something that has everything up to a commit is of another history than whatever
+/// else knows of that commit.
+pub(super) fn is_of_other_history(facts: &Facts, found: Position) -> bool {
+    // A log that others contradict says nothing against it.
+    let log = facts.log.as_ref().ok().filter(|log| other_history(facts, log).is_none());
+    let in_log = log.and_then(|log| log.position(found.seq));
+    let others = [facts.noted(), facts.synced, in_log].into_iter().flatten();
+    others.into_iter().any(|other| other.seq == found.seq && found.contradicts(other.epoch))
 }
 
 /// Where the log ends for whoever has a snapshot and no index.
@@ -203,7 +209,20 @@ pub(crate) fn other_history(facts: &Facts, log: &Survey) -> Option<(Witness, u64
     let contradicts = |(_, seen): &(Witness, Position)| {
         log.position(seen.seq).is_some_and(|found| seen.contradicts(found.epoch))
     };
-    witnesses(facts).into_iter().find(contradicts).map(|(by, seen)| (by, seen.seq))
+    let contradicted = witnesses(facts).into_iter().find(contradicts);
+    contradicted.map(|(by, seen)| (by, seen.seq)).or_else(|| unknown_opening(facts, log))
+}
+
+/// The newest commit of the log, if nobody knows of the opening that wrote it: each opening
+/// notes itself before its first commit.
+fn unknown_opening(facts: &Facts, log: &Survey) -> Option<(Witness, u64)> {
+    let run = log.runs.last()?;
+    let epoch = log.position(run.last)?.epoch?;
+    let seen = witnesses(facts).into_iter().filter_map(|(_, seen)| seen.epoch);
+    let is_known =
+        facts.openings.is_empty() || facts.openings.iter().copied().chain(seen).any(|own| own == epoch);
+    let by = if facts.synced.is_some() { Witness::Synced } else { Witness::Manifest };
+    (!is_known).then_some((by, run.last))
 }
 
 fn open(facts: &Facts, base: Base, applied: u64, recovery: Recovery) -> Result<Opening, Refusal> {

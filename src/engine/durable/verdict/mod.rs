@@ -13,7 +13,7 @@ mod properties;
 mod salvage;
 mod words;
 
-pub(crate) use facts::{Facts, Noted, Snapshotted, Soundness};
+pub(crate) use facts::{Facts, Noted, Snapshotted, Soundness, known_openings};
 pub(crate) use judge::{
     IndexFault, LogFault, Opening, Refusal, Verdict, judge, judge_restoring, other_history,
 };

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::judge::{Base, Refusal, Verdict};
-use super::{Facts, Noted, Remains, Snapshotted, Soundness, Source, judge, remains, source};
+use super::{Facts, Noted, Remains, Snapshotted, Soundness, Source, judge, other_history, remains, source};
 use crate::engine::durable::options::Recovery;
 use crate::engine::durable::wal::Spot;
 use crate::engine::durable::wal::survey::{Behind, Run, Survey};
@@ -98,6 +98,7 @@ prop_compose! {
         Facts {
             manifest: if is_manifest_sound { Ok(manifest) } else { Err("damaged".to_owned()) },
             synced,
+            openings: Vec::new(),
             damaged_synced: None,
             snapshots,
             index,
@@ -219,6 +220,17 @@ proptest! {
         let Ok(log) = &facts.log else { return Ok(()) };
         let (found, seq) = source(&facts);
         prop_assert!(found != Source::Index || facts.index == Ok(position_of(&facts, seq)));
+        if let Source::Snapshot(n) = found {
+            prop_assert_eq!(&facts.snapshots[n].soundness, &Soundness::Sound);
+        }
+        if let (Source::Index, Ok(index)) = (found, facts.index.clone()) {
+            let noted = facts.manifest.as_ref().ok().and_then(|noted| noted.index);
+            let seen = [noted, facts.synced].into_iter().flatten().find(|seen| seen.seq == index.seq);
+            prop_assert!(seen.is_none_or(|seen| !index.contradicts(seen.epoch)));
+            let is_log_contradicted = other_history(&facts, log).is_some();
+            let in_log = log.position(index.seq).and_then(|found| found.epoch);
+            prop_assert!(is_log_contradicted || !index.contradicts(in_log), "{index:?} {in_log:?}");
+        }
         let Remains { coverage, end, .. } = remains(&facts, log, seq, is_certain);
         let is_known = |seq: u64| end.is_none_or(|end| seq <= end) && has(log, seq);
         for seq in seq + 1..=vouched(&facts) {
@@ -232,6 +244,8 @@ proptest! {
     fn what_opens_is_salvaged_as_a_whole(mut facts in facts()) {
         let is_unread = |found: &&mut Snapshotted| found.soundness == Soundness::Unread;
         facts.snapshots.iter_mut().filter(is_unread).for_each(|found| found.soundness = Soundness::Sound);
+        // Of one that was never completed opening makes the index anew.
+        prop_assume!(facts.noted().is_some() || facts.snapshot().is_some());
         let (Ok(_), Ok(log)) = (judged(&facts).opens, &facts.log) else { return Ok(()) };
         let (_, seq) = source(&facts);
         let Remains { coverage, .. } = remains(&facts, log, seq, true);

@@ -1,10 +1,11 @@
 //! What of a damaged store is complete, and which commits nothing has: by that salvage goes.
 
-use super::facts::{Facts, Soundness};
-use super::judge::{IndexFault, judge_index, other_history, witnesses};
+use super::facts::{Facts, Snapshotted, Soundness};
+use super::judge::{is_of_other_history, judge_index, other_history, witnesses};
 use super::missing::Coverage;
 use crate::engine::durable::report::TornTail;
 use crate::engine::durable::wal::{Broken, LogDamage, LogEnd, Survey};
+use crate::record::Position;
 
 /// Something that has everything up to some commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,11 +29,12 @@ pub(crate) struct Remains {
 
 /// The newest that has everything up to some commit, and that commit.
 pub(crate) fn source(facts: &Facts) -> (Source, u64) {
-    let is_other = matches!(judge_index(facts), Err(IndexFault::OtherHistory { .. }));
+    let is_own = |position: &Position| !is_of_other_history(facts, *position);
     // One that was rolled back to before its first commit is nothing.
-    let index = facts.index.as_ref().ok().filter(|index| index.seq > 0 && !is_other);
-    let sound = facts.snapshots.iter().enumerate().filter(|(_, found)| found.soundness == Soundness::Sound);
-    let snapshots = sound.map(|(n, found)| (Source::Snapshot(n), found.position.seq));
+    let index = facts.index.as_ref().ok().filter(|index| index.seq > 0 && is_own(index));
+    let is_sound = |found: &Snapshotted| found.soundness == Soundness::Sound && is_own(&found.position);
+    let snapshots = facts.snapshots.iter().enumerate().filter(|(_, found)| is_sound(found));
+    let snapshots = snapshots.map(|(n, found)| (Source::Snapshot(n), found.position.seq));
     // Of equals the last: the index.
     let found = snapshots.chain(index.map(|index| (Source::Index, index.seq)));
     found.max_by_key(|(_, seq)| *seq).unwrap_or((Source::Nothing, 0))

@@ -14,7 +14,7 @@ use bytes::{Buf, BufMut, Bytes};
 use jiff::Timestamp;
 
 use crate::engine::{Batch, Write};
-use crate::record::{Key, Kind};
+use crate::record::{Key, KeyRef, Kind};
 
 const PUT: u8 = 1;
 const DELETE: u8 = 2;
@@ -23,12 +23,13 @@ const REPLACES: u8 = 0x10;
 /// Set in the number of writes of an entry that has a time.
 const HAS_TIME: u32 = 1 << 31;
 
-/// A commit as it was logged.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Entry {
+/// A commit as it was logged. Its writes are read one by one: it may hold a million.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Entry<'a> {
     /// When it was made, to the microsecond.
     pub(crate) time: Option<Timestamp>,
-    pub(crate) writes: Vec<Logged>,
+    count: u32,
+    writes: &'a [u8],
 }
 
 /// A write as it was logged.
@@ -96,44 +97,32 @@ pub(crate) fn encode<E>(
     Ok(())
 }
 
-/// What an entry says; `None` if it is none.
-pub(crate) fn decode(mut entry: &[u8]) -> Option<Entry> {
-    let (time, count) = decode_head(&mut entry)?;
-    let mut writes = Vec::with_capacity(usize::try_from(count).ok()?.min(entry.len() / 7));
-    for _ in 0..count {
-        writes.push(decode_write(&mut entry)?);
-    }
-    entry.is_empty().then_some(Entry { time, writes })
-}
-
-/// An entry that is sound, read write by write: one may hold a million.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Reading<'a> {
-    count: u32,
-    body: &'a [u8],
-}
-
-impl<'a> Reading<'a> {
-    /// `None` if it is no entry.
-    pub(crate) fn of(mut entry: &'a [u8]) -> Option<Self> {
-        let (_, count) = decode_head(&mut entry)?;
-        let mut rest = entry;
-        for _ in 0..count {
-            decode_write(&mut rest)?;
+impl<'a> Entry<'a> {
+    /// `None` if these bytes are no entry.
+    pub(crate) fn decode(bytes: &'a [u8]) -> Option<Self> {
+        let entry = Self::decode_begun(bytes)?;
+        let mut rest = entry.writes;
+        for _ in 0..entry.count {
+            split_write(&mut rest)?;
         }
-        rest.is_empty().then_some(Self { count, body: entry })
+        rest.is_empty().then_some(entry)
+    }
+
+    /// The same, of an entry of which the end may be missing: it has the writes that are all
+    /// there.
+    pub(crate) fn decode_begun(mut bytes: &'a [u8]) -> Option<Self> {
+        let (time, count) = decode_head(&mut bytes)?;
+        Some(Self { time, count, writes: bytes })
     }
 
     pub(crate) fn writes(self) -> impl Iterator<Item = Logged> {
-        let mut rest = self.body;
-        (0..self.count).map_while(move |_| decode_write(&mut rest))
+        let mut rest = self.writes;
+        (0..self.count).map_while(move |_| {
+            let (key, payload, replaces) = split_write(&mut rest)?;
+            let key = Key::from_bytes(Bytes::copy_from_slice(key))?;
+            Some(Logged { key, payload: payload.map(Bytes::copy_from_slice), replaces })
+        })
     }
-}
-
-/// The writes with which an entry begins whose end is missing.
-pub(crate) fn decode_begun(mut entry: &[u8]) -> Vec<Logged> {
-    let Some((_, count)) = decode_head(&mut entry) else { return Vec::new() };
-    (0..count).map_while(|_| decode_write(&mut entry)).collect()
 }
 
 fn decode_head(entry: &mut &[u8]) -> Option<(Option<Timestamp>, u32)> {
@@ -145,7 +134,11 @@ fn decode_head(entry: &mut &[u8]) -> Option<(Option<Timestamp>, u32)> {
     Some((Some(time), head & !HAS_TIME))
 }
 
-fn decode_write(entry: &mut &[u8]) -> Option<Logged> {
+/// The key of a write, its payload unless it deletes, and which version it replaces.
+type Split<'a> = (&'a [u8], Option<&'a [u8]>, Option<u64>);
+
+/// Takes the write with which `entry` begins.
+fn split_write<'a>(entry: &mut &'a [u8]) -> Option<Split<'a>> {
     let op = entry.try_get_u8().ok()?;
     let key_len = usize::from(entry.try_get_u16_le().ok()?);
     let payload_len = usize::try_from(entry.try_get_u32_le().ok()?).ok()?;
@@ -153,13 +146,13 @@ fn decode_write(entry: &mut &[u8]) -> Option<Logged> {
     let (key, rest) = entry.split_at_checked(key_len)?;
     let (payload, rest) = rest.split_at_checked(payload_len)?;
     *entry = rest;
-    let key = Key::from_bytes(Bytes::copy_from_slice(key))?;
     let payload = match op & !REPLACES {
-        PUT => Some(Bytes::copy_from_slice(payload)),
+        PUT => Some(payload),
         DELETE if payload.is_empty() => None,
         _ => return None,
     };
-    (replaces.is_some() == has_replaces(&key)).then_some(Logged { key, payload, replaces })
+    let is_owner = KeyRef::parse(key)?.kind() == Kind::Owner;
+    (replaces.is_some() == is_owner).then_some((key, payload, replaces))
 }
 
 #[cfg(test)]
@@ -200,23 +193,27 @@ mod tests {
         assert_eq!(encoded_len(&batch()), expected.concat().len());
     }
 
+    fn decoded(bytes: &[u8]) -> Option<(Option<Timestamp>, Vec<Logged>)> {
+        Entry::decode(bytes).map(|entry| (entry.time, entry.writes().collect()))
+    }
+
     #[test]
     fn decodes_what_it_encoded_and_nothing_else() {
         let bytes = encoded(&batch());
-        let Entry { time: logged_at, writes: logged } = decode(&bytes).unwrap();
-        assert_eq!(Reading::of(&bytes).unwrap().writes().collect::<Vec<_>>(), logged);
+        let (logged_at, logged) = decoded(&bytes).unwrap();
         assert_eq!((logged_at, logged.len()), (Some(time()), 3));
         assert_eq!(logged[1].replaces, Some(41));
         assert_eq!(logged[2], Logged { key: Key::status("p"), payload: None, replaces: None });
         for cut in 0..bytes.len() {
-            assert_eq!(decode(&bytes[..cut]), None, "cut at {cut}");
-            assert!(Reading::of(&bytes[..cut]).is_none(), "cut at {cut}");
+            assert_eq!(decoded(&bytes[..cut]), None, "cut at {cut}");
         }
-        for (cut, writes) in [(10, 0), (27, 1), (28, 1), (50, 2)] {
-            assert_eq!(decode_begun(&bytes[..cut]), logged[..writes], "cut at {cut}");
+        for (cut, writes) in [(12, 0), (27, 1), (28, 1), (50, 2)] {
+            let begun = Entry::decode_begun(&bytes[..cut]).unwrap();
+            assert_eq!(begun.writes().collect::<Vec<_>>(), logged[..writes], "cut at {cut}");
         }
-        assert_eq!(decode(&[bytes, vec![0]].concat()), None);
-        assert_eq!(decode(&u32::MAX.to_le_bytes()), None);
+        assert!(Entry::decode_begun(&bytes[..10]).is_none());
+        assert_eq!(decoded(&[bytes, vec![0]].concat()), None);
+        assert_eq!(decoded(&u32::MAX.to_le_bytes()), None);
     }
 
     /// As in stores of format 2.
@@ -224,7 +221,7 @@ mod tests {
     fn an_entry_may_have_no_time() {
         let bytes = encoded(&batch());
         let without = [b"\x03\0\0\0", &bytes[12..]].concat();
-        let Entry { time, writes } = decode(&without).unwrap();
-        assert_eq!((time, writes), (None, decode(&bytes).unwrap().writes));
+        let (time, writes) = decoded(&without).unwrap();
+        assert_eq!((time, writes), (None, decoded(&bytes).unwrap().1));
     }
 }

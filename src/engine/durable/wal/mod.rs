@@ -19,6 +19,8 @@
 mod directory;
 mod entry;
 mod epochs;
+mod files;
+mod found;
 mod frame;
 mod header;
 mod log;
@@ -30,14 +32,16 @@ pub(super) mod survey;
 #[cfg(test)]
 mod tests;
 mod walk;
+mod walker;
 mod zeroes;
 
 pub(crate) use directory::{Directory, stores_of};
-pub(crate) use entry::{Entry, Logged, Reading, decode, decode_begun, parts};
+pub(crate) use entry::{Entry, Logged, parts};
+pub(crate) use files::Files;
+pub(crate) use found::{Found, Spot, Visitor};
 pub(crate) use frame::Kind as FrameKind;
 pub(crate) use log::Log;
-pub(crate) use open::Files;
 pub(crate) use pool::Pool;
 pub(crate) use repair::repair;
 pub(crate) use survey::{Broken, Harmless, LogDamage, LogEnd, Survey};
-pub(crate) use walk::{Found, Spot, Visitor, read_behind, survey, walk};
+pub(crate) use walk::{read_behind, survey, walk};

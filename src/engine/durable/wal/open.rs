@@ -1,34 +1,17 @@
-//! Opening the log: a new one, or one that was scanned.
+//! Opening the log to write: a new one, or one of which it is known where it ends.
 
 use std::collections::VecDeque;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::directory::Directory;
+use super::files::Files;
 use super::log::{End, Log, Sealed};
 use super::pool::{Pool, Segment, Stock};
 use super::survey::LogEnd;
-use crate::disk::Disk;
 use crate::error::{Error, Failure, Result};
-use crate::record::{Epoch, Position};
-
-/// Where the log is, and how it is to be.
-#[derive(Debug, Clone)]
-pub(crate) struct Files {
-    pub(crate) disk: Arc<dyn Disk>,
-    pub(crate) dir: PathBuf,
-    pub(crate) store: [u8; 16],
-    /// The length of a segment, in bytes.
-    pub(crate) segment_bytes: u32,
-    /// That of whoever opens it to write.
-    pub(crate) epoch: Epoch,
-}
+use crate::record::Position;
 
 impl Files {
-    pub(crate) fn load(&self) -> Result<Directory> {
-        Directory::load(self.disk.clone(), &self.dir, self.store)
-    }
-
     /// Begins a log the first commit of which is the one after `last`.
     pub(crate) fn create(&self, last: Position) -> Result<(Log, Arc<Pool>)> {
         self.disk.create_dir(&self.dir)?;

@@ -8,8 +8,8 @@ use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::files::Files;
 use super::header::{Header, PAGE};
-use super::open::Files;
 use super::zeroes::write_zeroes;
 use crate::disk::{Disk, DiskFile};
 use crate::error::Result;

@@ -9,8 +9,9 @@
 use std::path::PathBuf;
 
 use super::directory::Stored;
+use super::found::Spot;
 use super::frame::Place;
-use super::walk::Spot;
+
 use crate::record::{Epoch, Position};
 
 /// What a log holds. Facts only: it knows no file.

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use super::directory::Stored;
 use super::header::PAGE;
 use super::{
-    Directory, Files, Found, FrameKind, Log, LogEnd, Pool, Survey, decode, read_behind, repair, survey, walk,
+    Directory, Entry, Files, Found, FrameKind, Log, LogEnd, Pool, Survey, read_behind, repair, survey, walk,
 };
 use crate::disk::sim::{Fault, Plan, SimDisk, Survives};
 use crate::disk::{Disk, DiskFile};
@@ -58,7 +58,7 @@ fn walked(directory: &Directory, known: u64, last: u64) -> Vec<u64> {
     let mut visit = |found: Found<'_>| {
         match found {
             Found::Commit { seq, entry, .. } if (known + 1..=last).contains(&seq) => {
-                assert!(decode(entry).is_some());
+                assert!(Entry::decode(entry).is_some());
                 seqs.push(seq);
             }
             Found::Gap { after, until, .. } => {
@@ -133,7 +133,7 @@ impl Driver {
         let survey = read_behind(&directory, self.known, &mut |seq, entry| {
             first = if read.is_empty() { seq } else { first };
             assert_eq!(seq, first + read.len() as u64);
-            let [write] = decode(entry).unwrap().writes.try_into().unwrap();
+            let [write] = Entry::decode(entry).unwrap().writes().collect::<Vec<_>>().try_into().unwrap();
             assert_eq!(write.key, key());
             read.push(write.payload.unwrap());
             Ok(())

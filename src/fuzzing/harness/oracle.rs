@@ -1,0 +1,193 @@
+//! What may be answered of a damaged store.
+//!
+//! Files alone are evidence of more than one past: a folder whose log was replaced by an
+//! older copy is the folder of that older moment, if nothing else in it has changed since.
+//! So the oracle collects every moment that the *untouched* files agree with. Whoever
+//! opens the store may answer with any of these, and with nothing less.
+
+use std::fs;
+use std::path::Path;
+
+use super::fault::Damaged;
+use super::life::{Branch, Life, Moment, put, read};
+use crate::engine::Recovery;
+use crate::fuzzing::content::{Content, read_store};
+use crate::proto::Params;
+use crate::record::Key;
+use crate::recovery::{self, Options, Salvaged, Verified};
+use crate::store::Store;
+
+/// What opening a damaged store came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Answer {
+    /// It has everything that was acknowledged.
+    Whole,
+    /// It has less, as the files of an earlier moment would, of which nothing untouched
+    /// tells it.
+    Earlier,
+    /// An error.
+    Refused,
+}
+
+/// A past that the files may have.
+struct Past<'a> {
+    branch: &'a Branch,
+    /// It has all commits up to this one.
+    bound: u64,
+}
+
+impl Past<'_> {
+    fn allows(&self, seq: u64, content: &Content) -> bool {
+        seq >= self.bound && self.branch.states.get(&seq) == Some(content)
+    }
+}
+
+pub(super) fn check(lives: &[Life], damaged: &Damaged, scratch: &Path) -> Answer {
+    let case = Case { lives, damaged, pasts: pasts(lives, damaged) };
+    let folder = scratch.join("damaged");
+    put(&folder, &damaged.files);
+    let verified = case.verify(&folder, scratch);
+    case.salvage(&folder, &scratch.join("salvaged"), scratch);
+    assert!(read(&folder) == damaged.files, "{damaged}: what only reads has changed something");
+    let answer = match read_store(&folder, Recovery::Refuse) {
+        Ok((seq, content)) => {
+            assert!(verified.refused.is_none(), "{damaged}: opens, and verify says {verified:?}");
+            case.check_opened(&folder, seq, &content, &verified)
+        }
+        Err(error) => {
+            assert!(verified.refused.is_some(), "{damaged}: verify says it opens. {error}");
+            assert!(!error.to_string().contains("panicked"), "{damaged}: {error}");
+            case.check_cut(&folder);
+            Answer::Refused
+        }
+    };
+    fs::remove_dir_all(&folder).unwrap();
+    answer
+}
+
+/// Every past that the untouched files agree with.
+fn pasts<'a>(lives: &'a [Life], damaged: &Damaged) -> Vec<Past<'a>> {
+    let branches = lives.iter().flat_map(Life::branches);
+    let moments = branches.flat_map(|branch| branch.moments.iter().map(move |moment| (branch, moment)));
+    let agreeing = moments.filter(|(_, moment)| agrees(moment, damaged));
+    let bound = |moment: &Moment| moment.bound(&damaged.touched);
+    let mut pasts: Vec<_> = agreeing.map(|(branch, moment)| Past { branch, bound: bound(moment) }).collect();
+    if let Some(from) = damaged.copied_from {
+        let branch = &lives[damaged.life].main;
+        pasts.push(Past { branch, bound: bound(&branch.moments[from]) });
+    }
+    // Log and note agree: MANIFEST may as well be that of before the fork.
+    let has = |name: &str| damaged.touched.iter().any(|path| path.starts_with(name));
+    if damaged.has_fork && has("wal") && has("SYNCED") {
+        pasts.push(Past { branch: &lives[damaged.life].fork, bound: 0 });
+    }
+    pasts
+}
+
+fn agrees(moment: &Moment, damaged: &Damaged) -> bool {
+    let mut paths = moment.files.keys().chain(damaged.files.keys());
+    paths.all(|path| damaged.touched.contains(path) || moment.files.get(path) == damaged.files.get(path))
+}
+
+struct Case<'a> {
+    lives: &'a [Life],
+    damaged: &'a Damaged,
+    pasts: Vec<Past<'a>>,
+}
+
+impl Case<'_> {
+    fn verify(&self, folder: &Path, scratch: &Path) -> Verified {
+        let verified = recovery::verify(folder, Options::default().scratch(scratch), |finding| {
+            let is_told = finding.what.len() > 5 && !finding.what.contains("panicked");
+            assert!(is_told, "{}: {finding:?}", self.damaged);
+        });
+        verified.unwrap_or_else(|error| panic!("{}: verify: {error}", self.damaged))
+    }
+
+    /// Nothing is invented, and what is called complete is.
+    fn salvage(&self, folder: &Path, into: &Path, scratch: &Path) {
+        let salvaged = recovery::salvage(folder, into, Options::default().scratch(scratch), |_| {});
+        let salvaged = salvaged.unwrap_or_else(|error| panic!("{}: salvage: {error}", self.damaged));
+        let (seq, content) = read_store(into, Recovery::Refuse).unwrap();
+        assert_eq!((seq, content.len() as u64), (salvaged.seq, salvaged.records()), "{}", self.damaged);
+        self.check_invented(&salvaged, &content);
+        if salvaged.is_complete() {
+            self.check_allowed(&format!("salvaged as complete ({salvaged:?})"), seq, &content);
+        }
+        fs::remove_dir_all(into).unwrap();
+    }
+
+    fn check_invented(&self, salvaged: &Salvaged, content: &Content) {
+        let life = &self.lives[self.damaged.life];
+        let mut branches = vec![&life.main];
+        branches.extend(self.damaged.has_fork.then_some(&life.fork));
+        if self.damaged.has_foreign && self.damaged.touched.contains(Path::new("MANIFEST")) {
+            branches.extend(self.lives.iter().flat_map(Life::branches));
+        }
+        for (key, record) in content {
+            let was = branches
+                .iter()
+                .any(|branch| branch.states.values().any(|state| state.get(key) == Some(record)));
+            // One without an owner stands in for an owner record that is lost.
+            let stands_in = Key::from_bytes(key.clone())
+                .is_some_and(|key| key.kind() == Key::owner("p").kind())
+                && salvaged.suspicious > 0;
+            assert!(was || stands_in, "{}: {key:?} was never so. {salvaged:?}", self.damaged);
+        }
+    }
+
+    fn check_allowed(&self, what: &str, seq: u64, content: &Content) {
+        if self.pasts.iter().any(|past| past.allows(seq, content)) {
+            return;
+        }
+        let known = self.lives[self.damaged.life].main.states.get(&seq) == Some(content);
+        let bounds: Vec<u64> = self.pasts.iter().map(|past| past.bound).collect();
+        panic!(
+            "{}: {what} at commit {seq} (which {}); at least one of {bounds:?} was due",
+            self.damaged,
+            if known { "once was so" } else { "never was so" }
+        );
+    }
+
+    /// What opened is right, takes a write, and opens again.
+    fn check_opened(&self, folder: &Path, seq: u64, content: &Content, verified: &Verified) -> Answer {
+        self.check_allowed("opened", seq, content);
+        if verified.is_sound() {
+            fs::remove_dir_all(folder.join("index")).unwrap();
+        }
+        let again = read_store(folder, Recovery::Refuse);
+        let again = again.unwrap_or_else(|error| panic!("{}: once, and never again: {error}", self.damaged));
+        assert!(again == (seq, content.clone()), "{}: it is another when it is opened again", self.damaged);
+        self.check_writing(folder);
+        let newest = self.lives[self.damaged.life].main.moments.iter().map(|moment| moment.acked).max();
+        let due = self.pasts.iter().map(|past| past.bound).max().or(newest);
+        if Some(seq) < due { Answer::Earlier } else { Answer::Whole }
+    }
+
+    fn check_writing(&self, folder: &Path) {
+        let store = Store::builder().create(false).segment_bytes(16 << 10).open(folder);
+        let store = store.unwrap_or_else(|error| panic!("{}: not for writing: {error}", self.damaged));
+        store
+            .process("p")
+            .unwrap()
+            .register("after", Params::new().string("is", self.damaged.to_string()))
+            .unwrap();
+        let seq = store.inner.engine.last_seq();
+        store.close().unwrap();
+        let (found, content) = read_store(folder, Recovery::Refuse).unwrap_or_else(|error| {
+            panic!("{}: after one write it does not open any more: {error}", self.damaged)
+        });
+        assert_eq!(found, seq, "{}: after one write", self.damaged);
+        assert!(content.values().any(|(version, _)| *version == seq), "{}: the write is gone", self.damaged);
+    }
+
+    /// If the log may be cut, what is left was once so, and opens again.
+    fn check_cut(&self, folder: &Path) {
+        let Ok((seq, content)) = read_store(folder, Recovery::CutLog) else { return };
+        let was = |branch: &&Branch| branch.states.get(&seq) == Some(&content);
+        let life = &self.lives[self.damaged.life];
+        assert!(life.branches().iter().any(was), "{}: cut to commit {seq}, and never was so", self.damaged);
+        let again = read_store(folder, Recovery::Refuse);
+        assert!(again.ok() == Some((seq, content)), "{}: after the log was cut", self.damaged);
+    }
+}
