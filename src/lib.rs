@@ -48,6 +48,7 @@ mod runner;
 #[cfg(feature = "serde")]
 mod serialize;
 mod store;
+mod sync;
 pub mod testing;
 pub mod text;
 #[cfg(feature = "tokio")]

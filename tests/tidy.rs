@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// From the bottom up: a module may use those before it, and itself.
-const LAYERS: [&str; 18] = [
-    "text", "error", "proto", "clock", "crc", "model", "record", "disk", "archive", "folder", "index",
-    "engine", "recovery", "store", "run", "runner", "tokio", "remote",
+const LAYERS: [&str; 19] = [
+    "sync", "text", "error", "proto", "clock", "crc", "model", "record", "disk", "archive", "folder",
+    "index", "engine", "recovery", "store", "run", "runner", "tokio", "remote",
 ];
 
 /// Leaves that no layer below the program may use.
