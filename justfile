@@ -8,6 +8,10 @@ ci:
 test:
     cargo test --locked --all-features
 
+# The picture in the README, of the dashboard in Chromium.
+screenshot:
+    cargo test --all-features --test dashboard screenshot -- --ignored
+
 # Formatting, lints and documentation, as CI has them.
 lint:
     cargo fmt --check

@@ -48,7 +48,9 @@ mod runner;
 #[cfg(feature = "serde")]
 mod serialize;
 mod store;
+mod sync;
 pub mod testing;
+pub mod text;
 #[cfg(feature = "tokio")]
 pub mod tokio;
 #[cfg(feature = "serde")]
@@ -65,8 +67,8 @@ pub use runner::{
     Outcome, Retry, Runner, RunnerBuilder, RunnerHandle, Shutdown, Stopper, WorkContext, WorkResult, Worker,
 };
 pub use store::{
-    Change, Changed, Effect, Event, ImportMode, Item, Names, Page, PastRun, Precondition, ProcessHandle,
-    Purged, Released, Settings, Store, StoreBuilder, Summary, Tally, Watch,
+    Change, Changed, Counts, Effect, Event, ImportMode, Item, Names, Page, PastRun, Precondition,
+    ProcessHandle, Purged, Released, Settings, Store, StoreBuilder, Summary, Tally, Watch,
 };
 
 /// The README's examples are tests.

@@ -73,6 +73,7 @@ serialize! { Item, item:
     "since" = text(item.since),
     "work" = item.work,
     "version" = item.version,
+    "failedAttempts" = item.failed_attempts,
 }
 
 serialize! { PastRun, run:

@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use common::{check, eager, small};
-use procstate::{Claim, Instance, Origin, Params, Store};
+use procstate::{Claim, Instance, Origin, Params, Run, Store, WorkItem};
 
 const FOLDER: &str = "PROCSTATE_TEST_VICTIM";
 
@@ -67,11 +67,11 @@ fn run_for_ever(store: &Store) {
             panic!("nobody else is here")
         };
         acknowledge("claim", run.token());
-        let mut work = run.next_work().unwrap().unwrap();
-        if work.name() != "hot" {
+        // It is done already if the run is resumed; what that did not begin comes before it.
+        let Some(mut work) = hot(&mut run) else {
             run.finish().unwrap();
             continue;
-        }
+        };
         for _ in 0..20 {
             work.add_stat("n", 1.0);
             let _ = work.progress().unwrap();
@@ -82,6 +82,10 @@ fn run_for_ever(store: &Store) {
         let status = run.finish().unwrap();
         acknowledge("finish", status.stats["work.n"] as u64);
     }
+}
+
+fn hot(run: &mut Run) -> Option<WorkItem> {
+    std::iter::from_fn(|| run.next_work().unwrap()).find(|work| work.name() == "hot")
 }
 
 /// One write a line: what is printed was acknowledged, whatever comes then.

@@ -36,7 +36,10 @@ fn what_the_store_answers_is_serialized() {
     assert_eq!(item["work"]["status"]["errors"], json!([{"time": now, "text": "broken"}]));
     let page = process.list(List::Cleanup, None, 10).unwrap();
     let item = serde_json::to_value(&page.items[0]).unwrap();
-    assert_eq!(item, json!({"name": "v", "list": "cleanup", "since": now, "work": null, "version": 7}));
+    assert_eq!(
+        item,
+        json!({"name": "v", "list": "cleanup", "since": now, "work": null, "version": 7, "failedAttempts": 0})
+    );
     let runs = serde_json::to_value(process.history().unwrap()).unwrap();
     assert_eq!((&runs[0]["state"], &runs[0]["start"]), (&json!("incomplete"), &json!(now)));
     assert_eq!(runs[0]["stats"]["work.done"], json!(2.0));

@@ -320,3 +320,40 @@ fn names_come_in_pages_of_a_prefix() {
         assert!(store.processes_page("", None, 0).unwrap_err().is_invalid());
     });
 }
+
+#[test]
+fn active_items_are_counted_by_state_and_what_the_run_has_still_to_do() {
+    on_each(|store| {
+        let process = store.handle("p");
+        assert!(process.counts().unwrap_err().is_not_found());
+        process.register_all(["a", "b", "c", "d"].map(|name| (name, Params::new()))).unwrap();
+        process.unregister("d").unwrap();
+        let states = |process: &ProcessHandle| -> Vec<(String, u64)> {
+            process.counts().unwrap().states.into_iter().collect()
+        };
+        assert_eq!(states(&process), [("queued".to_owned(), 3)]);
+        assert_eq!(process.counts().unwrap().remaining, 0, "no run is on");
+
+        let mut run = common::won(&process);
+        assert_eq!(process.counts().unwrap().remaining, 3);
+        // It waits for the next run.
+        process.register("later", Params::new()).unwrap();
+        let mut item = run.next_work().unwrap().unwrap();
+        assert_eq!(process.counts().unwrap().remaining, 3, "one of them is in hand");
+        item.add_error("it fails");
+        drop(item);
+        drop(run.next_work().unwrap());
+        let counts = process.counts().unwrap();
+        assert_eq!((counts.remaining, counts.states["incomplete"], counts.states["queued"]), (1, 1, 2));
+        while run.next_work().unwrap().is_some() {}
+        run.finish().unwrap();
+        let counts = process.counts().unwrap();
+        assert_eq!((counts.remaining, counts.states["completed"]), (0, 2));
+
+        // Another try leaves out what is completed.
+        process.retry(["a"]).unwrap();
+        let Claim::Won(run) = process.claim(&Instance::new()).unwrap() else { panic!("not due") };
+        assert_eq!(process.counts().unwrap().remaining, 2, "a and later");
+        drop(run);
+    });
+}

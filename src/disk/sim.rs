@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 
 use super::{Disk, DiskFile};
 use crate::error::{Error, Result};
+use crate::sync;
 
 /// Drives write a sector as a whole, or not at all.
 const SECTOR: u64 = 512;
@@ -21,7 +22,7 @@ pub(crate) struct SimDisk {
     state: Arc<Mutex<State>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct State {
     files: Vec<Inode>,
     dirs: BTreeMap<PathBuf, Folder>,
@@ -63,7 +64,7 @@ pub(crate) enum Survives {
     Chance(u64),
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Inode {
     live: Vec<u8>,
     durable: Vec<u8>,
@@ -71,7 +72,7 @@ struct Inode {
     pending: Vec<(u64, Vec<u8>)>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Folder {
     live: BTreeMap<String, usize>,
     durable: BTreeMap<String, usize>,
@@ -191,9 +192,15 @@ impl SimDisk {
         state.plan = None;
     }
 
+    /// Another disk, with what this one has now.
+    pub(crate) fn copy(&self) -> Self {
+        Self { state: Arc::new(Mutex::new(self.state.lock().clone())) }
+    }
+
     /// Counts an operation that is not the disk's own, such as one of an index
     /// that stands beside it, and lets it fail as planned.
     pub(crate) fn operation(&self, path: &Path) -> Result<()> {
+        sync::point();
         self.state.lock().operation(path).map_err(|(_, error)| error)
     }
 
@@ -248,6 +255,7 @@ fn missing(path: &Path) -> Error {
 
 impl Disk for SimDisk {
     fn create(&self, path: &Path) -> Result<Arc<dyn DiskFile>> {
+        sync::point();
         let mut state = self.state.lock();
         let file = state.files.len();
         state.files.push(Inode::default());
@@ -270,14 +278,17 @@ impl Disk for SimDisk {
     }
 
     fn rename(&self, from: &Path, to: &Path) -> Result<()> {
+        sync::point();
         self.state.lock().rename(from, NameChange::Rename(split(from).1, split(to).1))
     }
 
     fn remove(&self, path: &Path) -> Result<()> {
+        sync::point();
         self.state.lock().rename(path, NameChange::Unlink(split(path).1))
     }
 
     fn sync_dir(&self, dir: &Path) -> Result<()> {
+        sync::point();
         let mut state = self.state.lock();
         state.operation(dir).map_err(|(_, error)| error)?;
         if let Some(dir) = state.dirs.get_mut(dir) {
@@ -301,6 +312,7 @@ struct SimFile {
 
 impl DiskFile for SimFile {
     fn write_at(&self, bytes: &[u8], offset: u64) -> Result<()> {
+        sync::point();
         let mut state = self.disk.state.lock();
         let (bytes, answer) = match state.operation(&self.path) {
             Ok(()) => (bytes, Ok(())),
@@ -327,6 +339,7 @@ impl DiskFile for SimFile {
     }
 
     fn sync(&self) -> Result<()> {
+        sync::point();
         let mut state = self.disk.state.lock();
         let answer = state.operation(&self.path);
         let inode = &mut state.files[self.file];

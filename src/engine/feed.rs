@@ -2,17 +2,15 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 #[cfg(feature = "tokio")]
 use std::task::Poll;
 use std::task::Waker;
-use std::time::{Duration, Instant};
-
-use parking_lot::{Condvar, Mutex};
+use std::time::Duration;
 
 use super::batch::{Batch, Write};
 use crate::record::Key;
+use crate::sync::{self, AtomicUsize, Condvar, Mutex, Ordering};
 
 /// Announces commits to subscriptions. Costs one atomic read per commit while
 /// nobody listens.
@@ -245,7 +243,7 @@ impl Subscription {
 
     /// Waits for the next commit, for at most `timeout`; `None` waits for ever.
     pub(crate) fn receive(&self, timeout: Option<Duration>) -> Received {
-        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let deadline = timeout.and_then(|timeout| sync::now().checked_add(timeout));
         let mut state = self.queue.state.lock();
         loop {
             if let Some(received) = state.next() {
@@ -253,7 +251,7 @@ impl Subscription {
             }
             match deadline {
                 None => self.queue.arrived.wait(&mut state),
-                Some(deadline) if Instant::now() >= deadline => return Received::Nothing,
+                Some(deadline) if sync::now() >= deadline => return Received::Nothing,
                 Some(deadline) => {
                     self.queue.arrived.wait_until(&mut state, deadline);
                 }

@@ -1,15 +1,12 @@
 //! Group commit: one sync serves every commit that waits for one.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 #[cfg(feature = "tokio")]
 use std::task::Poll;
 use std::task::Waker;
-use std::time::{Duration, Instant};
-
-use crossbeam_utils::sync::{Parker, Unparker};
-use parking_lot::Mutex;
+use std::time::Duration;
 
 use crate::error::Result;
+use crate::sync::{self, AtomicU64, AtomicUsize, Mutex, Ordering, Parker, Unparker};
 
 /// A leader waits no longer than this for others to come, however long a sync takes.
 const GATHERING_MAX: Duration = Duration::from_millis(1);
@@ -112,21 +109,21 @@ impl Group {
     fn lead(&self, gathering: Gathering, sync: &impl Fn() -> Result<u64>) -> Result<()> {
         let lead = Lead { group: self, has_ended: false };
         let have_come = self.gather(gathering);
-        let began = Instant::now();
+        let began = sync::now();
         let synced = sync();
-        lead.end(synced.as_ref().ok().copied(), have_come, began.elapsed());
+        lead.end(synced.as_ref().ok().copied(), have_come, sync::now() - began);
         synced.map(drop)
     }
 
     /// Waits for those who are expected, and answers whether they came.
     fn gather(&self, gathering: Gathering) -> bool {
-        let began = Instant::now();
+        let began = sync::now();
         while self.sleeping.load(Ordering::Acquire) + 1 < gathering.expected {
-            if began.elapsed() >= gathering.limit {
+            if sync::now() - began >= gathering.limit {
                 return false;
             }
             // They are about to run; to be woken by them would take longer.
-            std::thread::yield_now();
+            sync::yield_now();
         }
         true
     }

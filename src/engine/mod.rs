@@ -12,6 +12,8 @@ mod batch;
 mod durable;
 mod feed;
 mod group;
+#[cfg(test)]
+mod interleavings;
 mod liveness;
 mod memory;
 mod poison;

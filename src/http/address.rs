@@ -19,11 +19,21 @@ impl<S: Send + Sync> FromRequestParts<S> for Prefix {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
         let own = parts.uri.path();
         let whole = parts.extensions.get::<OriginalUri>().map_or(own, |OriginalUri(uri)| uri.path());
-        Ok(Self(whole.strip_suffix(own).unwrap_or_default().to_owned()))
+        // Nested at `/admin`, the root is asked for without a slash.
+        let prefix = if own == "/" {
+            whole.trim_end_matches('/')
+        } else {
+            whole.strip_suffix(own).unwrap_or_default()
+        };
+        Ok(Self(prefix.to_owned()))
     }
 }
 
 impl Prefix {
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// The address of a work item.
     pub(super) fn work(&self, process: &str, work: &str) -> String {
         format!("{}/work/{}", self.process(process), segment(work))
@@ -41,6 +51,11 @@ fn segment(name: &str) -> String {
     match name {
         "." => "%2E".to_owned(),
         ".." => "%2E%2E".to_owned(),
-        _ => utf8_percent_encode(name, SEGMENT).to_string(),
+        _ => encoded(name),
     }
+}
+
+/// Text as a part of a path or a query.
+pub(super) fn encoded(text: &str) -> String {
+    utf8_percent_encode(text, SEGMENT).to_string()
 }

@@ -1,5 +1,6 @@
 //! Who may ask at all: hosts, origins, tokens; and what every answer says to browsers.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +10,8 @@ use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use axum::http::{Method, StatusCode, Uri};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 
 use super::Options;
 use super::problem::{Answer, Problem};
@@ -76,10 +79,12 @@ impl Guard {
             return Ok(());
         }
         match &self.options.token {
-            Some(token) => match bearer(headers) {
-                Some(text) if token.is(text) => Ok(()),
+            Some(token) => match presented(headers) {
+                Some(text) if token.is(&text) => Ok(()),
                 Some(_) => Err(unauthorized("the token is not the one of this server")),
-                None => Err(unauthorized("send the header Authorization: Bearer TOKEN")),
+                None => Err(unauthorized(
+                    "send the header Authorization: Bearer TOKEN; in a browser, give the token as the password",
+                )),
             },
             None => self.check_host(host(uri, headers)),
         }
@@ -145,14 +150,39 @@ fn without_port(host: &str) -> &str {
     }
 }
 
-fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
-    let (scheme, token) = headers.get(header::AUTHORIZATION)?.as_bytes().split_at_checked(7)?;
-    scheme.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii())
+/// The token that a client brings: as such, or as the password that a person gave to a
+/// browser, whose pages cannot send it otherwise.
+fn presented(headers: &HeaderMap) -> Option<Cow<'_, [u8]>> {
+    let (scheme, rest) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    if scheme.eq_ignore_ascii_case("bearer") {
+        return Some(Cow::Borrowed(rest.trim().as_bytes()));
+    }
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let text = BASE64_STANDARD.decode(rest.trim()).ok()?;
+    let colon = text.iter().position(|byte| *byte == b':')?;
+    text.get(colon + 1..).map(|password| Cow::Owned(password.to_vec()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_token_comes_as_such_or_as_a_password() {
+        let of = |text: &str| {
+            let headers = HeaderMap::from_iter([(header::AUTHORIZATION, text.parse().unwrap())]);
+            presented(&headers).map(|token| String::from_utf8(token.into_owned()).unwrap())
+        };
+        assert_eq!(of("Bearer secret").as_deref(), Some("secret"));
+        assert_eq!(of("bearer  secret ").as_deref(), Some("secret"));
+        // me:sec:ret
+        assert_eq!(of("Basic bWU6c2VjOnJldA==").as_deref(), Some("sec:ret"));
+        for text in ["secret", "Basic secret", "Basic bWU=", "Digest secret", ""] {
+            assert_eq!(of(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn a_host_is_told_from_its_port() {

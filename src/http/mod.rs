@@ -21,6 +21,7 @@ mod actions;
 mod address;
 mod answer;
 mod calls;
+mod dashboard;
 mod events;
 mod guard;
 mod health;

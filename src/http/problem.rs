@@ -13,6 +13,10 @@ pub(super) struct Problem {
     detail: String,
 }
 
+/// What a problem said, beside the response that says it, for who puts it in another form.
+#[derive(Debug, Clone)]
+pub(super) struct Detail(pub(super) String);
+
 /// An answer, or why there is none.
 pub(super) type Answer<T = Response> = Result<T, Problem>;
 
@@ -74,7 +78,11 @@ impl IntoResponse for Problem {
         if self.status == StatusCode::UNAUTHORIZED {
             let scheme = HeaderValue::from_static("Bearer realm=\"procstate\"");
             response.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
+            // For browsers, which then ask for it.
+            let scheme = HeaderValue::from_static("Basic realm=\"procstate\", charset=\"UTF-8\"");
+            response.headers_mut().append(header::WWW_AUTHENTICATE, scheme);
         }
+        response.extensions_mut().insert(Detail(self.detail));
         response
     }
 }

@@ -11,6 +11,7 @@ use axum::routing::{get, post};
 use tokio::sync::watch;
 
 use super::calls::Calls;
+use super::dashboard::{self, Dashboard};
 use super::events::{self, Hub};
 use super::guard::{self, Door};
 use super::metrics::{self, Metrics};
@@ -25,6 +26,7 @@ pub(super) struct App {
     pub(super) calls: Calls,
     pub(super) events: Arc<Hub>,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) dashboard: Arc<Dashboard>,
     /// Turns true when answers without end are to end.
     pub(super) closes: watch::Receiver<bool>,
 }
@@ -63,6 +65,7 @@ pub(super) fn api(store: &Store, options: &Options, closes: watch::Receiver<bool
         calls: Calls::new(options.blocking_max),
         events: Hub::new(),
         metrics: Arc::default(),
+        dashboard: Arc::new(Dashboard::new(options.is_read_only)),
         closes,
     };
     Router::new()
@@ -70,6 +73,7 @@ pub(super) fn api(store: &Store, options: &Options, closes: watch::Receiver<bool
         .route("/readyz", get(health::is_ready))
         .route("/metrics", get(metrics::scrape))
         .merge(v1(options.is_read_only))
+        .merge(dashboard::routes(&app))
         .fallback(nothing_here)
         .method_not_allowed_fallback(no_such_method)
         .layer(DefaultBodyLimit::max(options.body_bytes_max))
@@ -100,7 +104,7 @@ fn v1(is_read_only: bool) -> Router<App> {
     if is_read_only { routes.route_layer(from_fn(read_only)) } else { routes }
 }
 
-async fn read_only(request: Request, next: Next) -> Response {
+pub(super) async fn read_only(request: Request, next: Next) -> Response {
     if guard::is_safe(request.method()) {
         return next.run(request).await;
     }

@@ -24,20 +24,20 @@ const LOOKED_AT_MAX: usize = 20_000;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Listing {
     #[serde(default)]
-    list: ListName,
+    pub(super) list: ListName,
     /// As a `WorkResponse` has it.
-    state: Option<String>,
+    pub(super) state: Option<String>,
     #[serde(default)]
-    prefix: String,
+    pub(super) prefix: String,
     #[serde(default)]
-    errors: bool,
-    page_size: Option<usize>,
-    page_token: Option<String>,
+    pub(super) errors: bool,
+    pub(super) page_size: Option<usize>,
+    pub(super) page_token: Option<String>,
 }
 
-#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum ListName {
+pub(super) enum ListName {
     #[default]
     Active,
     Cleanup,
@@ -120,7 +120,7 @@ pub(super) async fn list(
     app.on(name, move |process| {
         let (found, next) = find(&process, &asked)?;
         let mut texts = Vec::with_capacity(found.len());
-        for mut response in found {
+        for (_, mut response) in found {
             response.uri = prefix.work(process.name(), &response.id);
             texts.push(canonical(&response)?);
         }
@@ -130,8 +130,11 @@ pub(super) async fn list(
     .await
 }
 
+/// An item, and what is answered of it.
+pub(super) type Found = (Item, WorkResponse);
+
 /// A page of the items that are asked for, and the name to go on after.
-fn find(process: &ProcessHandle, asked: &Listing) -> Answer<(Vec<WorkResponse>, Option<String>)> {
+pub(super) fn find(process: &ProcessHandle, asked: &Listing) -> Answer<(Vec<Found>, Option<String>)> {
     let wanted = page_size(asked.page_size)?;
     asked.check()?;
     let mut found = Vec::new();
@@ -146,10 +149,11 @@ fn find(process: &ProcessHandle, asked: &Listing) -> Answer<(Vec<WorkResponse>, 
             looked_at += 1;
             let response = item.response(process.name());
             if asked.wants(&item, &response) {
-                found.push(response);
+                let name = item.name.clone();
+                found.push((item, response));
                 if found.len() == wanted {
-                    let is_last = page.next.is_none() && last.as_ref() == Some(&item.name);
-                    return Ok((found, Some(item.name).filter(|_| !is_last)));
+                    let is_last = page.next.is_none() && last.as_ref() == Some(&name);
+                    return Ok((found, Some(name).filter(|_| !is_last)));
                 }
             }
         }

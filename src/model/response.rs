@@ -27,7 +27,7 @@ pub(crate) fn work_response(process: &str, name: &str, found: Found) -> WorkResp
     WorkResponse { id: name.to_owned(), state, details, uri: uri(process, name) }
 }
 
-fn active_state(work: &Work) -> String {
+pub(crate) fn active_state(work: &Work) -> String {
     match work.status.as_ref().map_or(State::Unspecified, |status| status.state()) {
         State::New => "queued".to_owned(),
         state => run::state_name(state),

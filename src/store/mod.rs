@@ -2,6 +2,7 @@
 
 mod builder;
 mod bulk;
+mod counts;
 mod history;
 mod import;
 mod log;
@@ -25,6 +26,7 @@ use std::sync::Arc;
 
 pub use builder::StoreBuilder;
 pub use bulk::Tally;
+pub use counts::Counts;
 pub use history::PastRun;
 pub use import::ImportMode;
 pub use page::{Item, Names, Page};

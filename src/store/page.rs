@@ -47,6 +47,9 @@ pub struct Item {
     /// The version of its record: the sequence number of the commit that wrote it last, for a
     /// [`Precondition`](crate::Precondition).
     pub version: u64,
+    /// How many attempts at it have failed since the run that is on began it, while it may
+    /// still get another; 0 once it has ended.
+    pub failed_attempts: u32,
 }
 
 impl Item {
@@ -159,11 +162,13 @@ fn item(record: RecordRef<'_>, list: List) -> Result<Item> {
                 work: Some(item.work.unwrap_or_default()),
                 since: None,
                 version: record.version,
+                failed_attempts: item.failed_attempts,
             }
         }
         List::Cleanup | List::Dropped => {
             let since = prost_types::Timestamp::from_ref(record)?;
-            Item { name, list, work: None, since: time::from_wire(&since), version: record.version }
+            let since = time::from_wire(&since);
+            Item { name, list, work: None, since, version: record.version, failed_attempts: 0 }
         }
     })
 }

@@ -324,7 +324,8 @@ impl Place {
             List::Cleanup => time::from_wire(&self.cleanup.value),
             List::Dropped => time::from_wire(&self.dropped.value),
         };
+        let failed_attempts = self.active().map_or(0, |item| item.failed_attempts);
         let work = (list == List::Active).then(|| self.active.value.work.unwrap_or_default());
-        Some(super::Item { name: name.to_owned(), list, work, since, version })
+        Some(super::Item { name: name.to_owned(), list, work, since, version, failed_attempts })
     }
 }

@@ -8,7 +8,7 @@ use std::sync::{PoisonError, RwLock};
 
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::text::visible;
+use procstate::text::visible;
 
 /// Said behind a warning about a private copy.
 const IN_A_COPY: &str = " (in a private copy; the store was not changed)";

@@ -19,7 +19,6 @@ mod output;
 mod panics;
 mod patience;
 mod progress;
-mod text;
 
 use std::process::ExitCode;
 

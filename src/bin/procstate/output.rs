@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::failure::Failure;
 use crate::log::own_words;
 use crate::patience;
-use crate::text::{visible, visible_json};
+use procstate::text::{visible, visible_json};
 
 /// Where data goes.
 pub(crate) struct Output {

@@ -1,7 +1,6 @@
 //! Committing: who gets the writer's lock makes the commits of all who wait for it.
 
 use std::io::ErrorKind;
-use std::sync::atomic::Ordering;
 #[cfg(feature = "tokio")]
 use std::task::{Poll, Waker};
 
@@ -11,6 +10,7 @@ use super::shared::{Shared, Writer};
 use super::turn::Turn;
 use crate::engine::{Batch, Durability, Outcome};
 use crate::error::{Error, Failure, Result};
+use crate::sync::{self, Ordering};
 
 /// How often who waits looks for an answer before it sleeps. A commit takes a few
 /// microseconds, and so does this; to fall asleep and be woken takes more.
@@ -86,7 +86,7 @@ impl Shared {
             {
                 return self.answer(base, &mut writer, ticket);
             }
-            std::hint::spin_loop();
+            sync::spin_loop();
         }
         self.answer(base, &mut self.writer.lock(), ticket)
     }

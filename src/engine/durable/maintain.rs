@@ -2,7 +2,6 @@
 //! this; so do tests, which have no threads.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::base::Base;
@@ -12,6 +11,7 @@ use super::shared::{Ground, Shared};
 use super::wal::FrameKind;
 use crate::error::{Error, Result};
 use crate::record::Position;
+use crate::sync::Ordering;
 
 /// What a checkpoint takes on the disk: this much, and so many times the memory of
 /// what it writes.

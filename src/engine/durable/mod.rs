@@ -46,6 +46,8 @@ mod current;
 mod figures;
 mod gather;
 mod home;
+#[cfg(test)]
+mod interleavings;
 mod maintain;
 mod memtable;
 mod note;

@@ -1,12 +1,11 @@
 //! What is noted outside of index and log: how far both have everything, and how far the log
 //! is durable.
 
-use parking_lot::Mutex;
-
 use super::shared::Shared;
 use crate::error::{Error, Result};
 use crate::folder::SyncedNote;
 use crate::record::{Position, Writers};
+use crate::sync::Mutex;
 
 /// The note of what is synced, while the store is open.
 #[derive(Debug)]

@@ -2,12 +2,10 @@
 //! and they share its write.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-
-use parking_lot::Mutex;
 
 use crate::engine::{Batch, Outcome};
 use crate::error::Result;
+use crate::sync::{AtomicBool, AtomicUsize, Mutex, Ordering};
 
 #[derive(Debug, Default)]
 pub(super) struct Queue {

@@ -6,9 +6,6 @@
 //! log needs a segment that was not prepared.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-
-use parking_lot::{Mutex, MutexGuard, RwLock};
 
 use super::base::Base;
 use super::figures::Figures;
@@ -30,6 +27,7 @@ use crate::engine::group::Group;
 use crate::engine::poison::Poison;
 use crate::error::{Failure, Result};
 use crate::record::Position;
+use crate::sync::{AtomicBool, AtomicU64, Mutex, MutexGuard, Ordering, RwLock};
 
 #[derive(Debug)]
 pub(super) struct Shared {

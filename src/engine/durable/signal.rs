@@ -1,8 +1,8 @@
 //! Wakes a thread that has work to do, or is to stop.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex};
+use crate::sync::{self, Condvar, Mutex};
 
 #[derive(Debug, Default)]
 pub(crate) struct Signal {
@@ -43,7 +43,7 @@ impl Signal {
 
     /// Waits for work, or for the end.
     pub(crate) fn wait(&self, timeout: Duration) -> Woken {
-        let deadline = Instant::now().checked_add(timeout);
+        let deadline = sync::now().checked_add(timeout);
         let mut state = self.state.lock();
         loop {
             if state.stop {
@@ -53,8 +53,10 @@ impl Signal {
                 return Woken::Work;
             }
             match deadline {
-                Some(deadline) if Instant::now() >= deadline => return Woken::Timeout,
-                Some(deadline) => drop(self.changed.wait_until(&mut state, deadline)),
+                Some(deadline) if sync::now() >= deadline => return Woken::Timeout,
+                Some(deadline) => {
+                    self.changed.wait_until(&mut state, deadline);
+                }
                 None => self.changed.wait(&mut state),
             }
         }

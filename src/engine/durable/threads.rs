@@ -20,14 +20,7 @@ pub(super) struct Threads {
 impl Threads {
     pub(super) fn spawn(shared: &Arc<Shared>) -> Result<Self> {
         let mut threads = Self { handles: Vec::new() };
-        threads.add("procstate-sync", shared.clone(), |shared| {
-            while shared.upkeep.wait(shared.options.sync_interval) != Woken::Stop {
-                // A failure poisons the store; whoever calls next hears of it.
-                if shared.keep_up().is_err() {
-                    shared.synced.wake_tasks();
-                }
-            }
-        })?;
+        threads.add("procstate-sync", shared.clone(), keep_up)?;
         threads.add("procstate-checkpoint", shared.clone(), |shared| {
             while shared.checkpoints.wait(IDLE) != Woken::Stop {
                 let _ = shared.maintain();
@@ -54,6 +47,15 @@ impl Threads {
         for handle in self.handles {
             // Its panic was caught.
             let _ = handle.join();
+        }
+    }
+}
+
+pub(super) fn keep_up(shared: &Shared) {
+    while shared.upkeep.wait(shared.options.sync_interval) != Woken::Stop {
+        // A failure poisons the store; whoever calls next hears of it.
+        if shared.keep_up().is_err() {
+            shared.synced.wake_tasks();
         }
     }
 }

@@ -2,7 +2,6 @@
 //! written to the log together, and put into the memtable.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use super::base::Base;
 use super::current::Current;
@@ -12,6 +11,7 @@ use super::wal::parts;
 use crate::engine::{Batch, Outcome};
 use crate::error::Result;
 use crate::record::Kind;
+use crate::sync::Ordering;
 
 /// So many keys are compared to tell whether a commit depends on those before it in the
 /// same turn. Large ones gain nothing by sharing a write.

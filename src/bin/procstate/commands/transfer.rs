@@ -13,7 +13,7 @@ use crate::failure::{Failure, Found};
 use crate::input::{self, Input};
 use crate::open::{self, Place};
 use crate::output::{Output, count, say};
-use crate::text::visible_json;
+use procstate::text::visible_json;
 
 pub(crate) fn import(place: &Place, import: &Import) -> Result<Found, Failure> {
     let processes = read_all(import)?;

@@ -8,14 +8,13 @@ use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use parking_lot::Mutex;
-
 use super::files::Files;
 use super::header::{Header, PAGE};
 use super::zeroes::write_zeroes;
 use crate::disk::{Disk, DiskFile};
 use crate::error::Result;
 use crate::record::Epoch;
+use crate::sync::Mutex;
 
 /// The number of a file of the log.
 pub(crate) type Slot = u32;

@@ -15,7 +15,7 @@ use crate::commands::look::counts;
 use crate::duration;
 use crate::output::{can_draw, count, say_unless};
 use crate::patience;
-use crate::text::{visible, visible_json};
+use procstate::text::{visible, visible_json};
 
 /// Tells how far a run is. Whole lines of one item after another: nothing is written
 /// but under one lock.

@@ -1,6 +1,7 @@
 //! The processes of a store, watched while they run.
 
 mod failing;
+mod fitting;
 mod glance;
 mod picture;
 mod rate;

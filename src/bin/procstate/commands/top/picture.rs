@@ -3,15 +3,16 @@
 use std::cmp::Reverse;
 use std::time::Duration;
 
+use procstate::text::visible;
 use procstate::{Clock, SystemClock, Timestamp};
 use serde_json::json;
 
+use super::fitting::fitting;
 use super::glance::Glance;
 use crate::commands::look::state;
 use crate::duration;
 use crate::failure::Failure;
 use crate::output::{Output, age, count, json_time, table_lines};
-use crate::text::{fitting, visible};
 
 const HEAD: [&str; 8] = ["PROCESS", "STATE", "OWNER", "PROGRESS", "RATE", "TO GO", "ERRORS", "SEEN"];
 const FAILING_HEAD: [&str; 5] = ["FAILING", "WORK", "STATE", "ERRORS", "LAST ERROR"];

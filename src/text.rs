@@ -1,16 +1,22 @@
-//! Text that may hold anything, for a terminal.
+//! Text that may hold anything, for people to see.
 //!
-//! What comes from a store, a file or a command can hold whatever moves the cursor, hides
-//! text, or turns its order round. All that is printed passes through here.
+//! What comes from a store, a file or a command can hold whatever moves a terminal's cursor,
+//! hides text, or turns its order round. All that the tool prints and the dashboard shows
+//! passes through here.
+//!
+//! ```
+//! use procstate::text::visible;
+//!
+//! assert_eq!(visible("gc\u{202e}keys\n"), "gc\\u{202e}keys\\n");
+//! ```
 
 use std::borrow::Cow;
 use std::fmt::Write;
 
-use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
-
 /// The text on one line, with everything escaped that cannot be seen or changes how the
 /// rest is seen: `\n`, `\u{1b}`, `\u{202e}`. Of what was escaped before nothing changes.
-pub(crate) fn visible(text: &str) -> Cow<'_, str> {
+#[must_use]
+pub fn visible(text: &str) -> Cow<'_, str> {
     escaped(text, |c, escaped| {
         // Writing to a text does not fail.
         let _ = if c.is_control() {
@@ -23,29 +29,13 @@ pub(crate) fn visible(text: &str) -> Cow<'_, str> {
 
 /// The same of JSON text, which stays the same JSON: `\u202e`. Nothing that is escaped
 /// stands outside of its strings, but for line ends, of which compact JSON has none.
-pub(crate) fn visible_json(json: &str) -> Cow<'_, str> {
+#[must_use]
+pub fn visible_json(json: &str) -> Cow<'_, str> {
     escaped(json, |c, escaped| {
         for unit in c.encode_utf16(&mut [0; 2]) {
             let _ = write!(escaped, "\\u{unit:04x}");
         }
     })
-}
-
-/// The text, or as much of it as fits in so many columns with a mark that there is more.
-pub(crate) fn fitting(text: &str, columns: usize) -> Cow<'_, str> {
-    const MORE: char = '~';
-    if text.width() <= columns {
-        return Cow::Borrowed(text);
-    }
-    let mut fitting = String::new();
-    let mut left = columns.saturating_sub(1);
-    for c in text.chars() {
-        let Some(rest) = left.checked_sub(c.width().unwrap_or_default()) else { break };
-        left = rest;
-        fitting.push(c);
-    }
-    fitting.extend((columns > 0).then_some(MORE));
-    Cow::Owned(fitting)
 }
 
 fn escaped(text: &str, escape: impl Fn(char, &mut String)) -> Cow<'_, str> {
@@ -116,16 +106,6 @@ mod tests {
             assert_eq!(visible(&text), format!("a\\u{{{:x}}}b", u32::from(c)));
         }
         assert_eq!(visible_json("\"a\u{202E}\u{E0041}\u{7f}\""), r#""a\u202e\udb40\udc41\u007f""#);
-    }
-
-    #[test]
-    fn what_fits_is_as_it_is() {
-        assert_eq!(fitting("abcd", 4), "abcd");
-        assert_eq!(fitting("abcde", 4), "abc~");
-        assert_eq!(fitting("日本語", 6), "日本語");
-        assert_eq!(fitting("日本語", 5), "日本~");
-        assert_eq!(fitting("日本語", 4), "日~");
-        assert_eq!(fitting("日本語", 0), "");
     }
 
     proptest! {

@@ -1,0 +1,95 @@
+//! Pages for people: how far the processes are, what failed, and what can be done about it.
+//!
+//! Every page is made here and works without a script: links, forms, and pages that ask
+//! before something is changed. The script listens to the change feed, asks for the same page
+//! once more when something on it has changed, and takes over what is different.
+//!
+//! What comes from the store goes through [`show`], which makes everything visible that would
+//! hide text or turn its order round; the templates escape the rest for HTML.
+
+mod actions;
+mod assets;
+mod chart;
+mod counted;
+mod frame;
+mod glance;
+mod item;
+mod items;
+mod links;
+mod overview;
+mod params;
+mod process;
+mod register;
+mod settings;
+mod show;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::http::HeaderValue;
+use axum::http::header;
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+
+pub(super) use counted::Dashboard;
+
+use super::address::Prefix;
+use super::problem::Detail;
+use super::routes::{App, read_only};
+
+/// The pages, and what they need.
+pub(super) fn routes(app: &App) -> Router<App> {
+    let pages = Router::new()
+        .route("/", get(overview::show))
+        .route("/register", get(register::ask_new).post(register::register_new))
+        .route("/processes/{process}", get(process::show))
+        .route("/processes/{process}/settings", get(settings::ask).post(settings::change))
+        .route("/processes/{process}/register", get(register::ask).post(register::register))
+        .route("/processes/{process}/do/{action}", get(actions::ask).post(actions::act))
+        .route("/processes/{process}/work/{work}", get(item::show))
+        .route(
+            "/processes/{process}/work/{work}/params",
+            get(register::ask_again).post(register::register_again),
+        )
+        .route(
+            "/processes/{process}/work/{work}/do/{action}",
+            get(actions::ask_of_item).post(actions::act_on_item),
+        );
+    let pages = if app.dashboard.is_read_only { pages.route_layer(from_fn(read_only)) } else { pages };
+    pages
+        .route_layer(from_fn_with_state(app.clone(), tell_problems))
+        .route("/assets/{file}", get(assets::serve))
+}
+
+/// Makes pages of the problems that the API answers in JSON.
+async fn tell_problems(
+    axum::extract::State(app): axum::extract::State<App>,
+    prefix: Prefix,
+    request: Request,
+    next: Next,
+) -> Response {
+    let response = next.run(request).await;
+    let Some(Detail(detail)) = response.extensions().get() else { return response };
+    let status = response.status();
+    let page = frame::problem(&app, &prefix, status, detail);
+    page.map_or_else(IntoResponse::into_response, |page| (status, page).into_response())
+}
+
+/// What browsers are told of a page. A form says where it comes from, which the guard asks
+/// for, and other sites learn nothing.
+fn html(text: String) -> Response {
+    const HEADERS: [(header::HeaderName, &str); 3] = [
+        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+        (
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; \
+             form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+        ),
+        (header::REFERRER_POLICY, "same-origin"),
+    ];
+    let mut response = text.into_response();
+    for (name, value) in HEADERS {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    response
+}

@@ -1,0 +1,286 @@
+//! The primitives in unit tests, and the exploration of interleavings.
+//!
+//! Within [`explore`] the threads are shuttle's: one runs at a time, and before each operation
+//! of this module a scheduler decides which one goes on. A lock is the real one all the same:
+//! who does not get it lets others run, until it does. Everywhere else these are what a program
+//! uses.
+//!
+//! Every interleaving of these operations may come up, each seen by all threads in one order:
+//! what a processor makes of `Ordering` does not show here.
+
+use std::cell::Cell;
+use std::sync::atomic::{self, Ordering};
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant};
+
+use parking_lot::{MutexGuard, RwLockReadGuard, RwLockWriteGuard};
+use shuttle::scheduler::{PctScheduler, RandomScheduler};
+use shuttle::{Config, MaxSteps, Runner};
+
+/// Schedules that each exploration tries by default, of either kind.
+const SCHEDULES: usize = 300;
+
+/// A thread of more steps waits for what does not come.
+const STEPS_MAX: usize = 50_000;
+
+/// How often a thread is interrupted in a schedule that lets each run as long as it can.
+const INTERRUPTIONS: usize = 3;
+
+const STACK_BYTES: usize = 1 << 20;
+
+/// Calls `test` again and again, each time under another schedule of the threads that it spawns
+/// with `shuttle::thread`: half of them change the thread at random, the others seldom, at
+/// moments drawn by chance.
+///
+/// A failure prints its schedule, for `shuttle::replay`; `PROCSTATE_SEED` repeats all of them.
+pub(crate) fn explore(test: impl Fn() + Copy + Send + Sync + 'static) {
+    let number = |name| std::env::var(name).ok().and_then(|value| value.parse::<u64>().ok());
+    let seed = number("PROCSTATE_SEED").unwrap_or_else(|| fastrand::u64(..));
+    let schedules = number("PROCSTATE_SCHEDULES").map_or(SCHEDULES, |schedules| schedules as usize);
+    println!("PROCSTATE_SEED={seed} PROCSTATE_SCHEDULES={schedules}");
+    let mut config = Config::new();
+    config.stack_size = STACK_BYTES;
+    config.max_steps = MaxSteps::FailAfter(STEPS_MAX);
+    IS_EXPLORING.set(true);
+    Runner::new(RandomScheduler::new_from_seed(seed, schedules), config.clone()).run(test);
+    Runner::new(PctScheduler::new_from_seed(seed, INTERRUPTIONS, schedules), config).run(test);
+    IS_EXPLORING.set(false);
+}
+
+thread_local! {
+    /// Whether shuttle's threads run on this one.
+    static IS_EXPLORING: Cell<bool> = const { Cell::new(false) };
+}
+
+fn is_explored() -> bool {
+    IS_EXPLORING.get() && shuttle::current::try_get_current_task().is_some()
+}
+
+/// Another thread may go on here.
+pub(crate) fn point() {
+    if is_explored() {
+        // The name notwithstanding, it takes no time.
+        shuttle::thread::sleep(Duration::ZERO);
+    }
+}
+
+/// This thread has nothing to do until another has gone on.
+pub(crate) fn yield_now() {
+    if is_explored() { shuttle::thread::yield_now() } else { std::thread::yield_now() }
+}
+
+pub(crate) fn spin_loop() {
+    if is_explored() { shuttle::thread::yield_now() } else { std::hint::spin_loop() }
+}
+
+/// In an exploration each step takes a microsecond.
+pub(crate) fn now() -> Instant {
+    static ORIGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
+    if !is_explored() {
+        return Instant::now();
+    }
+    *ORIGIN + Duration::from_micros(shuttle::current::context_switches() as u64)
+}
+
+/// Takes a lock: in an exploration, where blocking would stop all threads, by trying.
+fn acquire<G>(try_lock: impl Fn() -> Option<G>, lock: impl FnOnce() -> G) -> G {
+    if !is_explored() {
+        return lock();
+    }
+    point();
+    loop {
+        if let Some(guard) = try_lock() {
+            return guard;
+        }
+        yield_now();
+    }
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Mutex<T>(parking_lot::Mutex<T>);
+
+impl<T> Mutex<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self(parking_lot::Mutex::new(value))
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+        acquire(|| self.0.try_lock(), || self.0.lock())
+    }
+
+    pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
+        point();
+        self.0.try_lock()
+    }
+
+    pub(crate) fn is_locked(&self) -> bool {
+        point();
+        self.0.is_locked()
+    }
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct RwLock<T>(parking_lot::RwLock<T>);
+
+impl<T> RwLock<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self(parking_lot::RwLock::new(value))
+    }
+
+    pub(crate) fn read(&self) -> RwLockReadGuard<'_, T> {
+        acquire(|| self.0.try_read(), || self.0.read())
+    }
+
+    pub(crate) fn read_recursive(&self) -> RwLockReadGuard<'_, T> {
+        acquire(|| self.0.try_read_recursive(), || self.0.read_recursive())
+    }
+
+    pub(crate) fn write(&self) -> RwLockWriteGuard<'_, T> {
+        acquire(|| self.0.try_write(), || self.0.write())
+    }
+}
+
+macro_rules! atomics {
+    ($($name:ident, $value:ty, [$($update:ident),*];)*) => {$(
+        #[derive(Debug, Default)]
+        pub(crate) struct $name(atomic::$name);
+
+        impl $name {
+            pub(crate) fn new(value: $value) -> Self {
+                Self(atomic::$name::new(value))
+            }
+
+            pub(crate) fn load(&self, ordering: Ordering) -> $value {
+                point();
+                self.0.load(ordering)
+            }
+
+            pub(crate) fn store(&self, value: $value, ordering: Ordering) {
+                point();
+                self.0.store(value, ordering);
+            }
+
+            $(pub(crate) fn $update(&self, value: $value, ordering: Ordering) -> $value {
+                point();
+                self.0.$update(value, ordering)
+            })*
+        }
+    )*};
+}
+
+atomics! {
+    AtomicBool, bool, [swap];
+    AtomicU64, u64, [fetch_max];
+    AtomicUsize, usize, [fetch_add];
+}
+
+/// Where the thread that made it sleeps until it is woken.
+#[derive(Debug)]
+pub(crate) enum Parker {
+    Real(crossbeam_utils::sync::Parker),
+    Explored(Unparker),
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum Unparker {
+    Real(crossbeam_utils::sync::Unparker),
+    Explored { is_woken: Arc<atomic::AtomicBool>, thread: shuttle::thread::Thread },
+}
+
+impl Parker {
+    pub(crate) fn new() -> Self {
+        if !is_explored() {
+            return Self::Real(crossbeam_utils::sync::Parker::new());
+        }
+        Self::Explored(Unparker::Explored { is_woken: Arc::default(), thread: shuttle::thread::current() })
+    }
+
+    pub(crate) fn unparker(&self) -> Unparker {
+        match self {
+            Self::Real(parker) => Unparker::Real(parker.unparker().clone()),
+            Self::Explored(unparker) => unparker.clone(),
+        }
+    }
+
+    pub(crate) fn park(&self) {
+        match self {
+            Self::Real(parker) => parker.park(),
+            Self::Explored(_) => {
+                while !self.take_wake() {
+                    shuttle::thread::park();
+                }
+            }
+        }
+    }
+
+    /// Whether it was woken since it was last asked.
+    fn take_wake(&self) -> bool {
+        let Self::Explored(Unparker::Explored { is_woken, .. }) = self else { return false };
+        point();
+        is_woken.swap(false, Ordering::SeqCst)
+    }
+}
+
+impl Unparker {
+    pub(crate) fn unpark(&self) {
+        match self {
+            Self::Real(unparker) => unparker.unpark(),
+            Self::Explored { is_woken, thread } => {
+                is_woken.store(true, Ordering::SeqCst);
+                thread.unpark();
+            }
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Condvar {
+    real: parking_lot::Condvar,
+    /// Those who wait in an exploration.
+    waiting: parking_lot::Mutex<Vec<Unparker>>,
+}
+
+impl Condvar {
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+
+    pub(crate) fn wait<T>(&self, guard: &mut MutexGuard<'_, T>) {
+        if !is_explored() {
+            return self.real.wait(guard);
+        }
+        self.wait_explored(guard, Parker::park);
+    }
+
+    pub(crate) fn wait_until<T>(&self, guard: &mut MutexGuard<'_, T>, deadline: Instant) {
+        if !is_explored() {
+            self.real.wait_until(guard, deadline);
+            return;
+        }
+        self.wait_explored(guard, |parker| {
+            while !parker.take_wake() && now() < deadline {
+                yield_now();
+            }
+        });
+    }
+
+    pub(crate) fn notify_all(&self) {
+        point();
+        self.real.notify_all();
+        let waiting = std::mem::take(&mut *self.waiting.lock());
+        waiting.iter().for_each(Unparker::unpark);
+    }
+
+    fn wait_explored<T>(&self, guard: &mut MutexGuard<'_, T>, wait: impl FnOnce(&Parker)) {
+        let parker = Parker::new();
+        self.waiting.lock().push(parker.unparker());
+        let mutex = MutexGuard::mutex(guard);
+        MutexGuard::unlocked(guard, || {
+            wait(&parker);
+            // Nobody takes it between this and the lock at the end of `unlocked`.
+            while mutex.is_locked() {
+                yield_now();
+            }
+        });
+    }
+}

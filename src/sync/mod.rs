@@ -1,0 +1,33 @@
+//! What threads meet at: locks, atomics, waiting, and the time that they wait.
+//!
+//! These are parking_lot's, crossbeam's and std's. In the unit tests each operation is a
+//! scheduling point too, and the interleavings of threads can be explored: see `explored`.
+
+#[cfg(test)]
+mod explored;
+
+#[cfg(not(test))]
+mod real {
+    use std::time::Instant;
+
+    pub(crate) use std::hint::spin_loop;
+    pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
+    pub(crate) use std::thread::yield_now;
+
+    pub(crate) use crossbeam_utils::sync::{Parker, Unparker};
+    pub(crate) use parking_lot::{Condvar, Mutex, RwLock};
+
+    /// The time by which threads wait.
+    #[inline]
+    pub(crate) fn now() -> Instant {
+        Instant::now()
+    }
+}
+
+pub(crate) use std::sync::atomic::Ordering;
+
+#[cfg(test)]
+pub(crate) use explored::*;
+pub(crate) use parking_lot::MutexGuard;
+#[cfg(not(test))]
+pub(crate) use real::*;

@@ -1,0 +1,16 @@
+//! The dashboard: its pages as they are served, and in a browser.
+#![allow(unreachable_pub, reason = "a test target has no users")]
+
+#[allow(dead_code, reason = "the tests of the API use the rest of it")]
+#[path = "http/client.rs"]
+mod client;
+mod common;
+
+mod dashboard {
+    mod browser;
+    mod forms;
+    mod live;
+    mod pages;
+    mod screenshot;
+    mod site;
+}
