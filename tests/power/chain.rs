@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::common::check;
 use super::disk::{Disk, Honesty, Survival};
-use super::mount::{self, Event, Mounted, Power};
+use super::mount::{self, Event, Mounted, Power, now_nanos};
 use super::oracle::{self, Promises, Verdict};
 use super::script::{Plan, State, Style};
 use super::victim::{self, Line, Told, Victim};
@@ -92,6 +92,9 @@ struct Life {
     told: Told,
     /// The store that it began with, opened and closed once.
     before: PathBuf,
+    /// When it was killed; nothing is synced from then until the next life has opened the
+    /// store.
+    until: u64,
 }
 
 /// One cut, for its judgement and for what is left of it.
@@ -241,10 +244,11 @@ impl Chain {
         if self.random.bool() {
             std::thread::sleep(Duration::from_millis(2));
         }
+        let until = now_nanos();
         let (told, errors) = victim.kill();
         let error = told.error.clone().unwrap_or_default();
         let tokens = self.check_tokens(&told);
-        cut.lives.push(Life { plan, told, before: self.before.clone() });
+        cut.lives.push(Life { plan, told, before: self.before.clone(), until });
         if is_alive { tokens } else { Err(format!("the victim had power and failed: {error}; {errors}")) }
     }
 
@@ -288,8 +292,9 @@ impl Chain {
     fn judge_lives(&self, cut: &Cut, found: &[State]) -> Result<Verdict, String> {
         let mut failures = Vec::new();
         for life in cut.lives.iter().rev() {
-            let Life { plan, told, .. } = life;
-            let promises = Promises::new(*plan, plan.sync_interval, told, &cut.events);
+            let Life { plan, told, until, .. } = life;
+            let lived = cut.events.partition_point(|event| event.nanos <= *until);
+            let promises = Promises::new(*plan, plan.sync_interval, told, &cut.events[..lived]);
             match oracle::judge(found, &|| self.reference(life), *plan, told, &promises) {
                 Ok(verdict) => return Ok(verdict),
                 Err(why) => failures.push(why),
