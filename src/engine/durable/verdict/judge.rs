@@ -120,9 +120,9 @@ pub(crate) fn judge(facts: &Facts, recovery: Recovery) -> Verdict {
     let index = judge_index(facts);
     let applied = index.as_ref().ok().copied();
     let log_copy = judge_log(facts, facts.snapshot_seq(), applied, true);
-    let copies = match facts.snapshot().map(|newest| &newest.soundness) {
-        Some(Soundness::Damaged(why)) => Err(CopiesFault::Snapshot(why.clone())),
-        _ => log_copy.clone().map(drop).map_err(CopiesFault::Log),
+    let copies = match snapshot_fault(facts) {
+        Some(why) => Err(CopiesFault::Snapshot(why)),
+        None => log_copy.clone().map(drop).map_err(CopiesFault::Log),
     };
     let opens = match (&facts.manifest, &index, &copies) {
         (Err(why), ..) => Err(Refusal::Manifest(why.clone())),
@@ -134,7 +134,7 @@ pub(crate) fn judge(facts: &Facts, recovery: Recovery) -> Verdict {
     };
     let opens = opens.map(|opening| Opening {
         damaged_log: damaged_log(facts, &opening, &log_copy),
-        damaged_snapshot: damaged_snapshot(facts),
+        damaged_snapshot: snapshot_fault(facts),
         damaged_synced: facts.damaged_synced.clone(),
         ..opening
     });
@@ -270,9 +270,14 @@ fn damaged_log(
     })
 }
 
-fn damaged_snapshot(facts: &Facts) -> Option<String> {
-    match &facts.snapshot()?.soundness {
+/// Why the newest snapshot is of no use.
+fn snapshot_fault(facts: &Facts) -> Option<String> {
+    let newest = facts.snapshot()?;
+    match &newest.soundness {
         Soundness::Damaged(why) => Some(why.clone()),
-        Soundness::Sound | Soundness::Unread => None,
+        Soundness::Sound | Soundness::Unread => {
+            let seq = newest.position.seq;
+            is_of_other_history(facts, newest.position).then(|| IndexFault::OtherHistory { seq }.to_string())
+        }
     }
 }

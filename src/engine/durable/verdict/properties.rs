@@ -183,8 +183,9 @@ proptest! {
         prop_assert_eq!(Ok(refusing), cutting);
     }
 
-    /// As long as somebody knows what the index had, a lost index makes nothing open that did
-    /// not, nor to more; nor does a damaged snapshot, or one commit less in the log.
+    /// Of one history, and as long as somebody knows what the index had: a lost index makes
+    /// nothing open that did not, nor to more; nor does a damaged snapshot, or one commit less
+    /// in the log.
     #[test]
     fn more_damage_never_opens_to_more(
         facts in facts(),
@@ -195,6 +196,10 @@ proptest! {
         let mut facts = Facts { log: Ok(log(&has, synced, epoch, 0)), ..facts };
         let (Ok(noted), Ok(index)) = (&mut facts.manifest, &facts.index) else { return Ok(()) };
         (noted.index, noted.must_have_log) = (noted.index.max_by_seq(*index), true);
+        // The lost commit may be the one by which another history is told.
+        if facts.log.as_ref().is_ok_and(|log| other_history(&facts, log).is_some()) {
+            return Ok(());
+        }
         let mut damaged = facts.clone();
         match which {
             0 => damaged.index = Err("damaged".to_owned()),
