@@ -6,7 +6,7 @@ cd "$(dirname "$0")/../.."
 
 if ! command -v schemathesis >/dev/null; then
     venv=${SCHEMATHESIS_VENV:-target/schemathesis}
-    [ -x "$venv/bin/schemathesis" ] || { python3 -m venv "$venv" && "$venv/bin/pip" install -q schemathesis; }
+    [ -x "$venv/bin/schemathesis" ] || { python3 -m venv "$venv" && "$venv/bin/pip" install -q schemathesis==4.32.5; }
     PATH="$PWD/$venv/bin:$PATH"
 fi
 cargo build --locked --all-features --example http
@@ -19,6 +19,7 @@ for name in a b c; do
     curl -sf -o /dev/null -X PUT -H "Content-Type: application/json" "$url/v1/processes/p/work/$name" \
         -d '{"params": {"intParams": {"n": "1"}}}'
 done
+# Work that is unregistered is still known: it is to be cleaned up.
 schemathesis --config-file tests/http/schemathesis.toml run "$url/v1/openapi.json" --url "$url" \
-    --max-examples "${EXAMPLES:-30}" --seed "${SEED:-1}" --checks all --exclude-checks ignored_auth \
+    --max-examples "${EXAMPLES:-30}" --seed "${SEED:-1}" --checks all --exclude-checks ignored_auth,use_after_free \
     --no-color "$@"
