@@ -3,7 +3,7 @@
 //! all or refuses, salvage gets back every record that is intact somewhere, and nothing
 //! is ever invented.
 //!
-//! By default a store of a killed program with a few records, and of long runs of zeroes
+//! By default a store of a killed program with a few records, every other byte, and of zeroes
 //! and of lengths only some. All of them, of a larger store that was closed as well:
 //! `PROCSTATE_EVERY_BYTE=1 cargo test --release --all-features --test every_byte`.
 
@@ -272,7 +272,7 @@ fn wants_all() -> bool {
     std::env::var_os("PROCSTATE_EVERY_BYTE").is_some()
 }
 
-/// Every byte but some amid zeroes, and every eighth length; all of both if asked for.
+/// Every other byte, of those amid zeroes some, and every eighth length; all if asked for.
 fn damages(bytes: &[u8]) -> Vec<Damage> {
     let is_amid_zeroes = |at: usize| {
         let around = &bytes[at.saturating_sub(16)..bytes.len().min(at + 16)];
@@ -282,7 +282,7 @@ fn damages(bytes: &[u8]) -> Vec<Damage> {
         let step = if is_amid_zeroes(at) { 1024 } else { step };
         wants_all() || at.is_multiple_of(step)
     };
-    let flips = (0..bytes.len()).filter(|at| is_wanted(*at, 1)).map(Damage::Flip);
+    let flips = (0..bytes.len()).filter(|at| is_wanted(*at, 2)).map(Damage::Flip);
     let cuts = (0..bytes.len()).filter(|at| is_wanted(*at, 8)).map(Damage::Cut);
     flips.chain(cuts).chain([Damage::Delete]).collect()
 }
