@@ -4,7 +4,7 @@
 ci:
     .ci/run
 
-# All tests; four minutes after the build, on 2 cores.
+# All tests; four and a half minutes after the build, on 2 cores.
 test:
     cargo test --locked --all-features
 
