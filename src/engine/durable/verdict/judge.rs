@@ -120,8 +120,9 @@ pub(crate) fn judge(facts: &Facts, recovery: Recovery) -> Verdict {
     let index = judge_index(facts);
     let applied = index.as_ref().ok().copied();
     let log_copy = judge_log(facts, facts.snapshot_seq(), applied, true);
-    let copies = match snapshot_fault(facts) {
-        Some(why) => Err(CopiesFault::Snapshot(why)),
+    let damaged_snapshot = snapshot_fault(facts);
+    let copies = match &damaged_snapshot {
+        Some(why) => Err(CopiesFault::Snapshot(why.clone())),
         None => log_copy.clone().map(drop).map_err(CopiesFault::Log),
     };
     let opens = match (&facts.manifest, &index, &copies) {
@@ -134,7 +135,7 @@ pub(crate) fn judge(facts: &Facts, recovery: Recovery) -> Verdict {
     };
     let opens = opens.map(|opening| Opening {
         damaged_log: damaged_log(facts, &opening, &log_copy),
-        damaged_snapshot: snapshot_fault(facts),
+        damaged_snapshot,
         damaged_synced: facts.damaged_synced.clone(),
         ..opening
     });
