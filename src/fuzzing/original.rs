@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use bytes::Buf;
+use tempfile::TempDir;
 
 use super::content::Content;
 use crate::engine::wal::Entry;
@@ -34,6 +35,13 @@ impl Original {
             history: History::decode(&fs::read(dir.join("history")).unwrap()),
         }
     }
+}
+
+/// An empty folder, in memory where that can be: syncs would only take time.
+pub(super) fn scratch() -> TempDir {
+    let memory = Path::new("/dev/shm");
+    let made = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+    made.unwrap()
 }
 
 pub(super) fn files(folder: &Path) -> Files {

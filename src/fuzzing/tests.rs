@@ -7,9 +7,8 @@ use std::{fs, iter};
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use tempfile::TempDir;
 
-use super::original::{Files, History, Original, files};
+use super::original::{Files, History, Original, files, scratch};
 use crate::disk::ReadOnlyDisk;
 use crate::engine::wal::{Directory, Found, walk};
 use crate::engine::{Batch, Durability, DurableEngine, Engine, Options};
@@ -20,13 +19,6 @@ use crate::proto::Params;
 use crate::record::{Key, Record};
 use crate::run::{Claim, ClaimOptions, Instance, Progress, Run};
 use crate::store::{ProcessHandle, Store};
-
-/// In memory where that can be: syncs would only take time.
-fn scratch() -> TempDir {
-    let memory = Path::new("/dev/shm");
-    let made = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
-    made.unwrap()
-}
 
 fn seeds(target: &str) -> Files {
     files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds").join(target))

@@ -170,7 +170,6 @@ impl Damaged {
             Kind::Foreign => {
                 self.has_foreign = true;
                 let of = argument % lives.len();
-                self.has_foreign |= of != self.life;
                 what = format!("{} of life {of}", self.replace(&lives[of].main.moments, file, other));
             }
             Kind::Flip | Kind::Zero | Kind::Cut | Kind::Swap | Kind::Random => {

@@ -12,7 +12,7 @@ use crate::disk::ReadOnlyDisk;
 use crate::engine::Durability;
 use crate::folder::Manifest;
 use crate::fuzzing::content::Content;
-use crate::fuzzing::original::files;
+use crate::fuzzing::original::{files, scratch};
 use crate::proto::Params;
 use crate::run::{Claim, ClaimOptions, Instance};
 use crate::store::{ProcessHandle, Store, StoreBuilder};
@@ -162,7 +162,7 @@ impl Writer {
         let mut writer = Self {
             plan,
             random: fastrand::Rng::with_seed(seed),
-            folder: folder(),
+            folder: scratch(),
             store: None,
             commits: Commits::default(),
             noted: 0,
@@ -179,7 +179,7 @@ impl Writer {
         let mut fork = Self {
             plan: self.plan,
             random: fastrand::Rng::with_seed(seed),
-            folder: folder(),
+            folder: scratch(),
             store: None,
             commits: self.commits.fork(),
             noted: last.noted,
@@ -252,7 +252,7 @@ impl Writer {
     }
 
     fn go_on_in_a_copy(&mut self) {
-        let copy = folder();
+        let copy = scratch();
         put(copy.path(), &self.moments.last().unwrap().files);
         drop(self.store.take());
         self.folder = copy;
@@ -285,12 +285,6 @@ fn run(process: &ProcessHandle) {
         work.add_stat("n", 1.0);
     }
     run.finish().unwrap();
-}
-
-/// In memory where that can be: syncs would only take time.
-fn folder() -> TempDir {
-    let memory = Path::new("/dev/shm");
-    if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap()
 }
 
 pub(super) fn read(folder: &Path) -> Folder {

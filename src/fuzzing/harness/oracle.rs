@@ -159,8 +159,7 @@ impl Case<'_> {
         let again = again.unwrap_or_else(|error| panic!("{}: once, and never again: {error}", self.damaged));
         assert!(again == (seq, content.clone()), "{}: it is another when it is opened again", self.damaged);
         self.check_writing(folder);
-        let newest = self.lives[self.damaged.life].main.moments.iter().map(|moment| moment.acked).max();
-        let due = self.pasts.iter().map(|past| past.bound).max().or(newest);
+        let due = self.pasts.iter().map(|past| past.bound).max();
         if Some(seq) < due { Answer::Earlier } else { Answer::Whole }
     }
 

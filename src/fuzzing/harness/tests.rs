@@ -7,17 +7,12 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
-use tempfile::TempDir;
 
 use super::fault::Damaged;
 use super::{Answer, harness, life, oracle};
 use crate::engine::Recovery;
 use crate::fuzzing::content::read_store;
-
-fn scratch() -> TempDir {
-    let memory = Path::new("/dev/shm");
-    if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap()
-}
+use crate::fuzzing::original::scratch;
 
 fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok().map(|value| value.parse().unwrap())
