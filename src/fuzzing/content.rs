@@ -8,7 +8,9 @@ use bytes::Bytes;
 
 use crate::engine::Recovery;
 use crate::error::Result;
-use crate::record::{KeyRange, Record};
+use crate::proto::record::Owner;
+use crate::record::{Address, Key, KeyRange, Payload, Record, Slot};
+use crate::recovery::Salvaged;
 use crate::store::Store;
 
 /// The version and the payload of each record.
@@ -31,4 +33,13 @@ pub(super) fn read_store(folder: &Path, recovery: Recovery) -> Result<(u64, Cont
     let last_seq = store.inner.engine.last_seq();
     store.close()?;
     Ok((last_seq, content))
+}
+
+/// Whether `record` is the owner record without an owner that salvage writes for a process
+/// that has lost its own: the only record that it may invent.
+pub(super) fn is_new_owner(salvaged: &Salvaged, key: &Bytes, record: &(u64, Bytes)) -> bool {
+    let address = Key::from_bytes(key.clone()).and_then(|key| key.address());
+    let Some(Address { process, slot: Slot::Owner }) = address else { return false };
+    let nobody = Owner { process_name: process, ..Owner::default() };
+    salvaged.suspicious > 0 && *record == (salvaged.seq, nobody.to_payload())
 }

@@ -94,6 +94,12 @@ impl History {
         states
     }
 
+    /// Whether no commit is left out: of such a history nobody could say what was never so.
+    #[cfg(test)]
+    pub(super) fn is_whole(&self) -> bool {
+        self.entries.keys().copied().eq(1..=self.entries.len() as u64)
+    }
+
     #[cfg(test)]
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::new();

@@ -56,8 +56,7 @@ fn log() {
 
 #[test]
 fn archive() {
-    let scratch = scratch();
-    check("archive", 30, |bytes| super::archive(bytes, scratch.path()));
+    check("archive", 30, |bytes| super::archive(bytes, scratch().path()));
 }
 
 #[test]
@@ -83,9 +82,13 @@ fn binary() {
 }
 
 #[test]
+fn the_history_of_the_original_is_whole() {
+    assert!(Original::load().history.is_whole());
+}
+
+#[test]
 fn store() {
-    let scratch = scratch();
-    check("store", 30, |bytes| super::store(bytes, scratch.path()));
+    check("store", 30, |bytes| super::store(bytes, scratch().path()));
 }
 
 fn won(process: &ProcessHandle) -> Run {
@@ -116,23 +119,29 @@ fn save(files: &Files, to: &Path) {
     }
 }
 
-/// Some life of a store, step by step.
-fn live(store: &Store, mut step: impl FnMut()) {
+/// Some life of a store. `note` follows every call, before a checkpoint can take from the
+/// log what the call wrote.
+fn live(store: &Store, mut note: impl FnMut()) {
     let process = store.process("gckeys").unwrap();
     store.process("a/b").unwrap().register("x", Params::new().string("s", "y")).unwrap();
     for round in 0..10 {
         let large = Params::new().string("large", "abcdefg".repeat(1000 + round));
         process.register("large", large).unwrap();
+        note();
         process.register_all((0..4).map(|n| (format!("w{n}"), Params::new().int("n", n)))).unwrap();
-        step();
+        note();
         let mut run = won(&process);
         while let Some(mut work) = run.next_work().unwrap() {
             work.add_stat("n", 1.0);
             work.add_error("e");
+            drop(work);
+            note();
         }
         run.finish().unwrap();
         process.unregister(&format!("w{}", round % 4)).unwrap();
-        step();
+        note();
+        // Until a checkpoint that is due is done.
+        std::thread::sleep(Duration::from_millis(300));
     }
 }
 
@@ -144,10 +153,7 @@ fn write_original() {
     let builder = Store::builder().segment_bytes(16 << 10).memtable_bytes(64 << 10);
     let store = builder.snapshot_log_bytes(64 << 10).open(folder.path()).unwrap();
     let mut history = History::default();
-    live(&store, || {
-        std::thread::sleep(Duration::from_millis(300));
-        note(&mut history, folder.path());
-    });
+    live(&store, || note(&mut history, folder.path()));
     assert!(store.stats().unwrap().snapshot_seq > 0);
     store.process("gckeys").unwrap().register("last", Params::new()).unwrap();
     let run = won(&store.process("gckeys").unwrap());
@@ -160,6 +166,7 @@ fn write_original() {
     store.close().unwrap();
     note(&mut history, folder.path());
     save(&files(folder.path()), &to.join("closed"));
+    assert!(history.is_whole(), "a commit was not noted");
     fs::write(to.join("history"), history.encode()).unwrap();
 }
 

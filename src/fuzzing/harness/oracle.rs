@@ -11,9 +11,8 @@ use std::path::Path;
 use super::fault::Damaged;
 use super::life::{Branch, Life, Moment, put, read};
 use crate::engine::Recovery;
-use crate::fuzzing::content::{Content, read_store};
+use crate::fuzzing::content::{Content, is_new_owner, read_store};
 use crate::proto::Params;
-use crate::record::Key;
 use crate::recovery::{self, Options, Salvaged, Verified};
 use crate::store::Store;
 
@@ -128,11 +127,8 @@ impl Case<'_> {
             let was = branches
                 .iter()
                 .any(|branch| branch.states.values().any(|state| state.get(key) == Some(record)));
-            // One without an owner stands in for an owner record that is lost.
-            let stands_in = Key::from_bytes(key.clone())
-                .is_some_and(|key| key.kind() == Key::owner("p").kind())
-                && salvaged.suspicious > 0;
-            assert!(was || stands_in, "{}: {key:?} was never so. {salvaged:?}", self.damaged);
+            let is_invented = !was && !is_new_owner(salvaged, key, record);
+            assert!(!is_invented, "{}: {key:?} was never so. {salvaged:?}", self.damaged);
         }
     }
 
