@@ -41,4 +41,4 @@ pub(crate) use sound::open_record;
 pub use until::Until;
 pub use verify::{Verified, verify};
 
-pub use crate::engine::verdict::MissingCommits;
+pub use crate::engine::policy::MissingCommits;

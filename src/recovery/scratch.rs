@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use super::options::bytes_of;
 use crate::disk::{Disk, RealDisk};
-use crate::engine::verdict::MISSING_INDEX;
+use crate::engine::policy::MISSING_INDEX;
 use crate::error::{Error, Failure, Result, chain};
 use crate::folder::{copy_dir, dir_bytes};
 use crate::index::{self, Contents, Index};
