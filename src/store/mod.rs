@@ -2,6 +2,7 @@
 
 mod builder;
 mod bulk;
+mod changes;
 mod counts;
 mod history;
 mod import;
@@ -26,6 +27,7 @@ use std::sync::Arc;
 
 pub use builder::StoreBuilder;
 pub use bulk::Tally;
+pub use changes::{ChangeSet, Changes};
 pub use counts::Counts;
 pub use history::PastRun;
 pub use import::ImportMode;
