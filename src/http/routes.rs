@@ -10,13 +10,14 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use tokio::sync::watch;
 
-use super::calls::Calls;
+use super::Options;
+use super::api::{actions, health, openapi, processes, settings, work};
 use super::dashboard::{self, Dashboard};
 use super::events::{self, Hub};
+use super::exchange::calls::Calls;
+use super::exchange::problem::{Answer, Problem};
 use super::guard::{self, Door};
 use super::metrics::{self, Metrics};
-use super::problem::{Answer, Problem};
-use super::{Options, actions, health, openapi, processes, settings, work};
 use crate::{ProcessHandle, Store};
 
 /// What the handlers share.

@@ -4,11 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::advance::Turn;
 use super::claim::Origin;
-use super::core::Core;
+use super::fenced::Core;
 use super::item::{Ending, WorkItem};
 use super::progress::{Loss, Progress};
-use super::turn::Turn;
 use crate::engine::Durability;
 use crate::error::Result;
 use crate::proto::{Params, Status};

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::core::Core;
+use super::advance::Taken;
+use super::advance::Turn;
+use super::fenced::Core;
 use super::progress::Progress;
 use super::state::ItemId;
-use super::turn::Taken;
-use super::turn::Turn;
 use crate::error::Result;
 use crate::model::{List, errors};
 use crate::proto::{Params, State, Status};

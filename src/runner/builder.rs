@@ -4,9 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::flow_control::FlowControl;
-use super::planner::Timing;
-use super::scheduled::Scheduled;
+use super::dispatch::flow_control::FlowControl;
+use super::schedule::planner::Timing;
+use super::schedule::setting::Scheduled;
 use super::worker::{FnWorker, Worker};
 use super::{Outcome, Retry, Runner, RunnerHandle, WorkContext, WorkResult};
 use crate::engine::Durability;

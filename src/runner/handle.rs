@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
-use super::cycle::Cycle;
+use super::schedule::scheduler::Cycle;
 use super::stop::{Shared, Shutdown, Stopper};
 use crate::error::{self, Error, Failure, Result};
 

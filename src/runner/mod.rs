@@ -2,26 +2,16 @@
 //! shows life, and hands over in good order. [`Runner`] tells what operators can
 //! steer and what a worker can do to the program.
 
-mod attempt;
 mod builder;
 mod context;
-mod cycle;
-mod dispatcher;
-mod end;
-mod flow_control;
+mod dispatch;
 mod handle;
-mod idle;
-mod in_flight;
 mod outcome;
-mod planner;
 mod retry;
-mod scheduled;
-mod settle;
+mod schedule;
 mod signal;
 mod stop;
-mod supervisor;
 mod worker;
-mod worker_thread;
 
 use std::fmt;
 use std::sync::Arc;
@@ -36,16 +26,16 @@ pub use stop::{Shutdown, Stopper};
 pub use worker::{WorkResult, Worker};
 
 #[cfg(feature = "tokio")]
-pub(crate) use flow_control::FlowControl;
+pub(crate) use dispatch::flow_control::FlowControl;
 #[cfg(feature = "tokio")]
-pub(crate) use idle::alarm;
+pub(crate) use schedule::idle::alarm;
 #[cfg(feature = "tokio")]
-pub(crate) use planner::{Plan, Planner, Timing};
+pub(crate) use schedule::planner::{Plan, Planner, Timing};
 #[cfg(feature = "tokio")]
-pub(crate) use scheduled::Scheduled;
+pub(crate) use schedule::setting::Scheduled;
 
 use builder::Options;
-use cycle::Cycle;
+use schedule::scheduler::Cycle;
 use stop::Shared;
 
 use crate::error::{Failure, Result};
@@ -175,7 +165,7 @@ impl Runner {
         }
         let options = self.options.claim.clone().force(force);
         match self.handle.claim_with(&self.instance, &options)? {
-            Claim::Won(run) => supervisor::supervise(self, run),
+            Claim::Won(run) => dispatch::supervisor::supervise(self, run),
             Claim::Held { by, since, until } => Ok(Outcome::Held { by, since, until }),
             Claim::NotDue { at } => Ok(Outcome::NotDue { at }),
         }

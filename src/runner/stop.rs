@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use super::dispatcher::Dispatcher;
+use super::dispatch::dispatcher::Dispatcher;
 use super::signal::Signal;
 use crate::clock::Clock;
 

@@ -131,19 +131,14 @@
 //! store. Under tokio's paused time give the store a clock of `tokio::time::Instant`s.
 
 mod builder;
-mod dispatcher;
-mod either;
-mod end;
+mod dispatch;
 mod events;
 mod handle;
-mod in_flight;
-mod mailbox;
 mod process;
 mod runner;
 mod schedule;
 mod stop;
 mod synced;
-mod task;
 mod work;
 mod worker;
 

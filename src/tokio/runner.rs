@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 
 use super::builder::{AsyncRunnerBuilder, Options};
-use super::dispatcher::Dispatcher;
+use super::dispatch::dispatcher::Dispatcher;
 use super::schedule::Schedule;
 use super::stop::Shared;
 use super::synced::{ready, synced};

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::AsyncRunner;
-use super::either::either;
+use super::dispatch::either::either;
 use crate::engine::Alarm;
 use crate::error::Result;
 use crate::runner::{Plan, Planner, alarm};

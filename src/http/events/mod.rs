@@ -19,8 +19,8 @@ use serde::Deserialize;
 
 pub(super) use gather::Hub;
 
-use super::input::Asked;
-use super::problem::{Answer, Problem};
+use super::exchange::input::Asked;
+use super::exchange::problem::{Answer, Problem};
 use super::routes::App;
 
 /// Which events.

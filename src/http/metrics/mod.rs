@@ -7,8 +7,8 @@ use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use parking_lot::Mutex;
 
-use super::answer::{json, value};
-use super::problem::{Answer, Problem};
+use super::exchange::answer::{json, value};
+use super::exchange::problem::{Answer, Problem};
 use super::routes::App;
 
 mod figures;

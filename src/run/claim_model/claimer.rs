@@ -11,7 +11,7 @@ use crate::proto::State;
 use crate::proto::record::{Item, Owner, RunStatus};
 use crate::record::{Key, Payload};
 use crate::run::claim::swap;
-use crate::run::core::{fenced, gone};
+use crate::run::fenced::{fenced, gone};
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Claimer {
