@@ -165,6 +165,14 @@ fn presented(headers: &HeaderMap) -> Option<Cow<'_, [u8]>> {
     text.get(colon + 1..).map(|password| Cow::Owned(password.to_vec()))
 }
 
+/// Refuses what changes the store.
+pub(super) async fn read_only(request: Request, next: Next) -> Response {
+    if is_safe(request.method()) {
+        return next.run(request).await;
+    }
+    Problem::forbidden("the store is served read-only; nothing was changed").into_response()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

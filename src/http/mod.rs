@@ -18,6 +18,7 @@
 //! programs.
 
 mod api;
+mod app;
 mod dashboard;
 mod events;
 mod exchange;

@@ -7,11 +7,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use parking_lot::{Mutex, MutexGuard};
 
-use super::advance::Turns;
-use super::claim::ClaimOptions;
+use super::advance::queue::AdvanceQueue;
+use super::claim::options::ClaimOptions;
 use super::progress::{Loss, Progress};
 use super::state::heartbeat::Heartbeat;
-use super::state::{ItemId, Refused, State};
+use super::state::item_in_flight::ItemId;
+use super::state::{Refused, State};
 use crate::engine::{Batch, Durability, Expect, Outcome, Pulse};
 use crate::error::{Error, Failure, Result};
 use crate::model::{List, errors, item, ownership, run, stats, time};
@@ -35,7 +36,7 @@ pub(super) struct Token {
 /// The preconditions before those of items: of the owner, and of the settings.
 const FENCES: usize = 2;
 
-pub(super) struct Core {
+pub(super) struct FencedRun {
     pub(super) handle: ProcessHandle,
     pub(super) options: ClaimOptions,
     pub(super) instance: Arc<str>,
@@ -48,10 +49,10 @@ pub(super) struct Core {
     active: u64,
     state: Mutex<State>,
     pub(super) heartbeat: Arc<Heartbeat>,
-    pub(super) turns: Turns,
+    pub(super) queue: AdvanceQueue,
 }
 
-impl Core {
+impl FencedRun {
     pub(super) fn new(
         handle: ProcessHandle,
         options: ClaimOptions,
@@ -69,7 +70,7 @@ impl Core {
             status_key: Key::status(name),
             state: Mutex::new(State::new(run, settings, heartbeat.clone(), now)),
             heartbeat,
-            turns: Turns::default(),
+            queue: AdvanceQueue::default(),
             instance: token.instance,
             token: token.version,
             pulse: token.pulse,
@@ -185,7 +186,7 @@ impl Core {
         Ok(merged)
     }
 
-    /// One attempt at [`write`](Core::write); false if it took in what others changed, and
+    /// One attempt at [`write`](FencedRun::write); false if it took in what others changed, and
     /// wrote nothing.
     pub(super) fn try_write(
         &self,
@@ -425,8 +426,8 @@ pub(super) fn gone(owner: Owner) -> Owner {
     Owner { opening: String::new(), claim: 0, ..owner }
 }
 
-impl fmt::Debug for Core {
+impl fmt::Debug for FencedRun {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Core").field("process", &self.handle.name()).finish_non_exhaustive()
+        f.debug_struct("FencedRun").field("process", &self.handle.name()).finish_non_exhaustive()
     }
 }

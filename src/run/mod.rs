@@ -16,9 +16,10 @@ mod state;
 
 pub use claim::failure_limit::FailureLimit;
 pub use claim::instance::Instance;
-pub use claim::{Claim, ClaimOptions, Origin};
+pub use claim::options::ClaimOptions;
+pub use claim::{Claim, Origin};
+pub(crate) use handle::Advanced;
 pub use handle::Run;
-pub(crate) use handle::Turned;
 pub(crate) use item::Ending;
 pub use item::WorkItem;
 pub use progress::{Loss, Progress};

@@ -274,7 +274,7 @@ pub(crate) struct Restore {
     pub(crate) into: PathBuf,
     /// Up to this commit, or the last one before this time, as far as the log of a
     /// store in a folder allows: 1234, 2026-11-24T03:00:00Z.
-    #[arg(long, value_name = "SEQ|TIME", value_parser = crate::commands::offline::recover::parse_until)]
+    #[arg(long, value_name = "SEQ|TIME", value_parser = crate::input::until::parse)]
     pub(crate) until: Option<Until>,
 }
 

@@ -6,11 +6,10 @@ use axum::extract::State;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::work::effect;
-use crate::http::exchange::answer::json;
+use crate::http::app::App;
+use crate::http::exchange::answer::{effect, json};
 use crate::http::exchange::input::{Json, Names};
 use crate::http::exchange::problem::{Answer, Problem};
-use crate::http::routes::App;
 
 /// What is let go of.
 #[derive(Debug, Deserialize)]

@@ -3,8 +3,8 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 
+use crate::http::app::App;
 use crate::http::exchange::problem::{Answer, Problem};
-use crate::http::routes::App;
 
 /// The program answers.
 pub(crate) async fn lives() -> &'static str {

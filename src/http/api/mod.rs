@@ -5,6 +5,7 @@
 
 pub(super) mod actions;
 pub(super) mod health;
+pub(super) mod metrics;
 pub(super) mod openapi;
 pub(super) mod params;
 pub(super) mod processes;

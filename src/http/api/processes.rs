@@ -7,16 +7,13 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::settings;
+use crate::http::app::App;
 use crate::http::exchange::address::Prefix;
 use crate::http::exchange::answer::{canonical, canonical_value, json, prefers_protobuf, value};
 use crate::http::exchange::input::{Asked, Names};
-use crate::http::exchange::problem::{Answer, Problem};
-use crate::http::routes::App;
+use crate::http::exchange::paging::page_size;
+use crate::http::exchange::problem::Answer;
 use crate::{ProcessHandle, interchange};
-
-/// How many things a page has, unless asked for fewer or more; and the most.
-pub(crate) const PAGE: usize = 100;
-pub(crate) const PAGE_MAX: usize = 1000;
 
 /// Which page of the processes.
 #[derive(Debug, Deserialize)]
@@ -34,14 +31,6 @@ pub(crate) struct Listing {
 pub(crate) struct Past {
     page_size: Option<usize>,
     page_token: Option<usize>,
-}
-
-pub(crate) fn page_size(asked: Option<usize>) -> Answer<usize> {
-    let size = asked.unwrap_or(PAGE);
-    if (1..=PAGE_MAX).contains(&size) {
-        return Ok(size);
-    }
-    Err(Problem::bad_request(format!("a page of {size}; ask for 1 to {PAGE_MAX}")))
 }
 
 pub(crate) async fn list(State(app): State<App>, prefix: Prefix, Asked(asked): Asked<Listing>) -> Answer {

@@ -7,10 +7,10 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
 use super::params::{self, ParamsPatch};
+use crate::http::app::App;
 use crate::http::exchange::answer::json_at;
 use crate::http::exchange::input::{Condition, Json, Names, Object};
 use crate::http::exchange::problem::{Answer, Problem};
-use crate::http::routes::App;
 use crate::{ProcessHandle, Settings};
 
 /// A change of settings, as a merge patch (RFC 7396): what it leaves out stays, `null` takes

@@ -1,19 +1,18 @@
 //! Work items: lists of them, one of them, registered and unregistered.
 
 use axum::extract::State;
-use axum::response::Response;
 use serde::Deserialize;
 use serde_json::json;
 
 use super::params::ParamsBody;
-use super::processes::{PAGE_MAX, page_size};
+use crate::http::app::App;
 use crate::http::exchange::address::Prefix;
 use crate::http::exchange::answer::{canonical, json, json_at};
 use crate::http::exchange::input::{Asked, Condition, Json, Names, Object};
+use crate::http::exchange::paging::{PAGE_MAX, page_size};
 use crate::http::exchange::problem::{Answer, Problem};
-use crate::http::routes::App;
 use crate::proto::{Status, WorkResponse};
-use crate::{Effect, Item, List, Params, ProcessHandle};
+use crate::{Item, List, Params, ProcessHandle};
 
 /// How many items a request looks at for those that it asks for. Beyond, it answers what it
 /// has found, and where to go on.
@@ -228,9 +227,4 @@ pub(crate) async fn register_all(
         Ok(json(tally.to_string()))
     })
     .await
-}
-
-/// Whether a call changed anything.
-pub(crate) fn effect(effect: Effect) -> Response {
-    json(json!({ "changed": effect == Effect::Changed }).to_string())
 }

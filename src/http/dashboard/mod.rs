@@ -24,9 +24,9 @@ use axum::routing::get;
 
 pub(super) use pages::counted::Dashboard;
 
+use super::app::App;
 use super::exchange::address::Prefix;
 use super::exchange::problem::Detail;
-use super::routes::{App, read_only};
 
 /// The pages, and what they need.
 pub(super) fn routes(app: &App) -> Router<App> {
@@ -46,7 +46,8 @@ pub(super) fn routes(app: &App) -> Router<App> {
             "/processes/{process}/work/{work}/do/{action}",
             get(forms::actions::ask_of_item).post(forms::actions::act_on_item),
         );
-    let pages = if app.dashboard.is_read_only { pages.route_layer(from_fn(read_only)) } else { pages };
+    let pages =
+        if app.dashboard.is_read_only { pages.route_layer(from_fn(super::guard::read_only)) } else { pages };
     pages
         .route_layer(from_fn_with_state(app.clone(), tell_problems))
         .route("/assets/{file}", get(assets::serve))

@@ -19,9 +19,9 @@ use serde::Deserialize;
 
 pub(super) use gather::Hub;
 
+use super::app::App;
 use super::exchange::input::Asked;
 use super::exchange::problem::{Answer, Problem};
-use super::routes::App;
 
 /// Which events.
 #[derive(Debug, Deserialize)]

@@ -3,10 +3,11 @@
 use axum::http::StatusCode;
 use axum::http::header::{self, HeaderMap};
 use axum::response::{IntoResponse, Response};
-use serde_json::Value;
+use serde_json::{Value, json as json_of};
 
 use super::input::tag;
 use super::problem::{Answer, Problem};
+use crate::Effect;
 use crate::interchange::{self, Message};
 
 /// An answer in JSON.
@@ -62,6 +63,12 @@ pub(crate) fn prefers_protobuf(headers: &HeaderMap) -> bool {
         }
     }
     protobuf > 0.0 && (protobuf >= json)
+}
+
+/// Whether a call changed anything.
+/// Whether a change changed anything.
+pub(crate) fn effect(effect: Effect) -> Response {
+    json(json_of!({ "changed": effect == Effect::Changed }).to_string())
 }
 
 #[cfg(test)]

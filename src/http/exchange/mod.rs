@@ -7,4 +7,5 @@ pub(super) mod address;
 pub(super) mod answer;
 pub(super) mod calls;
 pub(super) mod input;
+pub(super) mod paging;
 pub(super) mod problem;

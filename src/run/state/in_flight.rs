@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use prost_types::Timestamp;
 use rustc_hash::FxHashSet;
 
-use super::{ItemId, ItemInFlight};
+use super::item_in_flight::{ItemId, ItemInFlight};
 use crate::proto::State;
 
 #[derive(Default)]

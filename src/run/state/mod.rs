@@ -3,6 +3,7 @@
 pub(super) mod cursor;
 pub(super) mod heartbeat;
 pub(super) mod in_flight;
+pub(super) mod item_in_flight;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,20 +11,16 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::progress::Loss;
-use super::state::cursor::{Cursor, Pass};
-use super::state::heartbeat::Heartbeat;
-use super::state::in_flight::InFlight;
-use crate::engine::Batch;
 use crate::error::{Error, Result};
 use crate::model::errors;
 use crate::model::{List, item, schedule, stats, time};
-use crate::proto::record::{Item, RunStatus, Settings};
+use crate::proto::record::{RunStatus, Settings};
 use crate::proto::{Params, State as RunState, Status};
-use crate::record::{Key, Payload};
 use crate::store::{ProcessHandle, Versioned};
-
-/// Names a work item among those in hand.
-pub(super) type ItemId = u64;
+use cursor::{Cursor, Pass};
+use heartbeat::Heartbeat;
+use in_flight::InFlight;
+use item_in_flight::{ItemId, ItemInFlight};
 
 pub(super) struct State {
     pub(super) run: RunStatus,
@@ -54,26 +51,6 @@ impl Refused {
         let of = work.map(|work| format!(" of work {work:?}")).unwrap_or_default();
         Self(format!("statistic {label:?}{of} was not counted: {why}"))
     }
-}
-
-/// A work item that the run is on.
-pub(super) struct ItemInFlight {
-    pub(super) name: String,
-    pub(super) list: List,
-    pub(super) key: Key,
-    /// The version of its record; `None` once it is no longer the run's to write.
-    pub(super) version: Option<u64>,
-    /// The item; of a cleanup item only the status counts, and is not stored.
-    pub(super) item: Item,
-    /// It is among those that changed since they were written.
-    pub(super) has_changed: bool,
-    /// It had an error since the last attempt began.
-    pub(super) has_failed: bool,
-    pub(super) drop_when_done: bool,
-    /// Its end is to be written.
-    pub(super) has_ended: bool,
-    /// When it goes to the dropped list, if its end takes it there.
-    pub(super) leaves: Option<Timestamp>,
 }
 
 /// The latest time that stands in a run.
@@ -201,7 +178,7 @@ impl State {
     pub(super) fn take_back(&mut self, ended: RunState) -> bool {
         let stats = &mut self.status().stats;
         let is_counted = stats::get(stats, stats::WORK_ITEMS) > 0.0;
-        item::take_back(stats, ended, 1);
+        stats::take_back_ends(stats, ended, 1);
         is_counted
     }
 
@@ -220,7 +197,7 @@ impl State {
             RunState::Aborted if is_cleanup => self.run.cleanups_aborted += 1,
             _ => {}
         }
-        item::count(&mut self.status().stats, end);
+        stats::count_end(&mut self.status().stats, end);
     }
 
     /// Undoes [`count_end`](State::count_end), if the end could not be written.
@@ -234,7 +211,7 @@ impl State {
             RunState::Aborted if is_cleanup => self.run.cleanups_aborted -= 1,
             _ => {}
         }
-        item::take_back(&mut self.status().stats, end, 1);
+        stats::take_back_ends(&mut self.status().stats, end, 1);
     }
 
     /// Counts an error of the run as a whole.
@@ -280,68 +257,5 @@ impl State {
             }
             self.count_end(id, RunState::Aborted);
         }
-    }
-}
-
-impl ItemInFlight {
-    pub(super) fn new(name: &str, list: List, key: Key, version: u64, item: Item) -> Self {
-        let name = name.to_owned();
-        let version = Some(version);
-        Self {
-            name,
-            list,
-            key,
-            version,
-            item,
-            has_changed: false,
-            has_failed: false,
-            drop_when_done: false,
-            has_ended: false,
-            leaves: None,
-        }
-    }
-
-    /// Ends it, which goes to the store with the next write.
-    pub(super) fn end(&mut self, end: RunState, now: Timestamp) {
-        item::finish(&mut self.item, end, now);
-        let is_done_for_good = self.list == List::Cleanup || self.drop_when_done;
-        self.leaves = (is_done_for_good && end == RunState::Completed).then_some(now);
-        self.has_ended = true;
-    }
-
-    /// Undoes [`end`](ItemInFlight::end).
-    pub(super) fn reopen(&mut self) {
-        item::reopen(&mut self.item);
-        self.leaves = None;
-        self.has_ended = false;
-    }
-
-    /// Takes over what a merge came to. With other parameters the item is not done
-    /// for good: nobody worked by them when that was said.
-    pub(super) fn take_in(&mut self, merged: Item) {
-        if item::params(&merged) != item::params(&self.item) {
-            self.drop_when_done = false;
-            self.leaves = None;
-        }
-        self.item = merged;
-    }
-
-    /// The version of its record, if changes of it are stored and it is the run's to write.
-    /// Only active work has a status that is stored.
-    pub(super) fn version_to_replace(&self) -> Option<u64> {
-        self.version.filter(|_| self.list == List::Active || self.leaves.is_some())
-    }
-
-    pub(super) fn write_to(&self, batch: Batch, handle: &ProcessHandle) -> Batch {
-        match self.leaves {
-            None => batch.put(self.key.clone(), self.item.to_payload()),
-            Some(now) => batch
-                .delete(self.key.clone())
-                .put(handle.item_key(List::Dropped, &self.name), time::to_wire(now).to_payload()),
-        }
-    }
-
-    pub(super) fn status(&mut self) -> &mut Status {
-        self.item.work.get_or_insert_default().status.get_or_insert_default()
     }
 }

@@ -1,18 +1,14 @@
 //! One attempt at one item, between the thread that works on it and those that watch it.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use crate::error;
 use crate::model::List;
 use crate::run::WorkItem;
-use crate::runner::WorkContext;
 use crate::runner::stop::Shared;
-use crate::runner::worker::Worker;
 
 /// How an attempt ended, by what its worker did.
 #[derive(Debug, PartialEq, Eq)]
@@ -34,7 +30,7 @@ enum State {
 pub(crate) struct Attempt {
     shared: Arc<Shared>,
     name: String,
-    list: List,
+    pub(super) list: List,
     number: u32,
     /// When it began, by the monotonic clock.
     pub(crate) began: Duration,
@@ -175,29 +171,8 @@ impl Attempt {
         is_running
     }
 
-    /// Does the work, on the thread of the caller. `None` if nobody waits for it any
-    /// more.
-    pub(crate) fn execute(self: &Arc<Self>, worker: &dyn Worker) -> Option<Verdict> {
-        let mut context = WorkContext::new(self.clone());
-        // What a worker leaves half-done in its own state is its own concern; the
-        // item is behind a lock that no panic of a worker can hold.
-        let result = catch_unwind(AssertUnwindSafe(|| {
-            let result = match self.list {
-                List::Active => worker.process(&mut context),
-                List::Cleanup | List::Dropped => worker.clean_up(&mut context),
-            };
-            result.map_err(|failure| error::chain(failure.as_ref()))
-        }));
-        let verdict = match result {
-            Ok(Ok(())) => Verdict::Done,
-            Ok(Err(text)) => Verdict::Failed(text),
-            Err(payload) => Verdict::Panicked(error::panic_text(payload)),
-        };
-        self.end().then_some(verdict)
-    }
-
     /// Answers whether somebody waits for it still.
-    fn end(&self) -> bool {
+    pub(super) fn end(&self) -> bool {
         let mut state = self.state.lock();
         if matches!(*state, State::Abandoned) {
             self.shared.abandoned.fetch_sub(1, Ordering::Relaxed);

@@ -1,7 +1,7 @@
 //! The dispatcher: which thread works on what. Worker threads take their next item
 //! themselves; it tells them whether they may, and keeps what they have in hand.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
@@ -9,12 +9,12 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 use super::attempt::{Attempt, Verdict};
 use super::end::End;
 use super::in_flight::{InFlight, Waiting, WorkerThread};
-use super::worker_thread;
+use super::worker_thread::{self, AttemptSource};
 use crate::clock::Clock;
 use crate::error::Failure;
 use crate::run::{Ending, Run, WorkItem};
 use crate::runner::Runner;
-use crate::runner::builder::Options;
+use crate::runner::options::Options;
 use crate::runner::stop::{Shared, Shutdown};
 use crate::runner::worker::Worker;
 
@@ -63,67 +63,9 @@ impl Dispatcher {
             in_flight: Mutex::new(InFlight::new(runner.options.flow.clone())),
             has_work: Condvar::new(),
         });
-        runner.shared.set_dispatcher(Arc::downgrade(&dispatcher));
+        let weak: Weak<Self> = Arc::downgrade(&dispatcher);
+        runner.shared.set_run(weak);
         dispatcher
-    }
-
-    /// The next attempt of the thread `thread`, which has ended the one before, if there
-    /// was one, with `verdict`. Waits until there is something to do; `None`: the thread
-    /// is to end.
-    pub(crate) fn next(
-        self: &Arc<Self>,
-        thread: usize,
-        ended: Option<(Arc<Attempt>, Verdict)>,
-    ) -> Option<Arc<Attempt>> {
-        let was_quick = ended.as_ref().is_none_or(|(attempt, _)| self.is_quick(attempt));
-        let ending = ended.and_then(|(attempt, verdict)| self.settle(&attempt, verdict));
-        let mut in_flight = self.lock();
-        in_flight.release(thread);
-        in_flight.ends.extend(ending);
-        loop {
-            match self.choose(&mut in_flight) {
-                Next::Ready(item) => {
-                    self.store_ends_unless(was_quick, in_flight);
-                    return self.begin(thread, item);
-                }
-                Next::Retry(Waiting { mut item }) => {
-                    self.store_ends_unless(false, in_flight);
-                    item.begin_attempt();
-                    return self.begin(thread, item);
-                }
-                Next::NewItems(places, asked) => {
-                    let ends = in_flight.take_ends();
-                    // One place is this thread's own.
-                    in_flight.taking += places - 1;
-                    in_flight.is_taking = true;
-                    drop(in_flight);
-                    let turned = self.run.turn(ends, places);
-                    in_flight = self.lock();
-                    in_flight.taking -= places - 1;
-                    in_flight.is_taking = false;
-                    match turned {
-                        Ok(turned) => in_flight.note_turn(turned, places, asked),
-                        Err(error) => {
-                            drop(in_flight);
-                            return self.fail(error.into());
-                        }
-                    }
-                }
-                Next::Wait => self.idle(&mut in_flight),
-                Next::Nothing | Next::Closed if !in_flight.ends.is_empty() => {
-                    let ends = in_flight.take_ends();
-                    drop(in_flight);
-                    self.store_ends(ends).ok()?;
-                    in_flight = self.lock();
-                }
-                Next::Nothing => self.idle(&mut in_flight),
-                Next::Closed => {
-                    in_flight.busy -= 1;
-                    self.shared.signal.raise();
-                    return None;
-                }
-            }
-        }
     }
 
     /// Whether the attempt took so little time that storing its end takes longer. Such
@@ -262,7 +204,8 @@ impl Dispatcher {
         }
         in_flight.busy += 1;
         let thread = in_flight.threads.len();
-        match worker_thread::start(self, thread) {
+        let source: Weak<Self> = Arc::downgrade(self);
+        match worker_thread::start(source, self.worker.clone(), self.process(), thread) {
             Ok(handle) => {
                 in_flight.threads.push(WorkerThread { handle: Some(handle), ..WorkerThread::default() });
             }
@@ -299,12 +242,7 @@ impl Dispatcher {
 
     /// Stores ends with which nothing begins.
     pub(crate) fn store_ends(&self, ends: Vec<Ending>) -> Result<(), ()> {
-        self.run.turn(ends, 0).map(drop).map_err(|error| self.note_end(error.into()))
-    }
-
-    fn fail(&self, end: End) -> Option<Arc<Attempt>> {
-        self.note_end(end);
-        None
+        self.run.advance(ends, 0).map(drop).map_err(|error| self.note_end(error.into()))
     }
 
     /// Ends the run because of what a thread came upon; the first reason counts.
@@ -350,5 +288,65 @@ impl Dispatcher {
 
     pub(crate) fn now(&self) -> Duration {
         self.clock.monotonic()
+    }
+}
+
+impl AttemptSource for Dispatcher {
+    fn next(self: Arc<Self>, thread: usize, ended: Option<(Arc<Attempt>, Verdict)>) -> Option<Arc<Attempt>> {
+        let was_quick = ended.as_ref().is_none_or(|(attempt, _)| self.is_quick(attempt));
+        let ending = ended.and_then(|(attempt, verdict)| self.settle(&attempt, verdict));
+        let mut in_flight = self.lock();
+        in_flight.release(thread);
+        in_flight.ends.extend(ending);
+        loop {
+            match self.choose(&mut in_flight) {
+                Next::Ready(item) => {
+                    self.store_ends_unless(was_quick, in_flight);
+                    return self.begin(thread, item);
+                }
+                Next::Retry(Waiting { mut item }) => {
+                    self.store_ends_unless(false, in_flight);
+                    item.begin_attempt();
+                    return self.begin(thread, item);
+                }
+                Next::NewItems(places, asked) => {
+                    let ends = in_flight.take_ends();
+                    // One place is this thread's own.
+                    in_flight.taking += places - 1;
+                    in_flight.is_taking = true;
+                    drop(in_flight);
+                    let advanced = self.run.advance(ends, places);
+                    in_flight = self.lock();
+                    in_flight.taking -= places - 1;
+                    in_flight.is_taking = false;
+                    match advanced {
+                        Ok(advanced) => in_flight.note_advance(advanced, places, asked),
+                        Err(error) => {
+                            drop(in_flight);
+                            self.note_end(error.into());
+                            return None;
+                        }
+                    }
+                }
+                Next::Wait => self.idle(&mut in_flight),
+                Next::Nothing | Next::Closed if !in_flight.ends.is_empty() => {
+                    let ends = in_flight.take_ends();
+                    drop(in_flight);
+                    self.store_ends(ends).ok()?;
+                    in_flight = self.lock();
+                }
+                Next::Nothing => self.idle(&mut in_flight),
+                Next::Closed => {
+                    in_flight.busy -= 1;
+                    self.shared.signal.raise();
+                    return None;
+                }
+            }
+        }
+    }
+
+    fn fail(&self, why: String) {
+        let process = self.process().to_owned();
+        self.note_end(End::Failed(Failure::Runner { process, why }.into()));
     }
 }

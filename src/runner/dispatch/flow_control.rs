@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::runner::builder::CONCURRENCY_MAX;
+/// The most items that one runner works on at once.
+pub(crate) const CONCURRENCY_MAX: usize = 1024;
 
 const PAUSED: &str = "flow.paused";
 const CONCURRENCY: &str = "flow.concurrency";

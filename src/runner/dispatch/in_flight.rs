@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::attempt::Attempt;
 use super::end::End;
 use super::flow_control::FlowControl;
-use crate::run::{Ending, Turned, WorkItem};
+use crate::run::{Advanced, Ending, WorkItem};
 
 /// What is worked on, and what waits.
 pub(crate) struct InFlight {
@@ -118,12 +118,12 @@ impl InFlight {
         next.map_or(Duration::ZERO, |next| next.saturating_sub(now))
     }
 
-    pub(crate) fn note_turn(&mut self, turned: Turned, asked_for: usize, asked: Duration) {
-        self.is_all_taken |= turned.items.len() < asked_for && !turned.has_new_settings;
-        if turned.items.is_empty() && self.last_taken == Some(asked) {
+    pub(crate) fn note_advance(&mut self, advanced: Advanced, asked_for: usize, asked: Duration) {
+        self.is_all_taken |= advanced.items.len() < asked_for && !advanced.has_new_settings;
+        if advanced.items.is_empty() && self.last_taken == Some(asked) {
             self.last_taken = None;
         }
-        self.ready.extend(turned.items);
+        self.ready.extend(advanced.items);
     }
 
     /// The ends that are not stored yet; whoever takes them stores them.

@@ -4,7 +4,7 @@ use super::attempt::{Attempt, CANCELLED, Verdict};
 use super::dispatcher::Dispatcher;
 use super::in_flight::Waiting;
 use crate::run::Ending;
-use crate::runner::stop::Shutdown;
+use crate::runner::stop::{Cancel, Shutdown};
 
 impl Dispatcher {
     /// Decides what becomes of an item; answers its end unless it gets another attempt.
@@ -60,9 +60,11 @@ impl Dispatcher {
         let (process, instance, work) = (self.process(), self.run.instance(), attempt.name());
         tracing::debug!(process, instance, work, attempt = attempt.number(), error, "attempt failed");
     }
+}
 
+impl Cancel for Dispatcher {
     /// Cancels an item in hand, or one that waits for another attempt.
-    pub(crate) fn cancel(&self, work: &str) -> bool {
+    fn cancel(&self, work: &str) -> bool {
         let mut in_flight = self.lock();
         if in_flight.attempts().any(|attempt| attempt.name() == work && attempt.cancel()) {
             self.shared.signal.raise();

@@ -110,7 +110,7 @@ impl Supervisor {
         tracing::error!(process, instance, work, "a worker does not stop; its thread is left behind");
         let why = "the worker did not stop when it was told to; its thread was left behind";
         let end = attempt.take_item().map(|item| item.into_abort(why));
-        let stored = end.map_or(Ok(()), |end| self.run().turn(vec![end], 0).map(drop));
+        let stored = end.map_or(Ok(()), |end| self.run().advance(vec![end], 0).map(drop));
         let mut in_flight = self.dispatcher.lock();
         in_flight.busy -= 1;
         in_flight.is_cut_short |= self.stop() == Some(Shutdown::Now);
@@ -132,7 +132,7 @@ impl Supervisor {
             waiting
         };
         let ends = waiting.into_values().map(Waiting::into_end).collect();
-        Ok(run.turn(ends, 0).map(drop)?)
+        Ok(run.advance(ends, 0).map(drop)?)
     }
 
     /// Stores the ends that threads have left to each other, if all of them are on longer
@@ -147,7 +147,7 @@ impl Supervisor {
             }
             in_flight.take_ends()
         };
-        Ok(self.run().turn(ends, 0).map(drop)?)
+        Ok(self.run().advance(ends, 0).map(drop)?)
     }
 
     fn check_end(&self) -> Flowing {
@@ -396,7 +396,7 @@ mod tests {
         let Claim::Won(run) = process.claim(&runner.instance).unwrap() else { panic!("not won") };
         let dispatcher = Dispatcher::new(&runner, run);
         let supervisor = Supervisor { dispatcher, stores_seen: Cell::new(u64::MAX) };
-        let item = supervisor.run().turn(Vec::new(), 1).unwrap().items.remove(0);
+        let item = supervisor.run().advance(Vec::new(), 1).unwrap().items.remove(0);
         {
             let mut in_flight = supervisor.dispatcher.lock();
             // The one thread is on another item.

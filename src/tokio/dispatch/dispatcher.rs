@@ -7,13 +7,14 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::attempt::Attempt;
 use super::either::{either, give_way};
 use super::end::{End, Flowing, conclude};
-use super::in_flight::{Flight, Graces, InFlight, Stage, Why};
-use super::mailbox::{Cancel, Mail, Mailbox};
-use super::task::{Attempt, Desk, Task, Verdict};
+use super::in_flight::{CancelReason, GracePeriods, InFlight, Running, Stage};
+use super::mailbox::{Cancel, Event, Mailbox, Verdict};
+use super::task::{RunContext, Task};
 use crate::error::Result;
-use crate::run::{Ending, Progress, Run, Turned, WorkItem};
+use crate::run::{Advanced, Ending, Progress, Run, WorkItem};
 use crate::runner::{FlowControl, Outcome, Shutdown};
 use crate::store::Store;
 use crate::tokio::AsyncRunner;
@@ -33,7 +34,7 @@ pub(crate) struct Dispatcher<'a> {
     runner: &'a AsyncRunner,
     /// Before the items: dropped, it is left unfinished, and they write nothing.
     run: Run,
-    desk: Desk,
+    context: RunContext,
     in_flight: InFlight,
     /// Items that have failed and get another attempt, by when.
     waiting: BTreeMap<(Duration, u64), Waiting>,
@@ -43,7 +44,7 @@ pub(crate) struct Dispatcher<'a> {
     to_start: Vec<WorkItem>,
     /// Items that were cut short, for whoever goes on with the run.
     unfinished: Vec<WorkItem>,
-    mail: VecDeque<(u64, Mail)>,
+    events: VecDeque<(u64, Event)>,
     last_id: u64,
     /// There are no more items to take.
     is_all_taken: bool,
@@ -64,25 +65,24 @@ impl<'a> Dispatcher<'a> {
     pub(crate) fn new(runner: &'a AsyncRunner, mut run: Run) -> Self {
         run.leave_when_dropped();
         let options = &runner.options;
-        let desk = Desk {
-            start: runner.start.clone(),
+        let context = RunContext {
             store: runner.store().clone(),
             is_synced: options.is_synced,
             mailbox: Arc::new(Mailbox::default()),
             shared: runner.shared.clone(),
         };
-        runner.shared.set_mailbox(Arc::downgrade(&desk.mailbox));
-        let graces = Graces { cancel: options.cancel_grace, stop: options.stop_grace };
+        runner.shared.set_mailbox(Arc::downgrade(&context.mailbox));
+        let grace = GracePeriods { cancel: options.cancel_grace, stop: options.stop_grace };
         Self {
             runner,
             run,
-            desk,
-            in_flight: InFlight::new(graces),
+            context,
+            in_flight: InFlight::new(grace),
             waiting: BTreeMap::new(),
             ends: Vec::new(),
             to_start: Vec::new(),
             unfinished: Vec::new(),
-            mail: VecDeque::new(),
+            events: VecDeque::new(),
             last_id: 0,
             is_all_taken: false,
             is_cut_short: false,
@@ -97,8 +97,8 @@ impl<'a> Dispatcher<'a> {
         if let End::Lost(_) | End::Lapsed | End::Failed(_) = end {
             self.let_go().await;
         }
-        let Self { run, unfinished, desk, .. } = self;
-        conclude(unfinished, run, end, &desk.store).await
+        let Self { run, unfinished, context, .. } = self;
+        conclude(unfinished, run, end, &context.store).await
     }
 
     async fn work(&mut self) -> End {
@@ -112,7 +112,7 @@ impl<'a> Dispatcher<'a> {
                 Ok(is_busy) => is_busy,
                 Err(end) => return end,
             };
-            if self.desk.is_synced
+            if self.context.is_synced
                 && let Err(error) = synced(self.store()).await
             {
                 return error.into();
@@ -124,7 +124,7 @@ impl<'a> Dispatcher<'a> {
             }
             let longest = self.runner.clock().longest_sleep(self.time_to_next_look());
             let changed = async { drop(asked.changed().await) };
-            let _ = tokio::time::timeout(longest, either(self.desk.mailbox.arrived(), changed)).await;
+            let _ = tokio::time::timeout(longest, either(self.context.mailbox.arrived(), changed)).await;
         }
     }
 
@@ -141,45 +141,46 @@ impl<'a> Dispatcher<'a> {
         let is_busy = !is_cutting && self.assign()?;
         self.check_end()?;
         self.show_life()?;
-        Ok(is_busy || is_cutting || !self.mail.is_empty())
+        Ok(is_busy || is_cutting || !self.events.is_empty())
     }
 
     /// Takes back the items whose tasks have ended.
     fn collect(&mut self) {
-        self.mail.extend(self.desk.mailbox.take());
+        self.events.extend(self.context.mailbox.take());
         for _ in 0..TURN {
-            let Some((id, mail)) = self.mail.pop_front() else { break };
-            match mail {
-                Mail::Over => {
-                    let _ = self.in_flight.cancel(id, Why::Over, self.runner.monotonic());
+            let Some((id, event)) = self.events.pop_front() else { break };
+            match event {
+                Event::Over => {
+                    let _ = self.in_flight.cancel(id, CancelReason::Over, self.runner.monotonic());
                 }
-                Mail::Ended(verdict) => {
-                    if let Some(flight) = self.in_flight.remove(id) {
-                        self.settle(&flight, verdict);
+                Event::Ended(verdict) => {
+                    if let Some(item) = self.in_flight.remove(id) {
+                        self.settle(&item, verdict);
                     }
                 }
             }
         }
     }
 
-    fn settle(&mut self, flight: &Flight, verdict: Verdict) {
-        let task = &flight.task;
+    fn settle(&mut self, ended: &Running, verdict: Verdict) {
+        let task = &ended.task;
         let Some(mut item) = task.take_item() else { return };
-        match (verdict, flight.why) {
+        match (verdict, ended.why) {
             // Not tried again: a fault of the program does not pass with time.
             (Verdict::Panicked(text), _) => {
                 return self.ends.push(item.into_abort(&format!("the worker panicked: {text}")));
             }
             // Also if the runtime goes down.
-            (Verdict::Dropped, None | Some(Why::Stopping)) | (Verdict::Failed(_), Some(Why::Stopping)) => {
+            (Verdict::Dropped, None | Some(CancelReason::Stopping))
+            | (Verdict::Failed(_), Some(CancelReason::Stopping)) => {
                 return self.unfinished.push(item);
             }
-            (Verdict::Failed(text), None | Some(Why::Over)) => {
+            (Verdict::Failed(text), None | Some(CancelReason::Over)) => {
                 item.add_error(text);
                 return self.retry(task, item, true);
             }
             // Whatever came of it.
-            (_, Some(Why::Asked)) => {
+            (_, Some(CancelReason::Asked)) => {
                 item.add_error(CANCELLED);
                 return self.ends.push(item.into_end());
             }
@@ -207,7 +208,7 @@ impl<'a> Dispatcher<'a> {
             match (stage, self.runner.options.item_timeout) {
                 (Stage::Working, timeout) => {
                     task.add_error(&format!("timed out after {:?}", timeout.unwrap_or_default()));
-                    self.in_flight.cancel(task.id, Why::TimedOut, now);
+                    self.in_flight.cancel(task.id, CancelReason::TimedOut, now);
                 }
                 (Stage::Told, _) => self.in_flight.drop_future(task.id, now),
                 (Stage::Dropped, _) => self.abandon(&task)?,
@@ -218,7 +219,7 @@ impl<'a> Dispatcher<'a> {
 
     fn abandon(&mut self, task: &Task) -> Flowing {
         if !task.abandon() {
-            // It has ended at the last moment; the mail about it is on its way.
+            // It has ended at the last moment; the event is on its way.
             return Ok(());
         }
         self.in_flight.remove(task.id);
@@ -229,7 +230,7 @@ impl<'a> Dispatcher<'a> {
     }
 
     fn check_cancels(&mut self) {
-        for Cancel { work, answer } in self.desk.mailbox.take_cancels() {
+        for Cancel { work, answer } in self.context.mailbox.take_cancels() {
             let is_in_hand = self.cancel_attempt(&work) || self.cancel_waiting(&work);
             // Who asked may have gone.
             let _ = answer.send(is_in_hand);
@@ -238,7 +239,7 @@ impl<'a> Dispatcher<'a> {
 
     fn cancel_attempt(&mut self, work: &str) -> bool {
         let task = self.in_flight.tasks().find(|task| task.name == work).cloned();
-        task.is_some_and(|task| self.in_flight.cancel(task.id, Why::Asked, self.runner.monotonic()))
+        task.is_some_and(|task| self.in_flight.cancel(task.id, CancelReason::Asked, self.runner.monotonic()))
     }
 
     fn cancel_waiting(&mut self, work: &str) -> bool {
@@ -255,7 +256,7 @@ impl<'a> Dispatcher<'a> {
         let is_past = self.stop().is_some_and(|stop| now >= stop.deadline);
         if is_past && !self.is_past_deadline {
             self.is_past_deadline = true;
-            self.in_flight.cancel_all(Why::Stopping, now);
+            self.in_flight.cancel_all(CancelReason::Stopping, now);
         }
     }
 
@@ -282,8 +283,8 @@ impl<'a> Dispatcher<'a> {
         if wanted == 0 && self.ends.is_empty() {
             return Ok(false);
         }
-        let turned = self.run.turn(std::mem::take(&mut self.ends), wanted)?;
-        let Turned { items, has_new_settings } = turned;
+        let advanced = self.run.advance(std::mem::take(&mut self.ends), wanted)?;
+        let Advanced { items, has_new_settings } = advanced;
         self.is_all_taken |= items.len() < wanted && !has_new_settings;
         if !items.is_empty() {
             self.last_taken = Some(now);
@@ -321,8 +322,8 @@ impl<'a> Dispatcher<'a> {
         for item in std::mem::take(&mut self.to_start) {
             let attempt = item.attempt();
             let id = self.next_id();
-            let task = Arc::new(Task::new(&self.desk, id, item, attempt));
-            let spawned = tokio::spawn(Attempt::new(&self.desk, &task));
+            let task = Arc::new(Task::new(&self.context, id, item, attempt));
+            let spawned = tokio::spawn(Attempt::new(&self.runner.start, &task));
             self.in_flight.add(task, spawned.abort_handle(), due);
         }
     }
@@ -402,9 +403,9 @@ impl<'a> Dispatcher<'a> {
         self.unfinished.clear();
         let until = began.saturating_add(self.runner.options.stop_grace);
         loop {
-            self.mail.extend(self.desk.mailbox.take());
-            for (id, mail) in self.mail.drain(..) {
-                if matches!(mail, Mail::Ended(_)) {
+            self.events.extend(self.context.mailbox.take());
+            for (id, event) in self.events.drain(..) {
+                if matches!(event, Event::Ended(_)) {
                     self.in_flight.remove(id);
                 }
             }
@@ -413,7 +414,7 @@ impl<'a> Dispatcher<'a> {
                 break;
             }
             let longest = self.runner.clock().longest_sleep(remaining);
-            let _ = tokio::time::timeout(longest, self.desk.mailbox.arrived()).await;
+            let _ = tokio::time::timeout(longest, self.context.mailbox.arrived()).await;
         }
         for task in self.in_flight.tasks().filter(|task| task.abandon()) {
             tracing::error!(work = task.name, "a future blocks its thread and cannot be dropped");
@@ -431,7 +432,7 @@ impl<'a> Dispatcher<'a> {
     }
 
     fn flow(&self) -> FlowControl {
-        let max = crate::tokio::builder::CONCURRENCY_MAX;
+        let max = crate::tokio::options::CONCURRENCY_MAX;
         self.runner.options.flow.with_settings_up_to(max, |name| self.run.setting(name))
     }
 
@@ -444,7 +445,7 @@ impl<'a> Dispatcher<'a> {
     }
 
     fn store(&self) -> &Store {
-        &self.desk.store
+        &self.context.store
     }
 
     fn next_id(&mut self) -> u64 {

@@ -5,20 +5,28 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 
-use super::task::Verdict;
+/// How an attempt ended, by what became of its future.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Done,
+    Failed(String),
+    Panicked(String),
+    /// It was dropped before its end.
+    Dropped,
+}
 
 /// Holds what was told until the dispatcher comes by: what arrived together is taken
 /// together.
 #[derive(Default)]
 pub(crate) struct Mailbox {
-    mail: Mutex<Vec<(u64, Mail)>>,
+    events: Mutex<Vec<(u64, Event)>>,
     cancels: Mutex<Vec<Cancel>>,
     is_closed: AtomicBool,
     arrived: Notify,
 }
 
 /// About one task.
-pub(crate) enum Mail {
+pub(crate) enum Event {
     Ended(Verdict),
     /// Its item had too many errors, or the run is over.
     Over,
@@ -31,13 +39,13 @@ pub(crate) struct Cancel {
 }
 
 impl Mailbox {
-    pub(crate) fn post(&self, task: u64, mail: Mail) {
-        self.mail.lock().push((task, mail));
+    pub(crate) fn post(&self, task: u64, event: Event) {
+        self.events.lock().push((task, event));
         self.arrived.notify_one();
     }
 
-    pub(crate) fn take(&self) -> Vec<(u64, Mail)> {
-        std::mem::take(&mut *self.mail.lock())
+    pub(crate) fn take(&self) -> Vec<(u64, Event)> {
+        std::mem::take(&mut *self.events.lock())
     }
 
     /// Answers whether the item was in hand; false also if the run has ended.
@@ -64,7 +72,7 @@ impl Mailbox {
         std::mem::take(&mut *self.cancels.lock())
     }
 
-    /// Waits for mail; what came since the last wait counts.
+    /// Waits for an event; one that arrived since the last wait counts.
     pub(crate) async fn arrived(&self) {
         self.arrived.notified().await;
     }

@@ -4,6 +4,7 @@ pub(super) mod duration;
 pub(super) mod json_lines;
 pub(super) mod lists;
 pub(super) mod names;
+pub(super) mod until;
 
 use std::fs;
 use std::io::{self, Read};

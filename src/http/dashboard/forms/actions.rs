@@ -8,13 +8,13 @@ use axum::response::{IntoResponse, Redirect};
 use serde::Deserialize;
 
 use crate::ProcessHandle;
+use crate::http::app::App;
 use crate::http::dashboard::frame::{Frame, page};
 use crate::http::dashboard::links::{Link, Name};
 use crate::http::dashboard::show;
 use crate::http::exchange::address::Prefix;
 use crate::http::exchange::input::Names;
 use crate::http::exchange::problem::Answer;
-use crate::http::routes::App;
 
 /// What is done to a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]

@@ -7,13 +7,13 @@ use axum::response::{IntoResponse, Redirect};
 use serde::Deserialize;
 
 use super::params;
+use crate::http::app::App;
 use crate::http::dashboard::frame::{Frame, page};
 use crate::http::dashboard::links::Name;
 use crate::http::dashboard::show;
 use crate::http::exchange::address::Prefix;
 use crate::http::exchange::input::Names;
 use crate::http::exchange::problem::{Answer, Problem};
-use crate::http::routes::App;
 use crate::{Error, Precondition, ProcessHandle};
 
 /// What the form says.

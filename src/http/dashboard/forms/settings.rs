@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Redirect};
 use serde::Deserialize;
 
 use super::params;
+use crate::http::app::App;
 use crate::http::dashboard::frame::{Frame, page};
 use crate::http::dashboard::links::Name;
 use crate::http::dashboard::pages::process;
@@ -16,7 +17,6 @@ use crate::http::dashboard::show::{self, Moment};
 use crate::http::exchange::address::Prefix;
 use crate::http::exchange::input::Names;
 use crate::http::exchange::problem::Answer;
-use crate::http::routes::App;
 use crate::{Params, Precondition, ProcessHandle, Settings, Timestamp};
 
 /// What the form says.

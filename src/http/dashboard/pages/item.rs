@@ -5,6 +5,7 @@ use axum::extract::State;
 use serde::Deserialize;
 
 use super::process::{ErrorRow, errors, figures};
+use crate::http::app::App;
 use crate::http::dashboard::forms::actions;
 use crate::http::dashboard::forms::params;
 use crate::http::dashboard::frame::{Frame, page};
@@ -13,7 +14,6 @@ use crate::http::dashboard::show::{self, Moment};
 use crate::http::exchange::address::Prefix;
 use crate::http::exchange::input::{Asked, Names};
 use crate::http::exchange::problem::Answer;
-use crate::http::routes::App;
 use crate::proto::{Status, Work};
 use crate::{Item, Timestamp};
 

@@ -5,13 +5,13 @@ use axum::extract::State;
 use serde::Deserialize;
 
 use super::glance::{Glance, Read};
+use crate::http::app::App;
 use crate::http::dashboard::frame::{Frame, page};
 use crate::http::dashboard::links::with_query;
 use crate::http::dashboard::show;
 use crate::http::exchange::address::Prefix;
 use crate::http::exchange::input::Asked;
 use crate::http::exchange::problem::Answer;
-use crate::http::routes::App;
 
 /// How many processes a page has.
 const PAGE: usize = 50;

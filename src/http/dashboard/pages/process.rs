@@ -7,6 +7,7 @@ use serde::Deserialize;
 use super::chart::{self, Chart};
 use super::glance::{Glance, Read};
 use super::items::{Filter, Items};
+use crate::http::app::App;
 use crate::http::dashboard::forms::actions;
 use crate::http::dashboard::forms::params;
 use crate::http::dashboard::frame::{Frame, page};
@@ -15,7 +16,6 @@ use crate::http::dashboard::show::{self, Moment};
 use crate::http::exchange::address::Prefix;
 use crate::http::exchange::input::{Asked, Names};
 use crate::http::exchange::problem::Answer;
-use crate::http::routes::App;
 use crate::proto::RunError;
 use crate::{PastRun, ProcessHandle, Settings, Timestamp};
 

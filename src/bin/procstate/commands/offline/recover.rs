@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use procstate::Timestamp;
 use procstate::recovery::{self, Compacted, Until};
 use serde_json::json;
 
@@ -60,20 +59,6 @@ pub(crate) fn restore(restore: &Restore, output: &mut Output) -> Result<Found, F
     Ok(Found::AllWell)
 }
 
-pub(crate) fn parse_until(text: &str) -> Result<Until, String> {
-    if let Ok(seq) = text.parse() {
-        return Ok(Until::Seq(seq));
-    }
-    // It would be taken for the second before.
-    if text.splitn(3, ':').nth(2).is_some_and(|seconds| seconds.starts_with("60")) {
-        return Err("it is a leap second; give the second before or after it".to_owned());
-    }
-    let time: Result<Timestamp, _> = text.parse();
-    time.map(Until::Time).map_err(|_| {
-        "it must be the sequence number of a commit, or a time like 2026-11-24T03:00:00Z".to_owned()
-    })
-}
-
 pub(crate) fn compact(db: &Path, remove_damaged: bool, output: &mut Output) -> Result<Found, Failure> {
     let busy = Busy::new("compacting");
     let fails = |error| Failure::failed(&error);
@@ -94,16 +79,4 @@ pub(crate) fn compact(db: &Path, remove_damaged: bool, output: &mut Output) -> R
         }
     }
     Ok(Found::AllWell)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_leap_second_is_not_taken_for_the_second_before() {
-        assert!(matches!(parse_until("2026-06-30T23:59:59Z"), Ok(Until::Time(_))));
-        assert!(parse_until("2026-06-30T23:59:60Z").unwrap_err().contains("leap second"));
-        assert!(parse_until("2026-06-30T23:59:59.1234567899Z").is_err());
-    }
 }

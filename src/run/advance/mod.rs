@@ -1,67 +1,28 @@
-//! The turn from one item to the next: an item ends and another one begins, in one
-//! commit. Threads that come to their turn at the same time share a commit.
+//! Advancing a run: items end and the next ones begin, in one commit. Threads that ask at
+//! the same time share a commit.
+
+pub(super) mod queue;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use jiff::Timestamp;
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::MutexGuard;
 
-use super::fenced::Core;
+use queue::{Advance, Answer, Granted, StartedItem, Waiter};
+
+use super::fenced::FencedRun;
+use super::state::State;
 use super::state::cursor::Pass;
-use super::state::{ItemId, ItemInFlight, State};
+use super::state::item_in_flight::{ItemId, ItemInFlight};
 use crate::error::Result;
-use crate::model::{List, item, time};
+use crate::model::{List, item, stats, time};
 use crate::proto::State as RunState;
 use crate::proto::record::Item;
 use crate::record::Payload;
 
-/// How often a thread that waits for its turn yields before it sleeps. A buffered commit
+/// How often a thread that waits for the lock yields before it sleeps. A buffered commit
 /// takes less than that; one that is synced takes longer.
 const YIELDS: usize = 64;
-
-/// What one thread asks for.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Turn {
-    /// The items that end, and in what; else by what errors they had.
-    pub(super) ends: Vec<(ItemId, Option<RunState>)>,
-    /// How many items are to begin at most.
-    pub(super) takes: usize,
-}
-
-/// An item that has begun.
-#[derive(Debug)]
-pub(super) struct Taken {
-    pub(super) id: ItemId,
-    pub(super) name: String,
-    pub(super) list: List,
-    pub(super) failed_attempts: u32,
-}
-
-/// What a thread gets.
-#[derive(Debug, Default)]
-pub(super) struct Granted {
-    /// Fewer than it asked for: all are taken, or the run takes no more.
-    pub(super) items: Vec<Taken>,
-    /// The settings have changed with the ends: the thread is to decide anew whether it
-    /// asks for items. None was taken.
-    pub(super) has_new_settings: bool,
-}
-
-type Answer = Result<Granted>;
-
-/// The turns of threads that wait for whoever holds the lock.
-#[derive(Debug, Default)]
-pub(super) struct Turns {
-    waiting: Mutex<Vec<Arc<Ticket>>>,
-}
-
-#[derive(Debug)]
-struct Ticket {
-    turn: Turn,
-    answer: Mutex<Option<Answer>>,
-    is_answered: AtomicBool,
-}
 
 /// An item that ends with the next commit.
 struct Ended {
@@ -81,99 +42,86 @@ struct Begun {
 }
 
 impl Begun {
-    fn taken(self) -> Taken {
+    fn taken(self) -> StartedItem {
         let Self { id, name, pass, failed_attempts, .. } = self;
-        Taken { id, name, list: pass.list(), failed_attempts }
+        StartedItem { id, name, list: pass.list(), failed_attempts }
     }
 }
 
-impl Ticket {
-    fn answer(&self, answer: Answer) {
-        *self.answer.lock() = Some(answer);
-        self.is_answered.store(true, Ordering::Release);
-    }
-
-    fn is_answered(&self) -> bool {
-        self.is_answered.load(Ordering::Acquire)
-    }
-}
-
-impl Core {
+impl FencedRun {
     /// Ends items, their moves between lists included, and takes the next ones in hand.
     ///
     /// If an end cannot be stored, nothing is taken.
-    pub(super) fn turn(&self, turn: Turn) -> Answer {
+    pub(super) fn advance(&self, request: Advance) -> Answer {
         if let Some(mut state) = self.try_lock() {
-            return self.serve_all(&mut state, turn);
+            return self.serve_all(&mut state, request);
         }
-        let ticket = Arc::new(Ticket {
-            turn: turn.clone(),
-            answer: Mutex::default(),
-            is_answered: AtomicBool::new(false),
-        });
-        self.turns.waiting.lock().push(ticket.clone());
-        if let Some(mut state) = self.wait_for(&ticket) {
-            self.turns.waiting.lock().retain(|waiting| !Arc::ptr_eq(waiting, &ticket));
-            return self.serve_all(&mut state, turn);
+        let waiter = Arc::new(Waiter::new(request.clone()));
+        self.queue.waiting.lock().push(waiter.clone());
+        if let Some(mut state) = self.wait_for(&waiter) {
+            self.queue.waiting.lock().retain(|waiting| !Arc::ptr_eq(waiting, &waiter));
+            return self.serve_all(&mut state, request);
         }
-        let answer = ticket.answer.lock().take();
+        let answer = waiter.answer.lock().take();
         answer.unwrap_or_else(|| Ok(Granted::default()))
     }
 
     /// Waits until somebody has answered, or answers with the lock: it is this thread's
     /// to serve itself, and all who wait.
-    fn wait_for(&self, ticket: &Ticket) -> Option<MutexGuard<'_, State>> {
+    fn wait_for(&self, waiter: &Waiter) -> Option<MutexGuard<'_, State>> {
         for _ in 0..YIELDS {
-            if ticket.is_answered() {
+            if waiter.is_answered() {
                 return None;
             }
             if let Some(state) = self.try_lock() {
-                return Some(state).filter(|_| !ticket.is_answered());
+                return Some(state).filter(|_| !waiter.is_answered());
             }
             std::thread::yield_now();
         }
-        Some(self.lock()).filter(|_| !ticket.is_answered())
+        Some(self.lock()).filter(|_| !waiter.is_answered())
     }
 
-    /// Serves this thread's own turn and those that wait.
-    fn serve_all(&self, state: &mut State, own: Turn) -> Answer {
-        let tickets = std::mem::take(&mut *self.turns.waiting.lock());
-        let turns: Vec<Turn> =
-            std::iter::once(own).chain(tickets.iter().map(|ticket| ticket.turn.clone())).collect();
-        let mut answers = self.serve(state, &turns).into_iter();
+    /// Serves this thread's own request and those that wait.
+    fn serve_all(&self, state: &mut State, own: Advance) -> Answer {
+        let waiters = std::mem::take(&mut *self.queue.waiting.lock());
+        let requests: Vec<Advance> =
+            std::iter::once(own).chain(waiters.iter().map(|waiter| waiter.request.clone())).collect();
+        let mut answers = self.serve(state, &requests).into_iter();
         let own = answers.next().unwrap_or_else(|| Ok(Granted::default()));
-        for (ticket, answer) in tickets.iter().zip(answers) {
-            ticket.answer(answer);
+        for (waiter, answer) in waiters.iter().zip(answers) {
+            waiter.answer(answer);
         }
         own
     }
 
     /// One commit for all that is asked for, and if that fails one for each: what is wrong with one item is
     /// no other's concern.
-    fn serve(&self, state: &mut State, turns: &[Turn]) -> Vec<Answer> {
-        let is_one_thing = matches!(turns, [turn] if turn.ends.len() + turn.takes <= 1);
+    fn serve(&self, state: &mut State, requests: &[Advance]) -> Vec<Answer> {
+        let is_one_thing = matches!(requests, [request] if request.ends.len() + request.takes <= 1);
         let settings = self.heartbeat.settings_version();
-        let together = if is_one_thing { None } else { self.serve_together(state, turns) };
-        together.unwrap_or_else(|| turns.iter().map(|turn| self.serve_alone(state, turn, settings)).collect())
+        let together = if is_one_thing { None } else { self.serve_together(state, requests) };
+        together.unwrap_or_else(|| {
+            requests.iter().map(|request| self.serve_alone(state, request, settings)).collect()
+        })
     }
 
     /// `settings` is the version that the thread knew when it asked.
-    fn serve_alone(&self, state: &mut State, turn: &Turn, settings: u64) -> Answer {
-        let ended = turn.ends.iter().map(|(id, how)| self.end_one(state, *id, *how));
+    fn serve_alone(&self, state: &mut State, request: &Advance, settings: u64) -> Answer {
+        let ended = request.ends.iter().map(|(id, how)| self.end_one(state, *id, *how));
         // Each has its try, whatever becomes of the others.
         ended.fold(Ok(()), Result::and)?;
         let mut granted = Granted::default();
-        if turn.takes > 0 && !turn.ends.is_empty() && self.heartbeat.settings_version() != settings {
+        if request.takes > 0 && !request.ends.is_empty() && self.heartbeat.settings_version() != settings {
             granted.has_new_settings = true;
             return Ok(granted);
         }
-        while granted.items.len() < turn.takes {
+        while granted.items.len() < request.takes {
             match self.take_one(state) {
                 Ok(Some(taken)) => granted.items.push(taken),
                 Ok(None) => break,
                 Err(error) if granted.items.is_empty() => return Err(error),
                 Err(error) => {
-                    // For the next turn to tell: those that have begun are to be done.
+                    // For the next request to report: those that have begun are to be done.
                     state.pending.get_or_insert(error);
                     break;
                 }
@@ -183,17 +131,17 @@ impl Core {
     }
 
     /// `None` if nothing has changed.
-    fn serve_together(&self, state: &mut State, turns: &[Turn]) -> Option<Vec<Answer>> {
+    fn serve_together(&self, state: &mut State, requests: &[Advance]) -> Option<Vec<Answer>> {
         if self.check_open(state).is_err() || state.pending.is_some() {
             return None;
         }
         let now = self.now(state);
-        let ended: Vec<Ended> = turns
+        let ended: Vec<Ended> = requests
             .iter()
-            .flat_map(|turn| &turn.ends)
+            .flat_map(|request| &request.ends)
             .filter_map(|(id, how)| self.apply_end(state, *id, *how, now))
             .collect();
-        let wanted = turns.iter().map(|turn| turn.takes).sum();
+        let wanted = requests.iter().map(|request| request.takes).sum();
         let mut begun = Vec::with_capacity(wanted);
         let written = self.begin_up_to(state, wanted, &mut begun, now).and_then(|()| {
             if ended.is_empty() && begun.is_empty() {
@@ -211,7 +159,7 @@ impl Core {
         }
         ended.iter().for_each(|ended| state.in_flight.let_go(ended.id));
         let mut begun = begun.into_iter();
-        Some(turns.iter().map(|turn| self.hand_out(state, turn.takes, &mut begun)).collect())
+        Some(requests.iter().map(|request| self.hand_out(state, request.takes, &mut begun)).collect())
     }
 
     /// What one of those gets who were served together.
@@ -234,7 +182,7 @@ impl Core {
     }
 
     /// Takes the next item in hand.
-    fn take_one(&self, state: &mut State) -> Result<Option<Taken>> {
+    fn take_one(&self, state: &mut State) -> Result<Option<StartedItem>> {
         self.check(state)?;
         while !state.takes_no_more() {
             let Some((pass, name)) = state.next_name(&self.handle)? else { break };
@@ -365,7 +313,7 @@ fn is_still_there(state: &State, begun: &Begun) -> bool {
 fn undo_begin(state: &mut State, begun: &Begun) {
     state.in_flight.let_go(begun.id);
     if let Some(ended) = begun.before {
-        item::count(&mut state.status().stats, ended);
+        stats::count_end(&mut state.status().stats, ended);
     }
 }
 
@@ -394,7 +342,7 @@ mod tests {
     }
 
     fn take(run: &Run, items: usize) -> Vec<WorkItem> {
-        run.turn(Vec::new(), items).unwrap().items
+        run.advance(Vec::new(), items).unwrap().items
     }
 
     fn names(items: &[WorkItem]) -> Vec<&str> {
@@ -413,7 +361,7 @@ mod tests {
         let first = take(&run, 2);
         let before = store.stats().unwrap().last_seq;
         let ends = first.into_iter().map(WorkItem::into_end).collect();
-        let next = run.turn(ends, 3).unwrap().items;
+        let next = run.advance(ends, 3).unwrap().items;
         assert_eq!(names(&next), ["c", "d"]);
         assert_eq!(store.stats().unwrap().last_seq, before + 1);
         assert_eq!(["a", "c"].map(|name| state(&process, name)), ["completed", "active"]);
@@ -431,7 +379,7 @@ mod tests {
         let mut items = take(&run, 2);
         items[0].add_error("x".repeat(1000));
         let ends = items.into_iter().map(WorkItem::into_end).collect();
-        let error = run.turn(ends, 1).unwrap_err();
+        let error = run.advance(ends, 1).unwrap_err();
         assert!(error.is_invalid() && error.to_string().contains("work \"big\""), "{error}");
         assert_eq!(state(&process, "small"), "completed");
         let status = run.status();
@@ -449,9 +397,9 @@ mod tests {
         let run = claim(&process);
         let first = take(&run, 3);
         assert_eq!(names(&first), ["a"]);
-        assert!(run.turn(Vec::new(), 3).unwrap_err().is_invalid());
+        assert!(run.advance(Vec::new(), 3).unwrap_err().is_invalid());
         let ends = first.into_iter().map(WorkItem::into_end).collect();
-        let next = run.turn(ends, 3).unwrap().items;
+        let next = run.advance(ends, 3).unwrap().items;
         assert_eq!(names(&next), ["c"]);
         assert_eq!((state(&process, "a"), state(&process, "big")), ("completed".into(), "queued".into()));
         assert_eq!(run.status().stats["workItems"], 1.0);
@@ -464,8 +412,8 @@ mod tests {
         let run = claim(&process);
         let ends = take(&run, 1).into_iter().map(WorkItem::into_end).collect();
         process.set_params(Params::new().int("flow.paused", 1)).unwrap();
-        let turned = run.turn(ends, 1).unwrap();
-        assert!(turned.items.is_empty() && turned.has_new_settings);
+        let advanced = run.advance(ends, 1).unwrap();
+        assert!(advanced.items.is_empty() && advanced.has_new_settings);
         assert_eq!(run.setting("flow.paused"), Some(1));
         assert_eq!(["a", "b"].map(|name| state(&process, name)), ["completed", "queued"]);
         assert_eq!(run.status().stats["workItems"], 1.0);
@@ -479,10 +427,10 @@ mod tests {
         let run = claim(&process);
         let ends = take(&run, 1).into_iter().map(WorkItem::into_end).collect();
         process.unregister("a").unwrap();
-        assert!(run.turn(ends, 1).unwrap().has_new_settings);
+        assert!(run.advance(ends, 1).unwrap().has_new_settings);
         let cleanup = take(&run, 1);
         assert_eq!(names(&cleanup), ["a"]);
-        run.turn(cleanup.into_iter().map(WorkItem::into_end).collect(), 0).unwrap();
+        run.advance(cleanup.into_iter().map(WorkItem::into_end).collect(), 0).unwrap();
         assert_eq!(state(&process, "a"), "dropped");
     }
 
@@ -500,7 +448,7 @@ mod tests {
                     while !items.is_empty() {
                         done.lock().extend(items.iter().map(|item| item.name().to_owned()));
                         let ends = items.into_iter().map(WorkItem::into_end).collect();
-                        items = run.turn(ends, 2).unwrap().items;
+                        items = run.advance(ends, 2).unwrap().items;
                     }
                 });
             }

@@ -1,4 +1,4 @@
-//! The schedule: when an async runner claims its process.
+//! The scheduler: when an async runner claims its process.
 //!
 //! An idle runner waits for changes of its process, and once a second compares the wall
 //! clock, which may have jumped, with the monotonic one. Neither reads the store.
@@ -21,7 +21,7 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// was set, or the machine was suspended.
 const JUMP_MIN: Duration = Duration::from_millis(500);
 
-pub(super) struct Schedule {
+pub(super) struct Scheduler {
     planner: Planner,
     runner: AsyncRunner,
     /// Raised when the process changes hands, a run of it ends, or its settings or work
@@ -38,7 +38,7 @@ enum Wait {
     Change(Duration),
 }
 
-impl Schedule {
+impl Scheduler {
     pub(super) fn new(runner: AsyncRunner) -> Self {
         let options = &runner.options;
         let planner = Planner::new(runner.handle.clone(), options.claim.clone(), options.timing.clone());
@@ -54,7 +54,7 @@ impl Schedule {
 
     pub(super) async fn run(mut self) -> Result<()> {
         while self.runner.shared.stop().is_none() {
-            if let Err(error) = self.turn().await {
+            if let Err(error) = self.step().await {
                 self.planner.note_trouble(error)?;
             }
         }
@@ -62,7 +62,7 @@ impl Schedule {
     }
 
     /// Runs the process if it is time to, or else waits.
-    async fn turn(&mut self) -> Result<()> {
+    async fn step(&mut self) -> Result<()> {
         let wait = match self.planner.plan()? {
             Plan::Rest(time) => Wait::For(time),
             // Who lets go of a process need not write anything.
