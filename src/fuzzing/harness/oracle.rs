@@ -11,7 +11,7 @@ use std::path::Path;
 use super::fault::Damaged;
 use super::life::{Branch, Life, Moment, put, read};
 use crate::engine::Recovery;
-use crate::fuzzing::content::{Content, is_new_owner, read_store};
+use crate::fuzzing::fixture::content::{Content, is_new_owner, read_store};
 use crate::proto::Params;
 use crate::recovery::{self, Options, Salvaged, Verified};
 use crate::store::Store;
