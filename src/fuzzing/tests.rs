@@ -8,7 +8,7 @@ use std::{fs, iter};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::original::{Files, History, Original, files, scratch};
+use super::fixture::original::{Files, History, Original, files, scratch};
 use crate::disk::ReadOnlyDisk;
 use crate::engine::wal::{Found, SegmentDirectory, walk};
 use crate::engine::{Batch, Durability, DurableEngine, Engine, Options};

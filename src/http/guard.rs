@@ -14,7 +14,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 
 use super::Options;
-use super::problem::{Answer, Problem};
+use super::exchange::problem::{Answer, Problem};
 
 /// Where the requests come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -163,6 +163,14 @@ fn presented(headers: &HeaderMap) -> Option<Cow<'_, [u8]>> {
     let text = BASE64_STANDARD.decode(rest.trim()).ok()?;
     let colon = text.iter().position(|byte| *byte == b':')?;
     text.get(colon + 1..).map(|password| Cow::Owned(password.to_vec()))
+}
+
+/// Refuses what changes the store.
+pub(super) async fn read_only(request: Request, next: Next) -> Response {
+    if is_safe(request.method()) {
+        return next.run(request).await;
+    }
+    Problem::forbidden("the store is served read-only; nothing was changed").into_response()
 }
 
 #[cfg(test)]

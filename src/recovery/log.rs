@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
-use super::address::named_in_process;
-use super::offline::Offline;
+use super::files::offline::Offline;
+use super::records::names::named_in_process;
 use crate::engine::wal::{Entry, Found, Logged, Spot, walk};
 use crate::error::Result;
 use crate::proto::record::Owner;

@@ -1,44 +1,32 @@
 //! The store: typed operations on processes, each made of reads and one batch.
 
 mod builder;
-mod bulk;
-mod counts;
-mod history;
-mod import;
-mod log;
-mod merge;
-mod page;
-mod precondition;
+mod feed;
 mod process;
-mod purge;
-mod read;
-mod release;
-mod settings;
-mod snapshot;
-mod steer;
-mod summary;
-mod watch;
-mod work;
+mod transaction;
+mod view;
+mod write;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use builder::StoreBuilder;
-pub use bulk::Tally;
-pub use counts::Counts;
-pub use history::PastRun;
-pub use import::ImportMode;
-pub use page::{Item, Names, Page};
-pub use precondition::Precondition;
+pub use feed::changes::{ChangeSet, Changes};
+pub use feed::watch::{Change, Changed, Event, Watch};
 pub use process::{Effect, ProcessHandle};
-pub use purge::Purged;
-pub use release::Released;
-pub use settings::Settings;
-pub use summary::Summary;
-pub use watch::{Change, Changed, Event, Watch};
+pub use view::counts::Counts;
+pub use view::history::PastRun;
+pub use view::page::{Item, Names, Page};
+pub use view::summary::Summary;
+pub use write::bulk::Tally;
+pub use write::import::ImportMode;
+pub use write::precondition::Precondition;
+pub use write::purge::Purged;
+pub use write::release::Released;
+pub use write::settings::Settings;
 
-pub(crate) use read::{Attempt, Versioned};
+pub(crate) use transaction::{Attempt, Versioned};
 
 use jiff::Timestamp;
 
@@ -47,7 +35,7 @@ use crate::clock::Clock;
 use crate::engine::{Backup, Batch, Durability, Engine, Liveness, OpenReport, Stats};
 use crate::error::{Error, Result};
 use crate::folder;
-use crate::model::names;
+use crate::model::limits::names;
 use crate::record::{Key, KeyRange};
 
 /// A store of process state: one folder that one program has open.

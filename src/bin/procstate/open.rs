@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use crate::args::Args;
 use crate::failure::{Failure, chain};
-use crate::log;
+use crate::terminal::log;
 
 /// The variable with the token.
 const TOKEN: &str = "PROCSTATE_TOKEN";

@@ -4,9 +4,9 @@ use askama::Template;
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
-use super::super::address::{Prefix, encoded};
-use super::super::problem::{Answer, Problem};
-use super::super::routes::App;
+use super::super::app::App;
+use super::super::exchange::address::{Prefix, encoded};
+use super::super::exchange::problem::{Answer, Problem};
 use super::links::Link;
 use super::{assets, html};
 use crate::text::visible_json;

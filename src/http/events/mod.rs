@@ -19,9 +19,9 @@ use serde::Deserialize;
 
 pub(super) use gather::Hub;
 
-use super::input::Asked;
-use super::problem::{Answer, Problem};
-use super::routes::App;
+use super::app::App;
+use super::exchange::input::Asked;
+use super::exchange::problem::{Answer, Problem};
 
 /// Which events.
 #[derive(Debug, Deserialize)]

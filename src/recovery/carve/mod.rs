@@ -15,7 +15,7 @@ use std::path::Path;
 use bytes::Bytes;
 
 use super::options::Meter;
-use super::sound::found_record;
+use super::records::validate::found_record;
 use crate::crc::Checksums;
 use crate::error::{Error, Result};
 use crate::model::limits::RECORD_BYTES_MAX;

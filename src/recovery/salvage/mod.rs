@@ -12,9 +12,9 @@ mod sources;
 
 use std::path::Path;
 
-use super::draft::Draft;
-use super::inspection::Inspection;
-use super::offline::Offline;
+use super::files::inspection::Inspection;
+use super::files::new_store::Draft;
+use super::files::offline::Offline;
 use super::options::{Options, bytes_of};
 use crate::engine::TornTail;
 use crate::engine::policy::{MissingCommits, Source};

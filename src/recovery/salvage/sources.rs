@@ -10,11 +10,11 @@ use crate::engine::policy::{self, Coverage, Remains, Source};
 use crate::engine::wal::{Entry, Found, survey, walk};
 use crate::error::Result;
 use crate::record::Key;
-use crate::recovery::changes::{Changes, Merged, Newest, Origin};
-use crate::recovery::inspection::Inspection;
-use crate::recovery::lists::Lists;
-use crate::recovery::offline::Offline;
-use crate::recovery::sound::open_record;
+use crate::recovery::files::inspection::Inspection;
+use crate::recovery::files::offline::Offline;
+use crate::recovery::records::changes::{Changes, Merged, Newest, Origin};
+use crate::recovery::records::lists::Lists;
+use crate::recovery::records::validate::open_record;
 
 pub(super) struct Sources<'a> {
     inspection: &'a Inspection,

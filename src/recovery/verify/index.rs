@@ -13,12 +13,12 @@ use super::{Inspection, Offline};
 use crate::engine::policy::Integrity;
 use crate::error::Result;
 use crate::record::Key;
-use crate::recovery::changes::{Changes, Current};
-use crate::recovery::lists::Lists;
+use crate::recovery::files::index_copy::IndexCopy;
 use crate::recovery::options::Meter;
-use crate::recovery::owners::Owners;
-use crate::recovery::scratch::IndexCopy;
-use crate::recovery::sound::open_record;
+use crate::recovery::records::changes::{Changes, Current};
+use crate::recovery::records::lists::Lists;
+use crate::recovery::records::owners::Owners;
+use crate::recovery::records::validate::open_record;
 
 pub(super) fn check(
     store: &Offline,

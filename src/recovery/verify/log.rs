@@ -9,8 +9,8 @@ use crate::engine::policy::{self, Refusal};
 use crate::engine::wal::{Entry, Found, Logged, Spot, walk};
 use crate::error::Result;
 use crate::record::{Key, Kind, Record};
-use crate::recovery::changes::Changes;
-use crate::recovery::sound::decode as decode_message;
+use crate::recovery::records::changes::Changes;
+use crate::recovery::records::validate::decode as decode_message;
 
 /// What the log holds behind the newest snapshot.
 #[derive(Default)]

@@ -13,9 +13,9 @@ mod snapshots;
 
 use std::path::{Path, PathBuf};
 
+use super::files::inspection::Inspection;
+use super::files::offline::Offline;
 use super::finding::{Finding, Severity};
-use super::inspection::Inspection;
-use super::offline::Offline;
 use super::options::{Options, bytes_of};
 use crate::error::Result;
 use report::Report;

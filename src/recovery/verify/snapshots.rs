@@ -6,7 +6,7 @@ use super::report::Report;
 use super::{Inspection, Offline};
 use crate::engine::policy::Integrity;
 use crate::error::Result;
-use crate::recovery::sound::open_record;
+use crate::recovery::records::validate::open_record;
 
 pub(super) fn check(store: &Offline, inspection: &Inspection, report: &mut Report<'_>) -> Result<()> {
     let spare = report.verdict.index.as_ref().is_ok_and(|_| report.verdict.opens.is_ok());

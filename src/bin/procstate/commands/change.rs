@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::args::SettingsArgs;
 use crate::failure::{Failure, Found};
 use crate::open::{self, Place};
-use crate::output::{Output, count, json_time, say, time};
+use crate::terminal::output::{Output, count, json_time, say, time};
 
 pub(crate) fn settings(place: &Place, args: &SettingsArgs, output: &mut Output) -> Result<Found, Failure> {
     let schedules = args.every.is_some() || args.cron.is_some() || args.no_schedule;

@@ -5,9 +5,9 @@ use serde_json::json;
 
 use crate::args::{Register, Unregister};
 use crate::failure::{Failure, Found};
-use crate::lists::{self, Form, Listed};
+use crate::input::lists::{self, Form, Listed};
 use crate::open::{self, Place};
-use crate::output::{Output, count, say};
+use crate::terminal::output::{Output, count, say};
 
 /// How many names without work are told of; there may be a million.
 const UNKNOWN_SHOWN_MAX: usize = 10;

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::args::Log;
 use crate::failure::{Failure, Found};
 use crate::open::{self, Place};
-use crate::output::{Output, json_time, say, time};
+use crate::terminal::output::{Output, json_time, say, time};
 
 pub(crate) fn log(place: &Place, args: &Log, output: &mut Output) -> Result<Found, Failure> {
     if args.follow {

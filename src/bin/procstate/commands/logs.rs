@@ -5,11 +5,11 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::run::child::Stream;
-use super::run::log_files::{LogFiles, SETTING};
+use super::run::output::log_files::{LogFiles, SETTING};
 use crate::args::Logs;
 use crate::failure::{Failure, Found};
 use crate::open::{self, Place};
-use crate::output::Output;
+use crate::terminal::output::Output;
 
 const CHUNK: usize = 64 << 10;
 

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::change::schedule;
 use crate::failure::{Failure, Found};
 use crate::open::{self, Place};
-use crate::output::{Output, age, count, json_time, time};
+use crate::terminal::output::{Output, age, count, json_time, time};
 
 /// How many items are read at a time.
 const PAGE: usize = 1000;

@@ -5,15 +5,13 @@ mod intake;
 mod log;
 mod logs;
 mod look;
-pub(crate) mod recover;
+pub(crate) mod offline;
 pub(crate) mod run;
-mod salvage;
 pub(crate) mod serve;
 mod show;
 mod steer;
 mod top;
 mod transfer;
-mod verify;
 
 use std::path::Path;
 
@@ -22,16 +20,16 @@ use procstate::Store;
 
 use crate::args::{Args, Command};
 use crate::failure::{Failure, Found};
-use crate::names::from_argument;
+use crate::input::names::from_argument;
 use crate::open::Place;
-use crate::output::{Output, say};
+use crate::terminal::output::{Output, say};
 
 pub(crate) fn dispatch(args: &Args, output: &mut Output) -> Result<Found, Failure> {
     if let Command::Completions { shell } = &args.command {
         return completions(*shell, output);
     }
     if let Command::Restore(restore) = &args.command {
-        return recover::restore(restore, output);
+        return offline::recover::restore(restore, output);
     }
     if let Command::Watchdog { token, parent } = &args.command {
         return run::child::watchdog::watch(token, *parent)
@@ -57,13 +55,15 @@ pub(crate) fn dispatch(args: &Args, output: &mut Output) -> Result<Found, Failur
         Command::Purge { name, older_than } => change::purge(place, name, *older_than, output),
         Command::History { name } => look::history(place, name, output),
         Command::Stats => look::stats(place, output),
-        Command::Verify(scratch) => verify::verify(place.folder()?, scratch.scratch.clone(), output),
-        Command::Backup { file } => recover::backup(place, file, output),
-        Command::Restore(restore) => recover::restore(restore, output),
-        Command::Compact { remove_damaged } => recover::compact(place.folder()?, *remove_damaged, output),
+        Command::Verify(scratch) => offline::verify::verify(place.folder()?, scratch.scratch.clone(), output),
+        Command::Backup { file } => offline::recover::backup(place, file, output),
+        Command::Restore(restore) => offline::recover::restore(restore, output),
+        Command::Compact { remove_damaged } => {
+            offline::recover::compact(place.folder()?, *remove_damaged, output)
+        }
         Command::Log(args) => log::log(place, args, output),
         Command::Salvage { output: target, scratch } => {
-            salvage::salvage(place.folder()?, target, scratch.scratch.clone(), output)
+            offline::salvage::salvage(place.folder()?, target, scratch.scratch.clone(), output)
         }
         Command::Run(run) => run::run(place.folder()?, run, output),
         Command::Top(args) => top::top(place, args, output),

@@ -13,7 +13,7 @@ use signal_hook::iterator::Signals;
 use crate::args::Serve;
 use crate::failure::{Failure, Found};
 use crate::open;
-use crate::output::{Output, say};
+use crate::terminal::output::{Output, say};
 
 /// How long the answers that are under way may take at the end.
 const END_TIME_MAX: Duration = Duration::from_secs(5);

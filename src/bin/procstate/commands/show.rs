@@ -10,7 +10,7 @@ use super::change::schedule;
 use super::look::state;
 use crate::failure::{Failure, Found};
 use crate::open::{self, Place};
-use crate::output::{Output, time};
+use crate::terminal::output::{Output, time};
 
 pub(crate) fn show(place: &Place, name: &str, output: &mut Output) -> Result<Found, Failure> {
     let store = open::for_looking(place)?;

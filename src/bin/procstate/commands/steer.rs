@@ -5,9 +5,9 @@ use serde_json::json;
 
 use crate::args::RetryArgs;
 use crate::failure::{Failure, Found};
-use crate::names::from_argument;
+use crate::input::names::from_argument;
 use crate::open::{self, Place};
-use crate::output::{Output, count, say};
+use crate::terminal::output::{Output, count, say};
 
 pub(crate) fn pause(place: &Place, name: &str, output: &mut Output) -> Result<Found, Failure> {
     let store = open::for_changing(place)?;

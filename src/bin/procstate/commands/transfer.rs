@@ -12,7 +12,7 @@ use crate::args::{Export, Format, Import};
 use crate::failure::{Failure, Found};
 use crate::input::{self, Input};
 use crate::open::{self, Place};
-use crate::output::{Output, count, say};
+use crate::terminal::output::{Output, count, say};
 use procstate::text::visible_json;
 
 pub(crate) fn import(place: &Place, import: &Import) -> Result<Found, Failure> {

@@ -7,9 +7,9 @@ use procstate::{Claim, ClaimOptions, Instance, List};
 use super::args::Run;
 use super::template::{self, Template};
 use crate::failure::{Failure, Found};
-use crate::names;
+use crate::input::names;
 use crate::open::{self, Place};
-use crate::output::{Output, say};
+use crate::terminal::output::{Output, say};
 
 /// Prints the commands as a shell would read them, in their order.
 pub(super) fn print(db: &Path, args: &Run, output: &mut Output) -> Result<Found, Failure> {

@@ -5,16 +5,13 @@
 //! [`capture`] to the [`report`] and into files.
 
 pub(crate) mod args;
-mod capture;
 pub(crate) mod child;
 mod dry_run;
 mod extent;
 mod interrupts;
 mod job;
-mod joblog;
-pub(crate) mod log_files;
+pub(crate) mod output;
 mod pace;
-mod report;
 mod schedule;
 mod session;
 mod stay;
@@ -28,7 +25,7 @@ use interrupts::Interrupts;
 use session::Session;
 
 use crate::failure::{Failure, Found};
-use crate::output::Output;
+use crate::terminal::output::Output;
 
 pub(crate) fn run(db: &Path, args: &Run, output: &mut Output) -> Result<Found, Failure> {
     begin(db, args, output).map_err(|failure| match failure {

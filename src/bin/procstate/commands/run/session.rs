@@ -13,15 +13,15 @@ use super::child::{Launcher, Reaper, Times};
 use super::extent::extent;
 use super::interrupts::Interrupts;
 use super::job::{self, Job};
-use super::joblog::JobLog;
-use super::log_files::{self, LogFiles};
+use super::output::joblog::JobLog;
+use super::output::log_files::{self, LogFiles};
+use super::output::report::Report;
 use super::pace;
-use super::report::Report;
 use super::template::Template;
 use crate::commands::serve;
 use crate::failure::{Failure, Found, chain};
 use crate::open;
-use crate::output::{count, say};
+use crate::terminal::output::{count, say};
 
 pub(super) const FOREVER: Duration = Duration::from_secs(u32::MAX as u64);
 
@@ -190,7 +190,7 @@ fn jobs(args: &Run) -> usize {
 fn in_use(error: &procstate::Error, wait: Option<Duration>) -> String {
     let advice = match wait {
         None => "--wait waits until it is free".to_owned(),
-        Some(wait) => format!("waited for {}", crate::duration::format(wait)),
+        Some(wait) => format!("waited for {}", crate::input::duration::format(wait)),
     };
     format!("{}; {advice}", chain(error))
 }

@@ -10,7 +10,7 @@ use super::schedule;
 use super::session::{FOREVER, Pass, Session, paused};
 use crate::commands::serve;
 use crate::failure::{Failure, Found};
-use crate::output::say;
+use crate::terminal::output::say;
 
 /// How long after a failure to try again.
 const TROUBLE_WAIT: Duration = Duration::from_secs(30);

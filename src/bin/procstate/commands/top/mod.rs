@@ -18,7 +18,7 @@ use self::screen::Screen;
 use crate::args::Top;
 use crate::failure::{Failure, Found};
 use crate::open::{self, Looked, Place};
-use crate::output::{Output, can_draw, say};
+use crate::terminal::output::{Output, can_draw, say};
 
 /// How soon a key, and another size of the screen, is noticed.
 const TICK: Duration = Duration::from_millis(100);

@@ -10,9 +10,9 @@ use serde_json::json;
 use super::fitting::fitting;
 use super::glance::Glance;
 use crate::commands::look::state;
-use crate::duration;
 use crate::failure::Failure;
-use crate::output::{Output, age, count, json_time, table_lines};
+use crate::input::duration;
+use crate::terminal::output::{Output, age, count, json_time, table_lines};
 
 const HEAD: [&str; 8] = ["PROCESS", "STATE", "OWNER", "PROGRESS", "RATE", "TO GO", "ERRORS", "SEEN"];
 const FAILING_HEAD: [&str; 5] = ["FAILING", "WORK", "STATE", "ERRORS", "LAST ERROR"];

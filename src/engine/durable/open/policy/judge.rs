@@ -211,8 +211,16 @@ pub(crate) fn other_history(facts: &Facts, log: &Survey) -> Option<(NotedIn, u64
     let contradicts = |(_, seen): &(NotedIn, Position)| {
         log.position(seen.seq).is_some_and(|found| seen.contradicts(found.epoch))
     };
-    let contradicted = witnesses(facts).into_iter().find(contradicts);
+    let contradicted = witnesses(facts).into_iter().chain(own_index(facts)).find(contradicts);
     contradicted.map(|(by, seen)| (by, seen.seq)).or_else(|| unknown_opening(facts, log))
+}
+
+/// The index, if it ends in a commit of an opening that the store is known to have had: then
+/// it cannot be the one that was put in place of the store's own.
+fn own_index(facts: &Facts) -> Option<(NotedIn, Position)> {
+    let index = facts.index.clone().ok()?;
+    let is_own = index.epoch.is_some_and(|epoch| facts.openings.contains(&epoch));
+    is_own.then_some((NotedIn::Index, index))
 }
 
 /// The newest commit of the log, if an opening wrote it that is noted nowhere: each opening is
