@@ -8,7 +8,7 @@ use std::task::Poll;
 use std::task::Waker;
 use std::time::Duration;
 
-use super::Written;
+use super::commit::Written;
 use crate::record::Key;
 use crate::sync::{self, Condvar, Mutex};
 

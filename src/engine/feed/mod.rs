@@ -1,6 +1,7 @@
 //! The feed of commits: what was written, in order, to whoever listens.
 
 mod changes;
+mod commit;
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 use self::changes::Gatherer;
 pub(crate) use self::changes::{ChangedKeys, Changes};
+pub(crate) use self::commit::{Commit, Written};
 use super::batch::{Batch, Write};
 use crate::record::Key;
 use crate::sync::{self, AtomicUsize, Condvar, Mutex, Ordering};
@@ -31,19 +33,6 @@ struct Listeners {
     alarms: Vec<Weak<Watched>>,
     /// Nothing more will come, for those who subscribe from now on either.
     closed: bool,
-}
-
-/// The keys that one commit wrote.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Commit {
-    pub(crate) seq: u64,
-    pub(crate) keys: Arc<[(Key, Written)]>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Written {
-    Put,
-    Deleted,
 }
 
 /// What a subscription hears next.

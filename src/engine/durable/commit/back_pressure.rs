@@ -1,11 +1,12 @@
 //! Back-pressure: commits wait, rather than fail, while the checkpointer cannot keep up.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
 use crate::engine::durable::options::Options;
+use crate::sync::{self, AtomicU64, Ordering};
 
 /// How often a waiting commit checks whether the store was poisoned.
 const CHECK_INTERVAL: Duration = Duration::from_millis(50);
@@ -31,7 +32,7 @@ pub(super) struct BackPressure {
     /// Commits wait beyond this much log.
     log_bytes_max: AtomicU64,
     /// Whether the last checkpoint had no room on the disk.
-    is_disk_full: AtomicBool,
+    is_disk_full: sync::AtomicBool,
 }
 
 impl BackPressure {
