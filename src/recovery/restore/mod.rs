@@ -16,7 +16,7 @@ use super::restore::replay::{Replayed, replay};
 use super::restore::until::Until;
 use crate::archive;
 use crate::disk::ReadOnlyDisk;
-use crate::engine::verdict::{Facts, Snapshotted, Soundness, known_openings};
+use crate::engine::policy::{Facts, Integrity, SnapshotFacts, known_openings};
 use crate::engine::wal::Survey;
 use crate::error::{Error, Failure, Result};
 use crate::folder::{Manifest, Synced, without_manifest};
@@ -123,7 +123,7 @@ fn restore_store(from: &Path, into: &Path, until: Until) -> Result<Restored> {
 
 /// What is known of a store besides its log. The index is of no use here.
 fn facts(manifest: &Manifest, synced: &Synced, newest: Option<Position>) -> Facts {
-    let snapshot = newest.map(|position| Snapshotted { position, soundness: Soundness::Unread });
+    let snapshot = newest.map(|position| SnapshotFacts { position, soundness: Integrity::Unchecked });
     Facts {
         manifest: Ok(noted(manifest)),
         synced: synced.position(),

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{Finding, Inspection, Offline, Severity, Verified};
-use crate::engine::verdict::{Opening, Verdict};
+use crate::engine::policy::{OpenPlan, Verdict};
 use crate::engine::wal::LogEnd;
 
 pub(super) struct Report<'a> {
@@ -21,7 +21,7 @@ impl<'a> Report<'a> {
             notes: 0,
             warnings: 0,
             damages: 0,
-            last_seq: verdict.opens.as_ref().map_or(0, Opening::last_seq),
+            last_seq: verdict.opens.as_ref().map_or(0, OpenPlan::last_seq),
             records: None,
             commits: 0,
             files: 0,

@@ -7,13 +7,12 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::entry;
-use super::epochs;
-use super::frame::{self, HEADER_LEN, Head, Kind, Place, frame_len};
-use super::header::PAGE;
-use super::pool::{Pool, Segment, Slot};
 use crate::disk::DiskFile;
 use crate::engine::Batch;
+use crate::engine::durable::wal::format::{
+    HEADER_LEN, Head, Kind, PAGE, Place, encode, encoded_len, epoch_change, frame, frame_len,
+};
+use crate::engine::durable::wal::segments::{Pool, Segment, Slot};
 use crate::error::{Error, Result};
 use crate::record::{Epoch, Position};
 
@@ -140,7 +139,7 @@ impl Log {
 
     /// Gets ready for a batch. After an error nothing was written.
     pub(crate) fn reserve(&self, batch: &Batch) -> Result<()> {
-        let length = entry::encoded_len(batch);
+        let length = encoded_len(batch);
         match self.segments_wanted(length + self.announcement_len()) {
             0 => Ok(()),
             count => self.pool.prepare(count).map_err(Error::before_writing),
@@ -158,7 +157,7 @@ impl Log {
     ) -> Result<()> {
         self.announce_writer(synced)?;
         let seq = self.last.seq + 1;
-        let length = entry::encoded_len(batch);
+        let length = encoded_len(batch);
         if !self.fits(length) && (self.is_small(length) || body_limit(self.room()) == 0) {
             self.rotate(synced)?;
         }
@@ -170,7 +169,7 @@ impl Log {
                 buffer.extend_from_slice(piece);
                 Ok(())
             };
-            entry::encode(batch, time, replaces, put)?;
+            encode(batch, time, replaces, put)?;
             self.seal(start, Head { kind: Kind::Whole, seq, synced, part: 0 });
         } else {
             let head = Head { kind: Kind::First, seq, synced, part: 0 };
@@ -201,7 +200,7 @@ impl Log {
     fn announce(&mut self, synced: u64) {
         let epoch = self.pool.epoch();
         let start = frame::begin(&mut self.buffer);
-        self.buffer.extend_from_slice(&epochs::encode(self.last.epoch, epoch));
+        self.buffer.extend_from_slice(&epoch_change::encode(self.last.epoch, epoch));
         self.seal(start, Head { kind: Kind::Epoch, seq: self.last.seq, synced, part: 0 });
         self.says = Some(epoch);
     }
@@ -337,7 +336,7 @@ impl Log {
         // Each part is alone in the buffer.
         self.flush()?;
         frame::begin(&mut self.buffer);
-        entry::encode::<Error>(batch, time, replaces, |mut piece| {
+        encode::<Error>(batch, time, replaces, |mut piece| {
             loop {
                 let filled = self.buffer.len() - HEADER_LEN;
                 let space = body_limit(self.room_after(self.offset)).saturating_sub(filled);

@@ -16,32 +16,23 @@
 //! - What was cut at opening is zeroed before anything is appended, and what was
 //!   kept is written again, since the kernel may show what the disk never got.
 
-mod directory;
-mod entry;
-mod epochs;
-mod files;
-mod found;
-mod frame;
-mod header;
+mod format;
 mod log;
+mod log_files;
 mod open;
-mod pool;
 mod repair;
-mod search;
-pub(super) mod survey;
+mod scan;
+mod segments;
 #[cfg(test)]
 mod tests;
-mod walk;
-mod walker;
-mod zeroes;
 
-pub(crate) use directory::{Directory, stores_of};
-pub(crate) use entry::{Entry, Logged, parts};
-pub(crate) use files::Files;
-pub(crate) use found::{Found, Spot, Visitor};
-pub(crate) use frame::Kind as FrameKind;
+pub(crate) use format::{Entry, Kind as FrameKind, Logged, key_and_payload};
 pub(crate) use log::Log;
-pub(crate) use pool::Pool;
+pub(crate) use log_files::LogFiles;
 pub(crate) use repair::repair;
-pub(crate) use survey::{Broken, Harmless, LogDamage, LogEnd, Survey};
-pub(crate) use walk::{read_behind, survey, walk};
+#[cfg(test)]
+pub(crate) use scan::{Behind, Run};
+pub(crate) use scan::{
+    Broken, Found, HarmlessDamage, LogDamage, LogEnd, Spot, Survey, Visitor, read_behind, survey, walk,
+};
+pub(crate) use segments::{Pool, SegmentDirectory, stores_of};

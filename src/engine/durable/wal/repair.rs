@@ -1,16 +1,16 @@
 //! Making the end of a log fit for going on, after the program or the machine
 //! died.
 
-use super::directory::Directory;
-use super::frame::HEADER_LEN;
-use super::header::PAGE;
-use super::survey::{LogEnd, Visited};
-use super::zeroes::write_zeroes;
+use crate::engine::durable::wal::format::HEADER_LEN;
+use crate::engine::durable::wal::format::PAGE;
+use crate::engine::durable::wal::scan::{LogEnd, Visited};
+use crate::engine::durable::wal::segments::SegmentDirectory;
+use crate::engine::durable::wal::segments::write_zeroes;
 use crate::error::Result;
 
 /// Makes what was found durable, and lets nothing that stands behind the end ever
 /// be taken for a part of the log. Can be interrupted and done again.
-pub(crate) fn repair(directory: &Directory, found: &LogEnd) -> Result<()> {
+pub(crate) fn repair(directory: &SegmentDirectory, found: &LogEnd) -> Result<()> {
     if found.is_clean {
         return write_close_again(directory, found);
     }
@@ -25,7 +25,7 @@ pub(crate) fn repair(directory: &Directory, found: &LogEnd) -> Result<()> {
 
 /// The frame at the end says that everything before it is durable. It may itself
 /// not be.
-fn write_close_again(directory: &Directory, found: &LogEnd) -> Result<()> {
+fn write_close_again(directory: &SegmentDirectory, found: &LogEnd) -> Result<()> {
     let Some(stored) = directory.get(found.end.segment) else { return Ok(()) };
     let file = directory.file(stored.slot)?;
     let mut close = [0; HEADER_LEN];
@@ -37,7 +37,7 @@ fn write_close_again(directory: &Directory, found: &LogEnd) -> Result<()> {
 
 /// Writes again what was read, since the kernel may show what the disk never got,
 /// and zeroes what is behind the end.
-fn write_again(directory: &Directory, found: &LogEnd, visited: &Visited) -> Result<()> {
+fn write_again(directory: &SegmentDirectory, found: &LogEnd, visited: &Visited) -> Result<()> {
     let mut bytes = directory.read(visited.stored)?;
     let is_last = visited.segment == found.end.segment;
     let end = if is_last { found.end.offset } else { visited.end };
@@ -53,7 +53,7 @@ fn write_again(directory: &Directory, found: &LogEnd, visited: &Visited) -> Resu
 }
 
 /// Takes the header from segments behind the end.
-fn erase_unused(directory: &Directory, found: &LogEnd) -> Result<()> {
+fn erase_unused(directory: &SegmentDirectory, found: &LogEnd) -> Result<()> {
     for (_, stored) in directory.after(found.end.segment) {
         let file = directory.file(stored.slot)?;
         file.write_at(&[0; PAGE], 0)?;
