@@ -31,7 +31,7 @@ pub(crate) use durable::{
     DurableEngine, Options, SEGMENT_BYTES_MIN, Snapshot, Snapshots, create, verdict, wal,
 };
 pub use durable::{OpenReport, Rebuilt, Recovery, TornTail};
-pub(crate) use feed::{Alarm, Commit, Feed, Received, Subscription, Written};
+pub(crate) use feed::{Alarm, ChangedKeys, Changes, Commit, Feed, Received, Subscription, Written};
 pub(crate) use liveness::{InProgram, Liveness, Pulse};
 pub(crate) use memory::MemoryEngine;
 #[cfg(test)]

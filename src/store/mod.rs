@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use builder::StoreBuilder;
+pub use feed::changes::{ChangeSet, Changes};
 pub use feed::watch::{Change, Changed, Event, Watch};
 pub use process::{Effect, ProcessHandle};
 pub use view::counts::Counts;

@@ -17,7 +17,7 @@ const CAPACITY: usize = 4096;
 ///
 /// A watch never slows a writer down: a reader that falls behind by more than
 /// the watch keeps (4096 commits) hears [`Event::Missed`], and should then read
-/// again what it needs.
+/// again what it needs. Who looks now and then only takes [`Changes`](crate::Changes).
 #[derive(Debug)]
 pub struct Watch {
     subscription: Subscription,
@@ -172,7 +172,7 @@ impl Iterator for Watch {
     }
 }
 
-fn change(address: Address, written: Written) -> Change {
+pub(super) fn change(address: Address, written: Written) -> Change {
     let what = match address.slot {
         Slot::Owner => Changed::Owner,
         Slot::Settings => Changed::Settings,

@@ -210,8 +210,16 @@ pub(crate) fn other_history(facts: &Facts, log: &Survey) -> Option<(Witness, u64
     let contradicts = |(_, seen): &(Witness, Position)| {
         log.position(seen.seq).is_some_and(|found| seen.contradicts(found.epoch))
     };
-    let contradicted = witnesses(facts).into_iter().find(contradicts);
+    let contradicted = witnesses(facts).into_iter().chain(own_index(facts)).find(contradicts);
     contradicted.map(|(by, seen)| (by, seen.seq)).or_else(|| unknown_opening(facts, log))
+}
+
+/// The index, if it ends in a commit of an opening that the store is known to have had: then
+/// it cannot be the one that was put in place of the store's own.
+fn own_index(facts: &Facts) -> Option<(Witness, Position)> {
+    let index = facts.index.clone().ok()?;
+    let is_own = index.epoch.is_some_and(|epoch| facts.openings.contains(&epoch));
+    is_own.then_some((Witness::Index, index))
 }
 
 /// The newest commit of the log, if nobody knows of the opening that wrote it: each opening

@@ -88,6 +88,7 @@ prop_compose! {
         snapshot in prop::option::of((positions(), soundness())),
         (has, frames_synced, epoch) in logs(),
         has_log in prop::bool::weighted(0.95),
+        openings in prop_oneof![2 => Just(vec![]), 2 => Just(vec![1]), 1 => Just(vec![2]), 1 => Just(vec![1, 2])],
     ) -> Facts {
         let manifest = Noted { index: noted, must_have_log: noted.is_some() };
         let snapshots: Vec<_> = snapshot
@@ -98,7 +99,7 @@ prop_compose! {
         Facts {
             manifest: if is_manifest_sound { Ok(manifest) } else { Err("damaged".to_owned()) },
             synced,
-            openings: Vec::new(),
+            openings: openings.into_iter().filter_map(Epoch::from_stored).collect(),
             damaged_synced: None,
             snapshots,
             index,
@@ -159,7 +160,10 @@ proptest! {
         prop_assert_eq!(base.seq, opening.applied);
         let log = facts.log.clone().unwrap();
         let noted = facts.manifest.clone().unwrap().index;
-        for seen in [Some(base), noted, facts.synced].into_iter().flatten() {
+        let index = facts.index.clone().ok();
+        // It is no other store's, whether it is the base or not.
+        let own = index.filter(|index| index.epoch.is_some_and(|epoch| facts.openings.contains(&epoch)));
+        for seen in [Some(base), noted, facts.synced, own].into_iter().flatten() {
             let found = log.position(seen.seq).and_then(|found| found.epoch);
             prop_assert!(!seen.contradicts(found) || noted.is_none(), "{seen:?}");
         }

@@ -1,5 +1,7 @@
 //! The feed of commits: what was written, in order, to whoever listens.
 
+mod changes;
+
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Weak};
@@ -8,6 +10,8 @@ use std::task::Poll;
 use std::task::Waker;
 use std::time::Duration;
 
+use self::changes::Gatherer;
+pub(crate) use self::changes::{ChangedKeys, Changes};
 use super::batch::{Batch, Write};
 use crate::record::Key;
 use crate::sync::{self, AtomicUsize, Condvar, Mutex, Ordering};
@@ -23,6 +27,7 @@ pub(crate) struct Feed {
 #[derive(Debug, Default)]
 struct Listeners {
     queues: Vec<Weak<Queue>>,
+    gatherers: Vec<Weak<Gatherer>>,
     alarms: Vec<Weak<Watched>>,
     /// Nothing more will come, for those who subscribe from now on either.
     closed: bool,
@@ -96,6 +101,15 @@ impl Feed {
         Subscription { queue }
     }
 
+    /// Gathers which keys are written from now on, up to `capacity` of them between two looks.
+    pub(crate) fn gather(&self, capacity: usize) -> Changes {
+        let mut listeners = self.listeners.lock();
+        let gatherer = Arc::new(Gatherer::new(capacity, listeners.closed));
+        listeners.gatherers.push(Arc::downgrade(&gatherer));
+        self.count(&listeners);
+        Changes::new(gatherer)
+    }
+
     /// Calls `call` after each commit that writes one of `keys`, and when the feed is
     /// closed. It is called under the lock of the engine, and must be quick.
     pub(crate) fn alarm(&self, keys: Vec<Key>, call: impl Fn() + Send + Sync + 'static) -> Alarm {
@@ -117,9 +131,11 @@ impl Feed {
         }
         let mut listeners = self.listeners.lock();
         if !listeners.queues.is_empty() {
-            let commit = Commit { seq, keys: batch.writes.iter().map(written).collect() };
+            let keys = batch.writes.iter().map(written).map(|(key, written)| (key.clone(), written));
+            let commit = Commit { seq, keys: keys.collect() };
             each(&mut listeners.queues, |queue| queue.push(commit.clone()));
         }
+        each(&mut listeners.gatherers, |gatherer| gatherer.add(seq, batch.writes.iter().map(written)));
         let writes = |watched: &Watched| {
             batch.writes.iter().any(|write| watched.keys.iter().any(|key| key.bytes() == write.key().bytes()))
         };
@@ -136,6 +152,7 @@ impl Feed {
     pub(crate) fn miss(&self, commits: u64) {
         let mut listeners = self.listeners.lock();
         each(&mut listeners.queues, |queue| queue.change(|state| state.missed += commits));
+        each(&mut listeners.gatherers, |gatherer| gatherer.miss());
         each(&mut listeners.alarms, |watched| (watched.call)());
         self.count(&listeners);
     }
@@ -145,6 +162,8 @@ impl Feed {
     pub(crate) fn relay(&self, commit: &Commit) {
         let mut listeners = self.listeners.lock();
         each(&mut listeners.queues, |queue| queue.push(commit.clone()));
+        let keys = || commit.keys.iter().map(|(key, written)| (key, *written));
+        each(&mut listeners.gatherers, |gatherer| gatherer.add(commit.seq, keys()));
         let writes = |watched: &Watched| {
             commit.keys.iter().any(|(key, _)| watched.keys.iter().any(|watched| watched == key))
         };
@@ -163,12 +182,14 @@ impl Feed {
         each(&mut listeners.queues, |queue| {
             queue.change(|state| state.closed = true);
         });
+        each(&mut listeners.gatherers, |gatherer| gatherer.close());
         each(&mut listeners.alarms, |watched| (watched.call)());
         self.count(&listeners);
     }
 
     fn count(&self, listeners: &Listeners) {
-        self.listening.store(listeners.queues.len() + listeners.alarms.len(), Ordering::Release);
+        let listening = listeners.queues.len() + listeners.gatherers.len() + listeners.alarms.len();
+        self.listening.store(listening, Ordering::Release);
     }
 }
 
@@ -183,10 +204,10 @@ impl fmt::Debug for Watched {
     }
 }
 
-fn written(write: &Write) -> (Key, Written) {
+fn written(write: &Write) -> (&Key, Written) {
     match write {
-        Write::Put { key, .. } => (key.clone(), Written::Put),
-        Write::Delete { key } => (key.clone(), Written::Deleted),
+        Write::Put { key, .. } => (key, Written::Put),
+        Write::Delete { key } => (key, Written::Deleted),
     }
 }
 
