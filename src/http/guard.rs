@@ -18,7 +18,7 @@ use super::exchange::problem::{Answer, Problem};
 
 /// Where the requests come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Door {
+pub(super) enum Transport {
     /// Anything that may carry a web page's requests.
     Network,
     /// A Unix socket: the file system tells who may use it, and no browser does.
@@ -40,12 +40,12 @@ const OPEN: [&str; 2] = ["/healthz", "/readyz"];
 
 struct Guard {
     options: Options,
-    door: Door,
+    transport: Transport,
 }
 
 /// Puts the guard in front of `router`.
-pub(super) fn protect(router: Router, options: Options, door: Door) -> Router {
-    router.layer(from_fn_with_state(Arc::new(Guard { options, door }), guarded))
+pub(super) fn protect(router: Router, options: Options, transport: Transport) -> Router {
+    router.layer(from_fn_with_state(Arc::new(Guard { options, transport }), guarded))
 }
 
 async fn guarded(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
@@ -68,7 +68,7 @@ async fn within(time: Duration, answer: impl Future<Output = Response>) -> Respo
 
 impl Guard {
     fn check(&self, request: &Request) -> Answer<()> {
-        if self.door == Door::Socket {
+        if self.transport == Transport::Socket {
             return Ok(());
         }
         let (uri, headers) = (request.uri(), request.headers());

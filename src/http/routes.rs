@@ -16,7 +16,7 @@ use super::dashboard::{self, Dashboard};
 use super::events::{self, Hub};
 use super::exchange::calls::Calls;
 use super::exchange::problem::Problem;
-use super::guard::{self, Door};
+use super::guard::{self, Transport};
 use crate::Store;
 
 /// The API of `store`, to be nested into a service under any prefix. It needs a tokio
@@ -31,7 +31,7 @@ use crate::Store;
 /// ```
 pub fn router(store: &Store, options: Options) -> Router {
     let (_, closes) = watch::channel(false);
-    guard::protect(api(store, &options, closes), options, Door::Network)
+    guard::protect(api(store, &options, closes), options, Transport::Network)
 }
 
 /// The same without its guard.

@@ -21,7 +21,7 @@ mod verify;
 
 pub use compact::{Compacted, compact, remove_damaged};
 pub use finding::{Finding, Severity};
-pub(crate) use log::Teller;
+pub(crate) use log::LogDescriber;
 pub use log::{LogChange, LogCommit, LogEntry, read_log};
 pub use options::{Options, Progress};
 #[cfg(any(test, fuzzing))]

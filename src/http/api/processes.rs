@@ -10,7 +10,7 @@ use super::settings;
 use crate::http::app::App;
 use crate::http::exchange::address::Prefix;
 use crate::http::exchange::answer::{canonical, canonical_value, json, prefers_protobuf, value};
-use crate::http::exchange::input::{Asked, Names};
+use crate::http::exchange::input::{Names, ParsedQuery};
 use crate::http::exchange::paging::page_size;
 use crate::http::exchange::problem::Answer;
 use crate::{ProcessHandle, interchange};
@@ -33,7 +33,11 @@ pub(crate) struct Past {
     page_token: Option<usize>,
 }
 
-pub(crate) async fn list(State(app): State<App>, prefix: Prefix, Asked(asked): Asked<Listing>) -> Answer {
+pub(crate) async fn list(
+    State(app): State<App>,
+    prefix: Prefix,
+    ParsedQuery(asked): ParsedQuery<Listing>,
+) -> Answer {
     let store = app.store.clone();
     app.calls
         .run(move || {
@@ -93,7 +97,7 @@ fn protobuf(bytes: Vec<u8>) -> Response {
 pub(crate) async fn history(
     State(app): State<App>,
     Names(name): Names<String>,
-    Asked(asked): Asked<Past>,
+    ParsedQuery(asked): ParsedQuery<Past>,
 ) -> Answer {
     app.on(name, move |process| {
         let runs = process.history()?;

@@ -8,7 +8,7 @@ use super::params::ParamsBody;
 use crate::http::app::App;
 use crate::http::exchange::address::Prefix;
 use crate::http::exchange::answer::{canonical, json, json_at};
-use crate::http::exchange::input::{Asked, Condition, Json, Names, Object};
+use crate::http::exchange::input::{Condition, Json, Names, Object, ParsedQuery};
 use crate::http::exchange::paging::{PAGE_MAX, page_size};
 use crate::http::exchange::problem::{Answer, Problem};
 use crate::proto::{Status, WorkResponse};
@@ -114,7 +114,7 @@ pub(crate) async fn list(
     State(app): State<App>,
     prefix: Prefix,
     Names(name): Names<String>,
-    Asked(asked): Asked<Listing>,
+    ParsedQuery(asked): ParsedQuery<Listing>,
 ) -> Answer {
     app.on(name, move |process| {
         let (found, next) = find(&process, &asked)?;

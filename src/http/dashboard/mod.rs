@@ -16,8 +16,6 @@ mod show;
 
 use axum::Router;
 use axum::extract::Request;
-use axum::http::HeaderValue;
-use axum::http::header;
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -65,23 +63,4 @@ async fn tell_problems(
     let status = response.status();
     let page = frame::problem(&app, &prefix, status, detail);
     page.map_or_else(IntoResponse::into_response, |page| (status, page).into_response())
-}
-
-/// What browsers are told of a page. A form says where it comes from, which the guard asks
-/// for, and other sites learn nothing.
-fn html(text: String) -> Response {
-    const HEADERS: [(header::HeaderName, &str); 3] = [
-        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
-        (
-            header::CONTENT_SECURITY_POLICY,
-            "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; \
-             form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
-        ),
-        (header::REFERRER_POLICY, "same-origin"),
-    ];
-    let mut response = text.into_response();
-    for (name, value) in HEADERS {
-        response.headers_mut().insert(name, HeaderValue::from_static(value));
-    }
-    response
 }

@@ -20,7 +20,7 @@ use serde::Deserialize;
 pub(super) use gather::Hub;
 
 use super::app::App;
-use super::exchange::input::Asked;
+use super::exchange::input::ParsedQuery;
 use super::exchange::problem::{Answer, Problem};
 
 /// Which events.
@@ -37,7 +37,7 @@ pub(super) struct Listening {
 pub(super) async fn listen(
     State(app): State<App>,
     headers: HeaderMap,
-    Asked(asked): Asked<Listening>,
+    ParsedQuery(asked): ParsedQuery<Listening>,
 ) -> Answer {
     let last = last_event_id(&headers)?.or(asked.last_event_id);
     if !app.events.is_on() {

@@ -11,7 +11,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::connections::{self, Listener, Site};
 use crate::Store;
-use crate::http::guard::{self, Door};
+use crate::http::guard::{self, Transport};
 use crate::http::{Options, routes};
 use crate::remote::{self, ControlSocket};
 
@@ -164,8 +164,8 @@ impl ServerBuilder {
             .merge(remote::service(&self.store, self.options.is_read_only))
             .merge(self.more);
         let site = Site {
-            network: guard::protect(routes.clone(), self.options.clone(), Door::Network),
-            socket: guard::protect(routes, self.options, Door::Socket),
+            network: guard::protect(routes.clone(), self.options.clone(), Transport::Network),
+            socket: guard::protect(routes, self.options, Transport::Socket),
             connections_max: self.connections_max,
             closing,
         };

@@ -17,12 +17,12 @@ use crate::recovery::verify::verify;
 
 /// A folder that holds what becomes `target`, and is gone with this value.
 #[derive(Debug)]
-pub(crate) struct Draft {
+pub(crate) struct NewStore {
     folder: PathBuf,
     target: PathBuf,
 }
 
-impl Draft {
+impl NewStore {
     /// Begins what is to be `target`, which is not there yet, or empty. It lies
     /// outside of `source`, of which it is made.
     pub(crate) fn begin(source: &Path, target: &Path) -> Result<Self> {
@@ -41,10 +41,10 @@ impl Draft {
         let name = format!(".{}.incomplete-{}", name.to_string_lossy(), Uuid::now_v7().simple());
         let folder = parent.join(name);
         private().create(&folder).map_err(|error| Error::io("create the folder", &folder, error))?;
-        let draft = Self { folder, target };
-        let path = draft.path();
+        let new_store = Self { folder, target };
+        let path = new_store.path();
         private().create(&path).map_err(|error| Error::io("create the folder", &path, error))?;
-        Ok(draft)
+        Ok(new_store)
     }
 
     /// Where the new store is, for now.
@@ -78,7 +78,7 @@ impl Draft {
     }
 }
 
-impl Draft {
+impl NewStore {
     /// Where there is no other folder to choose, what is full is the disk of the target.
     fn without_room(&self, error: Error) -> Error {
         let Failure::NoRoom { needed, free, .. } = error.failure() else { return error };
@@ -95,7 +95,7 @@ fn private() -> DirBuilder {
     builder
 }
 
-impl Drop for Draft {
+impl Drop for NewStore {
     fn drop(&mut self) {
         // Its name says what it is, should this fail.
         let _ = fs::remove_dir_all(&self.folder);
@@ -120,10 +120,10 @@ fn check(store: &Path, scratch: &Path) -> Result<()> {
 mod tests {
     use super::*;
 
-    fn begun(folder: &Path) -> Draft {
-        let draft = Draft::begin(&folder.join("source"), &folder.join("new")).unwrap();
-        draft.fill(1, std::iter::empty()).unwrap();
-        draft
+    fn begun(folder: &Path) -> NewStore {
+        let new_store = NewStore::begin(&folder.join("source"), &folder.join("new")).unwrap();
+        new_store.fill(1, std::iter::empty()).unwrap();
+        new_store
     }
 
     fn is_empty(folder: &Path) -> bool {
@@ -154,9 +154,9 @@ mod tests {
     #[test]
     fn a_new_store_that_is_damaged_gets_no_name() {
         let temp = tempfile::tempdir().unwrap();
-        let draft = begun(temp.path());
-        fs::write(draft.path().join("MANIFEST"), "procstate store\n").unwrap();
-        let error = draft.finish(None, || Ok(())).unwrap_err();
+        let new_store = begun(temp.path());
+        fs::write(new_store.path().join("MANIFEST"), "procstate store\n").unwrap();
+        let error = new_store.finish(None, || Ok(())).unwrap_err();
         assert!(error.to_string().contains("the new store is damaged"), "{error}");
         assert!(is_empty(temp.path()));
     }

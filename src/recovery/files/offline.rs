@@ -9,13 +9,13 @@ use crate::disk::{Disk, ReadOnlyDisk};
 use crate::engine::wal::{SegmentDirectory, stores_of};
 use crate::engine::{Snapshot, Snapshots};
 use crate::error::{Failure, Result};
-use crate::folder::{Closed, Manifest, Synced, SyncedFile};
+use crate::folder::{Manifest, OfflineFolder, Synced, SyncedFile};
 use crate::index::raw;
 
 /// A store that is only looked at.
 #[derive(Debug)]
 pub(crate) struct Offline {
-    pub(crate) closed: Closed,
+    pub(crate) closed: OfflineFolder,
     pub(crate) identity: Identity,
     disk: Arc<dyn Disk>,
 }
@@ -24,7 +24,7 @@ impl Offline {
     /// Fails if a newer version wrote it: what that means this one cannot tell, whatever
     /// of it can be read.
     pub(crate) fn open(path: &Path) -> Result<Self> {
-        let (closed, disk) = (Closed::open(path)?, Arc::new(ReadOnlyDisk));
+        let (closed, disk) = (OfflineFolder::open(path)?, Arc::new(ReadOnlyDisk));
         let told = match closed.manifest() {
             Err(error) if matches!(error.failure(), Failure::NewerFormat { .. }) => return Err(error),
             // What else is wrong with it is for the caller to say.

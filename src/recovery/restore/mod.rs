@@ -8,7 +8,7 @@ use std::path::Path;
 use bytes::Bytes;
 use jiff::Timestamp;
 
-use super::files::new_store::Draft;
+use super::files::new_store::NewStore;
 use super::files::offline::Offline;
 use super::records::validate::open_record;
 use super::restore::replay::{Replayed, replay};
@@ -85,10 +85,10 @@ fn restore_backup(from: &Path, into: &Path, until: Until) -> Result<Restored> {
             )));
         }
     }
-    let draft = Draft::begin(from, into)?;
+    let new_store = NewStore::begin(from, into)?;
     let replayed = Replayed::nothing_after(seq);
-    let records = fill(&draft, from, &replayed, archive::Reader::open(&ReadOnlyDisk, from)?)?;
-    draft.finish(None, || Ok(()))?;
+    let records = fill(&new_store, from, &replayed, archive::Reader::open(&ReadOnlyDisk, from)?)?;
+    new_store.finish(None, || Ok(()))?;
     Ok(Restored { seq, time: None, records })
 }
 
@@ -104,7 +104,7 @@ fn restore_store(from: &Path, into: &Path, until: Until) -> Result<Restored> {
         None => return Err(without_manifest(from)),
     };
     // Before much work for nothing.
-    let draft = Draft::begin(from, into)?;
+    let new_store = NewStore::begin(from, into)?;
     let newest = store.snapshots()?.into_iter().next();
     let base = newest.as_ref().map(|newest| store.snapshot(newest)).transpose()?;
     let base_seq = newest.as_ref().map_or(0, |newest| newest.seq);
@@ -112,10 +112,10 @@ fn restore_store(from: &Path, into: &Path, until: Until) -> Result<Restored> {
     let facts = facts(&manifest, &store.synced()?, snapshot);
     let replayed = replay(&store.log()?, base_seq, facts, until)?;
     let records = match base {
-        None => fill(&draft, from, &replayed, std::iter::empty())?,
-        Some(base) => fill(&draft, from, &replayed, base)?,
+        None => fill(&new_store, from, &replayed, std::iter::empty())?,
+        Some(base) => fill(&new_store, from, &replayed, base)?,
     };
-    draft.finish(None, || store.closed.confirm())?;
+    new_store.finish(None, || store.closed.confirm())?;
     Ok(Restored { seq: replayed.seq, time: replayed.time, records })
 }
 
@@ -127,7 +127,7 @@ fn facts(manifest: &Manifest, synced: &Synced, newest: Option<Position>) -> Fact
 
 /// Makes the new store: `base` with what was replayed. Answers how many records it has.
 fn fill(
-    draft: &Draft,
+    new_store: &NewStore,
     source: &Path,
     replayed: &Replayed,
     base: impl Iterator<Item = Result<(Bytes, Bytes)>>,
@@ -141,6 +141,6 @@ fn fill(
             Err(why) => Err(Failure::Corrupt { place: source.display().to_string(), why }.into()),
         }
     });
-    draft.fill(replayed.seq, checked)?;
+    new_store.fill(replayed.seq, checked)?;
     Ok(records)
 }

@@ -4,11 +4,13 @@ use std::collections::HashMap;
 
 use super::digest::Digest;
 use super::report::Report;
-use super::{Finding, Inspection, Offline, Severity};
 use crate::engine::policy::{self, Refusal};
 use crate::engine::wal::{Entry, Found, Logged, Spot, walk};
 use crate::error::Result;
 use crate::record::{Key, Kind, Record};
+use crate::recovery::files::inspection::Inspection;
+use crate::recovery::files::offline::Offline;
+use crate::recovery::finding::{Finding, Severity};
 use crate::recovery::records::changes::Changes;
 use crate::recovery::records::validate::decode as decode_message;
 

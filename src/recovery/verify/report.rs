@@ -2,9 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Finding, Inspection, Offline, Severity, Verified};
+use super::verified::Verified;
 use crate::engine::policy::{OpenPlan, Verdict};
 use crate::engine::wal::LogEnd;
+use crate::recovery::files::inspection::Inspection;
+use crate::recovery::files::offline::Offline;
+use crate::recovery::finding::{Finding, Severity};
 
 pub(super) struct Report<'a> {
     visit: &'a mut dyn FnMut(Finding),

@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use super::report::Report;
-use super::{Inspection, Offline};
 use crate::engine::policy::Integrity;
 use crate::error::Result;
+use crate::recovery::files::inspection::Inspection;
+use crate::recovery::files::offline::Offline;
 use crate::recovery::records::validate::open_record;
 
 pub(super) fn check(store: &Offline, inspection: &Inspection, report: &mut Report<'_>) -> Result<()> {

@@ -40,7 +40,7 @@ struct Supervisor {
 const LATE_ENDS: Duration = Duration::from_millis(1);
 
 /// Going on, or the end.
-type Flowing = Result<(), End>;
+type StepResult = Result<(), End>;
 
 impl Supervisor {
     fn watch(&self) -> End {
@@ -54,7 +54,7 @@ impl Supervisor {
         }
     }
 
-    fn look(&self) -> Flowing {
+    fn look(&self) -> StepResult {
         self.check_noted()?;
         if self.run().is_lapsed() {
             return Err(End::Lapsed);
@@ -69,12 +69,12 @@ impl Supervisor {
     }
 
     /// Ends the run for what a thread came upon.
-    fn check_noted(&self) -> Flowing {
+    fn check_noted(&self) -> StepResult {
         self.dispatcher.lock().end.take().map_or(Ok(()), Err)
     }
 
     /// Tells the workers that have to stop, and leaves behind those that do not.
-    fn check_attempts(&self) -> Flowing {
+    fn check_attempts(&self) -> StepResult {
         let (now, options) = (self.dispatcher.now(), &self.dispatcher.options);
         let tells_all = self.run().is_over() || self.stop() == Some(Shutdown::Now);
         let mut left_behind = Vec::new();
@@ -105,7 +105,7 @@ impl Supervisor {
     }
 
     /// Ends the item of a worker that does not stop. Its thread counts as busy until then.
-    fn end_left_behind(&self, attempt: &Attempt) -> Flowing {
+    fn end_left_behind(&self, attempt: &Attempt) -> StepResult {
         let (process, instance, work) = (self.process(), self.run().instance(), attempt.name());
         tracing::error!(process, instance, work, "a worker does not stop; its thread is left behind");
         let why = "the worker did not stop when it was told to; its thread was left behind";
@@ -120,7 +120,7 @@ impl Supervisor {
 
     /// Once the runner is to stop, or the run takes no more, no item waits for another
     /// attempt.
-    fn cut_retries(&self) -> Flowing {
+    fn cut_retries(&self) -> StepResult {
         let run = self.run();
         if self.stop().is_none() && !run.is_over() && !run.takes_no_more() {
             return Ok(());
@@ -137,7 +137,7 @@ impl Supervisor {
 
     /// Stores the ends that threads have left to each other, if all of them are on longer
     /// work since the last look.
-    fn store_late_ends(&self) -> Flowing {
+    fn store_late_ends(&self) -> StepResult {
         let ends = {
             let mut in_flight = self.dispatcher.lock();
             let is_late = self.stores_seen.replace(in_flight.stores) == in_flight.stores;
@@ -150,7 +150,7 @@ impl Supervisor {
         Ok(self.run().advance(ends, 0).map(drop)?)
     }
 
-    fn check_end(&self) -> Flowing {
+    fn check_end(&self) -> StepResult {
         let mut in_flight = self.dispatcher.lock();
         self.dispatcher.update_flow(&mut in_flight);
         let Some(end) = self.natural_end(&in_flight) else { return Ok(()) };
@@ -177,7 +177,7 @@ impl Supervisor {
 
     /// Signs of life are the workers' own to give. The supervisor gives them while
     /// nobody works, and if it was told to.
-    fn show_life(&self) -> Flowing {
+    fn show_life(&self) -> StepResult {
         if !self.is_beating(&self.dispatcher.lock()) {
             return Ok(());
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::engine::Received;
 use crate::error::{Error, Failure, Result};
-use crate::recovery::{LogEntry, Teller};
+use crate::recovery::{LogDescriber, LogEntry};
 use crate::store::Store;
 
 /// How long commits are let come together before the log is looked at again.
@@ -23,9 +23,9 @@ impl Store {
     /// [`is_invalid`](crate::Error::is_invalid) for a store in memory; if a file cannot be
     /// read; what `visit` answers.
     pub fn read_log(&self, from: u64, mut visit: impl FnMut(LogEntry) -> Result<()>) -> Result<u64> {
-        let mut teller = Teller::new(from);
-        self.inner.engine.browse_log(0, &mut |found| teller.tell(found, &mut visit))?;
-        Ok(teller.last)
+        let mut describer = LogDescriber::new(from);
+        self.inner.engine.browse_log(0, &mut |found| describer.tell(found, &mut visit))?;
+        Ok(describer.last)
     }
 
     /// The same, and then each commit as it is made, a moment later, until `visit` breaks or
@@ -36,12 +36,12 @@ impl Store {
     /// As [`read_log`](Store::read_log).
     pub fn follow_log(&self, from: u64, mut visit: impl FnMut(LogEntry) -> ControlFlow<()>) -> Result<()> {
         let feed = self.inner.engine.feed().subscribe(1);
-        let mut teller = Teller::new(from);
+        let mut describer = LogDescriber::new(from);
         let mut flow = ControlFlow::Continue(());
         loop {
-            let is_first = teller.last == 0;
-            let browsed = self.inner.engine.browse_log(teller.last, &mut |found| {
-                teller.tell(found, &mut |entry| {
+            let is_first = describer.last == 0;
+            let browsed = self.inner.engine.browse_log(describer.last, &mut |found| {
+                describer.tell(found, &mut |entry| {
                     if flow.is_continue() {
                         flow = visit(entry);
                     }

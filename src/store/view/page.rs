@@ -9,7 +9,8 @@ use crate::error::{Error, Result};
 use crate::model::response::{self, Found};
 use crate::model::{List, time};
 use crate::proto::{Work, WorkResponse, record};
-use crate::record::{KeyRange, KeyRef, Payload, RecordRef, Slot};
+use crate::record::{Key, KeyRange, KeyRef, Payload, RecordRef, Slot};
+use crate::store::Store;
 use crate::store::process::ProcessHandle;
 
 /// A part of a list, in name order.
@@ -73,6 +74,36 @@ impl Item {
             List::Dropped => Found::Dropped,
         };
         response::work_response(process, &self.name, found)
+    }
+}
+
+impl Store {
+    /// Up to `limit` names of processes that begin with `prefix`, at least 1, sorted by
+    /// their bytes, those after the name `after`.
+    ///
+    /// # Errors
+    ///
+    /// [`is_invalid`](crate::Error::is_invalid) for a limit of 0; if the store cannot be
+    /// read.
+    pub fn processes_page(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Names> {
+        if limit == 0 {
+            return Err(Error::argument("a page of 0 processes; ask for at least 1"));
+        }
+        let mut names: Vec<String> = Vec::new();
+        let mut range = KeyRange::from_process(prefix);
+        if let Some(after) = after {
+            range.start = KeyRange::after_process(after).start.max(range.start);
+        }
+        while let Some(name) = self.first_process(&range)?.filter(|name| name.starts_with(prefix)) {
+            if names.len() == limit {
+                return Ok(Names { next: names.last().cloned(), names });
+            }
+            range = KeyRange::after_process(&name);
+            if self.inner.engine.get(&Key::owner(&name))?.is_some() {
+                names.push(name);
+            }
+        }
+        Ok(Names { names, next: None })
     }
 }
 

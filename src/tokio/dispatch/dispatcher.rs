@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::attempt::Attempt;
 use super::either::{either, give_way};
-use super::end::{End, Flowing, conclude};
+use super::end::{End, StepResult, conclude};
 use super::in_flight::{CancelReason, GracePeriods, InFlight, Running, Stage};
 use super::mailbox::{Cancel, Event, Mailbox, Verdict};
 use super::task::{RunContext, Task};
@@ -129,7 +129,7 @@ impl<'a> Dispatcher<'a> {
     }
 
     /// Answers whether there is more to do at once.
-    fn step(&mut self) -> Flowing<bool> {
+    fn step(&mut self) -> StepResult<bool> {
         if self.run.is_lapsed() {
             return Err(End::Lapsed);
         }
@@ -202,7 +202,7 @@ impl<'a> Dispatcher<'a> {
     }
 
     /// Cancels what has taken too long, and leaves behind what blocks its thread.
-    fn check_timers(&mut self) -> Flowing {
+    fn check_timers(&mut self) -> StepResult {
         let now = self.runner.monotonic();
         while let Some((task, stage)) = self.in_flight.due(now) {
             match (stage, self.runner.options.item_timeout) {
@@ -217,7 +217,7 @@ impl<'a> Dispatcher<'a> {
         Ok(())
     }
 
-    fn abandon(&mut self, task: &Task) -> Flowing {
+    fn abandon(&mut self, task: &Task) -> StepResult {
         if !task.abandon() {
             // It has ended at the last moment; the event is on its way.
             return Ok(());
@@ -262,7 +262,7 @@ impl<'a> Dispatcher<'a> {
 
     /// Once the runner is to stop, or the run takes no more, no item waits for another
     /// attempt. Answers whether there are more of them.
-    fn cut_retries(&mut self) -> Flowing<bool> {
+    fn cut_retries(&mut self) -> StepResult<bool> {
         if self.stop().is_none() && !self.run.is_over() && !self.run.takes_no_more() {
             return Ok(false);
         }
@@ -276,7 +276,7 @@ impl<'a> Dispatcher<'a> {
 
     /// Stores the ends of items and begins what may begin, in one commit. Answers whether
     /// there may be more.
-    fn assign(&mut self) -> Flowing<bool> {
+    fn assign(&mut self) -> StepResult<bool> {
         let (flow, now) = (self.flow(), self.runner.monotonic());
         self.begin_attempts(&flow, now);
         let wanted = self.wanted(&flow, now);
@@ -333,7 +333,7 @@ impl<'a> Dispatcher<'a> {
         self.in_flight.len() + self.to_start.len()
     }
 
-    fn check_end(&self) -> Flowing {
+    fn check_end(&self) -> StepResult {
         if self.in_hand() > 0 || !self.waiting.is_empty() {
             return Ok(());
         }
@@ -352,7 +352,7 @@ impl<'a> Dispatcher<'a> {
 
     /// Shows life for all workers whose futures are alive, within their time, and do not
     /// block their threads. It stores what they have counted, too.
-    fn show_life(&self) -> Flowing {
+    fn show_life(&self) -> StepResult {
         if !self.is_beating() {
             return Ok(());
         }

@@ -16,7 +16,7 @@ pub(crate) enum End {
 }
 
 /// Going on, or the end.
-pub(crate) type Flowing<T = ()> = Result<T, End>;
+pub(crate) type StepResult<T = ()> = Result<T, End>;
 
 impl From<Error> for End {
     fn from(error: Error) -> Self {

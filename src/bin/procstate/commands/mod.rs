@@ -19,12 +19,12 @@ use clap::CommandFactory;
 use procstate::Store;
 
 use crate::args::{Args, Command};
-use crate::failure::{Failure, Found};
+use crate::failure::{CommandStatus, Failure};
 use crate::input::names::from_argument;
-use crate::open::Place;
+use crate::open::Location;
 use crate::terminal::output::{Output, say};
 
-pub(crate) fn dispatch(args: &Args, output: &mut Output) -> Result<Found, Failure> {
+pub(crate) fn dispatch(args: &Args, output: &mut Output) -> Result<CommandStatus, Failure> {
     if let Command::Completions { shell } = &args.command {
         return completions(*shell, output);
     }
@@ -33,10 +33,10 @@ pub(crate) fn dispatch(args: &Args, output: &mut Output) -> Result<Found, Failur
     }
     if let Command::Watchdog { token, parent } = &args.command {
         return run::child::watchdog::watch(token, *parent)
-            .map(|()| Found::AllWell)
+            .map(|()| CommandStatus::Success)
             .map_err(|error| Failure::failed(&error));
     }
-    let place = &Place::of(args)?;
+    let place = &Location::of(args)?;
     match &args.command {
         Command::Init => init(place.folder()?),
         Command::Import(import) => transfer::import(place, import),
@@ -69,11 +69,11 @@ pub(crate) fn dispatch(args: &Args, output: &mut Output) -> Result<Found, Failur
         Command::Top(args) => top::top(place, args, output),
         Command::Serve(serve) => serve::serve(place.folder()?, serve, args.token_file.as_deref(), output),
         Command::Logs(args) => logs::logs(place, args, output),
-        Command::Completions { .. } | Command::Watchdog { .. } => Ok(Found::AllWell),
+        Command::Completions { .. } | Command::Watchdog { .. } => Ok(CommandStatus::Success),
     }
 }
 
-fn init(db: &Path) -> Result<Found, Failure> {
+fn init(db: &Path) -> Result<CommandStatus, Failure> {
     if db.join("MANIFEST").exists() {
         return Err(Failure::Failed(format!(
             "there is a store at {} already; it was left as it is",
@@ -82,12 +82,12 @@ fn init(db: &Path) -> Result<Found, Failure> {
     }
     Store::open(db)?.close()?;
     say(&format!("created an empty store at {}", db.display()));
-    Ok(Found::AllWell)
+    Ok(CommandStatus::Success)
 }
 
-fn completions(shell: clap_complete::Shell, output: &mut Output) -> Result<Found, Failure> {
+fn completions(shell: clap_complete::Shell, output: &mut Output) -> Result<CommandStatus, Failure> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Args::command(), "procstate", &mut script);
     output.bytes(&script)?;
-    Ok(Found::AllWell)
+    Ok(CommandStatus::Success)
 }

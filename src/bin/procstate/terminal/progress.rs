@@ -9,11 +9,11 @@ use crate::terminal::output::stderr_is_terminal;
 const TICK: Duration = Duration::from_millis(120);
 
 /// Something that takes a while, nobody knows how long.
-pub(crate) struct Busy {
+pub(crate) struct Spinner {
     bar: ProgressBar,
 }
 
-impl Busy {
+impl Spinner {
     pub(crate) fn new(what: &'static str) -> Self {
         let bar = if stderr_is_terminal() { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
         bar.set_message(what);
@@ -25,7 +25,7 @@ impl Busy {
     }
 }
 
-impl Drop for Busy {
+impl Drop for Spinner {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
     }

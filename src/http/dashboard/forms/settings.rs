@@ -13,7 +13,7 @@ use crate::http::app::App;
 use crate::http::dashboard::frame::{Frame, page};
 use crate::http::dashboard::links::Name;
 use crate::http::dashboard::pages::process;
-use crate::http::dashboard::show::{self, Moment};
+use crate::http::dashboard::show::{self, ShownTime};
 use crate::http::exchange::address::Prefix;
 use crate::http::exchange::input::Names;
 use crate::http::exchange::problem::Answer;
@@ -56,7 +56,7 @@ struct Page {
 struct Current {
     schedule: String,
     params: String,
-    changed: Option<Moment>,
+    changed: Option<ShownTime>,
 }
 
 impl Edit {

@@ -10,9 +10,9 @@ use crate::http::dashboard::forms::actions;
 use crate::http::dashboard::forms::params;
 use crate::http::dashboard::frame::{Frame, page};
 use crate::http::dashboard::links::{Link, Name};
-use crate::http::dashboard::show::{self, Moment};
+use crate::http::dashboard::show::{self, ShownTime};
 use crate::http::exchange::address::Prefix;
-use crate::http::exchange::input::{Asked, Names};
+use crate::http::exchange::input::{Names, ParsedQuery};
 use crate::http::exchange::problem::Answer;
 use crate::proto::{Status, Work};
 use crate::{Item, Timestamp};
@@ -31,9 +31,9 @@ struct Page {
     state: String,
     /// The list that it is on; `None` for one that the store does not know.
     list: Option<&'static str>,
-    since: Option<Moment>,
-    modified: Option<Moment>,
-    times: Vec<(&'static str, Moment)>,
+    since: Option<ShownTime>,
+    modified: Option<ShownTime>,
+    times: Vec<(&'static str, ShownTime)>,
     took: Option<String>,
     attempts: u32,
     params: String,
@@ -47,7 +47,7 @@ pub(crate) async fn show(
     State(app): State<App>,
     prefix: Prefix,
     Names((Name(name), Name(work))): Names<(Name, Name)>,
-    Asked(view): Asked<View>,
+    ParsedQuery(view): ParsedQuery<View>,
 ) -> Answer {
     let frame = Frame::new(&app, &prefix, show::text(&work))
         .under([prefix.process_link(&name)])

@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use crate::http::api::work::{self, ListName};
 use crate::http::dashboard::links::{Link, with_query};
-use crate::http::dashboard::show::{self, Moment};
+use crate::http::dashboard::show::{self, ShownTime};
 use crate::http::exchange::address::Prefix;
 use crate::http::exchange::problem::Answer;
 use crate::{Item, ProcessHandle, Timestamp};
@@ -41,7 +41,7 @@ pub(crate) struct Items {
 pub(crate) struct Row {
     pub(crate) link: Link,
     pub(crate) state: String,
-    pub(crate) changed: Option<Moment>,
+    pub(crate) changed: Option<ShownTime>,
     pub(crate) errors: i64,
     pub(crate) attempts: u32,
     pub(crate) last_error: String,

@@ -4,8 +4,8 @@
 
 pub(super) mod chart;
 pub(super) mod counted;
-pub(super) mod glance;
 pub(super) mod item;
 pub(super) mod items;
 pub(super) mod overview;
 pub(super) mod process;
+pub(super) mod process_summary;

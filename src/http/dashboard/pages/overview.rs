@@ -4,13 +4,13 @@ use askama::Template;
 use axum::extract::State;
 use serde::Deserialize;
 
-use super::glance::{Glance, Read};
+use super::process_summary::{ProcessSummary, Read};
 use crate::http::app::App;
 use crate::http::dashboard::frame::{Frame, page};
 use crate::http::dashboard::links::with_query;
 use crate::http::dashboard::show;
 use crate::http::exchange::address::Prefix;
-use crate::http::exchange::input::Asked;
+use crate::http::exchange::input::ParsedQuery;
 use crate::http::exchange::problem::Answer;
 
 /// How many processes a page has.
@@ -29,7 +29,7 @@ pub(crate) struct Listing {
 struct Page {
     frame: Frame,
     prefix: String,
-    processes: Vec<Glance>,
+    processes: Vec<ProcessSummary>,
     /// Where the list goes on, and where it begins.
     next: Option<String>,
     first: Option<String>,
@@ -43,7 +43,11 @@ impl Page {
     }
 }
 
-pub(crate) async fn show(State(app): State<App>, prefix: Prefix, Asked(asked): Asked<Listing>) -> Answer {
+pub(crate) async fn show(
+    State(app): State<App>,
+    prefix: Prefix,
+    ParsedQuery(asked): ParsedQuery<Listing>,
+) -> Answer {
     let frame = Frame::new(&app, &prefix, "Processes").follow(&prefix, None, None);
     let (store, dashboard) = (app.store.clone(), app.dashboard.clone());
     app.calls

@@ -5,16 +5,16 @@ use axum::extract::State;
 use serde::Deserialize;
 
 use super::chart::{self, Chart};
-use super::glance::{Glance, Read};
 use super::items::{Filter, Items};
+use super::process_summary::{ProcessSummary, Read};
 use crate::http::app::App;
 use crate::http::dashboard::forms::actions;
 use crate::http::dashboard::forms::params;
 use crate::http::dashboard::frame::{Frame, page};
 use crate::http::dashboard::links::{Link, Name};
-use crate::http::dashboard::show::{self, Moment};
+use crate::http::dashboard::show::{self, ShownTime};
 use crate::http::exchange::address::Prefix;
-use crate::http::exchange::input::{Asked, Names};
+use crate::http::exchange::input::{Names, ParsedQuery};
 use crate::http::exchange::problem::Answer;
 use crate::proto::RunError;
 use crate::{PastRun, ProcessHandle, Settings, Timestamp};
@@ -37,12 +37,12 @@ pub(crate) struct View {
 struct Page {
     frame: Frame,
     address: String,
-    process: Glance,
+    process: ProcessSummary,
     actions: Vec<Link>,
     errors: Vec<ErrorRow>,
     schedule: String,
     params: String,
-    changed: Option<Moment>,
+    changed: Option<ShownTime>,
     items: Items,
     runs: Vec<RunRow>,
     charts: Vec<Chart>,
@@ -50,12 +50,12 @@ struct Page {
 }
 
 pub(crate) struct ErrorRow {
-    pub(crate) time: Option<Moment>,
+    pub(crate) time: Option<ShownTime>,
     pub(crate) text: String,
 }
 
 struct RunRow {
-    start: Option<Moment>,
+    start: Option<ShownTime>,
     took: String,
     state: String,
     items: String,
@@ -68,7 +68,7 @@ pub(crate) async fn show(
     State(app): State<App>,
     prefix: Prefix,
     Names(Name(name)): Names<Name>,
-    Asked(view): Asked<View>,
+    ParsedQuery(view): ParsedQuery<View>,
 ) -> Answer {
     let notice = view.done.as_deref().and_then(|done| actions::notice(done, view.count.as_deref()));
     let frame =
@@ -97,7 +97,7 @@ pub(crate) async fn show(
 }
 
 /// What can be done with it now.
-fn links(prefix: &Prefix, process: &ProcessHandle, glance: &Glance) -> Vec<Link> {
+fn links(prefix: &Prefix, process: &ProcessHandle, glance: &ProcessSummary) -> Vec<Link> {
     let is_released = glance.owner.as_ref().is_none_or(|owner| owner.lives);
     let page = prefix.page(process.name());
     actions::Action::ALL

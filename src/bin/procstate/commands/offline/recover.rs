@@ -6,16 +6,16 @@ use procstate::recovery::{self, Compacted, Until};
 use serde_json::json;
 
 use crate::args::Restore;
-use crate::failure::{Failure, Found};
-use crate::open::{self, Place};
+use crate::failure::{CommandStatus, Failure};
+use crate::open::{self, Location};
 use crate::terminal::output::{Output, count, json_time, say};
-use crate::terminal::progress::Busy;
+use crate::terminal::progress::Spinner;
 
-pub(crate) fn backup(place: &Place, file: &Path, output: &mut Output) -> Result<Found, Failure> {
-    if let Place::Folder(db) = place {
+pub(crate) fn backup(place: &Location, file: &Path, output: &mut Output) -> Result<CommandStatus, Failure> {
+    if let Location::Folder(db) = place {
         check_outside(db, file)?;
     }
-    let busy = Busy::new("backing up");
+    let busy = Spinner::new("backing up");
     let backup = open::for_looking(place)?.backup(file)?;
     drop(busy);
     if output.is_json() {
@@ -26,7 +26,7 @@ pub(crate) fn backup(place: &Place, file: &Path, output: &mut Output) -> Result<
         let records = records.strip_prefix("1 ").unwrap_or(&records);
         say(&format!("{} has {all} {records} as of commit {}", file.display(), backup.seq));
     }
-    Ok(Found::AllWell)
+    Ok(CommandStatus::Success)
 }
 
 /// The library sees the copy that is backed up, and not the store.
@@ -41,8 +41,8 @@ fn check_outside(db: &Path, file: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-pub(crate) fn restore(restore: &Restore, output: &mut Output) -> Result<Found, Failure> {
-    let busy = Busy::new("restoring");
+pub(crate) fn restore(restore: &Restore, output: &mut Output) -> Result<CommandStatus, Failure> {
+    let busy = Spinner::new("restoring");
     let restored = recovery::restore(&restore.from, &restore.into, restore.until.unwrap_or(Until::End))
         // A missing backup is no absent name: it ends with 2.
         .map_err(|error| Failure::failed(&error))?;
@@ -56,11 +56,15 @@ pub(crate) fn restore(restore: &Restore, output: &mut Output) -> Result<Found, F
         let (into, seq) = (restore.into.display(), restored.seq);
         say(&format!("{into} has {records}, as of commit {seq}{of}"));
     }
-    Ok(Found::AllWell)
+    Ok(CommandStatus::Success)
 }
 
-pub(crate) fn compact(db: &Path, remove_damaged: bool, output: &mut Output) -> Result<Found, Failure> {
-    let busy = Busy::new("compacting");
+pub(crate) fn compact(
+    db: &Path,
+    remove_damaged: bool,
+    output: &mut Output,
+) -> Result<CommandStatus, Failure> {
+    let busy = Spinner::new("compacting");
     let fails = |error| Failure::failed(&error);
     let Compacted { before, after, .. } = recovery::compact(db).map_err(fails)?;
     let removed = if remove_damaged { recovery::remove_damaged(db).map_err(fails)? } else { 0 };
@@ -78,5 +82,5 @@ pub(crate) fn compact(db: &Path, remove_damaged: bool, output: &mut Output) -> R
             say(&format!("deleted {removed} kept for inspection"));
         }
     }
-    Ok(Found::AllWell)
+    Ok(CommandStatus::Success)
 }

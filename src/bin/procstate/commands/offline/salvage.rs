@@ -6,7 +6,7 @@ use procstate::recovery::{self, Fate, MadeOf, Salvaged, SalvagedRecord};
 use serde_json::json;
 
 use super::verify::options;
-use crate::failure::{Failure, Found};
+use crate::failure::{CommandStatus, Failure};
 use crate::terminal::output::{Output, count};
 use crate::terminal::progress::Bar;
 
@@ -15,7 +15,7 @@ pub(crate) fn salvage(
     target: &Path,
     scratch: Option<PathBuf>,
     output: &mut Output,
-) -> Result<Found, Failure> {
+) -> Result<CommandStatus, Failure> {
     let bar = Bar::new("salvaging");
     let mut failure = Ok(());
     let salvaged = recovery::salvage(db, target, options(scratch, &bar), |record| {
@@ -27,7 +27,7 @@ pub(crate) fn salvage(
     failure?;
     let salvaged = salvaged.map_err(|error| Failure::failed(&error))?;
     sum_up(target, &salvaged, output)?;
-    Ok(if salvaged.is_complete() { Found::AllWell } else { Found::Something })
+    Ok(if salvaged.is_complete() { CommandStatus::Success } else { CommandStatus::Findings })
 }
 
 fn tell(found: &SalvagedRecord, output: &mut Output) -> Result<(), Failure> {

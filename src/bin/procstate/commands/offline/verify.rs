@@ -6,14 +6,18 @@ use std::path::{Path, PathBuf};
 use procstate::recovery::{self, Finding, Options, Severity, Verified};
 use serde_json::json;
 
-use crate::failure::{Failure, Found};
+use crate::failure::{CommandStatus, Failure};
 use crate::terminal::output::{Output, count};
 use crate::terminal::progress::Bar;
 
 /// What is wrong with a million records is told of so many; --json has them all.
 const ALIKE_SHOWN_MAX: u64 = 20;
 
-pub(crate) fn verify(db: &Path, scratch: Option<PathBuf>, output: &mut Output) -> Result<Found, Failure> {
+pub(crate) fn verify(
+    db: &Path,
+    scratch: Option<PathBuf>,
+    output: &mut Output,
+) -> Result<CommandStatus, Failure> {
     let bar = Bar::new("verifying");
     let mut failure = Ok(());
     let mut alike: BTreeMap<String, u64> = BTreeMap::new();
@@ -32,7 +36,7 @@ pub(crate) fn verify(db: &Path, scratch: Option<PathBuf>, output: &mut Output) -
     }
     let verified = verified.map_err(|error| Failure::failed(&error))?;
     sum_up(db, &verified, output)?;
-    Ok(if verified.is_sound() { Found::AllWell } else { Found::Something })
+    Ok(if verified.is_sound() { CommandStatus::Success } else { CommandStatus::Findings })
 }
 
 /// What a finding says without names and numbers.

@@ -2,14 +2,14 @@
 
 use super::counted::{Dashboard, Since};
 use crate::http::dashboard::links::Link;
-use crate::http::dashboard::show::{self, Moment};
+use crate::http::dashboard::show::{self, ShownTime};
 use crate::http::exchange::address::Prefix;
 use crate::http::exchange::problem::Answer;
 use crate::proto::{State, Status};
 use crate::{Counts, ProcessHandle, Settings, Summary, Timestamp};
 
 /// A process at a glance.
-pub(crate) struct Glance {
+pub(crate) struct ProcessSummary {
     pub(crate) link: Link,
     /// What its latest run is, in a word or two, and the class of that.
     pub(crate) state: String,
@@ -21,10 +21,10 @@ pub(crate) struct Glance {
     pub(crate) errors: u64,
     pub(crate) failed: u64,
     pub(crate) owner: Option<Owner>,
-    pub(crate) progress: Option<Moment>,
-    pub(crate) started: Option<Moment>,
+    pub(crate) progress: Option<ShownTime>,
+    pub(crate) started: Option<ShownTime>,
     /// When the next run is due; `None`: its schedule cannot be used.
-    pub(crate) due: Option<Moment>,
+    pub(crate) due: Option<ShownTime>,
     pub(crate) is_due: bool,
     pub(crate) lists: [(&'static str, u64); 3],
     pub(crate) counts: Counts,
@@ -38,7 +38,7 @@ pub(crate) struct Bar {
 
 pub(crate) struct Owner {
     pub(crate) instance: String,
-    pub(crate) since: Option<Moment>,
+    pub(crate) since: Option<ShownTime>,
     /// It has a run on that shows life.
     pub(crate) lives: bool,
 }
@@ -58,7 +58,7 @@ impl Bar {
 pub(crate) struct Read {
     pub(crate) settings: Settings,
     pub(crate) status: Option<Status>,
-    pub(crate) glance: Glance,
+    pub(crate) glance: ProcessSummary,
 }
 
 impl Read {
@@ -80,7 +80,7 @@ fn glance(
     status: Option<&Status>,
     is_paused: bool,
     now: Timestamp,
-) -> Glance {
+) -> ProcessSummary {
     let moment = |time: Timestamp| show::moment(time, now);
     let run = Run::new(summary, &counts, status);
     let (state, class) = run.state(summary.is_held);
@@ -91,7 +91,7 @@ fn glance(
         since: summary.claimed.map(moment),
         lives: summary.is_held,
     });
-    Glance {
+    ProcessSummary {
         link,
         state,
         class,

@@ -14,7 +14,7 @@ use crate::commands::look::counts;
 const REST: u32 = 20;
 
 /// A process as it is seen.
-pub(super) struct Glance {
+pub(super) struct Sample {
     pub(super) name: String,
     pub(super) state: State,
     pub(super) is_paused: bool,
@@ -49,7 +49,7 @@ struct Seen {
 
 impl Watcher {
     /// Looks, and goes through the items of each process for no longer than `search_max`.
-    pub(super) fn look(&mut self, store: &Store, search_max: Option<Duration>) -> Result<Vec<Glance>> {
+    pub(super) fn look(&mut self, store: &Store, search_max: Option<Duration>) -> Result<Vec<Sample>> {
         let names = store.processes()?;
         let mut seen = std::mem::take(&mut self.seen);
         let mut glances = Vec::with_capacity(names.len());
@@ -63,7 +63,7 @@ impl Watcher {
 }
 
 impl Seen {
-    fn look(&mut self, process: &ProcessHandle, search_max: Option<Duration>) -> Result<Glance> {
+    fn look(&mut self, process: &ProcessHandle, search_max: Option<Duration>) -> Result<Sample> {
         let now = Instant::now();
         let summary = self.summary(process, now)?;
         let status = process.status()?.unwrap_or_default();
@@ -72,7 +72,7 @@ impl Seen {
         self.search.go_on(process, search_max)?;
         let total = summary.active.max(ended);
         let is_running = summary.is_held && status.state() == State::Active;
-        Ok(Glance {
+        Ok(Sample {
             state: status.state(),
             is_paused: process.is_paused()?,
             is_held: summary.is_held,

@@ -12,12 +12,12 @@ use crate::error::{Error, Failure, Result};
 
 /// Keeps writers out for as long as it lives, and changes nothing.
 #[derive(Debug)]
-pub(crate) struct Closed {
+pub(crate) struct OfflineFolder {
     layout: Layout,
     lock: Lock,
 }
 
-impl Closed {
+impl OfflineFolder {
     /// The store at `path`, as long as some part of one is there.
     pub(crate) fn open(path: &Path) -> Result<Self> {
         if !path.exists() {

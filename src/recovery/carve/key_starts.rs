@@ -4,9 +4,11 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 
-use super::KEY_BYTES_MAX;
 use crate::crc::{Checksums, without_zeros};
 use crate::record::{KEYSPACE, Key};
+
+/// The longest key: two escaped names of a kilobyte and what stands around them.
+pub(super) const KEY_BYTES_MAX: usize = 4 << 10;
 
 /// Where keys may begin. Asked for one place after another, from the first on.
 ///
@@ -14,14 +16,14 @@ use crate::record::{KEYSPACE, Key};
 /// tell. Solved for s, this is an equation between what s alone and what e alone and the
 /// checksum tell: so a look into a map answers which beginning fits.
 #[derive(Debug, Default)]
-pub(super) struct Beginnings {
+pub(super) struct KeyStarts {
     /// The last of each.
     places: HashMap<u32, usize>,
     /// How far they are in the map.
     until: usize,
 }
 
-impl Beginnings {
+impl KeyStarts {
     /// The shortest key with the checksum `wanted` that ends at `end`.
     pub(super) fn key(&mut self, checksums: &mut Checksums<'_>, end: usize, wanted: u32) -> Option<Key> {
         let bytes = checksums.bytes();
