@@ -1,12 +1,11 @@
 //! Back-pressure: commits wait, rather than fail, while the checkpointer cannot keep up.
 
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
 use crate::engine::durable::options::Options;
-use crate::sync::{self, AtomicU64, Ordering};
+use crate::sync::{AtomicBool, AtomicU64, Ordering};
 
 /// How often a waiting commit checks whether the store was poisoned.
 const CHECK_INTERVAL: Duration = Duration::from_millis(50);
@@ -32,7 +31,7 @@ pub(super) struct BackPressure {
     /// Commits wait beyond this much log.
     log_bytes_max: AtomicU64,
     /// Whether the last checkpoint had no room on the disk.
-    is_disk_full: sync::AtomicBool,
+    is_disk_full: AtomicBool,
 }
 
 impl BackPressure {
