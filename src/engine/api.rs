@@ -143,9 +143,9 @@ pub(crate) trait Engine: Send + Sync + 'static {
         Err(Error::argument("a store in memory has no log"))
     }
 
-    /// All figures but the number of processes.
+    /// All statistics but the number of processes.
     fn stats(&self) -> Result<Stats>;
 
-    /// Syncs and lets go of every file. Later calls fail.
+    /// Syncs and closes every file. Later calls fail.
     fn close(&self) -> Result<()>;
 }

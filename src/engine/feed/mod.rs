@@ -39,7 +39,7 @@ struct Listeners {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Received {
     Commit(Commit),
-    /// The reader was too slow; this many commits were let go of.
+    /// The reader was too slow; this many commits were dropped.
     Missed(u64),
     /// Nothing came in the time given.
     Nothing,
