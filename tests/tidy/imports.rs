@@ -17,13 +17,13 @@ struct Module {
 }
 
 /// The files, and those that each of them uses.
-pub struct Imports(BTreeMap<PathBuf, BTreeSet<PathBuf>>);
+pub(crate) struct Imports(BTreeMap<PathBuf, BTreeSet<PathBuf>>);
 
 impl Imports {
-    /// Of these files, which are all of a crate but for its tests.
-    pub fn of(files: &[PathBuf]) -> Self {
+    /// Of these files, which are all of the crate in the folder `root` but for its tests.
+    pub(crate) fn of(root: &Path, files: &[PathBuf]) -> Self {
         let modules: BTreeMap<PathBuf, Module> =
-            files.iter().map(|file| (file.clone(), Module::read(file))).collect();
+            files.iter().map(|file| (file.clone(), Module::read(root, file))).collect();
         let by_path: BTreeMap<Vec<String>, &PathBuf> =
             modules.iter().map(|(file, module)| (module.path.clone(), file)).collect();
         let used = |file: &PathBuf, module: &Module| {
@@ -33,12 +33,12 @@ impl Imports {
         Self(modules.iter().map(|(file, module)| (file.clone(), used(file, module))).collect())
     }
 
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.0.values().map(BTreeSet::len).sum()
     }
 
     /// A circle of files each of which uses the next, if there is one.
-    pub fn circle(&self) -> Option<Vec<&Path>> {
+    pub(crate) fn circle(&self) -> Option<Vec<&Path>> {
         let mut done = BTreeSet::new();
         self.0.keys().find_map(|file| self.circle_from(file, &mut Vec::new(), &mut done))
     }
@@ -84,8 +84,8 @@ fn resolve(
 }
 
 impl Module {
-    fn read(file: &Path) -> Self {
-        let path = module_path(file);
+    fn read(root: &Path, file: &Path) -> Self {
+        let path = module_path(root, file);
         let text = fs::read_to_string(file).unwrap();
         let (statements, code) = split(&text);
         let mut module = Self { path, exports: BTreeMap::new(), uses: BTreeSet::new() };
@@ -119,10 +119,10 @@ impl Module {
     }
 }
 
-fn module_path(file: &Path) -> Vec<String> {
-    let inner = file.strip_prefix("src").unwrap().with_extension("");
+fn module_path(root: &Path, file: &Path) -> Vec<String> {
+    let inner = file.strip_prefix(root).unwrap().with_extension("");
     let names = inner.iter().map(|name| name.to_string_lossy().into_owned());
-    let names = names.filter(|name| name != "mod" && name != "lib");
+    let names = names.filter(|name| !["lib", "main", "mod"].contains(&name.as_str()));
     std::iter::once("crate".to_owned()).chain(names).collect()
 }
 
