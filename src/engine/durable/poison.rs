@@ -26,9 +26,9 @@ impl Poison {
         }
     }
 
-    /// Poisons the store with a failed result, and hands the result on. A damaged
-    /// record stops nobody but those who need it: it is found before anything is
-    /// written.
+    /// Poisons the store if the result is an error, and hands the result on. A damaged record does
+    /// not poison it: it is found before anything is written, and fails only the calls that need
+    /// it.
     pub(crate) fn on_error<T>(&self, result: Result<T>) -> Result<T> {
         result.inspect_err(|error| {
             if !error.is_corrupt() {

@@ -4,9 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::index_copy::IndexCopy;
 use super::offline::Offline;
-use crate::engine::policy::{
-    Facts, IndexFault, Integrity, ManifestFacts, SnapshotFacts, Verdict, judge, known_openings, other_history,
-};
+use crate::engine::policy::{Facts, IndexFault, Integrity, SnapshotFacts, Verdict, judge, other_history};
 use crate::engine::wal::{SegmentDirectory, survey};
 use crate::engine::{Recovery, Snapshot};
 use crate::error::{Failure, Result, chain, reason};
@@ -50,14 +48,8 @@ impl Inspection {
             Err(why) => (None, Err(why)),
         };
         let synced = store.synced()?;
-        let writers = manifest.as_ref().map(Manifest::writers).unwrap_or_default();
-        let must_have_synced = manifest.as_ref().is_ok_and(Manifest::must_have_synced);
-        let manifest = manifest.as_ref().map(noted).map_err(Clone::clone);
-        let damaged_synced = synced.wrong().filter(|_| must_have_synced);
-        let openings = known_openings(writers, &synced);
-        let synced = synced.position();
-        let facts =
-            Facts { manifest, synced, openings, damaged_synced, snapshots: checked, index: position, log };
+        let noted = Facts::noted(manifest.as_ref().map_err(Clone::clone), &synced);
+        let facts = Facts { snapshots: checked, index: position, log, ..noted };
         let is_identity_certain = store.identity.is_certain;
         Ok(Self { facts, snapshots, readable_log, wrong_log_files, index, is_identity_certain })
     }
@@ -109,10 +101,6 @@ fn manifest(store: &Offline) -> Result<Result<Manifest, String>> {
         Err(error) if error.is_of_the_system() => Err(error),
         Err(error) => Ok(Err(chain(&error))),
     }
-}
-
-pub(crate) fn noted(manifest: &Manifest) -> ManifestFacts {
-    ManifestFacts { index: manifest.noted(), must_have_log: manifest.must_have_log() }
 }
 
 fn check(store: &Offline, snapshot: &Snapshot, meter: &Meter<'_>) -> Result<SnapshotFacts> {

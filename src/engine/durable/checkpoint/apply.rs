@@ -12,11 +12,11 @@ pub(crate) struct Checkpoint<'a> {
     pub(crate) generation: &'a Generation,
     /// The commit up to which the index has everything, before.
     pub(crate) from: u64,
-    /// And after, durably.
+    /// The same after it, durably.
     pub(crate) to: Position,
-    /// The commit up to which a checkpoint that was interrupted may have left something.
+    /// The commit up to which an interrupted checkpoint may have left something.
     pub(crate) leftover: u64,
-    /// Whether nobody reads the index meanwhile, or who does may wait.
+    /// Whether nobody reads the index meanwhile, or readers may wait.
     pub(crate) is_alone: &'a dyn Fn() -> bool,
 }
 

@@ -1,178 +1,159 @@
-//! What is done behind the commits: syncs, checkpoints, snapshots. The threads call
-//! this; so do tests, which have no threads.
+//! The checkpointer and what it owns; writing a checkpoint.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::apply::Checkpoint;
-use crate::engine::durable::memtable::{Generation, Readers};
-use crate::engine::durable::shared::{CheckpointState, Shared};
-use crate::engine::durable::storage::IndexBackend;
-use crate::engine::durable::wal::FrameKind;
+use super::statistics::Statistics;
+use crate::engine::Stats;
+use crate::engine::durable::commit::{CommitPath, Frozen};
+use crate::engine::durable::memtable::Readers;
+use crate::engine::durable::shared::Shared;
+use crate::engine::durable::storage::{IndexBackend, Snapshot};
 use crate::error::{Error, Result};
 use crate::record::Position;
-use crate::sync::Ordering;
+use crate::sync::{Mutex, RwLock};
 
-/// What a checkpoint takes on the disk: this much, and so many times the memory of
-/// what it writes.
+/// What a checkpoint takes on the disk: this much, and so many times the memory of what it
+/// writes.
 const ROOM_BYTES: u64 = 2 << 20;
 const ROOM_FACTOR: u64 = 2;
 
-/// How often a checkpoint looks whether the readers are gone that it waits for.
-const LOOK: Duration = Duration::from_micros(200);
+/// How often a checkpoint checks whether the readers that it waits for are gone.
+const CHECK_INTERVAL: Duration = Duration::from_micros(200);
 
-/// What was frozen, who reads the index without it, and the newest commit in it.
-type Frozen = (Arc<Generation>, Arc<Readers>, Position);
+#[derive(Debug)]
+pub(crate) struct Checkpointer {
+    pub(super) shared: Arc<Shared>,
+    pub(super) commits: Arc<CommitPath>,
+    /// Held by whoever changes the index, writes a snapshot, or releases log.
+    pub(super) state: Mutex<CheckpointState>,
+    /// Written while the index changes, and read while its records are counted.
+    applying: RwLock<()>,
+    pub(super) statistics: Mutex<Statistics>,
+}
 
-impl Shared {
-    /// Bounds what a power loss takes, and has a segment ready before it is needed.
-    pub(crate) fn keep_up(&self) -> Result<()> {
-        self.poison.check()?;
-        self.sync()?;
-        let durable = self.synced.done();
-        {
-            let mut writer = self.lock_writer()?;
-            // Said in the log, damage to what was synced is told from a torn tail.
-            if writer.log.noted() < durable && writer.log.last_seq() == durable {
-                self.poison.on_error(writer.log.mark(FrameKind::Mark, durable))?;
-            }
+/// What the index has.
+#[derive(Debug)]
+pub(super) struct CheckpointState {
+    /// The commit up to which it has everything.
+    pub(super) applied: u64,
+    /// The commit up to which an interrupted checkpoint may have left something; 0 once
+    /// another was completed.
+    pub(super) leftover: u64,
+    pub(super) snapshot: Option<Snapshot>,
+}
+
+impl Checkpointer {
+    /// The index has everything up to the commit `applied`, and of an interrupted checkpoint
+    /// may have something up to `leftover`.
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        commits: Arc<CommitPath>,
+        applied: u64,
+        leftover: u64,
+        snapshot: Option<Snapshot>,
+    ) -> Self {
+        if let Some(snapshot) = &snapshot {
+            // The program that wrote it may have died before it released any log.
+            commits.release_log(snapshot.seq);
         }
-        self.note_synced(self.position(durable));
-        if self.is_disk_full.load(Ordering::Acquire) {
-            // There may be space again.
-            self.checkpoints.work();
-        }
-        match self.pool.prepare(1).map_err(Error::before_writing) {
-            // Who needs it will say so.
-            Err(error) if error.is_disk_full() => Ok(()),
-            prepared => self.poison.on_error(prepared),
-        }
+        let state = CheckpointState { applied, leftover, snapshot: None };
+        let checkpointer = Self {
+            shared,
+            commits,
+            state: Mutex::new(state),
+            applying: RwLock::new(()),
+            statistics: Mutex::new(Statistics { checkpoint_seq: applied, ..Statistics::default() }),
+        };
+        checkpointer.set_snapshot(&mut checkpointer.state.lock(), snapshot);
+        checkpointer.commits.judge();
+        checkpointer
     }
 
-    /// Writes the checkpoint and the snapshot that are due.
-    pub(crate) fn maintain(&self) -> Result<()> {
-        self.with_index(|index| {
-            let mut ground = self.ground.lock();
-            let done = self.checkpoint(index, &mut ground).and_then(|()| {
-                if !self.is_snapshot_due(&ground) {
-                    return Ok(());
-                }
-                self.snapshot(index, &mut ground, &|| self.checkpoints.is_stopped())
-            });
-            // Commits that wait do so for this.
-            let writer = self.writer.lock();
-            self.set_pressure(&writer, &self.memtable.read().active);
-            // Whatever it was, damage included: the index is not what it should be.
-            done.inspect_err(|error| self.poison.poison(error))
-        })
+    /// Notes the newest snapshot.
+    pub(super) fn set_snapshot(&self, state: &mut CheckpointState, snapshot: Option<Snapshot>) {
+        let bytes = snapshot.as_ref().map_or(0, |snapshot| snapshot.bytes);
+        let snapshot_log_bytes = self.shared.options.snapshot_log_bytes;
+        let snapshot_at = bytes.max(snapshot_log_bytes);
+        let mut statistics = self.statistics.lock();
+        statistics.snapshot_seq = snapshot.as_ref().map_or(0, |snapshot| snapshot.seq);
+        statistics.snapshot_bytes = bytes;
+        drop(statistics);
+        state.snapshot = snapshot;
+        let log_bytes_max = snapshot_at.saturating_mul(2).saturating_add(snapshot_log_bytes);
+        self.commits.set_log_limits(snapshot_at, log_bytes_max);
     }
 
-    /// Whether the disk has room for a checkpoint. One that failed halfway would stop
-    /// the store; without it reading goes on, and writing as long as memory and log
-    /// suffice.
+    /// Calls `call` while no checkpoint changes the index.
+    pub(crate) fn while_still<T>(&self, call: impl FnOnce() -> T) -> T {
+        let _still = self.applying.read();
+        call()
+    }
+
+    pub(crate) fn add_statistics(&self, stats: &mut Stats) {
+        self.statistics.lock().add_to(stats);
+    }
+
+    /// Whether the disk has room for a checkpoint. One that failed halfway would stop the
+    /// store; without it reading goes on, and writing as long as memory and log suffice.
     fn has_room(&self) -> Result<bool> {
-        let wanted = ROOM_BYTES + ROOM_FACTOR * self.memtable.read().active.bytes() as u64;
-        let is_full = self.files.log.disk.free_bytes(&self.files.log.dir)? < wanted;
-        if self.is_disk_full.swap(is_full, Ordering::AcqRel) != is_full && is_full {
-            tracing::warn!(dir = %self.files.log.dir.display(), "the disk has no room for a checkpoint");
+        let log = &self.shared.files.log;
+        let wanted = ROOM_BYTES + ROOM_FACTOR * self.shared.memtable.read().active.bytes() as u64;
+        let is_full = log.disk.free_bytes(&log.dir)? < wanted;
+        if self.commits.set_disk_full(is_full) != is_full && is_full {
+            tracing::warn!(dir = %log.dir.display(), "the disk has no room for a checkpoint");
         }
         Ok(!is_full)
     }
 
     /// Brings the index up to the newest commit, if there is room for that.
-    pub(crate) fn checkpoint(&self, index: &dyn IndexBackend, ground: &mut CheckpointState) -> Result<()> {
+    pub(super) fn checkpoint(&self, index: &dyn IndexBackend, state: &mut CheckpointState) -> Result<()> {
         if !self.has_room()? {
             return Ok(());
         }
-        let Some((frozen, readers, upto)) = self.freeze()? else { return Ok(()) };
+        let Some(Frozen { generation, readers, upto }) = self.commits.freeze()? else { return Ok(()) };
         // The index never has what the log could lose.
-        self.sync_to(upto.seq)?;
+        self.commits.sync_to(upto.seq)?;
         self.wait_for(readers)?;
         let began = Instant::now();
         let applying = self.applying.write();
-        let (from, leftover) = (ground.applied, ground.leftover);
-        // Who closes the store waits for this.
-        let is_alone = || self.checkpoints.is_stopped();
-        Checkpoint { generation: &frozen, from, to: upto, leftover, is_alone: &is_alone }.apply(index)?;
-        ground.applied = upto.seq;
-        ground.leftover = 0;
-        let writer = self.writer.lock();
-        let mut memtable = self.memtable.write();
-        let thawed = memtable.thaw();
-        self.judge_pressure(&writer, &memtable.active);
-        drop((memtable, writer, applying));
-        let mut figures = self.figures.lock();
-        figures.checkpoint_seq = upto.seq;
-        figures.checkpoints += 1;
-        figures.checkpoint_time = began.elapsed();
-        drop(figures);
+        let (from, leftover) = (state.applied, state.leftover);
+        // Closing the store waits for this.
+        let is_alone = || self.shared.checkpoint_thread.is_stopped();
+        Checkpoint { generation: &generation, from, to: upto, leftover, is_alone: &is_alone }.apply(index)?;
+        state.applied = upto.seq;
+        state.leftover = 0;
+        let frozen = self.commits.drop_frozen();
+        drop(applying);
+        let mut statistics = self.statistics.lock();
+        statistics.checkpoint_seq = upto.seq;
+        statistics.checkpoints += 1;
+        statistics.checkpoint_time = began.elapsed();
+        drop(statistics);
         // Outside of the locks: this may free a lot of memory.
-        drop((thawed, frozen));
+        drop((frozen, generation));
         self.note(upto)
-    }
-
-    pub(crate) fn freeze(&self) -> Result<Option<Frozen>> {
-        let mut writer = self.lock_writer()?;
-        let mut memtable = self.memtable.write();
-        if memtable.active.is_empty() {
-            return Ok(None);
-        }
-        writer.frozen_at = writer.log.written();
-        let (frozen, readers) = memtable.freeze();
-        Ok(Some((frozen, readers, self.position(self.last_seq.load(Ordering::Acquire)))))
     }
 
     /// Waits for those who read the index without what was frozen.
     fn wait_for(&self, mut readers: Arc<Readers>) -> Result<()> {
         while Arc::get_mut(&mut readers).is_none() {
-            self.poison.check()?;
-            std::thread::sleep(LOOK);
+            self.shared.poison.check()?;
+            std::thread::sleep(CHECK_INTERVAL);
         }
         Ok(())
     }
 
-    fn is_snapshot_due(&self, ground: &CheckpointState) -> bool {
-        let is_new = ground.snapshot.as_ref().is_none_or(|snapshot| snapshot.seq < ground.applied);
-        let is_much = || self.writer.lock().log.retained() >= self.snapshot_at.load(Ordering::Acquire);
-        is_new && (self.snapshot_due.load(Ordering::Acquire) || is_much())
-    }
-
-    /// Writes a snapshot of the index, which nobody else changes, and lets go of the
-    /// log before it; unless `stop` says so first.
-    pub(crate) fn snapshot(
-        &self,
-        index: &dyn IndexBackend,
-        ground: &mut CheckpointState,
-        stop: &dyn Fn() -> bool,
-    ) -> Result<()> {
-        let began = Instant::now();
-        let written = self.files.snapshots.write(index, stop);
-        let snapshot = match written.map_err(Error::before_writing) {
-            Ok(Some(snapshot)) => snapshot,
-            Ok(None) => return Ok(()),
-            Err(error) if error.is_disk_full() => {
-                tracing::warn!(%error, "no snapshot was written");
-                return self.postpone_snapshot();
-            }
-            Err(error) => return Err(error),
-        };
-        let seq = snapshot.seq;
-        self.set_snapshot(ground, Some(snapshot));
-        self.snapshot_due.store(false, Ordering::Release);
-        let mut figures = self.figures.lock();
-        figures.snapshots += 1;
-        figures.snapshot_time = began.elapsed();
-        drop(figures);
-        self.writer.lock().log.release(seq);
-        self.pool.trim(self.options.free_files_max())
-    }
-
-    /// Without a snapshot the log has everything all the same: it grows, until there
-    /// is space again or none at all.
-    fn postpone_snapshot(&self) -> Result<()> {
-        let retained = self.writer.lock().log.retained();
-        self.snapshot_at.store(2 * retained.max(self.options.snapshot_log_bytes), Ordering::Release);
-        self.log_bytes_max.store(u64::MAX, Ordering::Release);
-        self.files.snapshots.tidy()
+    /// Notes that index and log durably have everything up to the commit `applied`: a log that
+    /// ends before that, with the index gone, is then known to have lost something.
+    pub(crate) fn note(&self, applied: Position) -> Result<()> {
+        let shared = &self.shared;
+        self.commits.note_synced(shared.position(self.commits.durable_seq()));
+        match shared.files.index_dir.note(applied, shared.writers()).map_err(Error::before_writing) {
+            // What was noted before still holds.
+            Err(error) if error.is_disk_full() => Ok(()),
+            noted => noted,
+        }
     }
 }

@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::sync::{self, AtomicU64, AtomicUsize, Mutex, Ordering, Parker, Unparker};
 
 /// A leader waits no longer than this for others to come, however long a sync takes.
-const GATHERING_MAX: Duration = Duration::from_millis(1);
+const DELAY_MAX: Duration = Duration::from_millis(1);
 
 /// After leaders have waited in vain again and again, they try once in so many syncs.
 const REST_MAX: u32 = 64;
@@ -28,14 +28,14 @@ pub(crate) struct GroupCommit {
 #[derive(Debug, Default)]
 struct State {
     has_leader: bool,
-    sleepers: Vec<Sleeper>,
+    followers: Vec<Follower>,
     /// Those who wait without a thread, and do not lead.
     tasks: Vec<Waiting>,
-    gathering: CommitDelay,
+    delay: CommitDelay,
 }
 
 #[derive(Debug)]
-struct Sleeper {
+struct Follower {
     seq: u64,
     unparker: Unparker,
 }
@@ -70,16 +70,16 @@ impl GroupCommit {
             }
             if state.has_leader {
                 let parker = Parker::new();
-                state.sleepers.push(Sleeper { seq, unparker: parker.unparker().clone() });
-                self.sleeping.store(state.sleepers.len(), Ordering::Release);
+                state.followers.push(Follower { seq, unparker: parker.unparker().clone() });
+                self.sleeping.store(state.followers.len(), Ordering::Release);
                 drop(state);
                 parker.park();
                 continue;
             }
             state.has_leader = true;
-            let gathering = state.gathering;
+            let delay = state.delay;
             drop(state);
-            self.lead(gathering, &sync)?;
+            self.lead(delay, &sync)?;
         }
         Ok(())
     }
@@ -106,9 +106,9 @@ impl GroupCommit {
         tasks.into_iter().for_each(|task| task.waker.wake());
     }
 
-    fn lead(&self, gathering: CommitDelay, sync: &impl Fn() -> Result<u64>) -> Result<()> {
+    fn lead(&self, delay: CommitDelay, sync: &impl Fn() -> Result<u64>) -> Result<()> {
         let lead = Lead { group: self, has_ended: false };
-        let have_come = self.gather(gathering);
+        let have_come = self.delay_for(delay);
         let began = sync::now();
         let synced = sync();
         lead.end(synced.as_ref().ok().copied(), have_come, sync::now() - began);
@@ -116,10 +116,10 @@ impl GroupCommit {
     }
 
     /// Waits for those who are expected, and answers whether they came.
-    fn gather(&self, gathering: CommitDelay) -> bool {
+    fn delay_for(&self, delay: CommitDelay) -> bool {
         let began = sync::now();
-        while self.sleeping.load(Ordering::Acquire) + 1 < gathering.expected {
-            if sync::now() - began >= gathering.limit {
+        while self.sleeping.load(Ordering::Acquire) + 1 < delay.expected {
+            if sync::now() - began >= delay.limit {
                 return false;
             }
             // They are about to run; to be woken by them would take longer.
@@ -144,27 +144,27 @@ impl Lead<'_> {
         self.group.done.fetch_max(done, Ordering::AcqRel);
         let mut state = self.group.state.lock();
         state.has_leader = false;
-        let served: Vec<_> = state.sleepers.extract_if(.., |sleeper| sleeper.seq <= done).collect();
+        let served: Vec<_> = state.followers.extract_if(.., |follower| follower.seq <= done).collect();
         let tasks: Vec<_> = state.tasks.extract_if(.., |task| task.seq <= done).collect();
-        let arrived = state.sleepers.len();
-        state.gathering.learn(have_come, served.len() + 1, arrived, took);
+        let arrived = state.followers.len();
+        state.delay.learn(have_come, served.len() + 1, arrived, took);
         // It leads next, unless one who was served is back before it has woken up.
-        let next = (arrived > 0).then(|| state.sleepers.remove(0));
-        self.group.sleeping.store(state.sleepers.len(), Ordering::Release);
+        let next = (arrived > 0).then(|| state.followers.remove(0));
+        self.group.sleeping.store(state.followers.len(), Ordering::Release);
         drop(state);
-        next.iter().chain(&served).for_each(|sleeper| sleeper.unparker.unpark());
+        next.iter().chain(&served).for_each(|follower| follower.unparker.unpark());
         tasks.into_iter().for_each(|task| task.waker.wake());
     }
 
     fn give_up(&self) {
         let mut state = self.group.state.lock();
         state.has_leader = false;
-        state.gathering = CommitDelay::default();
-        let sleepers = std::mem::take(&mut state.sleepers);
+        state.delay = CommitDelay::default();
+        let followers = std::mem::take(&mut state.followers);
         let tasks = std::mem::take(&mut state.tasks);
         self.group.sleeping.store(0, Ordering::Release);
         drop(state);
-        sleepers.iter().for_each(|sleeper| sleeper.unparker.unpark());
+        followers.iter().for_each(|follower| follower.unparker.unpark());
         tasks.into_iter().for_each(|task| task.waker.wake());
     }
 }
@@ -207,7 +207,7 @@ impl CommitDelay {
         let are_halves = arrived > 0 && arrived >= served;
         let waits = self.rest == 0 && (has_waited || are_halves);
         self.expected = if waits { served + arrived } else { 0 };
-        self.limit = took.min(GATHERING_MAX);
+        self.limit = took.min(DELAY_MAX);
         self.rest = self.rest.saturating_sub(1);
     }
 }
@@ -281,7 +281,7 @@ mod tests {
             }
         });
         assert_eq!(group.done(), THREADS * COMMITS);
-        assert!(group.state.lock().sleepers.is_empty());
+        assert!(group.state.lock().followers.is_empty());
         let syncs = syncs.into_inner();
         assert!(syncs < THREADS * COMMITS, "{syncs} syncs were shared by nobody");
     }
@@ -290,27 +290,27 @@ mod tests {
 
     #[test]
     fn a_leader_waits_for_the_other_half_as_long_as_it_comes() {
-        let mut gathering = CommitDelay::default();
-        gathering.learn(true, 8, 7, TOOK);
-        assert_eq!(gathering.expected, 0, "most come late, or not at all");
-        gathering.learn(true, 8, 8, TOOK);
-        assert_eq!((gathering.expected, gathering.limit), (16, TOOK));
-        gathering.learn(true, 16, 0, TOOK);
-        assert_eq!(gathering.expected, 16);
-        gathering.learn(false, 12, 0, TOOK);
-        assert_eq!(gathering.expected, 0);
+        let mut delay = CommitDelay::default();
+        delay.learn(true, 8, 7, TOOK);
+        assert_eq!(delay.expected, 0, "most come late, or not at all");
+        delay.learn(true, 8, 8, TOOK);
+        assert_eq!((delay.expected, delay.limit), (16, TOOK));
+        delay.learn(true, 16, 0, TOOK);
+        assert_eq!(delay.expected, 16);
+        delay.learn(false, 12, 0, TOOK);
+        assert_eq!(delay.expected, 0);
     }
 
     #[test]
     fn a_leader_who_waits_in_vain_waits_less_often() {
-        let mut gathering = CommitDelay::default();
+        let mut delay = CommitDelay::default();
         let mut waits = Vec::new();
         for sync in 0..400 {
-            let waited = gathering.expected > 0;
+            let waited = delay.expected > 0;
             if waited {
                 waits.push(sync);
             }
-            gathering.learn(!waited, 1, 1, TOOK);
+            delay.learn(!waited, 1, 1, TOOK);
         }
         let between: Vec<i32> = waits.windows(2).map(|pair| pair[1] - pair[0]).collect();
         assert!(between.is_sorted(), "{between:?}");
@@ -319,10 +319,10 @@ mod tests {
 
     #[test]
     fn nobody_who_is_alone_waits() {
-        let mut gathering = CommitDelay::default();
+        let mut delay = CommitDelay::default();
         for _ in 0..10 {
-            gathering.learn(true, 1, 0, TOOK);
-            assert_eq!(gathering.expected, 0);
+            delay.learn(true, 1, 0, TOOK);
+            assert_eq!(delay.expected, 0);
         }
     }
 
@@ -332,7 +332,7 @@ mod tests {
         std::thread::scope(|scope| {
             let leader = scope.spawn(|| {
                 group.reach(1, || {
-                    while group.state.lock().sleepers.is_empty() {
+                    while group.state.lock().followers.is_empty() {
                         std::thread::yield_now();
                     }
                     panic!("as a test does");

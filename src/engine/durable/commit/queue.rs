@@ -1,5 +1,5 @@
-//! Commits that wait while another is being made. Whoever has the next turn makes them all,
-//! and they share its write.
+//! Commits that wait for the writer lock. The thread that gets it makes all of them, and they
+//! share its write.
 
 use std::sync::Arc;
 
@@ -8,39 +8,39 @@ use crate::error::Result;
 use crate::sync::{AtomicBool, AtomicUsize, Mutex, Ordering};
 
 #[derive(Debug, Default)]
-pub(crate) struct WriteQueue {
+pub(super) struct WriteQueue {
     waiting: Mutex<Vec<Arc<PendingCommit>>>,
-    /// How many they are: looked at by every commit.
+    /// How many wait: every commit looks at this.
     len: AtomicUsize,
 }
 
-/// A commit that waits.
+/// A commit that waits for its outcome.
 #[derive(Debug)]
-pub(crate) struct PendingCommit {
+pub(super) struct PendingCommit {
     state: Mutex<State>,
-    is_answered: AtomicBool,
+    is_complete: AtomicBool,
 }
 
 #[derive(Debug)]
 enum State {
     Waiting(Batch),
-    /// Somebody is making it, or its answer was taken.
+    /// A thread is making it, or its outcome was taken.
     Taken,
-    Answered(Result<Outcome>),
+    Complete(Result<Outcome>),
 }
 
 impl WriteQueue {
-    pub(crate) fn join(&self, batch: Batch) -> Arc<PendingCommit> {
+    pub(super) fn join(&self, batch: Batch) -> Arc<PendingCommit> {
         let state = Mutex::new(State::Waiting(batch));
-        let ticket = Arc::new(PendingCommit { state, is_answered: AtomicBool::new(false) });
+        let pending = Arc::new(PendingCommit { state, is_complete: AtomicBool::new(false) });
         let mut waiting = self.waiting.lock();
-        waiting.push(ticket.clone());
+        waiting.push(pending.clone());
         self.len.store(waiting.len(), Ordering::Release);
-        ticket
+        pending
     }
 
-    /// Those who wait, in the order in which they came.
-    pub(crate) fn take(&self) -> Vec<Arc<PendingCommit>> {
+    /// All that wait, in the order in which they came.
+    pub(super) fn take(&self) -> Vec<Arc<PendingCommit>> {
         if self.len.load(Ordering::Acquire) == 0 {
             return Vec::new();
         }
@@ -52,29 +52,29 @@ impl WriteQueue {
 
 impl PendingCommit {
     /// What is to be committed; `None` the second time.
-    pub(crate) fn take_batch(&self) -> Option<Batch> {
+    pub(super) fn take_batch(&self) -> Option<Batch> {
         match std::mem::replace(&mut *self.state.lock(), State::Taken) {
             State::Waiting(batch) => Some(batch),
-            State::Taken | State::Answered(_) => None,
+            State::Taken | State::Complete(_) => None,
         }
     }
 
-    pub(crate) fn answer(&self, outcome: Result<Outcome>) {
-        *self.state.lock() = State::Answered(outcome);
-        self.is_answered.store(true, Ordering::Release);
+    pub(super) fn complete(&self, outcome: Result<Outcome>) {
+        *self.state.lock() = State::Complete(outcome);
+        self.is_complete.store(true, Ordering::Release);
     }
 
-    pub(crate) fn is_answered(&self) -> bool {
-        self.is_answered.load(Ordering::Acquire)
+    pub(super) fn is_complete(&self) -> bool {
+        self.is_complete.load(Ordering::Acquire)
     }
 
-    /// The answer; `None` if there is none, or it was taken.
-    pub(crate) fn take_answer(&self) -> Option<Result<Outcome>> {
-        if !self.is_answered() {
+    /// The outcome; `None` if there is none yet, or it was taken.
+    pub(super) fn take_outcome(&self) -> Option<Result<Outcome>> {
+        if !self.is_complete() {
             return None;
         }
         match std::mem::replace(&mut *self.state.lock(), State::Taken) {
-            State::Answered(outcome) => Some(outcome),
+            State::Complete(outcome) => Some(outcome),
             State::Waiting(_) | State::Taken => None,
         }
     }

@@ -1,11 +1,11 @@
-//! The versions of what every update of a run asks for: of the owner and the settings of
-//! its process.
+//! The versions of the records that every update of a run has preconditions on: the owner and
+//! the settings of its process.
 
 use rustc_hash::FxHashMap;
 
 use crate::record::{Key, Kind};
 
-/// Beyond this many it starts anew.
+/// The cache is emptied when it holds this many.
 const KEYS_MAX: usize = 4096;
 
 /// Right as long as it is told of every write.
@@ -15,14 +15,14 @@ pub(crate) struct VersionCache {
 }
 
 impl VersionCache {
-    /// The version of a record, `None` if it is not there. What is not known is asked of
-    /// `read`.
+    /// The version of a record, `None` if there is no such record. Calls `read` for one that is
+    /// not cached.
     pub(crate) fn get<E>(
         &mut self,
         key: &Key,
         read: impl FnOnce() -> Result<Option<u64>, E>,
     ) -> Result<Option<u64>, E> {
-        if !is_kept(key) {
+        if !is_cached(key) {
             return read();
         }
         if let Some(version) = self.known.get(key) {
@@ -38,13 +38,13 @@ impl VersionCache {
 
     /// A record is written.
     pub(crate) fn forget(&mut self, key: &Key) {
-        if is_kept(key) {
+        if is_cached(key) {
             self.known.remove(key);
         }
     }
 }
 
-fn is_kept(key: &Key) -> bool {
+fn is_cached(key: &Key) -> bool {
     matches!(key.kind(), Kind::Owner | Kind::Settings)
 }
 

@@ -15,7 +15,7 @@ pub(crate) fn create(
     seq: u64,
     records: &mut Records<'_>,
 ) -> Result<()> {
-    // The log has nothing to hold yet; what comes later gets segments as configured then.
+    // The log is empty. Later segments have the length that is configured then.
     let options = Options { segment_bytes: SEGMENT_BYTES_MIN, ..Options::default() };
     let files = StoreFiles::new(folder, index, options.segment_bytes)?;
     let created = files.index_dir.open()?;
@@ -28,7 +28,7 @@ pub(crate) fn create(
     let (mut log, _) = files.log.create(position)?;
     log.close()?;
     created.close()?;
-    files.synced.open(position, files.log.epoch)?;
+    files.synced.create(position, files.log.epoch)?;
     files.index_dir.note(position, Writers { own: position.epoch, found: position.epoch })?;
     files.index_dir.release();
     Ok(())

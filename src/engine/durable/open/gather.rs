@@ -1,14 +1,13 @@
-//! Gathers the facts of which opening a store depends. The index is opened for that, which
-//! writes to its files and changes nothing that it holds.
+//! Gathers the facts on which opening a store depends. It opens the index for that, which writes to
+//! its files and changes no record.
 
 use crate::archive;
-use crate::engine::durable::open::policy::{
-    Facts, Integrity, MISSING_INDEX, ManifestFacts, SnapshotFacts, known_openings,
-};
+use crate::engine::durable::open::policy::{Facts, Integrity, MISSING_INDEX, SnapshotFacts};
 use crate::engine::durable::options::Options;
 use crate::engine::durable::storage::{IndexBackend, IndexDirectory, Snapshot, Snapshots, StoreFiles};
 use crate::engine::durable::wal::{SegmentDirectory, Survey, survey};
 use crate::error::{Error, Failure, Result, reason};
+use crate::folder::Synced;
 use crate::record::Position;
 
 /// The facts, and what was opened for them.
@@ -17,15 +16,18 @@ pub(crate) struct StoreFacts {
     /// The newest snapshot by its name.
     pub(crate) newest: Option<Snapshot>,
     pub(crate) index: Option<Box<dyn IndexBackend>>,
+    /// What SYNCED says.
+    pub(crate) synced: Synced,
 }
 
 pub(crate) fn gather(files: &StoreFiles, log: &SegmentDirectory, options: &Options) -> Result<StoreFacts> {
     let newest = files.snapshots.newest()?;
-    let (noted, synced) = (files.index_dir.noted(), files.synced.read()?);
+    let (manifest, synced) = (files.index_dir.manifest()?, files.synced.read()?);
+    let noted = manifest.noted();
     let wants_index = noted.is_some() || newest.is_some();
     let index_dir = &*files.index_dir;
     let (index, copies) = std::thread::scope(|scope| {
-        // Takes as long as reading all of the index.
+        // This takes as long as reading all of the index.
         let copies =
             options.verify_log.then(|| scope.spawn(|| read_copies(&files.snapshots, newest.as_ref(), log)));
         let index = open_index(index_dir, wants_index);
@@ -40,7 +42,7 @@ pub(crate) fn gather(files: &StoreFiles, log: &SegmentDirectory, options: &Optio
         None => {
             let snapshot = newest.as_ref().map_or(0, |newest| newest.seq);
             let held = noted.map_or(0, |noted| noted.seq).max(snapshot);
-            // Only what the index lacks, unless it is one that opening does not take.
+            // Only what the index lacks, unless opening will not use that index.
             let index = position.as_ref().ok().filter(|index| index.seq >= held);
             (survey(log, index.map_or(snapshot, |index| index.seq))?, Integrity::Unchecked, None)
         }
@@ -49,14 +51,9 @@ pub(crate) fn gather(files: &StoreFiles, log: &SegmentDirectory, options: &Optio
         let position = in_snapshot.unwrap_or(Position::new(newest.seq, None));
         SnapshotFacts { position, soundness }
     });
-    let manifest = Ok(ManifestFacts { index: noted, must_have_log: index_dir.has_log() });
     let snapshots = snapshot.into_iter().collect();
-    let damaged_synced = synced.wrong().filter(|_| index_dir.has_synced());
-    let openings = known_openings(index_dir.writers(), &synced);
-    let synced = synced.position();
-    let facts =
-        Facts { manifest, synced, openings, damaged_synced, snapshots, index: position, log: Ok(survey) };
-    Ok(StoreFacts { facts, newest, index })
+    let facts = Facts { snapshots, index: position, log: Ok(survey), ..Facts::noted(Ok(&manifest), &synced) };
+    Ok(StoreFacts { facts, newest, index, synced })
 }
 
 type OpenIndex = (Box<dyn IndexBackend>, Position);
@@ -77,14 +74,13 @@ fn open_index(index_dir: &dyn IndexDirectory, is_wanted: bool) -> Result<Result<
     }
 }
 
-/// Whether another index could do better: not if the disk is full, or files may
-/// not be opened.
+/// Whether a rebuilt index would help: not if the disk is full, or files may not be opened.
 fn is_of_the_index(error: &Error) -> bool {
     let is_storage = matches!(error.failure(), Failure::Corrupt { .. } | Failure::Storage { .. });
     is_storage && !error.is_of_the_system()
 }
 
-/// Reads what could stand in for the index.
+/// Reads the newest snapshot and the log behind it, which the index can be rebuilt from.
 fn read_copies(
     snapshots: &Snapshots,
     newest: Option<&Snapshot>,

@@ -9,6 +9,7 @@ mod gather;
 pub(crate) mod policy;
 mod rebuild;
 mod recover;
+mod replay;
 
 pub(crate) use create::create;
 pub(crate) use recover::{Recovered, recover};

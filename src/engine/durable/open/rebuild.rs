@@ -1,4 +1,4 @@
-//! Rebuilding the index from the newest snapshot, behind which the log goes on.
+//! Rebuilding the index from the newest snapshot. The log behind that is replayed into it.
 
 use std::path::PathBuf;
 
@@ -6,9 +6,9 @@ use crate::engine::durable::open::policy::not_rebuilt;
 use crate::engine::durable::storage::{IndexBackend, IndexDirectory, Snapshot, Snapshots, fill};
 use crate::error::{Failure, Result, reason};
 
-/// Puts a new index in place of the one in `home`, with which something is `wrong`, of the
-/// newest snapshot, or of nothing. Until that is done nothing of the old one is touched.
-/// Answers where it is kept.
+/// Replaces the index in `index_dir`, with which something is `wrong`, by one made of the newest
+/// snapshot, or by an empty one. Does not touch the old one before the new one is complete. Answers
+/// where the old one is kept.
 pub(crate) fn rebuild(
     index_dir: &dyn IndexDirectory,
     snapshots: &Snapshots,
@@ -26,7 +26,7 @@ pub(crate) fn rebuild(
     attempt().map_err(|error| not_rebuilt(wrong, &reason(&error)))
 }
 
-/// Fills an empty index.
+/// Fills an empty index with the records of a snapshot.
 fn load(index: &dyn IndexBackend, snapshots: &Snapshots, snapshot: &Snapshot) -> Result<()> {
     let mut records = snapshots.read(snapshot)?;
     let position = records.summary().position();

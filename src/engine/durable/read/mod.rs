@@ -5,3 +5,5 @@
 //! clone two pointers. A checkpoint waits for readers that began before it froze the memtable.
 
 mod reader;
+
+pub(crate) use reader::Reader;

@@ -1,12 +1,13 @@
 //! Reading: the memtable over the index.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
-use crate::engine::Visitor;
 use crate::engine::durable::memtable::{Entry, Merged, View};
 use crate::engine::durable::shared::Shared;
 use crate::engine::durable::storage::IndexBackend;
 use crate::engine::index_records::{open_entry, open_value};
+use crate::engine::{Stats, Visitor};
 use crate::error::Result;
 use crate::index::Visit;
 use crate::record::{Key, KeyRange, Record, RecordRef};
@@ -16,28 +17,58 @@ fn record(key: &Key, entry: &Entry) -> Option<Record> {
     Some(Record { key: key.clone(), version: entry.seq, payload })
 }
 
-impl Shared {
-    pub(crate) fn get(&self, key: &Key) -> Result<Option<Record>> {
-        self.with_index(|index| {
-            let _reader = {
-                let memtable = self.memtable.read();
-                if let Some(entry) = memtable.get(key) {
-                    return Ok(record(key, entry));
-                }
-                memtable.reader()
-            };
-            let value = self.poison.on_error(index.get(key.bytes()))?;
-            value.map(|value| open_value(key, &value)).transpose()
-        })
+/// Reads records as they are after the newest commit.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    shared: Arc<Shared>,
+}
+
+impl Reader {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
     }
 
-    /// A checkpoint may change the index meanwhile, but only where the view has an
-    /// entry, and there the index is not asked.
-    pub(crate) fn scan(&self, range: &KeyRange, visit: &mut Visitor<'_>) -> Result<()> {
-        self.with_index(|index| {
-            let view = self.memtable.read().view();
-            self.poison.on_error(scan_merged(index, &view, range, visit))
-        })
+    pub(crate) fn get(&self, index: &dyn IndexBackend, key: &Key) -> Result<Option<Record>> {
+        let _reader = {
+            let memtable = self.shared.memtable.read();
+            if let Some(entry) = memtable.get(key) {
+                return Ok(record(key, entry));
+            }
+            memtable.reader()
+        };
+        let value = self.shared.poison.on_error(index.get(key.bytes()))?;
+        value.map(|value| open_value(key, &value)).transpose()
+    }
+
+    /// A checkpoint may change the index meanwhile, but only where the view has an entry, and
+    /// there the index is not asked.
+    pub(crate) fn scan(
+        &self,
+        index: &dyn IndexBackend,
+        range: &KeyRange,
+        visit: &mut Visitor<'_>,
+    ) -> Result<()> {
+        let view = self.shared.memtable.read().view();
+        self.shared.poison.on_error(scan_merged(index, &view, range, visit))
+    }
+
+    /// Counts the records, while the index does not change: those of the index, and what the
+    /// memtable adds to them and takes away.
+    pub(crate) fn add_statistics(&self, index: &dyn IndexBackend, stats: &mut Stats) -> Result<()> {
+        let view = self.shared.memtable.read().view();
+        stats.index_records = index.contents()?.records;
+        stats.records = stats.index_records;
+        for (key, entry) in view.all() {
+            match (index.get(key.bytes())?.is_some(), entry.payload.is_some()) {
+                (false, true) => stats.records = stats.records.saturating_add(1),
+                (true, false) => stats.records = stats.records.saturating_sub(1),
+                _ => {}
+            }
+        }
+        stats.last_seq = self.shared.last_seq();
+        stats.memtable_records = view.all().count() as u64;
+        stats.memtable_bytes = view.bytes() as u64;
+        Ok(())
     }
 }
 
@@ -59,13 +90,13 @@ fn scan_merged(
     merge.damage
 }
 
-/// Entries of the memtable on their way to a visitor, between the records of the index.
+/// Shows a visitor the entries of the memtable between the records of the index.
 struct Merge<'a, 'v> {
     entries: Merged<'a>,
     visit: &'a mut Visitor<'v>,
-    /// Whether a record of the index could not be opened.
+    /// The error of a record of the index that is damaged.
     damage: Result<()>,
-    /// Whether the visitor has enough, or will get no more.
+    /// Whether the visitor wants more.
     flow: ControlFlow<()>,
 }
 
@@ -87,7 +118,7 @@ impl Merge<'_, '_> {
 }
 
 impl Visit for Merge<'_, '_> {
-    /// What the memtable has is left out.
+    /// Skips the keys that the memtable has.
     fn skips(&mut self, key: &[u8]) -> ControlFlow<(), bool> {
         self.below(key).map_continue(|()| self.entries.is_next(key))
     }

@@ -1,5 +1,5 @@
-//! What lies under the log and the memtable: the index, and where it lives. A seam,
-//! so that tests put an index there that forgets what was not synced.
+//! The index under log and memtable, as a trait: tests put an index there that loses what was not
+//! synced.
 
 use std::fmt::Debug;
 
@@ -10,18 +10,18 @@ use crate::error::{Failure, Result};
 use crate::index::{Contents, Visit};
 use crate::record::{Key, Position};
 
-/// An ordered map of records, behind the log by what the memtable holds.
+/// An ordered map of records. The memtable holds what it lacks.
 pub(crate) trait IndexBackend: Debug + Send + Sync {
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>>;
 
-    /// Visits the records from `start` up to but not including `end`. Of what changes
-    /// meanwhile it may show the old or the new.
+    /// Visits the records from `start` up to but not including `end`. It may show either state of a
+    /// record that changes meanwhile.
     fn scan(&self, start: &[u8], end: &[u8], visit: &mut dyn Visit) -> Result<()>;
 
-    /// What it holds in all.
+    /// A summary of all records.
     fn contents(&self) -> Result<Contents>;
 
-    /// Makes a step: all of it or nothing.
+    /// Applies a step, all of it or nothing.
     fn apply(&self, step: &Step<'_>) -> Result<()>;
 
     /// Makes every step so far survive power loss.
@@ -29,7 +29,7 @@ pub(crate) trait IndexBackend: Debug + Send + Sync {
 
     fn disk_bytes(&self) -> Result<u64>;
 
-    /// Lets go of its files.
+    /// Closes its files.
     fn close(self: Box<Self>) -> Result<()>;
 }
 
@@ -39,7 +39,7 @@ pub(crate) struct Step<'a> {
     pub(crate) changes: &'a [Change],
     /// The commit up to which the index has everything, before.
     pub(crate) from: u64,
-    /// And after, if this is the last step.
+    /// The same after this step, if it is the last.
     pub(crate) to: Option<Position>,
 }
 
@@ -51,15 +51,14 @@ pub(crate) struct Change {
     pub(crate) owner: Option<OwnerCheck>,
 }
 
-/// Which owner record a change may replace: the one that its log entry says it
-/// replaces, and nobody else's.
+/// Which owner record a change may replace: only the one that the log says it replaces.
 #[derive(Debug, Clone)]
 pub(crate) struct OwnerCheck {
     pub(crate) key: Key,
     /// The version of that one; 0 for none.
     pub(crate) replaces: u64,
-    /// A checkpoint that was interrupted may have left any version up to this one,
-    /// or none; 0 if there was no such checkpoint.
+    /// An interrupted checkpoint may have left any version up to this one, or none; 0 if none was
+    /// interrupted.
     pub(crate) leftover: u64,
 }
 
@@ -84,7 +83,7 @@ impl OwnerCheck {
     }
 }
 
-/// Nobody else moves the index on.
+/// Checks that nobody else has changed the index.
 pub(crate) fn check_from(found: u64, step: &Step<'_>) -> Result<()> {
     if found == step.from {
         return Ok(());

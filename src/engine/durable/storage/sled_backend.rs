@@ -1,4 +1,4 @@
-//! The index backend of a store on disk.
+//! The index backend of a store on disk: sled, through [`Index`].
 
 use bytes::Bytes;
 
@@ -42,7 +42,7 @@ impl IndexBackend for Index {
     }
 }
 
-/// Begins a step that replaces nothing, if that is what it does.
+/// Begins an addition, if the step replaces nothing.
 fn begin_addition<'a>(index: &'a Index, step: &Step<'_>) -> Result<Option<Addition<'a>>> {
     let (Some(first), Some(last)) = (step.changes.first(), step.changes.last()) else { return Ok(None) };
     if !step.changes.is_sorted_by(|one, next| one.key < next.key) {

@@ -1,5 +1,4 @@
-//! Snapshots: archives that, with the log behind them, hold everything. The index
-//! can be rebuilt from them.
+//! Snapshots: archives of the index. The index can be rebuilt from one and the log behind it.
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -21,7 +20,7 @@ pub(crate) struct Snapshots {
     pub(crate) store: [u8; 16],
 }
 
-/// A snapshot that is there.
+/// A snapshot in the folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Snapshot {
     pub(crate) seq: u64,
@@ -39,7 +38,7 @@ fn name_of(seq: u64) -> String {
 }
 
 impl Snapshots {
-    /// Deletes what an interrupted writer left, and makes durable what is seen.
+    /// Deletes what an interrupted writer left, and makes durable what the folder shows.
     pub(crate) fn tidy(&self) -> Result<()> {
         self.disk.create_dir(&self.dir)?;
         for name in self.disk.list(&self.dir)?.iter().filter(|name| name.ends_with(".new")) {
@@ -48,7 +47,7 @@ impl Snapshots {
         self.disk.sync_dir(&self.dir)
     }
 
-    /// The newest snapshot by its name. Whether it is sound shows when it is read.
+    /// The newest snapshot by its name. Only reading it tells whether it is intact.
     pub(crate) fn newest(&self) -> Result<Option<Snapshot>> {
         Ok(self.list()?.into_iter().next())
     }
@@ -77,8 +76,8 @@ impl Snapshots {
         Err(Failure::Corrupt { place, why }.into())
     }
 
-    /// Writes what `index` holds, which stands still meanwhile, and deletes older
-    /// snapshots. Stops when `stop` says so; then there is none.
+    /// Writes a snapshot of `index`, which must not change meanwhile, and deletes older ones.
+    /// Answers `None` if `stop` ended it.
     pub(crate) fn write(
         &self,
         index: &dyn IndexBackend,
@@ -92,8 +91,7 @@ impl Snapshots {
         Ok(Some(Snapshot { seq: written.seq, bytes: written.bytes, path }))
     }
 
-    /// Writes what `index` holds, which stands still meanwhile, and deletes older
-    /// snapshots, if `is_worth` says so of its size in bytes; or else leaves nothing of it.
+    /// The same, but keeps the new snapshot only if `is_worth` says so of its size in bytes.
     pub(crate) fn write_if(
         &self,
         index: &dyn IndexBackend,
@@ -111,8 +109,8 @@ impl Snapshots {
         Ok(None)
     }
 
-    /// Writes what `index` holds, which stands still meanwhile, to an archive. Stops
-    /// when `stop` says so; then there is none.
+    /// Writes an archive of `index`, which must not change meanwhile. Answers `None` if `stop`
+    /// ended it.
     pub(crate) fn archive(
         &self,
         index: &dyn IndexBackend,

@@ -9,16 +9,15 @@ use crate::record::Position;
 /// A step is a transaction, and readers of the index wait for it.
 const STEP_RECORDS_MAX: usize = 64;
 
-/// Where nobody waits. Each step makes sled write its buffers twice, however little is in
-/// them; far larger ones write more than they must, since within a step sled does not go by
-/// the order of the keys.
+/// The same if no reader waits. Each step makes sled write its buffers twice, however small it is;
+/// but far larger ones write more than they must, since within a step sled does not keep the order
+/// of the keys.
 const STEP_RECORDS_ALONE_MAX: usize = 256;
 
 const STEP_BYTES_MAX: usize = 64 << 10;
 
-/// How much is written between two syncs. sled reuses space as if what it wrote
-/// were durable; a power cut after more than this could take old data too, and the
-/// index would have to be rebuilt.
+/// How much is written between two syncs. sled reuses space as if what it wrote were durable: with
+/// more than this, a power cut could take old data too, and the index would have to be rebuilt.
 const UNSYNCED_BYTES_MAX: usize = 256 << 10;
 
 /// Changes on their way into an index.

@@ -24,12 +24,12 @@ pub(crate) struct StoreFiles {
 }
 
 impl StoreFiles {
-    /// Those in a store's folder.
+    /// The files in a store's folder.
     pub(crate) fn new(folder: Folder, index: &index::Options, segment_bytes: u32) -> Result<Self> {
         Self::with(folder, segment_bytes, |folder| StoreFolder::new(folder, index.clone()))
     }
 
-    /// The same; a copy of the index is kept as it was before it is opened.
+    /// The same, with a copy of the index as it was before it was opened.
     pub(crate) fn keeping_index(folder: Folder, index: &index::Options, segment_bytes: u32) -> Result<Self> {
         Self::with(folder, segment_bytes, |folder| StoreFolder::keeping(folder, index.clone()))
     }
@@ -53,7 +53,8 @@ impl StoreFiles {
         Ok(Self { index_dir: Arc::new(index_dir(folder)), log, synced, snapshots })
     }
 
-    /// Who writes to a log that ends with the commit `last`.
+    /// Which openings can have written the newest commit of the log, when the one before ended with
+    /// `last`.
     pub(crate) fn writers(&self, last: Position) -> Writers {
         Writers { own: Some(self.log.epoch), found: last.epoch }
     }

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use super::index_backend::IndexBackend;
 use super::index_directory::IndexDirectory;
 use crate::error::{Error, Failure, Result};
-use crate::folder::{Folder, copy_dir, dir_bytes, sync_dir, sync_tree};
+use crate::folder::{Folder, Manifest, copy_dir, dir_bytes, sync_dir, sync_tree};
 use crate::index::{self, Index};
 use crate::record::{Position, Writers};
 
@@ -28,22 +28,22 @@ impl StoreFolder {
         Self { index: folder.layout().index(), folder: Mutex::new(Some(folder)), options, keeps: false }
     }
 
-    /// One that keeps a copy of the index as it was: sled writes to what it opens.
+    /// One that keeps a copy of the index before it opens it: sled writes to what it opens.
     pub(crate) fn keeping(folder: Folder, options: index::Options) -> Self {
         Self { keeps: true, ..Self::new(folder, options) }
     }
 
-    /// Where an index is that is being built.
+    /// Where a new index is built.
     fn new_index(&self) -> PathBuf {
         self.index.with_extension("new")
     }
 
-    /// Where the index is that was there before it was opened.
+    /// Where the copy of the index from before it was opened is.
     fn index_before(&self) -> PathBuf {
         self.index.with_extension("before")
     }
 
-    /// Copies the index, if it can be read: opening it says what is wrong with it.
+    /// Copies the index, if it can be read. If it cannot, opening it tells what is wrong.
     fn keep(&self) -> Result<()> {
         if !self.keeps || !self.exists() || index::check_files(&self.index).is_err() {
             return Ok(());
@@ -64,7 +64,7 @@ impl StoreFolder {
         self.adopt()?.map_or(Ok(()), |replaced| remove(&replaced))
     }
 
-    /// Where the next damaged index is kept.
+    /// A free name for a damaged index that is kept.
     fn aside(&self) -> PathBuf {
         let free =
             (1..).map(|n| self.index.with_extension(format!("damaged-{n}"))).find(|path| !path.exists());
@@ -84,20 +84,8 @@ fn rename(from: &Path, to: &Path) -> Result<()> {
 }
 
 impl IndexDirectory for StoreFolder {
-    fn noted(&self) -> Option<Position> {
-        self.folder.lock().as_ref()?.manifest().noted()
-    }
-
-    fn has_log(&self) -> bool {
-        self.folder.lock().as_ref().is_some_and(|folder| folder.manifest().must_have_log())
-    }
-
-    fn has_synced(&self) -> bool {
-        self.folder.lock().as_ref().is_some_and(|folder| folder.manifest().must_have_synced())
-    }
-
-    fn writers(&self) -> Writers {
-        self.folder.lock().as_ref().map(|folder| folder.manifest().writers()).unwrap_or_default()
+    fn manifest(&self) -> Result<Manifest> {
+        Ok(self.folder.lock().as_ref().ok_or(Failure::Closed)?.manifest().clone())
     }
 
     fn note(&self, position: Position, writers: Writers) -> Result<()> {
@@ -111,7 +99,7 @@ impl IndexDirectory for StoreFolder {
     fn open(&self) -> Result<Box<dyn IndexBackend>> {
         remove(&self.new_index())?;
         remove(&self.index_before())?;
-        if self.noted().is_none() {
+        if self.manifest()?.noted().is_none() {
             // Its creation was interrupted: sled may not open what is there, and
             // nothing was acknowledged yet.
             remove(&self.index)?;

@@ -10,11 +10,11 @@ use fastrand::Rng;
 
 use super::sim::{self, SimIndexDirectory};
 use crate::disk::sim::{Fault, Plan, SimDisk, Survives};
+use crate::engine::durable::DurableEngine;
 use crate::engine::durable::options::{Options, Recovery};
 use crate::engine::durable::report::OpenReport;
-use crate::engine::durable::shared::Shared;
 use crate::engine::durable::storage::IndexDirectory;
-use crate::engine::{Batch, Durability, Expect, Outcome};
+use crate::engine::{Batch, Durability, Engine, Expect, Outcome};
 use crate::error::Result;
 use crate::model::List;
 use crate::record::{Key, KeyRange, Position, Record};
@@ -43,7 +43,7 @@ fn batch_of(effect: &Effect) -> Batch {
 
 /// The commit that the manifest notes.
 fn noted(world: &World) -> Option<u64> {
-    world.index_dir.noted().map(|noted| noted.seq)
+    world.index_dir.manifest().unwrap().noted().map(|noted| noted.seq)
 }
 
 /// A store, and what it must hold.
@@ -51,7 +51,7 @@ struct World {
     disk: SimDisk,
     index_dir: SimIndexDirectory,
     options: Options,
-    store: Option<Shared>,
+    store: Option<DurableEngine>,
     /// The records after each commit, the empty store first.
     history: Vec<Model>,
     /// What the commits that failed would have made of them, one after the other: they may
@@ -104,7 +104,7 @@ impl World {
         Self { disk, index_dir, options: options(), store: None, history, attempted, synced: 0, nonce: 0 }
     }
 
-    fn store(&self) -> &Shared {
+    fn store(&self) -> &DurableEngine {
         self.store.as_ref().unwrap()
     }
 
@@ -113,13 +113,13 @@ impl World {
     fn open(&mut self, at_least: u64) -> Result<OpenReport> {
         self.store = None;
         self.store = Some(sim::open(&self.disk, &self.index_dir, &self.options)?);
-        let seq = self.store().last_seq.load(std::sync::atomic::Ordering::Acquire);
+        let seq = self.store().last_seq();
         assert!(seq >= at_least, "has commits up to {seq}, and not up to {at_least}");
         self.history.append(&mut self.attempted);
         self.check(seq);
         self.history.truncate(seq as usize + 1);
         self.synced = seq;
-        Ok(self.store().report.clone())
+        Ok(self.store().report().clone())
     }
 
     /// Compares all records with those after the commit `seq`.
@@ -146,24 +146,24 @@ impl World {
 
     /// Makes commits in one turn at the writer's lock.
     fn commit(&mut self, mut commits: Vec<(Batch, Effect)>, durability: Durability) -> Result<()> {
-        if self.store().pressure.is_high() {
+        let path = &self.store().commits;
+        if path.has_back_pressure() {
             // There is no thread to wait for.
-            self.store().maintain()?;
-            let is_full = self.store().is_disk_full.load(std::sync::atomic::Ordering::Acquire);
-            assert!(is_full || !self.store().pressure.is_high(), "commits wait for ever");
+            self.maintain()?;
+            assert!(path.is_disk_full() || !path.has_back_pressure(), "commits wait for ever");
         }
         let (own, effect) = commits.pop().unwrap();
-        let join = |(batch, effect)| (self.store().queue.join(batch), effect);
+        let join = |(batch, effect)| (self.store().commits.enqueue(batch), effect);
         let others: Vec<_> = commits.into_iter().map(join).collect();
         let own = (self.store().commit(own, durability), effect);
-        let answers = others.into_iter().map(|(ticket, effect)| (ticket.take_answer(), effect));
+        let answers = others.into_iter().map(|(outcome, effect)| (outcome(), effect));
         let answers: Vec<_> = answers.chain([(Some(own.0), own.1)]).collect();
-        let is_stopped = self.store().poison.check().is_err();
+        let is_stopped = self.store().shared.poison.check().is_err();
         let mut failed = Ok(());
         for (answer, effect) in answers {
             let last = self.attempted.last().unwrap_or(self.newest()).clone();
             let seq = (self.history.len() + self.attempted.len()) as u64;
-            match answer.unwrap_or_else(|| self.store().poison.check().map(|()| panic!("no answer"))) {
+            match answer.unwrap_or_else(|| self.store().shared.poison.check().map(|()| panic!("no answer"))) {
                 Ok(Outcome::Committed(committed)) => {
                     assert_eq!(committed, seq);
                     self.history.push(after(last, seq, &effect));
@@ -218,6 +218,11 @@ impl World {
         )
     }
 
+    /// What the checkpoint thread does.
+    fn maintain(&self) -> Result<()> {
+        self.store().index.with(|index| self.store().checkpointer.maintain(index))
+    }
+
     fn sync(&mut self) -> Result<()> {
         self.store().sync()?;
         self.synced = self.history.len() as u64 - 1;
@@ -231,11 +236,11 @@ impl World {
             Step::Together(sizes) => self.write(&sizes, Durability::Buffered),
             Step::Claim => self.claim(),
             Step::Sync => self.sync(),
-            Step::KeepUp => self.store().keep_up(),
-            Step::Maintain => self.store().maintain(),
+            Step::KeepUp => self.store().commits.keep_up(),
+            Step::Maintain => self.maintain(),
             Step::Snapshot => {
-                self.store().snapshot_due.store(true, std::sync::atomic::Ordering::Release);
-                self.store().maintain()
+                let Self { store: Some(store), .. } = self else { return Ok(()) };
+                store.index.with(|index| store.checkpointer.checkpoint_and_snapshot(index, || true))
             }
             Step::Close => {
                 self.store().close()?;
@@ -247,7 +252,7 @@ impl World {
             Step::Compact => {
                 self.options.segment_bytes = SEGMENT_BYTES;
                 self.open(newest)?;
-                self.store().compact()?;
+                self.store().compact_and_close()?;
                 self.synced = newest;
                 // The next time there are longer ones.
                 self.options.segment_bytes = 2 * SEGMENT_BYTES;
@@ -429,7 +434,7 @@ fn a_disk_without_room_refuses_writes_and_loses_nothing() {
     world.open(0).unwrap();
     world.disk.set_full(true);
     let error = loop {
-        world.store().maintain().unwrap();
+        world.maintain().unwrap();
         if let Err(error) = world.write(&[900], Durability::Synced) {
             break error;
         }
@@ -443,7 +448,7 @@ fn a_disk_without_room_refuses_writes_and_loses_nothing() {
     world.open(newest).unwrap();
     assert!(world.write(&[900], Durability::Synced).unwrap_err().is_disk_full());
     world.disk.set_full(false);
-    world.store().maintain().unwrap();
+    world.maintain().unwrap();
     world.write(&[900], Durability::Synced).unwrap();
     world.step(Step::Close).unwrap();
 }
@@ -454,7 +459,7 @@ fn a_disk_without_room_refuses_writes_and_loses_nothing() {
 fn a_checkpoint_is_noted_if_there_is_room_for_that() {
     let checkpoint = |world: &World| {
         let store = world.store();
-        store.with_index(|index| store.checkpoint(index, &mut store.ground.lock())).unwrap();
+        store.index.with(|index| store.checkpointer.checkpoint_and_snapshot(index, || false)).unwrap();
     };
     let mut world = World::new();
     world.open(0).unwrap();
@@ -482,15 +487,17 @@ fn a_checkpoint_is_noted_if_there_is_room_for_that() {
 fn log_that_a_snapshot_covers_is_let_go_of_at_opening() {
     let mut world = World::new();
     world.open(0).unwrap();
-    let retained = |world: &World| world.store().writer.lock().log.retained();
+    let retained = |world: &World| world.store().commits.retained_log();
     while retained(&world) < 30_000 {
         world.write(&[300], Durability::Buffered).unwrap();
     }
     let store = world.store();
+    let (checkpointer, snapshots) = (&store.checkpointer, &store.shared.files.snapshots);
     store
-        .with_index(|index| {
-            store.checkpoint(index, &mut store.ground.lock())?;
-            store.files.snapshots.write(index, &|| false)
+        .index
+        .with(|index| {
+            checkpointer.checkpoint_and_snapshot(index, || false)?;
+            snapshots.write(index, &|| false)
         })
         .unwrap();
     world.step(Step::Kill).unwrap();
@@ -523,16 +530,16 @@ fn a_store_goes_on_with_smaller_segments() {
 fn what_is_synced_is_noted() {
     let mut world = World::new();
     world.open(0).unwrap();
-    let noted = |world: &World| world.store().files.synced.read().unwrap().position().unwrap();
-    let own = world.store().pool.epoch();
+    let noted = |world: &World| world.store().shared.files.synced.read().unwrap().position().unwrap();
+    let own = world.store().shared.files.log.epoch;
     assert_eq!(noted(&world), Position::default());
     world.write(&[50], Durability::Synced).unwrap();
     assert_eq!(noted(&world).seq, 0, "not by the commit");
-    world.store().keep_up().unwrap();
+    world.store().commits.keep_up().unwrap();
     assert_eq!(noted(&world), Position::new(1, Some(own)));
     let operations = |world: &World| {
         world.disk.plan(None);
-        world.store().keep_up().unwrap();
+        world.store().commits.keep_up().unwrap();
         world.disk.operations()
     };
     world.write(&[50], Durability::Buffered).unwrap();
@@ -557,7 +564,7 @@ fn no_power_cut_on_the_way_leaves_a_cut_log_that_is_refused_later() {
         for _ in 0..4 {
             world.write(&[50], Durability::Synced).unwrap();
         }
-        world.store().keep_up().unwrap();
+        world.store().commits.keep_up().unwrap();
         world.store = None;
         let log = Path::new("/s/wal/000000.wal");
         world.disk.change(log, |bytes| {
@@ -572,10 +579,10 @@ fn no_power_cut_on_the_way_leaves_a_cut_log_that_is_refused_later() {
         drop(cut);
         world.lose_power(Survives::Chance(at));
         let store = sim::open(&world.disk, &world.index_dir, &cutting).unwrap();
-        assert!(store.last_seq.load(std::sync::atomic::Ordering::Acquire) < 4);
+        assert!(store.last_seq() < 4);
         drop(store);
         let store = sim::open(&world.disk, &world.index_dir, &options()).unwrap();
-        assert_eq!(store.report.lost, None, "{at}");
+        assert_eq!(store.report().lost, None, "{at}");
         if is_over {
             break;
         }

@@ -10,14 +10,14 @@ use shuttle::thread::{self, JoinHandle};
 
 use super::sim::{self, SimIndexDirectory};
 use crate::disk::sim::{Fault, Plan, SimDisk, Survives};
+use crate::engine::durable::DurableEngine;
 use crate::engine::durable::options::Options;
-use crate::engine::durable::shared::Shared;
-use crate::engine::durable::threads::keep_up;
-use crate::engine::{Batch, Durability, Expect, Outcome, Received};
+use crate::engine::durable::threads::sync_until_stopped;
+use crate::engine::{Batch, Durability, Engine, Expect, Outcome, Received};
 use crate::error::{Failure, Result};
 use crate::model::List;
 use crate::record::Key;
-use crate::sync::{Mutex, Ordering, explore};
+use crate::sync::{Mutex, explore};
 
 const THREADS: usize = 3;
 const COMMITS: usize = 2;
@@ -25,7 +25,7 @@ const COMMITS: usize = 2;
 struct World {
     disk: SimDisk,
     index_dir: SimIndexDirectory,
-    store: Arc<Shared>,
+    store: Arc<DurableEngine>,
     /// What was acknowledged.
     promises: Arc<Mutex<Vec<Promise>>>,
 }
@@ -55,10 +55,6 @@ fn open(options: &Options) -> World {
     let index_dir = SimIndexDirectory::new(&disk);
     let store = Arc::new(sim::open(&disk, &index_dir, options).unwrap());
     World { disk, index_dir, store, promises: Arc::default() }
-}
-
-fn last_seq(store: &Shared) -> u64 {
-    store.last_seq.load(Ordering::Acquire)
 }
 
 fn join<T>(threads: Vec<JoinHandle<T>>) -> Vec<T> {
@@ -110,7 +106,7 @@ fn what_is_acknowledged_survives() {
     explore(|| {
         let world = open(&options());
         let upkeep = world.store.clone();
-        let upkeep = thread::spawn(move || upkeep.keep_up().unwrap());
+        let upkeep = thread::spawn(move || upkeep.commits.keep_up().unwrap());
         let committers = world.spawn_committers(Durability::Synced);
         join(committers).into_iter().flatten().for_each(|answer| assert!(answer.is_ok(), "{answer:?}"));
         upkeep.join().unwrap();
@@ -150,7 +146,7 @@ fn every_commit_is_made_once_whoever_leads() {
         }
         let all = numbers.len() as u64;
         assert_eq!(numbers.into_iter().collect::<BTreeSet<_>>(), (1..=all).collect());
-        assert!(world.store.queue.take().is_empty());
+        assert!(!world.store.commits.has_queued());
     });
 }
 
@@ -160,7 +156,7 @@ fn the_feed_tells_of_each_commit_in_order_until_the_store_is_closed() {
     explore(|| {
         let mut world = open(&options());
         let listen = |capacity| {
-            let (subscription, store) = (world.store.feed.subscribe(capacity), world.store.clone());
+            let (subscription, store) = (world.store.feed().subscribe(capacity), world.store.clone());
             thread::spawn(move || {
                 let mut heard = 0;
                 loop {
@@ -168,7 +164,7 @@ fn the_feed_tells_of_each_commit_in_order_until_the_store_is_closed() {
                         Received::Commit(commit) => {
                             heard += 1;
                             assert_eq!(commit.seq, heard);
-                            assert!(last_seq(&store) >= commit.seq, "not visible yet");
+                            assert!(store.last_seq() >= commit.seq, "not visible yet");
                         }
                         Received::Missed(missed) => heard += missed,
                         Received::Closed => return heard,
@@ -189,7 +185,7 @@ fn the_feed_tells_of_each_commit_in_order_until_the_store_is_closed() {
         }
         assert_eq!(join(listeners), [made, made]);
         world.store = Arc::new(sim::open(&world.disk, &world.index_dir, &options()).unwrap());
-        assert_eq!(last_seq(&world.store), made);
+        assert_eq!(world.store.last_seq(), made);
     });
 }
 
@@ -229,7 +225,7 @@ fn tasks_are_woken_by_the_thread_that_syncs_by_its_failure_and_by_closing() {
             world.disk.plan(Some(Plan { at, what: Fault::Error }));
         }
         let store = world.store.clone();
-        let upkeep = thread::spawn(move || keep_up(&store));
+        let upkeep = thread::spawn(move || sync_until_stopped(&store.shared, &store.commits));
         let task = |thread| {
             let (store, disk, promises) = (world.store.clone(), world.disk.clone(), world.promises.clone());
             thread::spawn(move || {
@@ -245,7 +241,7 @@ fn tasks_are_woken_by_the_thread_that_syncs_by_its_failure_and_by_closing() {
         };
         let tasks: Vec<_> = (0..THREADS).map(task).collect();
         let stop = || {
-            world.store.upkeep.stop();
+            world.store.shared.sync_thread.stop();
             upkeep.join().unwrap();
         };
         if thread_rng().gen_bool(0.5) {

@@ -12,11 +12,11 @@ use parking_lot::Mutex;
 
 use crate::disk::Disk;
 use crate::disk::sim::{SimDisk, Survives};
+use crate::engine::durable::DurableEngine;
 use crate::engine::durable::options::Options;
-use crate::engine::durable::shared::Shared;
-use crate::engine::durable::storage::Snapshots;
-use crate::engine::durable::storage::StoreFiles;
-use crate::engine::durable::storage::{IndexBackend, IndexDirectory, Step, check_from};
+use crate::engine::durable::storage::{
+    IndexBackend, IndexDirectory, Snapshots, Step, StoreFiles, check_from,
+};
 use crate::engine::durable::wal::LogFiles;
 use crate::error::{Failure, Result};
 use crate::folder::{Manifest, SyncedFile};
@@ -59,7 +59,11 @@ struct SimIndex {
 }
 
 /// Opens the store on a disk, without threads.
-pub(crate) fn open(disk: &SimDisk, index_dir: &SimIndexDirectory, options: &Options) -> Result<Shared> {
+pub(crate) fn open(
+    disk: &SimDisk,
+    index_dir: &SimIndexDirectory,
+    options: &Options,
+) -> Result<DurableEngine> {
     let store = *b"0123456789abcdef";
     let segment_bytes = options.segment_bytes;
     let (index_dir, disk): (_, Arc<dyn Disk>) = (Arc::new(index_dir.clone()), Arc::new(disk.clone()));
@@ -68,7 +72,7 @@ pub(crate) fn open(disk: &SimDisk, index_dir: &SimIndexDirectory, options: &Opti
     let synced = SyncedFile { disk: disk.clone(), folder: folder().to_owned(), store };
     let snapshots = Snapshots { disk, dir: "/s/snapshots".into(), store };
     let files = StoreFiles { index_dir, log, synced, snapshots };
-    Shared::open(files, options.clone(), "the store".to_owned())
+    DurableEngine::without_threads(files, options.clone(), "the store".to_owned())
 }
 
 fn path() -> &'static Path {
@@ -118,20 +122,8 @@ impl Content {
 }
 
 impl IndexDirectory for SimIndexDirectory {
-    fn noted(&self) -> Option<Position> {
-        Manifest::read(&self.disk, folder()).unwrap()?.noted()
-    }
-
-    fn has_log(&self) -> bool {
-        self.noted().is_some()
-    }
-
-    fn has_synced(&self) -> bool {
-        self.has_log()
-    }
-
-    fn writers(&self) -> Writers {
-        Manifest::read(&self.disk, folder()).unwrap().map(|manifest| manifest.writers()).unwrap_or_default()
+    fn manifest(&self) -> Result<Manifest> {
+        Ok(Manifest::read(&self.disk, folder()).unwrap().unwrap_or_else(Manifest::new))
     }
 
     fn note(&self, position: Position, writers: Writers) -> Result<()> {

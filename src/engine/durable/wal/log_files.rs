@@ -1,4 +1,4 @@
-//! Where the files of a log are.
+//! Where the files of a log are, and their length.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use crate::engine::durable::wal::segments::SegmentDirectory;
 use crate::error::Result;
 use crate::record::Epoch;
 
-/// Where the log is, and how it is to be.
+/// The folder of a log, and how new segments are made.
 #[derive(Debug, Clone)]
 pub(crate) struct LogFiles {
     pub(crate) disk: Arc<dyn Disk>,
@@ -16,7 +16,7 @@ pub(crate) struct LogFiles {
     pub(crate) store: [u8; 16],
     /// The length of a segment, in bytes.
     pub(crate) segment_bytes: u32,
-    /// That of whoever opens it to write.
+    /// The epoch of this opening.
     pub(crate) epoch: Epoch,
 }
 

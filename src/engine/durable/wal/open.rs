@@ -1,4 +1,4 @@
-//! Opening the log to write: a new one, or one of which it is known where it ends.
+//! Opening the log to append: a new one, or one whose end is known.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,14 +12,14 @@ use crate::error::{Error, Failure, Result};
 use crate::record::Position;
 
 impl LogFiles {
-    /// Begins a log the first commit of which is the one after `last`.
+    /// Begins a log. Its first commit is the one after `last`.
     pub(crate) fn create(&self, last: Position) -> Result<(Log, Arc<Pool>)> {
         self.disk.create_dir(&self.dir)?;
         self.begin_anew(&self.load()?, last)
     }
 
-    /// The same in a segment of its own, where there was a log before of which nobody needs
-    /// anything any more. Once the new one is durable the old one is erased.
+    /// Begins a log in a new segment, in the folder of one that nobody needs any more. Erases the
+    /// old one once the new one is durable.
     pub(crate) fn begin_anew(
         &self,
         directory: &SegmentDirectory,
@@ -31,7 +31,7 @@ impl LogFiles {
         Ok((log, pool))
     }
 
-    /// Goes on where a log ends that was scanned and repaired.
+    /// Appends to a log that was scanned and repaired.
     pub(crate) fn resume(&self, directory: &SegmentDirectory, found: &LogEnd) -> Result<(Log, Arc<Pool>)> {
         let last = found.end.segment;
         let stored = directory.get(last).ok_or_else(|| self.missing(last))?;

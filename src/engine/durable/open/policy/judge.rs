@@ -1,4 +1,4 @@
-//! What facts come to.
+//! The decision: what a store opens to, by the facts.
 
 use super::facts::{Facts, Integrity};
 use crate::engine::durable::options::Recovery;
@@ -8,7 +8,7 @@ use crate::record::Position;
 /// What a store opens to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Verdict {
-    /// Or why it does not.
+    /// How the store opens, or why it does not.
     pub(crate) opens: Result<OpenPlan, Refusal>,
     /// The commit up to which the index has everything, or why opening does not take it.
     pub(crate) index: Result<u64, IndexFault>,
@@ -20,32 +20,32 @@ pub(crate) struct Verdict {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct OpenPlan {
     pub(crate) index: IndexSource,
-    /// The commit up to which that has everything.
+    /// The commit up to which that index has everything.
     pub(crate) applied: u64,
-    /// Where the log goes on; `None` where another is begun.
+    /// Where the log goes on; `None` if another is begun.
     pub(crate) log: Option<LogEnd>,
-    /// What it lacks of what the store held. Only where the log may be cut.
+    /// What the store loses. Only if the log may be cut.
     pub(crate) lost: Option<LogFault>,
-    /// What is wrong with the log, and takes nothing.
+    /// What is wrong with the log, and loses nothing.
     pub(crate) damaged_log: Option<HarmlessLogFault>,
     /// What is wrong with the newest snapshot.
     pub(crate) damaged_snapshot: Option<String>,
-    /// What is wrong with the note of what is synced.
+    /// What is wrong with SYNCED.
     pub(crate) damaged_synced: Option<String>,
 }
 
 impl OpenPlan {
-    /// The newest commit that the store has then.
+    /// The newest commit of the store once it is open.
     pub(crate) fn last_seq(&self) -> u64 {
         self.log.as_ref().map_or(self.applied, |end| end.last_seq)
     }
 }
 
-/// What the log is read over.
+/// The index that the log is replayed into.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum IndexSource {
     Existing,
-    /// An index that is rebuilt from the newest snapshot, or from nothing.
+    /// One that is rebuilt from the newest snapshot, or from nothing.
     Rebuilt,
 }
 
@@ -58,7 +58,7 @@ pub(crate) enum Refusal {
         /// The commit up to which the index has everything.
         applied: u64,
     },
-    /// Neither of the two copies will do.
+    /// Neither the index nor snapshot and log are complete.
     NoCopy {
         index: IndexFault,
         copies: CopiesFault,
@@ -80,7 +80,7 @@ pub(crate) enum CopiesFault {
     Log(LogFault),
 }
 
-/// Why a log does not have what it should.
+/// Why a log is not complete.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum LogFault {
     /// Its files are not one log.
@@ -98,7 +98,7 @@ pub(crate) enum LogFault {
     },
 }
 
-/// Who knows of a commit.
+/// Where a commit is noted outside of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NotedIn {
     Manifest,
@@ -107,15 +107,15 @@ pub(crate) enum NotedIn {
     Index,
 }
 
-/// What is wrong with a log of which nothing is needed that cannot be read.
+/// Damage to a log from which nothing is lost.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum HarmlessLogFault {
     Here(Vec<HarmlessDamage>),
-    /// It would not do without the index.
+    /// Without the index something would be lost.
     NoCopy(LogFault),
 }
 
-/// What the store opens to, by these facts.
+/// Decides what the store opens to.
 pub(crate) fn judge(facts: &Facts, recovery: Recovery) -> Verdict {
     let index = judge_index(facts);
     let applied = index.as_ref().ok().copied();
@@ -143,7 +143,7 @@ pub(crate) fn judge(facts: &Facts, recovery: Recovery) -> Verdict {
 }
 
 pub(super) fn judge_index(facts: &Facts) -> Result<u64, IndexFault> {
-    let noted = facts.noted();
+    let noted = facts.noted_index();
     let held = noted.map(|noted| noted.seq).max(facts.snapshot().map(|newest| newest.position.seq));
     // Its creation was interrupted: it is created again.
     let Some(held) = held else { return Ok(facts.index.as_ref().map_or(0, |index| index.seq)) };
@@ -157,24 +157,25 @@ pub(super) fn judge_index(facts: &Facts) -> Result<u64, IndexFault> {
     Ok(index.seq)
 }
 
-/// Whether something that has everything up to a commit is of another history than whatever
-/// else knows of that commit.
+/// Whether an index or a snapshot that ends with the commit `found` comes from another copy of the
+/// store, as others note of that commit.
 pub(super) fn is_of_other_history(facts: &Facts, found: Position) -> bool {
-    // A log that others contradict says nothing against it.
+    // A log that others contradict proves nothing.
     let log = facts.log.as_ref().ok().filter(|log| other_history(facts, log).is_none());
     let in_log = log.and_then(|log| log.position(found.seq));
-    let others = [facts.noted(), facts.synced, in_log].into_iter().flatten();
+    let others = [facts.noted_index(), facts.synced, in_log].into_iter().flatten();
     others.into_iter().any(|other| other.seq == found.seq && found.contradicts(other.epoch))
 }
 
-/// Where the log ends for whoever has a snapshot and no index.
+/// Where the log ends for a reader of the newest snapshot, without an index.
 pub(crate) fn judge_restoring(facts: &Facts) -> Result<Option<LogEnd>, LogFault> {
     let must_have_log = facts.manifest.as_ref().is_ok_and(|noted| noted.must_have_log);
     judge_log(facts, facts.snapshot_seq(), None, must_have_log)
 }
 
-/// Where the log ends for whoever has everything up to the commit `known`. It must lead to
-/// all that others know of; to what the `index` has, unless that is what it is read over.
+/// Where the log ends for a reader that has everything up to the commit `known`. It must reach
+/// every commit that is noted outside of it, and those of the `index`, unless it is replayed into
+/// that.
 fn judge_log(
     facts: &Facts,
     known: u64,
@@ -197,15 +198,15 @@ fn judge_log(
     }
 }
 
-/// What stands outside of the log and says what it must have.
+/// The commits that are noted outside of the log: it must have them.
 pub(super) fn witnesses(facts: &Facts) -> Vec<(NotedIn, Position)> {
-    let noted = facts.noted().map(|noted| (NotedIn::Manifest, noted));
+    let noted = facts.noted_index().map(|noted| (NotedIn::Manifest, noted));
     let synced = facts.synced.map(|synced| (NotedIn::Synced, synced));
     let snapshot = facts.snapshot().map(|newest| (NotedIn::Snapshot, newest.position));
     [noted, synced, snapshot].into_iter().flatten().collect()
 }
 
-/// Who says of which commit that it was written by another opening than the log says.
+/// The first note that says that a commit was written by another opening than the log says.
 pub(crate) fn other_history(facts: &Facts, log: &Survey) -> Option<(NotedIn, u64)> {
     let contradicts = |(_, seen): &(NotedIn, Position)| {
         log.position(seen.seq).is_some_and(|found| seen.contradicts(found.epoch))
@@ -222,8 +223,8 @@ fn own_index(facts: &Facts) -> Option<(NotedIn, Position)> {
     is_own.then_some((NotedIn::Index, index))
 }
 
-/// The newest commit of the log, if nobody knows of the opening that wrote it: each opening
-/// notes itself before its first commit.
+/// The newest commit of the log, if an opening wrote it that is noted nowhere: each opening is
+/// noted before its first commit.
 fn unknown_opening(facts: &Facts, log: &Survey) -> Option<(NotedIn, u64)> {
     let run = log.runs.last()?;
     let epoch = log.position(run.last)?.epoch?;
@@ -256,7 +257,7 @@ fn open(facts: &Facts, index: IndexSource, applied: u64, recovery: Recovery) -> 
 }
 
 impl LogFault {
-    /// Whether going on without what is missing mends it.
+    /// Whether the store can go on if the log is cut.
     fn may_be_cut(&self, recovery: Recovery) -> bool {
         let is_of_use = match self {
             Self::LogFiles(_) | Self::OtherHistory { .. } => false,
@@ -271,7 +272,8 @@ fn may_be_cut(copies: &CopiesFault, recovery: Recovery) -> bool {
     matches!(copies, CopiesFault::Log(fault) if fault.may_be_cut(recovery))
 }
 
-/// What is wrong with the log for whoever would rebuild the index, if that was looked at.
+/// What is wrong with the log, for this opening or for one that would rebuild the index, if that
+/// part was read.
 fn damaged_log(
     facts: &Facts,
     opening: &OpenPlan,
@@ -288,7 +290,7 @@ fn damaged_log(
     })
 }
 
-/// Why the newest snapshot is of no use.
+/// Why the newest snapshot cannot be used.
 fn snapshot_fault(facts: &Facts) -> Option<String> {
     let newest = facts.snapshot()?;
     match &newest.soundness {

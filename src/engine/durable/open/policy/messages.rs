@@ -1,5 +1,4 @@
-//! The verdict in words. Opening, `verify`, `restore`, `salvage` and what is logged say it
-//! like this and add what it means there.
+//! The verdict in words, for opening, `verify`, `restore`, `salvage` and the program's log.
 
 use std::fmt::{self, Display, Formatter};
 use std::path::Path;
@@ -23,7 +22,7 @@ pub(crate) fn gap(after: u64, until: u64) -> String {
     }
 }
 
-/// The commits after one, up to another, are.
+/// The commits after one up to another, with the verb.
 fn missing(after: u64, until: u64) -> String {
     let verb = if until == after + 1 { "is" } else { "are" };
     format!("{} {verb}", MissingCommits::new(after + 1, Some(until)))
@@ -45,7 +44,7 @@ impl Display for Refusal {
 }
 
 impl Refusal {
-    /// The error of an opening of the store of which `log` is the folder of the log.
+    /// The error with which opening fails. `log` is the folder of the log.
     pub(crate) fn into_error(self, log: &Path) -> Error {
         let corrupt = |place: &str, why: String| Failure::Corrupt { place: place.to_owned(), why };
         let failure = match self {
@@ -68,7 +67,7 @@ impl Refusal {
     }
 }
 
-/// The error where an index with which something is `wrong` cannot be rebuilt.
+/// The error if an index with which something is `wrong` cannot be rebuilt.
 pub(crate) fn not_rebuilt(wrong: &str, why: &str) -> Error {
     let why = format!("{wrong}. It could not be rebuilt from snapshot and log either: {why}. {GET_IT_BACK}");
     Failure::Corrupt { place: "the index".to_owned(), why }.into()
@@ -111,7 +110,7 @@ impl Display for LogFault {
 }
 
 impl LogFault {
-    /// Without saying that it is the log.
+    /// The fault without the words "the log".
     pub(crate) fn bare(&self) -> String {
         match self {
             Self::LogFiles(why) => why.clone(),
@@ -132,7 +131,7 @@ impl LogFault {
         }
     }
 
-    /// What is lost where the log is cut.
+    /// What is lost if the log is cut.
     pub(crate) fn loss(&self) -> String {
         match self {
             Self::Damaged(LogDamage { at: Spot { path, offset }, why, first, last }) => format!(

@@ -28,12 +28,12 @@ impl fmt::Display for MissingCommits {
     }
 }
 
-/// The commits of a store from some on, as far as they were come upon, in order.
+/// Which commits of a store were found, and which are missing, in order.
 #[derive(Debug, Clone)]
 pub(crate) struct Coverage {
-    /// All up to this one were come upon, or are noted as missing.
+    /// All up to this one were found, or are noted as missing.
     until: u64,
-    /// That there were so many is known.
+    /// The newest commit that is known to have been made.
     known: u64,
     missing: Vec<MissingCommits>,
 }
@@ -43,7 +43,7 @@ impl Coverage {
         Self { until, known: until, missing: Vec::new() }
     }
 
-    /// The commits behind `after` up to `last` are there.
+    /// The commits after `after` up to `last` were found.
     pub(super) fn reach(&mut self, after: u64, last: u64) {
         if last > self.until {
             self.miss(after);
@@ -51,12 +51,12 @@ impl Coverage {
         }
     }
 
-    /// All commits up to `seq` have been, whether they are come upon or not.
+    /// All commits up to `seq` are known to have been made.
     pub(super) fn is_known_up_to(&mut self, seq: u64) {
         self.known = self.known.max(seq);
     }
 
-    /// There are no more to come upon; and nobody knows how many there were, if so.
+    /// No more will be found. `is_unknown` says that nobody knows how many there were.
     pub(super) fn end(&mut self, is_unknown: bool) {
         self.miss(self.known);
         if is_unknown {
@@ -71,7 +71,7 @@ impl Coverage {
         }
     }
 
-    /// The commit `seq` is there and of no use.
+    /// The commit `seq` was found and cannot be used.
     pub(crate) fn lose(&mut self, seq: u64) {
         if !self.is_missing(seq) {
             self.missing.push(MissingCommits::new(seq, Some(seq)));
@@ -79,7 +79,7 @@ impl Coverage {
         }
     }
 
-    /// The last commit that is there, or missing.
+    /// The last commit that was found, or is missing.
     pub(crate) fn until(&self) -> u64 {
         self.until
     }

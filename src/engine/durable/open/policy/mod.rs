@@ -1,9 +1,10 @@
-//! What a store opens to: one judgement for opening, `verify`, `restore` and `salvage`.
+//! The open policy: the rules of what may be opened, for opening, `verify`, `restore` and `salvage`
+//! alike.
 //!
-//! Whoever opens a store, or looks at one, gathers [`Facts`] first: what the manifest notes,
-//! what is wrong with the index, which commits can be read. Then [`judge`] says what that
-//! comes to. It reads no file and knows no clock, so that it can be tested over all facts
-//! that there can be. What it says is put into words here too, and nowhere else.
+//! Each of them gathers [`Facts`] first: what the manifest notes, what is wrong with the index,
+//! which commits can be read. Then [`judge`] decides. It reads no file and no clock, so that
+//! properties can be tested over generated facts. The words for the verdict are here too, and
+//! nowhere else.
 
 mod facts;
 mod judge;
@@ -13,7 +14,7 @@ mod missing_commits;
 mod properties;
 mod salvage;
 
-pub(crate) use facts::{Facts, Integrity, ManifestFacts, SnapshotFacts, known_openings};
+pub(crate) use facts::{Facts, Integrity, SnapshotFacts};
 pub(crate) use judge::{
     IndexFault, LogFault, OpenPlan, Refusal, Verdict, judge, judge_restoring, other_history,
 };

@@ -1,11 +1,10 @@
-//! What holds of the verdict whatever the facts are.
+//! Properties of the verdict over generated facts.
 
 use proptest::prelude::*;
 
+use super::facts::ManifestFacts;
 use super::judge::{IndexSource, Refusal, Verdict};
-use super::{
-    Facts, Integrity, ManifestFacts, Remains, SnapshotFacts, Source, judge, other_history, remains, source,
-};
+use super::{Facts, Integrity, Remains, SnapshotFacts, Source, judge, other_history, remains, source};
 use crate::engine::durable::options::Recovery;
 use crate::engine::durable::wal::{Behind, Run, Spot, Survey};
 use crate::record::{Epoch, Position};
@@ -161,8 +160,9 @@ proptest! {
         prop_assert_eq!(index.seq, opening.applied);
         let log = facts.log.clone().unwrap();
         let noted = facts.manifest.clone().unwrap().index;
-        // It is no other store's, whether it is the base or not.
-        let own = facts.index.clone().ok().filter(|index| index.epoch.is_some_and(|epoch| facts.openings.contains(&epoch)));
+        let found = facts.index.clone().ok();
+        // It is no other store's, whether the log is replayed into it or not.
+        let own = found.filter(|index| index.epoch.is_some_and(|epoch| facts.openings.contains(&epoch)));
         for seen in [Some(index), noted, facts.synced, own].into_iter().flatten() {
             let found = log.position(seen.seq).and_then(|found| found.epoch);
             prop_assert!(!seen.contradicts(found) || noted.is_none(), "{seen:?}");
@@ -254,7 +254,7 @@ proptest! {
         let is_unread = |found: &&mut SnapshotFacts| found.soundness == Integrity::Unchecked;
         facts.snapshots.iter_mut().filter(is_unread).for_each(|found| found.soundness = Integrity::Intact);
         // Of one that was never completed opening makes the index anew.
-        prop_assume!(facts.noted().is_some() || facts.snapshot().is_some());
+        prop_assume!(facts.noted_index().is_some() || facts.snapshot().is_some());
         let (Ok(_), Ok(log)) = (judged(&facts).opens, &facts.log) else { return Ok(()) };
         let (_, seq) = source(&facts);
         let Remains { coverage, .. } = remains(&facts, log, seq, true);

@@ -1,4 +1,4 @@
-//! What of a damaged store is complete, and which commits nothing has: by that salvage goes.
+//! What salvage starts from in a damaged store, and which commits are missing.
 
 use super::facts::{Facts, Integrity, SnapshotFacts};
 use super::judge::{is_of_other_history, judge_index, other_history, witnesses};
@@ -7,41 +7,41 @@ use crate::engine::durable::report::TornTail;
 use crate::engine::durable::wal::{Broken, LogDamage, LogEnd, Survey};
 use crate::record::Position;
 
-/// Something that has everything up to some commit.
+/// A source that has everything up to some commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Source {
     Index,
-    /// By its place in the list.
+    /// The n-th in the list.
     Snapshot(usize),
-    /// There was nothing before the first commit.
+    /// The empty store before the first commit.
     Nothing,
 }
 
-/// What is left of a store.
+/// What the log has behind a source.
 #[derive(Debug, Clone)]
 pub(crate) struct Remains {
-    /// The commits that the log has, or lacks, behind what the source has.
+    /// Which commits behind the source the log has.
     pub(crate) coverage: Coverage,
-    /// The last commit of the log, if it ends as a log may. What stands behind it is cut off.
+    /// The last commit of the log, if its end is not damaged. What stands behind it is cut off.
     pub(crate) end: Option<u64>,
     pub(crate) torn_tail: Option<TornTail>,
 }
 
-/// The newest that has everything up to some commit, and that commit.
+/// The newest source, and the commit up to which it has everything.
 pub(crate) fn source(facts: &Facts) -> (Source, u64) {
     let is_own = |position: &Position| !is_of_other_history(facts, *position);
-    // One that was rolled back to before its first commit is nothing.
+    // An index that was rolled back to before its first commit is empty.
     let index = facts.index.as_ref().ok().filter(|index| index.seq > 0 && is_own(index));
     let is_sound = |found: &SnapshotFacts| found.soundness == Integrity::Intact && is_own(&found.position);
     let snapshots = facts.snapshots.iter().enumerate().filter(|(_, found)| is_sound(found));
     let snapshots = snapshots.map(|(n, found)| (Source::Snapshot(n), found.position.seq));
-    // Of equals the last: the index.
+    // Of equal ones `max_by_key` takes the last: the index.
     let found = snapshots.chain(index.map(|index| (Source::Index, index.seq)));
     found.max_by_key(|(_, seq)| *seq).unwrap_or((Source::Nothing, 0))
 }
 
-/// What is left behind a source that has everything up to the commit `seq`, in a `log` that
-/// was read from there on. `is_certain` says whether these are the files of one store.
+/// What the `log`, which was read from the commit `seq` on, has behind a source with everything up
+/// to that commit. `is_certain` says whether these are the files of one store.
 pub(crate) fn remains(facts: &Facts, log: &Survey, seq: u64, is_certain: bool) -> Remains {
     let known = witnesses(facts).into_iter().map(|(_, seen)| seen.seq).max().unwrap_or(0);
     let mut coverage = Coverage::from(seq);
@@ -52,7 +52,7 @@ pub(crate) fn remains(facts: &Facts, log: &Survey, seq: u64, is_certain: bool) -
     }
     let must_have_log = facts.manifest.as_ref().map_or(true, |noted| noted.must_have_log);
     match log.end_behind(seq) {
-        // What looks like a torn tail was known to be durable.
+        // Otherwise what looks like a torn tail was durable.
         Ok(Some(end)) if end.last_seq >= known => return ends(facts, log, coverage, &end, is_certain),
         Ok(None) if !must_have_log => {
             coverage.end(false);
@@ -76,7 +76,7 @@ pub(crate) fn remains(facts: &Facts, log: &Survey, seq: u64, is_certain: bool) -
     Remains { coverage, end: None, torn_tail: None }
 }
 
-/// The log ends as a log may.
+/// The end of the log is not damaged.
 fn ends(facts: &Facts, log: &Survey, mut coverage: Coverage, end: &LogEnd, is_certain: bool) -> Remains {
     let kept = end.last_seq;
     coverage.is_known_up_to(kept);
@@ -86,8 +86,8 @@ fn ends(facts: &Facts, log: &Survey, mut coverage: Coverage, end: &LogEnd, is_ce
     Remains { coverage, end: Some(kept), torn_tail }
 }
 
-/// Notes the commits that the log has, up to its `end` if it has one. Answers up to which
-/// commit it tells of all, that it has them or that they are missing.
+/// Notes the commits that the log has, up to its `end` if it has one. Answers the last commit that
+/// the log tells of.
 fn reach(log: &Survey, coverage: &mut Coverage, end: Option<u64>) -> u64 {
     let mut reached = 0;
     for run in &log.runs {
@@ -102,11 +102,11 @@ fn reach(log: &Survey, coverage: &mut Coverage, end: Option<u64>) -> u64 {
     reached
 }
 
-/// Whether there may have been more than the log has. Damage to its end cannot be told from a
-/// torn tail, nor, where nothing of it is left, from an end.
+/// Whether there may have been more commits than the log has: damage to its end cannot be told from
+/// a torn tail, and if nothing is left behind it, not from an end either.
 fn is_doubtful(facts: &Facts, end: &LogEnd, is_certain: bool) -> bool {
     let has_index = judge_index(facts).is_ok();
-    // An index may be an old one.
+    // The index may be an old copy.
     let is_whole = end.torn.is_none() && end.synced >= end.last_seq;
     let is_vouched_for = is_certain && (end.is_clean || (has_index && is_whole));
     (!has_index && end.torn.is_some()) || !(facts.manifest.is_ok() || is_vouched_for)

@@ -1,10 +1,10 @@
-//! What a walk through a log comes upon.
+//! What a scan of a log finds.
 
 use std::path::PathBuf;
 
 use crate::error::Result;
 
-/// What stands in a log, from the oldest on.
+/// What stands in a log, in order.
 #[derive(Debug)]
 pub(crate) enum Found<'a> {
     Commit {
@@ -12,7 +12,7 @@ pub(crate) enum Found<'a> {
         entry: &'a [u8],
         at: Spot,
     },
-    /// The beginning of a commit of which the rest is missing.
+    /// The beginning of a commit whose rest is missing.
     Begun {
         seq: u64,
         entry: &'a [u8],
@@ -21,7 +21,7 @@ pub(crate) enum Found<'a> {
     /// Something is missing here: bytes that are no frames, a segment, commits.
     Gap {
         at: Spot,
-        /// The last commit before it; one that the caller has, if none was read.
+        /// The last commit before it. If none was read, the last one that the caller has.
         after: u64,
         /// The last commit that is missing; `after` if none is.
         until: u64,

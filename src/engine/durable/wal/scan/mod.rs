@@ -1,4 +1,4 @@
-//! Reading a log from its oldest segment on, and what that finds.
+//! Scanning a log from its oldest segment on, and what that finds.
 
 mod found;
 mod survey;

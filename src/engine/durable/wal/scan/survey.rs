@@ -1,4 +1,5 @@
-//! What a log holds, as a walk through it found it, and how it goes on behind a commit.
+//! What a log holds, as a scan found it, and where it ends for a reader that has everything up to
+//! some commit.
 //!
 //! The log ends where no frame follows. Writes that were not synced may be lost in any
 //! order, so what is found behind that point says nothing by itself. But each frame says
@@ -14,12 +15,12 @@ use crate::engine::durable::wal::segments::StoredSegment;
 
 use crate::record::{Epoch, Position};
 
-/// What a log holds. Facts only: it knows no file.
+/// What a log holds. It keeps no file open.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Survey {
-    /// What stands before the segment that leads to the commit after this one was not read.
+    /// The segments before the one that has the commit after this one were not read.
     pub(crate) from: u64,
-    /// Commits in a row, in the order of the log.
+    /// Runs of consecutive commits, in the order of the log.
     pub(crate) runs: Vec<Run>,
     /// The first frame, and the commit it is of; `None` if there is no frame at all.
     pub(crate) first: Option<(Spot, u64)>,
@@ -29,22 +30,22 @@ pub(crate) struct Survey {
     pub(crate) unreadable: Option<(Spot, String)>,
 }
 
-/// Commits of which none is missing in between.
+/// Consecutive commits.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Run {
-    /// The commit before its first: who has everything up to that one goes on here.
+    /// The commit before its first.
     pub(crate) after: u64,
     /// Its last whole commit; `after` if it has none.
     pub(crate) last: u64,
-    /// A commit behind that of which it has the beginning only.
+    /// The commit after that, if it has the beginning of one only.
     pub(crate) begun: Option<u64>,
     /// The commit up to which its frames say that everything was durable.
     pub(crate) synced: u64,
-    /// Whether its last frame says that the store was closed in good order.
+    /// Whether its last frame says that the store was closed.
     pub(crate) is_closed: bool,
-    /// Where it is broken, although no commit is missing there.
+    /// Where it is broken without a commit missing.
     pub(crate) holes: Vec<Hole>,
-    /// Where something before it is missing, if so.
+    /// Where something is missing before it.
     pub(crate) gap: Option<Spot>,
     /// Where it begins.
     pub(crate) start: Place,
@@ -52,20 +53,20 @@ pub(crate) struct Run {
     pub(crate) end: Place,
     /// Where no frame follows.
     pub(crate) broken: Spot,
-    /// Whether the file is cut short in which that is.
+    /// Whether that file is shorter than its header says.
     pub(crate) is_cut_short: bool,
-    /// The segment that should follow, and is missing.
+    /// The segment that should come next, and is missing.
     pub(crate) leads_nowhere: Option<u64>,
     pub(crate) segments: Vec<Visited>,
-    /// What stands behind it says this.
+    /// What the frames behind it say.
     pub(crate) behind: Behind,
-    /// By which opening its commits were written, each from this one on.
+    /// The epochs of its commits, each from this commit on.
     pub(crate) epochs: Vec<Position>,
-    /// And what would be written behind its end, as the log says so far.
+    /// The epoch of what would be appended at its end, as the log says so far.
     pub(crate) says: Option<Epoch>,
 }
 
-/// Something that is no part of the log, and stands where no commit is missing.
+/// Bytes that are no part of the log, where no commit is missing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Hole {
     pub(crate) at: Spot,
@@ -78,10 +79,10 @@ pub(crate) struct Hole {
 pub(crate) struct Behind {
     /// The commit up to which everything was durable.
     pub(crate) synced: u64,
-    /// The newest commit of which one is a part.
+    /// The newest commit that any of them belongs to.
     pub(crate) newest: Option<u64>,
-    /// Whether something else stands there. In a file that was used before it may be what
-    /// that held then, and does not count.
+    /// Whether other bytes stand there. In a file that was used before they may be left from then,
+    /// and do not count.
     pub(crate) is_written: bool,
 }
 
@@ -105,7 +106,7 @@ impl Behind {
 pub(crate) struct Visited {
     pub(crate) segment: u64,
     pub(crate) stored: StoredSegment,
-    /// The newest commit of which it has a frame before the end.
+    /// The newest commit that has a frame in it, before the end.
     pub(crate) last_seq: u64,
     /// Where its frames end.
     pub(crate) end: u64,
@@ -120,19 +121,19 @@ pub(crate) struct LogEnd {
     pub(crate) synced: u64,
     /// Where the next frame goes.
     pub(crate) end: Place,
-    /// Whether the log was closed in good order, and nothing stands behind its end.
+    /// Whether the log was closed, and nothing stands behind its end.
     pub(crate) is_clean: bool,
     /// The segments that lead there, oldest first.
     pub(crate) segments: Vec<Visited>,
-    /// Damage to what the caller has anyway, or can do without. The log is not to be gone
-    /// on with: another is begun behind a snapshot.
+    /// Damage to what the caller has anyway, or can do without. Nothing may be appended to such a
+    /// log: another is begun behind a snapshot.
     pub(crate) harmless: Vec<HarmlessDamage>,
-    /// The newest commit of which a frame stands behind the end; `last_seq` if what stands
-    /// there is none.
+    /// The newest commit that has a frame behind the end; `last_seq` if something else stands
+    /// there.
     pub(crate) torn: Option<u64>,
-    /// By which opening its commits were written, each from this one on.
+    /// The epochs of its commits, each from this commit on.
     pub(crate) epochs: Vec<Position>,
-    /// And what would be written next, as the log says so far.
+    /// The epoch of what would be appended next, as the log says so far.
     pub(crate) says: Option<Epoch>,
 }
 
@@ -148,16 +149,16 @@ impl LogEnd {
     }
 }
 
-/// Damage to a log that takes nothing from who has what it is behind of.
+/// Damage that takes nothing from a reader that has the commits before it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum HarmlessDamage {
-    /// These commits, none if `until` is `after`, cannot be read.
+    /// The commits after `after` up to `until`, if any, cannot be read.
     Gap { at: Spot, after: u64, until: u64 },
     /// The header of a segment.
     Header(PathBuf),
 }
 
-/// Damage to a log that takes something.
+/// Damage that takes commits from a reader.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct LogDamage {
     pub(crate) at: Spot,
@@ -175,12 +176,12 @@ pub(crate) enum Broken {
     CutShort,
     LeadsNowhere(u64),
     BeginsLater,
-    /// The system does not read it.
+    /// The system refuses to read it.
     Unreadable(String),
 }
 
 impl Survey {
-    /// Lets each run know what stands behind it.
+    /// Tells each run what stands behind it.
     pub(crate) fn note_what_is_behind(&mut self) {
         let mut behind = Behind::default();
         for run in self.runs.iter_mut().rev() {
@@ -190,7 +191,7 @@ impl Survey {
         }
     }
 
-    /// How the log goes on for whoever has everything up to the commit `known`. `None` if it
+    /// Where the log ends for a reader that has everything up to the commit `known`. `None` if it
     /// has no frame at all.
     pub(crate) fn end_behind(&self, known: u64) -> Result<Option<LogEnd>, LogDamage> {
         self.check_readable(known)?;
@@ -205,14 +206,14 @@ impl Survey {
         Ok(Some(self.end_of(n, run, known)))
     }
 
-    /// The same, but the log ends where it is damaged. `None` if that is before what the
-    /// caller has: then nothing can be appended there.
+    /// The same, but a log that is damaged ends there. `None` if that is before what the reader
+    /// has: then nothing can be appended.
     pub(crate) fn end_before_damage(&self, known: u64) -> Option<LogEnd> {
         let (n, run) = self.run_behind(known)?;
         Some(LogEnd { is_clean: false, ..self.end_of(n, run, known) })
     }
 
-    /// Of the commit `seq`, by which opening it was written; `None` if the log has it not.
+    /// The commit `seq` with its epoch; `None` if the log does not have it.
     pub(crate) fn position(&self, seq: u64) -> Option<Position> {
         let run = self.runs.iter().find(|run| (run.after..=run.last).contains(&seq))?;
         Some(Position::new(seq, run.epoch_of(seq)))
@@ -228,7 +229,7 @@ impl Survey {
         Err(LogDamage { at, why: Broken::Unreadable(why), first: known + 1, last: known + 1 })
     }
 
-    /// No run leads on from the commit `known`.
+    /// The damage that keeps a reader that has everything up to the commit `known` from going on.
     fn damage_before(&self, known: u64, first: &Spot, seq: u64) -> LogDamage {
         let before = self.runs.iter().rev().find(|run| !run.is_bare() && run.after <= known);
         match before {
@@ -255,7 +256,7 @@ impl Survey {
         }
     }
 
-    /// The damage before the end of a run, which is the n-th.
+    /// The damage before the end of the n-th run.
     fn harmless_before(&self, n: usize, run: &Run, known: u64) -> Vec<HarmlessDamage> {
         let mut found: Vec<_> =
             self.headless.iter().map(|path| HarmlessDamage::Header(path.clone())).collect();
@@ -277,13 +278,13 @@ impl Run {
         Self { after, last: after, start, end: start, ..Self::default() }
     }
 
-    /// Whether a run that goes on behind the commit `after` is a part of this one.
+    /// Whether this run goes on with what comes after the commit `after`.
     pub(crate) fn joins(&self, after: u64) -> bool {
         let has_none_behind = self.behind.newest.is_none_or(|newest| newest <= self.last);
         self.last == after && self.begun.is_none() && has_none_behind
     }
 
-    /// This run, which goes on behind what broke it.
+    /// This run, continued behind what broke it.
     pub(crate) fn over_a_hole(mut self) -> Self {
         let at = std::mem::take(&mut self.broken);
         self.holes.push(Hole { at, after: self.last });
@@ -292,7 +293,7 @@ impl Run {
         self
     }
 
-    /// By whom the commit `seq` of this run is.
+    /// The epoch of the commit `seq`.
     pub(crate) fn epoch_of(&self, seq: u64) -> Option<Epoch> {
         epoch_of(&self.epochs, seq)
     }
@@ -310,13 +311,13 @@ impl Run {
         self.begun.unwrap_or(self.last)
     }
 
-    /// The commit that is to come next.
+    /// The commit that should come next.
     fn wanted(&self) -> u64 {
         self.last + 1
     }
 
-    /// Whether it is nothing but the beginning of a commit, behind something that is
-    /// missing. What is appended there would not be found.
+    /// Whether it is only the beginning of a commit, behind a gap. A reader would not find what is
+    /// appended there.
     fn is_bare(&self) -> bool {
         self.gap.is_some() && self.end == self.start
     }

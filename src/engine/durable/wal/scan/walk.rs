@@ -1,6 +1,6 @@
-//! The one way through a log: every frame that can be read, in order, whatever is wrong
-//! with the rest. Commits are handed on as they come; what is left of the log, and where it
-//! is broken, is answered as a [`Survey`]. What that means is not said here.
+//! The scan that every reader of a log goes by: it visits each commit that can be read, in order,
+//! and answers what the log holds, and where it is broken, as a [`Survey`]. What that means for the
+//! store is for others to say.
 
 use super::found::{Found, Visitor};
 use super::survey::Survey;
@@ -8,8 +8,8 @@ use super::walker::{Segment, Walker};
 use crate::engine::durable::wal::segments::SegmentDirectory;
 use crate::error::Result;
 
-/// Walks through the log from the segment on that leads to the commit after `known`, or
-/// from the oldest. Fails only if the system does not let it read, or as `visit` does.
+/// Scans the log from the segment that has the commit after `known`, or from the oldest one. Fails
+/// only if the system refuses to read, or if `visit` fails.
 pub(crate) fn walk(directory: &SegmentDirectory, known: u64, visit: &mut Visitor<'_>) -> Result<Survey> {
     let start = start(directory, known);
     let mut walker = Walker::new(directory, known, visit);
@@ -32,7 +32,7 @@ pub(crate) fn walk(directory: &SegmentDirectory, known: u64, visit: &mut Visitor
     walker.finish()
 }
 
-/// What the log holds from there on.
+/// The same without visiting the commits.
 pub(crate) fn survey(directory: &SegmentDirectory, known: u64) -> Result<Survey> {
     walk(directory, known, &mut |_| Ok(()))
 }
@@ -40,8 +40,7 @@ pub(crate) fn survey(directory: &SegmentDirectory, known: u64) -> Result<Survey>
 /// Called with the number and the entry of a commit.
 pub(crate) type CommitVisitor<'a> = dyn FnMut(u64, &[u8]) -> Result<()> + 'a;
 
-/// Visits the commits after `known` as far as none is missing in between. Before the first
-/// of them the walk may come upon others, and behind a gap it does.
+/// Visits the commits after `known`, up to the first one that is missing.
 pub(crate) fn read_behind(
     directory: &SegmentDirectory,
     known: u64,
@@ -57,9 +56,8 @@ pub(crate) fn read_behind(
     })
 }
 
-/// The newest segment that begins at or before the commit `known`, so that the way from
-/// there to what follows is read too. Older ones are waiting to be used again: some of them
-/// may have been already.
+/// The newest segment that begins at or before the commit `known`, so that the frames that lead on
+/// from there are read too. Older segments wait to be used again, and some may have been already.
 fn start(directory: &SegmentDirectory, known: u64) -> u64 {
     for (segment, stored) in directory.iter().rev() {
         if directory.first_frame(segment, stored).ok().flatten().is_some_and(|head| head.seq <= known) {

@@ -1,5 +1,5 @@
-//! A walk on its way: takes one segment after the other, frame by frame, and puts together
-//! what is left of the log.
+//! The state of a scan: it takes the segments in order, frame by frame, and puts together what the
+//! log holds.
 
 use std::path::Path;
 
@@ -16,25 +16,25 @@ pub(crate) struct Walker<'a, 'b> {
     directory: &'a SegmentDirectory,
     visit: &'a mut Visitor<'b>,
     survey: Survey,
-    /// The run that the next frame may go on with.
+    /// The run that the next frame may continue.
     run: Option<Run>,
-    /// The one before, which goes on if no commit is missing in between.
+    /// The run before, which is continued if no commit is missing in between.
     broken: Option<Run>,
     /// The newest commit of which a frame was read.
     newest: u64,
     open: Option<Open>,
-    /// By whom what comes next was written, as far as that is known.
+    /// The epoch of what comes next, as far as it is known.
     epoch: Option<Epoch>,
-    /// By whom it must have been written, as what comes before says: another opening says so
-    /// before its first commit.
+    /// The epoch that it must have by what comes before: each opening names its epoch before its
+    /// first commit.
     promised: Option<Epoch>,
-    /// The commit of which a segment has the end, and nothing has the beginning.
+    /// The commit whose end a segment has, and whose beginning is missing.
     tail: Option<u64>,
-    /// The segment in which the log goes on, if one says so.
+    /// The next segment, if a frame names one.
     next: Option<u64>,
-    /// Since where nothing was read.
+    /// Where the bytes begin that cannot be read.
     gap: Option<Spot>,
-    /// The same, once it was told of, until another run begins.
+    /// The same once the visitor was told, until another run begins.
     told: Option<Spot>,
 }
 
@@ -89,7 +89,7 @@ impl<'a, 'b> Walker<'a, 'b> {
         }
     }
 
-    /// Whether the log goes on in a later segment: this one was got ready and not used.
+    /// Whether the log goes on in a later segment: this one was prepared and not used.
     pub(crate) fn leads_past(&self, segment: u64) -> bool {
         self.next.is_some_and(|next| segment < next)
     }
@@ -175,7 +175,7 @@ impl<'a, 'b> Walker<'a, 'b> {
         }
     }
 
-    /// Whether a frame is by whom the run says that it must be, as far as both tell.
+    /// Whether a frame has the epoch that the run says it must have, as far as both tell.
     fn is_same_history(&self, frame: &Frame<'_>, run: &Run) -> bool {
         let seq = frame.head.seq;
         match frame.head.kind {
@@ -187,8 +187,7 @@ impl<'a, 'b> Walker<'a, 'b> {
         }
     }
 
-    /// Begins a run with a frame, or goes on with the one before if no commit is missing in
-    /// between.
+    /// Begins a run with a frame, or continues the one before if no commit is missing in between.
     fn begin_run(&mut self, frame: &Frame<'_>, segment: &Segment<'_>, at: usize) {
         let Head { kind, seq, part, .. } = frame.head;
         let after = match kind {
@@ -211,12 +210,12 @@ impl<'a, 'b> Walker<'a, 'b> {
         self.told = None;
     }
 
-    /// Whether the commit began in a segment that is there no more.
+    /// Whether the commit began in a segment that was released.
     fn is_of_tail(&self, seq: u64, at: usize) -> bool {
         at == PAGE || self.tail == Some(seq)
     }
 
-    /// A frame of a commit of which the beginning is missing.
+    /// Notes a frame of a commit whose beginning is missing.
     fn stray(&mut self, frame: &Frame<'_>, at: usize) {
         let Head { kind, seq, synced, .. } = frame.head;
         if let Some(run) = &mut self.broken {
@@ -231,7 +230,7 @@ impl<'a, 'b> Walker<'a, 'b> {
         }
     }
 
-    /// Takes a frame that comes next.
+    /// Takes a frame that continues the run.
     fn take(&mut self, frame: &Frame<'_>, segment: &Segment<'_>, at: usize) -> Result<()> {
         let seq = frame.head.seq;
         match frame.head.kind {
@@ -266,7 +265,8 @@ impl<'a, 'b> Walker<'a, 'b> {
         (self.visit)(Found::Commit { seq, entry, at })
     }
 
-    /// The log goes on in another segment. One that leads back would lead on for ever.
+    /// Goes on in the segment that a frame names. A frame that named an older one would make a
+    /// loop.
     fn leave(&mut self, frame: &Frame<'_>, segment: &Segment<'_>, at: usize) -> Result<()> {
         let Some(to) = leads_to(frame) else { return Ok(()) };
         if to <= segment.id || self.directory.get(to).is_none() {
@@ -283,7 +283,7 @@ impl<'a, 'b> Walker<'a, 'b> {
         Ok(())
     }
 
-    /// Where the log could end so far: behind a whole commit.
+    /// Notes that the log could end here, behind a whole commit.
     fn note_boundary(&mut self, segment: &Segment<'_>, behind: usize) {
         let (end, says) = match self.next {
             Some(next) => {
@@ -297,16 +297,16 @@ impl<'a, 'b> Walker<'a, 'b> {
         }
     }
 
-    /// The newest commit of which the run has a frame.
+    /// The newest commit that has a frame in the run.
     fn newest_of_run(&self) -> u64 {
         let last = self.run.as_ref().map_or(0, |run| run.last);
         self.open.as_ref().map_or(last, |open| open.seq)
     }
 
-    /// What stands at this offset is not what comes next.
+    /// Ends the run: what stands at this offset does not continue it.
     fn break_off(&mut self, segment: &Segment<'_>, at: usize) -> Result<()> {
         self.tail = None;
-        // Who writes may be said in what cannot be read.
+        // What cannot be read may have named another epoch.
         (self.epoch, self.promised) = (None, None);
         self.gap.get_or_insert_with(|| segment.spot(at));
         let newest = self.newest_of_run();
@@ -319,13 +319,13 @@ impl<'a, 'b> Walker<'a, 'b> {
         self.drop_open()
     }
 
-    /// A commit whose next part does not come.
+    /// Hands on the beginning of a commit whose next part is missing.
     fn drop_open(&mut self) -> Result<()> {
         let Some(Open { seq, entry, at, .. }) = self.open.take() else { return Ok(()) };
         (self.visit)(Found::Begun { seq, entry: &entry, at })
     }
 
-    /// Tells of what is missing before a frame with which no run goes on.
+    /// Tells the visitor what is missing before a frame that continues no run.
     fn tell_gap(&mut self, frame: &Frame<'_>, segment: &Segment<'_>, at: usize) -> Result<()> {
         let seq = frame.head.seq;
         let missing = match frame.head.kind {
@@ -338,7 +338,7 @@ impl<'a, 'b> Walker<'a, 'b> {
         let gap = self.gap.take().unwrap_or_else(|| segment.spot(at));
         self.told.get_or_insert_with(|| gap.clone());
         let until = missing.max(self.newest);
-        // Before the first frame that was read, the caller has the commits.
+        // The caller has the commits before the first frame that was read.
         let after = if self.newest == 0 { self.survey.from.min(until) } else { self.newest };
         (self.visit)(Found::Gap { at: gap, after, until })
     }
@@ -352,13 +352,13 @@ impl<'a, 'b> Walker<'a, 'b> {
     }
 }
 
-/// Whether something was written to a segment behind `end`, as far as that can be told: a
-/// file that was used before still has what it held then.
+/// Whether something was written to a segment behind `end`, as far as that can be told: a file that
+/// was used before still has what it held.
 fn has_more(stored: StoredSegment, bytes: &[u8], end: usize) -> bool {
     stored.is_fresh && bytes.get(end..).is_some_and(|rest| rest.iter().any(|byte| *byte != 0))
 }
 
-/// The segment in which the log goes on, as a frame says.
+/// The segment that a frame names as the next.
 fn leads_to(frame: &Frame<'_>) -> Option<u64> {
     frame.body.try_into().ok().map(u64::from_le_bytes)
 }

@@ -1,4 +1,4 @@
-//! What the folder of the log holds, as found at opening.
+//! The segments in the folder of a log, as they are found.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -23,16 +23,16 @@ pub(crate) struct SegmentDirectory {
     free: Vec<Slot>,
 }
 
-/// Where a segment is.
+/// The file of a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct StoredSegment {
     pub(crate) slot: Slot,
     pub(crate) bytes: u64,
-    /// Whether its header is damaged: which segment it is was told from its first frame.
+    /// Whether its header is damaged. Its first frame told which segment it is.
     pub(crate) is_headless: bool,
-    /// What its header says of its commits.
+    /// The epoch in its header.
     pub(crate) epoch: Option<Epoch>,
-    /// Whether its file held nothing before, so that all that stands in it was written to it.
+    /// Whether its file was new, so that everything in it belongs to this segment.
     pub(crate) is_fresh: bool,
 }
 
@@ -58,8 +58,7 @@ impl SegmentDirectory {
         Ok(found)
     }
 
-    /// Finds the segments of which a byte of the header is damaged and nothing else: what
-    /// they hold is there all the same.
+    /// Finds segments with one damaged byte in the header: their frames can be read all the same.
     fn add_headless(&mut self, store: [u8; 16]) -> Result<()> {
         for slot in std::mem::take(&mut self.free) {
             let page = self.page(slot)?;
@@ -71,9 +70,9 @@ impl SegmentDirectory {
         Ok(())
     }
 
-    /// The same, whatever is wrong with some of it: files that cannot be taken as they
-    /// are come with what is wrong with them. Without `store` any store's will do, as
-    /// long as it is one.
+    /// The same, as far as it can be read. Answers also the files with which something is wrong,
+    /// and what. Without `store` it takes the segments of any store, as long as all are of the same
+    /// one.
     pub(crate) fn salvage(
         disk: Arc<dyn Disk>,
         dir: &Path,
@@ -107,7 +106,7 @@ impl SegmentDirectory {
         Ok((found, wrong))
     }
 
-    /// Of two files that are the same segment, the one with more to read.
+    /// Of two files that are the same segment, keeps the one with more frames.
     fn prefer(&mut self, slot: Slot, page: &[u8]) -> Result<()> {
         let Opened::Header(header) = Header::decode(page) else { return Ok(()) };
         let Some(known) = self.get(header.segment) else { return Ok(()) };
@@ -128,7 +127,7 @@ impl SegmentDirectory {
         Ok(slots)
     }
 
-    /// A segment whose header is damaged, if its id can be told.
+    /// Adds a segment whose header is damaged, if its first frame tells its id.
     fn add_without_header(&mut self, slot: Slot, page: &[u8]) -> Result<bool> {
         let stored = StoredSegment::without_header(slot, self.file(slot)?.len()?);
         let bytes = self.read(stored)?;
@@ -204,7 +203,7 @@ impl SegmentDirectory {
         self.iter().filter(move |(id, _)| *id > segment)
     }
 
-    /// The bytes of a segment, as far as its file goes.
+    /// Reads a segment, as far as its file goes.
     pub(crate) fn read(&self, stored: StoredSegment) -> Result<Vec<u8>> {
         let file = self.file(stored.slot)?;
         let length = file.len()?.min(stored.bytes);
@@ -214,10 +213,9 @@ impl SegmentDirectory {
         Ok(bytes)
     }
 
-    /// The first frame of a segment that can be read: the one that it begins with, unless
-    /// that is damaged.
+    /// The first frame of a segment that can be read.
     pub(crate) fn first_frame(&self, segment: u64, stored: StoredSegment) -> Result<Option<frame::Head>> {
-        // Most first frames are short; only of a large one is all of it read.
+        // Most first frames are short. The whole segment is read for a long one only.
         let mut bytes = vec![0; PAGE];
         let read = self.file(stored.slot)?.read_at(&mut bytes, PAGE as u64)?;
         bytes.truncate(read);
@@ -228,7 +226,8 @@ impl SegmentDirectory {
         Ok(Frames::of(&bytes, segment).first_from(PAGE).map(|(_, frame)| frame.head))
     }
 
-    /// Lets no segment ever be taken for a part of the log again; answers their files.
+    /// Erases the headers of all segments, so that none is read as a part of a log again. Answers
+    /// their files.
     pub(crate) fn erase(&self) -> Result<Vec<Slot>> {
         for stored in self.segments.values() {
             let file = self.file(stored.slot)?;
@@ -238,7 +237,7 @@ impl SegmentDirectory {
         Ok(self.segments.values().map(|stored| stored.slot).collect())
     }
 
-    /// What remains for new segments once those up to `last` are in use.
+    /// The files that are free for new segments if those up to `last` are in use.
     pub(crate) fn stock(&self, last: Option<u64>) -> Stock {
         let is_unused = |id: &u64| last.is_none_or(|last| *id > last);
         let unused = self.segments.iter().filter(|(id, _)| is_unused(id)).map(|(_, stored)| stored.slot);
@@ -252,7 +251,7 @@ impl SegmentDirectory {
     }
 }
 
-/// The ids of stores that the files in the folder of a log bear.
+/// The ids of stores in the headers of the files in a folder.
 pub(crate) fn stores_of(disk: &dyn Disk, dir: &Path) -> Result<Vec<[u8; 16]>> {
     let mut found = Vec::new();
     for slot in disk.list(dir)?.iter().filter_map(|name| slot_of(name)) {

@@ -1,5 +1,4 @@
-//! The frames of a segment, looked for wherever they may begin. What is no frame costs
-//! little, whatever length it claims.
+//! Searching a segment for frames. Bytes that are no frame cost little, whatever length they claim.
 
 use crate::crc::Checksums;
 use crate::engine::durable::wal::format::PAGE;
@@ -12,7 +11,7 @@ pub(crate) struct Frames<'a> {
 }
 
 impl<'a> Frames<'a> {
-    /// Those of a segment of which this is the file.
+    /// The frames in `bytes`, which are the file of a segment.
     pub(crate) fn of(bytes: &'a [u8], segment: u64) -> Self {
         Self { segment, checksums: Checksums::of(bytes) }
     }
@@ -48,7 +47,7 @@ impl<'a> Frames<'a> {
     }
 }
 
-/// Whether nothing was ever written there: most of a new segment is like that.
+/// Whether nothing was ever written there, as in most of a new segment.
 fn is_empty_page(bytes: &[u8], at: usize) -> bool {
     const EMPTY: [u8; PAGE] = [0; PAGE];
     bytes.get(at..at + PAGE) == Some(EMPTY.as_slice())

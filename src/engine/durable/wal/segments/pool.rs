@@ -1,8 +1,8 @@
-//! The files of the log. Each holds one segment at a time, and is used again when
-//! nobody needs that segment any more.
+//! The pool of files. A file holds one segment at a time, and is used again once that segment is
+//! released.
 //!
-//! A file is filled with real zeroes once: writing and syncing a segment then
-//! moves no metadata of the file system.
+//! Each file is filled with zeroes once, so that writing and syncing a segment changes no metadata
+//! of the file system.
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -32,9 +32,9 @@ pub(crate) struct Pool {
     dir: PathBuf,
     store: [u8; 16],
     segment_bytes: u32,
-    /// Of whoever writes.
+    /// The epoch of this opening.
     epoch: Epoch,
-    /// Held while a segment is prepared: who needs one meanwhile waits for it.
+    /// Held while a segment is prepared. Whoever needs one meanwhile waits for it.
     state: Mutex<State>,
 }
 
@@ -44,9 +44,9 @@ struct State {
     prepared: VecDeque<Segment>,
 }
 
-/// The id of a new segment. It is greater than those before, and never was the id
-/// of another, not even of one that was erased and is not heard of any more: the
-/// number in its upper half may come again, and then the lower half differs.
+/// The id of a new segment, greater than all before. No other segment ever had it, not even one
+/// that was erased: the counter in the upper half may come again, but then the random lower half
+/// differs.
 fn id_after(newest: u64) -> u64 {
     (((newest >> 32) + 1) << 32) | u64::from(fastrand::u32(..))
 }
@@ -66,7 +66,7 @@ impl Pool {
         self.segment_bytes.into()
     }
 
-    /// Sees to it that `count` segments can be taken without waiting for the disk.
+    /// Prepares segments until `count` of them can be taken without waiting for the disk.
     pub(crate) fn prepare(&self, count: usize) -> Result<()> {
         let mut state = self.state.lock();
         while state.prepared.len() < count {
@@ -145,7 +145,7 @@ impl Pool {
         let file = self.disk.create(&path)?;
         let filled = self.fill(&*file, id).and_then(|()| self.disk.sync_dir(&self.dir));
         if filled.is_err() {
-            // Half a file would be of no use, and may be what fills the disk.
+            // A partial file is of no use, and may be what fills the disk.
             let _ = self.disk.remove(&path);
         }
         filled.map(|()| file)

@@ -13,10 +13,10 @@ pub(crate) fn slot_of(name: &str) -> Option<Slot> {
     name.strip_suffix(".wal").filter(|number| number.len() >= 6)?.parse().ok()
 }
 
-/// What there is besides the segments in use.
+/// The files besides those of segments in use.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Stock {
-    /// The newest segment that was ever heard of.
+    /// The id of the newest segment that was found or made.
     pub(crate) newest: u64,
     pub(crate) next_slot: Slot,
     pub(crate) free: Vec<Slot>,

@@ -1,4 +1,4 @@
-//! Real zeroes in a file: room that is there whatever else the disk has to hold.
+//! Zeroes in a file: written rather than left as a hole, so that the space is really allocated.
 
 use crate::disk::DiskFile;
 use crate::error::Result;
