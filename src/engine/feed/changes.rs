@@ -57,6 +57,7 @@ impl Gatherer {
         });
     }
 
+    #[cfg(feature = "http")]
     pub(super) fn miss(&self) {
         self.change(|state| state.changed.give_up());
     }

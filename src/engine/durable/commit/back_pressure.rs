@@ -73,9 +73,11 @@ impl BackPressure {
         self.is_disk_full.load(Ordering::Acquire)
     }
 
-    /// Answers what it was before.
+    /// Answers what it was before. Only the checkpointer calls this.
     pub(super) fn set_disk_full(&self, is_full: bool) -> bool {
-        self.is_disk_full.swap(is_full, Ordering::AcqRel)
+        let was_full = self.is_disk_full();
+        self.is_disk_full.store(is_full, Ordering::Release);
+        was_full
     }
 
     /// Returns once there is no pressure, or fails as soon as `check` does.
