@@ -8,9 +8,10 @@ use bytes::Bytes;
 use shuttle::rand::{Rng, thread_rng};
 use shuttle::thread;
 
+use super::Batch;
+use super::durable::GroupCommit;
 use super::feed::{ChangedKeys, Feed, Received, Subscription};
-use super::group::Group;
-use super::{Batch, Error, Result};
+use crate::error::{Error, Result};
 use crate::record::Key;
 #[cfg(feature = "tokio")]
 use crate::sync::yield_now;
@@ -22,7 +23,7 @@ const COMMITS: u64 = 3;
 /// What a group makes durable. Its own numbers are no scheduling points.
 #[derive(Debug, Default)]
 struct Disk {
-    group: Group,
+    group: GroupCommit,
     committed: AtomicU64,
     durable: AtomicU64,
 }

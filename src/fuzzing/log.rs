@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::fixture::checksums;
 use super::fixture::memory_disk::MemoryDisk;
-use crate::engine::wal::{Directory, Entry, Found, LogEnd, Logged, Survey, read_behind, repair, walk};
+use crate::engine::wal::{Entry, Found, LogEnd, Logged, SegmentDirectory, Survey, read_behind, repair, walk};
 use crate::error::{Error, Result};
 
 /// As long as the files of a log can be at the shortest.
@@ -44,12 +44,12 @@ impl Files {
         Path::new("wal")
     }
 
-    fn load(&self) -> Result<Directory> {
-        Directory::load(Arc::new(self.disk.clone()), Self::dir(), self.store)
+    fn load(&self) -> Result<SegmentDirectory> {
+        SegmentDirectory::load(Arc::new(self.disk.clone()), Self::dir(), self.store)
     }
 
-    fn salvage(&self) -> Directory {
-        Directory::salvage(Arc::new(self.disk.clone()), Self::dir(), None).unwrap().0
+    fn salvage(&self) -> SegmentDirectory {
+        SegmentDirectory::salvage(Arc::new(self.disk.clone()), Self::dir(), None).unwrap().0
     }
 }
 
@@ -64,7 +64,7 @@ fn check(files: &[Vec<u8>]) {
     }
 }
 
-fn walked(directory: &Directory) -> Commits {
+fn walked(directory: &SegmentDirectory) -> Commits {
     let mut commits = Commits::new();
     walk(directory, 0, &mut |found| {
         if let Found::Commit { seq, entry, .. } = found {
@@ -125,7 +125,7 @@ fn check_end(files: &Files, known: u64, commits: &Commits, ends: Ends) {
 
 type Read = (LogEnd, Vec<(u64, Vec<u8>)>);
 
-fn read(directory: &Directory, known: u64, ends: Ends) -> Option<Read> {
+fn read(directory: &SegmentDirectory, known: u64, ends: Ends) -> Option<Read> {
     let mut commits = Vec::new();
     let survey = read_behind(directory, known, &mut |seq, entry| {
         commits.push((seq, entry.to_vec()));

@@ -31,4 +31,4 @@ pub use restore::{Restored, restore};
 pub use salvage::{Fate, MadeOf, Salvaged, SalvagedRecord, salvage};
 pub use verify::{Verified, verify};
 
-pub use crate::engine::verdict::MissingCommits;
+pub use crate::engine::policy::MissingCommits;

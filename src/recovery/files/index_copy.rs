@@ -6,7 +6,7 @@ use std::path::Path;
 use tempfile::TempDir;
 
 use crate::disk::{Disk, RealDisk};
-use crate::engine::verdict::MISSING_INDEX;
+use crate::engine::policy::MISSING_INDEX;
 use crate::error::{Error, Failure, Result, chain};
 use crate::folder::{copy_dir, dir_bytes};
 use crate::index::{self, Contents, Index};

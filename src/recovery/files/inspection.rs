@@ -4,10 +4,8 @@ use std::path::{Path, PathBuf};
 
 use super::index_copy::IndexCopy;
 use super::offline::Offline;
-use crate::engine::verdict::{
-    Facts, IndexFault, Noted, Snapshotted, Soundness, Verdict, judge, known_openings, other_history,
-};
-use crate::engine::wal::{Directory, survey};
+use crate::engine::policy::{Facts, IndexFault, Integrity, SnapshotFacts, Verdict, judge, other_history};
+use crate::engine::wal::{SegmentDirectory, survey};
 use crate::engine::{Recovery, Snapshot};
 use crate::error::{Failure, Result, chain, reason};
 use crate::folder::Manifest;
@@ -21,7 +19,7 @@ pub(crate) struct Inspection {
     /// The files of the snapshots, in the order of the facts.
     pub(crate) snapshots: Vec<Snapshot>,
     /// What of the log can be read.
-    pub(crate) readable_log: Directory,
+    pub(crate) readable_log: SegmentDirectory,
     /// Files of the log with which something is wrong.
     pub(crate) wrong_log_files: Vec<(PathBuf, String)>,
     /// A copy of the index, if it is sound.
@@ -50,27 +48,21 @@ impl Inspection {
             Err(why) => (None, Err(why)),
         };
         let synced = store.synced()?;
-        let writers = manifest.as_ref().map(Manifest::writers).unwrap_or_default();
-        let must_have_synced = manifest.as_ref().is_ok_and(Manifest::must_have_synced);
-        let manifest = manifest.as_ref().map(noted).map_err(Clone::clone);
-        let damaged_synced = synced.wrong().filter(|_| must_have_synced);
-        let openings = known_openings(writers, &synced);
-        let synced = synced.position();
-        let facts =
-            Facts { manifest, synced, openings, damaged_synced, snapshots: checked, index: position, log };
+        let noted = Facts::noted(manifest.as_ref().map_err(Clone::clone), &synced);
+        let facts = Facts { snapshots: checked, index: position, log, ..noted };
         let is_identity_certain = store.identity.is_certain;
         Ok(Self { facts, snapshots, readable_log, wrong_log_files, index, is_identity_certain })
     }
 
     /// The newest snapshot by its name, sound or not: opening looks at no other.
-    pub(crate) fn newest_snapshot(&self) -> Option<(&Snapshot, &Soundness)> {
+    pub(crate) fn newest_snapshot(&self) -> Option<(&Snapshot, &Integrity)> {
         let soundness = self.facts.snapshots.iter().map(|snapshot| &snapshot.soundness);
         self.snapshots.iter().zip(soundness).next()
     }
 
     /// The snapshots, newest first, and whether each is sound.
     pub(crate) fn archives(&self) -> impl Iterator<Item = (&Snapshot, bool)> {
-        let is_sound = self.facts.snapshots.iter().map(|found| found.soundness == Soundness::Sound);
+        let is_sound = self.facts.snapshots.iter().map(|found| found.soundness == Integrity::Intact);
         self.snapshots.iter().zip(is_sound)
     }
 
@@ -111,19 +103,15 @@ fn manifest(store: &Offline) -> Result<Result<Manifest, String>> {
     }
 }
 
-pub(crate) fn noted(manifest: &Manifest) -> Noted {
-    Noted { index: manifest.noted(), must_have_log: manifest.must_have_log() }
-}
-
-fn check(store: &Offline, snapshot: &Snapshot, meter: &Meter<'_>) -> Result<Snapshotted> {
+fn check(store: &Offline, snapshot: &Snapshot, meter: &Meter<'_>) -> Result<SnapshotFacts> {
     let unknown = Position::new(snapshot.seq, None);
     let (position, soundness) = match store.verify_snapshot(snapshot) {
         Err(error) if error.is_of_the_system() => return Err(error),
-        Err(error) => (unknown, Soundness::Damaged(reason(&error))),
-        Ok(summary) => (summary.position(), Soundness::Sound),
+        Err(error) => (unknown, Integrity::Damaged(reason(&error))),
+        Ok(summary) => (summary.position(), Integrity::Intact),
     };
     meter.add(snapshot.bytes);
-    Ok(Snapshotted { position, soundness })
+    Ok(SnapshotFacts { position, soundness })
 }
 
 fn index(store: &Offline, scratch: &Path, meter: &Meter<'_>) -> Result<Result<IndexCopy, String>> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::identity::{Identity, Kind};
 use crate::archive::{self, Summary};
 use crate::disk::{Disk, ReadOnlyDisk};
-use crate::engine::wal::{Directory, stores_of};
+use crate::engine::wal::{SegmentDirectory, stores_of};
 use crate::engine::{Snapshot, Snapshots};
 use crate::error::{Failure, Result};
 use crate::folder::{Manifest, OfflineFolder, Synced, SyncedFile};
@@ -56,14 +56,14 @@ impl Offline {
     }
 
     /// The log as opening takes it, and fails if it may not.
-    pub(crate) fn log(&self) -> Result<Directory> {
-        Directory::load(self.disk.clone(), &self.closed.layout().wal(), self.id().unwrap_or_default())
+    pub(crate) fn log(&self) -> Result<SegmentDirectory> {
+        SegmentDirectory::load(self.disk.clone(), &self.closed.layout().wal(), self.id().unwrap_or_default())
     }
 
     /// All of the log that can be read, and the files of it that are not as they
     /// should be, with what is wrong with them.
-    pub(crate) fn log_anyhow(&self) -> Result<(Directory, Vec<(PathBuf, String)>)> {
-        Directory::salvage(self.disk.clone(), &self.closed.layout().wal(), self.id())
+    pub(crate) fn log_anyhow(&self) -> Result<(SegmentDirectory, Vec<(PathBuf, String)>)> {
+        SegmentDirectory::salvage(self.disk.clone(), &self.closed.layout().wal(), self.id())
     }
 
     /// What is noted of how far the log is durable.

@@ -8,7 +8,6 @@ use std::path::Path;
 use bytes::Bytes;
 use jiff::Timestamp;
 
-use super::files::inspection::noted;
 use super::files::new_store::NewStore;
 use super::files::offline::Offline;
 use super::records::validate::open_record;
@@ -16,8 +15,7 @@ use super::restore::replay::{Replayed, replay};
 use super::restore::until::Until;
 use crate::archive;
 use crate::disk::ReadOnlyDisk;
-use crate::engine::verdict::{Facts, Snapshotted, Soundness, known_openings};
-use crate::engine::wal::Survey;
+use crate::engine::policy::{Facts, Integrity, SnapshotFacts};
 use crate::error::{Error, Failure, Result};
 use crate::folder::{Manifest, Synced, without_manifest};
 use crate::record::Position;
@@ -123,16 +121,8 @@ fn restore_store(from: &Path, into: &Path, until: Until) -> Result<Restored> {
 
 /// What is known of a store besides its log. The index is of no use here.
 fn facts(manifest: &Manifest, synced: &Synced, newest: Option<Position>) -> Facts {
-    let snapshot = newest.map(|position| Snapshotted { position, soundness: Soundness::Unread });
-    Facts {
-        manifest: Ok(noted(manifest)),
-        synced: synced.position(),
-        openings: known_openings(manifest.writers(), synced),
-        damaged_synced: None,
-        snapshots: snapshot.into_iter().collect(),
-        index: Err(String::new()),
-        log: Ok(Survey::default()),
-    }
+    let snapshot = newest.map(|position| SnapshotFacts { position, soundness: Integrity::Unchecked });
+    Facts { snapshots: snapshot.into_iter().collect(), ..Facts::noted(Ok(manifest), synced) }
 }
 
 /// Makes the new store: `base` with what was replayed. Answers how many records it has.

@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 
 use super::until::Until;
-use crate::engine::verdict::{Facts, LogFault, MissingCommits, judge_restoring};
-use crate::engine::wal::{Directory, Entry, Found, LogDamage, LogEnd, Spot, read_behind, walk};
+use crate::engine::policy::{Facts, LogFault, MissingCommits, judge_restoring};
+use crate::engine::wal::{Entry, Found, LogDamage, LogEnd, SegmentDirectory, Spot, read_behind, walk};
 use crate::error::{Error, Failure, Result};
 use crate::recovery::records::changes::Changes;
 
@@ -26,7 +26,7 @@ impl Replayed {
 
 /// Reads what the log has behind the newest snapshot, which is of the commit `base`, without
 /// a gap, as far as `until`. `facts` are what else is known of the store.
-pub(crate) fn replay(log: &Directory, base: u64, facts: Facts, until: Until) -> Result<Replayed> {
+pub(crate) fn replay(log: &SegmentDirectory, base: u64, facts: Facts, until: Until) -> Result<Replayed> {
     let mut replay = Replay { replayed: Replayed::nothing_after(base), until, passed: None };
     let survey = read_behind(log, base, &mut |seq, entry| replay.commit(seq, entry));
     let Replay { mut replayed, passed, .. } = replay;
@@ -96,7 +96,7 @@ fn without_time(seq: u64) -> Error {
 }
 
 /// When a commit was made, if the log still has it.
-fn time_of(log: &Directory, wanted: u64) -> Result<Option<Timestamp>> {
+fn time_of(log: &SegmentDirectory, wanted: u64) -> Result<Option<Timestamp>> {
     let mut time = None;
     walk(log, wanted.saturating_sub(1), &mut |found| {
         if let Found::Commit { seq, entry, .. } = found
@@ -177,7 +177,7 @@ impl Asked {
 }
 
 /// What is wrong with the log, and how far it leads.
-fn told(fault: &LogFault, log: &Directory, replayed: &Replayed, until: Until) -> Result<Error> {
+fn told(fault: &LogFault, log: &SegmentDirectory, replayed: &Replayed, until: Until) -> Result<Error> {
     let reached = replayed.seq;
     let LogFault::Damaged(LogDamage { at: Spot { path, offset }, why, last, .. }) = fault else {
         return Ok(damaged(fault.bare(), reached));
@@ -208,7 +208,7 @@ fn damaged(why: String, reached: u64) -> Error {
 
 /// Which commits after `reached` cannot be read, up to the last that can, or that is
 /// wanted.
-fn missing_after(log: &Directory, reached: u64, until: Until) -> Result<Vec<String>> {
+fn missing_after(log: &SegmentDirectory, reached: u64, until: Until) -> Result<Vec<String>> {
     let wanted = if let Until::Seq(wanted) = until { wanted } else { u64::MAX };
     let (mut covered, mut missing) = (reached, Vec::new());
     walk(log, reached, &mut |found| {

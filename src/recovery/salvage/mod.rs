@@ -17,7 +17,7 @@ use super::files::new_store::NewStore;
 use super::files::offline::Offline;
 use super::options::{Options, bytes_of};
 use crate::engine::TornTail;
-use crate::engine::verdict::{MissingCommits, Source};
+use crate::engine::policy::{MissingCommits, Source};
 use crate::error::Result;
 use report::Report;
 pub use report::{Fate, SalvagedRecord};

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use super::digest::Digest;
 use super::log::Behind;
 use super::report::Report;
-use crate::engine::verdict::Soundness;
+use crate::engine::policy::Integrity;
 use crate::error::Result;
 use crate::record::Key;
 use crate::recovery::files::index_copy::IndexCopy;
@@ -43,7 +43,7 @@ pub(super) fn check(
         report.set_records(copy.contents.records, copy.contents.seq);
     }
     let applied = &behind.applied;
-    let snapshot = inspection.newest_snapshot().filter(|(_, soundness)| **soundness == Soundness::Sound);
+    let snapshot = inspection.newest_snapshot().filter(|(_, soundness)| **soundness == Integrity::Intact);
     let mut expected = match (&report.verdict.copies, snapshot) {
         (Err(_), _) => Expected::unknown(),
         (Ok(()), None) => Expected::new(applied.over(std::iter::empty())),

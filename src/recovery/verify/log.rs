@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::digest::Digest;
 use super::report::Report;
-use crate::engine::verdict::{self, Refusal};
+use crate::engine::policy::{self, Refusal};
 use crate::engine::wal::{Entry, Found, Logged, Spot, walk};
 use crate::error::Result;
 use crate::record::{Key, Kind, Record};
@@ -99,7 +99,7 @@ impl Reader<'_, '_> {
         }
         self.has_gap = true;
         let spare = self.report.verdict.opens.is_ok().then_some("the index");
-        let finding = self.report.broken(&at.path, verdict::gap(after, until), spare).at(at.offset);
+        let finding = self.report.broken(&at.path, policy::gap(after, until), spare).at(at.offset);
         self.report.tell(finding);
     }
 

@@ -68,34 +68,6 @@ impl Dispatcher {
         dispatcher
     }
 
-    /// Stores the ends that there are and begins up to `places` new items. `None`, and the
-    /// run ends, if that fails.
-    fn take_new<'a>(
-        &'a self,
-        mut in_flight: MutexGuard<'a, InFlight>,
-        places: usize,
-        asked: Duration,
-    ) -> Option<MutexGuard<'a, InFlight>> {
-        let ends = in_flight.take_ends();
-        // One place is this thread's own.
-        in_flight.taking += places - 1;
-        in_flight.is_taking = true;
-        drop(in_flight);
-        let advanced = self.run.advance(ends, places);
-        let mut in_flight = self.lock();
-        in_flight.taking -= places - 1;
-        in_flight.is_taking = false;
-        match advanced {
-            Ok(advanced) => in_flight.note_advance(advanced, places, asked),
-            Err(error) => {
-                drop(in_flight);
-                self.note_end(error.into());
-                return None;
-            }
-        }
-        Some(in_flight)
-    }
-
     /// Whether the attempt took so little time that storing its end takes longer. Such
     /// ends are stored together, at the latest a moment later by the supervisor.
     fn is_quick(&self, attempt: &Attempt) -> bool {
@@ -310,6 +282,34 @@ impl Dispatcher {
         self.in_flight.lock()
     }
 
+    /// Stores the ends that have gathered, and begins as many items as there are `places`.
+    /// `None` if the run is over.
+    fn take_new_items<'a>(
+        &'a self,
+        mut in_flight: MutexGuard<'a, InFlight>,
+        places: usize,
+        asked: Duration,
+    ) -> Option<MutexGuard<'a, InFlight>> {
+        let ends = in_flight.take_ends();
+        // One place is the calling thread's own.
+        in_flight.taking += places - 1;
+        in_flight.is_taking = true;
+        drop(in_flight);
+        let advanced = self.run.advance(ends, places);
+        let mut in_flight = self.lock();
+        in_flight.taking -= places - 1;
+        in_flight.is_taking = false;
+        match advanced {
+            Ok(advanced) => in_flight.note_advance(advanced, places, asked),
+            Err(error) => {
+                drop(in_flight);
+                self.note_end(error.into());
+                return None;
+            }
+        }
+        Some(in_flight)
+    }
+
     pub(crate) fn clock(&self) -> &dyn Clock {
         &*self.clock
     }
@@ -337,7 +337,9 @@ impl AttemptSource for Dispatcher {
                     item.begin_attempt();
                     return self.begin(thread, item);
                 }
-                Next::NewItems(places, asked) => in_flight = self.take_new(in_flight, places, asked)?,
+                Next::NewItems(places, asked) => {
+                    in_flight = self.take_new_items(in_flight, places, asked)?;
+                }
                 Next::Wait => self.idle(&mut in_flight),
                 Next::Nothing | Next::Closed if !in_flight.ends.is_empty() => {
                     let ends = in_flight.take_ends();
