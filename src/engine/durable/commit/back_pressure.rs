@@ -73,11 +73,9 @@ impl BackPressure {
         self.is_disk_full.load(Ordering::Acquire)
     }
 
-    /// Answers what it was before. Only the checkpointer calls this.
+    /// Answers what it was before.
     pub(super) fn set_disk_full(&self, is_full: bool) -> bool {
-        let was_full = self.is_disk_full();
-        self.is_disk_full.store(is_full, Ordering::Release);
-        was_full
+        self.is_disk_full.swap(is_full, Ordering::AcqRel)
     }
 
     /// Returns once there is no pressure, or fails as soon as `check` does.
