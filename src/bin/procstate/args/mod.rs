@@ -9,9 +9,7 @@ use std::time::Duration;
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
 
-pub(crate) use changes::{
-    Items, ParamArgs, Register, RetryArgs, SettingsArgs, Unregister, arguments_behind_dashes,
-};
+pub(crate) use changes::{Items, Register, RetryArgs, SettingsArgs, Unregister, arguments_behind_dashes};
 pub(crate) use transfer::{Export, Format, Import, Restore, Scratch};
 
 use crate::commands::run::args::Run;
