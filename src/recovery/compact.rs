@@ -31,6 +31,18 @@ pub struct Compacted {
 ///
 /// As [`Store::open`](crate::Store::open); if there is not enough space. No
 /// commit is lost by that; what opening the store mended or rebuilt stays so.
+///
+/// ```
+/// use procstate::recovery::{compact, remove_damaged};
+/// # let folder = tempfile::tempdir()?;
+/// # procstate::Store::open(folder.path())?.close()?;
+///
+/// let compacted = compact(folder.path())?;
+/// println!("{} bytes before, {} after", compacted.before, compacted.after);
+/// // Damaged indexes are kept for inspection until they are deleted.
+/// assert_eq!(remove_damaged(folder.path())?, 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn compact(store: impl AsRef<Path>) -> Result<Compacted> {
     let store = store.as_ref();
     let before = size(store)?;

@@ -70,6 +70,24 @@ pub struct LogChange {
 /// [`is_not_found`](crate::Error::is_not_found) if there is no store;
 /// [`is_locked`](crate::Error::is_locked) while a program has it open; if a newer
 /// version wrote it; if a file cannot be read; what `visit` answers.
+///
+/// ```
+/// use procstate::recovery::{LogEntry, read_log};
+/// # use procstate::{Params, Store};
+/// # let folder = tempfile::tempdir()?;
+/// # let store = Store::open(folder.path())?;
+/// # store.process("gckeys")?.register("project-1", Params::new())?;
+/// # store.close()?;
+///
+/// let newest = read_log(folder.path(), 0, |entry| {
+///     if let LogEntry::Commit(commit) = entry {
+///         println!("commit {}", commit.seq);
+///     }
+///     Ok(())
+/// })?;
+/// assert!(newest > 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn read_log(
     store: impl AsRef<Path>,
     from: u64,

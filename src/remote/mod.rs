@@ -56,6 +56,17 @@ use crate::store::Store;
 /// assert_eq!(store.processes()?, ["nightly"]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+///
+/// ```
+/// use procstate::http::Token;
+/// use procstate::remote::Remote;
+///
+/// let token = Token::new("a-secret-of-at-least-16-characters")?;
+/// let remote = Remote::url("http://127.0.0.1:8080")?.token(&token);
+/// // Fails, since nobody serves a store there.
+/// assert!(Remote::url("http://127.0.0.1:1")?.token(&token).open().unwrap_err().is_unreachable());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 #[must_use]
 pub struct Remote {

@@ -36,6 +36,33 @@ use crate::store::ProcessHandle;
 /// assert_eq!(status.stats["work.keysRemoved"], 2.0);
 /// # Ok::<(), procstate::Error>(())
 /// ```
+///
+/// ```
+/// use procstate::{Claim, Instance, Origin, Params, Progress, Store};
+///
+/// let keys = Store::in_memory().process("gckeys")?;
+/// keys.register("project-1", Params::new())?;
+/// let Claim::Won(mut run) = keys.claim(&Instance::named("collector"))? else { panic!("nobody else is here") };
+/// assert_eq!(run.origin(), &Origin::New);
+/// println!("{} works under the fencing token {}", run.instance(), run.token());
+///
+/// while let Some(work) = run.next_work()? {
+///     if run.is_lapsed() {
+///         break; // another instance may take over: stop at once
+///     }
+///     println!("{}: {:?} left to show life", work.name(), run.lapses_in());
+///     work.finish()?;
+/// }
+/// run.add_error("the region was not reachable");
+/// if run.progress_now()? == Progress::Conflict {
+///     println!("lost to {:?}", run.loss());
+/// } else if run.status().total_errors > 5 {
+///     run.abort("too many errors")?;
+/// } else {
+///     run.hand_back()?; // the next instance goes on with it
+/// }
+/// # Ok::<(), procstate::Error>(())
+/// ```
 pub struct Run {
     fenced: Arc<FencedRun>,
     origin: Origin,

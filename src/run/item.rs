@@ -17,6 +17,26 @@ use crate::proto::{Params, State, Status};
 /// completed if it had no errors, incomplete if it had, aborted if the thread
 /// panics. Cleanup work that completes moves to the dropped list. A drop that
 /// fails is told by the next call of the run that can.
+///
+/// ```
+/// use procstate::{Claim, Instance, Params, Store};
+///
+/// let keys = Store::in_memory().process("gckeys")?;
+/// keys.register_all([("project-1", Params::new()), ("project-2", Params::new())])?;
+/// let Claim::Won(mut run) = keys.claim(&Instance::new())? else { panic!("nobody else is here") };
+///
+/// let Some(mut work) = run.next_work()? else { panic!("there are two") };
+/// work.add_error("the first attempt failed");
+/// work.begin_attempt();
+/// work.drop_when_done(); // later runs do not do it again
+/// assert_eq!((work.name(), work.status().total_errors), ("project-1", 1));
+/// work.finish()?;
+///
+/// let Some(work) = run.next_work()? else { panic!("there are two") };
+/// work.abort("its parameters make no sense")?;
+/// run.finish()?;
+/// # Ok::<(), procstate::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct WorkItem {
     fenced: Arc<FencedRun>,

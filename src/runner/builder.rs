@@ -16,6 +16,42 @@ use crate::run::{ClaimOptions, FailureLimit, Instance};
 use crate::store::Store;
 
 /// Options of a [`Runner`]; made by [`Runner::builder`].
+///
+/// ```
+/// use procstate::{Durability, FailureLimit, Params, Runner, Store};
+/// use std::time::Duration;
+///
+/// let store = Store::in_memory();
+/// store.process("gckeys")?.register("project-1", Params::new())?;
+/// let runner = Runner::builder(&store, "gckeys")
+///     .label("collector")
+///     .every(Duration::from_secs(86_400))
+///     .offset(Duration::from_secs(7200)) // at 02:00 UTC
+///     .min_interval(Duration::from_secs(3600))
+///     .jitter(Duration::from_secs(60))
+///     .seed(1)
+///     .rest(Duration::from_secs(1))
+///     .items_per_minute(600)
+///     .item_timeout(Duration::from_secs(30))
+///     .beat_by_itself(true)
+///     .stop_grace(Duration::from_secs(5))
+///     .progress_interval(Duration::from_secs(2))
+///     .heartbeat_timeout(Duration::from_secs(60))
+///     .progress_durability(Durability::Buffered)
+///     .max_failed_items(FailureLimit::Share(0.5))
+///     .skip_completed(false)
+///     .worker_fn(|work| {
+///         if work.attempt() > 1 {
+///             work.add_error(format!("{} needs another attempt", work.name()));
+///         }
+///         work.drop_when_done();
+///         Ok(())
+///     })
+///     .build()?;
+/// println!("{} runs", runner.instance().id());
+/// runner.run_once()?;
+/// # Ok::<(), procstate::Error>(())
+/// ```
 #[must_use]
 pub struct RunnerBuilder {
     store: Store,
@@ -81,6 +117,16 @@ impl RunnerBuilder {
 
     /// Sets the times of the process by a cron expression and a time zone, and creates
     /// the process if need be; as [`ProcessHandle::set_cron`](crate::ProcessHandle::set_cron).
+    ///
+    /// ```
+    /// # use procstate::{Runner, Store};
+    /// # let store = Store::in_memory();
+    /// let runner = Runner::builder(&store, "gckeys")
+    ///     .cron("30 4 * * *", "Europe/Berlin")
+    ///     .worker_fn(|_| Ok(()))
+    ///     .build()?;
+    /// # Ok::<(), procstate::Error>(())
+    /// ```
     #[cfg(feature = "cron")]
     pub fn cron(mut self, expression: impl Into<String>, time_zone: impl Into<String>) -> Self {
         self.schedule.cron = Some((expression.into(), time_zone.into()));

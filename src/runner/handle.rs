@@ -13,6 +13,26 @@ use crate::error::{self, Error, Failure, Result};
 
 /// A runner on its own thread. Dropping the handle stops it as
 /// [`Shutdown::HandBack`] does, and waits for it.
+///
+/// ```
+/// use procstate::{Runner, Shutdown, Store};
+/// use std::time::Duration;
+///
+/// let store = Store::in_memory();
+/// let runner = Runner::builder(&store, "gckeys")
+///     .every(Duration::from_secs(3600))
+///     .worker_fn(|_| Ok(()))
+///     .spawn()?;
+/// println!("{}, {} stuck workers", runner.instance(), runner.stuck_workers());
+/// assert!(!runner.stopper().is_stopping());
+/// runner.stopper().stop(Shutdown::Finish);
+/// runner.shutdown_within(Shutdown::HandBack, Duration::from_secs(20));
+/// while !runner.is_finished() {
+///     std::thread::yield_now();
+/// }
+/// runner.join()?;
+/// # Ok::<(), procstate::Error>(())
+/// ```
 pub struct RunnerHandle {
     process: Arc<str>,
     instance: Arc<str>,

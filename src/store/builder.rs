@@ -15,6 +15,29 @@ use crate::folder::Folder;
 use crate::index;
 
 /// Options of a store; made by [`Store::builder`].
+///
+/// ```
+/// use procstate::{Recovery, Store, SystemClock};
+/// use std::time::Duration;
+///
+/// # let folder = tempfile::tempdir()?;
+/// let store = Store::builder()
+///     .create(true)
+///     .private(true)
+///     .clock(SystemClock::new())
+///     .history(100)
+///     .recovery(Recovery::default())
+///     .sync_interval(Duration::from_millis(100))
+///     .memtable_bytes(16 << 20)
+///     .segment_bytes(4 << 20)
+///     .snapshot_log_bytes(64 << 20)
+///     .cache_bytes(16 << 20)
+///     .open(folder.path().join("state"))?;
+/// assert!(store.open_report().rebuilt.is_none());
+/// assert!(!store.is_remote());
+/// store.close()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct StoreBuilder {
     create: bool,

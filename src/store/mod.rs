@@ -146,6 +146,25 @@ impl Store {
     /// [`is_invalid`](crate::Error::is_invalid) if there is a file `path` already, or if
     /// it would lie inside the store; if it cannot be written, for which the store is
     /// none the worse.
+    ///
+    /// ```
+    /// # use procstate::{Params, Store};
+    /// # let folder = tempfile::tempdir()?;
+    /// let store = Store::open(folder.path().join("state"))?;
+    /// store.process("gckeys")?.register("project-1", Params::new())?;
+    ///
+    /// // While the program goes on writing.
+    /// let backup = store.backup(folder.path().join("backup"))?;
+    /// assert_eq!(backup.seq, store.last_seq());
+    /// store.sync()?;
+    /// store.check_usable()?;
+    /// assert_eq!(store.stats()?.last_seq, backup.seq);
+    ///
+    /// // A store that no program has open can also be copied file by file.
+    /// store.close()?;
+    /// Store::copy_files(folder.path().join("state"), folder.path().join("copy"))?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn backup(&self, path: impl AsRef<Path>) -> Result<Backup> {
         let path = path.as_ref();
         let path = std::path::absolute(path).map_err(|error| Error::io("find", path, error))?;

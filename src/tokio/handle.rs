@@ -19,6 +19,26 @@ use crate::runner::Shutdown;
 /// Dropping the handle asks the runner to stop as [`Shutdown::HandBack`] does, and does not
 /// wait for it. If the runtime goes down first, the run that is on is left unfinished, and
 /// the next claim goes on with it at once.
+///
+/// ```
+/// use procstate::tokio::AsyncRunner;
+/// use procstate::{Shutdown, Store};
+/// use std::time::Duration;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> procstate::Result<()> {
+/// let store = Store::in_memory();
+/// let runner = AsyncRunner::builder(&store, "gckeys")
+///     .every(Duration::from_secs(3600))
+///     .worker_fn(|_| async { Ok(()) })
+///     .spawn()?;
+/// println!("{}, {} stuck workers", runner.instance(), runner.stuck_workers());
+/// assert!(!runner.is_finished() && !runner.stopper().is_stopping());
+/// runner.stopper().stop(Shutdown::Finish);
+/// runner.shutdown(Shutdown::HandBack, Duration::from_secs(20)).await?;
+/// # Ok(())
+/// # }
+/// ```
 pub struct AsyncRunnerHandle {
     process: Arc<str>,
     instance: Arc<str>,

@@ -30,6 +30,23 @@ pub struct Server {
 }
 
 /// How a store is to be served.
+///
+/// ```
+/// use procstate::Store;
+/// use procstate::http::{Options, Server};
+/// use std::os::unix::net::UnixListener;
+/// use std::time::Duration;
+///
+/// # let folder = tempfile::tempdir()?;
+/// let socket = UnixListener::bind(folder.path().join("admin.sock"))?;
+/// let server = Server::builder(&Store::in_memory())
+///     .listener(socket)
+///     .options(Options::new().read_only(true))
+///     .connections_max(100)
+///     .start()?;
+/// server.shutdown(Duration::from_secs(1));
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[must_use]
 pub struct ServerBuilder {
     store: Store,

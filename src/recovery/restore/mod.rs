@@ -45,6 +45,21 @@ pub struct Restored {
 /// store is known to have had more than its log leads to;
 /// [`is_locked`](crate::Error::is_locked) while a program has the store open. In
 /// each case nothing is left at `into`.
+///
+/// ```
+/// use procstate::recovery::{Until, restore};
+/// use procstate::{Params, Store};
+///
+/// let folder = tempfile::tempdir()?;
+/// let (backup, restored) = (folder.path().join("backup"), folder.path().join("restored"));
+/// let store = Store::open(folder.path().join("state"))?;
+/// store.process("gckeys")?.register("project-1", Params::new())?;
+/// store.backup(&backup)?;
+///
+/// restore(&backup, &restored, Until::End)?;
+/// assert_eq!(Store::open(&restored)?.processes()?, ["gckeys"]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn restore(from: impl AsRef<Path>, into: impl AsRef<Path>, until: Until) -> Result<Restored> {
     let (from, into) = (from.as_ref(), into.as_ref());
     if from.is_dir() {

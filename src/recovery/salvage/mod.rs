@@ -93,6 +93,26 @@ impl Salvaged {
 /// [`is_locked`](crate::Error::is_locked) while a program has it open;
 /// [`is_disk_full`](crate::Error::is_disk_full) if there is no room; if a newer version
 /// wrote it. In each case nothing is left at `into`. Damage is no error.
+///
+/// ```
+/// use procstate::recovery::{Fate, Options, salvage};
+/// # use procstate::{Params, Store};
+/// # let folder = tempfile::tempdir()?;
+/// # let (damaged, rescued) = (folder.path().join("state"), folder.path().join("state.new"));
+/// # let store = Store::open(&damaged)?;
+/// # store.process("gckeys")?.register("project-1", Params::new())?;
+/// # store.close()?;
+///
+/// let options = Options::default().scratch(folder.path());
+/// let salvaged = salvage(&damaged, &rescued, options, |record| {
+///     if record.fate == Fate::Lost {
+///         println!("lost: {} of {}", record.record, record.process);
+///     }
+/// })?;
+/// assert!(salvaged.is_complete());
+/// println!("{} records, {} of them older versions", salvaged.records(), salvaged.older);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn salvage(
     from: impl AsRef<Path>,
     into: impl AsRef<Path>,

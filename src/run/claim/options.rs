@@ -11,6 +11,27 @@ use crate::model::ownership::Terms;
 const HEARTBEAT_TIMEOUT_MIN: Duration = Duration::from_secs(30);
 
 /// How a run is to be claimed and kept.
+///
+/// ```
+/// use procstate::{Claim, ClaimOptions, Durability, FailureLimit, Instance, Params, Store};
+/// use std::time::Duration;
+///
+/// let options = ClaimOptions::new()
+///     .force(true)
+///     .min_interval(Duration::from_secs(60))
+///     .afresh(false)
+///     .skip_completed(false)
+///     .progress_interval(Duration::from_secs(5))
+///     .heartbeat_timeout(Duration::from_secs(60))
+///     .progress_durability(Durability::Synced)
+///     .max_failed_items(FailureLimit::Items(10));
+///
+/// let keys = Store::in_memory().process("gckeys")?;
+/// keys.register("project-1", Params::new())?;
+/// let Claim::Won(run) = keys.claim_with(&Instance::new(), &options)? else { panic!("nobody else is here") };
+/// run.finish()?;
+/// # Ok::<(), procstate::Error>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct ClaimOptions {
     pub(crate) force: bool,

@@ -14,6 +14,18 @@ use crate::store::Store;
 /// Where a [`Watch`](crate::Watch) hears every commit, this hears of each record once, however
 /// often it was written in between: what a dashboard or a cache needs. It costs a writer less
 /// than a watch, and never holds one up.
+///
+/// ```
+/// use procstate::{Params, Store};
+/// use std::time::Duration;
+///
+/// let store = Store::in_memory();
+/// let changes = store.changes("", 1000);
+/// store.process("gckeys")?.register("project-1", Params::new())?;
+/// assert!(changes.wait(Duration::from_secs(1)));
+/// assert!(changes.take().is_some());
+/// # Ok::<(), procstate::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Changes {
     changes: engine::Changes,

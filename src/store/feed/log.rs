@@ -34,6 +34,23 @@ impl Store {
     /// # Errors
     ///
     /// As [`read_log`](Store::read_log).
+    ///
+    /// ```
+    /// use procstate::{Params, Store, recovery::LogEntry};
+    /// use std::ops::ControlFlow;
+    ///
+    /// # let folder = tempfile::tempdir()?;
+    /// let store = Store::open(folder.path())?;
+    /// store.process("gckeys")?.register("project-1", Params::new())?;
+    /// let newest = store.read_log(0, |entry| Ok(println!("{entry:?}")))?;
+    ///
+    /// // Waits for more commits, until told to stop.
+    /// store.follow_log(0, |entry| match entry {
+    ///     LogEntry::Commit(commit) if commit.seq >= newest => ControlFlow::Break(()),
+    ///     _ => ControlFlow::Continue(()),
+    /// })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn follow_log(&self, from: u64, mut visit: impl FnMut(LogEntry) -> ControlFlow<()>) -> Result<()> {
         let feed = self.inner.engine.feed().subscribe(1);
         let mut describer = LogDescriber::new(from);

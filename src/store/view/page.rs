@@ -139,6 +139,16 @@ impl ProcessHandle {
     /// # Errors
     ///
     /// As [`list`](ProcessHandle::list).
+    ///
+    /// ```
+    /// use procstate::{List, Params, Store};
+    ///
+    /// let photos = Store::in_memory().process("thumbs")?;
+    /// photos.register_all(["a/1", "a/2", "b/1"].map(|name| (name, Params::new())))?;
+    /// let page = photos.list_prefix(List::Active, "a/", None, 100)?;
+    /// assert_eq!(page.items.len(), 2);
+    /// # Ok::<(), procstate::Error>(())
+    /// ```
     pub fn list_prefix(&self, list: List, prefix: &str, after: Option<&str>, limit: usize) -> Result<Page> {
         if limit == 0 {
             return Err(Error::argument("a page of 0 items; ask for at least 1"));

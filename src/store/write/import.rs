@@ -65,6 +65,21 @@ impl Store {
     /// work name is on two lists, a record would be over 1 MiB or all of it over
     /// 256 MiB; [`is_conflict`](crate::Error::is_conflict) if the process to
     /// replace has a run that shows life. In each case nothing is written.
+    ///
+    /// ```
+    /// use procstate::{ImportMode, Params, Store};
+    ///
+    /// let old = Store::in_memory().process("gckeys")?;
+    /// old.register("project-1", Params::new())?;
+    /// let process = old.export()?;
+    ///
+    /// let store = Store::in_memory();
+    /// Store::check_import(&process)?;
+    /// let keys = store.import(process.clone(), ImportMode::New)?;
+    /// assert_eq!(keys.snapshot()?, process);
+    /// assert!(store.import(process, ImportMode::New).unwrap_err().is_exists());
+    /// # Ok::<(), procstate::Error>(())
+    /// ```
     pub fn import(&self, process: Process, mode: ImportMode) -> Result<ProcessHandle> {
         check(&process)?;
         let handle = self.process(&process.process_name)?;

@@ -1,4 +1,4 @@
-//! The listing: a line for each public item, sorted.
+//! The listing: a line for each public item, sorted by its path.
 
 use std::collections::BTreeSet;
 
@@ -8,9 +8,9 @@ use syn::Attribute;
 use crate::items::Item;
 
 pub(crate) fn of(items: &[Item]) -> String {
-    let lines: BTreeSet<String> = items.iter().map(line).collect();
-    let head = "# Every public item of the library, kept by tests/public_api. `just api` writes it anew.\n";
-    lines.into_iter().fold(head.to_owned(), |text, line| text + &line + "\n")
+    let lines: BTreeSet<(&str, String)> = items.iter().map(|item| (item.path.as_str(), line(item))).collect();
+    let head = "# Every public item of the library, kept by tests/api. `just api` writes it anew.\n";
+    lines.into_iter().fold(head.to_owned(), |text, (_, line)| text + &line + "\n")
 }
 
 fn line(item: &Item) -> String {

@@ -3,6 +3,7 @@
 //! meant.
 #![cfg(test)]
 
+mod errors;
 mod items;
 mod listing;
 mod sources;
