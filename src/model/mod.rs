@@ -3,6 +3,7 @@
 #[cfg(feature = "cron")]
 pub(crate) mod cron;
 pub(crate) mod errors;
+mod failure_limit;
 pub(crate) mod item;
 pub(crate) mod limits;
 mod lists;
@@ -12,8 +13,10 @@ pub(crate) mod ownership;
 mod params;
 pub(crate) mod response;
 pub(crate) mod run;
+pub(crate) mod run_limits;
 pub(crate) mod schedule;
 pub(crate) mod stats;
 pub(crate) mod time;
 
+pub use failure_limit::FailureLimit;
 pub use lists::List;

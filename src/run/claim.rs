@@ -6,12 +6,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::core::{Core, Token};
-use super::{FailureLimit, Instance, Run};
+use super::{Instance, Run};
 use crate::engine::{Batch, Durability, Outcome};
-use crate::error::{Error, Result};
+use crate::error::{Error, Failure, Result};
 use crate::model::ownership::{self, Decision, Terms};
-use crate::model::{run, time};
-use crate::proto::record::{Owner, RunStatus};
+use crate::model::{FailureLimit, run, run_limits, time};
+use crate::proto::record::{Owner, RunStatus, Settings};
 use crate::record::{Key, Payload};
 use crate::store::{ProcessHandle, Versioned};
 
@@ -59,12 +59,12 @@ pub enum Origin {
 #[derive(Debug, Clone)]
 pub struct ClaimOptions {
     pub(super) force: bool,
-    pub(super) min_interval: Duration,
+    pub(super) min_interval: Option<Duration>,
     pub(super) afresh: bool,
     pub(super) progress_interval: Duration,
     pub(super) heartbeat_timeout: Option<Duration>,
     pub(super) durability: Durability,
-    pub(super) max_failed_items: FailureLimit,
+    pub(super) max_failed_items: Option<FailureLimit>,
     pub(super) skip_completed: bool,
 }
 
@@ -72,12 +72,12 @@ impl Default for ClaimOptions {
     fn default() -> Self {
         Self {
             force: false,
-            min_interval: Duration::ZERO,
+            min_interval: None,
             afresh: false,
             progress_interval: Duration::from_secs(1),
             heartbeat_timeout: None,
             durability: Durability::Buffered,
-            max_failed_items: FailureLimit::None,
+            max_failed_items: None,
             skip_completed: false,
         }
     }
@@ -101,10 +101,10 @@ impl ClaimOptions {
     /// one due: a slot that begins right after a run began (started at 23:59 with a
     /// period of a day), a clock that steps over its beginning, changed settings and
     /// work. A claim by [`force`](ClaimOptions::force) and a run that goes on are not
-    /// kept from it. Default: none.
+    /// kept from it. Default: as [`set_min_interval`](ProcessHandle::set_min_interval) has it.
     #[must_use]
     pub fn min_interval(mut self, interval: Duration) -> Self {
-        self.min_interval = interval;
+        self.min_interval = Some(interval);
         self
     }
 
@@ -140,10 +140,11 @@ impl ClaimOptions {
         self
     }
 
-    /// How many items may fail before the run stops. Default: any number.
+    /// How many items may fail before the run stops. Default: as
+    /// [`set_max_failed_items`](ProcessHandle::set_max_failed_items) has it.
     #[must_use]
     pub fn max_failed_items(mut self, limit: FailureLimit) -> Self {
-        self.max_failed_items = limit;
+        self.max_failed_items = Some(limit);
         self
     }
 
@@ -178,7 +179,7 @@ impl ClaimOptions {
         if self.timeout().is_zero() {
             return Err(Error::argument("a heartbeat timeout of zero: every run would be lapsed at once"));
         }
-        if !self.max_failed_items.is_valid() {
+        if self.max_failed_items.is_some_and(|limit| !limit.is_valid()) {
             return Err(Error::argument("the share of items that may fail must be from 0.0 to 1.0"));
         }
         Ok(())
@@ -260,7 +261,8 @@ impl ProcessHandle {
             let skips_completed = options.skip_completed || ownership::skips_completed(&situation);
             run::begin(number, &status.value, skips_completed, now)
         };
-        let active = match options.max_failed_items {
+        let limit = self.failure_limit(options, &settings.value)?;
+        let active = match limit {
             FailureLimit::Share(_) => self.summary()?.active,
             _ => 0,
         };
@@ -279,8 +281,21 @@ impl ProcessHandle {
             return committed.map(|_| None);
         };
         let token = Token { instance: instance.id().into(), version, pulse, sent, active };
-        let core = Core::new(self.clone(), options.clone(), token, run, settings, now);
+        let options = ClaimOptions { max_failed_items: Some(limit), ..options.clone() };
+        let core = Core::new(self.clone(), options, token, run, settings, now);
         Ok(Some(Run::new(Arc::new(core), origin(&owner.value, resumes))))
+    }
+
+    /// How many items of a run that begins now may fail: what the options say comes before
+    /// the settings.
+    fn failure_limit(&self, options: &ClaimOptions, settings: &Settings) -> Result<FailureLimit> {
+        if let Some(limit) = options.max_failed_items {
+            return Ok(limit);
+        }
+        match run_limits::max_failed_items(settings) {
+            Ok(limit) => Ok(limit.unwrap_or_default()),
+            Err(why) => Err(Failure::Schedule { process: self.name().to_owned(), why }.into()),
+        }
     }
 }
 

@@ -13,6 +13,7 @@ mod process;
 mod purge;
 mod read;
 mod release;
+mod run_limits;
 mod settings;
 mod snapshot;
 mod steer;

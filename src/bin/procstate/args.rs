@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
-use procstate::Params;
 use procstate::recovery::Until;
+use procstate::{FailureLimit, Params};
 
 use crate::commands::run::args::Run;
 
@@ -322,6 +322,14 @@ pub(crate) struct SettingsArgs {
     /// No schedule: a run is due whenever nobody holds the process.
     #[arg(long, conflicts_with_all = ["every", "cron"])]
     pub(crate) no_schedule: bool,
+    /// How many items may fail before a run stops: a number, a share like 10%, or none. What
+    /// the program that runs it says itself comes before this.
+    #[arg(long, value_name = "N|N%|none")]
+    pub(crate) max_failed_items: Option<FailureLimit>,
+    /// No run sooner than this after the last one began, whatever else makes one due; 0s: at
+    /// any time.
+    #[arg(long, value_name = "TIME", value_parser = crate::duration::parse)]
+    pub(crate) min_interval: Option<Duration>,
     #[command(flatten)]
     pub(crate) params: ParamArgs,
 }

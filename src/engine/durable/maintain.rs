@@ -91,8 +91,8 @@ impl Shared {
         let began = Instant::now();
         let applying = self.applying.write();
         let (from, leftover) = (ground.applied, ground.leftover);
-        // Who closes the store waits for this.
-        let is_alone = || self.checkpoints.is_stopped();
+        // Who closes the store waits for this, and so do commits under pressure.
+        let is_alone = || self.checkpoints.is_stopped() || self.pressure.is_high();
         Checkpoint { generation: &frozen, from, to: upto, leftover, is_alone: &is_alone }.apply(base)?;
         ground.applied = upto.seq;
         ground.leftover = 0;
