@@ -67,8 +67,8 @@ pub use runner::{
     Outcome, Retry, Runner, RunnerBuilder, RunnerHandle, Shutdown, Stopper, WorkContext, WorkResult, Worker,
 };
 pub use store::{
-    Change, Changed, Counts, Effect, Event, ImportMode, Item, Names, Page, PastRun, Precondition,
-    ProcessHandle, Purged, Released, Settings, Store, StoreBuilder, Summary, Tally, Watch,
+    Change, ChangeSet, Changed, Changes, Counts, Effect, Event, ImportMode, Item, Names, Page, PastRun,
+    Precondition, ProcessHandle, Purged, Released, Settings, Store, StoreBuilder, Summary, Tally, Watch,
 };
 
 /// The README's examples are tests.

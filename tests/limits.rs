@@ -91,7 +91,7 @@ fn what_makes_no_sense_is_refused() {
     let error = process.set_max_failed_items(Some(FailureLimit::Share(1.1))).unwrap_err();
     assert!(error.is_invalid(), "{error}");
     let error = process.set_params(Params::new().string("run.min_interval", "1s")).unwrap_err();
-    assert!(error.to_string().contains("run.min_interval is a setting of its own"), "{error}");
+    assert!(error.to_string().contains("run.min_interval is a limit of runs"), "{error}");
     // As another program may write it.
     let mut copy = process.snapshot().unwrap();
     copy.settings = Some(Params::new().string("run.max_failed_items", "few"));

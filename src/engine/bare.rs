@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use parking_lot::RwLock;
 
-use super::stored::{open_entry, open_value};
+use super::index_records::{open_entry, open_value};
 use super::{Backup, Batch, Durability, Engine, Feed, Outcome, Stats, Visitor, Write};
 use crate::archive::{self, Target};
 use crate::disk::RealDisk;

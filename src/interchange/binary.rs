@@ -4,7 +4,8 @@ use bytes::Buf;
 use prost::Message as _;
 use prost_reflect::{DynamicMessage, ReflectMessage, Value};
 
-use super::{Unknown, invalid, schema};
+use super::refusal::{Unknown, invalid};
+use super::schema;
 use crate::error::{Error, Result};
 use crate::proto::{Encode, Process};
 

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::engine::{DurableEngine, Options};
 use crate::error::{Error, Result};
-use crate::folder::{Closed, Folder};
+use crate::folder::{Folder, OfflineFolder};
 use crate::index;
 
 /// What compacting gained, in bytes of the store's files.
@@ -62,7 +62,7 @@ pub fn remove_damaged(store: impl AsRef<Path>) -> Result<usize> {
 
 fn size(store: &Path) -> Result<u64> {
     let mut bytes = 0;
-    for file in Closed::open(store)?.files()? {
+    for file in OfflineFolder::open(store)?.files()? {
         bytes += fs::metadata(&file).map_err(|error| Error::io("read the length of", &file, error))?.len();
     }
     Ok(bytes)

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
-use super::address::named_in_process;
-use super::offline::Offline;
+use super::files::offline::Offline;
+use super::records::names::named_in_process;
 use crate::engine::wal::{Entry, Found, Logged, Spot, walk};
 use crate::error::Result;
 use crate::proto::record::Owner;
@@ -78,21 +78,21 @@ pub fn read_log(
     let store = Offline::open(store.as_ref())?;
     let (log, _) = store.log_anyhow()?;
     let newest = store.snapshots()?.first().map_or(0, |snapshot| snapshot.seq);
-    let mut teller = Teller::new(from);
-    walk(&log, newest, &mut |found| teller.tell(found, &mut visit))?;
+    let mut describer = LogDescriber::new(from);
+    walk(&log, newest, &mut |found| describer.tell(found, &mut visit))?;
     store.closed.confirm()?;
-    Ok(teller.last)
+    Ok(describer.last)
 }
 
 /// Tells of what stands in a log in words.
-pub(crate) struct Teller {
+pub(crate) struct LogDescriber {
     from: u64,
     owners: HashMap<String, String>,
     /// The newest commit so far.
     pub(crate) last: u64,
 }
 
-impl Teller {
+impl LogDescriber {
     /// Tells of commits from `from` on.
     pub(crate) fn new(from: u64) -> Self {
         Self { from, owners: HashMap::new(), last: 0 }

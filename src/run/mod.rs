@@ -4,24 +4,21 @@
 //! record still has the version that the claim gave it. Who lost the process
 //! learns so at its next write, and none of its later writes lands.
 
+mod advance;
 mod claim;
 #[cfg(test)]
 mod claim_model;
-mod core;
-mod cursor;
+mod fenced;
 mod handle;
-mod heartbeat;
-mod in_flight;
-mod instance;
 mod item;
 mod progress;
 mod state;
-mod turn;
 
-pub use claim::{Claim, ClaimOptions, Origin};
+pub use claim::instance::Instance;
+pub use claim::options::ClaimOptions;
+pub use claim::{Claim, Origin};
+pub(crate) use handle::Advanced;
 pub use handle::Run;
-pub(crate) use handle::Turned;
-pub use instance::Instance;
 pub(crate) use item::Ending;
 pub use item::WorkItem;
 pub use progress::{Loss, Progress};

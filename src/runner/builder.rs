@@ -4,9 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::flow_control::FlowControl;
-use super::planner::Timing;
-use super::scheduled::Scheduled;
+use super::dispatch::flow_control::{CONCURRENCY_MAX, FlowControl};
+use super::options::Options;
+use super::schedule::planner::Timing;
+use super::schedule::setting::Scheduled;
 use super::worker::{FnWorker, Worker};
 use super::{Outcome, Retry, Runner, RunnerHandle, WorkContext, WorkResult};
 use crate::engine::Durability;
@@ -14,9 +15,6 @@ use crate::error::{Error, Result};
 use crate::model::FailureLimit;
 use crate::run::{ClaimOptions, Instance};
 use crate::store::Store;
-
-/// The most items that one runner works on at once.
-pub(super) const CONCURRENCY_MAX: usize = 1024;
 
 /// Options of a [`Runner`]; made by [`Runner::builder`].
 #[must_use]
@@ -29,21 +27,15 @@ pub struct RunnerBuilder {
     options: Options,
 }
 
-/// What a runner goes by.
-#[derive(Debug, Clone)]
-pub(super) struct Options {
-    pub(super) claim: ClaimOptions,
-    pub(super) flow: FlowControl,
-    pub(super) retry: Retry,
-    pub(super) item_timeout: Option<Duration>,
-    pub(super) stop_grace: Duration,
-    pub(super) beats_by_itself: bool,
-    pub(super) beat_interval: Duration,
-    pub(super) timing: Timing,
+impl Runner {
+    /// Begins to describe a runner of the process `process`.
+    pub fn builder(store: &Store, process: &str) -> RunnerBuilder {
+        RunnerBuilder::new(store, process)
+    }
 }
 
 impl RunnerBuilder {
-    pub(super) fn new(store: &Store, process: &str) -> Self {
+    fn new(store: &Store, process: &str) -> Self {
         Self {
             store: store.clone(),
             process: process.to_owned(),

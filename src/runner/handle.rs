@@ -6,7 +6,8 @@ use std::sync::atomic::Ordering;
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
-use super::cycle::Cycle;
+use super::Runner;
+use super::schedule::scheduler::Scheduler;
 use super::stop::{Shared, Shutdown, Stopper};
 use crate::error::{self, Error, Failure, Result};
 
@@ -19,15 +20,27 @@ pub struct RunnerHandle {
     thread: Option<JoinHandle<Result<()>>>,
 }
 
+impl Runner {
+    /// Starts the runner on a thread of its own; it claims the process whenever a
+    /// run is due, until it is told to stop.
+    ///
+    /// # Errors
+    ///
+    /// If no thread can be started.
+    pub fn spawn(self) -> Result<RunnerHandle> {
+        RunnerHandle::start(Scheduler::new(self))
+    }
+}
+
 impl RunnerHandle {
-    pub(super) fn start(cycle: Cycle) -> Result<Self> {
-        let runner = cycle.runner();
+    fn start(scheduler: Scheduler) -> Result<Self> {
+        let runner = scheduler.runner();
         let (process, instance): (Arc<str>, Arc<str>) =
             (runner.handle.name().into(), runner.instance.id().into());
         let shared = runner.shared.clone();
         // A thread's name cannot hold a NUL.
         let name = format!("runner {}", process.replace('\0', " "));
-        let thread = Builder::new().name(name).spawn(move || cycle.run());
+        let thread = Builder::new().name(name).spawn(move || scheduler.run());
         let thread = thread.map_err(|error| failure(&process, format!("no thread for it: {error}")))?;
         Ok(Self { process, instance, shared, thread: Some(thread) })
     }

@@ -25,6 +25,14 @@ pub struct StoreBuilder {
     index: index::Options,
 }
 
+impl Store {
+    /// Opens a store with other than the usual options.
+    #[must_use]
+    pub fn builder() -> StoreBuilder {
+        StoreBuilder::new()
+    }
+}
+
 impl StoreBuilder {
     pub(super) fn new() -> Self {
         Self {

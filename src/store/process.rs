@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{Store, Versioned};
 use crate::engine::{Batch, Durability};
 use crate::error::{Error, Failure, Result};
+use crate::model::limits::names;
 use crate::model::time;
 use crate::proto::record::{Owner, RunStatus, Settings};
 use crate::record::{Key, Payload};
@@ -28,6 +29,19 @@ pub enum Effect {
     Changed,
     /// It was like that already; nothing was written.
     Unchanged,
+}
+
+impl Store {
+    /// The process `name`, whether or not it is in the store yet: registering
+    /// work and changing settings create it.
+    ///
+    /// # Errors
+    ///
+    /// If the name is empty or longer than 1 KiB.
+    pub fn process(&self, name: &str) -> Result<ProcessHandle> {
+        names::check_process(name)?;
+        Ok(ProcessHandle::new(self.clone(), name))
+    }
 }
 
 impl ProcessHandle {

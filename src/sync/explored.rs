@@ -169,7 +169,7 @@ macro_rules! atomics {
 }
 
 atomics! {
-    AtomicBool, bool, [swap];
+    AtomicBool, bool, [];
     AtomicU64, u64, [fetch_max];
     AtomicUsize, usize, [fetch_add];
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::time::Duration;
 
+use super::options::{CONCURRENCY_MAX, Options};
 use super::worker::{FnWorker, Start, erase};
 use super::{AsyncRunner, AsyncRunnerHandle, AsyncWork, AsyncWorker};
 use crate::engine::Durability;
@@ -12,9 +13,6 @@ use crate::model::FailureLimit;
 use crate::run::{ClaimOptions, Instance};
 use crate::runner::{FlowControl, Retry, Scheduled, Timing, WorkResult};
 use crate::store::Store;
-
-/// The most items that one runner works on at once.
-pub(super) const CONCURRENCY_MAX: usize = 65_536;
 
 /// Options of an [`AsyncRunner`]; made by [`AsyncRunner::builder`].
 #[must_use]
@@ -28,24 +26,15 @@ pub struct AsyncRunnerBuilder {
     options: Options,
 }
 
-/// What an async runner goes by.
-#[derive(Debug, Clone)]
-pub(super) struct Options {
-    /// With progress that is buffered: the runner waits for the disk by itself.
-    pub(super) claim: ClaimOptions,
-    /// Progress and the ends of items are to survive power loss.
-    pub(super) is_synced: bool,
-    pub(super) flow: FlowControl,
-    pub(super) retry: Retry,
-    pub(super) item_timeout: Option<Duration>,
-    pub(super) cancel_grace: Duration,
-    pub(super) stop_grace: Duration,
-    pub(super) beat_interval: Duration,
-    pub(super) timing: Timing,
+impl AsyncRunner {
+    /// Begins to describe a runner of the process `process`.
+    pub fn builder(store: &Store, process: &str) -> AsyncRunnerBuilder {
+        AsyncRunnerBuilder::new(store, process)
+    }
 }
 
 impl AsyncRunnerBuilder {
-    pub(super) fn new(store: &Store, process: &str) -> Self {
+    fn new(store: &Store, process: &str) -> Self {
         Self {
             store: store.clone(),
             process: process.to_owned(),

@@ -131,19 +131,16 @@
 //! store. Under tokio's paused time give the store a clock of `tokio::time::Instant`s.
 
 mod builder;
-mod dispatcher;
-mod either;
-mod end;
+mod dispatch;
 mod events;
 mod handle;
-mod in_flight;
-mod mailbox;
+mod options;
 mod process;
+mod run_once;
 mod runner;
-mod schedule;
+mod scheduler;
 mod stop;
 mod synced;
-mod task;
 mod work;
 mod worker;
 

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::dispatch::task::Task;
 use super::synced::{ready, synced};
-use super::task::Task;
 use crate::error::Result;
 use crate::proto::Params;
 use crate::run::Progress;

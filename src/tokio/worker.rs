@@ -65,10 +65,10 @@ pub trait AsyncWorker: Send + Sync + 'static {
 }
 
 /// The work on one item.
-pub(super) type Working = Pin<Box<dyn Future<Output = WorkResult> + Send>>;
+pub(super) type WorkFuture = Pin<Box<dyn Future<Output = WorkResult> + Send>>;
 
 /// Any worker, by what it makes of an item.
-pub(super) type Start = Arc<dyn Fn(AsyncWork, List) -> Working + Send + Sync>;
+pub(super) type Start = Arc<dyn Fn(AsyncWork, List) -> WorkFuture + Send + Sync>;
 
 /// The future does nothing, and calls nothing of the worker, before it is polled.
 pub(super) fn erase(worker: impl AsyncWorker) -> Start {

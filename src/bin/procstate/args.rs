@@ -128,7 +128,7 @@ pub(crate) enum Command {
         /// The process.
         name: String,
         /// How old: 90s, 12h, 30d.
-        #[arg(long, value_name = "AGE", value_parser = crate::duration::parse)]
+        #[arg(long, value_name = "AGE", value_parser = crate::input::duration::parse)]
         older_than: Duration,
     },
     /// List the past runs of a process.
@@ -274,7 +274,7 @@ pub(crate) struct Restore {
     pub(crate) into: PathBuf,
     /// Up to this commit, or the last one before this time, as far as the log of a
     /// store in a folder allows: 1234, 2026-11-24T03:00:00Z.
-    #[arg(long, value_name = "SEQ|TIME", value_parser = crate::commands::recover::parse_until)]
+    #[arg(long, value_name = "SEQ|TIME", value_parser = crate::input::until::parse)]
     pub(crate) until: Option<Until>,
 }
 
@@ -304,11 +304,11 @@ pub(crate) struct SettingsArgs {
     pub(crate) name: String,
     /// How often a run is due: 90s, 1h, 1d. Counted from the epoch in UTC: of a day, at
     /// 00:00 UTC.
-    #[arg(long, value_name = "PERIOD", value_parser = crate::duration::parse)]
+    #[arg(long, value_name = "PERIOD", value_parser = crate::input::duration::parse)]
     pub(crate) every: Option<Duration>,
     /// By how much later than midnight UTC, for a period of a day, runs are due; less than
     /// the period.
-    #[arg(long, value_name = "TIME", requires = "every", value_parser = crate::duration::parse)]
+    #[arg(long, value_name = "TIME", requires = "every", value_parser = crate::input::duration::parse)]
     pub(crate) offset: Option<Duration>,
     /// The times at which a run is due: minute, hour, day of the month, month, day of the
     /// week. `30 2 * * *` is each night at half past two. Runs are due at these times
@@ -328,7 +328,7 @@ pub(crate) struct SettingsArgs {
     pub(crate) max_failed_items: Option<FailureLimit>,
     /// No run sooner than this after the last one began, whatever else makes one due; 0s: at
     /// any time.
-    #[arg(long, value_name = "TIME", value_parser = crate::duration::parse)]
+    #[arg(long, value_name = "TIME", value_parser = crate::input::duration::parse)]
     pub(crate) min_interval: Option<Duration>,
     #[command(flatten)]
     pub(crate) params: ParamArgs,
@@ -439,7 +439,7 @@ pub(crate) struct Log {
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Top {
     /// How often it looks.
-    #[arg(short = 'n', long, value_name = "TIME", default_value = "1", value_parser = crate::duration::parse)]
+    #[arg(short = 'n', long, value_name = "TIME", default_value = "1", value_parser = crate::input::duration::parse)]
     pub(crate) interval: Duration,
     /// Print what it is like now, and end.
     #[arg(long)]

@@ -12,12 +12,12 @@ mod sources;
 
 use std::path::Path;
 
-use super::draft::Draft;
-use super::inspection::Inspection;
-use super::offline::Offline;
+use super::files::inspection::Inspection;
+use super::files::new_store::NewStore;
+use super::files::offline::Offline;
 use super::options::{Options, bytes_of};
 use crate::engine::TornTail;
-use crate::engine::verdict::{MissingCommits, Source};
+use crate::engine::policy::{MissingCommits, Source};
 use crate::error::Result;
 use report::Report;
 pub use report::{Fate, SalvagedRecord};
@@ -102,7 +102,7 @@ pub fn salvage(
     let (from, into) = (from.as_ref(), into.as_ref());
     let store = Offline::open(from)?;
     // Before much work for nothing.
-    let draft = Draft::begin(from, into)?;
+    let new_store = NewStore::begin(from, into)?;
     let bytes: u64 = store.closed.files()?.iter().map(|file| bytes_of(file)).sum();
     let scratch = options.scratch_folder();
     let meter = options.meter(2 * bytes);
@@ -118,10 +118,10 @@ pub fn salvage(
             meter.add((found.key.len() + found.value.len()) as u64);
         }
     });
-    draft.fill(sources.seq, report.passing(records, &sources.lists))?;
+    new_store.fill(sources.seq, report.passing(records, &sources.lists))?;
     report.tell_lost();
     let counts = report.counts();
-    draft.finish(Some(&scratch), || store.closed.confirm())?;
+    new_store.finish(Some(&scratch), || store.closed.confirm())?;
     Ok(Salvaged {
         made_of: made_of(&sources),
         seq: sources.seq,

@@ -5,15 +5,13 @@ mod intake;
 mod log;
 mod logs;
 mod look;
-pub(crate) mod recover;
+pub(crate) mod offline;
 pub(crate) mod run;
-mod salvage;
 pub(crate) mod serve;
 mod show;
 mod steer;
 mod top;
 mod transfer;
-mod verify;
 
 use std::path::Path;
 
@@ -21,24 +19,24 @@ use clap::CommandFactory;
 use procstate::Store;
 
 use crate::args::{Args, Command};
-use crate::failure::{Failure, Found};
-use crate::names::from_argument;
-use crate::open::Place;
-use crate::output::{Output, say};
+use crate::failure::{CommandStatus, Failure};
+use crate::input::names::from_argument;
+use crate::open::Location;
+use crate::terminal::output::{Output, say};
 
-pub(crate) fn dispatch(args: &Args, output: &mut Output) -> Result<Found, Failure> {
+pub(crate) fn dispatch(args: &Args, output: &mut Output) -> Result<CommandStatus, Failure> {
     if let Command::Completions { shell } = &args.command {
         return completions(*shell, output);
     }
     if let Command::Restore(restore) = &args.command {
-        return recover::restore(restore, output);
+        return offline::recover::restore(restore, output);
     }
     if let Command::Watchdog { token, parent } = &args.command {
         return run::child::watchdog::watch(token, *parent)
-            .map(|()| Found::AllWell)
+            .map(|()| CommandStatus::Success)
             .map_err(|error| Failure::failed(&error));
     }
-    let place = &Place::of(args)?;
+    let place = &Location::of(args)?;
     match &args.command {
         Command::Init => init(place.folder()?),
         Command::Import(import) => transfer::import(place, import),
@@ -57,23 +55,25 @@ pub(crate) fn dispatch(args: &Args, output: &mut Output) -> Result<Found, Failur
         Command::Purge { name, older_than } => change::purge(place, name, *older_than, output),
         Command::History { name } => look::history(place, name, output),
         Command::Stats => look::stats(place, output),
-        Command::Verify(scratch) => verify::verify(place.folder()?, scratch.scratch.clone(), output),
-        Command::Backup { file } => recover::backup(place, file, output),
-        Command::Restore(restore) => recover::restore(restore, output),
-        Command::Compact { remove_damaged } => recover::compact(place.folder()?, *remove_damaged, output),
+        Command::Verify(scratch) => offline::verify::verify(place.folder()?, scratch.scratch.clone(), output),
+        Command::Backup { file } => offline::recover::backup(place, file, output),
+        Command::Restore(restore) => offline::recover::restore(restore, output),
+        Command::Compact { remove_damaged } => {
+            offline::recover::compact(place.folder()?, *remove_damaged, output)
+        }
         Command::Log(args) => log::log(place, args, output),
         Command::Salvage { output: target, scratch } => {
-            salvage::salvage(place.folder()?, target, scratch.scratch.clone(), output)
+            offline::salvage::salvage(place.folder()?, target, scratch.scratch.clone(), output)
         }
         Command::Run(run) => run::run(place.folder()?, run, output),
         Command::Top(args) => top::top(place, args, output),
         Command::Serve(serve) => serve::serve(place.folder()?, serve, args.token_file.as_deref(), output),
         Command::Logs(args) => logs::logs(place, args, output),
-        Command::Completions { .. } | Command::Watchdog { .. } => Ok(Found::AllWell),
+        Command::Completions { .. } | Command::Watchdog { .. } => Ok(CommandStatus::Success),
     }
 }
 
-fn init(db: &Path) -> Result<Found, Failure> {
+fn init(db: &Path) -> Result<CommandStatus, Failure> {
     if db.join("MANIFEST").exists() {
         return Err(Failure::Failed(format!(
             "there is a store at {} already; it was left as it is",
@@ -82,12 +82,12 @@ fn init(db: &Path) -> Result<Found, Failure> {
     }
     Store::open(db)?.close()?;
     say(&format!("created an empty store at {}", db.display()));
-    Ok(Found::AllWell)
+    Ok(CommandStatus::Success)
 }
 
-fn completions(shell: clap_complete::Shell, output: &mut Output) -> Result<Found, Failure> {
+fn completions(shell: clap_complete::Shell, output: &mut Output) -> Result<CommandStatus, Failure> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Args::command(), "procstate", &mut script);
     output.bytes(&script)?;
-    Ok(Found::AllWell)
+    Ok(CommandStatus::Success)
 }

@@ -11,9 +11,9 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::args::Serve;
-use crate::failure::{Failure, Found};
+use crate::failure::{CommandStatus, Failure};
 use crate::open;
-use crate::output::{Output, say};
+use crate::terminal::output::{Output, say};
 
 /// How long the answers that are under way may take at the end.
 const END_TIME_MAX: Duration = Duration::from_secs(5);
@@ -23,7 +23,7 @@ pub(crate) fn serve(
     args: &Serve,
     token_file: Option<&Path>,
     output: &mut Output,
-) -> Result<Found, Failure> {
+) -> Result<CommandStatus, Failure> {
     let failed = |error: io::Error| Failure::Failed(format!("could not serve {}: {error}", db.display()));
     let mut options = Options::new().read_only(args.read_only);
     if let Some(token) = open::token(token_file)? {
@@ -47,7 +47,7 @@ pub(crate) fn serve(
     signals.forever().next();
     server.shutdown(END_TIME_MAX);
     store.close()?;
-    Ok(Found::AllWell)
+    Ok(CommandStatus::Success)
 }
 
 /// Serves a store for as long as a command of this tool has it open. If that cannot be, the

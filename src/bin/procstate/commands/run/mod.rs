@@ -5,16 +5,13 @@
 //! [`capture`] to the [`report`] and into files.
 
 pub(crate) mod args;
-mod capture;
 pub(crate) mod child;
 mod dry_run;
 mod extent;
 mod interrupts;
 mod job;
-mod joblog;
-pub(crate) mod log_files;
+pub(crate) mod output;
 mod pace;
-mod report;
 mod schedule;
 mod session;
 mod stay;
@@ -27,10 +24,10 @@ use child::Reaper;
 use interrupts::Interrupts;
 use session::Session;
 
-use crate::failure::{Failure, Found};
-use crate::output::Output;
+use crate::failure::{CommandStatus, Failure};
+use crate::terminal::output::Output;
 
-pub(crate) fn run(db: &Path, args: &Run, output: &mut Output) -> Result<Found, Failure> {
+pub(crate) fn run(db: &Path, args: &Run, output: &mut Output) -> Result<CommandStatus, Failure> {
     begin(db, args, output).map_err(|failure| match failure {
         // Here 1 says that items failed.
         Failure::Absent(text) => Failure::Failed(text),
@@ -38,7 +35,7 @@ pub(crate) fn run(db: &Path, args: &Run, output: &mut Output) -> Result<Found, F
     })
 }
 
-fn begin(db: &Path, args: &Run, output: &mut Output) -> Result<Found, Failure> {
+fn begin(db: &Path, args: &Run, output: &mut Output) -> Result<CommandStatus, Failure> {
     if args.when.dry_run {
         return dry_run::print(db, args, output);
     }
