@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args as ClapArgs;
-use procstate::Params;
+use procstate::{FailureLimit, Params};
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct SettingsArgs {
@@ -31,6 +31,13 @@ pub(crate) struct SettingsArgs {
     /// No schedule: a run is due whenever nobody holds the process.
     #[arg(long, conflicts_with_all = ["every", "cron"])]
     pub(crate) no_schedule: bool,
+    /// How many items may fail before a run stops: a number, a share like 10%, or none. A limit
+    /// that the running program sets itself takes precedence.
+    #[arg(long, value_name = "N|N%|none")]
+    pub(crate) max_failed_items: Option<FailureLimit>,
+    /// The shortest time between the starts of two runs, whatever makes one due; 0s: no limit.
+    #[arg(long, value_name = "TIME", value_parser = crate::input::duration::parse)]
+    pub(crate) min_interval: Option<Duration>,
     #[command(flatten)]
     pub(crate) params: ParamArgs,
 }
