@@ -25,7 +25,7 @@ pub enum Durability {
 /// How a commit ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// All of it is in, under this sequence number.
+    /// Everything was written, under this sequence number.
     Committed(u64),
     /// The precondition with this index does not hold; nothing was written.
     Failed(usize),
@@ -111,7 +111,7 @@ pub(crate) trait Engine: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// If it would fail instead.
+    /// If a commit would fail instead.
     #[cfg(feature = "tokio")]
     fn is_ready(&self) -> Result<bool> {
         Ok(true)
@@ -120,7 +120,7 @@ pub(crate) trait Engine: Send + Sync + 'static {
     /// The newest sequence number; 0 for a store that was never written to.
     fn last_seq(&self) -> u64;
 
-    /// The same, where somebody else has to be asked.
+    /// The same, asked of the program that has the store open if that is another one.
     fn newest_seq(&self) -> Result<u64> {
         Ok(self.last_seq())
     }
@@ -137,15 +137,15 @@ pub(crate) trait Engine: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// If there is no log; what `visit` answers.
+    /// If there is no log; if `visit` fails.
     fn browse_log(&self, after: u64, visit: &mut wal::Visitor<'_>) -> Result<()> {
         let _ = (after, visit);
         Err(Error::argument("a store in memory has no log"))
     }
 
-    /// All figures but the number of processes.
+    /// All statistics but the number of processes.
     fn stats(&self) -> Result<Stats>;
 
-    /// Syncs and lets go of every file. Later calls fail.
+    /// Syncs and closes every file. Later calls fail.
     fn close(&self) -> Result<()>;
 }

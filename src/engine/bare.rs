@@ -1,6 +1,5 @@
-//! The index alone as an engine: each commit is a transaction of its own. Tests
-//! hold it to what every engine promises; nobody else uses it, since it loses
-//! what was not synced when the program dies.
+//! The index alone as an engine: each commit is a transaction of its own. Only tests use it, since
+//! it loses what was not synced when the program dies.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;

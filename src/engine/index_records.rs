@@ -1,4 +1,4 @@
-//! Records as an index answers them.
+//! Reading records from the values that an index holds.
 
 use bytes::Bytes;
 
@@ -11,7 +11,7 @@ pub(super) fn open_value(key: &Key, value: &Bytes) -> Result<Record> {
     Ok(Record { key: key.clone(), version, payload })
 }
 
-/// Opens an entry that a scan came upon.
+/// Opens an entry that a scan found.
 pub(super) fn open_entry<'a>(key: &'a [u8], value: &'a [u8]) -> Result<RecordRef<'a>> {
     let key = KeyRef::parse(key).ok_or_else(|| Failure::Corrupt {
         place: "the index".to_owned(),

@@ -19,6 +19,7 @@
 mod address;
 mod client;
 mod problem;
+mod protocol;
 mod server;
 mod socket;
 #[cfg(test)]
@@ -37,19 +38,6 @@ use client::RemoteEngine;
 
 use crate::error::Result;
 use crate::store::Store;
-
-/// The protocol of `proto/engine/v1/engine.proto`. What changes the meaning of a call is
-/// another version.
-const PROTOCOL: u32 = 1;
-
-/// The version of the protocol that a request is in.
-const PROTOCOL_HEADER: &str = "procstate-protocol";
-
-/// The opening of the store that a request is for.
-const OPENING_HEADER: &str = "procstate-opening";
-
-/// Where every call is.
-const PREFIX: &str = "/engine/v1/";
 
 /// Where a store is that another program has open.
 ///

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::advance::queue::Advance;
-use super::claim::Origin;
+use super::claim::origin::Origin;
 use super::fenced::FencedRun;
 use super::item::{Ending, WorkItem};
 use super::progress::{Loss, Progress};

@@ -8,16 +8,18 @@ mod advance;
 mod claim;
 #[cfg(test)]
 mod claim_model;
+mod ending;
 mod fenced;
 mod handle;
 mod item;
 mod progress;
 mod state;
 
+pub use claim::Claim;
 pub use claim::failure_limit::FailureLimit;
 pub use claim::instance::Instance;
 pub use claim::options::ClaimOptions;
-pub use claim::{Claim, Origin};
+pub use claim::origin::Origin;
 pub(crate) use handle::Advanced;
 pub use handle::Run;
 pub(crate) use item::Ending;

@@ -169,7 +169,7 @@ macro_rules! atomics {
 }
 
 atomics! {
-    AtomicBool, bool, [];
+    AtomicBool, bool, [swap];
     AtomicU64, u64, [fetch_max];
     AtomicUsize, usize, [fetch_add];
 }

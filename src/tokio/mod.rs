@@ -141,7 +141,6 @@ mod runner;
 mod scheduler;
 mod stop;
 mod synced;
-mod work;
 mod worker;
 
 pub use builder::AsyncRunnerBuilder;
@@ -151,5 +150,5 @@ pub use process::AsyncProcess;
 pub use runner::AsyncRunner;
 pub use stop::AsyncStopper;
 pub use synced::synced;
-pub use work::AsyncWork;
 pub use worker::AsyncWorker;
+pub use worker::work::AsyncWork;

@@ -8,7 +8,7 @@ use std::task::Poll;
 use std::task::Waker;
 use std::time::Duration;
 
-use super::Written;
+use super::commit::Written;
 use crate::record::Key;
 use crate::sync::{self, Condvar, Mutex};
 
@@ -57,6 +57,7 @@ impl Gatherer {
         });
     }
 
+    #[cfg(feature = "http")]
     pub(super) fn miss(&self) {
         self.change(|state| state.changed.give_up());
     }

@@ -1,6 +1,7 @@
-//! The feed of commits: what was written, in order, to whoever listens.
+//! The feed of commits: tells listeners what was written, in order.
 
 mod changes;
+mod commit;
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 use self::changes::Gatherer;
 pub(crate) use self::changes::{ChangedKeys, Changes};
+pub(crate) use self::commit::{Commit, Written};
 use super::batch::{Batch, Write};
 use crate::record::Key;
 use crate::sync::{self, AtomicUsize, Condvar, Mutex, Ordering};
@@ -29,28 +31,15 @@ struct Listeners {
     queues: Vec<Weak<Queue>>,
     gatherers: Vec<Weak<Gatherer>>,
     alarms: Vec<Weak<Watched>>,
-    /// Nothing more will come, for those who subscribe from now on either.
+    /// Whether the feed is closed, also for later subscriptions.
     closed: bool,
-}
-
-/// The keys that one commit wrote.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Commit {
-    pub(crate) seq: u64,
-    pub(crate) keys: Arc<[(Key, Written)]>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Written {
-    Put,
-    Deleted,
 }
 
 /// What a subscription hears next.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Received {
     Commit(Commit),
-    /// The reader was too slow; this many commits were let go of.
+    /// The reader was too slow; this many commits were dropped.
     Missed(u64),
     /// Nothing came in the time given.
     Nothing,
@@ -64,7 +53,7 @@ pub(crate) struct Subscription {
     queue: Arc<Queue>,
 }
 
-/// Calls somebody while it is kept; see [`Feed::alarm`].
+/// Calls a function for as long as it is kept; see [`Feed::alarm`].
 #[derive(Debug)]
 pub(crate) struct Alarm {
     _watched: Arc<Watched>,
@@ -147,7 +136,7 @@ impl Feed {
         self.count(&listeners);
     }
 
-    /// Tells every listener that so many commits are not to be heard.
+    /// Tells every listener that so many commits were missed.
     #[cfg(feature = "http")]
     pub(crate) fn miss(&self, commits: u64) {
         let mut listeners = self.listeners.lock();
@@ -157,7 +146,7 @@ impl Feed {
         self.count(&listeners);
     }
 
-    /// Announces a commit of which it is known which keys it wrote.
+    /// Announces a commit by the keys that it wrote.
     #[cfg(feature = "http")]
     pub(crate) fn relay(&self, commit: &Commit) {
         let mut listeners = self.listeners.lock();
@@ -193,7 +182,7 @@ impl Feed {
     }
 }
 
-/// Tells those that are still there, and forgets the others.
+/// Tells the listeners that still exist, and forgets the others.
 fn each<T>(listeners: &mut Vec<Weak<T>>, tell: impl Fn(&T)) {
     listeners.retain(|listener| listener.upgrade().inspect(|listener| tell(listener)).is_some());
 }
@@ -214,7 +203,7 @@ fn written(write: &Write) -> (&Key, Written) {
 impl Queue {
     fn push(&self, commit: Commit) {
         self.change(|state| {
-            // Once behind, a reader hears so before anything that came after.
+            // A reader that is behind hears so before any later commit.
             if state.missed > 0 || state.commits.len() == self.capacity {
                 state.missed += 1;
             } else {
@@ -236,7 +225,7 @@ impl Queue {
 }
 
 impl State {
-    /// What is to be heard, if anything is.
+    /// What the reader hears next, if there is anything.
     fn next(&mut self) -> Option<Received> {
         if let Some(commit) = self.commits.pop_front() {
             return Some(Received::Commit(commit));

@@ -3,13 +3,14 @@
 pub(super) mod failure_limit;
 pub(super) mod instance;
 pub(super) mod options;
+pub(super) mod origin;
 
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use super::fenced::{FencedRun, Token};
-use super::{ClaimOptions, FailureLimit, Instance, Run};
+use super::{ClaimOptions, FailureLimit, Instance, Origin, Run};
 use crate::engine::{Batch, Durability, Outcome};
 use crate::error::Result;
 use crate::model::ownership::{self, Decision};
@@ -37,21 +38,6 @@ pub enum Claim {
     NotDue {
         /// When the next one is.
         at: Timestamp,
-    },
-}
-
-/// Where a run comes from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Origin {
-    /// It is a new run.
-    New,
-    /// It goes on with a run that never finished: start, statistics and errors
-    /// continue, and items that it completed are not done again.
-    Resumed {
-        /// The instance that had it; empty if its lock was released.
-        from: String,
-        /// When that instance took the process over.
-        since: Option<Timestamp>,
     },
 }
 

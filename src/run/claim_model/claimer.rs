@@ -11,7 +11,8 @@ use crate::proto::State;
 use crate::proto::record::{Item, Owner, RunStatus};
 use crate::record::{Key, Payload};
 use crate::run::claim::swap;
-use crate::run::fenced::{fenced, gone};
+use crate::run::ending::gone;
+use crate::run::fenced::fenced;
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Claimer {

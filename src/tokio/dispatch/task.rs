@@ -48,7 +48,7 @@ pub(crate) struct RunContext {
     pub(crate) store: Store,
     pub(crate) is_synced: bool,
     pub(crate) mailbox: Arc<Mailbox>,
-    pub(crate) shared: Arc<Shared>,
+    pub(in crate::tokio) shared: Arc<Shared>,
 }
 
 impl Drop for RunContext {

@@ -1,11 +1,11 @@
 //! Back-pressure: commits wait, rather than fail, while the checkpointer cannot keep up.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
 use crate::engine::durable::options::Options;
+use crate::sync::{AtomicBool, AtomicU64, Ordering};
 
 /// How often a waiting commit checks whether the store was poisoned.
 const CHECK_INTERVAL: Duration = Duration::from_millis(50);

@@ -8,20 +8,20 @@ use std::time::Duration;
 use crate::error::Result;
 use crate::sync::{self, AtomicU64, AtomicUsize, Mutex, Ordering, Parker, Unparker};
 
-/// A leader waits no longer than this for others to come, however long a sync takes.
+/// A leader waits no longer than this for others, however long a sync takes.
 const DELAY_MAX: Duration = Duration::from_millis(1);
 
-/// After leaders have waited in vain again and again, they try once in so many syncs.
+/// After leaders have waited in vain again and again, only one in so many waits.
 const REST_MAX: u32 = 64;
 
-/// Brings what is durable up to a sequence number. Of the threads that wait, one
-/// leads: it syncs for all that were committed by then. The others sleep.
+/// Makes the log durable up to a sequence number. One of the waiting threads leads: its sync covers
+/// everything that was committed by then. The others sleep.
 #[derive(Debug, Default)]
 pub(crate) struct GroupCommit {
     /// Everything up to this sequence number is durable.
     done: AtomicU64,
     state: Mutex<State>,
-    /// How many sleep, for the leader, who does not hold the lock.
+    /// How many followers sleep, for the leader, which does not hold the lock.
     sleeping: AtomicUsize,
 }
 
@@ -29,7 +29,7 @@ pub(crate) struct GroupCommit {
 struct State {
     has_leader: bool,
     followers: Vec<Follower>,
-    /// Those who wait without a thread, and do not lead.
+    /// Tasks wait without a thread, and never lead.
     tasks: Vec<Waiting>,
     delay: CommitDelay,
 }
@@ -48,7 +48,7 @@ struct Waiting {
 }
 
 impl GroupCommit {
-    /// Nothing up to `done` needs a sync.
+    /// Everything up to `done` is durable.
     pub(crate) fn starting_at(done: u64) -> Self {
         Self { done: AtomicU64::new(done), ..Self::default() }
     }
@@ -58,10 +58,10 @@ impl GroupCommit {
         self.done.load(Ordering::Acquire)
     }
 
-    /// Returns once everything up to `seq` is durable. `sync` makes durable what
-    /// is committed when it is called, and answers up to where that is.
+    /// Returns once everything up to `seq` is durable. `sync` makes durable everything that is
+    /// committed when it is called, and answers the last commit of it.
     ///
-    /// If a sync fails, each of those who wait makes its own attempt.
+    /// If a sync fails, each waiting thread makes its own attempt.
     pub(crate) fn reach(&self, seq: u64, sync: impl Fn() -> Result<u64>) -> Result<()> {
         while self.done() < seq {
             let mut state = self.state.lock();
@@ -84,7 +84,7 @@ impl GroupCommit {
         Ok(())
     }
 
-    /// Ready once everything up to `seq` is durable. Somebody else has to lead.
+    /// Ready once everything up to `seq` is durable. A thread has to lead.
     #[cfg(feature = "tokio")]
     pub(crate) fn poll(&self, seq: u64, waker: &Waker) -> Poll<()> {
         let mut state = self.state.lock();
@@ -93,14 +93,14 @@ impl GroupCommit {
         }
         let same = |task: &&mut Waiting| task.waker.will_wake(waker);
         match state.tasks.iter_mut().find(same) {
-            // Polled again by the same task, which may wait for more now.
+            // The same task polls again, and may wait for a later commit now.
             Some(task) => task.seq = task.seq.min(seq),
             None => state.tasks.push(Waiting { seq, waker: waker.clone() }),
         }
         Poll::Pending
     }
 
-    /// Wakes those who wait without a thread, to look for themselves.
+    /// Wakes all tasks, to look for themselves.
     pub(crate) fn wake_tasks(&self) {
         let tasks = std::mem::take(&mut self.state.lock().tasks);
         tasks.into_iter().for_each(|task| task.waker.wake());
@@ -115,28 +115,28 @@ impl GroupCommit {
         synced.map(drop)
     }
 
-    /// Waits for those who are expected, and answers whether they came.
+    /// Waits for the followers that are expected, and answers whether they came.
     fn delay_for(&self, delay: CommitDelay) -> bool {
         let began = sync::now();
         while self.sleeping.load(Ordering::Acquire) + 1 < delay.expected {
             if sync::now() - began >= delay.limit {
                 return false;
             }
-            // They are about to run; to be woken by them would take longer.
+            // They are about to run. To sleep and be woken by them would take longer.
             sync::yield_now();
         }
         true
     }
 }
 
-/// One thread's lead. If that panics, all others try for themselves.
+/// A thread's turn as leader. If it panics, all others try for themselves.
 struct Lead<'a> {
     group: &'a GroupCommit,
     has_ended: bool,
 }
 
 impl Lead<'_> {
-    /// Wakes those who are served by a sync up to `done`, and the next leader; all if the
+    /// Wakes the followers that a sync up to `done` serves, and the next leader; all of them if the
     /// sync failed.
     fn end(mut self, done: Option<u64>, have_come: bool, took: Duration) {
         self.has_ended = true;
@@ -148,7 +148,7 @@ impl Lead<'_> {
         let tasks: Vec<_> = state.tasks.extract_if(.., |task| task.seq <= done).collect();
         let arrived = state.followers.len();
         state.delay.learn(have_come, served.len() + 1, arrived, took);
-        // It leads next, unless one who was served is back before it has woken up.
+        // It leads next, unless a thread that was served commits again before it is awake.
         let next = (arrived > 0).then(|| state.followers.remove(0));
         self.group.sleeping.store(state.followers.len(), Ordering::Release);
         drop(state);
@@ -177,25 +177,25 @@ impl Drop for Lead<'_> {
     }
 }
 
-/// Whether the next leader waits for others before it syncs, and for how many.
+/// The commit delay: whether the next leader waits for others before it syncs, and for how many.
 ///
-/// Threads that commit again and again fall into two halves: one commits while the sync of
-/// the other is under way, and each sync serves but half of them. Once that is seen,
-/// leaders wait a moment for those who were served last, for as long as they do come.
+/// Threads that commit again and again fall into two halves: one commits while the sync of the
+/// other is under way, so that each sync serves only half of them. Once that is seen, leaders wait
+/// a moment for the threads that were served last, for as long as these come.
 #[derive(Debug, Clone, Copy, Default)]
 struct CommitDelay {
-    /// How many there are if all come, the leader among them; 0 to wait for nobody.
+    /// How many there are if all come, with the leader; 0 not to wait.
     expected: usize,
     limit: Duration,
-    /// For so many syncs nobody waits.
+    /// No leader waits for so many syncs.
     rest: u32,
-    /// How long the last rest was. Each is longer than the one before.
+    /// The length of the last rest. Each is longer than the one before.
     last_rest: u32,
 }
 
 impl CommitDelay {
-    /// Learns from a sync that took so long: whether those who were expected had come, how
-    /// many it served, and how many arrived meanwhile.
+    /// Learns from a sync: whether the expected threads had come, how many it served, how many
+    /// arrived meanwhile, and how long it took.
     fn learn(&mut self, have_come: bool, served: usize, arrived: usize, took: Duration) {
         let has_waited = self.expected > 0;
         if has_waited && have_come {

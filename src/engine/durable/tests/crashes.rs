@@ -67,7 +67,7 @@ struct World {
 enum Step {
     /// Some records, of this many bytes each.
     Commit(usize, Durability),
-    /// Commits of such records, in one turn.
+    /// Commits of such records, in one write group.
     Together([usize; 3]),
     Claim,
     Sync,
@@ -144,7 +144,7 @@ impl World {
         self.history.last().unwrap()
     }
 
-    /// Makes commits in one turn at the writer's lock.
+    /// Makes commits in one write group.
     fn commit(&mut self, mut commits: Vec<(Batch, Effect)>, durability: Durability) -> Result<()> {
         let path = &self.store().commits;
         if path.has_back_pressure() {
@@ -481,8 +481,8 @@ fn a_checkpoint_is_noted_if_there_is_room_for_that() {
     }
 }
 
-/// A program that dies between a snapshot and what comes after it leaves more log
-/// than commits may add to: if nobody let go of it, they would wait for ever.
+/// A program that dies between a snapshot and what comes after it leaves more log than commits may
+/// add to: if nothing released it, they would wait for ever.
 #[test]
 fn log_that_a_snapshot_covers_is_let_go_of_at_opening() {
     let mut world = World::new();
@@ -507,8 +507,8 @@ fn log_that_a_snapshot_covers_is_let_go_of_at_opening() {
     world.step(Step::Rebuild).unwrap();
 }
 
-/// What the log has in a large segment that cannot be let go of yet, and that a
-/// snapshot covers, is not held against commits.
+/// Log in a large segment that cannot be released yet, and that a snapshot covers, does not count
+/// against commits.
 #[test]
 fn a_store_goes_on_with_smaller_segments() {
     let mut world = World::new();

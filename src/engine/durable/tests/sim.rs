@@ -1,5 +1,5 @@
-//! An index and its home on the simulated disk: it counts, fails and loses power
-//! with it. As sled does, it keeps a beginning of the steps that were not synced.
+//! An index and its directory on the simulated disk: it counts, fails and loses power with it. As
+//! sled does, it keeps a beginning of the steps that were not synced.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;

@@ -191,7 +191,7 @@ fn judge_log(
         return if is_missed { Err(LogFault::Gone) } else { Ok(None) };
     };
     let index = index.map(|seq| (NotedIn::Index, Position::new(seq, None)));
-    let newest = witnesses(facts).into_iter().chain(index).max_by_key(|(_, seen)| seen.seq);
+    let newest = noted_commits(facts).into_iter().chain(index).max_by_key(|(_, seen)| seen.seq);
     match newest.filter(|(_, seen)| end.last_seq < seen.seq) {
         Some((by, seen)) => Err(LogFault::EndsEarly { last: end.last_seq, held: seen.seq, by }),
         None => Ok(Some(end)),
@@ -199,7 +199,7 @@ fn judge_log(
 }
 
 /// The commits that are noted outside of the log: it must have them.
-pub(super) fn witnesses(facts: &Facts) -> Vec<(NotedIn, Position)> {
+pub(super) fn noted_commits(facts: &Facts) -> Vec<(NotedIn, Position)> {
     let noted = facts.noted_index().map(|noted| (NotedIn::Manifest, noted));
     let synced = facts.synced.map(|synced| (NotedIn::Synced, synced));
     let snapshot = facts.snapshot().map(|newest| (NotedIn::Snapshot, newest.position));
@@ -211,7 +211,7 @@ pub(crate) fn other_history(facts: &Facts, log: &Survey) -> Option<(NotedIn, u64
     let contradicts = |(_, seen): &(NotedIn, Position)| {
         log.position(seen.seq).is_some_and(|found| seen.contradicts(found.epoch))
     };
-    let contradicted = witnesses(facts).into_iter().chain(own_index(facts)).find(contradicts);
+    let contradicted = noted_commits(facts).into_iter().chain(own_index(facts)).find(contradicts);
     contradicted.map(|(by, seen)| (by, seen.seq)).or_else(|| unknown_opening(facts, log))
 }
 
@@ -228,7 +228,7 @@ fn own_index(facts: &Facts) -> Option<(NotedIn, Position)> {
 fn unknown_opening(facts: &Facts, log: &Survey) -> Option<(NotedIn, u64)> {
     let run = log.runs.last()?;
     let epoch = log.position(run.last)?.epoch?;
-    let seen = witnesses(facts).into_iter().filter_map(|(_, seen)| seen.epoch);
+    let seen = noted_commits(facts).into_iter().filter_map(|(_, seen)| seen.epoch);
     let is_known =
         facts.openings.is_empty() || facts.openings.iter().copied().chain(seen).any(|own| own == epoch);
     let by = if facts.synced.is_some() { NotedIn::Synced } else { NotedIn::Manifest };

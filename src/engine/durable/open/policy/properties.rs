@@ -169,7 +169,7 @@ proptest! {
         }
     }
 
-    /// Of the commits behind the base none is missing.
+    /// No commit is missing behind what the index has.
     #[test]
     fn it_opens_to_commits_in_a_row(facts in facts()) {
         let Ok(opening) = judged(&facts).opens else { return Ok(()) };

@@ -1,7 +1,7 @@
 //! What salvage starts from in a damaged store, and which commits are missing.
 
 use super::facts::{Facts, Integrity, SnapshotFacts};
-use super::judge::{is_of_other_history, judge_index, other_history, witnesses};
+use super::judge::{is_of_other_history, judge_index, noted_commits, other_history};
 use super::missing_commits::Coverage;
 use crate::engine::durable::report::TornTail;
 use crate::engine::durable::wal::{Broken, LogDamage, LogEnd, Survey};
@@ -43,7 +43,7 @@ pub(crate) fn source(facts: &Facts) -> (Source, u64) {
 /// What the `log`, which was read from the commit `seq` on, has behind a source with everything up
 /// to that commit. `is_certain` says whether these are the files of one store.
 pub(crate) fn remains(facts: &Facts, log: &Survey, seq: u64, is_certain: bool) -> Remains {
-    let known = witnesses(facts).into_iter().map(|(_, seen)| seen.seq).max().unwrap_or(0);
+    let known = noted_commits(facts).into_iter().map(|(_, seen)| seen.seq).max().unwrap_or(0);
     let mut coverage = Coverage::from(seq);
     coverage.is_known_up_to(known);
     if other_history(facts, log).is_some() {

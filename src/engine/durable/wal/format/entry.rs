@@ -64,7 +64,7 @@ pub(crate) fn encoded_len(batch: &Batch) -> usize {
     12 + batch.writes.iter().map(of).sum::<usize>()
 }
 
-/// Hands the bytes of a batch, committed at `time`, to `put`, piece by piece.
+/// Encodes a batch that is committed at `time`, and hands the bytes to `put`, piece by piece.
 /// `replaces` answers which version of an owner record the n-th write replaces.
 pub(crate) fn encode<E>(
     batch: &Batch,
@@ -108,8 +108,7 @@ impl<'a> Entry<'a> {
         rest.is_empty().then_some(entry)
     }
 
-    /// The same, of an entry of which the end may be missing: it has the writes that are all
-    /// there.
+    /// The same of an entry whose end may be missing: it has the writes that are complete.
     pub(crate) fn decode_begun(mut bytes: &'a [u8]) -> Option<Self> {
         let (time, count) = decode_head(&mut bytes)?;
         Some(Self { time, count, writes: bytes })

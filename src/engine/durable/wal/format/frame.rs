@@ -1,5 +1,4 @@
-//! Frames: what a segment is made of. A commit is one frame, or several if it is
-//! large.
+//! Frames, which a segment consists of. A commit is one frame, or several if it is large.
 //!
 //! ```text
 //! offset  size
@@ -38,9 +37,9 @@ pub(crate) enum Kind {
     First = 2,
     Middle = 3,
     Last = 4,
-    /// No commit: says what is synced.
+    /// No commit: notes what is synced.
     Mark = 5,
-    /// The store was closed, and everything before is synced.
+    /// No commit: the store was closed, and everything before is synced.
     Close = 6,
     /// The log goes on in the segment whose id is the body.
     Next = 7,

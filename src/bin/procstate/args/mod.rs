@@ -1,12 +1,16 @@
 //! The command line.
 
+mod changes;
+mod transfer;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
-use procstate::Params;
-use procstate::recovery::Until;
+use clap::{Args as ClapArgs, Parser, Subcommand};
+
+pub(crate) use changes::{Items, Register, RetryArgs, SettingsArgs, Unregister, arguments_behind_dashes};
+pub(crate) use transfer::{Export, Format, Import, Restore, Scratch};
 
 use crate::commands::run::args::Run;
 
@@ -232,189 +236,6 @@ pub(crate) enum Command {
 }
 
 #[derive(Debug, ClapArgs)]
-pub(crate) struct Import {
-    /// The files; - is standard input.
-    #[arg(required = true, value_name = "FILE")]
-    pub(crate) files: Vec<PathBuf>,
-    /// Replace a process of the same name, with its history.
-    #[arg(long)]
-    pub(crate) replace: bool,
-    /// Merge into a process of the same name and drop nothing of it: its lock, settings and
-    /// schedule stay. For work that both have, the later registration, change or
-    /// unregistration wins (the imported one if the times are equal or absent), and so does
-    /// the later status, unless a run here is unfinished. The imported run becomes one of the
-    /// past runs, or the latest run if there was none. Merging again changes nothing.
-    #[arg(long, conflicts_with = "replace")]
-    pub(crate) merge: bool,
-    /// Skip fields that the schema does not know, instead of refusing them.
-    #[arg(long)]
-    pub(crate) ignore_unknown: bool,
-}
-
-#[derive(Debug, ClapArgs)]
-pub(crate) struct Scratch {
-    /// The folder for a temporary private copy of the index, which is opened in place of the
-    /// store's own; on the store's file system the copy may take no space. Default: the
-    /// system's folder for temporary files.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) scratch: Option<PathBuf>,
-}
-
-#[derive(Debug, ClapArgs)]
-pub(crate) struct Restore {
-    /// A backup, or the folder of a store that no program has open.
-    #[arg(value_name = "FILE|DIR")]
-    pub(crate) from: PathBuf,
-    /// The folder of the new store; it must not exist, or be empty.
-    #[arg(long, value_name = "NEWDIR")]
-    pub(crate) into: PathBuf,
-    /// Restore up to this commit, or up to the last commit before this time, as far back as
-    /// the log of the store reaches: 1234, 2026-11-24T03:00:00Z.
-    #[arg(long, value_name = "SEQ|TIME", value_parser = crate::input::until::parse)]
-    pub(crate) until: Option<Until>,
-}
-
-#[derive(Debug, ClapArgs)]
-pub(crate) struct Export {
-    /// The processes; all if none is given.
-    #[arg(value_name = "NAME")]
-    pub(crate) names: Vec<String>,
-    /// The format.
-    #[arg(long, value_enum, default_value_t = Format::Json)]
-    pub(crate) format: Format,
-    /// Write to this file instead of standard output; the file is replaced once everything
-    /// is written.
-    #[arg(short, long, value_name = "FILE")]
-    pub(crate) output: Option<PathBuf>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
-    Json,
-    Binary,
-}
-
-#[derive(Debug, ClapArgs)]
-pub(crate) struct SettingsArgs {
-    /// The process.
-    pub(crate) name: String,
-    /// How often a run is due: 90s, 1h, 1d. Counted from the epoch in UTC: a period of a day
-    /// is due at 00:00 UTC.
-    #[arg(long, value_name = "PERIOD", value_parser = crate::input::duration::parse)]
-    pub(crate) every: Option<Duration>,
-    /// How much later runs are due, such as 2h for 02:00 UTC with a period of a day; less
-    /// than the period.
-    #[arg(long, value_name = "TIME", requires = "every", value_parser = crate::input::duration::parse)]
-    pub(crate) offset: Option<Duration>,
-    /// The times at which a run is due: minute, hour, day of the month, month, day of the
-    /// week. `30 2 * * *` is 02:30 each night. Runs are due at these times only:
-    /// changed settings and new work wait for the next one.
-    #[arg(long, value_name = "EXPR", conflicts_with = "every")]
-    pub(crate) cron: Option<String>,
-    /// The time zone of --cron. If daylight saving skips a time, the run comes later; if a
-    /// time occurs twice, the first one counts.
-    #[arg(long, value_name = "TZ", requires = "cron", default_value = "UTC")]
-    pub(crate) time_zone: String,
-    /// No schedule: a run is due whenever nobody holds the process.
-    #[arg(long, conflicts_with_all = ["every", "cron"])]
-    pub(crate) no_schedule: bool,
-    #[command(flatten)]
-    pub(crate) params: ParamArgs,
-}
-
-#[derive(Debug, ClapArgs)]
-pub(crate) struct ParamArgs {
-    /// A parameter that is a whole number.
-    #[arg(long = "int", value_name = "NAME=VALUE", value_parser = int_param)]
-    ints: Vec<(String, i64)>,
-    /// A parameter that is a text.
-    #[arg(long = "str", value_name = "NAME=VALUE", value_parser = str_param)]
-    strings: Vec<(String, String)>,
-}
-
-impl ParamArgs {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.ints.is_empty() && self.strings.is_empty()
-    }
-
-    /// Adds them to `params`.
-    pub(crate) fn add_to(&self, params: &mut Params) {
-        params.int_params.extend(self.ints.iter().cloned());
-        params.string_params.extend(self.strings.iter().cloned());
-    }
-
-    pub(crate) fn to_params(&self) -> Params {
-        let mut params = Params::new();
-        self.add_to(&mut params);
-        params
-    }
-}
-
-#[derive(Debug, ClapArgs)]
-pub(crate) struct Items {
-    /// The work items; - is a list on standard input, unless it follows --.
-    #[arg(value_name = "WORK", required_unless_present = "from")]
-    pub(crate) work: Vec<OsString>,
-    /// A list of items; - is standard input. May be given several times.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) from: Vec<PathBuf>,
-    /// Names in lists end with NUL, as `find -print0` writes them, and may contain anything
-    /// else.
-    #[arg(short = '0', long)]
-    pub(crate) null: bool,
-}
-
-#[derive(Debug, ClapArgs)]
-pub(crate) struct Register {
-    /// The process.
-    pub(crate) name: String,
-    #[command(flatten)]
-    pub(crate) items: Items,
-    /// Each line of a list is a JSON object with the name and parameters of an item:
-    /// {"work": "a", "intParams": {"n": 1}, "stringParams": {"s": "x"}}.
-    #[arg(long, conflicts_with = "null")]
-    pub(crate) json_lines: bool,
-    /// Unregister all other active work of the process. An empty list is then refused,
-    /// because the program that made it may have failed.
-    #[arg(long)]
-    pub(crate) exact: bool,
-    /// Accept an empty list with --exact, and unregister everything.
-    #[arg(long, requires = "exact")]
-    pub(crate) allow_empty: bool,
-    /// Parameters of all items; an item's own parameter takes precedence.
-    #[command(flatten)]
-    pub(crate) params: ParamArgs,
-}
-
-#[derive(Debug, ClapArgs)]
-pub(crate) struct Unregister {
-    /// The process.
-    pub(crate) name: String,
-    #[command(flatten)]
-    pub(crate) items: Items,
-    /// Also clean up work that was never registered.
-    #[arg(long)]
-    pub(crate) cleanup_unknown: bool,
-}
-
-/// How many arguments follow `--`, where a `-` is a name like any other.
-pub(crate) fn arguments_behind_dashes() -> usize {
-    std::env::args_os().skip_while(|argument| argument != "--").skip(1).count()
-}
-
-#[derive(Debug, ClapArgs)]
-pub(crate) struct RetryArgs {
-    /// The process.
-    pub(crate) name: String,
-    /// The work items.
-    #[arg(value_name = "WORK", required_unless_present = "failed")]
-    pub(crate) work: Vec<OsString>,
-    /// All items that have failed.
-    #[arg(long, conflicts_with = "work")]
-    pub(crate) failed: bool,
-}
-
-#[derive(Debug, ClapArgs)]
 pub(crate) struct Log {
     /// The first commit that is printed.
     #[arg(long, value_name = "SEQ", default_value_t = 0)]
@@ -460,17 +281,6 @@ pub(crate) struct Logs {
     /// The folder that was passed to `run --logs`. Default: that of the last such run.
     #[arg(long, value_name = "DIR")]
     pub(crate) logs: Option<PathBuf>,
-}
-
-fn int_param(text: &str) -> Result<(String, i64), String> {
-    let (name, value) = str_param(text)?;
-    let value = value.parse().map_err(|error| format!("{value:?} is not a whole number: {error}"))?;
-    Ok((name, value))
-}
-
-fn str_param(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once('=').ok_or("it must be NAME=VALUE")?;
-    Ok((name.to_owned(), value.to_owned()))
 }
 
 #[cfg(test)]

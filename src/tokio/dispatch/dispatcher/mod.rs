@@ -3,21 +3,23 @@
 //! All decisions are made by one future, which looks around whenever a task ends, somebody
 //! asks to stop, or a time has come. It never waits for the disk while it holds a thread.
 
+mod cut_short;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::attempt::Attempt;
-use super::either::{either, give_way};
-use super::end::{End, StepResult, conclude};
-use super::in_flight::{CancelReason, GracePeriods, InFlight, Running, Stage};
-use super::mailbox::{Cancel, Event, Mailbox, Verdict};
-use super::task::{RunContext, Task};
 use crate::error::Result;
 use crate::run::{Advanced, Ending, Progress, Run, WorkItem};
 use crate::runner::{FlowControl, Outcome, Shutdown};
 use crate::store::Store;
 use crate::tokio::AsyncRunner;
+use crate::tokio::dispatch::attempt::Attempt;
+use crate::tokio::dispatch::either::{either, give_way};
+use crate::tokio::dispatch::end::{End, StepResult, conclude};
+use crate::tokio::dispatch::in_flight::{CancelReason, GracePeriods, InFlight, Running};
+use crate::tokio::dispatch::mailbox::{Event, Mailbox, Verdict};
+use crate::tokio::dispatch::task::{RunContext, Task};
 use crate::tokio::stop::Stop;
 use crate::tokio::synced::{ready, synced};
 
@@ -199,79 +201,6 @@ impl<'a> Dispatcher<'a> {
         let id = self.next_id();
         item.note_failed_attempt();
         self.waiting.insert((due, id), Waiting { item });
-    }
-
-    /// Cancels what has taken too long, and leaves behind what blocks its thread.
-    fn check_timers(&mut self) -> StepResult {
-        let now = self.runner.monotonic();
-        while let Some((task, stage)) = self.in_flight.due(now) {
-            match (stage, self.runner.options.item_timeout) {
-                (Stage::Working, timeout) => {
-                    task.add_error(&format!("timed out after {:?}", timeout.unwrap_or_default()));
-                    self.in_flight.cancel(task.id, CancelReason::TimedOut, now);
-                }
-                (Stage::Told, _) => self.in_flight.drop_future(task.id, now),
-                (Stage::Dropped, _) => self.abandon(&task)?,
-            }
-        }
-        Ok(())
-    }
-
-    fn abandon(&mut self, task: &Task) -> StepResult {
-        if !task.abandon() {
-            // It has ended at the last moment; the event is on its way.
-            return Ok(());
-        }
-        self.in_flight.remove(task.id);
-        let (process, work) = (self.run.process().name(), &task.name);
-        tracing::error!(process, work, "a future blocks its thread and cannot be dropped; it is left behind");
-        let Some(item) = task.take_item() else { return Ok(()) };
-        Ok(item.abort("the worker blocked its thread and could not be cancelled; it was left behind")?)
-    }
-
-    fn check_cancels(&mut self) {
-        for Cancel { work, answer } in self.context.mailbox.take_cancels() {
-            let is_in_hand = self.cancel_attempt(&work) || self.cancel_waiting(&work);
-            // Who asked may have gone.
-            let _ = answer.send(is_in_hand);
-        }
-    }
-
-    fn cancel_attempt(&mut self, work: &str) -> bool {
-        let task = self.in_flight.tasks().find(|task| task.name == work).cloned();
-        task.is_some_and(|task| self.in_flight.cancel(task.id, CancelReason::Asked, self.runner.monotonic()))
-    }
-
-    fn cancel_waiting(&mut self, work: &str) -> bool {
-        let waiting = self.waiting.iter().find(|(_, waiting)| waiting.item.name() == work);
-        let waiting = waiting.map(|(key, _)| *key).and_then(|key| self.waiting.remove(&key));
-        let Some(Waiting { mut item, .. }) = waiting else { return false };
-        item.add_error(CANCELLED);
-        self.ends.push(item.into_end());
-        true
-    }
-
-    fn check_stop(&mut self) {
-        let now = self.runner.monotonic();
-        let is_past = self.stop().is_some_and(|stop| now >= stop.deadline);
-        if is_past && !self.is_past_deadline {
-            self.is_past_deadline = true;
-            self.in_flight.cancel_all(CancelReason::Stopping, now);
-        }
-    }
-
-    /// Once the runner is to stop, or the run takes no more, no item waits for another
-    /// attempt. Answers whether there are more of them.
-    fn cut_retries(&mut self) -> StepResult<bool> {
-        if self.stop().is_none() && !self.run.is_over() && !self.run.takes_no_more() {
-            return Ok(false);
-        }
-        for _ in 0..TURN {
-            let Some((_, waiting)) = self.waiting.pop_first() else { return Ok(false) };
-            self.is_cut_short = true;
-            waiting.item.finish()?;
-        }
-        Ok(!self.waiting.is_empty())
     }
 
     /// Stores the ends of items and begins what may begin, in one commit. Answers whether

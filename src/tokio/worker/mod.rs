@@ -1,5 +1,7 @@
 //! What users write: the work on one item, as a future.
 
+pub(super) mod work;
+
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;

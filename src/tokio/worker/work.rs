@@ -3,13 +3,13 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::dispatch::task::Task;
-use super::synced::{ready, synced};
 use crate::error::Result;
 use crate::proto::Params;
 use crate::run::Progress;
+use crate::tokio::dispatch::task::Task;
+use crate::tokio::synced::{ready, synced};
 
-/// One work item in the hands of an [`AsyncWorker`](super::AsyncWorker).
+/// One work item in the hands of an [`AsyncWorker`](crate::tokio::AsyncWorker).
 ///
 /// It may be cloned and moved into other tasks and threads that work on the item. Once the
 /// item has ended (its future returned or was dropped, or another instance took the process
@@ -20,7 +20,7 @@ pub struct AsyncWork {
 }
 
 impl AsyncWork {
-    pub(super) fn new(task: Arc<Task>) -> Self {
+    pub(crate) fn new(task: Arc<Task>) -> Self {
         Self { task }
     }
 
@@ -100,7 +100,7 @@ impl AsyncWork {
     /// errors, the runner is to stop and its deadline has passed, or the run is lost.
     ///
     /// The worker's future is dropped then, at once unless there is a
-    /// [`cancel_grace`](super::AsyncRunnerBuilder::cancel_grace). What the future started
+    /// [`cancel_grace`](crate::tokio::AsyncRunnerBuilder::cancel_grace). What the future started
     /// elsewhere (`tokio::spawn`, `spawn_blocking`) is not, and has to watch for it.
     pub async fn cancelled(&self) {
         self.task.cancelled().await;
