@@ -28,7 +28,7 @@ use crate::record::{Key, Payload};
 ///
 /// // Changes only what the caller has seen.
 /// let item = keys.item("project-1")?.expect("it was registered");
-/// let seen = Precondition::Version(item.version.unwrap_or_default());
+/// let seen = Precondition::Version(item.version);
 /// keys.register_if("project-1", Params::new().int("keysPerAccount", 8), seen)?;
 /// assert!(keys.unregister_if("project-1", seen).unwrap_err().is_precondition_failed());
 ///
