@@ -15,6 +15,7 @@ mod in_flight;
 mod instance;
 mod item;
 mod limit;
+mod owed;
 mod progress;
 mod state;
 mod turn;
