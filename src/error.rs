@@ -136,17 +136,17 @@ pub(crate) enum Failure {
     Closed,
 
     #[error("{text}")]
-    #[cfg_attr(not(feature = "http"), allow(dead_code, reason = "only a store that is served has it"))]
+    #[cfg_attr(not(any(feature = "etcd", feature = "http")), allow(dead_code, reason = "elsewhere"))]
     Remote { trouble: Trouble, text: String },
 
     #[error("{place} cannot be used: {why}")]
-    #[cfg_attr(not(feature = "http"), allow(dead_code, reason = "only a store that is served has it"))]
+    #[cfg_attr(not(any(feature = "etcd", feature = "http")), allow(dead_code, reason = "elsewhere"))]
     Unreachable { place: String, why: String },
 
     #[error(
         "the connection to {place} was lost before it answered ({why}): the change may or may not have been written. Look at what it was about before you try it again"
     )]
-    #[cfg_attr(not(feature = "http"), allow(dead_code, reason = "only a store that is served has it"))]
+    #[cfg_attr(not(any(feature = "etcd", feature = "http")), allow(dead_code, reason = "elsewhere"))]
     Uncertain { place: String, why: String },
 
     #[cfg(feature = "json")]
@@ -155,7 +155,7 @@ pub(crate) enum Failure {
 }
 
 /// What kind of failure another program told of.
-#[cfg_attr(not(feature = "http"), allow(dead_code, reason = "only a store that is served has it"))]
+#[cfg_attr(not(any(feature = "etcd", feature = "http")), allow(dead_code, reason = "elsewhere"))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Trouble {
     Other,
@@ -163,6 +163,8 @@ pub(crate) enum Trouble {
     Poisoned,
     DiskFull,
     Invalid,
+    #[cfg_attr(not(feature = "etcd"), allow(dead_code, reason = "only etcd tells of it"))]
+    NotFound,
 }
 
 /// An error and its causes, in one line.
@@ -249,6 +251,7 @@ impl Error {
     #[must_use]
     pub fn is_not_found(&self) -> bool {
         matches!(*self.failure, Failure::NoProcess { .. } | Failure::NoWork { .. } | Failure::NoStore { .. })
+            || self.is_remote(Trouble::NotFound)
     }
 
     /// What was to be changed is not as the caller's
@@ -258,7 +261,7 @@ impl Error {
         matches!(*self.failure, Failure::Precondition { .. })
     }
 
-    /// The disk is full. Nothing was written, and the store can still be read.
+    /// The disk, or the space of etcd, is full. Nothing was written, and the store can still be read.
     #[must_use]
     pub fn is_disk_full(&self) -> bool {
         matches!(*self.failure, Failure::DiskFull { .. } | Failure::NoRoom { .. })

@@ -354,3 +354,15 @@ proptest! {
         holds_for(Backing::Disk, &steps);
     }
 }
+
+#[cfg(feature = "etcd")]
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 20, max_shrink_iters: 100, ..arbitrary::config() })]
+
+    #[test]
+    fn etcd(steps in proptest::collection::vec(step(), 1..40)) {
+        if common::etcd::is_installed() {
+            holds_for(Backing::Etcd, &steps);
+        }
+    }
+}

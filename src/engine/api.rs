@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 #[cfg(feature = "tokio")]
 use std::task::{Poll, Waker};
+use std::time::Duration;
 
 use super::batch::Batch;
 use super::durable::wal;
@@ -95,6 +96,17 @@ pub(crate) trait Engine: Send + Sync + 'static {
     /// A batch without writes checks its preconditions and answers with the
     /// newest sequence number.
     fn commit(&self, batch: Batch, durability: Durability) -> Result<Outcome>;
+
+    /// How many preconditions a commit may have at most.
+    fn preconditions_max(&self) -> usize {
+        usize::MAX
+    }
+
+    /// How long progress of a run may wait for the next one to take its place, where a
+    /// commit takes as long as a network does.
+    fn coalesces(&self) -> Option<Duration> {
+        None
+    }
 
     /// Makes every commit so far survive power loss.
     fn sync(&self) -> Result<()>;

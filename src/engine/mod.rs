@@ -11,6 +11,8 @@ mod api;
 mod bare;
 mod batch;
 mod durable;
+#[cfg(feature = "etcd")]
+mod etcd;
 mod feed;
 mod index_records;
 #[cfg(test)]
@@ -28,6 +30,10 @@ pub(crate) use durable::{
     DurableEngine, Options, SEGMENT_BYTES_MIN, Snapshot, Snapshots, create, policy, wal,
 };
 pub use durable::{OpenReport, Rebuilt, Recovery, TornTail};
+#[cfg(feature = "etcd")]
+pub use etcd::EtcdOptions;
+#[cfg(feature = "etcd")]
+pub(crate) use etcd::{EtcdEngine, restore as restore_to_etcd};
 pub(crate) use feed::{Alarm, ChangedKeys, Changes, Commit, Feed, Received, Subscription, Written};
 pub(crate) use liveness::{InProgram, Liveness, Pulse};
 pub(crate) use memory::MemoryEngine;

@@ -26,6 +26,8 @@ pub use log::{LogChange, LogCommit, LogEntry, read_log};
 pub use options::{Options, Progress};
 #[cfg(any(test, fuzzing))]
 pub(crate) use records::validate::open_record;
+#[cfg(feature = "etcd")]
+pub use restore::restore_to_etcd;
 pub use restore::until::Until;
 pub use restore::{Restored, restore};
 pub use salvage::{Fate, MadeOf, Salvaged, SalvagedRecord, salvage};

@@ -89,5 +89,5 @@ impl FencedRun {
 
 /// The owner of a process that it has handed back: a dead one.
 pub(super) fn gone(owner: Owner) -> Owner {
-    Owner { opening: String::new(), claim: 0, ..owner }
+    Owner { opening: String::new(), claim: 0, whereabouts: String::new(), ..owner }
 }

@@ -15,7 +15,7 @@ use super::state::item_in_flight::ItemId;
 use super::state::{Refused, State};
 use crate::engine::{Batch, Durability, Expect, Outcome, Pulse};
 use crate::error::{Error, Failure, Result};
-use crate::model::{List, errors, item, ownership, run, time};
+use crate::model::{List, errors, item, run, time};
 use crate::proto::record::{Item, Owner, RunStatus, Settings};
 use crate::record::{Key, Payload};
 use crate::store::{ProcessHandle, Versioned};
@@ -93,7 +93,7 @@ impl FencedRun {
 
     /// Until when, by the monotonic clock, nobody can have taken the process over.
     pub(super) fn deadline(&self) -> Duration {
-        ownership::alive_until(self.heartbeat.sent(), self.pulse.timeout)
+        self.pulse.alive_until(self.heartbeat.sent())
     }
 
     pub(super) fn is_lapsed(&self) -> bool {
@@ -140,7 +140,7 @@ impl FencedRun {
     }
 
     /// Says how far the run is, unless it did so a moment ago.
-    pub(super) fn progress(&self, throttled: bool) -> Result<Progress> {
+    pub(super) fn progress(self: &Arc<Self>, throttled: bool) -> Result<Progress> {
         let mut state = self.lock();
         match self.check(&mut state) {
             Err(error) if error.is_conflict() => return Ok(Progress::Conflict),
@@ -149,6 +149,9 @@ impl FencedRun {
         if throttled && !state.is_aborted() && self.is_early() {
             return Ok(Progress::None);
         }
+        if throttled && let Some(progress) = self.owe(&mut state) {
+            return Ok(progress);
+        }
         let now = time::to_wire(self.now(&mut state));
         state.status().progress_time = Some(now);
         state.in_flight.stamp_changed(now);
@@ -156,6 +159,7 @@ impl FencedRun {
             Err(error) if error.is_conflict() => return Ok(Progress::Conflict),
             other => other?,
         };
+        let merged = std::mem::take(&mut state.owed.has_merged) || merged;
         Ok(match (state.is_aborted(), merged) {
             (true, _) => Progress::Aborted,
             (false, true) => Progress::Merged,

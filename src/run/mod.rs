@@ -12,6 +12,7 @@ mod ending;
 mod fenced;
 mod handle;
 mod item;
+mod owed;
 mod progress;
 mod state;
 

@@ -10,6 +10,8 @@ use crate::disk::mode;
 use crate::engine::{
     self, DurableEngine, Engine, InProgram, Liveness, MemoryEngine, OpenReport, Recovery, SEGMENT_BYTES_MIN,
 };
+#[cfg(feature = "etcd")]
+use crate::engine::{EtcdEngine, EtcdOptions};
 use crate::error::Result;
 use crate::folder::Folder;
 use crate::index;
@@ -179,6 +181,18 @@ impl StoreBuilder {
         let engine = DurableEngine::open(folder, &self.index, &self.engine)?;
         let report = engine.report().clone();
         Ok(self.store(Arc::new(engine), report, Some(path.to_owned())))
+    }
+
+    /// Connects to a store in etcd. Of the options those count that are not about files:
+    /// clock, history, [`sync_interval`](StoreBuilder::sync_interval).
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::connect`].
+    #[cfg(feature = "etcd")]
+    pub fn connect(self, options: impl std::borrow::Borrow<EtcdOptions>) -> Result<Store> {
+        let (engine, liveness) = EtcdEngine::connect(options.borrow(), self.engine.sync_interval)?;
+        Ok(self.assemble(Arc::new(engine), Arc::new(liveness), OpenReport::default(), None, false))
     }
 
     fn store(self, engine: Arc<dyn Engine>, report: OpenReport, path: Option<PathBuf>) -> Store {

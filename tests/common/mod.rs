@@ -2,6 +2,9 @@
 //! engine, checked from end to end when a test is done with it.
 #![allow(dead_code, unreachable_pub, reason = "each test target uses a part of it")]
 
+#[cfg(feature = "etcd")]
+pub mod etcd;
+
 use std::io::Write;
 use std::ops::Deref;
 use std::path::Path;
@@ -16,6 +19,8 @@ use tempfile::TempDir;
 pub enum Backing {
     Memory,
     Disk,
+    #[cfg(feature = "etcd")]
+    Etcd,
 }
 
 /// Opens stores with so little of everything that checkpoints and snapshots are
@@ -28,10 +33,81 @@ pub fn small() -> StoreBuilder {
         .sync_interval(Duration::from_millis(5))
 }
 
+/// A store of a test's own, in a member that all tests of a program share; `None`, said as
+/// IGNORED, where etcd is not installed. It is written to as the caller says: what reads it at
+/// once sees all progress.
+#[cfg(feature = "etcd")]
+pub fn etcd_options() -> Option<procstate::EtcdOptions> {
+    use std::sync::OnceLock;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    static MEMBER: OnceLock<Option<etcd::Cluster>> = OnceLock::new();
+    static STORES: AtomicUsize = AtomicUsize::new(0);
+    let member = MEMBER.get_or_init(|| etcd::Cluster::start(1)).as_ref()?;
+    let prefix = format!("test-{}/", STORES.fetch_add(1, Ordering::Relaxed));
+    Some(procstate::EtcdOptions::new(member.endpoints()).prefix(prefix).coalesce(false))
+}
+
+/// A member that one test has for as long as it takes, and then the next: nobody else moves
+/// its sequence numbers.
+#[cfg(feature = "etcd")]
+pub struct Lent {
+    cluster: Option<etcd::Cluster>,
+    pub options: procstate::EtcdOptions,
+}
+
+#[cfg(feature = "etcd")]
+static FREE: std::sync::Mutex<Vec<etcd::Cluster>> = std::sync::Mutex::new(Vec::new());
+
+#[cfg(feature = "etcd")]
+impl Lent {
+    pub fn new() -> Option<Self> {
+        use std::sync::atomic::{AtomicUsize, Ordering};
+        static STORES: AtomicUsize = AtomicUsize::new(0);
+        let free = FREE.lock().unwrap().pop();
+        let cluster = free.or_else(|| etcd::Cluster::start(1))?;
+        let prefix = format!("test-{}/", STORES.fetch_add(1, Ordering::Relaxed));
+        let options = procstate::EtcdOptions::new(cluster.endpoints()).prefix(prefix).coalesce(false);
+        Some(Self { cluster: Some(cluster), options })
+    }
+}
+
+#[cfg(feature = "etcd")]
+impl Drop for Lent {
+    fn drop(&mut self) {
+        FREE.lock().unwrap().extend(self.cluster.take());
+    }
+}
+
+/// A store in memory; or in etcd, where a test program was started to be tried there, which
+/// [`in_etcd_too`] does.
+pub fn store(builder: StoreBuilder) -> Store {
+    #[cfg(feature = "etcd")]
+    if std::env::var_os(IN_ETCD).is_some() {
+        return builder.connect(etcd_options().unwrap()).unwrap();
+    }
+    builder.in_memory()
+}
+
+#[cfg(feature = "etcd")]
+const IN_ETCD: &str = "PROCSTATE_TEST_IN_ETCD";
+
+/// Runs every test of this program once more, with their stores in etcd.
+#[cfg(feature = "etcd")]
+pub fn in_etcd_too(this: &str) {
+    if std::env::var_os(IN_ETCD).is_some() || !etcd::is_installed() {
+        return;
+    }
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    let output = command.args(["--skip", this]).env(IN_ETCD, "1").output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+}
+
 /// A store for one test.
 pub struct TestStore {
     store: Option<Store>,
     folder: Option<TempDir>,
+    #[cfg(feature = "etcd")]
+    etcd: Option<Lent>,
     reopened: usize,
     pub clock: ManualClock,
 }
@@ -40,9 +116,22 @@ impl TestStore {
     pub fn new(backing: Backing) -> Self {
         let clock = ManualClock::new("2026-01-01T10:00:00Z".parse().unwrap());
         let folder = (backing == Backing::Disk).then(|| tempfile::tempdir().unwrap());
-        let mut test = Self { store: None, folder, reopened: 0, clock };
+        let mut test = Self {
+            store: None,
+            folder,
+            #[cfg(feature = "etcd")]
+            etcd: (backing == Backing::Etcd).then(|| Lent::new().unwrap()),
+            reopened: 0,
+            clock,
+        };
         test.store = Some(test.open());
         test
+    }
+
+    /// One in etcd; `None`, said as IGNORED, where etcd is not installed.
+    #[cfg(feature = "etcd")]
+    pub fn in_etcd() -> Option<Self> {
+        etcd::is_installed().then(|| Self::new(Backing::Etcd))
     }
 
     fn builder(&self) -> StoreBuilder {
@@ -50,6 +139,10 @@ impl TestStore {
     }
 
     fn open(&self) -> Store {
+        #[cfg(feature = "etcd")]
+        if let Some(lent) = &self.etcd {
+            return self.builder().connect(&lent.options).unwrap();
+        }
         match &self.folder {
             None => self.builder().in_memory(),
             Some(folder) => self.builder().open(folder.path().join("state")).unwrap(),
@@ -59,6 +152,12 @@ impl TestStore {
     /// Closes the store and opens it again, as a restart of the program would; now
     /// and then its index is lost meanwhile. A store in memory stays as it is.
     pub fn reopen(&mut self) {
+        #[cfg(feature = "etcd")]
+        if self.etcd.is_some() {
+            self.store.take().unwrap().close().unwrap();
+            self.store = Some(self.open());
+            return;
+        }
         let Some(folder) = &self.folder else { return };
         self.store.take().unwrap().close().unwrap();
         self.reopened += 1;
@@ -69,6 +168,13 @@ impl TestStore {
         let store = self.open();
         assert_eq!(store.open_report().rebuilt.is_some(), is_lost);
         self.store = Some(store);
+    }
+
+    pub fn is_in_etcd(&self) -> bool {
+        #[cfg(feature = "etcd")]
+        return self.etcd.is_some();
+        #[cfg(not(feature = "etcd"))]
+        false
     }
 
     pub fn is_on_disk(&self) -> bool {
@@ -204,6 +310,15 @@ macro_rules! on_every_engine {
         mod disk {
             $($(#[$attribute])* #[test] fn $name() {
                 super::$name($crate::common::TestStore::new($crate::common::Backing::Disk));
+            })*
+        }
+
+        #[cfg(feature = "etcd")]
+        mod etcd {
+            $($(#[$attribute])* #[test] fn $name() {
+                if let Some(store) = $crate::common::TestStore::in_etcd() {
+                    super::$name(store);
+                }
             })*
         }
     };

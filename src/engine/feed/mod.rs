@@ -137,7 +137,7 @@ impl Feed {
     }
 
     /// Tells every listener that so many commits were missed.
-    #[cfg(feature = "http")]
+    #[cfg(any(feature = "etcd", feature = "http"))]
     pub(crate) fn miss(&self, commits: u64) {
         let mut listeners = self.listeners.lock();
         each(&mut listeners.queues, |queue| queue.change(|state| state.missed += commits));
@@ -147,7 +147,7 @@ impl Feed {
     }
 
     /// Announces a commit by the keys that it wrote.
-    #[cfg(feature = "http")]
+    #[cfg(any(feature = "etcd", feature = "http"))]
     pub(crate) fn relay(&self, commit: &Commit) {
         let mut listeners = self.listeners.lock();
         each(&mut listeners.queues, |queue| queue.push(commit.clone()));

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::owed::Owed;
 use super::progress::Loss;
 use crate::error::{Error, Result};
 use crate::model::errors;
@@ -39,6 +40,7 @@ pub(super) struct State {
     pub(super) pending: Option<Error>,
     /// A statistic was refused, and the run has an error that says so.
     pub(super) has_refused: bool,
+    pub(super) owed: Owed,
 }
 
 /// A statistic that was not counted; the text says which and why.
@@ -86,6 +88,7 @@ impl State {
             ended: false,
             pending: None,
             has_refused: false,
+            owed: Owed::nothing(),
             run,
             settings,
         }
@@ -185,6 +188,7 @@ impl State {
     pub(super) fn written(&mut self, version: u64, sent: Duration) {
         self.heartbeat.set_sent(sent);
         self.in_flight.written(version);
+        self.owed.pay();
     }
 
     pub(super) fn count_end(&mut self, id: ItemId, end: RunState) {

@@ -74,7 +74,7 @@ impl ProcessHandle {
         names.sort_unstable();
         names.dedup();
         let mut unregistered = 0;
-        for chunk in names.chunks(ITEMS_PER_COMMIT) {
+        for chunk in names.chunks(self.items_per_commit(ITEMS_PER_COMMIT)) {
             unregistered += self.unregister_chunk(chunk, Absent::ToCleanup)?;
         }
         Ok(Tally { unregistered, unchanged: names.len() - unregistered, changed: 0 })
@@ -107,7 +107,7 @@ impl ProcessHandle {
         kept.sort_unstable();
         let mut after: Option<String> = None;
         loop {
-            let page = self.names(List::Active, after.as_deref(), ITEMS_PER_COMMIT)?;
+            let page = self.names(List::Active, after.as_deref(), self.items_per_commit(ITEMS_PER_COMMIT))?;
             let Some(last) = page.back().cloned() else { return Ok(tally) };
             let absent: Vec<String> =
                 page.into_iter().filter(|name| kept.binary_search(name).is_err()).collect();
@@ -115,6 +115,13 @@ impl ProcessHandle {
             tally.unregistered += self.unregister_chunk(&absent, Absent::Stays)?;
             after = Some(last);
         }
+    }
+
+    /// How many items one commit changes at most, where an engine lets it be `max`: each has
+    /// a precondition for the list it is on and the one it goes to, and some more come once.
+    pub(super) fn items_per_commit(&self, max: usize) -> usize {
+        let preconditions = self.store.inner.engine.preconditions_max();
+        (preconditions.saturating_sub(4) / 3).clamp(1, max)
     }
 
     /// Registers items, and shows `seen` the name of each.
@@ -130,7 +137,7 @@ impl ProcessHandle {
             if window.is_empty() {
                 return Ok(tally);
             }
-            for commit in window::commits(&window) {
+            for commit in window::commits(&window, self.items_per_commit(ITEMS_PER_COMMIT)) {
                 let changed = self.register_sorted(commit)?;
                 tally.changed += changed;
                 tally.unchanged += commit.len() - changed;

@@ -39,9 +39,10 @@ pub(crate) struct Restore {
     /// A backup, or the folder of a store that no program has open.
     #[arg(value_name = "FILE|DIR")]
     pub(crate) from: PathBuf,
-    /// The folder of the new store; it must not exist, or be empty.
+    /// The folder of the new store; it must not exist, or be empty. Not with --etcd, which names
+    /// the new store.
     #[arg(long, value_name = "NEWDIR")]
-    pub(crate) into: PathBuf,
+    pub(crate) into: Option<PathBuf>,
     /// Restore up to this commit, or up to the last commit before this time, as far back as
     /// the log of the store reaches: 1234, 2026-11-24T03:00:00Z.
     #[arg(long, value_name = "SEQ|TIME", value_parser = crate::input::until::parse)]

@@ -13,8 +13,6 @@ mod steer;
 mod top;
 mod transfer;
 
-use std::path::Path;
-
 use clap::CommandFactory;
 use procstate::Store;
 
@@ -29,6 +27,10 @@ pub(crate) fn dispatch(args: &Args, output: &mut Output) -> Result<CommandStatus
         return completions(*shell, output);
     }
     if let Command::Restore(restore) = &args.command {
+        #[cfg(feature = "etcd")]
+        if let Some(options) = crate::open::etcd(&args.etcd)? {
+            return offline::recover::restore_to_etcd(restore, &options, output);
+        }
         return offline::recover::restore(restore, output);
     }
     if let Command::Watchdog { token, parent } = &args.command {
@@ -38,7 +40,7 @@ pub(crate) fn dispatch(args: &Args, output: &mut Output) -> Result<CommandStatus
     }
     let place = &Location::of(args)?;
     match &args.command {
-        Command::Init => init(place.folder()?),
+        Command::Init => init(place),
         Command::Import(import) => transfer::import(place, import),
         Command::Export(export) => transfer::export(place, export, output),
         Command::Ls => look::ls(place, output),
@@ -65,15 +67,22 @@ pub(crate) fn dispatch(args: &Args, output: &mut Output) -> Result<CommandStatus
         Command::Salvage { output: target, scratch } => {
             offline::salvage::salvage(place.folder()?, target, scratch.scratch.clone(), output)
         }
-        Command::Run(run) => run::run(place.folder()?, run, output),
+        Command::Run(run) => run::run(place.to_have()?, run, output),
         Command::Top(args) => top::top(place, args, output),
-        Command::Serve(serve) => serve::serve(place.folder()?, serve, args.token_file.as_deref(), output),
+        Command::Serve(serve) => serve::serve(place.to_have()?, serve, args.token_file.as_deref(), output),
         Command::Logs(args) => logs::logs(place, args, output),
         Command::Completions { .. } | Command::Watchdog { .. } => Ok(CommandStatus::Success),
     }
 }
 
-fn init(db: &Path) -> Result<CommandStatus, Failure> {
+fn init(place: &Location) -> Result<CommandStatus, Failure> {
+    #[cfg(feature = "etcd")]
+    if let Location::Etcd(options) = place {
+        Store::connect(options)?.close()?;
+        say("there is a store in etcd under this prefix");
+        return Ok(CommandStatus::Success);
+    }
+    let db = place.folder()?;
     if db.join("MANIFEST").exists() {
         return Err(Failure::Failed(format!(
             "there is a store at {} already; it was left as it is",

@@ -51,16 +51,19 @@ impl ProcessHandle {
     }
 }
 
-/// Parts of a window that are each a commit.
-pub(super) fn commits(mut window: &[(String, Params)]) -> impl Iterator<Item = &[(String, Params)]> {
+/// Parts of a window that are each a commit, of at most so many items.
+pub(super) fn commits(
+    mut window: &[(String, Params)],
+    items_max: usize,
+) -> impl Iterator<Item = &[(String, Params)]> {
     std::iter::from_fn(move || {
         let mut bytes = 0;
         let is_full = |(name, params): &(String, Params)| {
             bytes += size(name, params);
             bytes >= BYTES_PER_COMMIT
         };
-        let length = window.iter().take(ITEMS_PER_COMMIT).position(is_full).map(|at| at + 1);
-        let (commit, rest) = window.split_at(length.unwrap_or(ITEMS_PER_COMMIT.min(window.len())));
+        let length = window.iter().take(items_max).position(is_full).map(|at| at + 1);
+        let (commit, rest) = window.split_at(length.unwrap_or(items_max.min(window.len())));
         window = rest;
         (!commit.is_empty()).then_some(commit)
     })
