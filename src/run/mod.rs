@@ -14,6 +14,8 @@ mod heartbeat;
 mod in_flight;
 mod instance;
 mod item;
+#[cfg(test)]
+mod lease_model;
 mod limit;
 mod progress;
 mod state;
