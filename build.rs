@@ -1,4 +1,4 @@
-//! Compiles the schema without `protoc`.
+//! Compiles the schema, and what else is spoken, without `protoc`.
 
 use std::{env, error::Error, fs, path::PathBuf};
 
@@ -26,5 +26,16 @@ fn main() -> Result<(), Box<dyn Error>> {
         // Bytes are shared with the log they were read from, not copied.
         .bytes(["."])
         .compile_fds(descriptors)?;
+    #[cfg(feature = "etcd")]
+    etcd()?;
+    Ok(())
+}
+
+/// The calls of etcd's API that are used.
+#[cfg(feature = "etcd")]
+fn etcd() -> Result<(), Box<dyn Error>> {
+    println!("cargo:rerun-if-changed=proto/etcd");
+    let descriptors = protox::compile(["proto/etcd/rpc.proto"], ["proto"])?;
+    tonic_prost_build::configure().build_server(false).bytes(".").compile_fds(descriptors)?;
     Ok(())
 }

@@ -113,18 +113,28 @@ pub(crate) enum Failure {
     Closed,
 
     #[error("{text}")]
-    #[cfg_attr(not(feature = "http"), allow(dead_code, reason = "only a store that is served has it"))]
+    #[cfg_attr(not(any(feature = "etcd", feature = "http")), allow(dead_code, reason = "only a store that is elsewhere has it"))]
     Remote { trouble: Trouble, text: String },
 
     #[error("{place} cannot be used: {why}")]
-    #[cfg_attr(not(feature = "http"), allow(dead_code, reason = "only a store that is served has it"))]
+    #[cfg_attr(not(any(feature = "etcd", feature = "http")), allow(dead_code, reason = "only a store that is elsewhere has it"))]
     Unreachable { place: String, why: String },
 
     #[error(
         "the connection to {place} was lost before it answered ({why}): the change may or may not have been written. Look at what it was about before you try it again"
     )]
-    #[cfg_attr(not(feature = "http"), allow(dead_code, reason = "only a store that is served has it"))]
+    #[cfg_attr(not(any(feature = "etcd", feature = "http")), allow(dead_code, reason = "only a store that is elsewhere has it"))]
     Uncertain { place: String, why: String },
+
+    #[cfg(feature = "etcd")]
+    #[error("there is no store in {place}: check the prefix. Only if it is to be a new one, create it with `procstate init` or by connecting from a program")]
+    NoEtcdStore { place: String },
+
+    #[cfg(feature = "etcd")]
+    #[error(
+        "{place} has used up its space (mvcc: database space exceeded). Nothing was written; the store can be read. Compact and defragment it (`etcdctl compact REVISION`, `etcdctl defrag`) or give it more (--quota-backend-bytes), then `etcdctl alarm disarm`"
+    )]
+    EtcdFull { place: String },
 
     #[cfg(feature = "json")]
     #[error("{source_name}{position}: {why}")]
@@ -132,7 +142,7 @@ pub(crate) enum Failure {
 }
 
 /// What kind of failure another program told of.
-#[cfg_attr(not(feature = "http"), allow(dead_code, reason = "only a store that is served has it"))]
+#[cfg_attr(not(any(feature = "etcd", feature = "http")), allow(dead_code, reason = "only a store that is elsewhere has it"))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Trouble {
     Other,
@@ -225,7 +235,12 @@ impl Error {
     /// The process, the work or the store that was asked for does not exist.
     #[must_use]
     pub fn is_not_found(&self) -> bool {
-        matches!(*self.failure, Failure::NoProcess { .. } | Failure::NoWork { .. } | Failure::NoStore { .. })
+        match *self.failure {
+            Failure::NoProcess { .. } | Failure::NoWork { .. } | Failure::NoStore { .. } => true,
+            #[cfg(feature = "etcd")]
+            Failure::NoEtcdStore { .. } => true,
+            _ => false,
+        }
     }
 
     /// What was to be changed is not as the caller's
@@ -235,11 +250,15 @@ impl Error {
         matches!(*self.failure, Failure::Precondition { .. })
     }
 
-    /// The disk is full. Nothing was written, and the store can still be read.
+    /// The disk, or the space of etcd, is full. Nothing was written, and the store can still be read.
     #[must_use]
     pub fn is_disk_full(&self) -> bool {
-        matches!(*self.failure, Failure::DiskFull { .. } | Failure::NoRoom { .. })
-            || self.is_remote(Trouble::DiskFull)
+        match *self.failure {
+            Failure::DiskFull { .. } | Failure::NoRoom { .. } => true,
+            #[cfg(feature = "etcd")]
+            Failure::EtcdFull { .. } => true,
+            _ => self.is_remote(Trouble::DiskFull),
+        }
     }
 
     /// The connection to the program that has the store open was lost before it answered:

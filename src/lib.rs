@@ -57,6 +57,8 @@ pub mod tokio;
 mod typed;
 
 pub use clock::{Clock, ManualClock, SystemClock};
+#[cfg(feature = "etcd")]
+pub use engine::EtcdOptions;
 pub use engine::{Backup, Durability, OpenReport, Rebuilt, Recovery, Stats, TornTail};
 pub use error::{Error, Result};
 pub use jiff::Timestamp;

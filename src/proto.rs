@@ -34,3 +34,23 @@ pub(crate) use self::procstate::record;
 /// The protocol between a program that has a store open and one that uses it there.
 #[cfg(feature = "http")]
 pub(crate) use self::procstate::engine;
+
+/// etcd's API, generated from `proto/etcd`.
+#[cfg(feature = "etcd")]
+#[allow(
+    clippy::all,
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    unused_qualifications,
+    reason = "generated"
+)]
+pub(crate) mod etcd {
+    pub(crate) mod mvccpb {
+        include!(concat!(env!("OUT_DIR"), "/mvccpb.rs"));
+    }
+
+    pub(crate) mod etcdserverpb {
+        include!(concat!(env!("OUT_DIR"), "/etcdserverpb.rs"));
+    }
+}

@@ -132,7 +132,7 @@ impl Feed {
     }
 
     /// Tells every listener that so many commits are not to be heard.
-    #[cfg(feature = "http")]
+    #[cfg(any(feature = "etcd", feature = "http"))]
     pub(crate) fn miss(&self, commits: u64) {
         let mut listeners = self.listeners.lock();
         each(&mut listeners.queues, |queue| queue.change(|state| state.missed += commits));
@@ -141,7 +141,7 @@ impl Feed {
     }
 
     /// Announces a commit of which it is known which keys it wrote.
-    #[cfg(feature = "http")]
+    #[cfg(any(feature = "etcd", feature = "http"))]
     pub(crate) fn relay(&self, commit: &Commit) {
         let mut listeners = self.listeners.lock();
         each(&mut listeners.queues, |queue| queue.push(commit.clone()));

@@ -23,6 +23,12 @@ pub(crate) trait Liveness: Debug + Send + Sync + 'static {
     /// store from every other.
     fn opening(&self) -> &str;
 
+    /// Where claims are made that are made here, for people: the program and its machine.
+    /// Empty where that goes without saying.
+    fn whereabouts(&self) -> &str {
+        ""
+    }
+
     /// A new claim, alive from `now` on. It must be known before its commit is
     /// visible, or another claimer would take it for dead.
     ///
@@ -58,6 +64,16 @@ pub(crate) struct Pulse {
     /// How long an owner counts as alive after a sign of life.
     pub(crate) timeout: Duration,
     last_nanos: AtomicU64,
+    lease: Option<Box<dyn Lease>>,
+}
+
+/// By what others see that a claim is alive who do not share its memory.
+pub(crate) trait Lease: Debug + Send + Sync {
+    /// The claim shows life at `now`.
+    fn renew(&self, now: Duration);
+
+    /// Until when others heed it for sure.
+    fn until(&self) -> Duration;
 }
 
 impl InProgram {
@@ -69,6 +85,13 @@ impl InProgram {
     pub(crate) fn of(opening: String) -> Self {
         Self { opening, last_claim: AtomicU64::default(), pulses: Mutex::default() }
     }
+
+    /// Takes in a new claim.
+    pub(crate) fn enter(&self, pulse: Pulse) -> Arc<Pulse> {
+        let pulse = Arc::new(pulse);
+        self.pulses.lock().insert(pulse.claim, pulse.clone());
+        pulse
+    }
 }
 
 impl Liveness for InProgram {
@@ -78,9 +101,7 @@ impl Liveness for InProgram {
 
     fn begin(&self, now: Duration, timeout: Duration) -> Result<Arc<Pulse>> {
         let claim = self.last_claim.fetch_add(1, Ordering::Relaxed) + 1;
-        let pulse = Arc::new(Pulse { claim, timeout, last_nanos: AtomicU64::new(nanos(now)) });
-        self.pulses.lock().insert(claim, pulse.clone());
-        Ok(pulse)
+        Ok(self.enter(Pulse::new(claim, timeout, now)))
     }
 
     fn end(&self, claim: u64) {
@@ -98,9 +119,28 @@ impl Liveness for InProgram {
 }
 
 impl Pulse {
+    pub(crate) fn new(claim: u64, timeout: Duration, now: Duration) -> Self {
+        Self { claim, timeout, last_nanos: AtomicU64::new(nanos(now)), lease: None }
+    }
+
+    /// One that others see by a lease.
+    #[cfg(feature = "etcd")]
+    pub(crate) fn on_lease(self, lease: Box<dyn Lease>) -> Self {
+        Self { lease: Some(lease), ..self }
+    }
+
     /// Notes a sign of life at `now`.
     pub(crate) fn beat(&self, now: Duration) {
         self.last_nanos.fetch_max(nanos(now), Ordering::Relaxed);
+        if let Some(lease) = &self.lease {
+            lease.renew(now);
+        }
+    }
+
+    /// Until when a claim that showed life at `sign` can count on being alive.
+    pub(crate) fn alive_until(&self, sign: Duration) -> Duration {
+        let alive = ownership::alive_until(sign, self.timeout);
+        self.lease.as_ref().map_or(alive, |lease| alive.min(lease.until()))
     }
 
     fn last(&self) -> Duration {
@@ -108,7 +148,7 @@ impl Pulse {
     }
 }
 
-fn nanos(time: Duration) -> u64 {
+pub(super) fn nanos(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 

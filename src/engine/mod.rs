@@ -10,6 +10,8 @@
 mod bare;
 mod batch;
 mod durable;
+#[cfg(feature = "etcd")]
+mod etcd;
 mod feed;
 mod group;
 #[cfg(test)]
@@ -25,11 +27,16 @@ pub(crate) mod suite;
 use std::ops::ControlFlow;
 #[cfg(feature = "tokio")]
 use std::task::{Poll, Waker};
+use std::time::Duration;
 
 pub(crate) use batch::{Batch, Expect, Write};
 pub(crate) use durable::{
     DurableEngine, Options, SEGMENT_BYTES_MIN, Snapshot, Snapshots, create, verdict, wal,
 };
+#[cfg(feature = "etcd")]
+pub(crate) use etcd::EtcdEngine;
+#[cfg(feature = "etcd")]
+pub use etcd::EtcdOptions;
 pub use durable::{OpenReport, Rebuilt, Recovery, TornTail};
 pub(crate) use feed::{Alarm, Commit, Feed, Received, Subscription, Written};
 pub(crate) use liveness::{InProgram, Liveness, Pulse};
@@ -125,6 +132,17 @@ pub(crate) trait Engine: Send + Sync + 'static {
     /// A batch without writes checks its preconditions and answers with the
     /// newest sequence number.
     fn commit(&self, batch: Batch, durability: Durability) -> Result<Outcome>;
+
+    /// How many preconditions a commit may have at most.
+    fn preconditions_max(&self) -> usize {
+        usize::MAX
+    }
+
+    /// How long progress of a run may wait for the next one to take its place, where a
+    /// commit takes as long as a network does.
+    fn coalesces(&self) -> Option<Duration> {
+        None
+    }
 
     /// Makes every commit so far survive power loss.
     fn sync(&self) -> Result<()>;

@@ -271,6 +271,7 @@ impl ProcessHandle {
             claimed: Some(time::to_wire(now)),
             opening: inner.liveness.opening().to_owned(),
             claim: pulse.claim,
+            whereabouts: inner.liveness.whereabouts().to_owned(),
         };
         let batch = swap(self.name(), (&owner, &next), (&status, &run));
         let committed = inner.engine.commit(batch, durability);

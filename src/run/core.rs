@@ -14,7 +14,7 @@ use super::state::{ItemId, Refused, State};
 use super::turn::Turns;
 use crate::engine::{Batch, Durability, Expect, Outcome, Pulse};
 use crate::error::{Error, Failure, Result};
-use crate::model::{List, errors, item, ownership, run, stats, time};
+use crate::model::{List, errors, item, run, stats, time};
 use crate::proto::record::{Item, Owner, RunStatus, Settings, Totals};
 use crate::proto::{State as RunState, Status};
 use crate::record::{Key, Payload};
@@ -93,7 +93,7 @@ impl Core {
 
     /// Until when, by the monotonic clock, nobody can have taken the process over.
     pub(super) fn deadline(&self) -> Duration {
-        ownership::alive_until(self.heartbeat.sent(), self.pulse.timeout)
+        self.pulse.alive_until(self.heartbeat.sent())
     }
 
     pub(super) fn is_lapsed(&self) -> bool {
@@ -422,7 +422,7 @@ pub(super) fn fenced(batch: Batch, owner: (&Key, u64), settings: (&Key, Expect))
 
 /// The owner of a process that it has handed back: a dead one.
 pub(super) fn gone(owner: Owner) -> Owner {
-    Owner { opening: String::new(), claim: 0, ..owner }
+    Owner { opening: String::new(), claim: 0, whereabouts: String::new(), ..owner }
 }
 
 impl fmt::Debug for Core {

@@ -7,6 +7,8 @@ use std::time::Duration;
 use super::{Inner, Store};
 use crate::clock::Clock;
 use crate::disk::mode;
+#[cfg(feature = "etcd")]
+use crate::engine::{EtcdEngine, EtcdOptions};
 use crate::engine::{
     self, DurableEngine, Engine, InProgram, Liveness, MemoryEngine, OpenReport, Recovery, SEGMENT_BYTES_MIN,
 };
@@ -148,6 +150,18 @@ impl StoreBuilder {
         let engine = DurableEngine::open(folder, &self.index, &self.engine)?;
         let report = engine.report().clone();
         Ok(self.store(Arc::new(engine), report, Some(path.to_owned())))
+    }
+
+    /// Connects to a store in etcd. Of the options those count that are not about files:
+    /// clock, history, [`sync_interval`](StoreBuilder::sync_interval).
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::connect`].
+    #[cfg(feature = "etcd")]
+    pub fn connect(self, options: impl std::borrow::Borrow<EtcdOptions>) -> Result<Store> {
+        let (engine, liveness) = EtcdEngine::connect(options.borrow(), self.engine.sync_interval)?;
+        Ok(self.assemble(Arc::new(engine), Arc::new(liveness), OpenReport::default(), None, false))
     }
 
     fn store(self, engine: Arc<dyn Engine>, report: OpenReport, path: Option<PathBuf>) -> Store {

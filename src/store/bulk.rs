@@ -73,7 +73,7 @@ impl ProcessHandle {
         names.sort_unstable();
         names.dedup();
         let mut unregistered = 0;
-        for chunk in names.chunks(ITEMS_PER_COMMIT) {
+        for chunk in names.chunks(self.items_per_commit(ITEMS_PER_COMMIT)) {
             unregistered += self.unregister_chunk(chunk, Absent::ToCleanup)?;
         }
         Ok(Tally { unregistered, unchanged: names.len() - unregistered, changed: 0 })
@@ -106,7 +106,7 @@ impl ProcessHandle {
         let mut tally = self.register_sorted(items)?;
         let mut after: Option<String> = None;
         loop {
-            let page = self.names(List::Active, after.as_deref(), ITEMS_PER_COMMIT)?;
+            let page = self.names(List::Active, after.as_deref(), self.items_per_commit(ITEMS_PER_COMMIT))?;
             let Some(last) = page.back().cloned() else { return Ok(tally) };
             let absent: Vec<String> =
                 page.into_iter().filter(|name| kept.binary_search(name).is_err()).collect();
@@ -127,14 +127,22 @@ impl ProcessHandle {
         Ok(items)
     }
 
+    /// How many items one commit changes at most, where an engine lets it be `max`: each has
+    /// a precondition for the list it is on and the one it goes to, and some more come once.
+    pub(super) fn items_per_commit(&self, max: usize) -> usize {
+        let preconditions = self.store.inner.engine.preconditions_max();
+        (preconditions.saturating_sub(4) / 3).clamp(1, max)
+    }
+
     fn register_sorted(&self, items: BTreeMap<String, Params>) -> Result<Tally> {
         let total = items.len();
         let (mut changed, mut bytes) = (0, 0);
-        let mut chunk = Vec::with_capacity(total.min(ITEMS_PER_COMMIT));
+        let items_max = self.items_per_commit(ITEMS_PER_COMMIT);
+        let mut chunk = Vec::with_capacity(total.min(items_max));
         for (name, params) in items {
             bytes += name.len() + params.encoded_len();
             chunk.push((name, params));
-            if chunk.len() == ITEMS_PER_COMMIT || bytes >= BYTES_PER_COMMIT {
+            if chunk.len() == items_max || bytes >= BYTES_PER_COMMIT {
                 changed += self.register_chunk(&chunk)?;
                 chunk.clear();
                 bytes = 0;

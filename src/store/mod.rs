@@ -102,6 +102,29 @@ impl Store {
         Self::builder().open(path)
     }
 
+    /// Connects to a store in etcd, and creates it if there is none (feature `etcd`).
+    ///
+    /// It is used as one in a folder is, by any number of programs on any number of
+    /// machines. What differs:
+    ///
+    /// - Every acknowledged write is on the disks of a majority of the members, also a
+    ///   [`Buffered`](Durability::Buffered) one. Only progress that a run reports more often
+    ///   than [`sync_interval`](StoreBuilder::sync_interval) is written once in that time, the
+    ///   newest: the program's death may take the last such report.
+    /// - An owner whose program has died is taken for dead when its lease has run out.
+    /// - What changes more records at once than etcd takes is refused, or, if it only writes
+    ///   them (an import), made in parts that become visible together.
+    ///
+    /// # Errors
+    ///
+    /// [`is_unreachable`](crate::Error::is_unreachable) if no majority of the members
+    /// answers, or they do not let this user in; [`is_corrupt`](crate::Error::is_corrupt) if
+    /// another program's data has this prefix.
+    #[cfg(feature = "etcd")]
+    pub fn connect(options: impl std::borrow::Borrow<crate::engine::EtcdOptions>) -> Result<Self> {
+        Self::builder().connect(options)
+    }
+
     /// A store that lives in memory and is gone with its last handle. For tests.
     #[must_use]
     pub fn in_memory() -> Self {

@@ -68,16 +68,14 @@ impl ProcessHandle {
         range: &KeyRange,
         is_old: &impl Fn(&Record) -> Result<bool>,
     ) -> Result<(Vec<Record>, Option<Record>)> {
+        let engine = &self.store.inner.engine;
+        let records_max = RECORDS_PER_COMMIT.min(engine.preconditions_max());
         let mut records = Vec::new();
-        self.store.inner.engine.scan(range, &mut |record| {
+        engine.scan_first(range, records_max, &mut |record| {
             records.push(record.to_record());
-            if records.len() < RECORDS_PER_COMMIT {
-                ControlFlow::Continue(())
-            } else {
-                ControlFlow::Break(())
-            }
+            ControlFlow::Continue(())
         })?;
-        let last = (records.len() == RECORDS_PER_COMMIT).then(|| records.last().cloned()).flatten();
+        let last = (records.len() == records_max).then(|| records.last().cloned()).flatten();
         let mut old = Vec::new();
         for record in records {
             if is_old(&record)? {

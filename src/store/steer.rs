@@ -118,7 +118,7 @@ impl ProcessHandle {
             self.must_be_active(name, &self.place(name)?)?;
         }
         let mut queued = 0;
-        for chunk in names.chunks(ITEMS_PER_COMMIT) {
+        for chunk in names.chunks(self.items_per_commit(ITEMS_PER_COMMIT)) {
             queued += self.queue_chunk(chunk, |_| true)?;
         }
         Ok(queued)
@@ -134,7 +134,7 @@ impl ProcessHandle {
         self.existing_owner()?;
         let (mut queued, mut after) = (0, None);
         loop {
-            let page = self.list(List::Active, after.as_deref(), ITEMS_PER_COMMIT)?;
+            let page = self.list(List::Active, after.as_deref(), self.items_per_commit(ITEMS_PER_COMMIT))?;
             let failed: Vec<String> = page
                 .items
                 .into_iter()

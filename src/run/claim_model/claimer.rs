@@ -341,6 +341,7 @@ fn prepare(world: &mut World, bounds: &Bounds, (owner, status): (Read, Read), re
         claimed: Some(time::to_wire(now)),
         opening: world.opening(),
         claim,
+        whereabouts: String::new(),
     };
     let (next, run) = (Message::of(&next), Message::of(&run));
     Swap { owner, status, next, run, settings, claim, sent }

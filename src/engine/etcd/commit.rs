@@ -1,0 +1,364 @@
+//! A commit as one transaction, whose fate is found out whatever becomes of the answer.
+//!
+//! A connection that is lost, a time-out, a leader that changes: the transaction may have
+//! been made, may be made still, or never. Each one compares and writes a [slot] of its own.
+//! Sent again, it cannot be made twice; if it was made, its slot tells by which revision. One
+//! that fails after it was in doubt writes the slot alone, before anybody is told: what of it
+//! is still under way can then not be made any more.
+//!
+//! [slot]: super::slots
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+
+use super::client::Core;
+use super::line::Pause;
+use super::slots::Slot;
+use super::trouble::{Reason, Trouble};
+use super::{large, txn};
+use crate::engine::{Batch, Expect, Outcome, Write};
+use crate::error::{Error, Failure, Result};
+use crate::proto::etcd::etcdserverpb as pb;
+use crate::record;
+
+/// The compares and the reads that every transaction has besides those of its commit.
+const OVERHEAD: usize = 2;
+
+/// What a slot holds that was written so that its commit is never made.
+const VOID: Bytes = Bytes::from_static(b"void");
+
+/// What a cluster takes, as far as it is known: what it is started with unless it is told
+/// otherwise, and less once it says so.
+#[derive(Debug)]
+pub(super) struct Limits {
+    /// Operations of a transaction (--max-txn-ops).
+    operations: AtomicUsize,
+    /// Bytes of a request (--max-request-bytes).
+    bytes: AtomicUsize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        // The second is 1.5 MiB; keys and lengths come on top of what is counted.
+        Self { operations: AtomicUsize::new(128), bytes: AtomicUsize::new((3 << 19) - (32 << 10)) }
+    }
+}
+
+impl Limits {
+    pub(super) fn operations(&self) -> usize {
+        self.operations.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// How many preconditions a commit may have.
+    pub(super) fn preconditions(&self) -> usize {
+        self.operations().saturating_sub(OVERHEAD)
+    }
+
+    /// There are fewer operations than was thought. Answers whether that may be.
+    fn lower_operations(&self) -> bool {
+        self.operations.fetch_min(self.operations() / 2, Ordering::Relaxed) > 8
+    }
+
+    fn lower_bytes(&self) -> bool {
+        self.bytes.fetch_min(self.bytes() / 2, Ordering::Relaxed) > 4096
+    }
+}
+
+/// A batch, as it is asked of etcd.
+pub(super) struct Request {
+    pub(super) compare: Vec<pb::Compare>,
+    /// The keys of the preconditions, and what is expected of them.
+    expected: Vec<(Bytes, Expect)>,
+    pub(super) writes: Vec<pb::RequestOp>,
+    pub(super) bytes: usize,
+}
+
+impl Request {
+    pub(super) fn new(core: &Core, batch: Batch) -> Self {
+        let mut compare = vec![txn::absent(core.keys.own(large::PENDING))];
+        let mut expected = Vec::with_capacity(batch.preconditions.len());
+        for precondition in batch.preconditions {
+            let key = core.keys.record(precondition.key.bytes());
+            compare.extend(compares(core, &key, precondition.expect));
+            expected.push((key, precondition.expect));
+        }
+        let mut bytes = compare.iter().map(|compare| compare.key.len() + 16).sum();
+        let writes = writes(core, batch.writes, &mut bytes);
+        Self { compare, expected, writes, bytes }
+    }
+
+    /// What is asked with this slot; `None` without one, if nothing is written.
+    fn txn(&self, slot: Option<&Slot>, writes: Vec<pb::RequestOp>) -> pb::TxnRequest {
+        let mut txn = pb::TxnRequest { compare: self.compare.clone(), success: writes, failure: Vec::new() };
+        if let Some(slot) = slot {
+            txn.compare.push(txn::written_by(slot.key.clone(), slot.revision));
+            txn.success.push(txn::put(slot.key.clone(), Bytes::new(), slot.lease));
+        }
+        let slot = slot.map(|slot| txn::range(txn::bare(slot.key.clone())));
+        let expected = self.expected.iter().map(|(key, _)| txn::range(txn::bare(key.clone())));
+        txn.failure = slot.into_iter().chain(expected).collect();
+        txn
+    }
+
+    /// Which precondition does not hold, by what was found of each.
+    fn failed(&self, core: &Core, found: &[&pb::RangeResponse]) -> Option<usize> {
+        let holds = |(n, (_, expect)): (usize, &(Bytes, Expect))| {
+            let revision = txn::revision(found.get(n));
+            match *expect {
+                Expect::Absent => revision == 0,
+                Expect::Version(version) => match core.identity.revision(version) {
+                    Some(expected) => revision == expected,
+                    None => (1..core.identity.begin()).contains(&revision),
+                },
+            }
+        };
+        let failed: Vec<bool> = self.expected.iter().enumerate().map(|one| !holds(one)).collect();
+        failed.into_iter().position(|failed| failed)
+    }
+}
+
+fn compares(core: &Core, key: &Bytes, expect: Expect) -> Vec<pb::Compare> {
+    match expect {
+        Expect::Absent => vec![txn::absent(key.clone())],
+        Expect::Version(version) => match core.identity.revision(version) {
+            Some(revision) => vec![txn::written_by(key.clone(), revision)],
+            // It came with what the store was restored from, and nobody has written it since.
+            None => vec![
+                txn::present(key.clone()),
+                txn::written_before(key.clone(), core.identity.begin()),
+            ],
+        },
+    }
+}
+
+/// The last write of each key: of one, a transaction takes no more.
+fn writes(core: &Core, writes: Vec<Write>, bytes: &mut usize) -> Vec<pb::RequestOp> {
+    let mut seen = HashSet::with_capacity(writes.len());
+    let mut operations = Vec::with_capacity(writes.len());
+    for mut write in writes.into_iter().rev() {
+        if !seen.insert(write.key().bytes().clone()) {
+            continue;
+        }
+        let (key, payload) = write.take();
+        let name = core.keys.record(key.bytes());
+        *bytes += name.len() + payload.as_ref().map_or(0, Bytes::len) + 48;
+        operations.push(match payload {
+            // The revision tells the version.
+            Some(payload) => txn::put(name, record::seal(key, 0, &payload), 0),
+            None => txn::delete(name),
+        });
+    }
+    operations.reverse();
+    operations
+}
+
+/// The writes of one transaction, packed into transactions of their own if there are too
+/// many; `None` if that is of no use either.
+fn pack(writes: &[pb::RequestOp], compares: usize, operations: usize) -> Option<Vec<pb::RequestOp>> {
+    // With the slot.
+    if writes.len() < operations {
+        return Some(writes.to_vec());
+    }
+    let packs = |groups: usize| (groups, operations.saturating_sub(compares.max(groups + 1)));
+    let fits = |&(groups, size): &(usize, usize)| groups * size >= writes.len();
+    let (_, size) = (1..operations).map(packs).find(fits)?;
+    Some(writes.chunks(size).map(|chunk| txn::nested(chunk.to_vec())).collect())
+}
+
+/// Makes a commit, or finds out that it is not made.
+pub(super) async fn commit(core: Arc<Core>, batch: Batch) -> Result<Outcome> {
+    let request = Request::new(&core, batch);
+    loop {
+        let preconditions = request.compare.len();
+        if preconditions > core.limits.preconditions() {
+            return Err(too_many(&core, request.expected.len()));
+        }
+        let writes = pack(&request.writes, preconditions + 1, core.limits.operations());
+        let made = match writes.filter(|_| request.bytes <= core.limits.bytes()) {
+            _ if request.writes.is_empty() => check(&core, &request).await,
+            Some(writes) => Attempt::new(&core, &request, writes).make().await,
+            None => return large::commit(&core, request).await,
+        };
+        match made? {
+            Made::Outcome(outcome) => return Ok(outcome),
+            Made::Pending => large::finish(&core).await.map_err(|trouble| core.line.error(trouble))?,
+            Made::TooLarge => {}
+        }
+    }
+}
+
+/// How an attempt ends.
+pub(super) enum Made {
+    Outcome(Outcome),
+    /// A large commit comes first.
+    Pending,
+    /// The limits are lower than was thought.
+    TooLarge,
+}
+
+/// A commit that writes nothing needs no slot.
+async fn check(core: &Arc<Core>, request: &Request) -> Result<Made> {
+    let txn = request.txn(None, Vec::new());
+    let answer = core.line.txn(txn).await;
+    let answer = answer.map_err(|trouble| core.line.error(trouble))?;
+    let revision = core.note_header(answer.header.as_ref());
+    if answer.succeeded {
+        return Ok(Made::Outcome(Outcome::Committed(core.identity.seq(revision))));
+    }
+    let failed = request.failed(core, &txn::found(&answer));
+    Ok(failed.map_or(Made::Pending, |failed| Made::Outcome(Outcome::Failed(failed))))
+}
+
+pub(super) struct Attempt<'a> {
+    core: &'a Arc<Core>,
+    request: &'a Request,
+    writes: Vec<pb::RequestOp>,
+    /// An answer was lost: why.
+    doubt: Option<String>,
+    pause: Pause,
+}
+
+impl<'a> Attempt<'a> {
+    pub(super) fn new(core: &'a Arc<Core>, request: &'a Request, writes: Vec<pb::RequestOp>) -> Self {
+        Self { core, request, writes, doubt: None, pause: Pause::new(core.line.patience) }
+    }
+
+    pub(super) async fn make(mut self) -> Result<Made> {
+        let mut slot = self.slot().await?;
+        loop {
+            let txn = self.request.txn(Some(&slot), self.writes.clone());
+            match self.core.line.txn_once(txn).await {
+                Ok(answer) => {
+                    let revision = self.core.note_header(answer.header.as_ref());
+                    if answer.succeeded {
+                        return Ok(self.made(slot, revision));
+                    }
+                    let found = txn::found(&answer);
+                    let (first, rest) = found.split_first().map_or((None, &[][..]), |(first, rest)| (Some(first), rest));
+                    let written = txn::revision(first);
+                    if written == slot.revision {
+                        return self.failed(slot, rest).await;
+                    }
+                    match self.doubt.take() {
+                        // Somebody made it, and that was this commit: a slot has no other writer.
+                        Some(_) if written > slot.revision => return Ok(self.made(slot, written)),
+                        Some(why) => return Err(self.uncertain(why)),
+                        None => slot = self.another(slot).await?,
+                    }
+                }
+                Err(trouble) => match self.trouble(trouble).await? {
+                    Next::Again => {}
+                    Next::AnotherSlot => slot = self.another(slot).await?,
+                    Next::TooLarge => {
+                        self.core.slots.give_back_unused(slot);
+                        return Ok(Made::TooLarge);
+                    }
+                },
+            }
+        }
+    }
+
+    fn made(&self, slot: Slot, revision: i64) -> Made {
+        self.core.slots.give_back(slot, revision);
+        Made::Outcome(Outcome::Committed(self.core.identity.seq(revision)))
+    }
+
+    /// It is not made as things are, and shall not be later.
+    async fn failed(mut self, slot: Slot, found: &[&pb::RangeResponse]) -> Result<Made> {
+        let made = match self.request.failed(self.core, found) {
+            Some(failed) => Made::Outcome(Outcome::Failed(failed)),
+            None => Made::Pending,
+        };
+        let mut revision = slot.revision;
+        if let Some(why) = self.doubt.take() {
+            let (key, lease) = (&slot.key, slot.lease);
+            let txn = pb::TxnRequest {
+                compare: vec![txn::written_by(key.clone(), revision)],
+                success: vec![txn::put(key.clone(), VOID, lease)],
+                failure: vec![txn::range(txn::whole(key.clone()))],
+            };
+            let line = &self.core.line;
+            let answer = line.txn(txn).await;
+            let answer = answer.map_err(|_| self.uncertain(why))?;
+            let now = self.core.note_header(answer.header.as_ref());
+            let found = txn::found(&answer);
+            let written = found.first().and_then(|range| range.kvs.first());
+            match written {
+                // It was made in the end.
+                Some(kv) if kv.value.is_empty() => return Ok(self.made(slot, kv.mod_revision)),
+                Some(kv) => revision = kv.mod_revision,
+                None => revision = now,
+            }
+        }
+        self.core.slots.give_back(slot, revision);
+        Ok(made)
+    }
+
+    async fn slot(&self) -> Result<Slot> {
+        self.core.slots.take(self.core).await.map_err(|trouble| self.core.line.error(trouble))
+    }
+
+    /// The lease of this one has run out.
+    async fn another(&self, slot: Slot) -> Result<Slot> {
+        self.core.slots.forget(slot.lease).await;
+        self.slot().await
+    }
+
+    async fn trouble(&mut self, trouble: Trouble) -> Result<Next> {
+        match trouble {
+            Trouble::Lost(why) => {
+                let again = self.pause.next(why.clone()).await;
+                self.doubt = Some(why);
+                again.map_err(|why| self.uncertain(why))?;
+                Ok(Next::Again)
+            }
+            Trouble::Token => {
+                let renewed = self.core.line.renew_token(&mut self.pause).await;
+                renewed.map_err(|trouble| self.give_up(trouble))?;
+                Ok(Next::Again)
+            }
+            // Nothing was done this time; what was done before can no longer be known.
+            trouble if self.doubt.is_some() => Err(self.give_up(trouble)),
+            Trouble::Lease => Ok(Next::AnotherSlot),
+            Trouble::Operations if self.core.limits.lower_operations() => Ok(Next::TooLarge),
+            Trouble::Bytes if self.core.limits.lower_bytes() => Ok(Next::TooLarge),
+            trouble => Err(self.core.line.error(trouble)),
+        }
+    }
+
+    /// An error that stops a commit: what it leaves open is said.
+    fn give_up(&mut self, trouble: Trouble) -> Error {
+        match self.doubt.take() {
+            None => self.core.line.error(trouble),
+            Some(why) => match trouble {
+                Trouble::Final(Reason::Other(then)) => self.uncertain(format!("{why}; then: {then}")),
+                _ => self.uncertain(why),
+            },
+        }
+    }
+
+    fn uncertain(&self, why: String) -> Error {
+        Failure::Uncertain { place: self.core.line.place.clone(), why }.into()
+    }
+}
+
+enum Next {
+    Again,
+    AnotherSlot,
+    TooLarge,
+}
+
+fn too_many(core: &Core, preconditions: usize) -> Error {
+    let text = format!(
+        "a change of {preconditions} records at once is more than etcd takes ({} operations in a transaction, --max-txn-ops): change fewer at a time. Nothing was written",
+        core.limits.operations()
+    );
+    Error::argument(text)
+}

@@ -1,0 +1,161 @@
+//! Reads: each is linearizable, and a scan goes page by page at one revision.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use super::client::{Client, Core};
+use super::trouble::Trouble;
+use super::{large, txn};
+use crate::engine::Visitor;
+use crate::error::Result;
+use crate::proto::etcd::etcdserverpb as pb;
+use crate::record::{Key, KeyRange, Record};
+
+/// Records of a page, at first and at most.
+const PAGE_MIN: usize = 64;
+const PAGE_MAX: usize = 8192;
+
+/// The bytes that a page is made to have.
+const PAGE_BYTES: usize = 1 << 20;
+
+/// How often a scan begins again whose history was compacted before it showed anything.
+const TRIES: u32 = 5;
+
+impl Core {
+    /// Reads a range as of now, when no large commit is half made. Answers the revision too.
+    pub(super) async fn read(self: &Arc<Self>, range: pb::RangeRequest) -> Result<(i64, pb::RangeResponse), Trouble> {
+        let read = pb::TxnRequest {
+            success: vec![txn::range(txn::bare(self.keys.own(large::PENDING))), txn::range(range)],
+            ..pb::TxnRequest::default()
+        };
+        loop {
+            let mut answer = self.line.txn(read.clone()).await?;
+            let revision = self.note_header(answer.header.as_ref());
+            if txn::revision(txn::found(&answer).first()) == 0 {
+                return Ok((revision, txn::take_last(&mut answer)));
+            }
+            large::finish(self).await?;
+        }
+    }
+
+    async fn page(self: &Arc<Self>, range: pb::RangeRequest) -> Result<(i64, pb::RangeResponse), Trouble> {
+        if range.revision == 0 {
+            return self.read(range).await;
+        }
+        let revision = range.revision;
+        let found = self.line.range(range).await?;
+        Ok((revision, found))
+    }
+}
+
+impl Client {
+    pub(super) fn get(&self, key: &Key) -> Result<Option<Record>> {
+        let range = txn::whole(self.core.keys.record(key.bytes()));
+        let (_, found) = self.read(range)?;
+        found.kvs.first().map(|kv| self.core.identity.open(&self.core.keys, kv)).transpose()
+    }
+
+    pub(super) fn count(&self, range: &KeyRange) -> Result<u64> {
+        if range.start >= range.end {
+            return Ok(0);
+        }
+        let (key, range_end) = self.core.keys.range(range);
+        let (_, found) = self.read(pb::RangeRequest { range_end, count_only: true, ..txn::whole(key) })?;
+        Ok(found.count.unsigned_abs())
+    }
+
+    /// The newest revision of the cluster.
+    pub(super) fn newest(&self) -> Result<i64> {
+        let range = pb::RangeRequest { count_only: true, ..txn::whole(self.core.keys.own("store")) };
+        Ok(self.read(range)?.0)
+    }
+
+    fn read(&self, range: pb::RangeRequest) -> Result<(i64, pb::RangeResponse)> {
+        let found = self.wait(|core| async move { core.read(range).await })?;
+        found.map_err(|trouble| self.core.line.error(trouble))
+    }
+
+    /// Visits no more than `max` records, as of `revision`, or as of now if that is 0.
+    pub(super) fn scan(
+        &self,
+        range: &KeyRange,
+        max: usize,
+        revision: i64,
+        visit: &mut Visitor<'_>,
+    ) -> Result<()> {
+        if range.start >= range.end || max == 0 {
+            return self.check_open();
+        }
+        let (next, end) = self.core.keys.range(range);
+        let mut scan = Scan { left: max, size: PAGE_MIN, revision, next, end };
+        let mut tries = 0;
+        let first = scan.next.clone();
+        loop {
+            let range = scan.range();
+            let page = self.wait(|core| async move { core.page(range).await })?;
+            let (as_of, page) = match page {
+                Ok(page) => page,
+                Err(Trouble::Compacted) if revision == 0 && scan.next == first && tries < TRIES => {
+                    (scan.revision, tries) = (0, tries + 1);
+                    continue;
+                }
+                Err(trouble) => return Err(self.core.line.error(trouble)),
+            };
+            scan.revision = as_of;
+            if self.show(&mut scan, &page, visit)?.is_break() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn show(
+        &self,
+        scan: &mut Scan,
+        page: &pb::RangeResponse,
+        visit: &mut Visitor<'_>,
+    ) -> Result<ControlFlow<()>> {
+        let mut bytes = 0;
+        for kv in &page.kvs {
+            bytes += kv.key.len() + kv.value.len();
+            let record = self.core.identity.open(&self.core.keys, kv)?;
+            if visit(record.borrow()).is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        let Some(last) = page.kvs.last() else { return Ok(ControlFlow::Break(())) };
+        scan.go_on(&last.key, page.kvs.len(), bytes);
+        Ok(if page.more && scan.left > 0 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
+    }
+}
+
+/// How far a scan is.
+struct Scan {
+    left: usize,
+    size: usize,
+    /// 0 until the first page tells it.
+    revision: i64,
+    next: Bytes,
+    end: Bytes,
+}
+
+impl Scan {
+    fn range(&self) -> pb::RangeRequest {
+        pb::RangeRequest {
+            range_end: self.end.clone(),
+            limit: i64::try_from(self.size.min(self.left)).unwrap_or(i64::MAX),
+            revision: self.revision,
+            ..txn::whole(self.next.clone())
+        }
+    }
+
+    fn go_on(&mut self, last: &Bytes, records: usize, bytes: usize) {
+        let mut next = BytesMut::from(&last[..]);
+        next.put_u8(0);
+        self.next = next.freeze();
+        self.left = self.left.saturating_sub(records);
+        let fitting = PAGE_BYTES / (bytes / records.max(1)).max(1);
+        self.size = fitting.clamp(1, (self.size * 4).min(PAGE_MAX));
+    }
+}

@@ -1,0 +1,152 @@
+//! What etcd's errors mean, and what to do about them.
+
+use tonic::{Code, Status};
+
+use crate::error::{Error, Failure, chain};
+
+/// What an unsuccessful call comes to.
+#[derive(Debug)]
+pub(super) enum Trouble {
+    /// No answer, or none that counts: whether it was done is not known, and it may be asked
+    /// again.
+    Lost(String),
+    /// The token has run out. Nothing was done.
+    Token,
+    /// The lease of a key to be written has run out. Nothing was done.
+    Lease,
+    /// More operations than this cluster takes in one transaction. Nothing was done.
+    Operations,
+    /// More bytes than this cluster takes in one request. Nothing was done.
+    Bytes,
+    /// The history at the revision asked for is gone.
+    Compacted,
+    Final(Reason),
+}
+
+/// Why a call fails for good.
+#[derive(Debug)]
+pub(super) enum Reason {
+    /// The space quota is used up.
+    Full,
+    Other(String),
+}
+
+impl Trouble {
+    pub(super) fn of(status: &Status) -> Self {
+        let text = status.message();
+        let says = |words: &str| text.contains(words);
+        if says("invalid auth token") || says("revision of auth store is old") {
+            return Self::Token;
+        }
+        if says("requested lease not found") {
+            return Self::Lease;
+        }
+        if says("too many operations") {
+            return Self::Operations;
+        }
+        if says("request is too large") || says("larger than max") {
+            return Self::Bytes;
+        }
+        if says("has been compacted") {
+            return Self::Compacted;
+        }
+        if says("database space exceeded") {
+            return Self::Final(Reason::Full);
+        }
+        if let Some(advice) = advice(status) {
+            return Self::Final(Reason::Other(advice));
+        }
+        match status.code() {
+            // What etcd itself says no to; everything else may pass.
+            Code::InvalidArgument
+            | Code::FailedPrecondition
+            | Code::PermissionDenied
+            | Code::Unauthenticated
+            | Code::OutOfRange
+            | Code::NotFound
+            | Code::Unimplemented => Self::Final(Reason::Other(words(status))),
+            _ => Self::Lost(words(status)),
+        }
+    }
+}
+
+impl Reason {
+    pub(super) fn error(self, place: &str) -> Error {
+        let place = place.to_owned();
+        match self {
+            Self::Full => Failure::EtcdFull { place }.into(),
+            Self::Other(why) => Failure::Unreachable { place, why }.into(),
+        }
+    }
+}
+
+/// What is to be done where the user of the store has to do it.
+fn advice(status: &Status) -> Option<String> {
+    let text = words(status);
+    let says = |words: &str| text.contains(words);
+    if says("authentication failed") || says("user name is empty") || says("user name not found") {
+        return Some(format!("it does not let this user in ({text}); give the name and the password of one of its users"));
+    }
+    if says("authentication is not enabled") {
+        return Some(format!("it has no users ({text}); leave out user and password"));
+    }
+    if says("permission denied") {
+        return Some(format!(
+            "its user may not do this ({text}); grant the role read and write access to all keys with the prefix"
+        ));
+    }
+    let lower = text.to_lowercase();
+    if ["certificate", "tls", "handshake", "corrupt message"].iter().any(|word| lower.contains(word)) {
+        return Some(format!(
+            "TLS with it does not come about ({text}); see that the address is https://, the authority's certificate is the one that signed the members', and they are for the name in the address"
+        ));
+    }
+    None
+}
+
+/// The text with what caused it: tonic says no more than "transport error" itself.
+fn words(status: &Status) -> String {
+    let cause = std::error::Error::source(status).map(|source| chain(source));
+    match cause {
+        Some(cause) if !status.message().contains(&cause) => format!("{}: {cause}", status.message()),
+        _ => status.message().to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(code: Code, text: &str) -> Trouble {
+        Trouble::of(&Status::new(code, text))
+    }
+
+    #[test]
+    fn errors_of_etcd_are_told_apart() {
+        let full = of(Code::ResourceExhausted, "etcdserver: mvcc: database space exceeded");
+        assert!(matches!(full, Trouble::Final(Reason::Full)));
+        let many = of(Code::ResourceExhausted, "etcdserver: too many requests");
+        assert!(matches!(many, Trouble::Lost(_)));
+        let old = of(Code::OutOfRange, "etcdserver: mvcc: required revision has been compacted");
+        assert!(matches!(old, Trouble::Compacted));
+        assert!(matches!(of(Code::Unauthenticated, "etcdserver: invalid auth token"), Trouble::Token));
+        assert!(matches!(of(Code::Unavailable, "etcdserver: leader changed"), Trouble::Lost(_)));
+        assert!(matches!(of(Code::InvalidArgument, "etcdserver: request is too large"), Trouble::Bytes));
+    }
+
+    #[test]
+    fn an_error_says_what_to_do() {
+        for (code, text, advice) in [
+            (Code::InvalidArgument, "etcdserver: user name is empty", "give the name"),
+            (Code::PermissionDenied, "etcdserver: permission denied", "grant the role"),
+            (Code::Unavailable, "invalid peer certificate: UnknownIssuer", "https://"),
+        ] {
+            let Trouble::Final(reason) = of(code, text) else { panic!("{text}") };
+            let error = reason.error("etcd at http://a");
+            assert!(error.to_string().contains(advice), "{error}");
+            assert!(error.is_unreachable());
+        }
+        let error = Reason::Full.error("etcd at http://a");
+        assert!(error.is_disk_full() && error.to_string().contains("etcdctl"), "{error}");
+    }
+}
