@@ -6,4 +6,8 @@ mod chaos;
 mod common;
 #[path = "../common/etcd/mod.rs"]
 mod etcd;
+mod figures;
+mod gateway;
 mod members;
+mod refusals;
+mod takeover;

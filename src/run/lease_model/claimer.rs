@@ -112,6 +112,11 @@ impl Claimer {
         }
     }
 
+    /// Whether it has not come to where it is to commit what it has read for.
+    pub(super) fn goes_on(&self) -> bool {
+        matches!(self.phase, Phase::Read(..) | Phase::AskedFirst(_) | Phase::Renewed { .. })
+    }
+
     /// Is the owner, as far as it knows by its own clock.
     pub(super) fn is_sure(&self, bounds: &Bounds, now: u8) -> bool {
         let is_ending =
@@ -223,6 +228,7 @@ impl Claimer {
             claimed: Some(time::to_wire(wall)),
             opening: self.slot.to_string(),
             claim: lease,
+            ..Owner::default()
         };
         let batch = swap(PROCESS, (&owner, &next), (&status, &run));
         let purpose = Purpose::Claim { lease, sent, run: Message::of(&run) };
@@ -294,7 +300,14 @@ impl Claimer {
         match purpose {
             Purpose::Claim { lease, sent, run: status } => {
                 let sent = counted(sent);
-                self.run = Some(Run { token: version, lease, sent, renewed: sent, status, writes_left: bounds.writes });
+                self.run = Some(Run {
+                    token: version,
+                    lease,
+                    sent,
+                    renewed: sent,
+                    status,
+                    writes_left: bounds.writes,
+                });
             }
             Purpose::Progress { sent } => {
                 if let Some(run) = &mut self.run {

@@ -36,6 +36,8 @@ struct Bounds {
     restarts: u8,
     /// Writes of a claim beside its last.
     writes: u8,
+    /// A claimer may stall between any two steps, and not only where it is to commit.
+    is_fine: bool,
     fault: Option<Fault>,
 }
 
@@ -47,12 +49,13 @@ const TWO: Bounds = Bounds {
     losses: 1,
     restarts: 0,
     writes: 1,
+    is_fine: true,
     fault: None,
 };
 
-const THREE: Bounds = Bounds { claimers: 3, claims: 3, losses: 0, slow_ticks: 0, ..TWO };
+const THREE: Bounds = Bounds { claimers: 3, claims: 3, losses: 0, slow_ticks: 0, is_fine: false, ..TWO };
 
-const RESTARTED: Bounds = Bounds { claims: 3, slow_ticks: 0, restarts: 1, ..TWO };
+const RESTARTED: Bounds = Bounds { claims: 3, slow_ticks: 0, restarts: 1, is_fine: false, ..TWO };
 
 impl Bounds {
     fn lease(&self) -> u8 {
@@ -91,7 +94,8 @@ impl Model for Bounds {
 fn check(mut bounds: Bounds) {
     if let Ok(m) = std::env::var("M") {
         let n: Vec<u8> = m.split(',').map(|n| n.parse().unwrap()).collect();
-        (bounds.claims, bounds.ticks, bounds.slow_ticks, bounds.losses, bounds.restarts, bounds.writes) = (n[0], n[1], n[2], n[3], n[4], n[5]);
+        (bounds.claims, bounds.ticks, bounds.slow_ticks, bounds.losses, bounds.restarts, bounds.writes) =
+            (n[0], n[1], n[2], n[3], n[4], n[5]);
     }
     let checker = bounds.checker().threads(2).spawn_bfs().join();
     println!("{} states, {} steps deep", checker.unique_state_count(), checker.max_depth());

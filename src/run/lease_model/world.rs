@@ -106,6 +106,9 @@ impl World {
             Action::Step(n, choice) => {
                 let mut claimer = self.claimers[n].clone();
                 claimer.step(self, bounds, choice);
+                while !bounds.is_fine && claimer.goes_on() {
+                    claimer.step(self, bounds, Choice::GoOn);
+                }
                 self.claimers[n] = claimer;
             }
             Action::Tick => self.tick(),

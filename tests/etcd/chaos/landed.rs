@@ -1,16 +1,14 @@
 //! Every write that landed, as etcd itself has it: its history from the first revision on.
 
-use std::io::{BufRead, BufReader, Write};
-use std::net::TcpStream;
+use serde_json::json;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD as BASE64;
-use serde_json::{Value, json};
+use crate::etcd::Member;
+use crate::gateway::{answers, ask, decode, encode, number};
 
 /// One put. Deletes are none of these tests' business.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Put {
-    /// The revision of the transaction.
+    /// The sequence number of the commit.
     pub revision: u64,
     pub key: Vec<u8>,
     pub value: Vec<u8>,
@@ -59,38 +57,29 @@ impl Put {
     }
 }
 
-/// Reads it from a member, which is to be given as `host:port` without TLS.
-pub fn read(member: &str) -> Vec<Put> {
+/// Reads what landed under a prefix, by the sequence numbers of the store there.
+pub fn read(member: &Member, prefix: &str) -> Vec<Put> {
     const MARK: &[u8] = b"the end of the history";
-    let all = BASE64.encode([0]);
-    let put = json!({"key": BASE64.encode(MARK)});
-    answers(member, "/v3/kv/put", &put).next().expect("the mark is written");
-    let watch =
-        json!({"create_request": {"key": all, "range_end": all, "start_revision": "1", "fragment": true}});
-    let mut puts = Vec::new();
+    ask(member, "/v3/kv/put", &json!({ "key": encode(MARK) }));
+    let all = encode([0]);
+    let watch = json!({ "create_request": { "key": all, "range_end": all, "start_revision": "1", "fragment": true } });
+    let store = [prefix.as_bytes(), b"\0store"].concat();
+    let (mut puts, mut begin) = (Vec::new(), None);
     for answer in answers(member, "/v3/watch", &watch) {
         let result = &answer["result"];
         assert!(answer["error"].is_null() && result["canceled"] != true, "the history is cut off: {answer}");
-        for event in result["events"].as_array().into_iter().flatten().filter(|event| event["type"].is_null())
-        {
-            let bytes = |name: &str| BASE64.decode(event["kv"][name].as_str().unwrap_or_default()).unwrap();
-            let revision = event["kv"]["mod_revision"].as_str().unwrap().parse().unwrap();
-            let put = Put { revision, key: bytes("key"), value: bytes("value") };
-            if put.key == MARK {
+        let events = result["events"].as_array().into_iter().flatten();
+        for event in events.filter(|event| event["type"].is_null()) {
+            let (key, revision) = (decode(&event["kv"]["key"]), number(&event["kv"]["mod_revision"]));
+            if key == MARK {
                 return puts;
             }
-            puts.push(put);
+            if key == store {
+                begin = Some(revision);
+            } else if let Some(begin) = begin.filter(|_| key.starts_with(prefix.as_bytes())) {
+                puts.push(Put { revision: revision - begin, key, value: decode(&event["kv"]["value"]) });
+            }
         }
     }
     panic!("the history ended before its mark");
-}
-
-/// What the JSON gateway answers, one object a line.
-fn answers(member: &str, path: &str, request: &Value) -> impl Iterator<Item = Value> {
-    let body = request.to_string();
-    let mut stream = TcpStream::connect(member).unwrap();
-    let length = body.len();
-    write!(stream, "POST {path} HTTP/1.0\r\nContent-Length: {length}\r\n\r\n{body}").unwrap();
-    let lines = BufReader::new(stream).lines().map(|line| line.unwrap());
-    lines.filter(|line| line.starts_with('{')).map(|line| serde_json::from_str(&line).unwrap())
 }

@@ -9,13 +9,13 @@
 mod landed;
 mod oracle;
 mod oracle_tests;
-mod program;
-mod stage;
-mod told;
+pub mod program;
+pub mod stage;
+pub mod told;
 
 use std::time::{Duration, Instant};
 
-use procstate::{Error, Params, Store};
+use procstate::{Error, EtcdOptions, Params, Store};
 
 use self::program::{CLAIMED, ITEMS, RUNNER, TIMEOUT};
 use self::stage::{Fault, MEMBERS, PROGRAMS, Stage};
@@ -24,8 +24,7 @@ use crate::etcd::net::{self, Entered};
 const PREFIX: &str = "chaos/";
 
 fn connect(endpoints: &[String]) -> Result<Store, Error> {
-    let _ = (endpoints, PREFIX);
-    Ok(Store::in_memory())
+    Store::connect(EtcdOptions::new(endpoints).prefix(PREFIX))
 }
 
 #[test]
@@ -45,11 +44,7 @@ fn run(is_networked: bool) {
     let mut random = fastrand::Rng::with_seed(seed);
     let folder = tempfile::tempdir().unwrap();
     let Some(mut stage) = Stage::new(is_networked, folder.path()) else { return };
-    let store = connect(&stage.cluster.endpoints()).unwrap();
-    for process in [CLAIMED, RUNNER] {
-        let process = store.process(process).unwrap();
-        ITEMS.into_iter().for_each(|item| drop(process.register(item, Params::new()).unwrap()));
-    }
+    let store = set_up(&stage.cluster.endpoints());
     stage.start_programs();
     stage.await_progress(None);
     let end = Instant::now() + Duration::from_secs(seconds);
@@ -63,13 +58,23 @@ fn run(is_networked: bool) {
     stage.await_completion();
     stage.kill_programs();
     stage.cluster.await_majority();
-    let landed = landed::read(stage.cluster.members[0].client_url().trim_start_matches("http://"));
+    let landed = landed::read(&stage.cluster.members[0], PREFIX);
     let diaries = stage.diaries();
     let told: usize = diaries.values().map(Vec::len).sum();
     let findings = oracle::judge(&diaries, &landed);
     println!("{faults} faults; {} writes landed, {told} things were told", landed.len());
     assert!(findings.is_empty(), "PROCSTATE_SEED={seed}: {} findings: {findings:#?}", findings.len());
     assert_sound(&store);
+}
+
+/// A store with work in it.
+pub fn set_up(endpoints: &[String]) -> Store {
+    let store = connect(endpoints).unwrap();
+    for process in [CLAIMED, RUNNER] {
+        let process = store.process(process).unwrap();
+        ITEMS.into_iter().for_each(|item| drop(process.register(item, Params::new()).unwrap()));
+    }
+    store
 }
 
 fn suffer(stage: &mut Stage, random: &mut fastrand::Rng, fault: Fault) {
