@@ -113,21 +113,32 @@ pub(crate) enum Failure {
     Closed,
 
     #[error("{text}")]
-    #[cfg_attr(not(any(feature = "etcd", feature = "http")), allow(dead_code, reason = "only a store that is elsewhere has it"))]
+    #[cfg_attr(
+        not(any(feature = "etcd", feature = "http")),
+        allow(dead_code, reason = "only a store that is elsewhere has it")
+    )]
     Remote { trouble: Trouble, text: String },
 
     #[error("{place} cannot be used: {why}")]
-    #[cfg_attr(not(any(feature = "etcd", feature = "http")), allow(dead_code, reason = "only a store that is elsewhere has it"))]
+    #[cfg_attr(
+        not(any(feature = "etcd", feature = "http")),
+        allow(dead_code, reason = "only a store that is elsewhere has it")
+    )]
     Unreachable { place: String, why: String },
 
     #[error(
         "the connection to {place} was lost before it answered ({why}): the change may or may not have been written. Look at what it was about before you try it again"
     )]
-    #[cfg_attr(not(any(feature = "etcd", feature = "http")), allow(dead_code, reason = "only a store that is elsewhere has it"))]
+    #[cfg_attr(
+        not(any(feature = "etcd", feature = "http")),
+        allow(dead_code, reason = "only a store that is elsewhere has it")
+    )]
     Uncertain { place: String, why: String },
 
     #[cfg(feature = "etcd")]
-    #[error("there is no store in {place}: check the prefix. Only if it is to be a new one, create it with `procstate init` or by connecting from a program")]
+    #[error(
+        "there is no store in {place}: check the prefix. Only if it is to be a new one, create it with `procstate init` or by connecting from a program"
+    )]
     NoEtcdStore { place: String },
 
     #[cfg(feature = "etcd")]
@@ -142,7 +153,10 @@ pub(crate) enum Failure {
 }
 
 /// What kind of failure another program told of.
-#[cfg_attr(not(any(feature = "etcd", feature = "http")), allow(dead_code, reason = "only a store that is elsewhere has it"))]
+#[cfg_attr(
+    not(any(feature = "etcd", feature = "http")),
+    allow(dead_code, reason = "only a store that is elsewhere has it")
+)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Trouble {
     Other,

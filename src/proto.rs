@@ -37,14 +37,7 @@ pub(crate) use self::procstate::engine;
 
 /// etcd's API, generated from `proto/etcd`.
 #[cfg(feature = "etcd")]
-#[allow(
-    clippy::all,
-    dead_code,
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    reason = "generated"
-)]
+#[allow(clippy::all, dead_code, missing_docs, unreachable_pub, unused_qualifications, reason = "generated")]
 pub(crate) mod etcd {
     pub(crate) mod mvccpb {
         include!(concat!(env!("OUT_DIR"), "/mvccpb.rs"));

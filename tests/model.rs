@@ -354,3 +354,15 @@ proptest! {
         holds_for(Backing::Disk, &steps);
     }
 }
+
+#[cfg(feature = "etcd")]
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(20))]
+
+    #[test]
+    fn any_interleaving_agrees_with_the_model_in_etcd(steps in vec(step(), 1..40)) {
+        if common::etcd::is_installed() {
+            holds_for(Backing::Etcd, &steps);
+        }
+    }
+}

@@ -33,11 +33,11 @@ pub(crate) use batch::{Batch, Expect, Write};
 pub(crate) use durable::{
     DurableEngine, Options, SEGMENT_BYTES_MIN, Snapshot, Snapshots, create, verdict, wal,
 };
-#[cfg(feature = "etcd")]
-pub(crate) use etcd::EtcdEngine;
+pub use durable::{OpenReport, Rebuilt, Recovery, TornTail};
 #[cfg(feature = "etcd")]
 pub use etcd::EtcdOptions;
-pub use durable::{OpenReport, Rebuilt, Recovery, TornTail};
+#[cfg(feature = "etcd")]
+pub(crate) use etcd::{EtcdEngine, restore as restore_to_etcd};
 pub(crate) use feed::{Alarm, Commit, Feed, Received, Subscription, Written};
 pub(crate) use liveness::{InProgram, Liveness, Pulse};
 pub(crate) use memory::MemoryEngine;

@@ -60,6 +60,14 @@ impl Subject {
         Self::on_disk(move |_| Ok(open()))
     }
 
+    /// In a member of etcd of its own, so that sequence numbers have no gaps; `None`, said as
+    /// IGNORED, where etcd is not installed.
+    #[cfg(feature = "etcd")]
+    fn etcd() -> Option<Self> {
+        let member = super::etcd::tests::start()?;
+        Some(Self::on_disk(move |_| Ok(Box::new(super::etcd::tests::connect(&member)?))))
+    }
+
     fn on_disk(open: impl Fn(&TempDir) -> Result<Box<dyn Engine>> + Sync + 'static) -> Self {
         let open = Box::new(open);
         let mut subject = Self { engine: None, folder: Some(tempfile::tempdir().unwrap()), open };
@@ -159,6 +167,15 @@ macro_rules! suite {
 
         mod durable_small {
             $($(#[$attribute])* #[test] fn $name() { super::$name(super::Subject::durable_small()); })*
+        }
+
+        #[cfg(feature = "etcd")]
+        mod etcd {
+            $($(#[$attribute])* #[test] fn $name() {
+                if let Some(subject) = super::Subject::etcd() {
+                    super::$name(subject);
+                }
+            })*
         }
 
         mod durable_rebuilt {

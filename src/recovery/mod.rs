@@ -34,6 +34,8 @@ pub use finding::{Finding, Severity};
 pub(crate) use log::Teller;
 pub use log::{LogChange, LogCommit, LogEntry, read_log};
 pub use options::{Options, Progress};
+#[cfg(feature = "etcd")]
+pub use restore::restore_to_etcd;
 pub use restore::{Restored, restore};
 pub use salvage::{Fate, MadeOf, Salvaged, SalvagedRecord, salvage};
 #[cfg(any(test, fuzzing))]

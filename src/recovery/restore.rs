@@ -57,6 +57,38 @@ pub fn restore(from: impl AsRef<Path>, into: impl AsRef<Path>, until: Until) -> 
     restore_backup(from, into, until).map_err(|error| advising(error, what_next))
 }
 
+/// Makes a new store in etcd of the backup file `from` (feature `etcd`). Every record is
+/// checked as it is read, and none is seen before all are there: what an interrupted attempt
+/// leaves is no store, and the next one removes it. A backup of the store in etcd, restored
+/// by [`restore`], is the way back.
+///
+/// # Errors
+///
+/// [`is_invalid`](crate::Error::is_invalid) if something is there already;
+/// [`is_corrupt`](crate::Error::is_corrupt) if the backup is damaged;
+/// [`is_unreachable`](crate::Error::is_unreachable) as [`Store::connect`](crate::Store::connect).
+#[cfg(feature = "etcd")]
+pub fn restore_to_etcd(from: impl AsRef<Path>, into: &crate::engine::EtcdOptions) -> Result<Restored> {
+    let from = from.as_ref();
+    if from.is_dir() {
+        return Err(Error::argument(format!(
+            "{} is a folder: make a backup of the store in it (`procstate --db DIR backup FILE`), and restore that",
+            from.display()
+        )));
+    }
+    // All of it is read before anything is made of it.
+    let seq = archive::Reader::open(&ReadOnlyDisk, from)?.finish()?.seq;
+    let checked = archive::Reader::open(&ReadOnlyDisk, from)?.map(|record| {
+        let (key, value) = record?;
+        match open_record(&key, &value) {
+            Ok(_) => Ok((key, value)),
+            Err(why) => Err(Failure::Corrupt { place: from.display().to_string(), why }.into()),
+        }
+    });
+    let records = crate::engine::restore_to_etcd(into, seq, checked)?;
+    Ok(Restored { seq, time: None, records })
+}
+
 /// Says what damage means here, and what to do.
 fn advising(error: Error, what_next: &str) -> Error {
     match error.failure() {

@@ -140,7 +140,7 @@ impl Core {
     }
 
     /// Says how far the run is, unless it did so a moment ago.
-    pub(super) fn progress(&self, throttled: bool) -> Result<Progress> {
+    pub(super) fn progress(self: &Arc<Self>, throttled: bool) -> Result<Progress> {
         let mut state = self.lock();
         match self.check(&mut state) {
             Err(error) if error.is_conflict() => return Ok(Progress::Conflict),
@@ -149,6 +149,9 @@ impl Core {
         if throttled && !state.is_aborted() && self.is_early() {
             return Ok(Progress::None);
         }
+        if throttled && let Some(progress) = self.owe(&mut state) {
+            return Ok(progress);
+        }
         let now = time::to_wire(self.now(&mut state));
         state.status().progress_time = Some(now);
         state.in_flight.stamp_changed(now);
@@ -156,6 +159,7 @@ impl Core {
             Err(error) if error.is_conflict() => return Ok(Progress::Conflict),
             other => other?,
         };
+        let merged = std::mem::take(&mut state.owed.has_merged) || merged;
         Ok(match (state.is_aborted(), merged) {
             (true, _) => Progress::Aborted,
             (false, true) => Progress::Merged,

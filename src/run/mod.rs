@@ -17,6 +17,7 @@ mod item;
 #[cfg(test)]
 mod lease_model;
 mod limit;
+mod owed;
 mod progress;
 mod state;
 mod turn;

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use super::cursor::{Cursor, Pass};
 use super::heartbeat::Heartbeat;
 use super::in_flight::InFlight;
+use super::owed::Owed;
 use super::progress::Loss;
 use crate::engine::Batch;
 use crate::error::{Error, Result};
@@ -38,6 +39,7 @@ pub(super) struct State {
     pub(super) pending: Option<Error>,
     /// A statistic was refused, and the run has an error that says so.
     pub(super) has_refused: bool,
+    pub(super) owed: Owed,
 }
 
 /// A statistic that was not counted; the text says which and why.
@@ -105,6 +107,7 @@ impl State {
             ended: false,
             pending: None,
             has_refused: false,
+            owed: Owed::nothing(),
             run,
             settings,
         }
@@ -204,6 +207,7 @@ impl State {
     pub(super) fn written(&mut self, version: u64, sent: Duration) {
         self.heartbeat.set_sent(sent);
         self.in_flight.written(version);
+        self.owed.pay();
     }
 
     pub(super) fn count_end(&mut self, id: ItemId, end: RunState) {

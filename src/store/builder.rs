@@ -7,11 +7,11 @@ use std::time::Duration;
 use super::{Inner, Store};
 use crate::clock::Clock;
 use crate::disk::mode;
-#[cfg(feature = "etcd")]
-use crate::engine::{EtcdEngine, EtcdOptions};
 use crate::engine::{
     self, DurableEngine, Engine, InProgram, Liveness, MemoryEngine, OpenReport, Recovery, SEGMENT_BYTES_MIN,
 };
+#[cfg(feature = "etcd")]
+use crate::engine::{EtcdEngine, EtcdOptions};
 use crate::error::Result;
 use crate::folder::Folder;
 use crate::index;

@@ -2,6 +2,9 @@
 //! engine, checked from end to end when a test is done with it.
 #![allow(dead_code, unreachable_pub, reason = "each test target uses a part of it")]
 
+#[cfg(feature = "etcd")]
+pub mod etcd;
+
 use std::io::Write;
 use std::ops::Deref;
 use std::path::Path;
@@ -16,6 +19,8 @@ use tempfile::TempDir;
 pub enum Backing {
     Memory,
     Disk,
+    #[cfg(feature = "etcd")]
+    Etcd,
 }
 
 /// Opens stores with so little of everything that checkpoints and snapshots are
@@ -28,10 +33,26 @@ pub fn small() -> StoreBuilder {
         .sync_interval(Duration::from_millis(5))
 }
 
+/// A store of a test's own, in a member that all tests of a program share; `None`, said as
+/// IGNORED, where etcd is not installed. It is written to as the caller says: what reads it at
+/// once sees all progress.
+#[cfg(feature = "etcd")]
+pub fn etcd_options() -> Option<procstate::EtcdOptions> {
+    use std::sync::OnceLock;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    static MEMBER: OnceLock<Option<etcd::Cluster>> = OnceLock::new();
+    static STORES: AtomicUsize = AtomicUsize::new(0);
+    let member = MEMBER.get_or_init(|| etcd::Cluster::start(1)).as_ref()?;
+    let prefix = format!("test-{}/", STORES.fetch_add(1, Ordering::Relaxed));
+    Some(procstate::EtcdOptions::new(member.endpoints()).prefix(prefix).coalesce(false))
+}
+
 /// A store for one test.
 pub struct TestStore {
     store: Option<Store>,
     folder: Option<TempDir>,
+    #[cfg(feature = "etcd")]
+    etcd: Option<procstate::EtcdOptions>,
     reopened: usize,
     pub clock: ManualClock,
 }
@@ -40,9 +61,22 @@ impl TestStore {
     pub fn new(backing: Backing) -> Self {
         let clock = ManualClock::new("2026-01-01T10:00:00Z".parse().unwrap());
         let folder = (backing == Backing::Disk).then(|| tempfile::tempdir().unwrap());
-        let mut test = Self { store: None, folder, reopened: 0, clock };
+        let mut test = Self {
+            store: None,
+            folder,
+            #[cfg(feature = "etcd")]
+            etcd: (backing == Backing::Etcd).then(|| etcd_options().unwrap()),
+            reopened: 0,
+            clock,
+        };
         test.store = Some(test.open());
         test
+    }
+
+    /// One in etcd; `None`, said as IGNORED, where etcd is not installed.
+    #[cfg(feature = "etcd")]
+    pub fn in_etcd() -> Option<Self> {
+        etcd::is_installed().then(|| Self::new(Backing::Etcd))
     }
 
     fn builder(&self) -> StoreBuilder {
@@ -50,6 +84,10 @@ impl TestStore {
     }
 
     fn open(&self) -> Store {
+        #[cfg(feature = "etcd")]
+        if let Some(options) = &self.etcd {
+            return self.builder().connect(options).unwrap();
+        }
         match &self.folder {
             None => self.builder().in_memory(),
             Some(folder) => self.builder().open(folder.path().join("state")).unwrap(),
@@ -59,6 +97,12 @@ impl TestStore {
     /// Closes the store and opens it again, as a restart of the program would; now
     /// and then its index is lost meanwhile. A store in memory stays as it is.
     pub fn reopen(&mut self) {
+        #[cfg(feature = "etcd")]
+        if self.etcd.is_some() {
+            self.store.take().unwrap().close().unwrap();
+            self.store = Some(self.open());
+            return;
+        }
         let Some(folder) = &self.folder else { return };
         self.store.take().unwrap().close().unwrap();
         self.reopened += 1;
@@ -204,6 +248,15 @@ macro_rules! on_every_engine {
         mod disk {
             $($(#[$attribute])* #[test] fn $name() {
                 super::$name($crate::common::TestStore::new($crate::common::Backing::Disk));
+            })*
+        }
+
+        #[cfg(feature = "etcd")]
+        mod etcd {
+            $($(#[$attribute])* #[test] fn $name() {
+                if let Some(store) = $crate::common::TestStore::in_etcd() {
+                    super::$name(store);
+                }
             })*
         }
     };

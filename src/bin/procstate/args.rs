@@ -35,6 +35,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "URL", env = "PROCSTATE_URL", conflicts_with = "db", global = true)]
     pub(crate) url: Option<String>,
 
+    #[cfg(feature = "etcd")]
+    #[command(flatten)]
+    pub(crate) etcd: Etcd,
+
     /// A file with the token that --url asks for, or that `serve --listen` is to ask for.
     /// Without it PROCSTATE_TOKEN in the environment is the token.
     #[arg(long, value_name = "FILE", global = true)]
@@ -51,6 +55,56 @@ pub(crate) struct Args {
 
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+/// A store in etcd, instead of a folder.
+#[cfg(feature = "etcd")]
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Etcd {
+    /// The members of an etcd cluster that has the store: http://HOST:PORT, several with
+    /// commas between them.
+    #[arg(
+        long = "etcd",
+        value_name = "URL",
+        env = "PROCSTATE_ETCD",
+        value_delimiter = ',',
+        conflicts_with_all = ["db", "url"],
+        global = true
+    )]
+    pub(crate) members: Vec<String>,
+
+    /// What the keys of the store begin with. Default: procstate/
+    #[arg(long = "etcd-prefix", value_name = "PREFIX", env = "PROCSTATE_ETCD_PREFIX", global = true)]
+    pub(crate) prefix: Option<String>,
+
+    /// The user of etcd; its password is in PROCSTATE_ETCD_PASSWORD in the environment.
+    #[arg(long = "etcd-user", value_name = "NAME", env = "PROCSTATE_ETCD_USER", global = true)]
+    pub(crate) user: Option<String>,
+
+    /// A file with the certificate of the authority that vouches for the members, in PEM.
+    #[arg(long = "etcd-ca", value_name = "FILE", env = "PROCSTATE_ETCD_CA", global = true)]
+    pub(crate) ca: Option<PathBuf>,
+
+    /// A file with a certificate to show to the members, in PEM.
+    #[arg(
+        long = "etcd-cert",
+        value_name = "FILE",
+        env = "PROCSTATE_ETCD_CERT",
+        requires = "key",
+        global = true
+    )]
+    pub(crate) cert: Option<PathBuf>,
+
+    /// A file with its key, in PEM.
+    #[arg(
+        long = "etcd-key",
+        id = "key",
+        value_name = "FILE",
+        env = "PROCSTATE_ETCD_KEY",
+        requires = "cert",
+        global = true
+    )]
+    pub(crate) key: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -269,9 +323,10 @@ pub(crate) struct Restore {
     /// A backup, or the folder of a store that no program has open.
     #[arg(value_name = "FILE|DIR")]
     pub(crate) from: PathBuf,
-    /// The folder of the new store; it must not be there yet, or be empty.
+    /// The folder of the new store; it must not be there yet, or be empty. Not with --etcd,
+    /// which says where the store is to be.
     #[arg(long, value_name = "NEWDIR")]
-    pub(crate) into: PathBuf,
+    pub(crate) into: Option<PathBuf>,
     /// Up to this commit, or the last one before this time, as far as the log of a
     /// store in a folder allows: 1234, 2026-11-24T03:00:00Z.
     #[arg(long, value_name = "SEQ|TIME", value_parser = crate::commands::recover::parse_until)]

@@ -27,10 +27,16 @@ const PAUSE: Duration = Duration::from_millis(30);
 pub(crate) enum Place {
     Folder(PathBuf),
     Served(Remote),
+    #[cfg(feature = "etcd")]
+    Etcd(procstate::EtcdOptions),
 }
 
 impl Place {
     pub(crate) fn of(args: &Args) -> Result<Self, Failure> {
+        #[cfg(feature = "etcd")]
+        if let Some(options) = etcd(&args.etcd)? {
+            return Ok(Self::Etcd(options));
+        }
         match (&args.url, &args.db) {
             (Some(url), _) => {
                 let remote = Remote::url(url).map_err(|error| Failure::failed(&error))?;
@@ -45,16 +51,69 @@ impl Place {
         }
     }
 
+    /// The same, unless it is served by a program: what is done in the program that has the
+    /// store open.
+    pub(crate) fn to_have(&self) -> Result<&Self, Failure> {
+        match self {
+            Self::Served(_) => self.folder().map(|_| self),
+            _ => Ok(self),
+        }
+    }
+
+    /// Whether programs on other machines may have the store open too.
+    pub(crate) fn is_shared(&self) -> bool {
+        !matches!(self, Self::Folder(_))
+    }
+
     /// The folder, for what is done with files that no program has open.
     pub(crate) fn folder(&self) -> Result<&Path, Failure> {
         match self {
             Self::Folder(folder) => Ok(folder),
+            #[cfg(feature = "etcd")]
+            Self::Etcd(_) => {
+                let text = "this is done with the folder of a store, and etcd keeps its files itself: `etcdctl` looks after them (defrag, snapshot save); `procstate --etcd URL backup FILE` and `procstate restore FILE --into NEWDIR` make a folder of the store";
+                Err(Failure::Failed(text.to_owned()))
+            }
             Self::Served(_) => {
                 let text = "this is done with the folder of the store: name it with --db DIR, and not --url";
                 Err(Failure::Failed(text.to_owned()))
             }
         }
     }
+}
+
+/// The store in etcd that is named.
+#[cfg(feature = "etcd")]
+pub(crate) fn etcd(args: &crate::args::Etcd) -> Result<Option<procstate::EtcdOptions>, Failure> {
+    if args.members.is_empty() {
+        return Ok(None);
+    }
+    let read = |path: &Path| {
+        std::fs::read(path)
+            .map_err(|error| Failure::Failed(format!("could not read {}: {error}", path.display())))
+    };
+    let mut options = procstate::EtcdOptions::new(args.members.iter().cloned());
+    if let Some(prefix) = &args.prefix {
+        options = options.prefix(prefix.clone());
+    }
+    if let Some(user) = &args.user {
+        let password = std::env::var("PROCSTATE_ETCD_PASSWORD").unwrap_or_default();
+        options = options.user(user.clone(), password);
+    }
+    if let Some(ca) = &args.ca {
+        options = options.ca_certificate(read(ca)?);
+    }
+    if let (Some(cert), Some(key)) = (&args.cert, &args.key) {
+        options = options.client_certificate(read(cert)?, read(key)?);
+    }
+    Ok(Some(options))
+}
+
+/// Connects to a store that must be there.
+#[cfg(feature = "etcd")]
+fn connected(place: &Place) -> Result<Store, Failure> {
+    // A store that cannot be used is no absent name: it ends with 2.
+    to_have(place).map_err(|error| Failure::failed(&error))
 }
 
 /// The token from a file, or from the environment; never from the arguments, which every
@@ -92,6 +151,8 @@ pub(crate) fn for_looking(place: &Place) -> Result<Looked, Failure> {
             here_or_there(folder, || copied(folder), |store| Looked { store, _copy: None })
         }
         Place::Served(remote) => Ok(Looked { store: remote.open()?, _copy: None }),
+        #[cfg(feature = "etcd")]
+        Place::Etcd(_) => Ok(Looked { store: connected(place)?, _copy: None }),
     }
 }
 
@@ -102,6 +163,8 @@ pub(crate) fn for_changing(place: &Place) -> Result<Store, Failure> {
             here_or_there(folder, || existing(folder).map_err(Trouble::Opening), |store| store)
         }
         Place::Served(remote) => Ok(remote.open()?),
+        #[cfg(feature = "etcd")]
+        Place::Etcd(_) => connected(place),
     }
 }
 
@@ -132,6 +195,8 @@ pub(crate) fn read_log(
 ) -> Result<u64, Failure> {
     let store = match place {
         Place::Served(_) => for_changing(place)?,
+        #[cfg(feature = "etcd")]
+        Place::Etcd(_) => for_changing(place)?,
         Place::Folder(folder) => {
             let mut read = || recovery::read_log(folder, from, &mut visit).map(Read::Here);
             match here_or_there(folder, || read().map_err(Trouble::Opening), Read::There)? {
@@ -147,6 +212,16 @@ pub(crate) fn read_log(
 enum Read {
     Here(u64),
     There(Store),
+}
+
+/// Opens a store, which must be there, to be the program that has it; not through another.
+pub(crate) fn to_have(place: &Place) -> procstate::Result<Store> {
+    match place {
+        Place::Folder(folder) => existing(folder),
+        Place::Served(remote) => remote.open(),
+        #[cfg(feature = "etcd")]
+        Place::Etcd(options) => Store::connect(options.clone().create(false)),
+    }
 }
 
 pub(crate) fn existing(path: &Path) -> procstate::Result<Store> {

@@ -48,7 +48,8 @@ pub(super) struct Core {
 
 impl Client {
     pub(super) fn connect(options: &EtcdOptions) -> Result<Self> {
-        let runtime = runtime().map_err(|error| Error::io("start the threads that speak to", options.place(), error))?;
+        let runtime = runtime()
+            .map_err(|error| Error::io("start the threads that speak to", options.place(), error))?;
         let (keys, opening) = (Keys::new(&options.prefix), Uuid::now_v7().to_string());
         let line = {
             let _entered = runtime.enter();
@@ -157,11 +158,14 @@ impl Core {
     }
 }
 
-fn runtime() -> std::io::Result<Runtime> {
+pub(super) fn runtime() -> std::io::Result<Runtime> {
     Builder::new_multi_thread().worker_threads(1).thread_name("procstate-etcd").enable_all().build()
 }
 
-fn wait<T: Send + 'static>(runtime: &Runtime, task: impl Future<Output = T> + Send + 'static) -> Option<T> {
+pub(super) fn wait<T: Send + 'static>(
+    runtime: &Runtime,
+    task: impl Future<Output = T> + Send + 'static,
+) -> Option<T> {
     let (tell, hear) = mpsc::sync_channel(1);
     runtime.spawn(async move {
         let _ = tell.send(task.await);
@@ -175,7 +179,11 @@ async fn identity(line: &Line, key: &bytes::Bytes, create: bool) -> Result<Resul
     let id = Uuid::now_v7().into_bytes();
     let txn = pb::TxnRequest {
         compare: vec![txn::absent(key.clone())],
-        success: if create { vec![txn::put(key.clone(), Identity::encode(id, 0, key), 0)] } else { Vec::new() },
+        success: if create {
+            vec![txn::put(key.clone(), Identity::encode(id, 0, key), 0)]
+        } else {
+            Vec::new()
+        },
         failure: vec![txn::range(txn::whole(key.clone()))],
     };
     // To try again does no harm: whoever created it, it is there.

@@ -130,10 +130,7 @@ fn compares(core: &Core, key: &Bytes, expect: Expect) -> Vec<pb::Compare> {
         Expect::Version(version) => match core.identity.revision(version) {
             Some(revision) => vec![txn::written_by(key.clone(), revision)],
             // It came with what the store was restored from, and nobody has written it since.
-            None => vec![
-                txn::present(key.clone()),
-                txn::written_before(key.clone(), core.identity.begin()),
-            ],
+            None => vec![txn::present(key.clone()), txn::written_before(key.clone(), core.identity.begin())],
         },
     }
 }
@@ -241,7 +238,8 @@ impl<'a> Attempt<'a> {
                         return Ok(self.made(slot, revision));
                     }
                     let found = txn::found(&answer);
-                    let (first, rest) = found.split_first().map_or((None, &[][..]), |(first, rest)| (Some(first), rest));
+                    let (first, rest) =
+                        found.split_first().map_or((None, &[][..]), |(first, rest)| (Some(first), rest));
                     let written = txn::revision(first);
                     if written == slot.revision {
                         return self.failed(slot, rest).await;
@@ -262,6 +260,21 @@ impl<'a> Attempt<'a> {
                     }
                 },
             }
+        }
+    }
+
+    /// Makes it, loses the answer, and makes it again.
+    #[cfg(test)]
+    pub(super) async fn make_twice(mut self) -> Result<Outcome> {
+        let slot = self.slot().await?;
+        let txn = self.request.txn(Some(&slot), self.writes.clone());
+        let answer = self.core.line.txn_once(txn).await.map_err(|trouble| self.core.line.error(trouble))?;
+        assert!(answer.succeeded);
+        self.core.slots.give_back_unused(slot);
+        self.doubt = Some("the test lost it".to_owned());
+        match self.make().await? {
+            Made::Outcome(outcome) => Ok(outcome),
+            _ => panic!("neither made nor refused"),
         }
     }
 

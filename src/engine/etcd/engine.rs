@@ -19,11 +19,12 @@ use crate::record::{self, Key, KeyRange, Position, Record};
 /// A store in etcd.
 #[derive(Debug)]
 pub(crate) struct EtcdEngine {
-    client: Arc<Client>,
+    pub(super) client: Arc<Client>,
     feed: Arc<Feed>,
     /// Whether commits are heard.
     is_following: Mutex<bool>,
-    sync_interval: Duration,
+    /// How long progress may wait.
+    coalesces: Option<Duration>,
 }
 
 impl EtcdEngine {
@@ -37,7 +38,8 @@ impl EtcdEngine {
         })?;
         let liveness = EtcdLiveness::new(client.clone());
         let feed = Arc::new(Feed::default());
-        Ok((Self { client, feed, is_following: Mutex::new(false), sync_interval }, liveness))
+        let coalesces = options.coalesce.then_some(sync_interval);
+        Ok((Self { client, feed, is_following: Mutex::new(false), coalesces }, liveness))
     }
 
     /// Has every commit from now on announced. If that cannot be, the feed ends.
@@ -93,7 +95,7 @@ impl Engine for EtcdEngine {
     }
 
     fn coalesces(&self) -> Option<Duration> {
-        Some(self.sync_interval)
+        self.coalesces
     }
 
     fn sync(&self) -> Result<()> {
@@ -138,9 +140,7 @@ impl Engine for EtcdEngine {
     fn stats(&self) -> Result<Stats> {
         let records = self.count(&KeyRange::all())?;
         let last_seq = self.newest_seq()?;
-        let status = self.client.wait(|core| async move {
-            core.line.status().await
-        })?;
+        let status = self.client.wait(|core| async move { core.line.status().await })?;
         // Of no less use without it.
         let disk_bytes = status.map_or(0, |status| status.db_size.unsigned_abs());
         Ok(Stats { engine: "etcd", records, last_seq, synced_seq: last_seq, disk_bytes, ..Stats::default() })

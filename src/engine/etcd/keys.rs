@@ -56,6 +56,14 @@ impl Keys {
         (self.record(&range.start), self.record(&range.end))
     }
 
+    /// Every key with the prefix, of whatever.
+    pub(super) fn everything(&self) -> (Bytes, Bytes) {
+        let mut end = BytesMut::from(&self.prefix[..]);
+        // A prefix is text.
+        end.put_u8(0xFF);
+        (self.prefix.clone(), end.freeze())
+    }
+
     /// The key of a record, as it is above.
     pub(super) fn parse(&self, key: &Bytes) -> Result<Key> {
         let bytes = key.get(self.prefix.len()..).map(|_| key.slice(self.prefix.len()..));
@@ -160,7 +168,10 @@ mod tests {
         assert_eq!(&keys.record(Key::owner("n").bytes())[..], b"p/\x01n\0\x10");
         assert_eq!(&keys.own("store")[..], b"p/\0store");
         let value = Identity::encode([7; 16], 3, b"p/\0store");
-        assert_eq!(&value[..28], b"\x01\0\0\0\x03\0\0\0\0\0\0\0\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07");
+        assert_eq!(
+            &value[..28],
+            b"\x01\0\0\0\x03\0\0\0\0\0\0\0\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07"
+        );
         assert_eq!(value[28..], crc32fast::hash(&[b"p/\0store", &value[..28]].concat()).to_le_bytes());
     }
 

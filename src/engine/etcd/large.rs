@@ -47,10 +47,17 @@ pub(super) async fn commit(core: &Arc<Core>, request: Request) -> Result<Outcome
         Err(error) => Err(error),
     };
     if !matches!(made, Ok(Outcome::Committed(_))) {
-        // Or the next large commit does.
-        let _ = sweep(core).await;
+        // Or the next large commit does, once the lease has run out.
+        let _ = abandon(core, &id).await;
     }
     made
+}
+
+/// Sees that it is not made any more, and removes its parts.
+async fn abandon(core: &Arc<Core>, id: &str) -> Result<(), Trouble> {
+    let success = vec![txn::delete(staging(core, id))];
+    core.line.txn(pb::TxnRequest { success, ..pb::TxnRequest::default() }).await?;
+    sweep(core).await
 }
 
 async fn stage(core: &Arc<Core>, id: &str, request: &Request) -> Result<()> {
@@ -135,7 +142,9 @@ pub(super) async fn finish(core: &Arc<Core>) -> Result<(), Trouble> {
     let id = String::from_utf8_lossy(&made.value).into_owned();
     let is_pending = txn::written_by(pending.clone(), made.mod_revision);
     while let Some(part) = first_part(core, &id).await? {
-        let lost = |error: prost::DecodeError| Trouble::Lost(format!("a part of a large commit is damaged: {error}"));
+        let lost = |error: prost::DecodeError| {
+            Trouble::Lost(format!("a part of a large commit is damaged: {error}"))
+        };
         let mut txn = pb::TxnRequest::decode(part.value.clone()).map_err(lost)?;
         // If it fails, somebody else was faster.
         txn.compare = vec![is_pending.clone(), txn::written_by(part.key.clone(), part.mod_revision)];
@@ -151,10 +160,7 @@ pub(super) async fn finish(core: &Arc<Core>) -> Result<(), Trouble> {
     line.txn(end).await.map(drop)
 }
 
-async fn first_part(
-    core: &Core,
-    id: &str,
-) -> Result<Option<crate::proto::etcd::mvccpb::KeyValue>, Trouble> {
+async fn first_part(core: &Core, id: &str) -> Result<Option<crate::proto::etcd::mvccpb::KeyValue>, Trouble> {
     let (key, range_end) = core.keys.own_range(&part_prefix(id));
     let range = pb::RangeRequest { range_end, limit: 1, ..txn::whole(key) };
     let found = core.line.range(range).await?;

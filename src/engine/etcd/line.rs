@@ -75,7 +75,10 @@ impl Line {
         self.ask(range, |channel, request| async move { kv(channel).range(request).await }).await
     }
 
-    pub(super) async fn grant(&self, grant: pb::LeaseGrantRequest) -> Result<pb::LeaseGrantResponse, Trouble> {
+    pub(super) async fn grant(
+        &self,
+        grant: pb::LeaseGrantRequest,
+    ) -> Result<pb::LeaseGrantResponse, Trouble> {
         let ask = |channel, request| async move { LeaseClient::new(channel).lease_grant(request).await };
         self.ask(grant, ask).await
     }
@@ -87,7 +90,8 @@ impl Line {
 
     /// How many seconds a lease has left; below 0 if it has run out.
     pub(super) async fn time_to_live(&self, id: i64) -> Result<i64, Trouble> {
-        let ask = |channel, request| async move { LeaseClient::new(channel).lease_time_to_live(request).await };
+        let ask =
+            |channel, request| async move { LeaseClient::new(channel).lease_time_to_live(request).await };
         Ok(self.ask(pb::LeaseTimeToLiveRequest { id, keys: false }, ask).await?.ttl)
     }
 
@@ -145,7 +149,8 @@ impl Line {
                 Failure::Unreachable { place, why: "it takes back the token that it gave".to_owned() }.into()
             }
             Trouble::Lease => {
-                Failure::Storage { place, action: "keep a lease", why: "it ran out at once".to_owned() }.into()
+                Failure::Storage { place, action: "keep a lease", why: "it ran out at once".to_owned() }
+                    .into()
             }
             Trouble::Operations | Trouble::Bytes => {
                 let why = "it takes less in one request than any cluster is known to (--max-txn-ops, --max-request-bytes)".to_owned();
@@ -241,7 +246,9 @@ impl fmt::Debug for Line {
 
 fn member(url: &str, options: &EtcdOptions) -> Result<Channel> {
     let invalid = |error: &dyn fmt::Display| {
-        Error::argument(format!("{url:?} is no address of a member of etcd ({error}): http://HOST:PORT or https://HOST:PORT"))
+        Error::argument(format!(
+            "{url:?} is no address of a member of etcd ({error}): http://HOST:PORT or https://HOST:PORT"
+        ))
     };
     let mut endpoint = Endpoint::from_shared(url.to_owned()).map_err(|error| invalid(&error))?;
     match endpoint.uri().scheme_str() {

@@ -90,9 +90,7 @@ impl Liveness for EtcdLiveness {
         if owner.opening.is_empty() || lease <= 0 {
             return Ok(None);
         }
-        let left = self.client.wait(|core| async move {
-            core.line.time_to_live(lease).await
-        })?;
+        let left = self.client.wait(|core| async move { core.line.time_to_live(lease).await })?;
         let left = left.map_err(|trouble| self.client.core.line.error(trouble))?;
         Ok(u64::try_from(left).ok().map(look_again))
     }
@@ -109,7 +107,7 @@ fn look_again(seconds: u64) -> Duration {
 /// write on, although not each of them renews it.
 fn ttl(timeout: Duration) -> i64 {
     let needed = timeout.saturating_add(RENEW_AFTER);
-    let needed = needed.saturating_add(needed / DRIFT);
+    let needed = needed.saturating_add(needed / (DRIFT - 1));
     let seconds = needed.as_secs() + u64::from(needed.subsec_nanos() > 0);
     i64::try_from(seconds).unwrap_or(i64::MAX).min(9_000_000_000)
 }
@@ -138,9 +136,9 @@ impl Lease for RunLease {
             return;
         }
         let (id, ttl) = (self.id, self.ttl);
-        let kept = self.client.wait(|core| async move {
-            tokio::time::timeout(RENEW_TIME_MAX, keep(&core, id, ttl)).await
-        });
+        let kept = self
+            .client
+            .wait(|core| async move { tokio::time::timeout(RENEW_TIME_MAX, keep(&core, id, ttl)).await });
         match kept {
             Ok(Ok(Ok(()))) => {
                 self.renewed.store(nanos(now), Ordering::Relaxed);

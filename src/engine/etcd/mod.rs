@@ -13,6 +13,7 @@ mod line;
 mod liveness;
 mod options;
 mod read;
+mod restore;
 mod slots;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -22,3 +23,4 @@ mod watch;
 
 pub(crate) use engine::EtcdEngine;
 pub use options::EtcdOptions;
+pub(crate) use restore::restore;

@@ -30,6 +30,7 @@ pub struct EtcdOptions {
     domain: Option<String>,
     pub(super) timeout: Duration,
     pub(super) create: bool,
+    pub(super) coalesce: bool,
 }
 
 impl EtcdOptions {
@@ -45,6 +46,7 @@ impl EtcdOptions {
             domain: None,
             timeout: Duration::from_secs(30),
             create: true,
+            coalesce: true,
         }
     }
 
@@ -91,6 +93,16 @@ impl EtcdOptions {
     /// Whether connecting creates a store where there is none. Default: yes.
     pub fn create(mut self, create: bool) -> Self {
         self.create = create;
+        self
+    }
+
+    /// Whether progress that a run reports before
+    /// [`sync_interval`](crate::StoreBuilder::sync_interval) has passed since it was written
+    /// waits for the rest of it, and only the newest is written: unless it is to survive
+    /// power loss ([`progress_durability`](crate::ClaimOptions::progress_durability)). The
+    /// program's death takes what waits. Default: yes.
+    pub fn coalesce(mut self, coalesce: bool) -> Self {
+        self.coalesce = coalesce;
         self
     }
 

@@ -25,7 +25,10 @@ const TRIES: u32 = 5;
 
 impl Core {
     /// Reads a range as of now, when no large commit is half made. Answers the revision too.
-    pub(super) async fn read(self: &Arc<Self>, range: pb::RangeRequest) -> Result<(i64, pb::RangeResponse), Trouble> {
+    pub(super) async fn read(
+        self: &Arc<Self>,
+        range: pb::RangeRequest,
+    ) -> Result<(i64, pb::RangeResponse), Trouble> {
         let read = pb::TxnRequest {
             success: vec![txn::range(txn::bare(self.keys.own(large::PENDING))), txn::range(range)],
             ..pb::TxnRequest::default()

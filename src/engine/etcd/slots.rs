@@ -49,7 +49,12 @@ pub(super) struct Slot {
 
 impl Slots {
     pub(super) fn new(keys: &Keys, opening: &str) -> Self {
-        Self { keys: keys.clone(), opening: opening.to_owned(), free: Mutex::default(), lease: tokio::sync::Mutex::default() }
+        Self {
+            keys: keys.clone(),
+            opening: opening.to_owned(),
+            free: Mutex::default(),
+            lease: tokio::sync::Mutex::default(),
+        }
     }
 
     /// One for a commit.

@@ -1,1 +1,179 @@
+//! What is particular to etcd: fates that are found out, large commits, leases.
 
+#[path = "../../../tests/common/etcd/mod.rs"]
+#[allow(clippy::duplicate_mod, reason = "the integration tests start clusters too")]
+mod etcd;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::client::Client;
+use super::{EtcdEngine, EtcdOptions, commit, large, txn};
+use crate::engine::{Batch, Durability, Engine, Expect, Liveness, Outcome, Received};
+use crate::error::Result;
+use crate::model::List;
+use crate::proto::etcd::etcdserverpb as pb;
+use crate::proto::record::Owner;
+use crate::record::{Key, KeyRange};
+
+pub(crate) use etcd::Cluster;
+
+/// A member of a test's own.
+pub(crate) fn start() -> Option<Cluster> {
+    Cluster::start(1)
+}
+
+pub(crate) fn connect(cluster: &Cluster) -> Result<EtcdEngine> {
+    EtcdEngine::connect(&EtcdOptions::new(cluster.endpoints()), Duration::from_millis(200))
+        .map(|(engine, _)| engine)
+}
+
+fn key(n: usize) -> Key {
+    Key::item("p", List::Active, &format!("{n:06}"))
+}
+
+fn put(n: usize, payload: &'static [u8]) -> Batch {
+    Batch::new().put(key(n), Bytes::from_static(payload))
+}
+
+fn committed(engine: &EtcdEngine, batch: Batch) -> u64 {
+    match engine.commit(batch, Durability::Buffered).unwrap() {
+        Outcome::Committed(seq) => seq,
+        Outcome::Failed(n) => panic!("precondition {n} failed"),
+    }
+}
+
+fn client(engine: &EtcdEngine) -> Arc<Client> {
+    engine.client.clone()
+}
+
+/// Sends a batch whose answer nobody hears, and then does as if it had been lost.
+#[test]
+fn a_commit_whose_answer_was_lost_is_not_made_twice() {
+    let Some(cluster) = start() else { return };
+    let engine = connect(&cluster).unwrap();
+    let first = committed(&engine, put(1, b"a"));
+    let client = client(&engine);
+    let outcome = client
+        .wait(move |core| async move {
+            let batch = put(1, b"b").expect(key(1), Expect::Version(first));
+            let request = commit::Request::new(&core, batch);
+            let attempt = commit::Attempt::new(&core, &request, request.writes.clone());
+            attempt.make_twice().await
+        })
+        .unwrap();
+    assert_eq!(outcome.unwrap(), Outcome::Committed(first + 1));
+    let record = engine.get(&key(1)).unwrap().unwrap();
+    assert_eq!((record.version, &record.payload[..]), (first + 1, &b"b"[..]));
+    assert_eq!(engine.newest_seq().unwrap(), first + 1, "it took one revision");
+}
+
+/// What no transaction holds: more operations, and more bytes.
+#[test]
+fn a_large_commit_is_all_or_nothing_and_leaves_nothing_behind() {
+    let Some(cluster) = start() else { return };
+    let engine = connect(&cluster).unwrap();
+    let before = committed(&engine, put(999_999, b"x"));
+    let payload = Bytes::from(vec![7; 300]);
+    let batch = |expect| {
+        let batch = Batch::new().expect(key(999_999), expect);
+        (0..20_000).fold(batch, |batch, n| batch.put(key(n), payload.clone()))
+    };
+    let refused = engine.commit(batch(Expect::Absent), Durability::Synced).unwrap();
+    assert_eq!(refused, Outcome::Failed(0));
+    assert_eq!(engine.count(&KeyRange::all()).unwrap(), 1);
+    committed(&engine, batch(Expect::Version(before)));
+    assert_eq!(engine.count(&KeyRange::all()).unwrap(), 20_001);
+    // Some thousand small ones are one transaction.
+    let seq = committed(&engine, (0..2_000).fold(Batch::new(), |batch, n| batch.put(key(n), Bytes::new())));
+    assert_eq!(engine.get(&key(1_999)).unwrap().unwrap().version, seq);
+    let left = own_keys(&engine);
+    assert!(left.iter().all(|key| key.contains("slot/") || key.ends_with("store")), "{left:?}");
+}
+
+/// A program that dies while it makes a large commit: before, and after it is made.
+#[test]
+fn an_interrupted_large_commit_is_finished_or_swept_up() {
+    let Some(cluster) = start() else { return };
+    let engine = connect(&cluster).unwrap();
+    let client = client(&engine);
+    let parts = |id: &'static str, n: usize, pending: bool| {
+        client
+            .wait(move |core| async move {
+                let writes = commit::Request::new(&core, put(n, b"large")).writes;
+                let part = pb::TxnRequest { success: writes, ..pb::TxnRequest::default() };
+                let value = Bytes::from(prost::Message::encode_to_vec(&part));
+                let mut puts = vec![txn::put(core.keys.own(&format!("staged/{id}/00000000")), value, 0)];
+                if pending {
+                    puts.push(txn::put(core.keys.own(large::PENDING), Bytes::from_static(id.as_bytes()), 0));
+                }
+                core.line.txn(pb::TxnRequest { success: puts, ..pb::TxnRequest::default() }).await
+            })
+            .unwrap()
+            .unwrap();
+    };
+    parts("made", 1, true);
+    parts("abandoned", 2, false);
+    assert_eq!(&engine.get(&key(1)).unwrap().unwrap().payload[..], b"large");
+    let absent = put(3, b"x").expect(key(1), Expect::Absent);
+    assert_eq!(engine.commit(absent, Durability::Synced).unwrap(), Outcome::Failed(0));
+    client.wait(|core| async move { large::sweep(&core).await }).unwrap().unwrap();
+    assert!(engine.get(&key(2)).unwrap().is_none());
+    let left = own_keys(&engine);
+    assert!(left.iter().all(|key| key.contains("slot/") || key.ends_with("store")), "{left:?}");
+}
+
+fn own_keys(engine: &EtcdEngine) -> Vec<String> {
+    let found = client(engine)
+        .wait(|core| async move {
+            let (key, range_end) = core.keys.own_range("");
+            core.line.range(pb::RangeRequest { range_end, ..txn::bare(key) }).await
+        })
+        .unwrap()
+        .unwrap();
+    found.kvs.iter().map(|kv| String::from_utf8_lossy(&kv.key).into_owned()).collect()
+}
+
+#[test]
+fn an_owner_of_another_program_lives_until_its_lease_has_run_out_or_is_given_up() {
+    let Some(cluster) = start() else { return };
+    let options = EtcdOptions::new(cluster.endpoints());
+    let open = || EtcdEngine::connect(&options, Duration::from_millis(200)).unwrap();
+    let ((one, one_lives), (_other, other_sees)) = (open(), open());
+    let begin = |timeout| {
+        let pulse = one_lives.begin(Duration::ZERO, timeout).unwrap();
+        let owner = Owner { opening: one_lives.opening().to_owned(), claim: pulse.claim, ..Owner::default() };
+        (pulse, owner)
+    };
+    let lives = |owner: &Owner| other_sees.lives_for(owner, Duration::ZERO).unwrap();
+    let (pulse, owner) = begin(Duration::from_secs(2));
+    assert!(lives(&owner).is_some());
+    // Signs of life renew it; without them it runs out.
+    for n in 1..8 {
+        std::thread::sleep(Duration::from_millis(500));
+        pulse.beat(Duration::from_millis(500 * n));
+    }
+    assert!(lives(&owner).is_some());
+    let patience = std::time::Instant::now() + Duration::from_secs(30);
+    while lives(&owner).is_some() {
+        assert!(std::time::Instant::now() < patience, "it does not run out");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    // A program that ends gives it up.
+    let (_pulse, owner) = begin(Duration::from_secs(600));
+    assert!(lives(&owner).is_some());
+    one.close().unwrap();
+    assert_eq!(lives(&owner), None);
+}
+
+#[test]
+fn a_feed_tells_what_other_programs_commit_and_what_was_compacted() {
+    let Some(cluster) = start() else { return };
+    let (one, other) = (connect(&cluster).unwrap(), connect(&cluster).unwrap());
+    let heard = one.feed().subscribe(100);
+    let seq = committed(&other, put(1, b"a").put(key(2), Bytes::new()));
+    let Received::Commit(commit) = heard.receive(Some(Duration::from_secs(20))) else { panic!("nothing") };
+    assert_eq!((commit.seq, commit.keys.len()), (seq, 2));
+}

@@ -85,7 +85,9 @@ fn advice(status: &Status) -> Option<String> {
     let text = words(status);
     let says = |words: &str| text.contains(words);
     if says("authentication failed") || says("user name is empty") || says("user name not found") {
-        return Some(format!("it does not let this user in ({text}); give the name and the password of one of its users"));
+        return Some(format!(
+            "it does not let this user in ({text}); give the name and the password of one of its users"
+        ));
     }
     if says("authentication is not enabled") {
         return Some(format!("it has no users ({text}); leave out user and password"));

@@ -15,8 +15,6 @@ mod top;
 mod transfer;
 mod verify;
 
-use std::path::Path;
-
 use clap::CommandFactory;
 use procstate::Store;
 
@@ -31,6 +29,10 @@ pub(crate) fn dispatch(args: &Args, output: &mut Output) -> Result<Found, Failur
         return completions(*shell, output);
     }
     if let Command::Restore(restore) = &args.command {
+        #[cfg(feature = "etcd")]
+        if let Some(options) = crate::open::etcd(&args.etcd)? {
+            return recover::restore_to_etcd(restore, &options, output);
+        }
         return recover::restore(restore, output);
     }
     if let Command::Watchdog { token, parent } = &args.command {
@@ -40,7 +42,7 @@ pub(crate) fn dispatch(args: &Args, output: &mut Output) -> Result<Found, Failur
     }
     let place = &Place::of(args)?;
     match &args.command {
-        Command::Init => init(place.folder()?),
+        Command::Init => init(place),
         Command::Import(import) => transfer::import(place, import),
         Command::Export(export) => transfer::export(place, export, output),
         Command::Ls => look::ls(place, output),
@@ -65,15 +67,22 @@ pub(crate) fn dispatch(args: &Args, output: &mut Output) -> Result<Found, Failur
         Command::Salvage { output: target, scratch } => {
             salvage::salvage(place.folder()?, target, scratch.scratch.clone(), output)
         }
-        Command::Run(run) => run::run(place.folder()?, run, output),
+        Command::Run(run) => run::run(place.to_have()?, run, output),
         Command::Top(args) => top::top(place, args, output),
-        Command::Serve(serve) => serve::serve(place.folder()?, serve, args.token_file.as_deref(), output),
+        Command::Serve(serve) => serve::serve(place.to_have()?, serve, args.token_file.as_deref(), output),
         Command::Logs(args) => logs::logs(place, args, output),
         Command::Completions { .. } | Command::Watchdog { .. } => Ok(Found::AllWell),
     }
 }
 
-fn init(db: &Path) -> Result<Found, Failure> {
+fn init(place: &Place) -> Result<Found, Failure> {
+    #[cfg(feature = "etcd")]
+    if let Place::Etcd(options) = place {
+        Store::connect(options)?.close()?;
+        say("there is a store in etcd under this prefix");
+        return Ok(Found::AllWell);
+    }
+    let db = place.folder()?;
     if db.join("MANIFEST").exists() {
         return Err(Failure::Failed(format!(
             "there is a store at {} already; it was left as it is",

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use procstate::Timestamp;
-use procstate::recovery::{self, Compacted, Until};
+use procstate::recovery::{self, Compacted, Restored, Until};
 use serde_json::json;
 
 use crate::args::Restore;
@@ -43,18 +43,43 @@ fn check_outside(db: &Path, file: &Path) -> Result<(), Failure> {
 }
 
 pub(crate) fn restore(restore: &Restore, output: &mut Output) -> Result<Found, Failure> {
+    let Some(into) = &restore.into else {
+        let text = "where to? Name the folder of the new store with --into NEWDIR";
+        return Err(Failure::Failed(text.to_owned()));
+    };
     let busy = Busy::new("restoring");
-    let restored = recovery::restore(&restore.from, &restore.into, restore.until.unwrap_or(Until::End))
+    let restored = recovery::restore(&restore.from, into, restore.until.unwrap_or(Until::End))
         // A missing backup is no absent name: it ends with 2.
         .map_err(|error| Failure::failed(&error))?;
     drop(busy);
+    tell(&restored, &into.display().to_string(), output)
+}
+
+#[cfg(feature = "etcd")]
+pub(crate) fn restore_to_etcd(
+    restore: &Restore,
+    options: &procstate::EtcdOptions,
+    output: &mut Output,
+) -> Result<Found, Failure> {
+    if restore.into.is_some() || restore.until.is_some() {
+        let text = "a backup is restored to etcd whole, to where --etcd and --etcd-prefix say: leave out --into and --until";
+        return Err(Failure::Failed(text.to_owned()));
+    }
+    let busy = Busy::new("restoring");
+    let restored =
+        recovery::restore_to_etcd(&restore.from, options).map_err(|error| Failure::failed(&error))?;
+    drop(busy);
+    tell(&restored, "the store in etcd", output)
+}
+
+fn tell(restored: &Restored, into: &str, output: &mut Output) -> Result<Found, Failure> {
     if output.is_json() {
         let time = json_time(restored.time);
         output.json(&json!({"seq": restored.seq, "time": time, "records": restored.records}))?;
     } else {
         let of = restored.time.map(|time| format!(" of {time:.0}")).unwrap_or_default();
         let records = count(restored.records, "record");
-        let (into, seq) = (restore.into.display(), restored.seq);
+        let seq = restored.seq;
         say(&format!("{into} has {records}, as of commit {seq}{of}"));
     }
     Ok(Found::AllWell)

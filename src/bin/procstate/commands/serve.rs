@@ -12,27 +12,30 @@ use signal_hook::iterator::Signals;
 
 use crate::args::Serve;
 use crate::failure::{Failure, Found};
-use crate::open;
+use crate::open::{self, Place};
 use crate::output::{Output, say};
 
 /// How long the answers that are under way may take at the end.
 const END_TIME_MAX: Duration = Duration::from_secs(5);
 
 pub(crate) fn serve(
-    db: &Path,
+    place: &Place,
     args: &Serve,
     token_file: Option<&Path>,
     output: &mut Output,
 ) -> Result<Found, Failure> {
-    let failed = |error: io::Error| Failure::Failed(format!("could not serve {}: {error}", db.display()));
+    let name = name(place);
+    let failed = |error: io::Error| Failure::Failed(format!("could not serve {name}: {error}"));
     let mut options = Options::new().read_only(args.read_only);
     if let Some(token) = open::token(token_file)? {
         options = options.token(token);
     }
     // Before anybody could send one.
     let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(failed)?;
-    let store = open::existing(db).map_err(|error| Failure::failed(&error))?;
-    let server = Server::builder(&store).options(options).control_socket().map_err(failed)?;
+    let store = open::to_have(place).map_err(|error| Failure::failed(&error))?;
+    let server = Server::builder(&store).options(options);
+    // Without a folder there is none for a socket, and nobody needs it.
+    let server = if store.path().is_some() { server.control_socket().map_err(failed)? } else { server };
     let server = args.listen.iter().fold(server, |server, address| server.listen(address.as_str()));
     let server = server.start().map_err(failed)?;
     for address in server.addresses() {
@@ -43,16 +46,22 @@ pub(crate) fn serve(
         }
     }
     output.flush()?;
-    say(&format!("serving {}; interrupt it to end", db.display()));
+    say(&format!("serving {name}; interrupt it to end"));
     signals.forever().next();
     server.shutdown(END_TIME_MAX);
     store.close()?;
     Ok(Found::AllWell)
 }
 
+fn name(place: &Place) -> String {
+    place.folder().map_or_else(|_| "the store".to_owned(), |folder| folder.display().to_string())
+}
+
 /// Serves a store for as long as a command of this tool has it open. If that cannot be, the
 /// command goes on without.
 pub(crate) fn beside(store: &Store) -> Option<Server> {
+    // Others come to one without a folder by themselves.
+    store.path()?;
     let server = Server::builder(store).control_socket().and_then(|server| server.start());
     server.inspect_err(|error| say(&format!("other commands must wait for this one: {error}"))).ok()
 }

@@ -20,27 +20,27 @@ mod session;
 mod stay;
 mod template;
 
-use std::path::Path;
-
 use args::Run;
 use child::Reaper;
 use interrupts::Interrupts;
 use session::Session;
 
 use crate::failure::{Failure, Found};
+use crate::open::Place;
 use crate::output::Output;
 
-pub(crate) fn run(db: &Path, args: &Run, output: &mut Output) -> Result<Found, Failure> {
-    begin(db, args, output).map_err(|failure| match failure {
+pub(crate) fn run(place: &Place, args: &Run, output: &mut Output) -> Result<Found, Failure> {
+    begin(place, args, output).map_err(|failure| match failure {
         // Here 1 says that items failed.
         Failure::Absent(text) => Failure::Failed(text),
         other => other,
     })
 }
 
-fn begin(db: &Path, args: &Run, output: &mut Output) -> Result<Found, Failure> {
+fn begin(place: &Place, args: &Run, output: &mut Output) -> Result<Found, Failure> {
     if args.when.dry_run {
-        return dry_run::print(db, args, output);
+        // It claims the process in a private copy, and of etcd there is none.
+        return dry_run::print(place.folder()?, args, output);
     }
     if let Some(nice) = args.pace.nice {
         // Of this thread and those that it starts, and so of the commands.
@@ -48,7 +48,7 @@ fn begin(db: &Path, args: &Run, output: &mut Output) -> Result<Found, Failure> {
             .map_err(|error| Failure::Failed(format!("could not change the niceness by {nice}: {error}")))?;
     }
     let session = Session {
-        db,
+        place,
         args,
         is_json: output.is_json(),
         interrupts: Interrupts::install()?,

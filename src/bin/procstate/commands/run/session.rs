@@ -20,7 +20,7 @@ use super::report::Report;
 use super::template::Template;
 use crate::commands::serve;
 use crate::failure::{Failure, Found, chain};
-use crate::open;
+use crate::open::{self, Place};
 use crate::output::{count, say};
 
 pub(super) const FOREVER: Duration = Duration::from_secs(u32::MAX as u64);
@@ -36,7 +36,7 @@ const PAUSED: &str = "flow.paused";
 
 /// One call of the command, with one run or many.
 pub(super) struct Session<'a> {
-    pub(super) db: &'a Path,
+    pub(super) place: &'a Place,
     pub(super) args: &'a Run,
     pub(super) is_json: bool,
     pub(super) interrupts: Interrupts,
@@ -76,7 +76,7 @@ impl Session<'_> {
     pub(super) fn open(&self, wait: Option<Duration>) -> Result<Option<Store>, Failure> {
         let until = wait.and_then(|wait| Instant::now().checked_add(wait));
         loop {
-            let error = match open::existing(self.db) {
+            let error = match open::to_have(self.place) {
                 Ok(store) => return Ok(Some(store)),
                 Err(error) if error.is_locked() => error,
                 Err(error) => return Err(Failure::failed(&error)),
@@ -104,12 +104,16 @@ impl Session<'_> {
                 "could not start the program that stops commands if this one is killed: {error}"
             ))
         })?;
-        let runner = Runner::builder(store, &args.name)
-            .label("procstate-run")
-            .concurrency(jobs(args))
-            .retry(Retry::attempts(args.failures.retries + 1))
+        let runner = Runner::builder(store, &args.name).label("procstate-run").concurrency(jobs(args));
+        let runner = if self.place.is_shared() {
+            // A command shows no life, and this program does it for it.
+            runner.beat_by_itself(true)
+        } else {
             // No other program has the store open: nobody waits for a sign of life.
-            .heartbeat_timeout(FOREVER)
+            runner.heartbeat_timeout(FOREVER)
+        };
+        let runner = runner
+            .retry(Retry::attempts(args.failures.retries + 1))
             .stop_grace(args.failures.kill_after.saturating_add(STOP_SLACK))
             .max_failed_items(args.failures.max_errors)
             .skip_completed(args.when.failed)

@@ -1,0 +1,83 @@
+//! Progress that waits for the next to take its place, where a commit takes as long as a
+//! network does: of what a run reports within an interval, the newest is written.
+
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::core::Core;
+use super::progress::Progress;
+use super::state::State;
+use crate::engine::Durability;
+use crate::model::time;
+
+/// What a run has reported and not written.
+#[derive(Debug)]
+pub(super) struct Owed {
+    written: Instant,
+    is_owed: bool,
+    /// A thread sleeps that will write it.
+    has_payer: bool,
+    /// Others' changes were taken in when it was written, which the run has yet to hear.
+    pub(super) has_merged: bool,
+}
+
+impl Owed {
+    /// Nothing is, since the claim.
+    pub(super) fn nothing() -> Self {
+        Self { written: Instant::now(), is_owed: false, has_payer: false, has_merged: false }
+    }
+
+    /// All was written.
+    pub(super) fn pay(&mut self) {
+        self.is_owed = false;
+        self.written = Instant::now();
+    }
+}
+
+impl Core {
+    /// Notes progress to be written within the interval; `None` if it is to be written now.
+    pub(super) fn owe(self: &Arc<Self>, state: &mut State) -> Option<Progress> {
+        if self.options.durability != Durability::Buffered || state.takes_no_more() {
+            return None;
+        }
+        let interval = self.handle.store.inner.engine.coalesces()?;
+        let left = interval.checked_sub(state.owed.written.elapsed()).filter(|left| !left.is_zero())?;
+        if !state.owed.has_payer {
+            self.hire_payer(left)?;
+            state.owed.has_payer = true;
+        }
+        state.owed.is_owed = true;
+        let merged = std::mem::take(&mut state.owed.has_merged);
+        Some(if merged { Progress::Merged } else { Progress::Updated })
+    }
+
+    /// At most one a run: it has one write under way.
+    fn hire_payer(self: &Arc<Self>, left: Duration) -> Option<()> {
+        let core = Arc::downgrade(self);
+        let pay = move || {
+            thread::sleep(left);
+            if let Some(core) = core.upgrade() {
+                core.pay();
+            }
+        };
+        thread::Builder::new().name("procstate-progress".to_owned()).spawn(pay).ok().map(drop)
+    }
+
+    fn pay(&self) {
+        let mut state = self.lock();
+        state.owed.has_payer = false;
+        if !state.owed.is_owed || state.is_closed() {
+            return;
+        }
+        let now = time::to_wire(self.now(&mut state));
+        state.status().progress_time = Some(now);
+        state.in_flight.stamp_changed(now);
+        match self.write(&mut state, self.options.durability, &mut |batch| Ok(batch)) {
+            Ok(merged) => state.owed.has_merged |= merged,
+            // The next call finds that the run is lost.
+            Err(error) if error.is_conflict() => {}
+            Err(error) => drop(state.pending.get_or_insert(error)),
+        }
+    }
+}

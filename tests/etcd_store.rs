@@ -1,0 +1,263 @@
+//! A store in etcd, from end to end: between programs, in the tool, and to a folder and back.
+
+mod common;
+
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+use common::{etcd, won};
+use procstate::{
+    Claim, ClaimOptions, EtcdOptions, ImportMode, Instance, Params, Process, Progress, Store, Work, recovery,
+};
+
+fn options() -> Option<EtcdOptions> {
+    common::etcd_options()
+}
+
+#[test]
+fn two_programs_share_a_store_and_one_of_them_has_the_run() {
+    let Some(options) = options() else { return };
+    let (one, other) = (Store::connect(&options).unwrap(), Store::connect(&options).unwrap());
+    one.process("p").unwrap().register("a", Params::new()).unwrap();
+    let run = won(&one.process("p").unwrap());
+    let Claim::Held { by, .. } = other.process("p").unwrap().claim(&Instance::new()).unwrap() else {
+        panic!("two have the run")
+    };
+    assert_eq!(by, run.instance());
+    // A program that ends lets go of it at once.
+    std::mem::forget(run);
+    one.close().unwrap();
+    let Claim::Won(run) = other.process("p").unwrap().claim(&Instance::new()).unwrap() else {
+        panic!("nobody has the run")
+    };
+    run.finish().unwrap();
+}
+
+#[test]
+fn a_run_that_was_taken_over_is_fenced() {
+    let Some(options) = options() else { return };
+    let (one, other) = (Store::connect(&options).unwrap(), Store::connect(&options).unwrap());
+    let (mine, theirs) = (one.process("p").unwrap(), other.process("p").unwrap());
+    mine.register("a", Params::new()).unwrap();
+    let short = ClaimOptions::new().force(true).heartbeat_timeout(Duration::from_secs(1));
+    let Claim::Won(run) = mine.claim_with(&Instance::new(), &short).unwrap() else { panic!("not won") };
+    let began = Instant::now();
+    let taken = loop {
+        match theirs.claim_with(&Instance::new(), &short).unwrap() {
+            Claim::Won(taken) => break taken,
+            _ => std::thread::sleep(Duration::from_millis(50)),
+        }
+        assert!(began.elapsed() < Duration::from_secs(30), "it is not taken over");
+    };
+    assert!(run.is_lapsed(), "it is taken over before it has lapsed");
+    assert_eq!(run.progress_now().unwrap(), Progress::Conflict);
+    taken.finish().unwrap();
+}
+
+#[test]
+fn of_much_progress_the_newest_is_written() {
+    let Some(options) = options() else { return };
+    let store =
+        Store::builder().sync_interval(Duration::from_millis(100)).connect(options.coalesce(true)).unwrap();
+    let process = store.process("p").unwrap();
+    process.register("a", Params::new()).unwrap();
+    let mut run = won(&process);
+    let before = store.last_seq();
+    for _ in 0..10_000 {
+        run.add_stat("calls", 1.0);
+        assert_eq!(run.progress().unwrap(), Progress::Updated);
+    }
+    let calls = || process.snapshot().unwrap().process_status.unwrap().stats.get("calls").copied();
+    let patience = Instant::now() + Duration::from_secs(30);
+    while calls() != Some(10_000.0) {
+        assert!(Instant::now() < patience, "the last is not written: {:?}", calls());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert!(store.last_seq() - before < 5_000, "each was written");
+    // What others change is heard with a later one.
+    process.set_params(Params::new().int("n", 1)).unwrap();
+    let merged = (0..1_000).any(|_| {
+        std::thread::sleep(Duration::from_millis(10));
+        run.add_stat("calls", 1.0);
+        run.progress().unwrap() == Progress::Merged
+    });
+    assert!(merged);
+    while run.next_work().unwrap().is_some() {}
+    run.finish().unwrap();
+}
+
+fn many(items: usize) -> Process {
+    let params = Params::new().string("path", &"x".repeat(100));
+    let work = |n| (format!("item-{n:06}"), Work { params: Some(params.clone()), ..Work::default() });
+    Process {
+        process_name: "p".to_owned(),
+        active_work: (0..items).map(work).collect(),
+        ..Process::default()
+    }
+}
+
+#[test]
+fn a_process_of_many_items_is_imported_whole() {
+    let Some(options) = options() else { return };
+    let store = Store::connect(&options).unwrap();
+    let process = many(40_000);
+    let reader = Store::connect(&options).unwrap();
+    std::thread::scope(|scope| {
+        let importing = scope.spawn(|| store.import(process.clone(), ImportMode::New).unwrap());
+        while !importing.is_finished() {
+            let seen = reader.process("p").unwrap().counts().map_or(0, |counts| counts.active);
+            assert!(seen == 0 || seen == 40_000, "{seen} items are seen");
+        }
+    });
+    assert!(reader.process("p").unwrap().snapshot().unwrap() == process);
+}
+
+#[test]
+fn many_items_are_registered_in_commits_that_etcd_takes() {
+    let Some(options) = options() else { return };
+    let store = Store::connect(&options).unwrap();
+    let process = store.process("p").unwrap();
+    let items = || (0..300).map(|n| (format!("{n}"), Params::new()));
+    assert_eq!(process.register_all(items()).unwrap().changed, 300);
+    assert_eq!(process.unregister_all((0..300).map(|n| n.to_string())).unwrap().unregistered, 300);
+}
+
+#[test]
+fn nobody_there_and_no_store_are_told_apart() {
+    let nobody = EtcdOptions::new(["http://127.0.0.1:1"]).timeout(Duration::from_secs(1));
+    let error = Store::connect(&nobody).unwrap_err();
+    assert!(error.is_unreachable() && error.to_string().contains("no majority"), "{error}");
+    assert!(Store::connect(EtcdOptions::new(["nonsense"])).unwrap_err().is_invalid());
+    let Some(options) = options() else { return };
+    let error = Store::connect(options.create(false)).unwrap_err();
+    assert!(error.is_not_found(), "{error}");
+}
+
+struct Tool {
+    members: String,
+    prefix: String,
+}
+
+impl Tool {
+    fn run(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_procstate"));
+        command.args(["--etcd", &self.members, "--etcd-prefix", &self.prefix]).args(arguments);
+        command.env_remove("PROCSTATE_DB").output().unwrap()
+    }
+
+    fn fine(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn refused(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        String::from_utf8(output.stderr).unwrap()
+    }
+}
+
+/// A user moves up, and back, by two commands each.
+#[test]
+fn a_store_moves_from_a_folder_to_etcd_and_back() {
+    let Some(cluster) = etcd::Cluster::start(1) else { return };
+    let members = cluster.endpoints().join(",");
+    let tool = Tool { members: members.clone(), prefix: "moved/".to_owned() };
+    let scratch = tempfile::tempdir().unwrap();
+    let path = |name: &str| scratch.path().join(name).display().to_string();
+
+    let folder = Store::open(path("state")).unwrap();
+    folder.import(many(2_000), ImportMode::New).unwrap();
+    let process = folder.process("p").unwrap();
+    process.set_params(Params::new().int("n", 1)).unwrap();
+    won(&process).finish().unwrap();
+    let before = process.snapshot().unwrap();
+    folder.backup(path("up")).unwrap();
+    folder.close().unwrap();
+
+    tool.fine(&["restore", &path("up")]);
+    let error = tool.refused(&["restore", &path("up")]);
+    assert!(error.contains("there is a store"), "{error}");
+    let store = Store::connect(EtcdOptions::new([members.clone()]).prefix("moved/")).unwrap();
+    let process = store.process("p").unwrap();
+    assert!(process.snapshot().unwrap() == before);
+    // Records that came with the backup can be changed, and are not changed twice.
+    let item = process.item("item-000001").unwrap().unwrap();
+    let unchanged = procstate::Precondition::Version(item.version);
+    let changed = Params::new().int("n", 2);
+    process.register_if("item-000001", changed.clone(), unchanged).unwrap();
+    let error = process.register_if("item-000001", Params::new(), unchanged).unwrap_err();
+    assert!(error.is_precondition_failed(), "{error}");
+    assert!(process.item("item-000001").unwrap().unwrap().version > item.version);
+    let run = won(&process);
+    run.finish().unwrap();
+    let after = process.snapshot().unwrap();
+
+    tool.fine(&["backup", &path("down")]);
+    recovery::restore(path("down"), path("back"), recovery::Until::End).unwrap();
+    let back = Store::open(path("back")).unwrap();
+    assert!(back.process("p").unwrap().snapshot().unwrap() == after);
+    assert_eq!(
+        back.process("p").unwrap().work("item-000001").unwrap().details.unwrap().params,
+        Some(changed)
+    );
+}
+
+#[test]
+fn commands_that_make_sense_work_and_the_others_say_why_not() {
+    let Some(cluster) = etcd::Cluster::start(1) else { return };
+    let tool = Tool { members: cluster.endpoints().join(","), prefix: "tool/".to_owned() };
+    let error = tool.refused(&["ls"]);
+    assert!(error.contains("there is no store"), "{error}");
+    tool.fine(&["init"]);
+    tool.fine(&["register", "nightly", "a", "b", "--int", "tries=3"]);
+    assert!(tool.fine(&["ls"]).contains("nightly"));
+    assert!(tool.fine(&["work", "nightly"]).contains('b'));
+    assert!(tool.fine(&["stats"]).contains("etcd"));
+    let ran = tool.fine(&["run", "nightly", "--jobs", "2", "--", "echo", "done-{}"]);
+    assert!(ran.contains("done-a") && ran.contains("done-b"), "{ran}");
+    assert!(tool.fine(&["history", "nightly"]).contains("COMPLETED"));
+    for command in [&["verify"][..], &["compact"], &["salvage", "--output", "x"], &["log"]] {
+        let error = tool.refused(command);
+        assert!(error.contains("etcd"), "{command:?}: {error}");
+    }
+}
+
+#[test]
+fn space_that_is_used_up_refuses_writes_and_says_what_to_do() {
+    let Some(cluster) = etcd::Cluster::start_with(1, &["--quota-backend-bytes=16777216"]) else { return };
+    let store = Store::connect(EtcdOptions::new(cluster.endpoints())).unwrap();
+    let process = store.process("p").unwrap();
+    let large = Params::new().string("s", &"x".repeat(900_000));
+    let refused = (0..60).find_map(|n| process.register(&n.to_string(), large.clone()).err());
+    let error = refused.expect("all that is beyond the quota was taken");
+    assert!(error.is_disk_full() && error.to_string().contains("etcdctl defrag"), "{error}");
+    assert!(process.work("0").unwrap().details.is_some());
+}
+
+fn etcdctl(cluster: &etcd::Cluster, arguments: &[&str]) {
+    let mut command = Command::new("etcdctl");
+    command.env("ETCDCTL_API", "3").arg("--endpoints").arg(cluster.endpoints().join(","));
+    let output = command.args(arguments).output().unwrap();
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn who_is_not_let_in_hears_why() {
+    let Some(cluster) = etcd::Cluster::start(1) else { return };
+    let options = || EtcdOptions::new(cluster.endpoints());
+    let plain = cluster.endpoints()[0].replace("http://", "https://");
+    let error = Store::connect(EtcdOptions::new([plain])).unwrap_err();
+    assert!(error.is_unreachable() && error.to_string().contains("TLS"), "{error}");
+    etcdctl(&cluster, &["user", "add", "root:secret"]);
+    etcdctl(&cluster, &["user", "grant-role", "root", "root"]);
+    etcdctl(&cluster, &["auth", "enable"]);
+    for options in [options(), options().user("root", "wrong")] {
+        let error = Store::connect(options).unwrap_err();
+        assert!(error.is_unreachable() && error.to_string().contains("password"), "{error}");
+    }
+    let store = Store::connect(options().user("root", "secret")).unwrap();
+    store.process("p").unwrap().register("a", Params::new()).unwrap();
+    won(&store.process("p").unwrap()).finish().unwrap();
+}
