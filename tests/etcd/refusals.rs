@@ -47,7 +47,11 @@ fn a_full_quota_is_told_and_the_store_goes_on_once_there_is_room() {
     }
     compact(member);
     ask(member, "/v3/maintenance/defragment", &json!({}));
-    ask(member, "/v3/maintenance/alarm", &json!({ "action": "DEACTIVATE", "alarm": "NOSPACE" }));
+    let alarms = ask(member, "/v3/maintenance/alarm", &json!({ "action": "GET" }));
+    for alarm in alarms["alarms"].as_array().unwrap() {
+        let disarm = json!({ "action": "DEACTIVATE", "memberID": alarm["memberID"], "alarm": "NOSPACE" });
+        ask(member, "/v3/maintenance/alarm", &disarm);
+    }
     register(&store, "small", 1).unwrap();
 }
 
@@ -149,28 +153,26 @@ fn nobody_at_the_address_is_told() {
     }
 }
 
-/// The member that a watch hangs on is stopped; what is written and forgotten meanwhile is
-/// missed, and said to be.
+/// What is written and forgotten while nobody hears the watch is missed, and said to be.
 #[test]
 fn a_watch_that_was_overtaken_by_compaction_says_what_it_missed() {
-    let Some(cluster) = Cluster::start(3) else { return };
+    let Some(mut cluster) = Cluster::start(3) else { return };
     let endpoints = cluster.endpoints();
-    let listener = Store::connect(EtcdOptions::new(&endpoints).timeout(PATIENCE)).unwrap();
+    let listener = Store::connect(EtcdOptions::new(&endpoints[..1]).timeout(PATIENCE)).unwrap();
     let writer = Store::connect(EtcdOptions::new(&endpoints[1..]).timeout(PATIENCE)).unwrap();
     let watch = listener.watch("");
     register(&writer, "before", 1).unwrap();
     assert!(matches!(watch.next_within(PATIENCE), Some(Event::Committed { .. })));
 
-    cluster.members[0].stop();
+    cluster.members[0].kill();
     (0..10).for_each(|n| register(&writer, &format!("w{n}"), 1).unwrap());
     compact(&cluster.members[1]);
+    cluster.members[0].restart();
     let missed = match watch.next_within(PATIENCE) {
         Some(Event::Missed(commits)) => commits,
-        // Compaction keeps the newest revision, and it too is heard.
         other => panic!("nothing is said to be missed: {other:?}"),
     };
-    assert!((1..=10).contains(&missed), "{missed}");
+    assert!(missed > 0, "{missed}");
     register(&writer, "after", 1).unwrap();
     assert!(matches!(watch.next_within(PATIENCE), Some(Event::Committed { .. })));
-    cluster.members[0].go_on();
 }

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use procstate::{Error, EtcdOptions, Params, Store};
 
-use self::program::{CLAIMED, ITEMS, RUNNER, TIMEOUT};
+use self::program::{CLAIMED, COUNTERS, ITEMS, RUNNER, TIMEOUT};
 use self::stage::{Fault, MEMBERS, PROGRAMS, Stage};
 use crate::etcd::net::{self, Entered};
 
@@ -72,8 +72,11 @@ pub fn set_up(endpoints: &[String]) -> Store {
     let store = connect(endpoints).unwrap();
     for process in [CLAIMED, RUNNER] {
         let process = store.process(process).unwrap();
-        ITEMS.into_iter().for_each(|item| drop(process.register(item, Params::new()).unwrap()));
+        for item in ITEMS {
+            process.register(item, Params::new()).unwrap();
+        }
     }
+    store.process(COUNTERS).unwrap().register("nobody", Params::new()).unwrap();
     store
 }
 
