@@ -41,6 +41,7 @@ struct Bounds {
     fault: Option<Fault>,
 }
 
+/// Two claimers, who may stall anywhere, on clocks that drift; an answer is lost.
 const TWO: Bounds = Bounds {
     claimers: 2,
     claims: 2,
@@ -55,9 +56,17 @@ const TWO: Bounds = Bounds {
 
 const THREE: Bounds = Bounds { claimers: 3, claims: 3, losses: 0, slow_ticks: 0, is_fine: false, ..TWO };
 
-const RESTARTED: Bounds = Bounds { claims: 3, slow_ticks: 0, restarts: 1, is_fine: false, ..TWO };
+/// What a program had under way when it died may arrive yet.
+const RESTARTED: Bounds = Bounds { claimers: 2, claims: 2, restarts: 1, ..THREE };
 
 impl Bounds {
+    /// With `PROCSTATE_MODEL` ticks more: owners lapse and come back more often.
+    fn or_longer(mut self) -> Self {
+        let more = std::env::var("PROCSTATE_MODEL").ok().and_then(|more| more.parse::<u8>().ok());
+        self.ticks += more.unwrap_or(0);
+        self
+    }
+
     fn lease(&self) -> u8 {
         TIMEOUT + MARGIN
     }
@@ -91,13 +100,8 @@ impl Model for Bounds {
     }
 }
 
-fn check(mut bounds: Bounds) {
-    if let Ok(m) = std::env::var("M") {
-        let n: Vec<u8> = m.split(',').map(|n| n.parse().unwrap()).collect();
-        (bounds.claims, bounds.ticks, bounds.slow_ticks, bounds.losses, bounds.restarts, bounds.writes) =
-            (n[0], n[1], n[2], n[3], n[4], n[5]);
-    }
-    let checker = bounds.checker().threads(2).spawn_bfs().join();
+fn check(bounds: Bounds) {
+    let checker = bounds.or_longer().checker().threads(2).spawn_bfs().join();
     println!("{} states, {} steps deep", checker.unique_state_count(), checker.max_depth());
     checker.assert_properties();
 }
