@@ -357,10 +357,10 @@ proptest! {
 
 #[cfg(feature = "etcd")]
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(20))]
+    #![proptest_config(ProptestConfig { cases: 20, max_shrink_iters: 100, ..arbitrary::config() })]
 
     #[test]
-    fn any_interleaving_agrees_with_the_model_in_etcd(steps in vec(step(), 1..40)) {
+    fn etcd(steps in proptest::collection::vec(step(), 1..40)) {
         if common::etcd::is_installed() {
             holds_for(Backing::Etcd, &steps);
         }

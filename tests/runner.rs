@@ -4,6 +4,8 @@
 #[path = "common/eventually.rs"]
 mod eventually;
 
+mod common;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -26,7 +28,7 @@ fn clock() -> ManualClock {
 }
 
 fn store(clock: &ManualClock) -> Store {
-    Store::builder().clock(clock.clone()).in_memory()
+    common::store(Store::builder().clock(clock.clone()))
 }
 
 /// A process with `items` active items, w00 and so on.
@@ -159,7 +161,7 @@ fn two_runners_do_each_item_once_and_never_at_the_same_time() {
 
 #[test]
 fn a_second_runner_hears_who_holds_the_process() {
-    let store = Store::in_memory();
+    let store = common::store(Store::builder());
     process(&store, 1);
     let (worker, strings) = puppet();
     let first = runner(&store).label("first").worker(worker).spawn().unwrap();
@@ -329,7 +331,7 @@ fn beating_by_itself_ends_with_the_time_of_the_item() {
 
 #[test]
 fn a_panic_is_an_error_of_its_item_alone() {
-    let store = Store::in_memory();
+    let store = common::store(Store::builder());
     let process = process(&store, 3);
     let status = runner(&store).retry(Retry::attempts(3)).worker_fn(|work| match work.name() {
         "w01" => panic!("boom"),
@@ -346,7 +348,7 @@ fn a_panic_is_an_error_of_its_item_alone() {
 
 #[test]
 fn the_third_attempt_succeeds() {
-    let store = Store::in_memory();
+    let store = common::store(Store::builder());
     let process = process(&store, 1);
     let status = runner(&store)
         .retry(Retry::attempts(5).initial(Duration::from_millis(5)))
@@ -372,7 +374,7 @@ fn the_third_attempt_succeeds() {
 
 #[test]
 fn with_no_attempts_left_the_item_is_incomplete() {
-    let store = Store::in_memory();
+    let store = common::store(Store::builder());
     let process = process(&store, 1);
     let calls = Arc::new(AtomicUsize::new(0));
     let counted = calls.clone();
@@ -417,7 +419,7 @@ fn others_are_worked_on_while_an_item_waits_and_the_run_stays_alive() {
 
 #[test]
 fn a_worker_that_heeds_its_timeout() {
-    let store = Store::in_memory();
+    let store = common::store(Store::builder());
     let process = process(&store, 2);
     let status = runner(&store).item_timeout(Duration::from_millis(20)).worker_fn(|work| {
         if work.name() == "w00" {
@@ -435,7 +437,7 @@ fn a_worker_that_heeds_its_timeout() {
 
 #[test]
 fn an_attempt_that_timed_out_is_not_the_last() {
-    let store = Store::in_memory();
+    let store = common::store(Store::builder());
     let process = process(&store, 1);
     let retry = Retry::attempts(2).initial(Duration::from_millis(1));
     let slow_once = runner(&store).retry(retry).item_timeout(Duration::from_millis(20)).worker_fn(|work| {
@@ -450,7 +452,7 @@ fn an_attempt_that_timed_out_is_not_the_last() {
 
 #[test]
 fn a_worker_that_ignores_its_timeout_is_left_behind() {
-    let store = Store::in_memory();
+    let store = common::store(Store::builder());
     let process = process(&store, 3);
     let (worker, strings) = puppet();
     let deaf = runner(&store).concurrency(2).item_timeout(Duration::from_millis(20));
@@ -478,7 +480,7 @@ impl Worker for OneDeaf {
 
 #[test]
 fn with_every_thread_left_behind_the_run_is_aborted() {
-    let store = Store::in_memory();
+    let store = common::store(Store::builder());
     let process = process(&store, 2);
     let (worker, strings) = puppet();
     let deaf = runner(&store).every(HOUR).item_timeout(Duration::from_millis(20));
@@ -494,7 +496,7 @@ fn with_every_thread_left_behind_the_run_is_aborted() {
 
 #[test]
 fn too_many_errors_stop_the_worker_and_no_other() {
-    let store = Store::in_memory();
+    let store = common::store(Store::builder());
     let process = process(&store, 2);
     let outcome = runner(&store).worker_fn(|work| {
         let is_first = work.name() == "w00";
@@ -515,7 +517,7 @@ fn a_worker_that_ignores_the_end_of_its_item_is_left_behind() {
             self.0.process(work)
         }
     }
-    let store = Store::in_memory();
+    let store = common::store(Store::builder());
     let process = process(&store, 2);
     let (worker, strings) = puppet();
     let outcome = runner(&store).stop_grace(Duration::from_millis(10)).worker(Deaf(worker)).run_once();
@@ -526,7 +528,7 @@ fn a_worker_that_ignores_the_end_of_its_item_is_left_behind() {
 
 #[test]
 fn four_at_once_and_every_item_once() {
-    let store = Store::in_memory();
+    let store = common::store(Store::builder());
     let process = process(&store, 40);
     let (barrier, calls) = (Barrier::new(4), Arc::new(AtomicUsize::new(0)));
     let counted = calls.clone();
@@ -556,7 +558,7 @@ fn cleanup_is_called_and_the_item_dropped() {
             if work.name() == "w01" { Err("not empty".into()) } else { Ok(()) }
         }
     }
-    let store = Store::in_memory();
+    let store = common::store(Store::builder());
     let process = process(&store, 3);
     process.unregister("w01").unwrap();
     process.unregister("w02").unwrap();
@@ -568,7 +570,7 @@ fn cleanup_is_called_and_the_item_dropped() {
 
 #[test]
 fn an_item_done_for_good_is_dropped() {
-    let store = Store::in_memory();
+    let store = common::store(Store::builder());
     let process = process(&store, 2);
     let once = runner(&store).worker_fn(|work| {
         if work.name() == "w00" {
@@ -590,7 +592,7 @@ fn stopping_runner(store: &Store, strings: &mut Option<Strings>) -> RunnerHandle
 
 #[test]
 fn finishing_completes_the_run() {
-    let store = Store::in_memory();
+    let store = common::store(Store::builder());
     let process = process(&store, 3);
     let mut strings = None;
     let runner = stopping_runner(&store, &mut strings);
@@ -631,7 +633,7 @@ fn handed_back_is_gone_on_with_at_once() {
 #[test]
 fn stopping_interrupts_the_wait_for_another_attempt() {
     for (how, state) in [(Shutdown::Finish, Some(State::Incomplete)), (Shutdown::HandBack, None)] {
-        let store = Store::in_memory();
+        let store = common::store(Store::builder());
         let process = process(&store, 1);
         let retry = Retry::attempts(2).initial(HOUR).max_backoff(HOUR);
         let (worker, strings) = puppet();
@@ -656,7 +658,7 @@ fn stopping_interrupts_the_wait_for_another_attempt() {
 
 #[test]
 fn dropping_the_handle_hands_back() {
-    let store = Store::in_memory();
+    let store = common::store(Store::builder());
     let process = process(&store, 2);
     let mut strings = None;
     let runner = stopping_runner(&store, &mut strings);
@@ -673,7 +675,7 @@ fn dropping_the_handle_hands_back() {
 
 #[test]
 fn a_closed_store_stops_the_runner_with_the_reason() {
-    let store = Store::in_memory();
+    let store = common::store(Store::builder());
     process(&store, 1);
     let runner = runner(&store).every(HOUR).worker_fn(|_| Ok(())).spawn().unwrap();
     store.close().unwrap();
@@ -682,7 +684,7 @@ fn a_closed_store_stops_the_runner_with_the_reason() {
 
 #[test]
 fn a_stopped_runner_claims_nothing() {
-    let store = Store::in_memory();
+    let store = common::store(Store::builder());
     let process = process(&store, 1);
     let runner = runner(&store).worker_fn(|_| Ok(())).build().unwrap();
     runner.stopper().stop(Shutdown::Finish);
@@ -731,7 +733,7 @@ fn pause_and_resume_by_settings() {
 
 #[test]
 fn concurrency_by_settings() {
-    let store = Store::in_memory();
+    let store = common::store(Store::builder());
     let process = process(&store, 4);
     set(&process, "flow.concurrency", 4);
     let barrier = Barrier::new(4);
@@ -790,7 +792,7 @@ fn what_is_registered_during_a_run_is_done_by_the_next() {
 
 #[test]
 fn senseless_options_are_refused() {
-    let store = Store::in_memory();
+    let store = common::store(Store::builder());
     process(&store, 1);
     let with = || runner(&store).worker_fn(|_| Ok(()));
     let refused = [
@@ -808,4 +810,10 @@ fn senseless_options_are_refused() {
     let unknown = Runner::builder(&store, "unknown").worker_fn(|_| Ok(())).build();
     assert!(unknown.unwrap_err().is_not_found());
     assert_eq!(store.processes().unwrap(), ["p"]);
+}
+
+#[cfg(feature = "etcd")]
+#[test]
+fn all_of_it_in_etcd() {
+    common::in_etcd_too("all_of_it_in_etcd");
 }

@@ -47,12 +47,67 @@ pub fn etcd_options() -> Option<procstate::EtcdOptions> {
     Some(procstate::EtcdOptions::new(member.endpoints()).prefix(prefix).coalesce(false))
 }
 
+/// A member that one test has for as long as it takes, and then the next: nobody else moves
+/// its sequence numbers.
+#[cfg(feature = "etcd")]
+pub struct Lent {
+    cluster: Option<etcd::Cluster>,
+    pub options: procstate::EtcdOptions,
+}
+
+#[cfg(feature = "etcd")]
+static FREE: std::sync::Mutex<Vec<etcd::Cluster>> = std::sync::Mutex::new(Vec::new());
+
+#[cfg(feature = "etcd")]
+impl Lent {
+    pub fn new() -> Option<Self> {
+        use std::sync::atomic::{AtomicUsize, Ordering};
+        static STORES: AtomicUsize = AtomicUsize::new(0);
+        let free = FREE.lock().unwrap().pop();
+        let cluster = free.or_else(|| etcd::Cluster::start(1))?;
+        let prefix = format!("test-{}/", STORES.fetch_add(1, Ordering::Relaxed));
+        let options = procstate::EtcdOptions::new(cluster.endpoints()).prefix(prefix).coalesce(false);
+        Some(Self { cluster: Some(cluster), options })
+    }
+}
+
+#[cfg(feature = "etcd")]
+impl Drop for Lent {
+    fn drop(&mut self) {
+        FREE.lock().unwrap().extend(self.cluster.take());
+    }
+}
+
+/// A store in memory; or in etcd, where a test program was started to be tried there, which
+/// [`in_etcd_too`] does.
+pub fn store(builder: StoreBuilder) -> Store {
+    #[cfg(feature = "etcd")]
+    if std::env::var_os(IN_ETCD).is_some() {
+        return builder.connect(etcd_options().unwrap()).unwrap();
+    }
+    builder.in_memory()
+}
+
+#[cfg(feature = "etcd")]
+const IN_ETCD: &str = "PROCSTATE_TEST_IN_ETCD";
+
+/// Runs every test of this program once more, with their stores in etcd.
+#[cfg(feature = "etcd")]
+pub fn in_etcd_too(this: &str) {
+    if std::env::var_os(IN_ETCD).is_some() || !etcd::is_installed() {
+        return;
+    }
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    let output = command.args(["--skip", this]).env(IN_ETCD, "1").output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+}
+
 /// A store for one test.
 pub struct TestStore {
     store: Option<Store>,
     folder: Option<TempDir>,
     #[cfg(feature = "etcd")]
-    etcd: Option<procstate::EtcdOptions>,
+    etcd: Option<Lent>,
     reopened: usize,
     pub clock: ManualClock,
 }
@@ -65,7 +120,7 @@ impl TestStore {
             store: None,
             folder,
             #[cfg(feature = "etcd")]
-            etcd: (backing == Backing::Etcd).then(|| etcd_options().unwrap()),
+            etcd: (backing == Backing::Etcd).then(|| Lent::new().unwrap()),
             reopened: 0,
             clock,
         };
@@ -85,8 +140,8 @@ impl TestStore {
 
     fn open(&self) -> Store {
         #[cfg(feature = "etcd")]
-        if let Some(options) = &self.etcd {
-            return self.builder().connect(options).unwrap();
+        if let Some(lent) = &self.etcd {
+            return self.builder().connect(&lent.options).unwrap();
         }
         match &self.folder {
             None => self.builder().in_memory(),
@@ -113,6 +168,13 @@ impl TestStore {
         let store = self.open();
         assert_eq!(store.open_report().rebuilt.is_some(), is_lost);
         self.store = Some(store);
+    }
+
+    pub fn is_in_etcd(&self) -> bool {
+        #[cfg(feature = "etcd")]
+        return self.etcd.is_some();
+        #[cfg(not(feature = "etcd"))]
+        false
     }
 
     pub fn is_on_disk(&self) -> bool {
