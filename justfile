@@ -19,6 +19,14 @@ lint:
     cargo clippy --locked -- -D warnings
     RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --all-features
 
+# Spelling; needs typos (`pip install typos`, `cargo install typos-cli`).
+typos:
+    typos
+
+# Writes docs/public-api.txt anew, after a change of the public API that is meant.
+api:
+    cd tests/api && PROCSTATE_BLESS=1 cargo test
+
 # Licenses, advisories and sources of the dependencies; needs cargo-deny and the network.
 deny:
     cargo deny check

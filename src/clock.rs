@@ -70,6 +70,22 @@ impl Clock for SystemClock {
 /// assert_eq!(clock.monotonic(), Duration::from_secs(90));
 /// # Ok::<(), jiff::Error>(())
 /// ```
+///
+/// ```
+/// use jiff::SignedDuration;
+/// use procstate::{Clock, ManualClock};
+/// use std::time::Duration;
+///
+/// let clock = ManualClock::new("2026-11-23T12:00:00Z".parse()?);
+/// clock.advance(Duration::from_secs(60));
+/// assert_eq!(clock.now().to_string(), "2026-11-23T12:01:00Z");
+/// // Somebody sets the wall clock back; no time passes.
+/// let before = clock.monotonic();
+/// clock.jump(SignedDuration::from_hours(-1));
+/// assert_eq!(clock.now().to_string(), "2026-11-23T11:01:00Z");
+/// assert_eq!(clock.monotonic(), before);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct ManualClock {
     time: Arc<Mutex<ManualTime>>,

@@ -15,6 +15,29 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 ///
 /// Nothing of what the failed call would have written is visible, unless the
 /// call says otherwise.
+///
+/// ```
+/// use procstate::{Error, Store};
+///
+/// /// What a service answers for a failed call of the store.
+/// fn status(error: &Error) -> u16 {
+///     match error {
+///         error if error.is_not_found() => 404,
+///         error if error.is_invalid() => 400,
+///         error if error.is_conflict() || error.is_exists() || error.is_precondition_failed() => 409,
+///         error if error.is_disk_full() => 507,
+///         // Open the store again, once the cause is gone; look before trying again.
+///         error if error.is_poisoned() || error.is_closed() || error.is_uncertain() => 503,
+///         error if error.is_locked() || error.is_unreachable() => 503,
+///         error if error.is_corrupt() => 500,
+///         _ => 500,
+///     }
+/// }
+///
+/// let error = Store::in_memory().process("gckeys")?.work("project-1").unwrap_err();
+/// assert_eq!(status(&error), 404);
+/// # Ok::<(), procstate::Error>(())
+/// ```
 pub struct Error {
     failure: Box<Failure>,
 }

@@ -1,15 +1,48 @@
 //! An embedded store for the state of background processes: who owns each one, what
 //! work it has, how far the work got, what went wrong.
 //!
-//! - [`Store`] is one folder; [`Store::process`] gives a [`ProcessHandle`], through
-//!   which work is registered and settings change.
-//! - [`Runner`] calls your [`Worker`] for each work item, on schedule, and survives
-//!   crashes: most programs need no more.
-//! - [`ProcessHandle::claim`] gives a [`Run`] for finer control: one owner at a time,
-//!   every write fenced.
-//! - [`testing`] runs a [`Worker`] by itself, in unit tests.
+//! # A first program
 //!
-//! The README has a tour, what each write survives, and what this is not.
+//! ```
+//! use procstate::{Outcome, Params, Runner, Store};
+//!
+//! # let folder = tempfile::tempdir()?;
+//! # let folder = folder.path().join("state");
+//! let store = Store::open(&folder)?;
+//! store.process("gckeys")?.register("project-1", Params::new().int("keysPerAccount", 8))?;
+//!
+//! let outcome = Runner::builder(&store, "gckeys")
+//!     .worker_fn(|work| {
+//!         work.add_stat("keysRemoved", work.params().get_int("keysPerAccount").unwrap_or(0) as f64);
+//!         Ok(())
+//!     })
+//!     .run_once()?;
+//! let Outcome::Finished(status) = outcome else { panic!("nobody else is here") };
+//! assert_eq!(status.stats["work.keysRemoved"], 8.0);
+//! store.close()?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Map
+//!
+//! | to | use |
+//! |---|---|
+//! | open a store, or make one in memory for tests | [`Store`], [`StoreBuilder`] |
+//! | register work and change settings | [`ProcessHandle`], [`Params`], [`Precondition`] |
+//! | work on schedule, with retries and graceful shutdown | [`Runner`], [`Worker`], [`WorkContext`], [`Retry`], [`Stopper`] |
+//! | claim a process and work through it yourself, every write fenced | [`ProcessHandle::claim`], [`Run`], [`WorkItem`] |
+//! | see how far a process is | [`ProcessHandle::summary`], [`Counts`], [`PastRun`], [`Page`] |
+//! | hear of changes | [`Store::watch`], [`Store::changes`] |
+//! | test a worker without a store | [`testing`], [`ManualClock`] |
+//! | decide what to do about an error | [`Error`] |
+//! | verify, salvage, restore or compact a store that no program has open | [`recovery`] |
+//! | import and export whole processes (feature `json`) | `interchange` |
+//! | run workers that are futures (feature `tokio`) | `tokio` |
+//! | serve a store over HTTP, or use one that is served (feature `http`) | `http`, `remote` |
+//!
+//! The README has a tour and says when to take something else. The folder `docs` has the
+//! guides: what each write survives (`durability.md`), what each error means (`errors.md`),
+//! the runbook (`recovery.md`), and every byte of every file (`format.md`).
 //!
 //! # Words
 //!
@@ -17,6 +50,7 @@
 //! *instance* competes for processes. A *run* is one pass over the *work items* of a
 //! process, from its claim to its end; it may change owners on the way. The *fencing
 //! token* of a claim grows with each claim of a process.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 #![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![cfg_attr(not(test), warn(clippy::cast_possible_truncation, clippy::cast_sign_loss))]
@@ -69,8 +103,8 @@ pub use runner::{
     Outcome, Retry, Runner, RunnerBuilder, RunnerHandle, Shutdown, Stopper, WorkContext, WorkResult, Worker,
 };
 pub use store::{
-    Change, Changed, Counts, Effect, Event, ImportMode, Item, Names, Page, PastRun, Precondition,
-    ProcessHandle, Purged, Released, Settings, Store, StoreBuilder, Summary, Tally, Watch,
+    Change, ChangeSet, Changed, Changes, Counts, Effect, Event, ImportMode, Item, Names, Page, PastRun,
+    Precondition, ProcessHandle, Purged, Released, Settings, Store, StoreBuilder, Summary, Tally, Watch,
 };
 
 /// The README's examples are tests.

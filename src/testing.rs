@@ -45,6 +45,28 @@ pub fn run(worker: impl Worker, name: &str, params: Params) -> TestOutcome {
 }
 
 /// Has `worker` clean up one item, once, in a store in memory.
+///
+/// ```
+/// use procstate::testing::clean_up;
+/// use procstate::{WorkContext, WorkResult, Worker};
+///
+/// struct Rotate;
+///
+/// impl Worker for Rotate {
+///     fn process(&self, _: &mut WorkContext) -> WorkResult {
+///         Ok(())
+///     }
+///
+///     fn clean_up(&self, work: &mut WorkContext) -> WorkResult {
+///         work.add_stat("keysRemoved", 8.0);
+///         Ok(())
+///     }
+/// }
+///
+/// let outcome = clean_up(Rotate, "project-1");
+/// assert!(outcome.is_completed());
+/// assert_eq!(outcome.stats["keysRemoved"], 8.0);
+/// ```
 pub fn clean_up(worker: impl Worker, name: &str) -> TestOutcome {
     TestRun::new(name, Params::new()).clean_up(worker)
 }
@@ -68,6 +90,24 @@ pub fn clean_up(worker: impl Worker, name: &str) -> TestOutcome {
 /// let outcome = TestRun::new("project-1", Params::new()).retry(retry).process(Flaky);
 /// assert_eq!(outcome.attempts, 3);
 /// assert!(outcome.waited >= Duration::from_secs(60 + 120));
+/// ```
+///
+/// ```
+/// use procstate::testing::TestRun;
+/// use procstate::{ManualClock, Params, WorkContext, WorkResult, Worker};
+///
+/// struct Rotate;
+///
+/// impl Worker for Rotate {
+///     fn process(&self, _: &mut WorkContext) -> WorkResult {
+///         Ok(())
+///     }
+/// }
+///
+/// let clock = ManualClock::new("2026-11-23T12:00:00Z".parse()?);
+/// assert!(TestRun::new("project-1", Params::new()).clock(&clock).process(Rotate).is_completed());
+/// assert!(TestRun::new("project-1", Params::new()).clean_up(Rotate).is_completed());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone)]
 #[must_use]

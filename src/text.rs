@@ -29,6 +29,12 @@ pub fn visible(text: &str) -> Cow<'_, str> {
 
 /// The same of JSON text, which stays the same JSON: `\u202e`. Nothing that is escaped
 /// stands outside of its strings, but for line ends, of which compact JSON has none.
+///
+/// ```
+/// use procstate::text::visible_json;
+///
+/// assert_eq!(visible_json("{\"name\":\"a\u{202E}b\"}"), "{\"name\":\"a\\u202eb\"}");
+/// ```
 #[must_use]
 pub fn visible_json(json: &str) -> Cow<'_, str> {
     escaped(json, |c, escaped| {

@@ -5,7 +5,9 @@ use std::path::Path;
 
 use bytes::{Buf, Bytes};
 
-use super::{BLOCK_HEAD_LEN, BODY_BYTES_MAX, FORMAT_1, HEADER_LEN, HEADER_LEN_1, MAGIC, RECORDS, checksum};
+use super::format::{
+    BLOCK_HEAD_LEN, BODY_BYTES_MAX, FORMAT_1, HEADER_LEN, HEADER_LEN_1, MAGIC, RECORDS, checksum,
+};
 use crate::disk::{Disk, DiskFile};
 use crate::error::Result;
 

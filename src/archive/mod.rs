@@ -18,6 +18,7 @@
 //! Keys ascend. The value is the record's envelope. Nothing follows the end.
 
 mod browse;
+mod format;
 mod reader;
 mod target;
 mod writer;
@@ -28,24 +29,6 @@ pub(crate) use target::Target;
 pub(crate) use writer::Writer;
 
 use crate::record::{self, Epoch, Position};
-
-const MAGIC: &[u8; 8] = b"PSTATARC";
-const FORMAT: u32 = 2;
-const HEADER_LEN: usize = 64;
-const HEADER_CHECKED: usize = 40;
-/// The format without an epoch.
-const FORMAT_1: u32 = 1;
-const HEADER_LEN_1: usize = 48;
-const BLOCK_HEAD_LEN: usize = 12;
-
-/// A block is closed when its body is at least this long.
-const BLOCK_BYTES: usize = 256 << 10;
-
-/// No body is longer: a block, and one record more.
-const BODY_BYTES_MAX: usize = 4 << 20;
-
-const RECORDS: u8 = 1;
-const END: u8 = 2;
 
 /// What an archive holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,13 +53,6 @@ impl Summary {
         self.records += 1;
         self.sum = self.sum.wrapping_add(record::fingerprint(key, value));
     }
-}
-
-fn checksum(block: u64, rest: &[u8]) -> u32 {
-    let mut hasher = crc32fast::Hasher::new();
-    hasher.update(&block.to_le_bytes());
-    hasher.update(rest);
-    hasher.finalize()
 }
 
 #[cfg(test)]

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
 
-use super::{
+use super::Summary;
+use super::format::{
     BLOCK_HEAD_LEN, BODY_BYTES_MAX, END, FORMAT, FORMAT_1, HEADER_CHECKED, HEADER_LEN, HEADER_LEN_1, MAGIC,
-    RECORDS, Summary, checksum,
+    RECORDS, checksum,
 };
 use crate::disk::{Disk, DiskFile};
 use crate::error::{Error, Failure, Result};

@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::format::{BLOCK_HEAD_LEN, HEADER_LEN, HEADER_LEN_1};
 use super::*;
 use crate::disk::Disk;
 use crate::disk::sim::{Fault, Plan, SimDisk, Survives};

@@ -5,9 +5,8 @@ use std::sync::Arc;
 
 use bytes::BufMut;
 
-use super::{
-    BLOCK_BYTES, BLOCK_HEAD_LEN, END, FORMAT, HEADER_LEN, MAGIC, RECORDS, Summary, Target, checksum,
-};
+use super::format::{BLOCK_BYTES, BLOCK_HEAD_LEN, END, FORMAT, HEADER_LEN, MAGIC, RECORDS, checksum};
+use super::{Summary, Target};
 use crate::disk::{Disk, DiskFile};
 use crate::error::Result;
 use crate::record::{Epoch, Position};

@@ -1,13 +1,12 @@
-//! The index alone as an engine: each commit is a transaction of its own. Tests
-//! hold it to what every engine promises; nobody else uses it, since it loses
-//! what was not synced when the program dies.
+//! The index alone as an engine: each commit is a transaction of its own. Only tests use it, since
+//! it loses what was not synced when the program dies.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use parking_lot::RwLock;
 
-use super::stored::{open_entry, open_value};
+use super::index_records::{open_entry, open_value};
 use super::{Backup, Batch, Durability, Engine, Feed, Outcome, Stats, Visitor, Write};
 use crate::archive::{self, Target};
 use crate::disk::RealDisk;

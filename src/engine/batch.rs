@@ -45,8 +45,7 @@ pub(crate) enum Write {
 }
 
 impl Write {
-    /// The key, and the payload, which the write no longer has afterwards; `None` if it
-    /// deletes.
+    /// Takes the payload out of the write, `None` if it deletes; answers it with the key.
     pub(crate) fn take(&mut self) -> (&Key, Option<Bytes>) {
         match self {
             Self::Put { key, payload } => (key, Some(std::mem::take(payload))),
@@ -73,7 +72,7 @@ impl Batch {
         Self::default()
     }
 
-    /// One that takes so many without asking for more memory.
+    /// An empty batch with room for so many.
     pub(crate) fn with_capacity(preconditions: usize, writes: usize) -> Self {
         Self { preconditions: Vec::with_capacity(preconditions), writes: Vec::with_capacity(writes) }
     }

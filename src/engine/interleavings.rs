@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use shuttle::rand::{Rng, thread_rng};
 use shuttle::thread;
 
-use super::feed::{Feed, Received, Subscription};
-use super::group::Group;
-use super::{Batch, Error, Result};
+use super::Batch;
+use super::durable::GroupCommit;
+use super::feed::{ChangedKeys, Feed, Received, Subscription};
+use crate::error::{Error, Result};
 use crate::record::Key;
 #[cfg(feature = "tokio")]
 use crate::sync::yield_now;
@@ -21,7 +23,7 @@ const COMMITS: u64 = 3;
 /// What a group makes durable. Its own numbers are no scheduling points.
 #[derive(Debug, Default)]
 struct Disk {
-    group: Group,
+    group: GroupCommit,
     committed: AtomicU64,
     durable: AtomicU64,
 }
@@ -200,5 +202,30 @@ fn no_commit_is_overlooked_while_listeners_come_and_go() {
         let other = writer.clone();
         threads.push(thread::spawn(move || other.publish_all()));
         join(threads);
+    });
+}
+
+/// A reader of changes who sleeps through one waits for ever.
+#[test]
+fn no_change_is_slept_through() {
+    explore(|| {
+        let writer = Arc::new(Writer::default());
+        let (changes, last) = (writer.feed.gather(100), THREADS * COMMITS);
+        let reader = thread::spawn(move || {
+            let (mut seen, mut is_told) = (0, false);
+            while changes.wait(Duration::MAX) {
+                let Some(ChangedKeys { seq, keys, is_incomplete }) = changes.take() else { break };
+                assert!(seq > seen && keys.contains_key(&Key::owner("p")) && !is_incomplete);
+                (seen, is_told) = (seq, true);
+            }
+            assert!(is_told && seen == last, "{seen} of {last}");
+        });
+        let publish = |_| {
+            let writer = writer.clone();
+            thread::spawn(move || writer.publish_all())
+        };
+        join((0..THREADS).map(publish).collect());
+        writer.feed.close();
+        join(vec![reader]);
     });
 }

@@ -1,8 +1,8 @@
 //! Which owners are alive.
 //!
-//! Who lives is for the engine's side to say, and nobody compares clocks: a folder belongs
-//! to one program at a time, so that signs of life need no disk there ([`InProgram`]); a
-//! store that another program has open asks that program.
+//! The engine's side says who is alive, and nobody compares clocks: a folder belongs to one program
+//! at a time, so that signs of life need no disk there ([`InProgram`]); a store that another
+//! program has open asks that program.
 
 use std::collections::HashMap;
 use std::fmt::Debug;
@@ -17,10 +17,9 @@ use crate::error::Result;
 use crate::model::ownership;
 use crate::proto::record::Owner;
 
-/// The claims whose runs are on. Times are those of the store's monotonic clock.
+/// The claims whose runs have not ended. Times are those of the store's monotonic clock.
 pub(crate) trait Liveness: Debug + Send + Sync + 'static {
-    /// What an owner record says of claims that are made here: tells this opening of the
-    /// store from every other.
+    /// The name of this opening of the store, which owner records of its claims have.
     fn opening(&self) -> &str;
 
     /// Where claims are made that are made here, for people: the program and its machine.
@@ -37,7 +36,7 @@ pub(crate) trait Liveness: Debug + Send + Sync + 'static {
     /// If runs cannot be claimed here.
     fn begin(&self, now: Duration, timeout: Duration) -> Result<Arc<Pulse>>;
 
-    /// The claim shows no more life.
+    /// Ends a claim: its owner is dead from now on.
     fn end(&self, claim: u64);
 
     /// How long `owner` may still go without a sign of life; `None` if it is dead.

@@ -32,7 +32,7 @@ impl State {
     }
 }
 
-/// Records as a value: what a commit means, without locks and listeners.
+/// Records as a value: the meaning of a commit, without locks and listeners.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Records {
     map: BTreeMap<Bytes, Record>,

@@ -1,4 +1,4 @@
-//! Figures of a store, for people and for monitoring.
+//! Statistics of a store, for people and for monitoring.
 
 use std::time::Duration;
 

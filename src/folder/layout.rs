@@ -2,7 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{INDEX, MANIFEST, SNAPSHOTS, SYNCED, WAL};
+pub(super) const LOCK: &str = "LOCK";
+pub(super) const MANIFEST: &str = "MANIFEST";
+pub(super) const SYNCED: &str = "SYNCED";
+pub(super) const WAL: &str = "wal";
+pub(super) const SNAPSHOTS: &str = "snapshots";
+pub(super) const INDEX: &str = "index";
 
 /// The paths in a store's folder.
 #[derive(Debug, Clone)]

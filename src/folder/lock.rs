@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use rustix::fs::OFlags;
 
-use super::LOCK;
+use super::layout::LOCK;
 use crate::error::{Error, Failure, Result};
 
 /// Held for as long as it lives.

@@ -25,7 +25,7 @@ use std::path::Path;
 
 use uuid::Uuid;
 
-use super::MANIFEST;
+use super::layout::MANIFEST;
 use crate::disk::Disk;
 use crate::error::{Failure, Result};
 use crate::model::limits::SEQ_MAX;

@@ -10,12 +10,12 @@
 //! control.sock  where the program that has the store open is reached, if it serves that
 //! ```
 
-mod closed;
 mod copy;
 mod layout;
 mod listing;
 mod lock;
 mod manifest;
+mod offline;
 mod size;
 mod sync;
 mod synced;
@@ -24,10 +24,11 @@ use std::fs::{self, DirBuilder};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
-pub(crate) use closed::Closed;
 pub(crate) use copy::{check_outside, check_target, copy_dir, copy_files};
 pub(crate) use layout::Layout;
+use layout::{INDEX, LOCK, MANIFEST, SNAPSHOTS, SYNCED, WAL};
 pub(crate) use manifest::Manifest;
+pub(crate) use offline::OfflineFolder;
 pub(crate) use size::dir_bytes;
 pub(crate) use sync::{sync_dir, sync_file, sync_tree};
 pub(crate) use synced::{Synced, SyncedFile, SyncedNote};
@@ -36,13 +37,6 @@ use crate::disk::{LINK, RealDisk, mode};
 use crate::error::{Error, Failure, Result};
 use crate::record::{Position, Writers};
 use lock::Lock;
-
-const LOCK: &str = "LOCK";
-const MANIFEST: &str = "MANIFEST";
-const SYNCED: &str = "SYNCED";
-const WAL: &str = "wal";
-const SNAPSHOTS: &str = "snapshots";
-const INDEX: &str = "index";
 
 /// A store's folder, locked for this program.
 #[derive(Debug)]

@@ -37,37 +37,35 @@ pub(crate) struct SyncedFile {
 
 /// What the note says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Synced {
-    /// The log was synced up to there, as this opening noted.
-    UpTo(Position, Option<Epoch>),
-    Missing,
-    /// What is wrong with it.
-    Damaged(String),
+pub(crate) struct Synced {
+    /// The slots that are sound, and of this store.
+    slots: Vec<Slot>,
+    /// What is wrong with it, if it should be there.
+    wrong: Option<String>,
 }
 
 impl Synced {
+    fn wrong_with(why: String) -> Self {
+        Self { slots: Vec::new(), wrong: Some(why) }
+    }
+
+    fn newest(&self) -> Option<&Slot> {
+        self.slots.iter().max_by_key(|slot| slot.counter)
+    }
+
+    /// The commit up to which the log was synced.
     pub(crate) fn position(&self) -> Option<Position> {
-        match self {
-            Self::UpTo(position, _) => Some(*position),
-            Self::Missing | Self::Damaged(_) => None,
-        }
+        self.newest().map(|slot| slot.position)
     }
 
     /// The opening that noted it.
     pub(crate) fn opening(&self) -> Option<Epoch> {
-        match self {
-            Self::UpTo(_, opening) => *opening,
-            Self::Missing | Self::Damaged(_) => None,
-        }
+        self.newest()?.opening
     }
 
     /// What is wrong with it, if it should be there.
     pub(crate) fn wrong(&self) -> Option<String> {
-        match self {
-            Self::UpTo(..) => None,
-            Self::Missing => Some("it is missing".to_owned()),
-            Self::Damaged(why) => Some(why.clone()),
-        }
+        self.wrong.clone()
     }
 }
 
@@ -86,50 +84,42 @@ pub(crate) struct SyncedNote {
 impl SyncedFile {
     /// What it says. Only what keeps the program from reading anything is an error.
     pub(crate) fn read(&self) -> Result<Synced> {
-        Ok(match self.slots()? {
-            Err(wrong) => wrong,
-            Ok(slots) => newest(&slots).map_or_else(
-                || Synced::Damaged("neither of its two parts is what was written".to_owned()),
-                |slot| Synced::UpTo(slot.position, slot.opening),
-            ),
-        })
-    }
-
-    /// The slots that are sound, and of this store.
-    fn slots(&self) -> Result<Result<Vec<Slot>, Synced>> {
         let bytes = match self.disk.read(&self.folder, SYNCED) {
             Err(error) if error.is_of_the_system() => return Err(error),
-            Err(error) => return Ok(Err(Synced::Damaged(reason(&error)))),
-            Ok(None) => return Ok(Err(Synced::Missing)),
+            Err(error) => return Ok(Synced::wrong_with(reason(&error))),
+            Ok(None) => return Ok(Synced::wrong_with("it is missing".to_owned())),
             Ok(Some(bytes)) => bytes,
         };
         let slots: Vec<Slot> = bytes.chunks(SLOT_BYTES).take(2).filter_map(Slot::decode).collect();
         if let Some(other) = slots.iter().find(|slot| slot.store != self.store) {
-            let why = format!("it is of another store, that with the id {}", Uuid::from_bytes(other.store));
-            return Ok(Err(Synced::Damaged(why)));
+            let id = Uuid::from_bytes(other.store);
+            return Ok(Synced::wrong_with(format!("it is of another store, that with the id {id}")));
         }
-        Ok(Ok(slots))
+        if slots.is_empty() {
+            return Ok(Synced::wrong_with("neither of its two parts is what was written".to_owned()));
+        }
+        Ok(Synced { slots, wrong: None })
     }
 
-    /// Opens the note to keep it, and lets it say durably that the log is synced up to
-    /// `position`, and that commits of this `opening` follow; one that is not there, or
-    /// damaged, is made anew.
-    pub(crate) fn open(&self, position: Position, opening: Epoch) -> Result<SyncedNote> {
-        let slots = self.slots()?.unwrap_or_default();
-        let Some(newest) = newest(&slots) else { return self.begin(position, opening) };
-        let Slot { counter, position: noted, .. } = newest;
+    /// Opens the note that was `found` to keep it, and lets it say durably that the log is
+    /// synced up to `position`, and that commits of this `opening` follow; one that is not
+    /// there, or damaged, is made anew.
+    pub(crate) fn open(&self, found: &Synced, position: Position, opening: Epoch) -> Result<SyncedNote> {
+        let Some(newest) = found.newest() else { return self.create(position, opening) };
+        let Slot { counter, position: noted, .. } = *newest;
         let file = self.disk.open(&self.path())?;
         let mut note = SyncedNote { file, store: self.store, opening, counter, noted };
         note.write(position)?;
         // What says more than that must not come back when the newer slot is damaged.
-        if slots.iter().any(|slot| slot.position.seq > position.seq) {
+        if found.slots.iter().any(|slot| slot.position.seq > position.seq) {
             note.write(position)?;
         }
         Ok(note)
     }
 
-    fn begin(&self, position: Position, opening: Epoch) -> Result<SyncedNote> {
-        let file = self.create()?;
+    /// Makes the note anew, whatever is there.
+    pub(crate) fn create(&self, position: Position, opening: Epoch) -> Result<SyncedNote> {
+        let file = self.create_file()?;
         let mut note = SyncedNote { file, store: self.store, opening, counter: 0, noted: position };
         note.write(position)?;
         note.write(position)?;
@@ -137,7 +127,7 @@ impl SyncedFile {
         Ok(note)
     }
 
-    fn create(&self) -> Result<Arc<dyn DiskFile>> {
+    fn create_file(&self) -> Result<Arc<dyn DiskFile>> {
         let file = self.disk.create(&self.path())?;
         file.write_at(&[0; 2 * SLOT_BYTES], 0)?;
         Ok(file)
@@ -169,10 +159,6 @@ impl SyncedNote {
         self.noted = position;
         Ok(())
     }
-}
-
-fn newest(slots: &[Slot]) -> Option<Slot> {
-    slots.iter().max_by_key(|slot| slot.counter).copied()
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -239,8 +225,17 @@ mod tests {
         Epoch::from_stored(11).unwrap()
     }
 
-    fn up_to(seq: u64) -> Synced {
-        Synced::UpTo(at(seq), Some(own()))
+    fn open(file: &SyncedFile, position: Position) -> SyncedNote {
+        file.open(&file.read().unwrap(), position, own()).unwrap()
+    }
+
+    fn says(disk: &SimDisk) -> (Option<Position>, Option<Epoch>) {
+        let found = file(disk).read().unwrap();
+        (found.position(), found.opening())
+    }
+
+    fn up_to(seq: u64) -> (Option<Position>, Option<Epoch>) {
+        (Some(at(seq)), Some(own()))
     }
 
     fn bytes(disk: &SimDisk) -> Vec<u8> {
@@ -250,7 +245,7 @@ mod tests {
     #[test]
     fn golden_bytes() {
         let disk = SimDisk::new();
-        file(&disk).open(at(7), own()).unwrap();
+        open(&file(&disk), at(7));
         let found = bytes(&disk);
         let body = [
             b"PSTATSYN\x01\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\x000123456789abcdef".as_slice(),
@@ -266,10 +261,10 @@ mod tests {
     #[test]
     fn says_what_was_written_last_and_else_what_was_before() {
         let disk = SimDisk::new();
-        let mut note = file(&disk).open(at(1), own()).unwrap();
+        let mut note = open(&file(&disk), at(1));
         for seq in 2..6 {
             note.write(at(seq)).unwrap();
-            assert_eq!(file(&disk).read().unwrap(), up_to(seq));
+            assert_eq!(says(&disk), up_to(seq));
             let newest = if note.counter.is_multiple_of(2) { 0 } else { SLOT_BYTES };
             for byte in 0..CHECKED + 4 {
                 disk.change(Path::new("/s/SYNCED"), |bytes| bytes[newest + byte] ^= 1);
@@ -285,31 +280,31 @@ mod tests {
             assert!(found.position().is_none_or(|found| found.seq <= 5), "{length}: {found:?}");
         }
         disk.remove(Path::new("/s/SYNCED")).unwrap();
-        assert_eq!(file(&disk).read().unwrap(), Synced::Missing);
+        assert_eq!(file(&disk).read().unwrap().wrong().unwrap(), "it is missing");
     }
 
     #[test]
     fn the_note_of_another_store_is_none() {
         let disk = SimDisk::new();
         let other = SyncedFile { store: [7; 16], ..file(&disk) };
-        other.open(at(3), own()).unwrap();
+        open(&other, at(3));
         let found = file(&disk).read().unwrap();
-        assert!(matches!(&found, Synced::Damaged(why) if why.contains("of another store")), "{found:?}");
-        file(&disk).open(at(2), own()).unwrap();
-        assert_eq!(file(&disk).read().unwrap(), up_to(2));
+        assert!(found.wrong().unwrap().contains("of another store"), "{found:?}");
+        open(&file(&disk), at(2));
+        assert_eq!(says(&disk), up_to(2));
     }
 
     /// What was cut off by the will of the user is not missed when a slot is damaged.
     #[test]
     fn a_lower_note_leaves_no_higher_one() {
         let disk = SimDisk::new();
-        let mut note = file(&disk).open(at(1), own()).unwrap();
+        let mut note = open(&file(&disk), at(1));
         note.write(at(8)).unwrap();
         note.write(at(9)).unwrap();
-        file(&disk).open(at(4), own()).unwrap();
+        open(&file(&disk), at(4));
         for slot in [0, SLOT_BYTES] {
             disk.change(Path::new("/s/SYNCED"), |bytes| bytes[slot] ^= 1);
-            assert_eq!(file(&disk).read().unwrap(), up_to(4));
+            assert_eq!(says(&disk), up_to(4));
             disk.change(Path::new("/s/SYNCED"), |bytes| bytes[slot] ^= 1);
         }
     }
@@ -321,7 +316,7 @@ mod tests {
             for what in [Fault::PowerOff, Fault::Error, Fault::Torn, Fault::Full] {
                 for survives in [Survives::Nothing, Survives::Everything, Survives::Chance(at_operation)] {
                     let disk = SimDisk::new();
-                    let mut note = file(&disk).open(at(1), own()).unwrap();
+                    let mut note = open(&file(&disk), at(1));
                     disk.plan(Some(Plan { at: at_operation, what }));
                     let noted = (2..6).take_while(|seq| note.write(at(*seq)).is_ok()).last().unwrap_or(1);
                     // Who could not write it tries again.

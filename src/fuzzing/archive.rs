@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::content::read_store;
-use super::seals;
-use super::shelf::Shelf;
+use super::fixture::checksums;
+use super::fixture::content::read_store;
+use super::fixture::memory_disk::MemoryDisk;
 use crate::archive::{Reader, Summary, Target, Writer};
 use crate::engine::Recovery;
 use crate::error::Result;
@@ -17,11 +17,11 @@ use crate::recovery::{self, Until};
 /// Reads `bytes` as an archive, and restores a store from it in the folder `scratch`.
 pub fn archive(bytes: &[u8], scratch: &Path) {
     let mut sealed = bytes.to_vec();
-    seals::seal_archive(&mut sealed);
+    checksums::seal_archive(&mut sealed);
     for bytes in [bytes, &sealed] {
-        let shelf = Shelf::default();
-        shelf.put(path(), bytes);
-        let Ok(reader) = Reader::open(&shelf, path()) else { continue };
+        let disk = MemoryDisk::default();
+        disk.put(path(), bytes);
+        let Ok(reader) = Reader::open(&disk, path()) else { continue };
         let read = read(reader).ok();
         if let Some((summary, records)) = &read {
             check_written(*summary, records);
@@ -43,14 +43,15 @@ fn read(mut reader: Reader) -> Result<(Summary, Records)> {
 
 /// What was read can be written, and is read again.
 fn check_written(summary: Summary, records: &Records) {
-    let shelf = Shelf::default();
-    let (disk, target) = (Arc::new(shelf.clone()), Target::new(path()));
-    let mut writer = Writer::create(disk, target, summary.store, summary.position()).unwrap();
+    let disk = MemoryDisk::default();
+    let target = Target::new(path());
+    let mut writer =
+        Writer::create(Arc::new(disk.clone()), target, summary.store, summary.position()).unwrap();
     records.iter().for_each(|(key, value)| writer.add(key, value).unwrap());
     let written = writer.finish().unwrap();
     // It may have had smaller blocks.
     assert_eq!(Summary { bytes: written.bytes, ..summary }, written);
-    let again = read(Reader::open(&shelf, path()).unwrap()).unwrap();
+    let again = read(Reader::open(&disk, path()).unwrap()).unwrap();
     assert_eq!((again.0, &again.1), (written, records));
 }
 

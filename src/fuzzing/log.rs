@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::seals;
-use super::shelf::Shelf;
-use crate::engine::wal::{Directory, Entry, Found, LogEnd, Logged, Survey, read_behind, repair, walk};
+use super::fixture::checksums;
+use super::fixture::memory_disk::MemoryDisk;
+use crate::engine::wal::{Entry, Found, LogEnd, Logged, SegmentDirectory, Survey, read_behind, repair, walk};
 use crate::error::{Error, Result};
 
 /// As long as the files of a log can be at the shortest.
@@ -17,7 +17,7 @@ const FILE_BYTES: usize = 8192;
 pub fn log(bytes: &[u8]) {
     let mut files: Vec<Vec<u8>> = bytes.chunks(FILE_BYTES).map(<[u8]>::to_vec).collect();
     check(&files);
-    files.iter_mut().for_each(|file| seals::seal_segment(file));
+    files.iter_mut().for_each(|file| checksums::seal_segment(file));
     check(&files);
 }
 
@@ -25,31 +25,31 @@ pub fn log(bytes: &[u8]) {
 type Commits = BTreeMap<u64, Vec<Vec<u8>>>;
 
 struct Files {
-    shelf: Shelf,
+    disk: MemoryDisk,
     /// The id of the store that the first one is of.
     store: [u8; 16],
 }
 
 impl Files {
     fn new(files: &[Vec<u8>]) -> Self {
-        let shelf = Shelf::default();
+        let disk = MemoryDisk::default();
         for (n, file) in files.iter().enumerate() {
-            shelf.put(&Self::dir().join(format!("{n:06}.wal")), file);
+            disk.put(&Self::dir().join(format!("{n:06}.wal")), file);
         }
         let store = files.first().and_then(|file| file.get(16..32)?.first_chunk());
-        Self { shelf, store: store.copied().unwrap_or_default() }
+        Self { disk, store: store.copied().unwrap_or_default() }
     }
 
     fn dir() -> &'static Path {
         Path::new("wal")
     }
 
-    fn load(&self) -> Result<Directory> {
-        Directory::load(Arc::new(self.shelf.clone()), Self::dir(), self.store)
+    fn load(&self) -> Result<SegmentDirectory> {
+        SegmentDirectory::load(Arc::new(self.disk.clone()), Self::dir(), self.store)
     }
 
-    fn salvage(&self) -> Directory {
-        Directory::salvage(Arc::new(self.shelf.clone()), Self::dir(), None).unwrap().0
+    fn salvage(&self) -> SegmentDirectory {
+        SegmentDirectory::salvage(Arc::new(self.disk.clone()), Self::dir(), None).unwrap().0
     }
 }
 
@@ -64,7 +64,7 @@ fn check(files: &[Vec<u8>]) {
     }
 }
 
-fn walked(directory: &Directory) -> Commits {
+fn walked(directory: &SegmentDirectory) -> Commits {
     let mut commits = Commits::new();
     walk(directory, 0, &mut |found| {
         if let Found::Commit { seq, entry, .. } = found {
@@ -125,7 +125,7 @@ fn check_end(files: &Files, known: u64, commits: &Commits, ends: Ends) {
 
 type Read = (LogEnd, Vec<(u64, Vec<u8>)>);
 
-fn read(directory: &Directory, known: u64, ends: Ends) -> Option<Read> {
+fn read(directory: &SegmentDirectory, known: u64, ends: Ends) -> Option<Read> {
     let mut commits = Vec::new();
     let survey = read_behind(directory, known, &mut |seq, entry| {
         commits.push((seq, entry.to_vec()));

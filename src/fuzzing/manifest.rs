@@ -2,19 +2,19 @@
 
 use std::path::Path;
 
-use super::seals;
-use super::shelf::Shelf;
+use super::fixture::checksums;
+use super::fixture::memory_disk::MemoryDisk;
 use crate::folder::Manifest;
 
 /// Reads `bytes` as a manifest: one that is accepted is, to the byte, what would be
 /// written.
 pub fn manifest(bytes: &[u8]) {
-    for bytes in [bytes, seals::seal_manifest(bytes).as_slice()] {
-        let (shelf, folder) = (Shelf::default(), Path::new("state"));
-        shelf.put(&folder.join("MANIFEST"), bytes);
-        if let Ok(manifest) = Manifest::read(&shelf, folder) {
-            manifest.unwrap().write(&shelf, folder).unwrap();
-            assert_eq!(shelf.get(&folder.join("MANIFEST")), bytes);
+    for bytes in [bytes, checksums::seal_manifest(bytes).as_slice()] {
+        let (disk, folder) = (MemoryDisk::default(), Path::new("state"));
+        disk.put(&folder.join("MANIFEST"), bytes);
+        if let Ok(manifest) = Manifest::read(&disk, folder) {
+            manifest.unwrap().write(&disk, folder).unwrap();
+            assert_eq!(disk.get(&folder.join("MANIFEST")), bytes);
         }
     }
 }

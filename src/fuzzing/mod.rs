@@ -3,7 +3,7 @@
 //!
 //! Each function takes the bytes that a fuzzer made and panics if something does not
 //! hold. Checksums would keep most of such bytes out, so files are read twice: as
-//! they are, and [`resealed`](seals), as somebody malicious would make them.
+//! they are, and [`resealed`](fixture::checksums), as somebody malicious would make them.
 //!
 //! Not a part of the API: it is there with `--cfg fuzzing` and in tests only.
 #![allow(
@@ -15,17 +15,13 @@
 )]
 
 mod archive;
-mod content;
-mod damage;
+mod fixture;
 mod harness;
 #[cfg(feature = "json")]
 mod interchange;
 mod log;
 mod manifest;
-mod original;
 mod record;
-mod seals;
-mod shelf;
 mod store;
 #[cfg(test)]
 mod tests;

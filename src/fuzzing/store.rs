@@ -5,10 +5,10 @@ use std::fs;
 use std::path::Path;
 use std::sync::OnceLock;
 
-use super::content::{Content, is_new_owner, read_store};
-use super::damage;
-use super::original::{Files, History, Original, files};
-use super::seals;
+use super::fixture::checksums;
+use super::fixture::content::{Content, is_new_owner, read_store};
+use super::fixture::damage;
+use super::fixture::original::{Files, History, Original, files};
 use crate::engine::Recovery;
 use crate::recovery::{self, LogCommit, LogEntry, Options, Until, Verified};
 
@@ -95,9 +95,9 @@ fn put(folder: &Path, files: &Files) {
 fn seal(files: &mut Files) {
     for (path, bytes) in files {
         if path.starts_with("wal") {
-            seals::seal_segment(bytes);
+            checksums::seal_segment(bytes);
         } else if path.starts_with("snapshots") {
-            seals::seal_archive(bytes);
+            checksums::seal_archive(bytes);
         }
     }
 }

@@ -8,9 +8,9 @@ use std::{fs, iter};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::original::{Files, History, Original, files, scratch};
+use super::fixture::original::{Files, History, Original, files, scratch};
 use crate::disk::ReadOnlyDisk;
-use crate::engine::wal::{Directory, Found, walk};
+use crate::engine::wal::{Found, SegmentDirectory, walk};
 use crate::engine::{Batch, Durability, DurableEngine, Engine, Options};
 use crate::folder::Folder;
 use crate::index;
@@ -102,7 +102,7 @@ fn won(process: &ProcessHandle) -> Run {
 /// Adds what stands in the log of a store that is in use.
 fn note(history: &mut History, store: &Path) {
     let disk = std::sync::Arc::new(ReadOnlyDisk);
-    let (log, _) = Directory::salvage(disk, &store.join("wal"), None).unwrap();
+    let (log, _) = SegmentDirectory::salvage(disk, &store.join("wal"), None).unwrap();
     walk(&log, 0, &mut |found| {
         if let Found::Commit { seq, entry, .. } = found {
             history.add(seq, entry);

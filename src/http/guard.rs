@@ -14,11 +14,11 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 
 use super::Options;
-use super::problem::{Answer, Problem};
+use super::exchange::problem::{Answer, Problem};
 
 /// Where the requests come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Door {
+pub(super) enum Transport {
     /// Anything that may carry a web page's requests.
     Network,
     /// A Unix socket: the file system tells who may use it, and no browser does.
@@ -40,12 +40,12 @@ const OPEN: [&str; 2] = ["/healthz", "/readyz"];
 
 struct Guard {
     options: Options,
-    door: Door,
+    transport: Transport,
 }
 
 /// Puts the guard in front of `router`.
-pub(super) fn protect(router: Router, options: Options, door: Door) -> Router {
-    router.layer(from_fn_with_state(Arc::new(Guard { options, door }), guarded))
+pub(super) fn protect(router: Router, options: Options, transport: Transport) -> Router {
+    router.layer(from_fn_with_state(Arc::new(Guard { options, transport }), guarded))
 }
 
 async fn guarded(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
@@ -68,7 +68,7 @@ async fn within(time: Duration, answer: impl Future<Output = Response>) -> Respo
 
 impl Guard {
     fn check(&self, request: &Request) -> Answer<()> {
-        if self.door == Door::Socket {
+        if self.transport == Transport::Socket {
             return Ok(());
         }
         let (uri, headers) = (request.uri(), request.headers());
@@ -163,6 +163,14 @@ fn presented(headers: &HeaderMap) -> Option<Cow<'_, [u8]>> {
     let text = BASE64_STANDARD.decode(rest.trim()).ok()?;
     let colon = text.iter().position(|byte| *byte == b':')?;
     text.get(colon + 1..).map(|password| Cow::Owned(password.to_vec()))
+}
+
+/// Refuses what changes the store.
+pub(super) async fn read_only(request: Request, next: Next) -> Response {
+    if is_safe(request.method()) {
+        return next.run(request).await;
+    }
+    Problem::forbidden("the store is served read-only; nothing was changed").into_response()
 }
 
 #[cfg(test)]

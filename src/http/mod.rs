@@ -17,29 +17,19 @@
 //! docs/http.md has every address with an example; `/v1/openapi.json` says the same for
 //! programs.
 
-mod actions;
-mod address;
-mod answer;
-mod calls;
+mod api;
+mod app;
 mod dashboard;
 mod events;
+mod exchange;
 mod guard;
-mod health;
-mod input;
 mod metrics;
-mod openapi;
 mod options;
-mod params;
-mod problem;
-mod processes;
 mod routes;
-mod serve;
-mod server;
-mod settings;
+mod serving;
 mod token;
-mod work;
 
 pub use options::Options;
 pub use routes::router;
-pub use server::{Server, ServerBuilder};
+pub use serving::server::{Server, ServerBuilder};
 pub use token::Token;

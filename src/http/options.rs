@@ -9,6 +9,22 @@ use super::Token;
 /// As it stands, whoever names this machine `localhost`, `127.0.0.1` or `[::1]` may look at
 /// the store and change it: that is right for a listener that only this machine reaches.
 /// For any other, [`token`](Options::token).
+///
+/// ```
+/// use procstate::http::{Options, Token};
+/// use std::time::Duration;
+///
+/// let options = Options::new()
+///     .token(Token::new("a-secret-of-at-least-16-characters")?)
+///     .allow_host("jobs.example.org")
+///     .read_only(true)
+///     .body_bytes_max(1 << 20)
+///     .time_max(Duration::from_secs(10))
+///     .blocking_max(8);
+/// // Only where another proxy checks the Host header.
+/// let open = options.clone().allow_any_host();
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct Options {

@@ -3,45 +3,21 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request};
+use axum::extract::DefaultBodyLimit;
 use axum::http::{Method, StatusCode, Uri};
-use axum::middleware::{Next, from_fn};
-use axum::response::{IntoResponse, Response};
+use axum::middleware::from_fn;
 use axum::routing::{get, post};
 use tokio::sync::watch;
 
-use super::calls::Calls;
+use super::Options;
+use super::api::{actions, health, metrics, openapi, processes, settings, work};
+use super::app::App;
 use super::dashboard::{self, Dashboard};
 use super::events::{self, Hub};
-use super::guard::{self, Door};
-use super::metrics::{self, Metrics};
-use super::problem::{Answer, Problem};
-use super::{Options, actions, health, openapi, processes, settings, work};
-use crate::{ProcessHandle, Store};
-
-/// What the handlers share.
-#[derive(Clone)]
-pub(super) struct App {
-    pub(super) store: Store,
-    pub(super) calls: Calls,
-    pub(super) events: Arc<Hub>,
-    pub(super) metrics: Arc<Metrics>,
-    pub(super) dashboard: Arc<Dashboard>,
-    /// Turns true when answers without end are to end.
-    pub(super) closes: watch::Receiver<bool>,
-}
-
-impl App {
-    /// What `call` answers of a process.
-    pub(super) async fn on<T: Send + 'static>(
-        &self,
-        name: String,
-        call: impl FnOnce(ProcessHandle) -> Answer<T> + Send + 'static,
-    ) -> Answer<T> {
-        let store = self.store.clone();
-        self.calls.run(move || call(store.process(&name)?)).await
-    }
-}
+use super::exchange::calls::Calls;
+use super::exchange::problem::Problem;
+use super::guard::{self, Transport};
+use crate::Store;
 
 /// The API of `store`, to be nested into a service under any prefix. It needs a tokio
 /// runtime with time.
@@ -55,7 +31,7 @@ impl App {
 /// ```
 pub fn router(store: &Store, options: Options) -> Router {
     let (_, closes) = watch::channel(false);
-    guard::protect(api(store, &options, closes), options, Door::Network)
+    guard::protect(api(store, &options, closes), options, Transport::Network)
 }
 
 /// The same without its guard.
@@ -101,14 +77,7 @@ fn v1(is_read_only: bool) -> Router<App> {
         .route("/v1/processes/{process}/resume", post(actions::resume))
         .route("/v1/processes/{process}/retry", post(actions::retry))
         .route("/v1/processes/{process}/run", post(actions::run_now));
-    if is_read_only { routes.route_layer(from_fn(read_only)) } else { routes }
-}
-
-pub(super) async fn read_only(request: Request, next: Next) -> Response {
-    if guard::is_safe(request.method()) {
-        return next.run(request).await;
-    }
-    Problem::forbidden("the store is served read-only; nothing was changed").into_response()
+    if is_read_only { routes.route_layer(from_fn(guard::read_only)) } else { routes }
 }
 
 async fn nothing_here(uri: Uri) -> Problem {

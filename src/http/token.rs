@@ -14,6 +14,18 @@ const CHARACTERS_MIN: usize = 16;
 ///
 /// It comes from a file or from the environment, never from the arguments of a program,
 /// which every user of the machine can read.
+///
+/// ```
+/// use procstate::http::Token;
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let file = folder.path().join("token");
+/// # std::fs::write(&file, "a-secret-of-at-least-16-characters\n")?;
+/// let token = Token::from_file(&file)?;
+/// // Or from a variable of the environment, which is an error if it is not set.
+/// assert!(Token::from_env("A_VARIABLE_THAT_IS_NOT_SET").is_err());
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Token(String);
 

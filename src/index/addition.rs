@@ -7,10 +7,11 @@
 
 use sled::{Batch, IVec};
 
+use super::Index;
 use super::chunks::{self, Set};
 use super::contents::{self, Contents};
 use super::guard::Fault;
-use super::{Index, record_key};
+use super::key::record_key;
 use crate::error::Result;
 use crate::record::Position;
 

@@ -18,8 +18,8 @@ use std::borrow::Cow;
 use bytes::{Buf, BufMut, Bytes};
 use sled::IVec;
 
-use super::CHUNK;
 use super::guard::Fault;
+use super::key::CHUNK;
 use crate::error::Result;
 
 /// The most bytes of one sled key and value.

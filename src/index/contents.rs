@@ -2,8 +2,8 @@
 //! transaction as every change. A record that is lost, or rolled back to an older
 //! version, shows as a difference.
 
-use super::META;
 use super::guard::Fault;
+use super::key::META;
 use crate::record::{self, Epoch, Position};
 
 /// Where it stands.

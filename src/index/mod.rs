@@ -20,6 +20,7 @@ mod blobs;
 mod chunks;
 mod contents;
 mod guard;
+mod key;
 mod open;
 mod quiet;
 pub(crate) mod raw;
@@ -40,13 +41,7 @@ pub(crate) use transaction::{Stop, Transaction};
 
 use crate::error::{Error, Failure, Result};
 use guard::{Fault, guard};
-
-/// Leads the key of the contents record.
-const META: u8 = 0;
-/// Leads the keys of records.
-const RECORD: u8 = 1;
-/// Leads the keys of the parts of large records.
-const CHUNK: u8 = 2;
+use key::{RECORD, record_key};
 
 /// Whom records are shown to where they stand, in key order. A break ends it.
 pub(crate) trait Visit {
@@ -214,13 +209,6 @@ impl Index {
 /// What to say of an index that is of the store with the id `found`.
 pub(crate) fn of_another_store(found: [u8; 16]) -> String {
     format!("it is the index of another store, that with the id {}", Uuid::from_bytes(found))
-}
-
-fn record_key(key: &[u8]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(key.len() + 1);
-    bytes.push(RECORD);
-    bytes.extend_from_slice(key);
-    bytes
 }
 
 #[cfg(test)]

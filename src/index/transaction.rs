@@ -8,10 +8,11 @@ use sled::transaction::{
     ConflictableTransactionError, TransactionError, TransactionalTree, UnabortableTransactionError,
 };
 
+use super::chunks;
 use super::chunks::Set;
 use super::contents::{self, Contents};
 use super::guard::Fault;
-use super::{chunks, record_key};
+use super::key::record_key;
 use crate::error::{Error, Result};
 use crate::record::Position;
 

@@ -4,11 +4,27 @@ use bytes::Buf;
 use prost::Message as _;
 use prost_reflect::{DynamicMessage, ReflectMessage, Value};
 
-use super::{Unknown, invalid, schema};
+use super::refusal::{Unknown, invalid};
+use super::schema;
 use crate::error::{Error, Result};
 use crate::proto::{Encode, Process};
 
 /// Appends a process, led by its length as a varint.
+///
+/// ```
+/// use procstate::interchange::{Unknown, read_processes, to_binary, write_delimited};
+/// use procstate::{Params, Store};
+///
+/// let keys = Store::in_memory().process("gckeys")?;
+/// keys.register("project-1", Params::new().int("keysPerAccount", 8))?;
+/// let process = keys.export()?;
+///
+/// let mut stream = Vec::new();
+/// write_delimited(&process, &mut stream);
+/// assert_eq!(read_processes("stream", &stream, Unknown::Reject)?, [process.clone()]);
+/// assert_eq!(read_processes("one", &to_binary(&process), Unknown::Reject)?, [process]);
+/// # Ok::<(), procstate::Error>(())
+/// ```
 pub fn write_delimited(process: &Process, output: &mut Vec<u8>) {
     let message = process.encode_exactly();
     prost::encoding::encode_varint(message.len() as u64, output);

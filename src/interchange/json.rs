@@ -5,10 +5,11 @@ use serde::de::DeserializeSeed;
 use serde_json::de::{Deserializer, SliceRead};
 use serde_path_to_error::Track;
 
+use super::refusal::{Unknown, invalid};
 use super::schema::{self, Message, descriptor};
 use super::sequence::OneOrMany;
 use super::strict::Strict;
-use super::{Unknown, invalid, negative_zero, times};
+use super::{negative_zero, times};
 use crate::error::{Error, Failure, Result};
 use crate::proto::Process;
 

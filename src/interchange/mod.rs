@@ -17,6 +17,7 @@ mod binary;
 mod json;
 mod negative_zero;
 mod plain;
+mod refusal;
 mod schema;
 mod sequence;
 mod strict;
@@ -24,19 +25,13 @@ mod times;
 
 pub use binary::write_delimited;
 pub use json::to_json;
+pub use refusal::Unknown;
 pub use schema::{Message, to_binary};
 
-use crate::error::{Error, Failure, Result};
-use crate::proto::Process;
+use refusal::invalid;
 
-/// What to do about fields that the schema does not know.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Unknown {
-    /// They are an error.
-    Reject,
-    /// They are left out.
-    Ignore,
-}
+use crate::error::Result;
+use crate::proto::Process;
 
 /// Reads the processes in `input`, which `source` names in messages (a file's
 /// path, `<stdin>`).
@@ -80,8 +75,4 @@ pub fn read_processes(source: &str, input: &[u8], unknown: Unknown) -> Result<Ve
         Err(error) => Err(binary::broken_stream(source, input).unwrap_or(error)),
         Ok(process) => Ok(vec![process]),
     }
-}
-
-fn invalid(source: &str, position: String, why: String) -> Error {
-    Failure::Input { source_name: source.to_owned(), position, why }.into()
 }

@@ -140,27 +140,6 @@ pub(crate) fn reopen(item: &mut Item) {
     status.set_state(State::Active);
 }
 
-/// Counts an item that ended in `state`.
-pub(crate) fn count(stats: &mut stats::Stats, state: State) {
-    counters(state).for_each(|label| stats::add(stats, label, 1.0));
-}
-
-/// Takes back that items ended in `state`, so many `times`.
-pub(crate) fn take_back(stats: &mut stats::Stats, state: State, times: u64) {
-    #[allow(clippy::cast_precision_loss, reason = "a count of items is far below 2^52")]
-    counters(state).for_each(|label| stats::take_back(stats, label, times as f64));
-}
-
-/// The counters of a run that an item's end in `state` adds to.
-fn counters(state: State) -> impl Iterator<Item = &'static str> {
-    let failed = match state {
-        State::Incomplete => Some(stats::WORK_ITEMS_DIRTY),
-        State::Aborted => Some(stats::WORK_ITEMS_ABORTED),
-        State::Unspecified | State::New | State::Active | State::Completed => None,
-    };
-    [stats::WORK_ITEMS].into_iter().chain(failed)
-}
-
 /// Puts a run's view of an item onto what others made of it meanwhile: the
 /// parameters are theirs, the status is the run's. `None` if it is no longer the
 /// same registration; the run must leave it alone.

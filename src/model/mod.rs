@@ -1,13 +1,10 @@
 //! The rules of the domain: pure functions, no clock, no I/O.
 
-#[cfg(feature = "cron")]
-pub(crate) mod cron;
 pub(crate) mod errors;
 pub(crate) mod item;
 pub(crate) mod limits;
 mod lists;
 pub(crate) mod merge;
-pub(crate) mod names;
 pub(crate) mod ownership;
 mod params;
 pub(crate) mod response;

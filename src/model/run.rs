@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{item, stats, time};
+use super::{stats, time};
 use crate::proto::record::{History, RunStatus};
 use crate::proto::{State, Status};
 
@@ -55,7 +55,7 @@ pub(crate) fn resume(mut earlier: RunStatus, run: u64, now: Timestamp) -> RunSta
     ];
     let status = earlier.status.get_or_insert_with(|| running(now));
     for (state, times) in failed {
-        item::take_back(&mut status.stats, state, times);
+        stats::take_back_ends(&mut status.stats, state, times);
     }
     status.progress_time = Some(time::to_wire(now));
     status.set_state(State::Active);
@@ -204,7 +204,7 @@ mod tests {
         let mut earlier = new(7, at("2026-01-01T10:00:00Z"));
         let stats = &mut earlier.status.as_mut().unwrap().stats;
         for state in [State::Incomplete, State::Incomplete, State::Aborted, State::Incomplete] {
-            item::count(stats, state);
+            stats::count_end(stats, state);
         }
         (earlier.cleanups_dirty, earlier.cleanups_aborted) = (2, 1);
         let resumed = resume(earlier, 90, at("2026-01-01T10:05:00Z"));

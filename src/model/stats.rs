@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::limits;
+use crate::proto::State;
 
 pub(crate) type Stats = BTreeMap<String, f64>;
 
@@ -91,6 +92,27 @@ pub(crate) fn add_to_totals(totals: &mut Stats, stats: &Stats) -> usize {
 /// The counter `label`, 0 if it was never added to.
 pub(crate) fn get(stats: &Stats, label: &str) -> f64 {
     stats.get(label).copied().unwrap_or_default()
+}
+
+/// Counts an item that ended in `state`.
+pub(crate) fn count_end(stats: &mut Stats, state: State) {
+    counters(state).for_each(|label| add(stats, label, 1.0));
+}
+
+/// Takes back that items ended in `state`, so many `times`.
+pub(crate) fn take_back_ends(stats: &mut Stats, state: State, times: u64) {
+    #[allow(clippy::cast_precision_loss, reason = "a count of items is far below 2^52")]
+    counters(state).for_each(|label| take_back(stats, label, times as f64));
+}
+
+/// The counters of a run that an item's end in `state` adds to.
+fn counters(state: State) -> impl Iterator<Item = &'static str> {
+    let failed = match state {
+        State::Incomplete => Some(WORK_ITEMS_DIRTY),
+        State::Aborted => Some(WORK_ITEMS_ABORTED),
+        State::Unspecified | State::New | State::Active | State::Completed => None,
+    };
+    [WORK_ITEMS].into_iter().chain(failed)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::engine::{DurableEngine, Options};
 use crate::error::{Error, Result};
-use crate::folder::{Closed, Folder};
+use crate::folder::{Folder, OfflineFolder};
 use crate::index;
 
 /// What compacting gained, in bytes of the store's files.
@@ -31,6 +31,18 @@ pub struct Compacted {
 ///
 /// As [`Store::open`](crate::Store::open); if there is not enough space. No
 /// commit is lost by that; what opening the store mended or rebuilt stays so.
+///
+/// ```
+/// use procstate::recovery::{compact, remove_damaged};
+/// # let folder = tempfile::tempdir()?;
+/// # procstate::Store::open(folder.path())?.close()?;
+///
+/// let compacted = compact(folder.path())?;
+/// println!("{} bytes before, {} after", compacted.before, compacted.after);
+/// // Damaged indexes are kept for inspection until they are deleted.
+/// assert_eq!(remove_damaged(folder.path())?, 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn compact(store: impl AsRef<Path>) -> Result<Compacted> {
     let store = store.as_ref();
     let before = size(store)?;
@@ -62,7 +74,7 @@ pub fn remove_damaged(store: impl AsRef<Path>) -> Result<usize> {
 
 fn size(store: &Path) -> Result<u64> {
     let mut bytes = 0;
-    for file in Closed::open(store)?.files()? {
+    for file in OfflineFolder::open(store)?.files()? {
         bytes += fs::metadata(&file).map_err(|error| Error::io("read the length of", &file, error))?.len();
     }
     Ok(bytes)

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
-use super::address::named_in_process;
-use super::offline::Offline;
+use super::files::offline::Offline;
+use super::records::names::named_in_process;
 use crate::engine::wal::{Entry, Found, Logged, Spot, walk};
 use crate::error::Result;
 use crate::proto::record::Owner;
@@ -70,6 +70,24 @@ pub struct LogChange {
 /// [`is_not_found`](crate::Error::is_not_found) if there is no store;
 /// [`is_locked`](crate::Error::is_locked) while a program has it open; if a newer
 /// version wrote it; if a file cannot be read; what `visit` answers.
+///
+/// ```
+/// use procstate::recovery::{LogEntry, read_log};
+/// # use procstate::{Params, Store};
+/// # let folder = tempfile::tempdir()?;
+/// # let store = Store::open(folder.path())?;
+/// # store.process("gckeys")?.register("project-1", Params::new())?;
+/// # store.close()?;
+///
+/// let newest = read_log(folder.path(), 0, |entry| {
+///     if let LogEntry::Commit(commit) = entry {
+///         println!("commit {}", commit.seq);
+///     }
+///     Ok(())
+/// })?;
+/// assert!(newest > 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn read_log(
     store: impl AsRef<Path>,
     from: u64,
@@ -78,21 +96,21 @@ pub fn read_log(
     let store = Offline::open(store.as_ref())?;
     let (log, _) = store.log_anyhow()?;
     let newest = store.snapshots()?.first().map_or(0, |snapshot| snapshot.seq);
-    let mut teller = Teller::new(from);
-    walk(&log, newest, &mut |found| teller.tell(found, &mut visit))?;
+    let mut describer = LogDescriber::new(from);
+    walk(&log, newest, &mut |found| describer.tell(found, &mut visit))?;
     store.closed.confirm()?;
-    Ok(teller.last)
+    Ok(describer.last)
 }
 
 /// Tells of what stands in a log in words.
-pub(crate) struct Teller {
+pub(crate) struct LogDescriber {
     from: u64,
     owners: HashMap<String, String>,
     /// The newest commit so far.
     pub(crate) last: u64,
 }
 
-impl Teller {
+impl LogDescriber {
     /// Tells of commits from `from` on.
     pub(crate) fn new(from: u64) -> Self {
         Self { from, owners: HashMap::new(), last: 0 }

@@ -19,6 +19,7 @@
 mod address;
 mod client;
 mod problem;
+mod protocol;
 mod server;
 mod socket;
 #[cfg(test)]
@@ -38,19 +39,6 @@ use client::RemoteEngine;
 use crate::error::Result;
 use crate::store::Store;
 
-/// The protocol of `proto/engine/v1/engine.proto`. What changes the meaning of a call is
-/// another version.
-const PROTOCOL: u32 = 1;
-
-/// The version of the protocol that a request is in.
-const PROTOCOL_HEADER: &str = "procstate-protocol";
-
-/// The opening of the store that a request is for.
-const OPENING_HEADER: &str = "procstate-opening";
-
-/// Where every call is.
-const PREFIX: &str = "/engine/v1/";
-
 /// Where a store is that another program has open.
 ///
 /// ```
@@ -66,6 +54,17 @@ const PREFIX: &str = "/engine/v1/";
 /// let remote = Remote::folder(&folder).open()?;
 /// remote.process("nightly")?.register("a", procstate::Params::new())?;
 /// assert_eq!(store.processes()?, ["nightly"]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// ```
+/// use procstate::http::Token;
+/// use procstate::remote::Remote;
+///
+/// let token = Token::new("a-secret-of-at-least-16-characters")?;
+/// let remote = Remote::url("http://127.0.0.1:8080")?.token(&token);
+/// // Fails, since nobody serves a store there.
+/// assert!(Remote::url("http://127.0.0.1:1")?.token(&token).open().unwrap_err().is_unreachable());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone)]

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::protocol::PROTOCOL;
 use super::*;
 use crate::engine::suite::{self, Subject};
 use crate::{Claim, Durability, Instance, List, Params};

@@ -4,11 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::claim::Origin;
-use super::core::Core;
+use super::advance::queue::Advance;
+use super::claim::origin::Origin;
+use super::fenced::FencedRun;
 use super::item::{Ending, WorkItem};
 use super::progress::{Loss, Progress};
-use super::turn::Turn;
 use crate::engine::Durability;
 use crate::error::Result;
 use crate::proto::{Params, Status};
@@ -36,8 +36,35 @@ use crate::store::ProcessHandle;
 /// assert_eq!(status.stats["work.keysRemoved"], 2.0);
 /// # Ok::<(), procstate::Error>(())
 /// ```
+///
+/// ```
+/// use procstate::{Claim, Instance, Origin, Params, Progress, Store};
+///
+/// let keys = Store::in_memory().process("gckeys")?;
+/// keys.register("project-1", Params::new())?;
+/// let Claim::Won(mut run) = keys.claim(&Instance::named("collector"))? else { panic!("nobody else is here") };
+/// assert_eq!(run.origin(), &Origin::New);
+/// println!("{} works under the fencing token {}", run.instance(), run.token());
+///
+/// while let Some(work) = run.next_work()? {
+///     if run.is_lapsed() {
+///         break; // another instance may take over: stop at once
+///     }
+///     println!("{}: {:?} left to show life", work.name(), run.lapses_in());
+///     work.finish()?;
+/// }
+/// run.add_error("the region was not reachable");
+/// if run.progress_now()? == Progress::Conflict {
+///     println!("lost to {:?}", run.loss());
+/// } else if run.status().total_errors > 5 {
+///     run.abort("too many errors")?;
+/// } else {
+///     run.hand_back()?; // the next instance goes on with it
+/// }
+/// # Ok::<(), procstate::Error>(())
+/// ```
 pub struct Run {
-    core: Arc<Core>,
+    fenced: Arc<FencedRun>,
     origin: Origin,
     /// Dropped, it is left unfinished.
     is_left_when_dropped: bool,
@@ -45,7 +72,7 @@ pub struct Run {
 
 /// What comes after the end of items.
 #[derive(Debug)]
-pub(crate) struct Turned {
+pub(crate) struct Advanced {
     /// The next items. Fewer than asked for: there are no more, or the run takes no more.
     pub(crate) items: Vec<WorkItem>,
     /// The settings have changed with the ends, and may say that nothing is to begin: ask
@@ -54,27 +81,27 @@ pub(crate) struct Turned {
 }
 
 impl Run {
-    pub(super) fn new(core: Arc<Core>, origin: Origin) -> Self {
-        Self { core, origin, is_left_when_dropped: false }
+    pub(super) fn new(fenced: Arc<FencedRun>, origin: Origin) -> Self {
+        Self { fenced, origin, is_left_when_dropped: false }
     }
 
     /// The process.
     #[must_use]
     pub fn process(&self) -> &ProcessHandle {
-        &self.core.handle
+        &self.fenced.handle
     }
 
     /// The id of the instance that owns the run.
     #[must_use]
     pub fn instance(&self) -> &str {
-        &self.core.instance
+        &self.fenced.instance
     }
 
     /// The fencing token: grows with every claim of the process. InFlight it to other
     /// systems that the run writes to, so that they can refuse an earlier owner.
     #[must_use]
     pub fn token(&self) -> u64 {
-        self.core.token()
+        self.fenced.token()
     }
 
     /// Whether this is a new run, or goes on with one that never finished.
@@ -86,13 +113,13 @@ impl Run {
     /// The parameters of the process, as of the run's last write.
     #[must_use]
     pub fn settings(&self) -> Params {
-        self.core.lock().params()
+        self.fenced.lock().params()
     }
 
     /// The status of the run so far.
     #[must_use]
     pub fn status(&self) -> Status {
-        self.core.lock().status().clone()
+        self.fenced.lock().status().clone()
     }
 
     /// The next work item: active items in name order, then those to clean up.
@@ -110,17 +137,17 @@ impl Run {
     /// [`is_conflict`](crate::Error::is_conflict) if the run has lost the
     /// process; if the store cannot be read or written.
     pub fn next_work(&mut self) -> Result<Option<WorkItem>> {
-        Ok(self.turn(Vec::new(), 1)?.items.pop())
+        Ok(self.advance(Vec::new(), 1)?.items.pop())
     }
 
     /// Stores the ends of items and begins up to `takes` others; all in one commit, which
     /// threads that call this at the same time share. If an end cannot be stored, no
     /// other item begins.
-    pub(crate) fn turn(&self, ends: Vec<Ending>, takes: usize) -> Result<Turned> {
+    pub(crate) fn advance(&self, ends: Vec<Ending>, takes: usize) -> Result<Advanced> {
         let ends = ends.into_iter().map(|end| (end.id, end.how)).collect();
-        let granted = self.core.turn(Turn { ends, takes })?;
-        let item = |taken| WorkItem::new(self.core.clone(), taken);
-        Ok(Turned {
+        let granted = self.fenced.advance(Advance { ends, takes })?;
+        let item = |taken| WorkItem::new(self.fenced.clone(), taken);
+        Ok(Advanced {
             items: granted.items.into_iter().map(item).collect(),
             has_new_settings: granted.has_new_settings,
         })
@@ -134,13 +161,13 @@ impl Run {
     /// statistic that breaks a limit, or is not finite, is not counted; the first
     /// one in a run is an error of it that says why.
     pub fn add_stat(&self, label: &str, value: f64) {
-        self.core.add_stat(label, value);
+        self.fenced.add_stat(label, value);
     }
 
     /// Counts an error of the run as a whole. Stored with the next progress; a run
     /// with such an error ends incomplete.
     pub fn add_error(&self, text: impl AsRef<str>) {
-        self.core.run_error(text.as_ref());
+        self.fenced.run_error(text.as_ref());
     }
 
     /// Says how far the run is: stores its status and that of the items in hand,
@@ -152,7 +179,7 @@ impl Run {
     /// If the store cannot be written. Having lost the process is no error here
     /// but [`Progress::Conflict`]; [`loss`](Run::loss) then tells by whom.
     pub fn progress(&self) -> Result<Progress> {
-        self.core.progress(true)
+        self.fenced.progress(true)
     }
 
     /// [`progress`](Run::progress) at once, however short ago the last one was.
@@ -161,13 +188,13 @@ impl Run {
     ///
     /// As [`progress`](Run::progress).
     pub fn progress_now(&self) -> Result<Progress> {
-        self.core.progress(false)
+        self.fenced.progress(false)
     }
 
     /// Who took the process over, once the run has heard of it.
     #[must_use]
     pub fn loss(&self) -> Option<Loss> {
-        self.core.lock().loss().cloned()
+        self.fenced.lock().loss().cloned()
     }
 
     /// Whether another instance may have taken the process over because this run
@@ -175,13 +202,13 @@ impl Run {
     /// once, also while progress is being written.
     #[must_use]
     pub fn is_lapsed(&self) -> bool {
-        self.core.is_lapsed()
+        self.fenced.is_lapsed()
     }
 
     /// How long the run may still go without progress before it is lapsed.
     #[must_use]
     pub fn lapses_in(&self) -> Duration {
-        self.core.deadline().saturating_sub(self.core.monotonic())
+        self.fenced.deadline().saturating_sub(self.fenced.monotonic())
     }
 
     /// Ends the run: completed, incomplete if errors remain, aborted if they
@@ -193,7 +220,7 @@ impl Run {
     /// [`is_conflict`](crate::Error::is_conflict) if the run has lost the
     /// process; if the store cannot be written.
     pub fn finish(self) -> Result<Status> {
-        self.core.finish(Durability::Synced)
+        self.fenced.finish(Durability::Synced)
     }
 
     /// Ends the run as aborted, with `reason` as an error of it.
@@ -202,8 +229,8 @@ impl Run {
     ///
     /// As [`finish`](Run::finish).
     pub fn abort(self, reason: impl AsRef<str>) -> Result<Status> {
-        self.core.abort(reason.as_ref());
-        self.core.finish(Durability::Synced)
+        self.fenced.abort(reason.as_ref());
+        self.fenced.finish(Durability::Synced)
     }
 
     /// Gives the process up without an end of the run: the next instance that
@@ -214,24 +241,24 @@ impl Run {
     /// As [`finish`](Run::finish); if the end of an item that was dropped could not
     /// be stored: the process is handed back all the same.
     pub fn hand_back(self) -> Result<()> {
-        self.core.hand_back(Durability::Synced)
+        self.fenced.hand_back(Durability::Synced)
     }
 
     /// [`finish`](Run::finish) without the wait for the disk.
     #[cfg(feature = "tokio")]
     pub(crate) fn finish_buffered(self) -> Result<Status> {
-        self.core.finish(Durability::Buffered)
+        self.fenced.finish(Durability::Buffered)
     }
 
     /// [`hand_back`](Run::hand_back) without the wait for the disk.
     #[cfg(feature = "tokio")]
     pub(crate) fn hand_back_buffered(self) -> Result<()> {
-        self.core.hand_back(Durability::Buffered)
+        self.fenced.hand_back(Durability::Buffered)
     }
 
     /// Writes no more, and leaves the run unfinished: it has lapsed.
     pub(crate) fn leave(&self) {
-        self.core.leave();
+        self.fenced.leave();
     }
 
     /// Has the run left unfinished when it is dropped before its end: the next instance
@@ -243,47 +270,47 @@ impl Run {
 
     /// Whether errors have stopped the run, or it is lost.
     pub(crate) fn is_over(&self) -> bool {
-        self.core.is_over()
+        self.fenced.is_over()
     }
 
     /// Whether the run takes no more items although there may be some.
     pub(crate) fn takes_no_more(&self) -> bool {
-        self.core.heartbeat.takes_no_more()
+        self.fenced.heartbeat.takes_no_more()
     }
 
     /// A whole number among the settings, as of the run's last write.
     pub(crate) fn setting(&self, name: &str) -> Option<i64> {
-        self.core.heartbeat.setting(name)
+        self.fenced.heartbeat.setting(name)
     }
 
     /// How often the settings have changed since the claim.
     pub(crate) fn settings_version(&self) -> u64 {
-        self.core.heartbeat.settings_version()
+        self.fenced.heartbeat.settings_version()
     }
 
     /// As [`finish`](Run::finish), for a run that threads share.
     pub(crate) fn finish_shared(&self) -> Result<Status> {
-        self.core.finish(Durability::Synced)
+        self.fenced.finish(Durability::Synced)
     }
 
     /// As [`abort`](Run::abort), for a run that threads share.
     pub(crate) fn abort_shared(&self, reason: &str) -> Result<Status> {
-        self.core.abort(reason);
-        self.core.finish(Durability::Synced)
+        self.fenced.abort(reason);
+        self.fenced.finish(Durability::Synced)
     }
 
     /// As [`hand_back`](Run::hand_back), for a run that threads share.
     pub(crate) fn hand_back_shared(&self) -> Result<()> {
-        self.core.hand_back(Durability::Synced)
+        self.fenced.hand_back(Durability::Synced)
     }
 }
 
 impl Drop for Run {
     fn drop(&mut self) {
         if self.is_left_when_dropped {
-            self.core.leave();
+            self.fenced.leave();
         } else {
-            self.core.end_dropped();
+            self.fenced.end_dropped();
         }
     }
 }
@@ -291,9 +318,9 @@ impl Drop for Run {
 impl fmt::Debug for Run {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Run")
-            .field("process", &self.core.handle.name())
-            .field("instance", &self.core.instance)
-            .field("token", &self.core.token())
+            .field("process", &self.fenced.handle.name())
+            .field("instance", &self.fenced.instance)
+            .field("token", &self.fenced.token())
             .finish_non_exhaustive()
     }
 }

@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use super::core::Core;
+use super::advance::queue::{Advance, StartedItem};
+use super::fenced::FencedRun;
 use super::progress::Progress;
-use super::state::ItemId;
-use super::turn::Taken;
-use super::turn::Turn;
+use super::state::item_in_flight::ItemId;
 use crate::error::Result;
 use crate::model::{List, errors};
 use crate::proto::{Params, State, Status};
@@ -18,9 +17,29 @@ use crate::proto::{Params, State, Status};
 /// completed if it had no errors, incomplete if it had, aborted if the thread
 /// panics. Cleanup work that completes moves to the dropped list. A drop that
 /// fails is told by the next call of the run that can.
+///
+/// ```
+/// use procstate::{Claim, Instance, Params, Store};
+///
+/// let keys = Store::in_memory().process("gckeys")?;
+/// keys.register_all([("project-1", Params::new()), ("project-2", Params::new())])?;
+/// let Claim::Won(mut run) = keys.claim(&Instance::new())? else { panic!("nobody else is here") };
+///
+/// let Some(mut work) = run.next_work()? else { panic!("there are two") };
+/// work.add_error("the first attempt failed");
+/// work.begin_attempt();
+/// work.drop_when_done(); // later runs do not do it again
+/// assert_eq!((work.name(), work.status().total_errors), ("project-1", 1));
+/// work.finish()?;
+///
+/// let Some(work) = run.next_work()? else { panic!("there are two") };
+/// work.abort("its parameters make no sense")?;
+/// run.finish()?;
+/// # Ok::<(), procstate::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct WorkItem {
-    core: Arc<Core>,
+    fenced: Arc<FencedRun>,
     id: ItemId,
     name: String,
     list: List,
@@ -31,9 +50,9 @@ pub struct WorkItem {
 }
 
 impl WorkItem {
-    pub(super) fn new(core: Arc<Core>, taken: Taken) -> Self {
-        let Taken { id, name, list, failed_attempts } = taken;
-        Self { core, id, name, list, attempt_errors: 0, failed_attempts, is_finished: false }
+    pub(super) fn new(fenced: Arc<FencedRun>, taken: StartedItem) -> Self {
+        let StartedItem { id, name, list, failed_attempts } = taken;
+        Self { fenced, id, name, list, attempt_errors: 0, failed_attempts, is_finished: false }
     }
 
     /// The name of the work.
@@ -51,7 +70,7 @@ impl WorkItem {
     /// Its parameters, as of the run's last write. Cleanup work has none.
     #[must_use]
     pub fn params(&self) -> Params {
-        let mut state = self.core.lock();
+        let mut state = self.fenced.lock();
         let work = state.item(self.id).and_then(|item| item.item.work.as_ref());
         work.and_then(|work| work.params.clone()).unwrap_or_default()
     }
@@ -59,13 +78,13 @@ impl WorkItem {
     /// The parameters of the process, as of the run's last write.
     #[must_use]
     pub fn settings(&self) -> Params {
-        self.core.lock().params()
+        self.fenced.lock().params()
     }
 
     /// Its status so far in this run.
     #[must_use]
     pub fn status(&self) -> Status {
-        self.core.lock().item(self.id).map(|item| item.status().clone()).unwrap_or_default()
+        self.fenced.lock().item(self.id).map(|item| item.status().clone()).unwrap_or_default()
     }
 
     /// Adds `value` to the counter `label` of this item, and to `work.LABEL` of
@@ -76,7 +95,7 @@ impl WorkItem {
     /// finite, is not counted; the first one in a run is an error of the run that
     /// says why.
     pub fn add_stat(&mut self, label: &str, value: f64) {
-        self.core.add_item_stat(self.id, label, value);
+        self.fenced.add_item_stat(self.id, label, value);
     }
 
     /// Counts an error of this item, and of the run. Stored with the next
@@ -85,7 +104,7 @@ impl WorkItem {
     /// and ends aborted.
     pub fn add_error(&mut self, text: impl AsRef<str>) {
         self.attempt_errors += 1;
-        self.core.item_error(self.id, text.as_ref());
+        self.fenced.item_error(self.id, text.as_ref());
     }
 
     /// Which attempt at the item within the run this is: 1, and one more for each that
@@ -98,7 +117,7 @@ impl WorkItem {
     /// Counts an attempt that failed and is not the last. Stored with the next progress.
     pub(crate) fn note_failed_attempt(&mut self) {
         self.failed_attempts = self.failed_attempts.saturating_add(1);
-        if let Some(item) = self.core.lock().change(self.id) {
+        if let Some(item) = self.fenced.lock().change(self.id) {
             item.item.failed_attempts = self.failed_attempts;
         }
     }
@@ -107,7 +126,7 @@ impl WorkItem {
     /// the item incomplete.
     pub fn begin_attempt(&mut self) {
         self.attempt_errors = 0;
-        if let Some(item) = self.core.lock().item(self.id) {
+        if let Some(item) = self.fenced.lock().item(self.id) {
             item.has_failed = false;
         }
     }
@@ -116,7 +135,7 @@ impl WorkItem {
     /// and later runs do not do it again. If it is registered with other parameters
     /// meanwhile, this is taken back, and the next run does it by those.
     pub fn drop_when_done(&mut self) {
-        if let Some(item) = self.core.lock().item(self.id) {
+        if let Some(item) = self.fenced.lock().item(self.id) {
             item.drop_when_done = true;
         }
     }
@@ -127,14 +146,14 @@ impl WorkItem {
     ///
     /// If the store cannot be written.
     pub fn progress(&self) -> Result<Progress> {
-        self.core.progress(true)
+        self.fenced.progress(true)
     }
 
     /// Whether the worker should stop: the item has had too many errors, or the run
     /// is aborted, lost, or over. Answers at once, also while progress is being written.
     #[must_use]
     pub fn should_stop(&self) -> bool {
-        self.core.is_over() || self.has_too_many_errors()
+        self.fenced.is_over() || self.has_too_many_errors()
     }
 
     fn has_too_many_errors(&self) -> bool {
@@ -158,24 +177,24 @@ impl WorkItem {
     ///
     /// As [`finish`](WorkItem::finish).
     pub fn abort(mut self, reason: impl AsRef<str>) -> Result<()> {
-        self.core.item_error(self.id, reason.as_ref());
+        self.fenced.item_error(self.id, reason.as_ref());
         self.end(Some(State::Aborted))
     }
 
     fn end(&mut self, how: Option<State>) -> Result<()> {
         self.is_finished = true;
-        self.core.turn(Turn { ends: vec![(self.id, how)], takes: 0 }).map(drop)
+        self.fenced.advance(Advance { ends: vec![(self.id, how)], takes: 0 }).map(drop)
     }
 
-    /// Its end, for [`Run::turn`](crate::Run::turn) to store: as [`finish`](WorkItem::finish).
+    /// Its end, for [`Run::advance`](crate::Run::advance) to store: as [`finish`](WorkItem::finish).
     pub(crate) fn into_end(mut self) -> Ending {
         self.is_finished = true;
         Ending { id: self.id, how: self.has_too_many_errors().then_some(State::Aborted) }
     }
 
-    /// Its end as [`abort`](WorkItem::abort) has it, for [`Run::turn`](crate::Run::turn).
+    /// Its end as [`abort`](WorkItem::abort) has it, for [`Run::advance`](crate::Run::advance).
     pub(crate) fn into_abort(mut self, reason: &str) -> Ending {
-        self.core.item_error(self.id, reason);
+        self.fenced.item_error(self.id, reason);
         self.is_finished = true;
         Ending { id: self.id, how: Some(State::Aborted) }
     }
@@ -191,16 +210,16 @@ pub(crate) struct Ending {
 
 impl Drop for WorkItem {
     fn drop(&mut self) {
-        if self.is_finished || self.core.lock().is_closed() {
+        if self.is_finished || self.fenced.lock().is_closed() {
             return;
         }
         let is_panicking = std::thread::panicking();
         if is_panicking {
-            self.core.item_error(self.id, "the worker panicked");
+            self.fenced.item_error(self.id, "the worker panicked");
         }
         let how = (is_panicking || self.has_too_many_errors()).then_some(State::Aborted);
         if let Err(error) = self.end(how) {
-            self.core.keep_failure(error);
+            self.fenced.keep_failure(error);
         }
     }
 }

@@ -4,29 +4,27 @@
 //! record still has the version that the claim gave it. Who lost the process
 //! learns so at its next write, and none of its later writes lands.
 
+mod advance;
 mod claim;
 #[cfg(test)]
 mod claim_model;
-mod core;
-mod cursor;
+mod ending;
+mod fenced;
 mod handle;
-mod heartbeat;
-mod in_flight;
-mod instance;
 mod item;
 #[cfg(test)]
 mod lease_model;
-mod limit;
 mod owed;
 mod progress;
 mod state;
-mod turn;
 
-pub use claim::{Claim, ClaimOptions, Origin};
+pub use claim::Claim;
+pub use claim::failure_limit::FailureLimit;
+pub use claim::instance::Instance;
+pub use claim::options::ClaimOptions;
+pub use claim::origin::Origin;
+pub(crate) use handle::Advanced;
 pub use handle::Run;
-pub(crate) use handle::Turned;
-pub use instance::Instance;
 pub(crate) use item::Ending;
 pub use item::WorkItem;
-pub use limit::FailureLimit;
 pub use progress::{Loss, Progress};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::core::Core;
+use super::fenced::FencedRun;
 use super::progress::Progress;
 use super::state::State;
 use crate::engine::Durability;
@@ -35,7 +35,7 @@ impl Owed {
     }
 }
 
-impl Core {
+impl FencedRun {
     /// Notes progress to be written within the interval; `None` if it is to be written now.
     pub(super) fn owe(self: &Arc<Self>, state: &mut State) -> Option<Progress> {
         if self.options.durability != Durability::Buffered || state.takes_no_more() {

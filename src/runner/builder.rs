@@ -4,9 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::flow_control::FlowControl;
-use super::planner::Timing;
-use super::scheduled::Scheduled;
+use super::dispatch::flow_control::{CONCURRENCY_MAX, FlowControl};
+use super::options::Options;
+use super::schedule::planner::Timing;
+use super::schedule::setting::Scheduled;
 use super::worker::{FnWorker, Worker};
 use super::{Outcome, Retry, Runner, RunnerHandle, WorkContext, WorkResult};
 use crate::engine::Durability;
@@ -14,10 +15,43 @@ use crate::error::{Error, Result};
 use crate::run::{ClaimOptions, FailureLimit, Instance};
 use crate::store::Store;
 
-/// The most items that one runner works on at once.
-pub(super) const CONCURRENCY_MAX: usize = 1024;
-
 /// Options of a [`Runner`]; made by [`Runner::builder`].
+///
+/// ```
+/// use procstate::{Durability, FailureLimit, Params, Runner, Store};
+/// use std::time::Duration;
+///
+/// let store = Store::in_memory();
+/// store.process("gckeys")?.register("project-1", Params::new())?;
+/// let runner = Runner::builder(&store, "gckeys")
+///     .label("collector")
+///     .every(Duration::from_secs(86_400))
+///     .offset(Duration::from_secs(7200)) // at 02:00 UTC
+///     .min_interval(Duration::from_secs(3600))
+///     .jitter(Duration::from_secs(60))
+///     .seed(1)
+///     .rest(Duration::from_secs(1))
+///     .items_per_minute(600)
+///     .item_timeout(Duration::from_secs(30))
+///     .beat_by_itself(true)
+///     .stop_grace(Duration::from_secs(5))
+///     .progress_interval(Duration::from_secs(2))
+///     .heartbeat_timeout(Duration::from_secs(60))
+///     .progress_durability(Durability::Buffered)
+///     .max_failed_items(FailureLimit::Share(0.5))
+///     .skip_completed(false)
+///     .worker_fn(|work| {
+///         if work.attempt() > 1 {
+///             work.add_error(format!("{} needs another attempt", work.name()));
+///         }
+///         work.drop_when_done();
+///         Ok(())
+///     })
+///     .build()?;
+/// println!("{} runs", runner.instance().id());
+/// runner.run_once()?;
+/// # Ok::<(), procstate::Error>(())
+/// ```
 #[must_use]
 pub struct RunnerBuilder {
     store: Store,
@@ -28,21 +62,15 @@ pub struct RunnerBuilder {
     options: Options,
 }
 
-/// What a runner goes by.
-#[derive(Debug, Clone)]
-pub(super) struct Options {
-    pub(super) claim: ClaimOptions,
-    pub(super) flow: FlowControl,
-    pub(super) retry: Retry,
-    pub(super) item_timeout: Option<Duration>,
-    pub(super) stop_grace: Duration,
-    pub(super) beats_by_itself: bool,
-    pub(super) beat_interval: Duration,
-    pub(super) timing: Timing,
+impl Runner {
+    /// Begins to describe a runner of the process `process`.
+    pub fn builder(store: &Store, process: &str) -> RunnerBuilder {
+        RunnerBuilder::new(store, process)
+    }
 }
 
 impl RunnerBuilder {
-    pub(super) fn new(store: &Store, process: &str) -> Self {
+    fn new(store: &Store, process: &str) -> Self {
         Self {
             store: store.clone(),
             process: process.to_owned(),
@@ -89,6 +117,16 @@ impl RunnerBuilder {
 
     /// Sets the times of the process by a cron expression and a time zone, and creates
     /// the process if need be; as [`ProcessHandle::set_cron`](crate::ProcessHandle::set_cron).
+    ///
+    /// ```
+    /// # use procstate::{Runner, Store};
+    /// # let store = Store::in_memory();
+    /// let runner = Runner::builder(&store, "gckeys")
+    ///     .cron("30 4 * * *", "Europe/Berlin")
+    ///     .worker_fn(|_| Ok(()))
+    ///     .build()?;
+    /// # Ok::<(), procstate::Error>(())
+    /// ```
     #[cfg(feature = "cron")]
     pub fn cron(mut self, expression: impl Into<String>, time_zone: impl Into<String>) -> Self {
         self.schedule.cron = Some((expression.into(), time_zone.into()));

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::attempt::Attempt;
+use super::dispatch::attempt::Attempt;
 use crate::error::Result;
 use crate::proto::Params;
 use crate::run::Progress;

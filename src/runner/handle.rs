@@ -6,12 +6,33 @@ use std::sync::atomic::Ordering;
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
-use super::cycle::Cycle;
+use super::Runner;
+use super::schedule::scheduler::Scheduler;
 use super::stop::{Shared, Shutdown, Stopper};
 use crate::error::{self, Error, Failure, Result};
 
 /// A runner on its own thread. Dropping the handle stops it as
 /// [`Shutdown::HandBack`] does, and waits for it.
+///
+/// ```
+/// use procstate::{Runner, Shutdown, Store};
+/// use std::time::Duration;
+///
+/// let store = Store::in_memory();
+/// let runner = Runner::builder(&store, "gckeys")
+///     .every(Duration::from_secs(3600))
+///     .worker_fn(|_| Ok(()))
+///     .spawn()?;
+/// println!("{}, {} stuck workers", runner.instance(), runner.stuck_workers());
+/// assert!(!runner.stopper().is_stopping());
+/// runner.stopper().stop(Shutdown::Finish);
+/// runner.shutdown_within(Shutdown::HandBack, Duration::from_secs(20));
+/// while !runner.is_finished() {
+///     std::thread::yield_now();
+/// }
+/// runner.join()?;
+/// # Ok::<(), procstate::Error>(())
+/// ```
 pub struct RunnerHandle {
     process: Arc<str>,
     instance: Arc<str>,
@@ -19,15 +40,27 @@ pub struct RunnerHandle {
     thread: Option<JoinHandle<Result<()>>>,
 }
 
+impl Runner {
+    /// Starts the runner on a thread of its own; it claims the process whenever a
+    /// run is due, until it is told to stop.
+    ///
+    /// # Errors
+    ///
+    /// If no thread can be started.
+    pub fn spawn(self) -> Result<RunnerHandle> {
+        RunnerHandle::start(Scheduler::new(self))
+    }
+}
+
 impl RunnerHandle {
-    pub(super) fn start(cycle: Cycle) -> Result<Self> {
-        let runner = cycle.runner();
+    fn start(scheduler: Scheduler) -> Result<Self> {
+        let runner = scheduler.runner();
         let (process, instance): (Arc<str>, Arc<str>) =
             (runner.handle.name().into(), runner.instance.id().into());
         let shared = runner.shared.clone();
         // A thread's name cannot hold a NUL.
         let name = format!("runner {}", process.replace('\0', " "));
-        let thread = Builder::new().name(name).spawn(move || cycle.run());
+        let thread = Builder::new().name(name).spawn(move || scheduler.run());
         let thread = thread.map_err(|error| failure(&process, format!("no thread for it: {error}")))?;
         Ok(Self { process, instance, shared, thread: Some(thread) })
     }

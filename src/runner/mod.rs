@@ -2,30 +2,21 @@
 //! shows life, and hands over in good order. [`Runner`] tells what operators can
 //! steer and what a worker can do to the program.
 
-mod attempt;
 mod builder;
 mod context;
-mod cycle;
-mod dispatcher;
-mod end;
-mod flow_control;
+mod dispatch;
 mod handle;
-mod idle;
-mod in_flight;
+mod options;
 mod outcome;
-mod planner;
 mod retry;
-mod scheduled;
-mod settle;
+mod run_once;
+mod schedule;
 mod signal;
 mod stop;
-mod supervisor;
 mod worker;
-mod worker_thread;
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 pub use builder::RunnerBuilder;
 pub use context::WorkContext;
@@ -36,24 +27,20 @@ pub use stop::{Shutdown, Stopper};
 pub use worker::{WorkResult, Worker};
 
 #[cfg(feature = "tokio")]
-pub(crate) use flow_control::FlowControl;
+pub(crate) use dispatch::flow_control::FlowControl;
 #[cfg(feature = "tokio")]
-pub(crate) use idle::alarm;
+pub(crate) use schedule::idle::alarm;
 #[cfg(feature = "tokio")]
-pub(crate) use planner::{Plan, Planner, Timing};
+pub(crate) use schedule::planner::{Plan, Planner, Timing};
 #[cfg(feature = "tokio")]
-pub(crate) use scheduled::Scheduled;
+pub(crate) use schedule::setting::Scheduled;
 
-use builder::Options;
-use cycle::Cycle;
+use options::Options;
 use stop::Shared;
 
-use crate::error::{Failure, Result};
-use crate::run::{Claim, Instance};
-use crate::store::{ProcessHandle, Store};
-
-/// How many threads whose workers do not return are put up with.
-const ABANDONED_MAX: usize = 64;
+use crate::error::Failure;
+use crate::run::Instance;
+use crate::store::ProcessHandle;
 
 /// Calls a [`Worker`] for each item of one process.
 ///
@@ -115,11 +102,6 @@ pub struct Runner {
 }
 
 impl Runner {
-    /// Begins to describe a runner of the process `process`.
-    pub fn builder(store: &Store, process: &str) -> RunnerBuilder {
-        RunnerBuilder::new(store, process)
-    }
-
     fn new(handle: ProcessHandle, worker: Arc<dyn Worker>, instance: Instance, options: Options) -> Self {
         let shared = Arc::new(Shared::new(handle.store().inner.clock.clone()));
         Self { handle, worker, instance, options: Arc::new(options), shared }
@@ -135,58 +117,6 @@ impl Runner {
     #[must_use]
     pub fn stopper(&self) -> Stopper {
         Stopper::new(self.shared.clone())
-    }
-
-    /// Does one whole run, if one is due and nobody else is on it. Returns when
-    /// the run has ended; workers are called on threads of their own.
-    ///
-    /// # Errors
-    ///
-    /// If the store cannot be read or written; if no thread can be started, or
-    /// too many of them do not return.
-    pub fn run_once(&self) -> Result<Outcome> {
-        self.claim_and_run(false)
-    }
-
-    /// [`run_once`](Runner::run_once), also if no run is due. A live owner is not
-    /// disturbed.
-    ///
-    /// # Errors
-    ///
-    /// As [`run_once`](Runner::run_once).
-    pub fn run_now(&self) -> Result<Outcome> {
-        self.claim_and_run(true)
-    }
-
-    /// Starts the runner on a thread of its own; it claims the process whenever a
-    /// run is due, until it is told to stop.
-    ///
-    /// # Errors
-    ///
-    /// If no thread can be started.
-    pub fn spawn(self) -> Result<RunnerHandle> {
-        RunnerHandle::start(Cycle::new(self))
-    }
-
-    fn claim_and_run(&self, force: bool) -> Result<Outcome> {
-        self.check_threads()?;
-        if self.shared.stop().is_some() {
-            return Ok(Outcome::Stopped);
-        }
-        let options = self.options.claim.clone().force(force);
-        match self.handle.claim_with(&self.instance, &options)? {
-            Claim::Won(run) => supervisor::supervise(self, run),
-            Claim::Held { by, since, until } => Ok(Outcome::Held { by, since, until }),
-            Claim::NotDue { at } => Ok(Outcome::NotDue { at }),
-        }
-    }
-
-    fn check_threads(&self) -> Result<()> {
-        let stuck = self.shared.abandoned.load(Ordering::Relaxed);
-        if stuck < ABANDONED_MAX {
-            return Ok(());
-        }
-        Err(self.failure(format!("{stuck} of its workers do not return; restart the program")))
     }
 
     fn failure(&self, why: String) -> crate::Error {

@@ -45,6 +45,14 @@ impl Retry {
     }
 
     /// By how much each wait is longer than the one before; at least 1. Default: 2.
+    ///
+    /// ```
+    /// use procstate::Retry;
+    /// use std::time::Duration;
+    ///
+    /// // Waits 1 s, 3 s, 9 s, 10 s.
+    /// let retry = Retry::attempts(5).initial(Duration::from_secs(1)).factor(3.0).max_backoff(Duration::from_secs(10));
+    /// ```
     #[must_use]
     pub fn factor(mut self, factor: f64) -> Self {
         // Also what becomes of NaN.

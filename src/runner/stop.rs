@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use super::dispatcher::Dispatcher;
 use super::signal::Signal;
 use crate::clock::Clock;
 
@@ -55,6 +54,12 @@ pub struct Stopper {
     shared: Arc<Shared>,
 }
 
+/// Can cancel the work on an item of the run that is on.
+pub(super) trait Cancel: Send + Sync {
+    /// Answers whether the item was in flight or waiting for another attempt.
+    fn cancel(&self, work: &str) -> bool;
+}
+
 /// What a runner shares with its workers' threads and those who stop it.
 pub(super) struct Shared {
     /// Raised when the supervisor is to look around: a thread has nothing to do, or
@@ -66,8 +71,8 @@ pub(super) struct Shared {
     /// Asked before every item.
     is_stopping: AtomicBool,
     stop: Mutex<Option<Stop>>,
-    /// What works on the run that is on.
-    dispatcher: Mutex<Weak<Dispatcher>>,
+    /// Cancels items of the run that is on, if one is.
+    run: Mutex<Option<Weak<dyn Cancel>>>,
 }
 
 /// What was asked for.
@@ -86,7 +91,7 @@ impl Shared {
             clock,
             is_stopping: AtomicBool::new(false),
             stop: Mutex::new(None),
-            dispatcher: Mutex::new(Weak::new()),
+            run: Mutex::new(None),
         }
     }
 
@@ -104,8 +109,8 @@ impl Shared {
         self.stop.lock().map(|stop| stop.deadline)
     }
 
-    pub(super) fn set_dispatcher(&self, dispatcher: Weak<Dispatcher>) {
-        *self.dispatcher.lock() = dispatcher;
+    pub(super) fn set_run(&self, run: Weak<dyn Cancel>) {
+        *self.run.lock() = Some(run);
     }
 
     fn ask(&self, how: Shutdown, within: Duration) {
@@ -161,8 +166,8 @@ impl Stopper {
     /// # Ok::<(), procstate::Error>(())
     /// ```
     pub fn cancel(&self, work: &str) -> bool {
-        let dispatcher = self.shared.dispatcher.lock().upgrade();
-        dispatcher.is_some_and(|dispatcher| dispatcher.cancel(work))
+        let run = self.shared.run.lock().as_ref().and_then(Weak::upgrade);
+        run.is_some_and(|run| run.cancel(work))
     }
 
     /// Whether the runner was asked to stop.

@@ -17,6 +17,29 @@ use crate::folder::Folder;
 use crate::index;
 
 /// Options of a store; made by [`Store::builder`].
+///
+/// ```
+/// use procstate::{Recovery, Store, SystemClock};
+/// use std::time::Duration;
+///
+/// # let folder = tempfile::tempdir()?;
+/// let store = Store::builder()
+///     .create(true)
+///     .private(true)
+///     .clock(SystemClock::new())
+///     .history(100)
+///     .recovery(Recovery::default())
+///     .sync_interval(Duration::from_millis(100))
+///     .memtable_bytes(16 << 20)
+///     .segment_bytes(4 << 20)
+///     .snapshot_log_bytes(64 << 20)
+///     .cache_bytes(16 << 20)
+///     .open(folder.path().join("state"))?;
+/// assert!(store.open_report().rebuilt.is_none());
+/// assert!(!store.is_remote());
+/// store.close()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct StoreBuilder {
     create: bool,
@@ -25,6 +48,14 @@ pub struct StoreBuilder {
     history_max: usize,
     engine: engine::Options,
     index: index::Options,
+}
+
+impl Store {
+    /// Opens a store with other than the usual options.
+    #[must_use]
+    pub fn builder() -> StoreBuilder {
+        StoreBuilder::new()
+    }
 }
 
 impl StoreBuilder {

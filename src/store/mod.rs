@@ -1,44 +1,32 @@
 //! The store: typed operations on processes, each made of reads and one batch.
 
 mod builder;
-mod bulk;
-mod counts;
-mod history;
-mod import;
-mod log;
-mod merge;
-mod page;
-mod precondition;
+mod feed;
 mod process;
-mod purge;
-mod read;
-mod release;
-mod settings;
-mod snapshot;
-mod steer;
-mod summary;
-mod watch;
-mod work;
+mod transaction;
+mod view;
+mod write;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use builder::StoreBuilder;
-pub use bulk::Tally;
-pub use counts::Counts;
-pub use history::PastRun;
-pub use import::ImportMode;
-pub use page::{Item, Names, Page};
-pub use precondition::Precondition;
+pub use feed::changes::{ChangeSet, Changes};
+pub use feed::watch::{Change, Changed, Event, Watch};
 pub use process::{Effect, ProcessHandle};
-pub use purge::Purged;
-pub use release::Released;
-pub use settings::Settings;
-pub use summary::Summary;
-pub use watch::{Change, Changed, Event, Watch};
+pub use view::counts::Counts;
+pub use view::history::PastRun;
+pub use view::page::{Item, Names, Page};
+pub use view::summary::Summary;
+pub use write::bulk::Tally;
+pub use write::import::ImportMode;
+pub use write::precondition::Precondition;
+pub use write::purge::Purged;
+pub use write::release::Released;
+pub use write::settings::Settings;
 
-pub(crate) use read::{Attempt, Versioned};
+pub(crate) use transaction::{Attempt, Versioned};
 
 use jiff::Timestamp;
 
@@ -47,7 +35,6 @@ use crate::clock::Clock;
 use crate::engine::{Backup, Batch, Durability, Engine, Liveness, OpenReport, Stats};
 use crate::error::{Error, Result};
 use crate::folder;
-use crate::model::names;
 use crate::record::{Key, KeyRange};
 
 /// A store of process state: one folder that one program has open.
@@ -131,23 +118,6 @@ impl Store {
         Self::builder().in_memory()
     }
 
-    /// Opens a store with other than the usual options.
-    #[must_use]
-    pub fn builder() -> StoreBuilder {
-        StoreBuilder::new()
-    }
-
-    /// The process `name`, whether or not it is in the store yet: registering
-    /// work and changing settings create it.
-    ///
-    /// # Errors
-    ///
-    /// If the name is empty or longer than 1 KiB.
-    pub fn process(&self, name: &str) -> Result<ProcessHandle> {
-        names::check_process(name)?;
-        Ok(ProcessHandle::new(self.clone(), name))
-    }
-
     /// The names of all processes, sorted by their bytes.
     ///
     /// # Errors
@@ -165,36 +135,8 @@ impl Store {
         Ok(names)
     }
 
-    /// Up to `limit` names of processes that begin with `prefix`, at least 1, sorted by
-    /// their bytes, those after the name `after`.
-    ///
-    /// # Errors
-    ///
-    /// [`is_invalid`](crate::Error::is_invalid) for a limit of 0; if the store cannot be
-    /// read.
-    pub fn processes_page(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Names> {
-        if limit == 0 {
-            return Err(Error::argument("a page of 0 processes; ask for at least 1"));
-        }
-        let mut names: Vec<String> = Vec::new();
-        let mut range = KeyRange::from_process(prefix);
-        if let Some(after) = after {
-            range.start = KeyRange::after_process(after).start.max(range.start);
-        }
-        while let Some(name) = self.first_process(&range)?.filter(|name| name.starts_with(prefix)) {
-            if names.len() == limit {
-                return Ok(Names { next: names.last().cloned(), names });
-            }
-            range = KeyRange::after_process(&name);
-            if self.inner.engine.get(&Key::owner(&name))?.is_some() {
-                names.push(name);
-            }
-        }
-        Ok(Names { names, next: None })
-    }
-
     /// The process of the first record in `range`.
-    fn first_process(&self, range: &KeyRange) -> Result<Option<String>> {
+    pub(crate) fn first_process(&self, range: &KeyRange) -> Result<Option<String>> {
         let mut first = None;
         self.inner.engine.scan_first(range, 1, &mut |record| {
             first = record.key.address();
@@ -227,6 +169,25 @@ impl Store {
     /// [`is_invalid`](crate::Error::is_invalid) if there is a file `path` already, or if
     /// it would lie inside the store; if it cannot be written, for which the store is
     /// none the worse.
+    ///
+    /// ```
+    /// # use procstate::{Params, Store};
+    /// # let folder = tempfile::tempdir()?;
+    /// let store = Store::open(folder.path().join("state"))?;
+    /// store.process("gckeys")?.register("project-1", Params::new())?;
+    ///
+    /// // While the program goes on writing.
+    /// let backup = store.backup(folder.path().join("backup"))?;
+    /// assert_eq!(backup.seq, store.last_seq());
+    /// store.sync()?;
+    /// store.check_usable()?;
+    /// assert_eq!(store.stats()?.last_seq, backup.seq);
+    ///
+    /// // A store that no program has open can also be copied file by file.
+    /// store.close()?;
+    /// Store::copy_files(folder.path().join("state"), folder.path().join("copy"))?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn backup(&self, path: impl AsRef<Path>) -> Result<Backup> {
         let path = path.as_ref();
         let path = std::path::absolute(path).map_err(|error| Error::io("find", path, error))?;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{Store, Versioned};
 use crate::engine::{Batch, Durability};
 use crate::error::{Error, Failure, Result};
+use crate::model::limits::names;
 use crate::model::time;
 use crate::proto::record::{Owner, RunStatus, Settings};
 use crate::record::{Key, Payload};
@@ -14,6 +15,36 @@ use crate::record::{Key, Payload};
 /// A handle is cheap to make and to clone. Every change through it survives
 /// power loss once the call returns, unless
 /// [`with_durability`](ProcessHandle::with_durability) says otherwise.
+///
+/// ```
+/// use procstate::{Effect, Params, Precondition, Store};
+/// use std::time::Duration;
+///
+/// let store = Store::in_memory();
+/// let keys = store.process("gckeys")?;
+/// assert!(!keys.exists()?);
+/// keys.register_all([("project-1", Params::new()), ("project-2", Params::new())])?;
+/// assert!(keys.exists()? && keys.store().processes_page("gc", None, 10)?.names == [keys.name()]);
+///
+/// // Changes only what the caller has seen.
+/// let item = keys.item("project-1")?.expect("it was registered");
+/// let seen = Precondition::Version(item.version.unwrap_or_default());
+/// keys.register_if("project-1", Params::new().int("keysPerAccount", 8), seen)?;
+/// assert!(keys.unregister_if("project-1", seen).unwrap_err().is_precondition_failed());
+///
+/// keys.set_params(Params::new().string("region", "eu"))?;
+/// keys.set_schedule_with_offset(Duration::from_secs(86_400), Duration::from_secs(7200))?;
+/// assert_eq!(keys.unregister("project-2")?, Effect::Changed);
+/// keys.unregister_all(["project-3", "project-4"])?;
+/// assert_eq!(keys.retry_failed()?, 0);
+///
+/// let summary = keys.summary()?;
+/// assert_eq!((summary.active, summary.cleanup), (1, 3));
+/// assert!(keys.status()?.is_none() && keys.totals()?.is_empty() && keys.history()?.is_empty());
+/// assert!(keys.release()?.is_none(), "nobody has it");
+/// keys.purge(Duration::from_secs(30 * 86_400))?;
+/// # Ok::<(), procstate::Error>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct ProcessHandle {
     pub(crate) store: Store,
@@ -28,6 +59,19 @@ pub enum Effect {
     Changed,
     /// It was like that already; nothing was written.
     Unchanged,
+}
+
+impl Store {
+    /// The process `name`, whether or not it is in the store yet: registering
+    /// work and changing settings create it.
+    ///
+    /// # Errors
+    ///
+    /// If the name is empty or longer than 1 KiB.
+    pub fn process(&self, name: &str) -> Result<ProcessHandle> {
+        names::check_process(name)?;
+        Ok(ProcessHandle::new(self.clone(), name))
+    }
 }
 
 impl ProcessHandle {

@@ -4,6 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::time::Duration;
 
+use super::options::{CONCURRENCY_MAX, Options};
 use super::worker::{FnWorker, Start, erase};
 use super::{AsyncRunner, AsyncRunnerHandle, AsyncWork, AsyncWorker};
 use crate::engine::Durability;
@@ -12,10 +13,50 @@ use crate::run::{ClaimOptions, FailureLimit, Instance};
 use crate::runner::{FlowControl, Retry, Scheduled, Timing, WorkResult};
 use crate::store::Store;
 
-/// The most items that one runner works on at once.
-pub(super) const CONCURRENCY_MAX: usize = 65_536;
-
 /// Options of an [`AsyncRunner`]; made by [`AsyncRunner::builder`].
+///
+/// ```
+/// use procstate::tokio::AsyncRunner;
+/// use procstate::{Durability, FailureLimit, Params, Store};
+/// use std::time::Duration;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> procstate::Result<()> {
+/// let store = Store::in_memory();
+/// store.process("gckeys")?.register("project-1", Params::new())?;
+/// let runner = AsyncRunner::builder(&store, "gckeys")
+///     .label("collector")
+///     .every(Duration::from_secs(86_400))
+///     .offset(Duration::from_secs(7200)) // at 02:00 UTC
+///     .min_interval(Duration::from_secs(3600))
+///     .jitter(Duration::from_secs(60))
+///     .seed(1)
+///     .rest(Duration::from_secs(1))
+///     .items_per_minute(600)
+///     .item_timeout(Duration::from_secs(30))
+///     .cancel_grace(Duration::from_secs(1))
+///     .stop_grace(Duration::from_secs(5))
+///     .progress_interval(Duration::from_secs(2))
+///     .heartbeat_timeout(Duration::from_secs(60))
+///     .progress_durability(Durability::Buffered)
+///     .max_failed_items(FailureLimit::Share(0.5))
+///     .skip_completed(false)
+///     .worker_fn(|work| async move {
+///         if work.attempt() > 1 {
+///             work.add_error(format!("{} needs another attempt", work.name()));
+///         }
+///         work.drop_when_done();
+///         tokio::select! {
+///             () = work.cancelled() => Err("cancelled".into()),
+///             () = tokio::time::sleep(Duration::from_millis(1)) => Ok(()),
+///         }
+///     })
+///     .build()?;
+/// println!("{} runs", runner.instance().id());
+/// runner.run_once().await?;
+/// # Ok(())
+/// # }
+/// ```
 #[must_use]
 pub struct AsyncRunnerBuilder {
     store: Store,
@@ -27,24 +68,15 @@ pub struct AsyncRunnerBuilder {
     options: Options,
 }
 
-/// What an async runner goes by.
-#[derive(Debug, Clone)]
-pub(super) struct Options {
-    /// With progress that is buffered: the runner waits for the disk by itself.
-    pub(super) claim: ClaimOptions,
-    /// Progress and the ends of items are to survive power loss.
-    pub(super) is_synced: bool,
-    pub(super) flow: FlowControl,
-    pub(super) retry: Retry,
-    pub(super) item_timeout: Option<Duration>,
-    pub(super) cancel_grace: Duration,
-    pub(super) stop_grace: Duration,
-    pub(super) beat_interval: Duration,
-    pub(super) timing: Timing,
+impl AsyncRunner {
+    /// Begins to describe a runner of the process `process`.
+    pub fn builder(store: &Store, process: &str) -> AsyncRunnerBuilder {
+        AsyncRunnerBuilder::new(store, process)
+    }
 }
 
 impl AsyncRunnerBuilder {
-    pub(super) fn new(store: &Store, process: &str) -> Self {
+    fn new(store: &Store, process: &str) -> Self {
         Self {
             store: store.clone(),
             process: process.to_owned(),

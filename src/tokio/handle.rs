@@ -8,9 +8,9 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
-use super::AsyncStopper;
-use super::schedule::Schedule;
+use super::scheduler::Scheduler;
 use super::stop::Shared;
+use super::{AsyncRunner, AsyncStopper};
 use crate::error::{self, Failure, Result};
 use crate::runner::Shutdown;
 
@@ -19,6 +19,26 @@ use crate::runner::Shutdown;
 /// Dropping the handle asks the runner to stop as [`Shutdown::HandBack`] does, and does not
 /// wait for it. If the runtime goes down first, the run that is on is left unfinished, and
 /// the next claim goes on with it at once.
+///
+/// ```
+/// use procstate::tokio::AsyncRunner;
+/// use procstate::{Shutdown, Store};
+/// use std::time::Duration;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> procstate::Result<()> {
+/// let store = Store::in_memory();
+/// let runner = AsyncRunner::builder(&store, "gckeys")
+///     .every(Duration::from_secs(3600))
+///     .worker_fn(|_| async { Ok(()) })
+///     .spawn()?;
+/// println!("{}, {} stuck workers", runner.instance(), runner.stuck_workers());
+/// assert!(!runner.is_finished() && !runner.stopper().is_stopping());
+/// runner.stopper().stop(Shutdown::Finish);
+/// runner.shutdown(Shutdown::HandBack, Duration::from_secs(20)).await?;
+/// # Ok(())
+/// # }
+/// ```
 pub struct AsyncRunnerHandle {
     process: Arc<str>,
     instance: Arc<str>,
@@ -26,12 +46,25 @@ pub struct AsyncRunnerHandle {
     task: JoinHandle<Result<()>>,
 }
 
+impl AsyncRunner {
+    /// Starts the runner as a task of the runtime it is called on; it claims the process
+    /// whenever a run is due, until it is told to stop.
+    ///
+    /// # Errors
+    ///
+    /// If it is not called on a tokio runtime.
+    pub fn spawn(self) -> Result<AsyncRunnerHandle> {
+        let runtime = self.runtime()?;
+        Ok(AsyncRunnerHandle::start(Scheduler::new(self), &runtime))
+    }
+}
+
 impl AsyncRunnerHandle {
-    pub(super) fn start(schedule: Schedule, runtime: &Handle) -> Self {
-        let runner = schedule.runner();
+    fn start(scheduler: Scheduler, runtime: &Handle) -> Self {
+        let runner = scheduler.runner();
         let (process, instance) = (runner.handle.name().into(), runner.instance.id().into());
         let shared = runner.shared.clone();
-        Self { process, instance, shared, task: runtime.spawn(schedule.run()) }
+        Self { process, instance, shared, task: runtime.spawn(scheduler.run()) }
     }
 
     /// The id of the instance that the runner is.

@@ -131,20 +131,16 @@
 //! store. Under tokio's paused time give the store a clock of `tokio::time::Instant`s.
 
 mod builder;
-mod dispatcher;
-mod either;
-mod end;
+mod dispatch;
 mod events;
 mod handle;
-mod in_flight;
-mod mailbox;
+mod options;
 mod process;
+mod run_once;
 mod runner;
-mod schedule;
+mod scheduler;
 mod stop;
 mod synced;
-mod task;
-mod work;
 mod worker;
 
 pub use builder::AsyncRunnerBuilder;
@@ -154,5 +150,5 @@ pub use process::AsyncProcess;
 pub use runner::AsyncRunner;
 pub use stop::AsyncStopper;
 pub use synced::synced;
-pub use work::AsyncWork;
 pub use worker::AsyncWorker;
+pub use worker::work::AsyncWork;

@@ -29,6 +29,27 @@ use crate::store::{Effect, ProcessHandle, Tally};
 /// sync that it shares with all others. Dropped, a future that was polled may have made its
 /// change, or not; a change that was made survives the program's death, and power loss once
 /// the next sync is through.
+///
+/// ```
+/// use procstate::tokio::AsyncProcess;
+/// use procstate::{Claim, ClaimOptions, Instance, Params, Store};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> procstate::Result<()> {
+/// let store = Store::in_memory();
+/// let keys = AsyncProcess::new(&store.process("gckeys")?);
+/// keys.register("project-1", Params::new()).await?;
+/// keys.set_params(Params::new().string("region", "eu")).await?;
+/// // Any other change of the process.
+/// keys.change(|keys| keys.pause()).await?;
+/// keys.unregister("project-1").await?;
+/// let Claim::Won(run) = keys.claim(&Instance::new(), &ClaimOptions::new()).await? else {
+///     panic!("nobody else is here");
+/// };
+/// AsyncProcess::hand_back(run).await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct AsyncProcess {
     buffered: ProcessHandle,

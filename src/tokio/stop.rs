@@ -8,7 +8,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use super::mailbox::Mailbox;
+use super::dispatch::mailbox::Mailbox;
 use crate::clock::Clock;
 use crate::runner::Shutdown;
 

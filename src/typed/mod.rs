@@ -5,11 +5,11 @@
 //! optional fields, which are absent if they are `None`. Everything else is refused by
 //! the name of its field.
 
+mod misfit;
 mod read;
 mod write;
 
-use std::fmt::Display;
-
+use misfit::Misfit;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -60,7 +60,7 @@ impl Params {
     }
 }
 
-fn read_error<T>(error: &Failed) -> Error {
+fn read_error<T>(error: &Misfit) -> Error {
     Error::argument(format!("the parameters are no {}: {error}", short_name::<T>()))
 }
 
@@ -70,29 +70,6 @@ fn short_name<T: ?Sized>() -> &'static str {
     let end = name.find('<').unwrap_or(name.len());
     let begin = name.get(..end).and_then(|path| path.rfind("::")).map_or(0, |at| at + 2);
     name.get(begin..).unwrap_or(name)
-}
-
-/// Why a value does not fit, in words.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub(crate) struct Failed(String);
-
-impl Failed {
-    fn of(field: &str, why: impl Display) -> Self {
-        Self(format!("{field}: {why}"))
-    }
-}
-
-impl serde::de::Error for Failed {
-    fn custom<T: Display>(why: T) -> Self {
-        Self(why.to_string())
-    }
-}
-
-impl serde::ser::Error for Failed {
-    fn custom<T: Display>(why: T) -> Self {
-        Self(why.to_string())
-    }
 }
 
 #[cfg(test)]

@@ -7,18 +7,18 @@ use serde::de::value::{BorrowedStrDeserializer, StrDeserializer};
 use serde::de::{DeserializeSeed, Deserializer, Error, IntoDeserializer, MapAccess, Visitor};
 use serde::forward_to_deserialize_any;
 
-use super::Failed;
+use super::misfit::Misfit;
 use crate::proto::Params;
 
 pub(super) struct Reader<'a>(pub(super) &'a Params);
 
 impl<'de> Deserializer<'de> for Reader<'de> {
-    type Error = Failed;
+    type Error = Misfit;
 
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Failed> {
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
         let (ints, strings) = (&self.0.int_params, &self.0.string_params);
         if let Some(name) = ints.keys().find(|name| strings.contains_key(*name)) {
-            return Err(Failed::of(name, "there is a number and a text of this name"));
+            return Err(Misfit::of(name, "there is a number and a text of this name"));
         }
         visitor.visit_map(Members { ints: ints.iter().peekable(), strings: strings.iter(), value: None })
     }
@@ -27,7 +27,7 @@ impl<'de> Deserializer<'de> for Reader<'de> {
         self,
         _: &'static str,
         visitor: V,
-    ) -> Result<V::Value, Failed> {
+    ) -> Result<V::Value, Misfit> {
         visitor.visit_newtype_struct(self)
     }
 
@@ -45,9 +45,9 @@ struct Members<'de> {
 }
 
 impl<'de> MapAccess<'de> for Members<'de> {
-    type Error = Failed;
+    type Error = Misfit;
 
-    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Failed> {
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Misfit> {
         let int = self.ints.next().map(|(name, value)| (name.as_str(), Value::Int(*value)));
         let string = || self.strings.next().map(|(name, value)| (name.as_str(), Value::Text(value)));
         self.value = int.or_else(string);
@@ -55,9 +55,9 @@ impl<'de> MapAccess<'de> for Members<'de> {
         seed.deserialize(BorrowedStrDeserializer::new(name)).map(Some)
     }
 
-    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Failed> {
-        let (name, value) = self.value.take().ok_or_else(|| Failed::custom("a value without a name"))?;
-        seed.deserialize(value).map_err(|error| Failed::of(name, error))
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Misfit> {
+        let (name, value) = self.value.take().ok_or_else(|| Misfit::custom("a value without a name"))?;
+        seed.deserialize(value).map_err(|error| Misfit::of(name, error))
     }
 }
 
@@ -68,24 +68,24 @@ enum Value<'de> {
 }
 
 impl<'de> Deserializer<'de> for Value<'de> {
-    type Error = Failed;
+    type Error = Misfit;
 
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Failed> {
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
         match self {
             Self::Int(value) => visitor.visit_i64(value),
             Self::Text(value) => visitor.visit_borrowed_str(value),
         }
     }
 
-    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Failed> {
+    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
         match self {
             Self::Int(value @ (0 | 1)) => visitor.visit_bool(value == 1),
-            Self::Int(value) => Err(Failed(format!("it is {value}; a boolean is 0 or 1"))),
+            Self::Int(value) => Err(Misfit(format!("it is {value}; a boolean is 0 or 1"))),
             Self::Text(value) => visitor.visit_borrowed_str(value),
         }
     }
 
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Failed> {
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
         visitor.visit_some(self)
     }
 
@@ -93,7 +93,7 @@ impl<'de> Deserializer<'de> for Value<'de> {
         self,
         _: &'static str,
         visitor: V,
-    ) -> Result<V::Value, Failed> {
+    ) -> Result<V::Value, Misfit> {
         visitor.visit_newtype_struct(self)
     }
 
@@ -102,11 +102,11 @@ impl<'de> Deserializer<'de> for Value<'de> {
         _: &'static str,
         _: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Failed> {
+    ) -> Result<V::Value, Misfit> {
         match self {
             Self::Int(value) => self_named(value),
             Self::Text(value) => {
-                let text: StrDeserializer<'_, Failed> = value.into_deserializer();
+                let text: StrDeserializer<'_, Misfit> = value.into_deserializer();
                 visitor.visit_enum(text)
             }
         }
@@ -118,6 +118,6 @@ impl<'de> Deserializer<'de> for Value<'de> {
     }
 }
 
-fn self_named<T>(value: i64) -> Result<T, Failed> {
-    Err(Failed(format!("it is the number {value}; one of several choices is a text")))
+fn self_named<T>(value: i64) -> Result<T, Misfit> {
+    Err(Misfit(format!("it is the number {value}; one of several choices is a text")))
 }

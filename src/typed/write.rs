@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde::ser::{Error, Impossible, SerializeMap, SerializeStruct, Serializer};
 
-use super::Failed;
+use super::misfit::Misfit;
 use crate::proto::Params;
 
 const NOT_NAMED: &str = "parameters have names; it must be a struct or a map";
@@ -22,8 +22,8 @@ pub(super) struct Members {
 }
 
 impl Members {
-    fn add<T: Serialize + ?Sized>(&mut self, name: &str, value: &T) -> Result<(), Failed> {
-        match value.serialize(ValueWriter).map_err(|error| Failed::of(name, error))? {
+    fn add<T: Serialize + ?Sized>(&mut self, name: &str, value: &T) -> Result<(), Misfit> {
+        match value.serialize(ValueWriter).map_err(|error| Misfit::of(name, error))? {
             Value::None => {}
             Value::Int(value) => drop(self.params.int_params.insert(name.to_owned(), value)),
             Value::Text(value) => drop(self.params.string_params.insert(name.to_owned(), value)),
@@ -34,39 +34,39 @@ impl Members {
 
 impl SerializeStruct for Members {
     type Ok = Params;
-    type Error = Failed;
+    type Error = Misfit;
 
     fn serialize_field<T: Serialize + ?Sized>(
         &mut self,
         name: &'static str,
         value: &T,
-    ) -> Result<(), Failed> {
+    ) -> Result<(), Misfit> {
         self.add(name, value)
     }
 
-    fn end(self) -> Result<Params, Failed> {
+    fn end(self) -> Result<Params, Misfit> {
         Ok(self.params)
     }
 }
 
 impl SerializeMap for Members {
     type Ok = Params;
-    type Error = Failed;
+    type Error = Misfit;
 
-    fn serialize_key<T: Serialize + ?Sized>(&mut self, name: &T) -> Result<(), Failed> {
+    fn serialize_key<T: Serialize + ?Sized>(&mut self, name: &T) -> Result<(), Misfit> {
         match name.serialize(ValueWriter)? {
             Value::Text(name) => self.name = Some(name),
-            Value::Int(_) | Value::None => return Err(Failed::custom("a name that is not a text")),
+            Value::Int(_) | Value::None => return Err(Misfit::custom("a name that is not a text")),
         }
         Ok(())
     }
 
-    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Failed> {
-        let name = self.name.take().ok_or_else(|| Failed::custom("a value without a name"))?;
+    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Misfit> {
+        let name = self.name.take().ok_or_else(|| Misfit::custom("a value without a name"))?;
         self.add(&name, value)
     }
 
-    fn end(self) -> Result<Params, Failed> {
+    fn end(self) -> Result<Params, Misfit> {
         Ok(self.params)
     }
 }
@@ -83,8 +83,8 @@ struct ValueWriter;
 /// The answers to every kind of value that is refused with one text.
 macro_rules! refuse {
     ($ok:ty, $why:expr; $($method:ident($($type:ty),*)),* $(,)?) => {$(
-        fn $method(self, $(_: $type),*) -> Result<$ok, Failed> {
-            Err(Failed::custom($why))
+        fn $method(self, $(_: $type),*) -> Result<$ok, Misfit> {
+            Err(Misfit::custom($why))
         }
     )*};
 }
@@ -92,22 +92,22 @@ macro_rules! refuse {
 /// The same for those that would hold other values.
 macro_rules! refuse_compound {
     ($ok:ty, $why:expr; $($method:ident($($type:ty),*): $compound:ident),* $(,)?) => {$(
-        fn $method(self, $(_: $type),*) -> Result<Self::$compound, Failed> {
-            Err(Failed::custom($why))
+        fn $method(self, $(_: $type),*) -> Result<Self::$compound, Misfit> {
+            Err(Misfit::custom($why))
         }
     )*};
 }
 
 impl Serializer for Writer {
     type Ok = Params;
-    type Error = Failed;
-    type SerializeSeq = Impossible<Params, Failed>;
-    type SerializeTuple = Impossible<Params, Failed>;
-    type SerializeTupleStruct = Impossible<Params, Failed>;
-    type SerializeTupleVariant = Impossible<Params, Failed>;
+    type Error = Misfit;
+    type SerializeSeq = Impossible<Params, Misfit>;
+    type SerializeTuple = Impossible<Params, Misfit>;
+    type SerializeTupleStruct = Impossible<Params, Misfit>;
+    type SerializeTupleVariant = Impossible<Params, Misfit>;
     type SerializeMap = Members;
     type SerializeStruct = Members;
-    type SerializeStructVariant = Impossible<Params, Failed>;
+    type SerializeStructVariant = Impossible<Params, Misfit>;
 
     refuse! { Params, NOT_NAMED;
         serialize_bool(bool), serialize_i8(i8), serialize_i16(i16), serialize_i32(i32), serialize_i64(i64),
@@ -123,11 +123,11 @@ impl Serializer for Writer {
         serialize_struct_variant(&'static str, u32, &'static str, usize): SerializeStructVariant,
     }
 
-    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<Params, Failed> {
+    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<Params, Misfit> {
         value.serialize(self)
     }
 
-    fn serialize_unit_struct(self, _: &'static str) -> Result<Params, Failed> {
+    fn serialize_unit_struct(self, _: &'static str) -> Result<Params, Misfit> {
         Ok(Params::default())
     }
 
@@ -135,7 +135,7 @@ impl Serializer for Writer {
         self,
         _: &'static str,
         value: &T,
-    ) -> Result<Params, Failed> {
+    ) -> Result<Params, Misfit> {
         value.serialize(self)
     }
 
@@ -145,29 +145,29 @@ impl Serializer for Writer {
         _: u32,
         _: &'static str,
         _: &T,
-    ) -> Result<Params, Failed> {
-        Err(Failed::custom(NOT_NAMED))
+    ) -> Result<Params, Misfit> {
+        Err(Misfit::custom(NOT_NAMED))
     }
 
-    fn serialize_map(self, _: Option<usize>) -> Result<Members, Failed> {
+    fn serialize_map(self, _: Option<usize>) -> Result<Members, Misfit> {
         Ok(Members::default())
     }
 
-    fn serialize_struct(self, _: &'static str, _: usize) -> Result<Members, Failed> {
+    fn serialize_struct(self, _: &'static str, _: usize) -> Result<Members, Misfit> {
         Ok(Members::default())
     }
 }
 
 impl Serializer for ValueWriter {
     type Ok = Value;
-    type Error = Failed;
-    type SerializeSeq = Impossible<Value, Failed>;
-    type SerializeTuple = Impossible<Value, Failed>;
-    type SerializeTupleStruct = Impossible<Value, Failed>;
-    type SerializeTupleVariant = Impossible<Value, Failed>;
-    type SerializeMap = Impossible<Value, Failed>;
-    type SerializeStruct = Impossible<Value, Failed>;
-    type SerializeStructVariant = Impossible<Value, Failed>;
+    type Error = Misfit;
+    type SerializeSeq = Impossible<Value, Misfit>;
+    type SerializeTuple = Impossible<Value, Misfit>;
+    type SerializeTupleStruct = Impossible<Value, Misfit>;
+    type SerializeTupleVariant = Impossible<Value, Misfit>;
+    type SerializeMap = Impossible<Value, Misfit>;
+    type SerializeStruct = Impossible<Value, Misfit>;
+    type SerializeStructVariant = Impossible<Value, Misfit>;
 
     refuse! { Value, FRACTION; serialize_f32(f32), serialize_f64(f64) }
     refuse! { Value, NESTED; serialize_bytes(&[u8]) }
@@ -180,75 +180,75 @@ impl Serializer for ValueWriter {
         serialize_struct_variant(&'static str, u32, &'static str, usize): SerializeStructVariant,
     }
 
-    fn serialize_bool(self, value: bool) -> Result<Value, Failed> {
+    fn serialize_bool(self, value: bool) -> Result<Value, Misfit> {
         Ok(Value::Int(value.into()))
     }
 
-    fn serialize_i8(self, value: i8) -> Result<Value, Failed> {
+    fn serialize_i8(self, value: i8) -> Result<Value, Misfit> {
         Ok(Value::Int(value.into()))
     }
 
-    fn serialize_i16(self, value: i16) -> Result<Value, Failed> {
+    fn serialize_i16(self, value: i16) -> Result<Value, Misfit> {
         Ok(Value::Int(value.into()))
     }
 
-    fn serialize_i32(self, value: i32) -> Result<Value, Failed> {
+    fn serialize_i32(self, value: i32) -> Result<Value, Misfit> {
         Ok(Value::Int(value.into()))
     }
 
-    fn serialize_i64(self, value: i64) -> Result<Value, Failed> {
+    fn serialize_i64(self, value: i64) -> Result<Value, Misfit> {
         Ok(Value::Int(value))
     }
 
-    fn serialize_i128(self, value: i128) -> Result<Value, Failed> {
+    fn serialize_i128(self, value: i128) -> Result<Value, Misfit> {
         whole(value)
     }
 
-    fn serialize_u8(self, value: u8) -> Result<Value, Failed> {
+    fn serialize_u8(self, value: u8) -> Result<Value, Misfit> {
         Ok(Value::Int(value.into()))
     }
 
-    fn serialize_u16(self, value: u16) -> Result<Value, Failed> {
+    fn serialize_u16(self, value: u16) -> Result<Value, Misfit> {
         Ok(Value::Int(value.into()))
     }
 
-    fn serialize_u32(self, value: u32) -> Result<Value, Failed> {
+    fn serialize_u32(self, value: u32) -> Result<Value, Misfit> {
         Ok(Value::Int(value.into()))
     }
 
-    fn serialize_u64(self, value: u64) -> Result<Value, Failed> {
+    fn serialize_u64(self, value: u64) -> Result<Value, Misfit> {
         whole(value)
     }
 
-    fn serialize_u128(self, value: u128) -> Result<Value, Failed> {
+    fn serialize_u128(self, value: u128) -> Result<Value, Misfit> {
         whole(value)
     }
 
-    fn serialize_char(self, value: char) -> Result<Value, Failed> {
+    fn serialize_char(self, value: char) -> Result<Value, Misfit> {
         Ok(Value::Text(value.to_string()))
     }
 
-    fn serialize_str(self, value: &str) -> Result<Value, Failed> {
+    fn serialize_str(self, value: &str) -> Result<Value, Misfit> {
         Ok(Value::Text(value.to_owned()))
     }
 
-    fn serialize_none(self) -> Result<Value, Failed> {
+    fn serialize_none(self) -> Result<Value, Misfit> {
         Ok(Value::None)
     }
 
-    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<Value, Failed> {
+    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<Value, Misfit> {
         value.serialize(self)
     }
 
-    fn serialize_unit(self) -> Result<Value, Failed> {
+    fn serialize_unit(self) -> Result<Value, Misfit> {
         Ok(Value::None)
     }
 
-    fn serialize_unit_struct(self, _: &'static str) -> Result<Value, Failed> {
+    fn serialize_unit_struct(self, _: &'static str) -> Result<Value, Misfit> {
         Ok(Value::None)
     }
 
-    fn serialize_unit_variant(self, _: &'static str, _: u32, name: &'static str) -> Result<Value, Failed> {
+    fn serialize_unit_variant(self, _: &'static str, _: u32, name: &'static str) -> Result<Value, Misfit> {
         Ok(Value::Text(name.to_owned()))
     }
 
@@ -256,7 +256,7 @@ impl Serializer for ValueWriter {
         self,
         _: &'static str,
         value: &T,
-    ) -> Result<Value, Failed> {
+    ) -> Result<Value, Misfit> {
         value.serialize(self)
     }
 
@@ -266,11 +266,11 @@ impl Serializer for ValueWriter {
         _: u32,
         _: &'static str,
         _: &T,
-    ) -> Result<Value, Failed> {
-        Err(Failed::custom(NESTED))
+    ) -> Result<Value, Misfit> {
+        Err(Misfit::custom(NESTED))
     }
 }
 
-fn whole(value: impl TryInto<i64>) -> Result<Value, Failed> {
-    value.try_into().map(Value::Int).map_err(|_| Failed::custom(TOO_LARGE))
+fn whole(value: impl TryInto<i64>) -> Result<Value, Misfit> {
+    value.try_into().map(Value::Int).map_err(|_| Misfit::custom(TOO_LARGE))
 }

@@ -5,21 +5,21 @@ use std::{fmt, io};
 
 /// What a command that could run has to report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Found {
-    AllWell,
+pub(crate) enum CommandStatus {
+    Success,
     /// What was asked for is not there, or not all work was done.
-    Something,
+    Findings,
     /// A run stopped because too many items failed.
     Limit,
     /// Somebody asked the program to stop.
     Interrupted,
 }
 
-impl Found {
+impl CommandStatus {
     pub(crate) fn exit_code(self) -> u8 {
         match self {
-            Self::AllWell => 0,
-            Self::Something => 1,
+            Self::Success => 0,
+            Self::Findings => 1,
             Self::Limit => 3,
             // As a shell tells of a program that SIGINT has ended.
             Self::Interrupted => 130,

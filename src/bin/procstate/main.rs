@@ -7,18 +7,10 @@
 
 mod args;
 mod commands;
-mod duration;
 mod failure;
 mod input;
-mod json_lines;
-mod lists;
-mod log;
-mod names;
 mod open;
-mod output;
-mod panics;
-mod patience;
-mod progress;
+mod terminal;
 
 use std::process::ExitCode;
 
@@ -26,12 +18,12 @@ use clap::Parser;
 
 use args::Args;
 use failure::Failure;
-use output::Output;
+use terminal::output::Output;
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    log::to_stderr(args.verbose);
-    panics::say_nothing_of_caught_ones();
+    terminal::log::to_stderr(args.verbose);
+    terminal::panics::say_nothing_of_caught_ones();
     let mut output = Output::new(args.json);
     let result = commands::dispatch(&args, &mut output).and_then(|found| {
         output.flush()?;
@@ -41,7 +33,7 @@ fn main() -> ExitCode {
         Ok(found) => ExitCode::from(found.exit_code()),
         Err(Failure::ClosedPipe) => ExitCode::SUCCESS,
         Err(failure) => {
-            output::say(&format!("procstate: {failure}"));
+            terminal::output::say(&format!("procstate: {failure}"));
             ExitCode::from(failure.exit_code())
         }
     }

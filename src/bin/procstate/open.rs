@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use crate::args::Args;
 use crate::failure::{Failure, chain};
-use crate::log;
+use crate::terminal::log;
 
 /// The variable with the token.
 const TOKEN: &str = "PROCSTATE_TOKEN";
@@ -24,14 +24,14 @@ const TRIES: u32 = 10;
 const PAUSE: Duration = Duration::from_millis(30);
 
 /// Where a store is.
-pub(crate) enum Place {
+pub(crate) enum Location {
     Folder(PathBuf),
     Served(Remote),
     #[cfg(feature = "etcd")]
     Etcd(procstate::EtcdOptions),
 }
 
-impl Place {
+impl Location {
     pub(crate) fn of(args: &Args) -> Result<Self, Failure> {
         #[cfg(feature = "etcd")]
         if let Some(options) = etcd(&args.etcd)? {
@@ -111,7 +111,7 @@ pub(crate) fn etcd(args: &crate::args::Etcd) -> Result<Option<procstate::EtcdOpt
 
 /// Connects to a store that must be there.
 #[cfg(feature = "etcd")]
-fn connected(place: &Place) -> Result<Store, Failure> {
+fn connected(place: &Location) -> Result<Store, Failure> {
     // A store that cannot be used is no absent name: it ends with 2.
     to_have(place).map_err(|error| Failure::failed(&error))
 }
@@ -145,32 +145,32 @@ impl Deref for Looked {
 
 /// Opens a store to look at it, and leaves it as it is: a copy of it, or the store itself
 /// through the program that has it open.
-pub(crate) fn for_looking(place: &Place) -> Result<Looked, Failure> {
+pub(crate) fn for_looking(place: &Location) -> Result<Looked, Failure> {
     match place {
-        Place::Folder(folder) => {
+        Location::Folder(folder) => {
             here_or_there(folder, || copied(folder), |store| Looked { store, _copy: None })
         }
-        Place::Served(remote) => Ok(Looked { store: remote.open()?, _copy: None }),
+        Location::Served(remote) => Ok(Looked { store: remote.open()?, _copy: None }),
         #[cfg(feature = "etcd")]
-        Place::Etcd(_) => Ok(Looked { store: connected(place)?, _copy: None }),
+        Location::Etcd(_) => Ok(Looked { store: connected(place)?, _copy: None }),
     }
 }
 
 /// Opens a store, which must be there, to change it.
-pub(crate) fn for_changing(place: &Place) -> Result<Store, Failure> {
+pub(crate) fn for_changing(place: &Location) -> Result<Store, Failure> {
     match place {
-        Place::Folder(folder) => {
+        Location::Folder(folder) => {
             here_or_there(folder, || existing(folder).map_err(Trouble::Opening), |store| store)
         }
-        Place::Served(remote) => Ok(remote.open()?),
+        Location::Served(remote) => Ok(remote.open()?),
         #[cfg(feature = "etcd")]
-        Place::Etcd(_) => connected(place),
+        Location::Etcd(_) => connected(place),
     }
 }
 
 /// The store through the program that has it open.
-pub(crate) fn where_it_is_open(place: &Place) -> Result<Store, Failure> {
-    let Place::Folder(folder) = place else { return for_changing(place) };
+pub(crate) fn where_it_is_open(place: &Location) -> Result<Store, Failure> {
+    let Location::Folder(folder) = place else { return for_changing(place) };
     // Says so if there is no store, or if it is free.
     let text = || {
         format!(
@@ -189,15 +189,15 @@ pub(crate) fn where_it_is_open(place: &Place) -> Result<Store, Failure> {
 
 /// Reads the log of a store.
 pub(crate) fn read_log(
-    place: &Place,
+    place: &Location,
     from: u64,
     mut visit: impl FnMut(LogEntry) -> procstate::Result<()>,
 ) -> Result<u64, Failure> {
     let store = match place {
-        Place::Served(_) => for_changing(place)?,
+        Location::Served(_) => for_changing(place)?,
         #[cfg(feature = "etcd")]
-        Place::Etcd(_) => for_changing(place)?,
-        Place::Folder(folder) => {
+        Location::Etcd(_) => for_changing(place)?,
+        Location::Folder(folder) => {
             let mut read = || recovery::read_log(folder, from, &mut visit).map(Read::Here);
             match here_or_there(folder, || read().map_err(Trouble::Opening), Read::There)? {
                 Read::Here(last) => return Ok(last),
@@ -215,12 +215,12 @@ enum Read {
 }
 
 /// Opens a store, which must be there, to be the program that has it; not through another.
-pub(crate) fn to_have(place: &Place) -> procstate::Result<Store> {
+pub(crate) fn to_have(place: &Location) -> procstate::Result<Store> {
     match place {
-        Place::Folder(folder) => existing(folder),
-        Place::Served(remote) => remote.open(),
+        Location::Folder(folder) => existing(folder),
+        Location::Served(remote) => remote.open(),
         #[cfg(feature = "etcd")]
-        Place::Etcd(options) => Store::connect(options.clone().create(false)),
+        Location::Etcd(options) => Store::connect(options.clone().create(false)),
     }
 }
 

@@ -29,16 +29,16 @@ pub(crate) struct Options {
     pub(crate) sync_interval: Duration,
     /// The length of a segment of the log. Default: 4 MiB; at least 8 KiB.
     pub(crate) segment_bytes: u32,
-    /// Memory for what the index does not have yet. Default: 64 MiB. One commit
-    /// over it is let in all the same.
+    /// Memory for what the index does not have yet. Default: 64 MiB. A single larger commit is
+    /// accepted.
     pub(crate) memtable_bytes: usize,
-    /// How much log there is at least before a snapshot is written. Default: 64 MiB.
+    /// No snapshot is written before there is this much log. Default: 64 MiB.
     pub(crate) snapshot_log_bytes: u64,
     /// Whether opening reads all of the log, not only what the index lacks, so that
     /// damage is found while there is still another copy. Default: yes.
     pub(crate) verify_log: bool,
     pub(crate) recovery: Recovery,
-    /// Whose time each commit gets in the log.
+    /// The clock that gives each commit in the log its time.
     pub(crate) clock: Arc<dyn Clock>,
 }
 
@@ -62,8 +62,8 @@ impl Options {
         self.memtable_bytes / 4
     }
 
-    /// How much log there may be that the index does not have, before a checkpoint
-    /// begins; bounds the time that opening takes after a crash.
+    /// A checkpoint begins when there is this much log that the index does not have, which bounds
+    /// the time that opening takes after a crash.
     pub(super) fn checkpoint_log_bytes(&self) -> u64 {
         self.snapshot_log_bytes / 2
     }

@@ -49,3 +49,35 @@ pub struct Rebuilt {
     /// Where the damaged index is kept. It may be deleted.
     pub kept: Option<PathBuf>,
 }
+
+impl OpenReport {
+    /// Logs what opening found and did.
+    pub(crate) fn log(&self) {
+        if let Some(rebuilt) = &self.rebuilt {
+            let kept = rebuilt.kept.as_ref().map_or("nothing".into(), |kept| kept.display().to_string());
+            tracing::warn!(why = %rebuilt.why, %kept, "the index was rebuilt from snapshot and log");
+        }
+        if let Some(torn) = &self.torn_tail {
+            tracing::warn!(
+                kept = torn.kept,
+                newest = torn.newest,
+                "the log had a torn tail: commits that were not synced are gone"
+            );
+        }
+        if let Some(lost) = &self.lost {
+            tracing::error!(%lost, "the log was cut where it is damaged");
+        }
+        if let Some(damage) = &self.damaged_snapshot {
+            tracing::warn!(%damage, "the newest snapshot is damaged; another is written");
+        }
+        if let Some(damage) = &self.damaged_synced {
+            tracing::warn!(%damage, "SYNCED, which notes how far the log is durable, is written anew");
+        }
+        if let Some(damage) = &self.damaged_log {
+            tracing::warn!(%damage, "a part of the log is damaged that the index does not need");
+        }
+        if self.replayed > 0 {
+            tracing::info!(commits = self.replayed, "commits were replayed from the log");
+        }
+    }
+}

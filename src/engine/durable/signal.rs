@@ -1,4 +1,4 @@
-//! Wakes a thread that has work to do, or is to stop.
+//! A signal that wakes a background thread, to work or to stop.
 
 use std::time::Duration;
 
@@ -41,7 +41,7 @@ impl Signal {
         self.state.lock().stop
     }
 
-    /// Waits for work, or for the end.
+    /// Waits until there is work, the thread is to stop, or the time is up.
     pub(crate) fn wait(&self, timeout: Duration) -> Woken {
         let deadline = sync::now().checked_add(timeout);
         let mut state = self.state.lock();

@@ -1,37 +1,49 @@
-//! The threads of the engine.
+//! The threads of an open store.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
+use super::checkpoint::Checkpointer;
+use super::commit::CommitPath;
+use super::open_index::OpenIndex;
 use super::shared::Shared;
 use super::signal::Woken;
 use crate::error::{Error, Failure, Result, panic_text};
 
-/// How long the thread of the checkpoints sleeps if nobody wakes it.
+/// How long the checkpoint thread sleeps if nothing wakes it.
 const IDLE: Duration = Duration::from_secs(3600);
 
 #[derive(Debug)]
-pub(super) struct Threads {
+pub(crate) struct Threads {
+    shared: Arc<Shared>,
     handles: Vec<JoinHandle<()>>,
 }
 
 impl Threads {
-    pub(super) fn spawn(shared: &Arc<Shared>) -> Result<Self> {
-        let mut threads = Self { handles: Vec::new() };
-        threads.add("procstate-sync", shared.clone(), keep_up)?;
-        threads.add("procstate-checkpoint", shared.clone(), |shared| {
-            while shared.checkpoints.wait(IDLE) != Woken::Stop {
-                let _ = shared.maintain();
+    pub(crate) fn spawn(
+        shared: Arc<Shared>,
+        index: Arc<OpenIndex>,
+        commits: Arc<CommitPath>,
+        checkpointer: Arc<Checkpointer>,
+    ) -> Result<Self> {
+        let mut threads = Self { shared: shared.clone(), handles: Vec::new() };
+        let syncing = shared.clone();
+        threads.add("procstate-sync", move || sync_until_stopped(&syncing, &commits))?;
+        threads.add("procstate-checkpoint", move || {
+            while shared.checkpoint_thread.wait(IDLE) != Woken::Stop {
+                // A failure poisons the store; the next call reports it.
+                let _ = index.with(|index| checkpointer.maintain(index));
             }
         })?;
         Ok(threads)
     }
 
-    fn add(&mut self, name: &str, shared: Arc<Shared>, run: fn(&Shared)) -> Result<()> {
+    fn add(&mut self, name: &str, run: impl FnOnce() + Send + 'static) -> Result<()> {
+        let shared = self.shared.clone();
         let body = move || {
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| run(&shared))) {
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(run)) {
                 shared.poison.poison(&failed("go on with its work", &panic_text(panic)));
             }
         };
@@ -40,10 +52,10 @@ impl Threads {
         Ok(())
     }
 
-    /// Ends the threads, when they have done what they are at.
-    pub(super) fn stop(self, shared: &Shared) {
-        shared.upkeep.stop();
-        shared.checkpoints.stop();
+    /// Ends the threads once they have done what they are at.
+    pub(crate) fn stop(self) {
+        self.shared.sync_thread.stop();
+        self.shared.checkpoint_thread.stop();
         for handle in self.handles {
             // Its panic was caught.
             let _ = handle.join();
@@ -51,11 +63,12 @@ impl Threads {
     }
 }
 
-pub(super) fn keep_up(shared: &Shared) {
-    while shared.upkeep.wait(shared.options.sync_interval) != Woken::Stop {
-        // A failure poisons the store; whoever calls next hears of it.
-        if shared.keep_up().is_err() {
-            shared.synced.wake_tasks();
+/// Syncs the log each interval, and when it is woken.
+pub(crate) fn sync_until_stopped(shared: &Shared, commits: &CommitPath) {
+    while shared.sync_thread.wait(shared.options.sync_interval) != Woken::Stop {
+        // A failure poisons the store; the next call reports it.
+        if commits.keep_up().is_err() {
+            commits.wake_tasks();
         }
     }
 }

@@ -108,7 +108,7 @@ fn advice(status: &Status) -> Option<String> {
 
 /// The text with what caused it: tonic says no more than "transport error" itself.
 fn words(status: &Status) -> String {
-    let cause = std::error::Error::source(status).map(|source| chain(source));
+    let cause = std::error::Error::source(status).map(chain);
     match cause {
         Some(cause) if !status.message().contains(&cause) => format!("{}: {cause}", status.message()),
         _ => status.message().to_owned(),

@@ -66,6 +66,8 @@ struct Fault {
 /// What the files of one moment became.
 pub(super) struct Damaged {
     pub(super) life: usize,
+    /// That of its files, or the last of several.
+    pub(super) moment: usize,
     pub(super) files: Folder,
     /// Files that a fault may have changed.
     pub(super) touched: BTreeSet<PathBuf>,
@@ -90,6 +92,7 @@ impl Damaged {
         let flags = usize::from(bytes.try_get_u8().ok()?);
         let mut damaged = Self {
             life,
+            moment,
             files: moments[moment].files.clone(),
             touched: BTreeSet::new(),
             copied_from: None,
@@ -127,6 +130,7 @@ impl Damaged {
     fn roll_back(&mut self, moments: &[Moment], moment: usize, back: usize) {
         let earlier = moment.saturating_sub(1 + back % 4);
         self.files = moments[earlier].files.clone();
+        self.moment = earlier;
         self.what += &format!(", rolled back to moment {earlier}");
     }
 

@@ -11,7 +11,7 @@ use std::path::Path;
 use super::fault::Damaged;
 use super::life::{Branch, Life, Moment, put, read};
 use crate::engine::Recovery;
-use crate::fuzzing::content::{Content, is_new_owner, read_store};
+use crate::fuzzing::fixture::content::{Content, is_new_owner, read_store};
 use crate::proto::Params;
 use crate::recovery::{self, Options, Salvaged, Verified};
 use crate::store::Store;
@@ -75,12 +75,22 @@ fn pasts<'a>(lives: &'a [Life], damaged: &Damaged) -> Vec<Past<'a>> {
         let branch = &lives[damaged.life].main;
         pasts.push(Past { branch, bound: bound(&branch.moments[from]) });
     }
-    // Log and note agree: MANIFEST may as well be that of before the fork.
-    let has = |name: &str| damaged.touched.iter().any(|path| path.starts_with(name));
-    if damaged.has_fork && has("wal") && has("SYNCED") {
-        pasts.push(Past { branch: &lives[damaged.life].fork, bound: 0 });
-    }
+    pasts.extend(damaged.has_fork.then(|| fork(&lives[damaged.life], damaged)).flatten());
     pasts
+}
+
+/// The fork, if its log and one of the two notes are there: the other note may be as old as the
+/// copy. Whatever it notes, the fork must have too.
+fn fork<'a>(life: &'a Life, damaged: &Damaged) -> Option<Past<'a>> {
+    let has = |name: &str| damaged.touched.iter().any(|path| path.starts_with(name));
+    let moment = life.main.moments.get(damaged.copied_from.unwrap_or(damaged.moment))?;
+    let bound = match (has("wal"), has("SYNCED"), has("MANIFEST")) {
+        (true, true, _) => 0,
+        (true, false, true) => moment.noted,
+        _ => return None,
+    };
+    let is_shared = life.main.states.get(&bound) == life.fork.states.get(&bound);
+    is_shared.then_some(Past { branch: &life.fork, bound })
 }
 
 fn agrees(moment: &Moment, damaged: &Damaged) -> bool {

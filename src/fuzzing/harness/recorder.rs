@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use crate::archive::Target;
 use crate::engine::{Backup, Batch, Durability, Engine, Feed, MemoryEngine, Outcome, Stats, Visitor, Write};
 use crate::error::Result;
-use crate::fuzzing::content::Content;
+use crate::fuzzing::fixture::content::Content;
 use crate::record::{Key, KeyRange, Record};
 use crate::store::Store;
 

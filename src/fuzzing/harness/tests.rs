@@ -11,8 +11,8 @@ use parking_lot::Mutex;
 use super::fault::Damaged;
 use super::{Answer, harness, life, oracle};
 use crate::engine::Recovery;
-use crate::fuzzing::content::read_store;
-use crate::fuzzing::original::scratch;
+use crate::fuzzing::fixture::content::read_store;
+use crate::fuzzing::fixture::original::scratch;
 
 fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok().map(|value| value.parse().unwrap())

@@ -7,7 +7,7 @@ use axum::extract::Path;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use super::super::problem::{Answer, Problem};
+use super::super::exchange::problem::{Answer, Problem};
 
 /// A file that pages refer to.
 #[derive(Debug)]

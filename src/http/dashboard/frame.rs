@@ -1,14 +1,15 @@
 //! What is around every page.
 
 use askama::Template;
-use axum::http::StatusCode;
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
-use super::super::address::{Prefix, encoded};
-use super::super::problem::{Answer, Problem};
-use super::super::routes::App;
+use super::super::app::App;
+use super::super::exchange::address::{Prefix, encoded};
+use super::super::exchange::problem::{Answer, Problem};
+use super::assets;
 use super::links::Link;
-use super::{assets, html};
 use crate::text::visible_json;
 
 /// What is around a page.
@@ -97,4 +98,23 @@ pub(super) fn problem(app: &App, prefix: &Prefix, status: StatusCode, detail: &s
         _ => "That cannot be done",
     };
     page(&ProblemPage { frame: Frame::new(app, prefix, title), detail: super::show::lines(detail) })
+}
+
+/// What browsers are told of a page. A form says where it comes from, which the guard asks
+/// for, and other sites learn nothing.
+fn html(text: String) -> Response {
+    const HEADERS: [(HeaderName, &str); 3] = [
+        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+        (
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; \
+             form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+        ),
+        (header::REFERRER_POLICY, "same-origin"),
+    ];
+    let mut response = text.into_response();
+    for (name, value) in HEADERS {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    response
 }

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::super::address::{Prefix, encoded};
+use super::super::exchange::address::{Prefix, encoded};
 use super::show;
 
 /// A name as a segment of a page's address.

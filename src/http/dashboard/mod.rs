@@ -7,55 +7,45 @@
 //! What comes from the store goes through [`show`], which makes everything visible that would
 //! hide text or turn its order round; the templates escape the rest for HTML.
 
-mod actions;
 mod assets;
-mod chart;
-mod counted;
+mod forms;
 mod frame;
-mod glance;
-mod item;
-mod items;
 mod links;
-mod overview;
-mod params;
-mod process;
-mod register;
-mod settings;
+mod pages;
 mod show;
 
 use axum::Router;
 use axum::extract::Request;
-use axum::http::HeaderValue;
-use axum::http::header;
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
-pub(super) use counted::Dashboard;
+pub(super) use pages::counted::Dashboard;
 
-use super::address::Prefix;
-use super::problem::Detail;
-use super::routes::{App, read_only};
+use super::app::App;
+use super::exchange::address::Prefix;
+use super::exchange::problem::Detail;
 
 /// The pages, and what they need.
 pub(super) fn routes(app: &App) -> Router<App> {
     let pages = Router::new()
-        .route("/", get(overview::show))
-        .route("/register", get(register::ask_new).post(register::register_new))
-        .route("/processes/{process}", get(process::show))
-        .route("/processes/{process}/settings", get(settings::ask).post(settings::change))
-        .route("/processes/{process}/register", get(register::ask).post(register::register))
-        .route("/processes/{process}/do/{action}", get(actions::ask).post(actions::act))
-        .route("/processes/{process}/work/{work}", get(item::show))
+        .route("/", get(pages::overview::show))
+        .route("/register", get(forms::register::ask_new).post(forms::register::register_new))
+        .route("/processes/{process}", get(pages::process::show))
+        .route("/processes/{process}/settings", get(forms::settings::ask).post(forms::settings::change))
+        .route("/processes/{process}/register", get(forms::register::ask).post(forms::register::register))
+        .route("/processes/{process}/do/{action}", get(forms::actions::ask).post(forms::actions::act))
+        .route("/processes/{process}/work/{work}", get(pages::item::show))
         .route(
             "/processes/{process}/work/{work}/params",
-            get(register::ask_again).post(register::register_again),
+            get(forms::register::ask_again).post(forms::register::register_again),
         )
         .route(
             "/processes/{process}/work/{work}/do/{action}",
-            get(actions::ask_of_item).post(actions::act_on_item),
+            get(forms::actions::ask_of_item).post(forms::actions::act_on_item),
         );
-    let pages = if app.dashboard.is_read_only { pages.route_layer(from_fn(read_only)) } else { pages };
+    let pages =
+        if app.dashboard.is_read_only { pages.route_layer(from_fn(super::guard::read_only)) } else { pages };
     pages
         .route_layer(from_fn_with_state(app.clone(), tell_problems))
         .route("/assets/{file}", get(assets::serve))
@@ -73,23 +63,4 @@ async fn tell_problems(
     let status = response.status();
     let page = frame::problem(&app, &prefix, status, detail);
     page.map_or_else(IntoResponse::into_response, |page| (status, page).into_response())
-}
-
-/// What browsers are told of a page. A form says where it comes from, which the guard asks
-/// for, and other sites learn nothing.
-fn html(text: String) -> Response {
-    const HEADERS: [(header::HeaderName, &str); 3] = [
-        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
-        (
-            header::CONTENT_SECURITY_POLICY,
-            "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; \
-             form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
-        ),
-        (header::REFERRER_POLICY, "same-origin"),
-    ];
-    let mut response = text.into_response();
-    for (name, value) in HEADERS {
-        response.headers_mut().insert(name, HeaderValue::from_static(value));
-    }
-    response
 }

@@ -30,7 +30,7 @@ pub(super) fn first_line(text: &str) -> String {
 
 /// A point in time.
 #[derive(Debug, Clone)]
-pub(super) struct Moment {
+pub(super) struct ShownTime {
     /// For machines.
     pub(super) exact: String,
     /// To the second.
@@ -39,7 +39,7 @@ pub(super) struct Moment {
     pub(super) age: String,
 }
 
-pub(super) fn moment(time: Timestamp, now: Timestamp) -> Moment {
+pub(super) fn moment(time: Timestamp, now: Timestamp) -> ShownTime {
     let seconds = time.duration_since(now).as_secs_f64();
     let age = if seconds.abs() < 1.0 {
         "now".to_owned()
@@ -48,14 +48,14 @@ pub(super) fn moment(time: Timestamp, now: Timestamp) -> Moment {
     } else {
         format!("in {}", seconds_text(seconds))
     };
-    Moment { exact: time.to_string(), shown: time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(), age }
+    ShownTime { exact: time.to_string(), shown: time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(), age }
 }
 
 pub(super) fn from_wire(wire: Option<&Wire>) -> Option<Timestamp> {
     wire.and_then(|wire| Timestamp::new(wire.seconds, wire.nanos).ok())
 }
 
-pub(super) fn wire_moment(wire: Option<&Wire>, now: Timestamp) -> Option<Moment> {
+pub(super) fn wire_moment(wire: Option<&Wire>, now: Timestamp) -> Option<ShownTime> {
     from_wire(wire).map(|time| moment(time, now))
 }
 

@@ -1,23 +1,12 @@
 //! What changed within a moment, as one event.
 
-use std::collections::HashMap;
-
 use axum::body::Bytes;
 use serde_json::{Value, json};
 
-use crate::{Change, Changed, Event};
+use crate::{Change, ChangeSet, Changed};
 
 /// The most records that one event names. Where more have changed, a client reads again.
-const CHANGES_MAX: usize = 2000;
-
-/// What is being gathered.
-#[derive(Debug, Default)]
-pub(super) struct Gathered {
-    /// Whether each record was removed, by which it is.
-    changes: HashMap<(String, Changed), bool>,
-    seq: u64,
-    is_missed: bool,
-}
+pub(super) const CHANGES_MAX: usize = 2000;
 
 /// What changed between the event before and this one.
 #[derive(Debug)]
@@ -30,49 +19,19 @@ pub(super) struct Block {
     text: Bytes,
 }
 
-impl Gathered {
-    pub(super) fn add(&mut self, event: Event) {
-        match event {
-            Event::Committed { seq, changes } => {
-                self.seq = self.seq.max(seq);
-                for Change { process, what, removed } in changes {
-                    self.changes.insert((process, what), removed);
-                }
-                self.is_missed |= self.changes.len() > CHANGES_MAX;
-            }
-            Event::Missed(_) => self.is_missed = true,
-        }
-        if self.is_missed {
-            self.changes.clear();
-        }
-    }
-
-    /// Adds an event, unless it is of a commit up to `since`.
-    pub(super) fn add_after(&mut self, since: u64, event: Event) {
-        if !matches!(event, Event::Committed { seq, .. } if seq <= since) {
-            self.add(event);
-        }
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.changes.is_empty() && !self.is_missed
-    }
-
-    /// The block of what was gathered, none of it from before the commit `since`.
-    pub(super) fn take(&mut self, since: u64) -> Block {
-        let gathered = std::mem::take(self);
-        let seq = gathered.seq.max(since);
-        if gathered.is_missed {
-            return Block { seq, changes: None, text: missed(seq) };
-        }
-        let change = |((process, what), removed)| Change { process, what, removed };
-        let changes: Vec<Change> = gathered.changes.into_iter().map(change).collect();
-        let text = changed(seq, changes.iter());
-        Block { seq, changes: Some(changes), text }
-    }
-}
-
 impl Block {
+    /// The block of what changed, none of it from before the commit `since`; `None` if
+    /// nothing did.
+    pub(super) fn new(set: ChangeSet, since: u64) -> Option<Self> {
+        let ChangeSet { seq, changes, is_incomplete } = set;
+        let seq = seq.max(since);
+        if is_incomplete {
+            return Some(Self { seq, changes: None, text: missed(seq) });
+        }
+        let text = changed(seq, changes.iter());
+        (!changes.is_empty()).then_some(Self { seq, changes: Some(changes), text })
+    }
+
     /// The bytes that it takes, roughly.
     pub(super) fn size(&self) -> usize {
         // Its text, and the same names once more.
@@ -131,23 +90,15 @@ mod tests {
     use super::*;
     use crate::List;
 
-    fn committed(seq: u64, process: &str, name: &str, removed: bool) -> Event {
-        let what = Changed::Work { list: List::Active, name: name.to_owned() };
-        Event::Committed { seq, changes: vec![Change { process: process.to_owned(), what, removed }] }
-    }
-
     fn text(block: &Block, prefix: &str) -> Option<String> {
         block.event(prefix).map(|bytes| String::from_utf8(bytes.to_vec()).unwrap())
     }
 
     #[test]
-    fn each_record_comes_once_as_it_is_at_last() {
-        let mut gathered = Gathered::default();
-        assert!(gathered.is_empty());
-        gathered.add(committed(3, "p\n", "w", true));
-        gathered.add(committed(5, "p\n", "w", false));
-        let block = gathered.take(0);
-        assert!(gathered.is_empty());
+    fn a_client_is_told_of_the_processes_it_listens_to() {
+        let what = Changed::Work { list: List::Active, name: "w".to_owned() };
+        let changes = vec![Change { process: "p\n".to_owned(), what, removed: false }];
+        let block = Block::new(ChangeSet { seq: 5, changes, is_incomplete: false }, 0).unwrap();
         let expected = "id: 5\nevent: changes\ndata: {\"changes\":[{\"list\":\"active\",\"process\":\"p\\n\",\"removed\":false,\"what\":\"work\",\"work\":\"w\"}],\"seq\":5}\n\n";
         assert_eq!(text(&block, "").as_deref(), Some(expected));
         assert_eq!(text(&block, "p").as_deref(), Some(expected));
@@ -156,14 +107,10 @@ mod tests {
 
     #[test]
     fn who_cannot_be_told_all_reads_again() {
-        let mut gathered = Gathered::default();
-        for seq in 1..=CHANGES_MAX as u64 + 1 {
-            gathered.add(committed(seq, "p", &seq.to_string(), false));
-        }
-        let expected = "id: 2001\nevent: missed\ndata: {\"seq\":2001}\n\n";
-        assert_eq!(text(&gathered.take(0), "q").as_deref(), Some(expected));
-        gathered.add(Event::Missed(7));
-        gathered.add(committed(1, "p", "w", false));
-        assert_eq!(text(&gathered.take(9), "").unwrap(), expected.replace("2001", "9"));
+        let set = |is_incomplete| ChangeSet { seq: 7, changes: Vec::new(), is_incomplete };
+        let missed = "id: 7\nevent: missed\ndata: {\"seq\":7}\n\n";
+        assert_eq!(text(&Block::new(set(true), 0).unwrap(), "q").unwrap(), missed);
+        assert_eq!(text(&Block::new(set(true), 9).unwrap(), "").unwrap(), missed.replace('7', "9"));
+        assert!(Block::new(set(false), 0).is_none());
     }
 }

@@ -3,24 +3,19 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use futures_util::FutureExt;
 use parking_lot::Mutex;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
-use super::block::Gathered;
+use super::block::{Block, CHANGES_MAX};
 use super::ring::Ring;
-use crate::tokio::Events;
-use crate::{Result, Store};
+use crate::{ChangeSet, Changes, Result, Store};
 
 /// The shortest time between two events.
 const INTERVAL_MIN: Duration = Duration::from_millis(200);
 
 /// The same for each client: however many listen, they are told 500 times a second together.
 const INTERVAL_PER_CLIENT: Duration = Duration::from_millis(2);
-
-/// How often the feed is emptied meanwhile: it keeps some thousand commits.
-const LOOK: Duration = Duration::from_millis(8);
 
 /// What all clients listen to.
 #[derive(Debug)]
@@ -39,7 +34,7 @@ pub(super) struct State {
 
 /// The change feed from a commit on.
 pub(super) struct Watched {
-    events: Events,
+    changes: Changes,
     since: u64,
 }
 
@@ -55,22 +50,22 @@ impl Hub {
 
     /// Begins to watch the store: it may read it.
     pub(super) fn watch(&self, store: &Store) -> Result<Watched> {
-        let events = store.watch("").into_stream();
+        let changes = store.changes("", CHANGES_MAX);
         let since = store.last_seq();
         // What the feed still has to tell of the commits up to `since`, it tells before this
         // answers.
         store.check_usable()?;
-        Ok(Watched { events, since })
+        Ok(Watched { changes, since })
     }
 
     /// Has a task of the runtime read the feed, unless one does.
-    pub(super) fn start(self: &Arc<Self>, Watched { events, since }: Watched) {
+    pub(super) fn start(self: &Arc<Self>, Watched { changes, since }: Watched) {
         let mut state = self.state.lock();
         if !state.is_on {
             // Blocks keep their numbers: clients of an earlier reader may be about.
             state.ring = Ring::new(state.ring.end(), since);
             state.is_on = true;
-            tokio::spawn(read(On(Arc::downgrade(self)), events, since));
+            tokio::spawn(read(On(Arc::downgrade(self)), changes));
         }
     }
 
@@ -87,11 +82,12 @@ impl Hub {
         INTERVAL_PER_CLIENT.saturating_mul(clients).max(INTERVAL_MIN)
     }
 
-    fn publish(&self, gathered: &mut Gathered) {
+    fn publish(&self, set: ChangeSet) {
         let mut state = self.state.lock();
-        let block = gathered.take(state.ring.seq());
-        state.ring.push(block);
-        self.moved.send_replace(state.ring.end());
+        if let Some(block) = Block::new(set, state.ring.seq()) {
+            state.ring.push(block);
+            self.moved.send_replace(state.ring.end());
+        }
     }
 }
 
@@ -107,29 +103,13 @@ impl Drop for On {
     }
 }
 
-async fn read(on: On, mut events: Events, since: u64) {
-    let mut gathered = Gathered::default();
-    while let Some(event) = events.next().await {
-        gathered.add_after(since, event);
-        let Some(interval) = publish(&on, &mut gathered) else { return };
-        let until = Instant::now() + interval;
-        while Instant::now() < until {
-            sleep(LOOK).await;
-            while let Some(Some(event)) = events.next().now_or_never() {
-                gathered.add_after(since, event);
-            }
-        }
-        if publish(&on, &mut gathered).is_none() {
-            return;
-        }
+async fn read(on: On, mut changes: Changes) {
+    loop {
+        changes.ready().await;
+        let (Some(hub), Some(set)) = (on.0.upgrade(), changes.take()) else { return };
+        hub.publish(set);
+        let interval = hub.interval();
+        drop(hub);
+        sleep(interval).await;
     }
-}
-
-/// How long to wait with the next event; `None` once nobody can listen any more.
-fn publish(on: &On, gathered: &mut Gathered) -> Option<Duration> {
-    let hub = on.0.upgrade()?;
-    if !gathered.is_empty() {
-        hub.publish(gathered);
-    }
-    Some(hub.interval())
 }

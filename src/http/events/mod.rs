@@ -19,9 +19,9 @@ use serde::Deserialize;
 
 pub(super) use gather::Hub;
 
-use super::input::Asked;
-use super::problem::{Answer, Problem};
-use super::routes::App;
+use super::app::App;
+use super::exchange::input::ParsedQuery;
+use super::exchange::problem::{Answer, Problem};
 
 /// Which events.
 #[derive(Debug, Deserialize)]
@@ -37,7 +37,7 @@ pub(super) struct Listening {
 pub(super) async fn listen(
     State(app): State<App>,
     headers: HeaderMap,
-    Asked(asked): Asked<Listening>,
+    ParsedQuery(asked): ParsedQuery<Listening>,
 ) -> Answer {
     let last = last_event_id(&headers)?.or(asked.last_event_id);
     if !app.events.is_on() {

@@ -76,16 +76,13 @@ impl Ring {
 
 #[cfg(test)]
 mod tests {
-    use super::super::block::Gathered;
     use super::*;
-    use crate::{Change, Changed, Event};
+    use crate::{Change, ChangeSet, Changed};
 
     fn push(ring: &mut Ring, seq: u64) {
-        let mut gathered = Gathered::default();
-        let change = Change { process: "p".to_owned(), what: Changed::Status, removed: false };
-        gathered.add(Event::Committed { seq, changes: vec![change] });
-        let since = ring.seq();
-        ring.push(gathered.take(since));
+        let changes = vec![Change { process: "p".to_owned(), what: Changed::Status, removed: false }];
+        let set = ChangeSet { seq, changes, is_incomplete: false };
+        ring.push(Block::new(set, ring.seq()).unwrap());
     }
 
     #[test]

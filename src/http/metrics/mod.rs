@@ -2,14 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use axum::extract::State;
-use axum::http::{StatusCode, header};
-use axum::response::IntoResponse;
+use axum::http::StatusCode;
 use parking_lot::Mutex;
 
-use super::answer::{json, value};
-use super::problem::{Answer, Problem};
-use super::routes::App;
+use super::exchange::problem::{Answer, Problem};
+use crate::Store;
 
 mod figures;
 
@@ -29,34 +26,24 @@ struct Scrape {
     until: Instant,
 }
 
-pub(super) async fn scrape(State(app): State<App>) -> Answer {
-    let (store, metrics) = (app.store.clone(), app.metrics.clone());
-    let text = app
-        .calls
-        .run(move || {
-            // Who comes meanwhile waits for the same figures.
-            let mut last = metrics.last.lock();
-            if let Some(scrape) = last.as_ref().filter(|scrape| Instant::now() < scrape.until) {
-                return Ok(scrape.text.clone());
-            }
-            let begun = Instant::now();
-            let text = figures::text(&store).map_err(|error| {
-                Problem::new(
-                    StatusCode::INTERNAL_SERVER_ERROR,
-                    format!("the figures could not be written: {error}"),
-                )
-            })?;
-            let took = begun.elapsed();
-            let reuse = if took < Duration::from_millis(50) { Duration::ZERO } else { took * REUSE };
-            *last = Some(Scrape { text: text.clone(), until: Instant::now() + reuse });
-            Ok(text)
-        })
-        .await?;
-    const KIND: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    Ok(([(header::CONTENT_TYPE, KIND)], text).into_response())
-}
-
-pub(super) async fn stats(State(app): State<App>) -> Answer {
-    let store = app.store.clone();
-    app.calls.run(move || Ok(json(value(&store.stats()?)?.to_string()))).await
+impl Metrics {
+    /// The figures as text. A caller that comes while they are counted waits for the same
+    /// ones.
+    pub(super) fn text(&self, store: &Store) -> Answer<String> {
+        let mut last = self.last.lock();
+        if let Some(scrape) = last.as_ref().filter(|scrape| Instant::now() < scrape.until) {
+            return Ok(scrape.text.clone());
+        }
+        let begun = Instant::now();
+        let text = figures::text(store).map_err(|error| {
+            Problem::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                format!("the figures could not be written: {error}"),
+            )
+        })?;
+        let took = begun.elapsed();
+        let reuse = if took < Duration::from_millis(50) { Duration::ZERO } else { took * REUSE };
+        *last = Some(Scrape { text: text.clone(), until: Instant::now() + reuse });
+        Ok(text)
+    }
 }

@@ -18,7 +18,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::chunks::{self, Set};
 use super::contents::{self, Contents};
-use super::{CHUNK, RECORD};
+use super::key::{CHUNK, RECORD};
 use crate::error::{Error, Result};
 use message::{Message, SEGMENT_BYTES};
 

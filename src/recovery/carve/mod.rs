@@ -5,7 +5,7 @@
 //! two need not stand together. Where a key is known from nowhere else it is looked for
 //! right before the envelope, where archives have it.
 
-mod beginnings;
+mod key_starts;
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -15,18 +15,15 @@ use std::path::Path;
 use bytes::Bytes;
 
 use super::options::Meter;
-use super::sound::found_record;
+use super::records::validate::found_record;
 use crate::crc::Checksums;
 use crate::error::{Error, Result};
 use crate::model::limits::RECORD_BYTES_MAX;
 use crate::record::{ENVELOPE_HEADER_LEN, Head, Key};
-use beginnings::Beginnings;
+use key_starts::{KEY_BYTES_MAX, KeyStarts};
 
 /// How much of a file is in memory at once.
 const WINDOW_BYTES: usize = 4 << 20;
-
-/// The longest key: two escaped names of a kilobyte and what stands around them.
-const KEY_BYTES_MAX: usize = 4 << 10;
 
 const ENVELOPE_BYTES_MAX: usize = RECORD_BYTES_MAX + ENVELOPE_HEADER_LEN;
 
@@ -101,7 +98,7 @@ impl Carver {
 struct Window<'a> {
     carver: &'a Carver,
     checksums: Checksums<'a>,
-    beginnings: Beginnings,
+    starts: KeyStarts,
     /// How much more may be decoded in vain.
     vain_bytes: usize,
 }
@@ -109,7 +106,7 @@ struct Window<'a> {
 impl<'a> Window<'a> {
     fn of(carver: &'a Carver, bytes: &'a [u8]) -> Self {
         let checksums = Checksums::of(bytes);
-        Self { carver, checksums, beginnings: Beginnings::default(), vain_bytes: VAIN_BYTES_MAX }
+        Self { carver, checksums, starts: KeyStarts::default(), vain_bytes: VAIN_BYTES_MAX }
     }
 
     /// Visits the records whose envelopes begin in this range.
@@ -133,7 +130,7 @@ impl<'a> Window<'a> {
         let value = rest.get(..head.envelope_len())?;
         let wanted = self.checksums.before(at + 4..at + value.len(), head.crc);
         let known = self.carver.known(wanted, head, before).cloned();
-        let key = known.or_else(|| self.beginnings.key(&mut self.checksums, at, wanted))?;
+        let key = known.or_else(|| self.starts.key(&mut self.checksums, at, wanted))?;
         if key.kind() != head.kind || value.len() > self.vain_bytes {
             return None;
         }

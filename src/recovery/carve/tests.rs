@@ -5,7 +5,7 @@ use crate::model::List;
 use crate::model::limits::SEQ_MAX;
 use crate::record;
 use crate::recovery::Options;
-use crate::recovery::sound::open_record;
+use crate::recovery::records::validate::open_record;
 
 fn keys() -> Vec<Key> {
     let item = |n: usize| Key::item("a process", List::Active, &format!("w{n}"));

@@ -12,11 +12,11 @@ use crate::error::{Result, chain};
 use crate::index::raw;
 use crate::record::{self, Key};
 use crate::recovery::carve::Carver;
-use crate::recovery::changes::Origin;
-use crate::recovery::inspection::Inspection;
-use crate::recovery::offline::Offline;
+use crate::recovery::files::inspection::Inspection;
+use crate::recovery::files::offline::Offline;
 use crate::recovery::options::{Meter, bytes_of};
-use crate::recovery::sound::found_record;
+use crate::recovery::records::changes::Origin;
+use crate::recovery::records::validate::found_record;
 
 /// Adds them to `sources`.
 pub(super) fn gather(

@@ -12,12 +12,12 @@ mod sources;
 
 use std::path::Path;
 
-use super::draft::Draft;
-use super::inspection::Inspection;
-use super::offline::Offline;
+use super::files::inspection::Inspection;
+use super::files::new_store::NewStore;
+use super::files::offline::Offline;
 use super::options::{Options, bytes_of};
 use crate::engine::TornTail;
-use crate::engine::verdict::{MissingCommits, Source};
+use crate::engine::policy::{MissingCommits, Source};
 use crate::error::Result;
 use report::Report;
 pub use report::{Fate, SalvagedRecord};
@@ -93,6 +93,26 @@ impl Salvaged {
 /// [`is_locked`](crate::Error::is_locked) while a program has it open;
 /// [`is_disk_full`](crate::Error::is_disk_full) if there is no room; if a newer version
 /// wrote it. In each case nothing is left at `into`. Damage is no error.
+///
+/// ```
+/// use procstate::recovery::{Fate, Options, salvage};
+/// # use procstate::{Params, Store};
+/// # let folder = tempfile::tempdir()?;
+/// # let (damaged, rescued) = (folder.path().join("state"), folder.path().join("state.new"));
+/// # let store = Store::open(&damaged)?;
+/// # store.process("gckeys")?.register("project-1", Params::new())?;
+/// # store.close()?;
+///
+/// let options = Options::default().scratch(folder.path());
+/// let salvaged = salvage(&damaged, &rescued, options, |record| {
+///     if record.fate == Fate::Lost {
+///         println!("lost: {} of {}", record.record, record.process);
+///     }
+/// })?;
+/// assert!(salvaged.is_complete());
+/// println!("{} records, {} of them older versions", salvaged.records(), salvaged.older);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn salvage(
     from: impl AsRef<Path>,
     into: impl AsRef<Path>,
@@ -102,7 +122,7 @@ pub fn salvage(
     let (from, into) = (from.as_ref(), into.as_ref());
     let store = Offline::open(from)?;
     // Before much work for nothing.
-    let draft = Draft::begin(from, into)?;
+    let new_store = NewStore::begin(from, into)?;
     let bytes: u64 = store.closed.files()?.iter().map(|file| bytes_of(file)).sum();
     let scratch = options.scratch_folder();
     let meter = options.meter(2 * bytes);
@@ -118,10 +138,10 @@ pub fn salvage(
             meter.add((found.key.len() + found.value.len()) as u64);
         }
     });
-    draft.fill(sources.seq, report.passing(records, &sources.lists))?;
+    new_store.fill(sources.seq, report.passing(records, &sources.lists))?;
     report.tell_lost();
     let counts = report.counts();
-    draft.finish(Some(&scratch), || store.closed.confirm())?;
+    new_store.finish(Some(&scratch), || store.closed.confirm())?;
     Ok(Salvaged {
         made_of: made_of(&sources),
         seq: sources.seq,

@@ -8,11 +8,11 @@ use super::sources::{Sources, Unreadable};
 use crate::error::Result;
 use crate::proto::record::Owner;
 use crate::record::{self, Key, Payload};
-use crate::recovery::address::named_in_process;
-use crate::recovery::changes::{Current, Origin};
-use crate::recovery::lists::Lists;
-use crate::recovery::owners::Owners;
-use crate::recovery::sound::open_record;
+use crate::recovery::records::changes::{Current, Origin};
+use crate::recovery::records::lists::Lists;
+use crate::recovery::records::names::named_in_process;
+use crate::recovery::records::owners::Owners;
+use crate::recovery::records::validate::open_record;
 
 /// What became of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

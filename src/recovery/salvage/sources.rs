@@ -6,15 +6,15 @@ use std::iter;
 use bytes::Bytes;
 
 use crate::engine::TornTail;
-use crate::engine::verdict::{self, Coverage, Remains, Source};
+use crate::engine::policy::{self, Coverage, Remains, Source};
 use crate::engine::wal::{Entry, Found, survey, walk};
 use crate::error::Result;
 use crate::record::Key;
-use crate::recovery::changes::{Changes, Merged, Newest, Origin};
-use crate::recovery::inspection::Inspection;
-use crate::recovery::lists::Lists;
-use crate::recovery::offline::Offline;
-use crate::recovery::sound::open_record;
+use crate::recovery::files::inspection::Inspection;
+use crate::recovery::files::offline::Offline;
+use crate::recovery::records::changes::{Changes, Merged, Newest, Origin};
+use crate::recovery::records::lists::Lists;
+use crate::recovery::records::validate::open_record;
 
 pub(super) struct Sources<'a> {
     inspection: &'a Inspection,
@@ -44,8 +44,8 @@ impl<'a> Sources<'a> {
     /// Reads what is complete, and the log behind it.
     pub(super) fn read(inspection: &'a Inspection) -> Result<Self> {
         let (facts, log) = (&inspection.facts, &inspection.readable_log);
-        let (source, seq) = verdict::source(facts);
-        let remains = verdict::remains(facts, &survey(log, seq)?, seq, inspection.is_identity_certain);
+        let (source, seq) = policy::source(facts);
+        let remains = policy::remains(facts, &survey(log, seq)?, seq, inspection.is_identity_certain);
         let Remains { coverage, end, torn_tail } = remains;
         let mut sources = Self {
             inspection,

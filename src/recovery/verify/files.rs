@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use super::report::Report;
-use super::{Inspection, Offline, top};
 use crate::engine::Snapshot;
+use crate::recovery::files::inspection::Inspection;
+use crate::recovery::files::offline::Offline;
 
 pub(super) fn check(store: &Offline, files: &[PathBuf], inspection: &Inspection, report: &mut Report<'_>) {
     if let Err(why) = &inspection.facts.manifest {
@@ -76,4 +77,10 @@ fn kind_of(file: &Path, top: &Path, inspection: &Inspection) -> Option<Kind> {
 /// Whether it is the snapshot that opening would use.
 fn is_snapshot(file: &Path, snapshots: &[Snapshot]) -> bool {
     snapshots.first().is_some_and(|newest| newest.path == file)
+}
+
+/// Where `path` is in the store, for sorting it in.
+fn top(store: &Offline, path: &Path) -> PathBuf {
+    let within = path.strip_prefix(store.closed.layout().root()).unwrap_or(path);
+    within.components().next().map(|first| PathBuf::from(first.as_os_str())).unwrap_or_default()
 }

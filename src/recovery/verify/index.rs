@@ -9,16 +9,17 @@ use bytes::Bytes;
 use super::digest::Digest;
 use super::log::Behind;
 use super::report::Report;
-use super::{Inspection, Offline};
-use crate::engine::verdict::Soundness;
+use crate::engine::policy::Integrity;
 use crate::error::Result;
 use crate::record::Key;
-use crate::recovery::changes::{Changes, Current};
-use crate::recovery::lists::Lists;
+use crate::recovery::files::index_copy::IndexCopy;
+use crate::recovery::files::inspection::Inspection;
+use crate::recovery::files::offline::Offline;
 use crate::recovery::options::Meter;
-use crate::recovery::owners::Owners;
-use crate::recovery::scratch::IndexCopy;
-use crate::recovery::sound::open_record;
+use crate::recovery::records::changes::{Changes, Current};
+use crate::recovery::records::lists::Lists;
+use crate::recovery::records::owners::Owners;
+use crate::recovery::records::validate::open_record;
 
 pub(super) fn check(
     store: &Offline,
@@ -42,7 +43,7 @@ pub(super) fn check(
         report.set_records(copy.contents.records, copy.contents.seq);
     }
     let applied = &behind.applied;
-    let snapshot = inspection.newest_snapshot().filter(|(_, soundness)| **soundness == Soundness::Sound);
+    let snapshot = inspection.newest_snapshot().filter(|(_, soundness)| **soundness == Integrity::Intact);
     let mut expected = match (&report.verdict.copies, snapshot) {
         (Err(_), _) => Expected::unknown(),
         (Ok(()), None) => Expected::new(applied.over(std::iter::empty())),

@@ -4,13 +4,15 @@ use std::collections::HashMap;
 
 use super::digest::Digest;
 use super::report::Report;
-use super::{Finding, Inspection, Offline, Severity};
-use crate::engine::verdict::{self, Refusal};
+use crate::engine::policy::{self, Refusal};
 use crate::engine::wal::{Entry, Found, Logged, Spot, walk};
 use crate::error::Result;
 use crate::record::{Key, Kind, Record};
-use crate::recovery::changes::Changes;
-use crate::recovery::sound::decode as decode_message;
+use crate::recovery::files::inspection::Inspection;
+use crate::recovery::files::offline::Offline;
+use crate::recovery::finding::{Finding, Severity};
+use crate::recovery::records::changes::Changes;
+use crate::recovery::records::validate::decode as decode_message;
 
 /// What the log holds behind the newest snapshot.
 #[derive(Default)]
@@ -97,7 +99,7 @@ impl Reader<'_, '_> {
         }
         self.has_gap = true;
         let spare = self.report.verdict.opens.is_ok().then_some("the index");
-        let finding = self.report.broken(&at.path, verdict::gap(after, until), spare).at(at.offset);
+        let finding = self.report.broken(&at.path, policy::gap(after, until), spare).at(at.offset);
         self.report.tell(finding);
     }
 

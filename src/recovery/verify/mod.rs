@@ -10,48 +10,18 @@ mod index;
 mod log;
 mod report;
 mod snapshots;
+mod verified;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use super::finding::{Finding, Severity};
-use super::inspection::Inspection;
-use super::offline::Offline;
+pub use verified::Verified;
+
+use super::files::inspection::Inspection;
+use super::files::offline::Offline;
+use super::finding::Finding;
 use super::options::{Options, bytes_of};
 use crate::error::Result;
 use report::Report;
-
-/// What verifying a store came to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Verified {
-    /// Why opening the store is refused; `None` if it opens.
-    pub refused: Option<String>,
-    /// How many findings there are of each severity.
-    pub notes: u64,
-    /// See [`Severity::Warning`].
-    pub warnings: u64,
-    /// See [`Severity::Damage`].
-    pub damages: u64,
-    /// The newest commit that the store has.
-    pub last_seq: u64,
-    /// How many records the index has, if that can be read. The log behind it may have
-    /// others.
-    pub records: Option<u64>,
-    /// How many commits of the log were read.
-    pub commits: u64,
-    /// How many files the store has.
-    pub files: u64,
-    /// And how many bytes.
-    pub bytes: u64,
-}
-
-impl Verified {
-    /// Whether nothing is damaged.
-    #[must_use]
-    pub fn is_sound(&self) -> bool {
-        self.warnings == 0 && self.damages == 0 && self.refused.is_none()
-    }
-}
 
 /// Reads every file of a store that no program has open: manifest, log, snapshots and
 /// index, each checksum, envelope, key and message, the rule that a work item is on
@@ -98,10 +68,4 @@ pub fn verify(
     index::check(&store, &inspection, &behind, &meter, &mut report)?;
     store.closed.confirm()?;
     Ok(report.finish(&files, bytes))
-}
-
-/// Where `path` is in the store, for sorting it in.
-fn top(store: &Offline, path: &Path) -> PathBuf {
-    let within = path.strip_prefix(store.closed.layout().root()).unwrap_or(path);
-    within.components().next().map(|first| PathBuf::from(first.as_os_str())).unwrap_or_default()
 }

@@ -2,9 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Finding, Inspection, Offline, Severity, Verified};
-use crate::engine::verdict::{Opening, Verdict};
+use super::verified::Verified;
+use crate::engine::policy::{OpenPlan, Verdict};
 use crate::engine::wal::LogEnd;
+use crate::recovery::files::inspection::Inspection;
+use crate::recovery::files::offline::Offline;
+use crate::recovery::finding::{Finding, Severity};
 
 pub(super) struct Report<'a> {
     visit: &'a mut dyn FnMut(Finding),
@@ -21,7 +24,7 @@ impl<'a> Report<'a> {
             notes: 0,
             warnings: 0,
             damages: 0,
-            last_seq: verdict.opens.as_ref().map_or(0, Opening::last_seq),
+            last_seq: verdict.opens.as_ref().map_or(0, OpenPlan::last_seq),
             records: None,
             commits: 0,
             files: 0,

@@ -3,15 +3,16 @@
 use std::path::Path;
 
 use super::report::Report;
-use super::{Inspection, Offline};
-use crate::engine::verdict::Soundness;
+use crate::engine::policy::Integrity;
 use crate::error::Result;
-use crate::recovery::sound::open_record;
+use crate::recovery::files::inspection::Inspection;
+use crate::recovery::files::offline::Offline;
+use crate::recovery::records::validate::open_record;
 
 pub(super) fn check(store: &Offline, inspection: &Inspection, report: &mut Report<'_>) -> Result<()> {
     let spare = report.verdict.index.as_ref().is_ok_and(|_| report.verdict.opens.is_ok());
     match inspection.newest_snapshot() {
-        Some((newest, Soundness::Damaged(why))) => {
+        Some((newest, Integrity::Damaged(why))) => {
             let finding = report.broken(&newest.path, why.clone(), spare.then_some("the index"));
             report.tell(finding);
         }

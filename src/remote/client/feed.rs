@@ -7,16 +7,10 @@ use prost::Message;
 use super::super::wire::{Frames, to_announced};
 use super::RemoteEngine;
 use super::line::{ANSWER_TIME_MAX, Answer, Lost};
+use super::listening::Listening;
 use crate::engine::Feed;
 use crate::proto::engine as proto;
 use crate::proto::engine::frame::What;
-
-/// Whether commits are heard.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Listening {
-    NotYet,
-    Since,
-}
 
 impl RemoteEngine {
     /// Has every commit from now on announced here. If that cannot be, or ends, the feed ends.

@@ -20,7 +20,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
 use super::super::address::Address;
-use super::super::{OPENING_HEADER, PREFIX, PROTOCOL, PROTOCOL_HEADER, socket};
+use super::super::protocol::{OPENING_HEADER, PREFIX, PROTOCOL, PROTOCOL_HEADER};
+use super::super::socket;
 use crate::error::{Error, Failure};
 use crate::proto::engine::Problem;
 

@@ -4,6 +4,7 @@ mod archive;
 mod engine;
 mod feed;
 mod line;
+mod listening;
 mod listing;
 mod liveness;
 
@@ -16,13 +17,13 @@ use parking_lot::Mutex;
 use prost::Message;
 use tokio::runtime::{Builder, Runtime};
 
-use super::PROTOCOL;
 use super::address::Address;
+use super::protocol::PROTOCOL;
 use crate::engine::Feed;
 use crate::error::{Error, Failure, Result};
 use crate::proto::engine::{Hello, Welcome};
-use feed::Listening;
 use line::{ANSWER_TIME_MAX, Line, Lost};
+use listening::Listening;
 pub(super) use liveness::RemoteLiveness;
 
 /// How long a program may take to say who it is.

@@ -1,6 +1,7 @@
 //! Calls that are answered by one message.
 
-use super::super::{PROTOCOL, wire};
+use super::super::protocol::PROTOCOL;
+use super::super::wire;
 use super::Service;
 use crate::engine::{Durability, Outcome};
 use crate::error::Result;

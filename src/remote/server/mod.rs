@@ -17,7 +17,7 @@ use axum::routing::post;
 use prost::Message;
 use tokio::sync::Semaphore;
 
-use super::{OPENING_HEADER, PREFIX, PROTOCOL, PROTOCOL_HEADER};
+use super::protocol::{OPENING_HEADER, PREFIX, PROTOCOL, PROTOCOL_HEADER};
 use crate::engine::{Engine, Liveness};
 use crate::error::Error;
 use crate::proto::engine::Problem;

@@ -6,12 +6,13 @@ use super::values::{Message, Read};
 use super::world::{PROCESS, World, duration, item_key};
 use crate::engine::{Batch, Expect};
 use crate::model::ownership::{self, Decision};
-use crate::model::{item, run, time};
+use crate::model::{item, run, stats, time};
 use crate::proto::State;
 use crate::proto::record::{Item, Owner, RunStatus};
 use crate::record::{Key, Payload};
 use crate::run::claim::swap;
-use crate::run::core::{fenced, gone};
+use crate::run::ending::gone;
+use crate::run::fenced::fenced;
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Claimer {
@@ -294,7 +295,7 @@ impl Run {
         if let Some((_, work)) = &mut self.item {
             let mut ended: Item = work.read();
             item::finish(&mut ended, State::Completed, world.now());
-            item::count(&mut status.status.get_or_insert_default().stats, State::Completed);
+            stats::count_end(&mut status.status.get_or_insert_default().stats, State::Completed);
             (*work, self.status) = (Message::of(&ended), Message::of(&status));
             return Some(Write::EndItem);
         }

@@ -11,7 +11,8 @@ use crate::proto::record::{Owner, RunStatus};
 use crate::record::{Key, Payload};
 use crate::run::claim::swap;
 use crate::run::claim_model::values::{Message, Read};
-use crate::run::core::{fenced, gone};
+use crate::run::ending::gone;
+use crate::run::fenced::fenced;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Claimer {

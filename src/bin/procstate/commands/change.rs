@@ -6,11 +6,15 @@ use procstate::Settings;
 use serde_json::json;
 
 use crate::args::SettingsArgs;
-use crate::failure::{Failure, Found};
-use crate::open::{self, Place};
-use crate::output::{Output, count, json_time, say, time};
+use crate::failure::{CommandStatus, Failure};
+use crate::open::{self, Location};
+use crate::terminal::output::{Output, count, json_time, say, time};
 
-pub(crate) fn settings(place: &Place, args: &SettingsArgs, output: &mut Output) -> Result<Found, Failure> {
+pub(crate) fn settings(
+    place: &Location,
+    args: &SettingsArgs,
+    output: &mut Output,
+) -> Result<CommandStatus, Failure> {
     let schedules = args.every.is_some() || args.cron.is_some() || args.no_schedule;
     if !schedules && args.params.is_empty() {
         return print_settings(place, &args.name, output);
@@ -31,10 +35,10 @@ pub(crate) fn settings(place: &Place, args: &SettingsArgs, output: &mut Output) 
         process.update_params(|params| args.params.add_to(params))?;
     }
     store.close()?;
-    Ok(Found::AllWell)
+    Ok(CommandStatus::Success)
 }
 
-fn print_settings(place: &Place, name: &str, output: &mut Output) -> Result<Found, Failure> {
+fn print_settings(place: &Location, name: &str, output: &mut Output) -> Result<CommandStatus, Failure> {
     let store = open::for_looking(place)?;
     let settings = store.process(name)?.settings()?;
     if output.is_json() {
@@ -46,7 +50,7 @@ fn print_settings(place: &Place, name: &str, output: &mut Output) -> Result<Foun
             "stringParams": settings.params.string_params,
             "changed": json_time(settings.changed),
         }))?;
-        return Ok(Found::AllWell);
+        return Ok(CommandStatus::Success);
     }
     output.line(&format!("schedule = {}", schedule(&settings).unwrap_or_else(|| "none".to_owned())))?;
     for (name, value) in &settings.params.int_params {
@@ -55,7 +59,7 @@ fn print_settings(place: &Place, name: &str, output: &mut Output) -> Result<Foun
     for (name, value) in &settings.params.string_params {
         output.line(&format!("{name} = {value:?}"))?;
     }
-    Ok(Found::AllWell)
+    Ok(CommandStatus::Success)
 }
 
 /// The schedule in words, if there is one.
@@ -70,7 +74,7 @@ pub(crate) fn schedule(settings: &Settings) -> Option<String> {
     })
 }
 
-pub(crate) fn release(place: &Place, name: &str, output: &mut Output) -> Result<Found, Failure> {
+pub(crate) fn release(place: &Location, name: &str, output: &mut Output) -> Result<CommandStatus, Failure> {
     let store = open::for_changing(place)?;
     let released = store.process(name)?.release()?;
     store.close()?;
@@ -87,15 +91,15 @@ pub(crate) fn release(place: &Place, name: &str, output: &mut Output) -> Result<
             ));
         }
     }
-    Ok(Found::AllWell)
+    Ok(CommandStatus::Success)
 }
 
 pub(crate) fn purge(
-    place: &Place,
+    place: &Location,
     name: &str,
     older_than: Duration,
     output: &mut Output,
-) -> Result<Found, Failure> {
+) -> Result<CommandStatus, Failure> {
     let store = open::for_changing(place)?;
     let purged = store.process(name)?.purge(older_than)?;
     store.close()?;
@@ -105,5 +109,5 @@ pub(crate) fn purge(
         let (dropped, runs) = (count(purged.dropped, "dropped item"), count(purged.runs, "past run"));
         say(&format!("purged {dropped} and {runs}"));
     }
-    Ok(Found::AllWell)
+    Ok(CommandStatus::Success)
 }

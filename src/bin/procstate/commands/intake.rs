@@ -4,15 +4,19 @@ use procstate::{Params, ProcessHandle, Tally};
 use serde_json::json;
 
 use crate::args::{Register, Unregister};
-use crate::failure::{Failure, Found};
-use crate::lists::{self, Form, Listed};
-use crate::open::{self, Place};
-use crate::output::{Output, count, say};
+use crate::failure::{CommandStatus, Failure};
+use crate::input::lists::{self, Form, Listed};
+use crate::open::{self, Location};
+use crate::terminal::output::{Output, count, say};
 
 /// How many names without work are told of; there may be a million.
 const UNKNOWN_SHOWN_MAX: usize = 10;
 
-pub(crate) fn register(place: &Place, args: &Register, output: &mut Output) -> Result<Found, Failure> {
+pub(crate) fn register(
+    place: &Location,
+    args: &Register,
+    output: &mut Output,
+) -> Result<CommandStatus, Failure> {
     let form = match (args.json_lines, args.items.null) {
         (true, _) => Form::JsonLines,
         (false, true) => Form::Null,
@@ -41,7 +45,7 @@ pub(crate) fn register(place: &Place, args: &Register, output: &mut Output) -> R
     } else {
         say(&only.map_or_else(|| registered_words(&tally, args.exact), |name| registered_one(&name, &tally)));
     }
-    Ok(Found::AllWell)
+    Ok(CommandStatus::Success)
 }
 
 fn registered_one(name: &str, tally: &Tally) -> String {
@@ -65,7 +69,11 @@ fn registered_words(tally: &Tally, exact: bool) -> String {
     words
 }
 
-pub(crate) fn unregister(place: &Place, args: &Unregister, output: &mut Output) -> Result<Found, Failure> {
+pub(crate) fn unregister(
+    place: &Location,
+    args: &Unregister,
+    output: &mut Output,
+) -> Result<CommandStatus, Failure> {
     let form = if args.items.null { Form::Null } else { Form::Lines };
     let command = format!("unregister {}", args.name);
     let listed = lists::read(&args.items, form, &Params::new(), &command)?;
@@ -83,7 +91,7 @@ pub(crate) fn unregister(place: &Place, args: &Unregister, output: &mut Output) 
     } else if !known.is_empty() || unknown.is_empty() {
         say(&unregistered_words(&known, &tally));
     }
-    Ok(if known.is_empty() && !unknown.is_empty() { Found::Something } else { Found::AllWell })
+    Ok(if known.is_empty() && !unknown.is_empty() { CommandStatus::Findings } else { CommandStatus::Success })
 }
 
 /// Those that are on one of the lists, and those that are not.

@@ -6,22 +6,22 @@ use procstate::recovery::{LogChange, LogCommit, LogEntry};
 use serde_json::json;
 
 use crate::args::Log;
-use crate::failure::{Failure, Found};
-use crate::open::{self, Place};
-use crate::output::{Output, json_time, say, time};
+use crate::failure::{CommandStatus, Failure};
+use crate::open::{self, Location};
+use crate::terminal::output::{Output, json_time, say, time};
 
-pub(crate) fn log(place: &Place, args: &Log, output: &mut Output) -> Result<Found, Failure> {
+pub(crate) fn log(place: &Location, args: &Log, output: &mut Output) -> Result<CommandStatus, Failure> {
     if args.follow {
         return follow(place, args.from, output);
     }
     let from = args.from;
-    let mut found = Found::AllWell;
+    let mut found = CommandStatus::Success;
     let mut failure = Ok(());
     let mut is_empty = true;
     let read = open::read_log(place, from, |entry| {
         is_empty = false;
         if matches!(entry, LogEntry::Gap { .. }) {
-            found = Found::Something;
+            found = CommandStatus::Findings;
         }
         if failure.is_ok() {
             failure = print(&entry, output);
@@ -37,13 +37,13 @@ pub(crate) fn log(place: &Place, args: &Log, output: &mut Output) -> Result<Foun
 }
 
 /// Prints the log, and then each commit as it is made.
-fn follow(place: &Place, from: u64, output: &mut Output) -> Result<Found, Failure> {
+fn follow(place: &Location, from: u64, output: &mut Output) -> Result<CommandStatus, Failure> {
     let store = open::where_it_is_open(place)?;
-    let mut found = Found::AllWell;
+    let mut found = CommandStatus::Success;
     let mut failure = Ok(());
     let followed = store.follow_log(from, |entry| {
         if matches!(entry, LogEntry::Gap { .. }) {
-            found = Found::Something;
+            found = CommandStatus::Findings;
         }
         failure = print(&entry, output).and_then(|()| output.flush());
         if failure.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }

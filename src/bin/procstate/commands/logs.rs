@@ -5,17 +5,17 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::run::child::Stream;
-use super::run::log_files::{LogFiles, SETTING};
+use super::run::output::log_files::{LogFiles, SETTING};
 use crate::args::Logs;
-use crate::failure::{Failure, Found};
-use crate::open::{self, Place};
-use crate::output::Output;
+use crate::failure::{CommandStatus, Failure};
+use crate::open::{self, Location};
+use crate::terminal::output::Output;
 
 const CHUNK: usize = 64 << 10;
 
 /// Prints what the last command of an item has written: its standard output, and then
 /// its standard error, each on the same stream.
-pub(crate) fn logs(place: &Place, args: &Logs, output: &mut Output) -> Result<Found, Failure> {
+pub(crate) fn logs(place: &Location, args: &Logs, output: &mut Output) -> Result<CommandStatus, Failure> {
     let logs = LogFiles::new(&folder(place, args)?, &args.name, None);
     let mut found = false;
     if !args.stderr {
@@ -28,7 +28,7 @@ pub(crate) fn logs(place: &Place, args: &Logs, output: &mut Output) -> Result<Fo
             copy(&logs.path(&args.work, Stream::Stderr), |bytes| Ok(io::Write::write_all(stderr, bytes)?))?;
     }
     if found {
-        return Ok(Found::AllWell);
+        return Ok(CommandStatus::Success);
     }
     Err(Failure::Absent(format!(
         "there is no output of {:?} in {}: its last command wrote none, or it was not run with --logs",
@@ -37,7 +37,7 @@ pub(crate) fn logs(place: &Place, args: &Logs, output: &mut Output) -> Result<Fo
     )))
 }
 
-fn folder(place: &Place, args: &Logs) -> Result<PathBuf, Failure> {
+fn folder(place: &Location, args: &Logs) -> Result<PathBuf, Failure> {
     if let Some(folder) = &args.logs {
         return Ok(folder.clone());
     }

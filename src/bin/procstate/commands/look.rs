@@ -6,14 +6,14 @@ use procstate::{Clock, Item, List, PastRun, Stats, Summary, SystemClock, Timesta
 use serde_json::json;
 
 use super::change::schedule;
-use crate::failure::{Failure, Found};
-use crate::open::{self, Place};
-use crate::output::{Output, age, count, json_time, time};
+use crate::failure::{CommandStatus, Failure};
+use crate::open::{self, Location};
+use crate::terminal::output::{Output, age, count, json_time, time};
 
 /// How many items are read at a time.
 const PAGE: usize = 1000;
 
-pub(crate) fn ls(place: &Place, output: &mut Output) -> Result<Found, Failure> {
+pub(crate) fn ls(place: &Location, output: &mut Output) -> Result<CommandStatus, Failure> {
     let store = open::for_looking(place)?;
     let mut rows = Vec::new();
     for name in store.processes()? {
@@ -30,7 +30,7 @@ pub(crate) fn ls(place: &Place, output: &mut Output) -> Result<Found, Failure> {
             ["PROCESS", "STATE", "OWNER", "PROGRESS", "ACTIVE", "CLEANUP", "DROPPED", "SCHEDULE", "NEXT DUE"];
         output.table(&head, rows)?;
     }
-    Ok(Found::AllWell)
+    Ok(CommandStatus::Success)
 }
 
 fn summary_row(summary: &Summary, schedule: Option<String>) -> Vec<String> {
@@ -81,7 +81,7 @@ pub(super) fn counts(status: &Status) -> (u64, u64) {
     (stat("workItems"), stat("workItemsDirty") + stat("workItemsAborted"))
 }
 
-pub(crate) fn work_list(place: &Place, name: &str, output: &mut Output) -> Result<Found, Failure> {
+pub(crate) fn work_list(place: &Location, name: &str, output: &mut Output) -> Result<CommandStatus, Failure> {
     let store = open::for_looking(place)?;
     let process = store.process(name)?;
     let mut rows = Vec::new();
@@ -105,7 +105,7 @@ pub(crate) fn work_list(place: &Place, name: &str, output: &mut Output) -> Resul
     if !output.is_json() {
         output.table(&["WORK", "STATE", "SINCE", "ERRORS", "LAST ERROR"], rows)?;
     }
-    Ok(Found::AllWell)
+    Ok(CommandStatus::Success)
 }
 
 fn item_row(process: &str, item: &Item) -> Vec<String> {
@@ -123,7 +123,7 @@ pub(super) fn first_line(text: &str) -> String {
     text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default().to_owned()
 }
 
-pub(crate) fn history(place: &Place, name: &str, output: &mut Output) -> Result<Found, Failure> {
+pub(crate) fn history(place: &Location, name: &str, output: &mut Output) -> Result<CommandStatus, Failure> {
     let store = open::for_looking(place)?;
     let runs = store.process(name)?.history()?;
     if output.is_json() {
@@ -132,7 +132,7 @@ pub(crate) fn history(place: &Place, name: &str, output: &mut Output) -> Result<
         let rows = runs.iter().map(run_row).collect();
         output.table(&["START", "TOOK", "STATE", "ITEMS", "ERRORS", "INSTANCE"], rows)?;
     }
-    Ok(Found::AllWell)
+    Ok(CommandStatus::Success)
 }
 
 fn run_row(run: &PastRun) -> Vec<String> {
@@ -160,7 +160,7 @@ fn run_json(run: &PastRun) -> serde_json::Value {
     })
 }
 
-pub(crate) fn stats(place: &Place, output: &mut Output) -> Result<Found, Failure> {
+pub(crate) fn stats(place: &Location, output: &mut Output) -> Result<CommandStatus, Failure> {
     let store = open::for_looking(place)?;
     let stats = store.stats()?;
     if output.is_json() {
@@ -182,12 +182,12 @@ pub(crate) fn stats(place: &Place, output: &mut Output) -> Result<Found, Failure
             "indexRecords": stats.index_records,
             "indexBytes": stats.index_bytes,
         }))?;
-        return Ok(Found::AllWell);
+        return Ok(CommandStatus::Success);
     }
     for (label, value) in stats_rows(&stats) {
         output.line(&format!("{label:<12}{value}"))?;
     }
-    Ok(Found::AllWell)
+    Ok(CommandStatus::Success)
 }
 
 /// The figures that mean something for a store that was just opened.

@@ -5,42 +5,40 @@ mod intake;
 mod log;
 mod logs;
 mod look;
-pub(crate) mod recover;
+pub(crate) mod offline;
 pub(crate) mod run;
-mod salvage;
 pub(crate) mod serve;
 mod show;
 mod steer;
 mod top;
 mod transfer;
-mod verify;
 
 use clap::CommandFactory;
 use procstate::Store;
 
 use crate::args::{Args, Command};
-use crate::failure::{Failure, Found};
-use crate::names::from_argument;
-use crate::open::Place;
-use crate::output::{Output, say};
+use crate::failure::{CommandStatus, Failure};
+use crate::input::names::from_argument;
+use crate::open::Location;
+use crate::terminal::output::{Output, say};
 
-pub(crate) fn dispatch(args: &Args, output: &mut Output) -> Result<Found, Failure> {
+pub(crate) fn dispatch(args: &Args, output: &mut Output) -> Result<CommandStatus, Failure> {
     if let Command::Completions { shell } = &args.command {
         return completions(*shell, output);
     }
     if let Command::Restore(restore) = &args.command {
         #[cfg(feature = "etcd")]
         if let Some(options) = crate::open::etcd(&args.etcd)? {
-            return recover::restore_to_etcd(restore, &options, output);
+            return offline::recover::restore_to_etcd(restore, &options, output);
         }
-        return recover::restore(restore, output);
+        return offline::recover::restore(restore, output);
     }
     if let Command::Watchdog { token, parent } = &args.command {
         return run::child::watchdog::watch(token, *parent)
-            .map(|()| Found::AllWell)
+            .map(|()| CommandStatus::Success)
             .map_err(|error| Failure::failed(&error));
     }
-    let place = &Place::of(args)?;
+    let place = &Location::of(args)?;
     match &args.command {
         Command::Init => init(place),
         Command::Import(import) => transfer::import(place, import),
@@ -59,28 +57,30 @@ pub(crate) fn dispatch(args: &Args, output: &mut Output) -> Result<Found, Failur
         Command::Purge { name, older_than } => change::purge(place, name, *older_than, output),
         Command::History { name } => look::history(place, name, output),
         Command::Stats => look::stats(place, output),
-        Command::Verify(scratch) => verify::verify(place.folder()?, scratch.scratch.clone(), output),
-        Command::Backup { file } => recover::backup(place, file, output),
-        Command::Restore(restore) => recover::restore(restore, output),
-        Command::Compact { remove_damaged } => recover::compact(place.folder()?, *remove_damaged, output),
+        Command::Verify(scratch) => offline::verify::verify(place.folder()?, scratch.scratch.clone(), output),
+        Command::Backup { file } => offline::recover::backup(place, file, output),
+        Command::Restore(restore) => offline::recover::restore(restore, output),
+        Command::Compact { remove_damaged } => {
+            offline::recover::compact(place.folder()?, *remove_damaged, output)
+        }
         Command::Log(args) => log::log(place, args, output),
         Command::Salvage { output: target, scratch } => {
-            salvage::salvage(place.folder()?, target, scratch.scratch.clone(), output)
+            offline::salvage::salvage(place.folder()?, target, scratch.scratch.clone(), output)
         }
         Command::Run(run) => run::run(place.to_have()?, run, output),
         Command::Top(args) => top::top(place, args, output),
         Command::Serve(serve) => serve::serve(place.to_have()?, serve, args.token_file.as_deref(), output),
         Command::Logs(args) => logs::logs(place, args, output),
-        Command::Completions { .. } | Command::Watchdog { .. } => Ok(Found::AllWell),
+        Command::Completions { .. } | Command::Watchdog { .. } => Ok(CommandStatus::Success),
     }
 }
 
-fn init(place: &Place) -> Result<Found, Failure> {
+fn init(place: &Location) -> Result<CommandStatus, Failure> {
     #[cfg(feature = "etcd")]
-    if let Place::Etcd(options) = place {
+    if let Location::Etcd(options) = place {
         Store::connect(options)?.close()?;
         say("there is a store in etcd under this prefix");
-        return Ok(Found::AllWell);
+        return Ok(CommandStatus::Success);
     }
     let db = place.folder()?;
     if db.join("MANIFEST").exists() {
@@ -91,12 +91,12 @@ fn init(place: &Place) -> Result<Found, Failure> {
     }
     Store::open(db)?.close()?;
     say(&format!("created an empty store at {}", db.display()));
-    Ok(Found::AllWell)
+    Ok(CommandStatus::Success)
 }
 
-fn completions(shell: clap_complete::Shell, output: &mut Output) -> Result<Found, Failure> {
+fn completions(shell: clap_complete::Shell, output: &mut Output) -> Result<CommandStatus, Failure> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Args::command(), "procstate", &mut script);
     output.bytes(&script)?;
-    Ok(Found::AllWell)
+    Ok(CommandStatus::Success)
 }

@@ -11,19 +11,19 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::args::Serve;
-use crate::failure::{Failure, Found};
-use crate::open::{self, Place};
-use crate::output::{Output, say};
+use crate::failure::{CommandStatus, Failure};
+use crate::open::{self, Location};
+use crate::terminal::output::{Output, say};
 
 /// How long the answers that are under way may take at the end.
 const END_TIME_MAX: Duration = Duration::from_secs(5);
 
 pub(crate) fn serve(
-    place: &Place,
+    place: &Location,
     args: &Serve,
     token_file: Option<&Path>,
     output: &mut Output,
-) -> Result<Found, Failure> {
+) -> Result<CommandStatus, Failure> {
     let name = name(place);
     let failed = |error: io::Error| Failure::Failed(format!("could not serve {name}: {error}"));
     let mut options = Options::new().read_only(args.read_only);
@@ -50,10 +50,10 @@ pub(crate) fn serve(
     signals.forever().next();
     server.shutdown(END_TIME_MAX);
     store.close()?;
-    Ok(Found::AllWell)
+    Ok(CommandStatus::Success)
 }
 
-fn name(place: &Place) -> String {
+fn name(place: &Location) -> String {
     place.folder().map_or_else(|_| "the store".to_owned(), |folder| folder.display().to_string())
 }
 

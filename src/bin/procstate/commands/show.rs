@@ -8,11 +8,11 @@ use procstate::{Params, Process, Settings, Summary, Timestamp};
 
 use super::change::schedule;
 use super::look::state;
-use crate::failure::{Failure, Found};
-use crate::open::{self, Place};
-use crate::output::{Output, time};
+use crate::failure::{CommandStatus, Failure};
+use crate::open::{self, Location};
+use crate::terminal::output::{Output, time};
 
-pub(crate) fn show(place: &Place, name: &str, output: &mut Output) -> Result<Found, Failure> {
+pub(crate) fn show(place: &Location, name: &str, output: &mut Output) -> Result<CommandStatus, Failure> {
     let store = open::for_looking(place)?;
     let handle = store.process(name)?;
     let process = handle.snapshot()?;
@@ -21,7 +21,7 @@ pub(crate) fn show(place: &Place, name: &str, output: &mut Output) -> Result<Fou
     } else {
         print_process(&process, &handle.summary()?, &handle.settings()?, output)?;
     }
-    Ok(Found::AllWell)
+    Ok(CommandStatus::Success)
 }
 
 fn print_process(
@@ -50,10 +50,15 @@ fn print_process(
     numbers(output, "totals", &process.aggregate_stats)
 }
 
-pub(crate) fn work(place: &Place, name: &str, work: &str, output: &mut Output) -> Result<Found, Failure> {
+pub(crate) fn work(
+    place: &Location,
+    name: &str,
+    work: &str,
+    output: &mut Output,
+) -> Result<CommandStatus, Failure> {
     let store = open::for_looking(place)?;
     let response = store.process(name)?.work(work)?;
-    let found = if response.state == "purged" { Found::Something } else { Found::AllWell };
+    let found = if response.state == "purged" { CommandStatus::Findings } else { CommandStatus::Success };
     if output.is_json() {
         output.json_text(&to_json(&response)?)?;
         return Ok(found);

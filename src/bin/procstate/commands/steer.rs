@@ -4,19 +4,19 @@ use procstate::Effect;
 use serde_json::json;
 
 use crate::args::RetryArgs;
-use crate::failure::{Failure, Found};
-use crate::names::from_argument;
-use crate::open::{self, Place};
-use crate::output::{Output, count, say};
+use crate::failure::{CommandStatus, Failure};
+use crate::input::names::from_argument;
+use crate::open::{self, Location};
+use crate::terminal::output::{Output, count, say};
 
-pub(crate) fn pause(place: &Place, name: &str, output: &mut Output) -> Result<Found, Failure> {
+pub(crate) fn pause(place: &Location, name: &str, output: &mut Output) -> Result<CommandStatus, Failure> {
     let store = open::for_changing(place)?;
     let effect = store.process(name)?.pause()?;
     store.close()?;
     tell(name, effect, "paused", output)
 }
 
-pub(crate) fn resume(place: &Place, name: &str, output: &mut Output) -> Result<Found, Failure> {
+pub(crate) fn resume(place: &Location, name: &str, output: &mut Output) -> Result<CommandStatus, Failure> {
     let store = open::for_changing(place)?;
     let process = store.process(name)?;
     let effect = if process.is_paused()? { process.resume()? } else { Effect::Unchanged };
@@ -24,7 +24,7 @@ pub(crate) fn resume(place: &Place, name: &str, output: &mut Output) -> Result<F
     tell(name, effect, "resumed", output)
 }
 
-fn tell(name: &str, effect: Effect, done: &str, output: &mut Output) -> Result<Found, Failure> {
+fn tell(name: &str, effect: Effect, done: &str, output: &mut Output) -> Result<CommandStatus, Failure> {
     let is_changed = effect == Effect::Changed;
     if output.is_json() {
         output.json(&json!({"changed": is_changed}))?;
@@ -34,10 +34,14 @@ fn tell(name: &str, effect: Effect, done: &str, output: &mut Output) -> Result<F
         let was = if done == "paused" { "was paused already" } else { "was not paused" };
         say(&format!("process {name:?} {was}"));
     }
-    Ok(Found::AllWell)
+    Ok(CommandStatus::Success)
 }
 
-pub(crate) fn retry(place: &Place, args: &RetryArgs, output: &mut Output) -> Result<Found, Failure> {
+pub(crate) fn retry(
+    place: &Location,
+    args: &RetryArgs,
+    output: &mut Output,
+) -> Result<CommandStatus, Failure> {
     let store = open::for_changing(place)?;
     let process = store.process(&args.name)?;
     let queued = if args.failed {
@@ -51,5 +55,5 @@ pub(crate) fn retry(place: &Place, args: &RetryArgs, output: &mut Output) -> Res
     } else {
         say(&format!("queued {}", count(queued, "item")));
     }
-    Ok(Found::AllWell)
+    Ok(CommandStatus::Success)
 }

@@ -9,13 +9,13 @@ use procstate::{ImportMode, Process, Store};
 use tempfile::NamedTempFile;
 
 use crate::args::{Export, Format, Import};
-use crate::failure::{Failure, Found};
+use crate::failure::{CommandStatus, Failure};
 use crate::input::{self, Input};
-use crate::open::{self, Place};
-use crate::output::{Output, count, say};
+use crate::open::{self, Location};
+use crate::terminal::output::{Output, count, say};
 use procstate::text::visible_json;
 
-pub(crate) fn import(place: &Place, import: &Import) -> Result<Found, Failure> {
+pub(crate) fn import(place: &Location, import: &Import) -> Result<CommandStatus, Failure> {
     let processes = read_all(import)?;
     let store = open::for_changing(place)?;
     let mode = match (import.replace, import.merge) {
@@ -41,7 +41,7 @@ pub(crate) fn import(place: &Place, import: &Import) -> Result<Found, Failure> {
     if merged > 0 {
         say(&format!("merged {} into what was there", count(merged, "process")));
     }
-    Ok(Found::AllWell)
+    Ok(CommandStatus::Success)
 }
 
 /// The processes of all files, each with the file it is from.
@@ -81,7 +81,11 @@ fn refuse_existing(store: &Store, processes: &[(Process, String)]) -> Result<(),
     Ok(())
 }
 
-pub(crate) fn export(place: &Place, export: &Export, output: &mut Output) -> Result<Found, Failure> {
+pub(crate) fn export(
+    place: &Location,
+    export: &Export,
+    output: &mut Output,
+) -> Result<CommandStatus, Failure> {
     let store = open::for_looking(place)?;
     let names = if export.names.is_empty() { store.processes()? } else { export.names.clone() };
     for name in &names {
@@ -92,7 +96,7 @@ pub(crate) fn export(place: &Place, export: &Export, output: &mut Output) -> Res
         None => names.iter().try_for_each(|name| output.bytes(&encode(&store, name, export.format)?))?,
         Some(path) => export_to_file(&store, &names, export.format, path)?,
     }
-    Ok(Found::AllWell)
+    Ok(CommandStatus::Success)
 }
 
 fn encode(store: &Store, name: &str, format: Format) -> Result<Vec<u8>, Failure> {

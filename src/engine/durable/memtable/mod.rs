@@ -1,8 +1,7 @@
-//! The memtable: what the log holds and the index does not yet, by key.
+//! The memtable: what the log has and the index does not have yet, by key.
 //!
-//! It has up to two generations. Commits go to the active one. A checkpoint
-//! freezes that and begins another; when the index has what was frozen, it is
-//! dropped.
+//! It has up to two generations. Commits go to the active one. A checkpoint freezes that one
+//! and begins another; once the index has what was frozen, it is dropped.
 
 mod tree;
 
@@ -87,11 +86,11 @@ impl Generation {
 pub(crate) struct Memtable {
     pub(crate) active: Generation,
     pub(crate) frozen: Option<Arc<Generation>>,
-    /// Held by everyone who reads the index beside this memtable as it is.
+    /// Held by every reader of the index that sees this memtable as it is.
     readers: Arc<Readers>,
 }
 
-/// A token: while others hold it, there are readers.
+/// A token: while anyone else holds it, there are readers.
 #[derive(Debug, Default)]
 pub(crate) struct Readers;
 
@@ -109,12 +108,12 @@ impl Memtable {
         Self { active, ..Self::default() }
     }
 
-    /// The newest state of a key; `None` if that is the index's business.
+    /// The newest state of a key; `None` if only the index can tell.
     pub(crate) fn get(&self, key: &Key) -> Option<&Entry> {
         self.active.get(key).or_else(|| self.frozen.as_ref()?.get(key))
     }
 
-    /// Lets the next freeze know of a reader of the index.
+    /// Registers a reader of the index: the next checkpoint waits until it is dropped.
     pub(crate) fn reader(&self) -> Arc<Readers> {
         self.readers.clone()
     }
@@ -123,16 +122,16 @@ impl Memtable {
         View { active: self.active.clone(), frozen: self.frozen.clone(), _reader: self.readers.clone() }
     }
 
-    /// Freezes the active generation. The index may change by it once those who
-    /// read the index without it are gone: they hold what is answered.
+    /// Freezes the active generation. A checkpoint may put it into the index once the readers
+    /// that do not see it are gone: they hold the second answer.
     pub(crate) fn freeze(&mut self) -> (Arc<Generation>, Arc<Readers>) {
         let frozen = Arc::new(std::mem::take(&mut self.active));
         self.frozen = Some(frozen.clone());
         (frozen, std::mem::take(&mut self.readers))
     }
 
-    /// Forgets the frozen generation: the index has it.
-    pub(crate) fn thaw(&mut self) -> Option<Arc<Generation>> {
+    /// Drops the frozen generation: the index has it.
+    pub(crate) fn drop_frozen(&mut self) -> Option<Arc<Generation>> {
         self.frozen.take()
     }
 }

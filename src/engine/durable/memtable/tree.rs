@@ -1,6 +1,5 @@
-//! A sorted map that is shared, not copied: a clone takes no time and never
-//! changes. A change after that copies the nodes on its way, and what nobody
-//! shares is changed in place.
+//! A persistent sorted map: a clone is a pointer, and never changes. An insertion after that
+//! copies the nodes on its path that a clone shares, and changes the others in place.
 //!
 //! Nothing is ever removed: in a memtable a deletion is an entry too.
 

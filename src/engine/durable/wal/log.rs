@@ -1,64 +1,62 @@
-//! The end of the log, where commits are appended. One writer at a time; syncing
-//! is done beside it. What is appended is written by [`Log::flush`]: commits that come
-//! together share a write.
+//! The end of the log, where commits are appended, by one thread at a time. Others sync its files
+//! meanwhile. [`Log::flush`] writes what was appended, so that a group of commits shares one write.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::entry;
-use super::epochs;
-use super::frame::{self, HEADER_LEN, Head, Kind, Place, frame_len};
-use super::header::PAGE;
-use super::pool::{Pool, Segment, Slot};
 use crate::disk::DiskFile;
 use crate::engine::Batch;
+use crate::engine::durable::wal::format::{
+    HEADER_LEN, Head, Kind, PAGE, Place, encode, encoded_len, epoch_change, frame, frame_len,
+};
+use crate::engine::durable::wal::segments::{Pool, Segment, Slot};
 use crate::error::{Error, Result};
 use crate::record::{Epoch, Position};
 
-/// The frame that leads to the next segment. Every segment has room for it.
+/// The body of the frame that names the next segment. Every segment has room for it.
 const NEXT_BODY: usize = 8;
 
-/// The frame that says who writes.
+/// The body of the frame that names the epoch of the commits behind it.
 const EPOCH_BODY: usize = 16;
 
-/// Buffers larger than this are given back after use.
+/// A larger buffer is freed after use.
 const BUFFER_BYTES_KEPT: usize = 1 << 20;
 
 #[derive(Debug)]
 pub(crate) struct Log {
     pool: Arc<Pool>,
     current: Segment,
-    /// Up to where it is written.
+    /// Where the next frame is written.
     offset: u64,
-    /// Bytes of segments in use that nobody needs any more.
+    /// Bytes of segments in use that a snapshot covers.
     covered: u64,
-    /// The segments before, oldest first.
+    /// The full segments before it, oldest first.
     sealed: VecDeque<Sealed>,
-    /// Their bytes.
+    /// The bytes of these.
     sealed_bytes: u64,
     /// Files of sealed segments with frames that were not synced.
     unsynced: Vec<Arc<dyn DiskFile>>,
-    /// Frames that are to be written next.
+    /// Frames that the next flush writes.
     buffer: Vec<u8>,
     /// The last commit.
     last: Position,
-    /// Who wrote what comes next, as far as a reader can tell.
+    /// The epoch of the commits that come next, as a reader of the log sees it.
     says: Option<Epoch>,
     /// Bytes written since the log was opened.
     written: u64,
-    /// What the frames say is synced.
+    /// The commit up to which the frames say that everything is synced.
     noted: u64,
 }
 
-/// Where a log goes on.
+/// Where the next commit is appended.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct End {
     pub(crate) offset: u64,
     /// The last commit.
     pub(crate) last: Position,
-    /// Who wrote what comes next, as the segment says so far.
+    /// The epoch of the commits that come next, as the segment says so far.
     pub(crate) says: Option<Epoch>,
 }
 
@@ -66,15 +64,14 @@ pub(crate) struct End {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Sealed {
     pub(crate) slot: Slot,
-    /// The commit of which the next segment has its first frame. Once an index
-    /// has that one, nobody needs this segment, and the log still begins with a
-    /// frame that is durable.
+    /// The commit of the first frame of the next segment. Once a snapshot has that commit, this
+    /// segment can be released, and the log still begins with a durable frame.
     pub(crate) until: u64,
     pub(crate) bytes: u64,
 }
 
 impl Log {
-    /// Begins an empty log, the first commit of which is the one after `last`.
+    /// Begins an empty log. Its first commit is the one after `last`.
     pub(crate) fn create(pool: Arc<Pool>, last: Position) -> Result<Self> {
         let current = pool.take()?;
         let end = End { offset: PAGE as u64, last, says: Some(pool.epoch()) };
@@ -84,7 +81,7 @@ impl Log {
         Ok(log)
     }
 
-    /// Goes on in `current` at `end`.
+    /// Appends to `current` from `end` on.
     pub(crate) fn resume(pool: Arc<Pool>, current: Segment, end: End, sealed: VecDeque<Sealed>) -> Self {
         let End { offset, last, says } = end;
         let (unsynced, buffer) = (Vec::new(), Vec::new());
@@ -128,27 +125,27 @@ impl Log {
         self.sealed_bytes + self.current.bytes
     }
 
-    /// Bytes of all segments in use, as far as they are written and needed.
+    /// Bytes that were written to segments in use and that no snapshot covers.
     pub(crate) fn retained(&self) -> u64 {
         (self.sealed_bytes + self.offset).saturating_sub(self.covered)
     }
 
-    /// Segments in use.
+    /// The number of segments in use.
     pub(crate) fn segments(&self) -> usize {
         self.sealed.len() + 1
     }
 
-    /// Gets ready for a batch. After an error nothing was written.
+    /// Prepares the segments that a batch will need. If this fails, nothing was written.
     pub(crate) fn reserve(&self, batch: &Batch) -> Result<()> {
-        let length = entry::encoded_len(batch);
+        let length = encoded_len(batch);
         match self.segments_wanted(length + self.announcement_len()) {
             0 => Ok(()),
             count => self.pool.prepare(count).map_err(Error::before_writing),
         }
     }
 
-    /// Appends a batch as the commit after the last, made at `time`. It is in the log once
-    /// that is flushed. After an error nobody knows what the log holds.
+    /// Appends a batch to the buffer as the next commit, made at `time`. The next flush writes it
+    /// to the log. If this fails, nobody knows what the log holds.
     pub(crate) fn append(
         &mut self,
         batch: &Batch,
@@ -158,7 +155,7 @@ impl Log {
     ) -> Result<()> {
         self.announce_writer(synced)?;
         let seq = self.last.seq + 1;
-        let length = entry::encoded_len(batch);
+        let length = encoded_len(batch);
         if !self.fits(length) && (self.is_small(length) || body_limit(self.room()) == 0) {
             self.rotate(synced)?;
         }
@@ -170,7 +167,7 @@ impl Log {
                 buffer.extend_from_slice(piece);
                 Ok(())
             };
-            entry::encode(batch, time, replaces, put)?;
+            encode(batch, time, replaces, put)?;
             self.seal(start, Head { kind: Kind::Whole, seq, synced, part: 0 });
         } else {
             let head = Head { kind: Kind::First, seq, synced, part: 0 };
@@ -180,7 +177,7 @@ impl Log {
         Ok(())
     }
 
-    /// Says before the first commit of this opening by whom it is, and those behind.
+    /// Names the epoch before the first commit of this opening.
     fn announce_writer(&mut self, synced: u64) -> Result<()> {
         if self.announcement_len() == 0 {
             return Ok(());
@@ -189,11 +186,11 @@ impl Log {
             self.announce(synced);
             return Ok(());
         }
-        // The header of the next one says it.
+        // The header of the new segment names it.
         self.rotate(synced)
     }
 
-    /// What a frame takes that says who writes, if there must be one.
+    /// The length of the frame that names the epoch, if one is needed.
     fn announcement_len(&self) -> usize {
         if self.says == Some(self.pool.epoch()) { 0 } else { frame_len(EPOCH_BODY) }
     }
@@ -201,12 +198,12 @@ impl Log {
     fn announce(&mut self, synced: u64) {
         let epoch = self.pool.epoch();
         let start = frame::begin(&mut self.buffer);
-        self.buffer.extend_from_slice(&epochs::encode(self.last.epoch, epoch));
+        self.buffer.extend_from_slice(&epoch_change::encode(self.last.epoch, epoch));
         self.seal(start, Head { kind: Kind::Epoch, seq: self.last.seq, synced, part: 0 });
         self.says = Some(epoch);
     }
 
-    /// Says by whom the last commit is, where a segment begins with what is no commit.
+    /// Names the epoch of the last commit where a segment begins with a frame that is no commit.
     fn announce_last(&mut self, synced: u64) {
         let is_at_begin = self.offset + self.buffer.len() as u64 == PAGE as u64;
         if is_at_begin && self.last.seq > 0 && self.fits(EPOCH_BODY) {
@@ -214,7 +211,7 @@ impl Log {
         }
     }
 
-    /// Writes what was appended. After an error nobody knows what the log holds.
+    /// Writes what was appended. If this fails, nobody knows what the log holds.
     pub(crate) fn flush(&mut self) -> Result<()> {
         if self.buffer.is_empty() {
             return Ok(());
@@ -243,8 +240,8 @@ impl Log {
         self.flush()
     }
 
-    /// Makes the log durable and says so at its end, if there is room. What it says
-    /// needs a sync too, but no commit depends on it.
+    /// Makes the log durable and says so at its end, if there is room. That frame needs a sync too,
+    /// but no commit depends on it.
     pub(crate) fn close(&mut self) -> Result<()> {
         self.sync()?;
         self.mark(Kind::Close, self.last.seq)?;
@@ -255,16 +252,16 @@ impl Log {
         self.take_unsynced().iter().try_for_each(|file| file.sync())
     }
 
-    /// The files that hold what was not synced: the sync of all of them makes the
-    /// log durable up to its last commit.
+    /// The files that were written since the last sync. Syncing all of them makes the log durable
+    /// up to its last commit.
     pub(crate) fn take_unsynced(&mut self) -> Vec<Arc<dyn DiskFile>> {
         let mut files = std::mem::take(&mut self.unsynced);
         files.push(self.current.file.clone());
         files
     }
 
-    /// Lets go of segments that nobody needs who has everything up to the commit
-    /// `seq`, which is synced.
+    /// Releases the segments that nobody needs who has everything up to the commit `seq`, which is
+    /// synced.
     pub(crate) fn release(&mut self, seq: u64) {
         while let Some(oldest) = self.sealed.front().filter(|sealed| sealed.until <= seq) {
             self.pool.release([oldest.slot]);
@@ -277,21 +274,21 @@ impl Log {
         }
     }
 
-    /// Goes on in a new segment, if that takes less than the one that it is in.
+    /// Begins a new segment, if that is shorter than the one in use.
     pub(crate) fn shorten(&mut self, synced: u64) -> Result<()> {
         if self.current.bytes <= self.pool.segment_bytes() {
             return Ok(());
         }
         self.flush()?;
         self.rotate(synced)?;
-        // No commit is begun in the one and ends in the other.
+        // No commit begins in the old segment and ends in the new one.
         if let Some(full) = self.sealed.back_mut() {
             full.until = self.last.seq;
         }
         Ok(())
     }
 
-    /// Room for more frames in the current segment, with the way to the next kept free.
+    /// Room for more frames in the current segment, besides the one that names the next.
     fn room(&self) -> usize {
         self.room_after(self.offset + self.buffer.len() as u64)
     }
@@ -301,7 +298,7 @@ impl Log {
         usize::try_from(room).unwrap_or(usize::MAX)
     }
 
-    /// The same in a new one.
+    /// The same in a new segment.
     fn room_of_new(&self) -> usize {
         let room = self.pool.segment_bytes().saturating_sub((PAGE + frame_len(NEXT_BODY)) as u64);
         usize::try_from(room).unwrap_or(usize::MAX)
@@ -311,7 +308,8 @@ impl Log {
         frame_len(body) <= self.room()
     }
 
-    /// Whether a commit is kept in one piece rather than fill up the segment.
+    /// Whether a commit is kept in one piece in the next segment, rather than split to fill up this
+    /// one.
     fn is_small(&self, body: usize) -> bool {
         frame_len(body) <= self.room_of_new() / 4
     }
@@ -337,7 +335,7 @@ impl Log {
         // Each part is alone in the buffer.
         self.flush()?;
         frame::begin(&mut self.buffer);
-        entry::encode::<Error>(batch, time, replaces, |mut piece| {
+        encode::<Error>(batch, time, replaces, |mut piece| {
             loop {
                 let filled = self.buffer.len() - HEADER_LEN;
                 let space = body_limit(self.room_after(self.offset)).saturating_sub(filled);
@@ -369,7 +367,7 @@ impl Log {
         self.noted = self.noted.max(head.synced);
     }
 
-    /// Goes on in a new segment.
+    /// Ends the current segment and begins the next one.
     fn rotate(&mut self, synced: u64) -> Result<()> {
         let next = self.pool.take()?;
         self.announce_last(synced);

@@ -1,47 +1,36 @@
-//! The write-ahead log: every commit, in order, in segments that are used again.
+//! The write-ahead log: every commit, in order, in segments whose files are used again.
 //!
-//! A commit is a frame, or several if it is large, and its frames may lie in
-//! several segments. The log ends where no sound frame follows. Frames carry what
-//! was synced when they were written, so that at opening a torn tail, which is cut,
-//! is told from damage, which is an error.
+//! A commit is a frame, or several if it is large, and these may lie in several segments. The log
+//! ends where no valid frame follows. Each frame says what was synced when it was written, so that
+//! opening can tell a torn tail, which it cuts, from damage, which is an error.
 //!
-//! - A segment gets a header with a new id before it gets frames, and the header is
-//!   durable by then. A frame's checksum covers that id and the frame's offset:
-//!   stale and misplaced bytes are no frames.
-//! - The last frame of a full segment names the next one, so a missing segment is
-//!   missed. No segment is let go of before the next one has a durable frame, so
-//!   the log is never empty.
-//! - A header names the epoch of whoever writes the segment, and so does a frame where
-//!   another opening goes on in it: of each commit it is known who wrote it.
-//! - What was cut at opening is zeroed before anything is appended, and what was
-//!   kept is written again, since the kernel may show what the disk never got.
+//! - A segment gets a header with a new id, which is durable before the first frame is written. A
+//!   frame's checksum covers that id and the frame's offset, so that stale and misplaced bytes are
+//!   no frames.
+//! - The last frame of a full segment names the next one, so that a missing segment is noticed. No
+//!   segment is released before the next one has a durable frame, so that the log is never empty.
+//! - The header names the epoch of the opening that writes the segment, and a frame does where
+//!   another opening goes on in it, so that the epoch of each commit is known.
+//! - Opening zeroes what it cuts before it appends anything, and writes what it keeps again, since
+//!   the kernel may show data that never reached the disk.
 
-mod directory;
-mod entry;
-mod epochs;
-mod files;
-mod found;
-mod frame;
-mod header;
+mod format;
 mod log;
+mod log_files;
 mod open;
-mod pool;
 mod repair;
-mod search;
-pub(super) mod survey;
+mod scan;
+mod segments;
 #[cfg(test)]
 mod tests;
-mod walk;
-mod walker;
-mod zeroes;
 
-pub(crate) use directory::{Directory, stores_of};
-pub(crate) use entry::{Entry, Logged, parts};
-pub(crate) use files::Files;
-pub(crate) use found::{Found, Spot, Visitor};
-pub(crate) use frame::Kind as FrameKind;
+pub(crate) use format::{Entry, Kind as FrameKind, Logged, key_and_payload};
 pub(crate) use log::Log;
-pub(crate) use pool::Pool;
+pub(crate) use log_files::LogFiles;
 pub(crate) use repair::repair;
-pub(crate) use survey::{Broken, Harmless, LogDamage, LogEnd, Survey};
-pub(crate) use walk::{read_behind, survey, walk};
+#[cfg(test)]
+pub(crate) use scan::{Behind, Run};
+pub(crate) use scan::{
+    Broken, Found, HarmlessDamage, LogDamage, LogEnd, Spot, Survey, Visitor, read_behind, survey, walk,
+};
+pub(crate) use segments::{Pool, SegmentDirectory, stores_of};

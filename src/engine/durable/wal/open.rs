@@ -1,34 +1,38 @@
-//! Opening the log to write: a new one, or one of which it is known where it ends.
+//! Opening the log to append: a new one, or one whose end is known.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::directory::Directory;
-use super::files::Files;
 use super::log::{End, Log, Sealed};
-use super::pool::{Pool, Segment, Stock};
-use super::survey::LogEnd;
+use super::log_files::LogFiles;
+use crate::engine::durable::wal::scan::LogEnd;
+use crate::engine::durable::wal::segments::SegmentDirectory;
+use crate::engine::durable::wal::segments::{Pool, Segment, Stock};
 use crate::error::{Error, Failure, Result};
 use crate::record::Position;
 
-impl Files {
-    /// Begins a log the first commit of which is the one after `last`.
+impl LogFiles {
+    /// Begins a log. Its first commit is the one after `last`.
     pub(crate) fn create(&self, last: Position) -> Result<(Log, Arc<Pool>)> {
         self.disk.create_dir(&self.dir)?;
         self.begin_anew(&self.load()?, last)
     }
 
-    /// The same in a segment of its own, where there was a log before of which nobody needs
-    /// anything any more. Once the new one is durable the old one is erased.
-    pub(crate) fn begin_anew(&self, directory: &Directory, last: Position) -> Result<(Log, Arc<Pool>)> {
+    /// Begins a log in a new segment, in the folder of one that nobody needs any more. Erases the
+    /// old one once the new one is durable.
+    pub(crate) fn begin_anew(
+        &self,
+        directory: &SegmentDirectory,
+        last: Position,
+    ) -> Result<(Log, Arc<Pool>)> {
         let pool = self.pool(directory.stock(Some(u64::MAX)));
         let log = Log::create(pool.clone(), last)?;
         pool.release(directory.erase()?);
         Ok((log, pool))
     }
 
-    /// Goes on where a log ends that was scanned and repaired.
-    pub(crate) fn resume(&self, directory: &Directory, found: &LogEnd) -> Result<(Log, Arc<Pool>)> {
+    /// Appends to a log that was scanned and repaired.
+    pub(crate) fn resume(&self, directory: &SegmentDirectory, found: &LogEnd) -> Result<(Log, Arc<Pool>)> {
         let last = found.end.segment;
         let stored = directory.get(last).ok_or_else(|| self.missing(last))?;
         let (slot, bytes) = (stored.slot, stored.bytes);
@@ -50,7 +54,7 @@ impl Files {
 }
 
 /// The segments before the one where the log ends.
-fn sealed(directory: &Directory, found: &LogEnd) -> Result<VecDeque<Sealed>> {
+fn sealed(directory: &SegmentDirectory, found: &LogEnd) -> Result<VecDeque<Sealed>> {
     let mut sealed = VecDeque::new();
     let mut until = found.last_seq + 1;
     for (segment, stored) in directory.iter().rev().filter(|(segment, _)| *segment <= found.end.segment) {

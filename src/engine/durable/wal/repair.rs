@@ -1,21 +1,20 @@
-//! Making the end of a log fit for going on, after the program or the machine
-//! died.
+//! Repairing the end of a log before anything is appended, after the program or the machine died.
 
-use super::directory::Directory;
-use super::frame::HEADER_LEN;
-use super::header::PAGE;
-use super::survey::{LogEnd, Visited};
-use super::zeroes::write_zeroes;
+use crate::engine::durable::wal::format::HEADER_LEN;
+use crate::engine::durable::wal::format::PAGE;
+use crate::engine::durable::wal::scan::{LogEnd, Visited};
+use crate::engine::durable::wal::segments::SegmentDirectory;
+use crate::engine::durable::wal::segments::write_zeroes;
 use crate::error::Result;
 
-/// Makes what was found durable, and lets nothing that stands behind the end ever
-/// be taken for a part of the log. Can be interrupted and done again.
-pub(crate) fn repair(directory: &Directory, found: &LogEnd) -> Result<()> {
+/// Makes what was found durable, and erases whatever stands behind the end, so that it is never
+/// read as a part of the log. It may be interrupted, and repeated.
+pub(crate) fn repair(directory: &SegmentDirectory, found: &LogEnd) -> Result<()> {
     if found.is_clean {
         return write_close_again(directory, found);
     }
     for visited in found.segments.iter().filter(|visited| visited.segment <= found.end.segment) {
-        // The way to the next segment is durable if a later commit is.
+        // The frame that names the next segment is durable if a later commit is.
         if visited.segment == found.end.segment || visited.last_seq >= found.synced {
             write_again(directory, found, visited)?;
         }
@@ -23,9 +22,9 @@ pub(crate) fn repair(directory: &Directory, found: &LogEnd) -> Result<()> {
     erase_unused(directory, found)
 }
 
-/// The frame at the end says that everything before it is durable. It may itself
-/// not be.
-fn write_close_again(directory: &Directory, found: &LogEnd) -> Result<()> {
+/// Writes the last frame again. It says that everything before it is durable, but may not be
+/// durable itself.
+fn write_close_again(directory: &SegmentDirectory, found: &LogEnd) -> Result<()> {
     let Some(stored) = directory.get(found.end.segment) else { return Ok(()) };
     let file = directory.file(stored.slot)?;
     let mut close = [0; HEADER_LEN];
@@ -35,9 +34,9 @@ fn write_close_again(directory: &Directory, found: &LogEnd) -> Result<()> {
     file.sync()
 }
 
-/// Writes again what was read, since the kernel may show what the disk never got,
-/// and zeroes what is behind the end.
-fn write_again(directory: &Directory, found: &LogEnd, visited: &Visited) -> Result<()> {
+/// Writes again what was read, since the kernel may show data that never reached the disk, and
+/// zeroes what is behind the end.
+fn write_again(directory: &SegmentDirectory, found: &LogEnd, visited: &Visited) -> Result<()> {
     let mut bytes = directory.read(visited.stored)?;
     let is_last = visited.segment == found.end.segment;
     let end = if is_last { found.end.offset } else { visited.end };
@@ -46,14 +45,14 @@ fn write_again(directory: &Directory, found: &LogEnd, visited: &Visited) -> Resu
     let file = directory.file(visited.stored.slot)?;
     file.write_at(bytes.get(PAGE..).unwrap_or_default(), PAGE as u64)?;
     if is_last {
-        // It may be shorter than it claims to be.
+        // The file may be shorter than its header says.
         write_zeroes(&*file, end as u64, visited.stored.bytes)?;
     }
     file.sync()
 }
 
-/// Takes the header from segments behind the end.
-fn erase_unused(directory: &Directory, found: &LogEnd) -> Result<()> {
+/// Erases the headers of the segments behind the end.
+fn erase_unused(directory: &SegmentDirectory, found: &LogEnd) -> Result<()> {
     for (_, stored) in directory.after(found.end.segment) {
         let file = directory.file(stored.slot)?;
         file.write_at(&[0; PAGE], 0)?;

@@ -9,15 +9,16 @@ use bytes::Bytes;
 use fastrand::Rng;
 use jiff::Timestamp;
 
-use super::directory::Stored;
-use super::header::PAGE;
+use super::format::PAGE;
+use super::segments::{Pool, StoredSegment};
 use super::{
-    Directory, Entry, Files, Found, FrameKind, Log, LogEnd, Pool, Survey, read_behind, repair, survey, walk,
+    Entry, Found, FrameKind, Log, LogEnd, LogFiles, SegmentDirectory, Survey, read_behind, repair, survey,
+    walk,
 };
 use crate::disk::sim::{Fault, Plan, SimDisk, Survives};
 use crate::disk::{Disk, DiskFile};
 use crate::engine::Batch;
-use crate::engine::verdict::{LogFault, Refusal};
+use crate::engine::durable::open::policy::{LogFault, Refusal};
 use crate::error::{Failure, Result};
 use crate::model::List;
 use crate::record::{Epoch, Key, Position};
@@ -25,8 +26,8 @@ use crate::record::{Epoch, Key, Position};
 /// Room for one page of frames behind the header.
 const SEGMENT_BYTES: u32 = 8192;
 
-fn files(disk: &SimDisk) -> Files {
-    Files {
+fn files(disk: &SimDisk) -> LogFiles {
+    LogFiles {
         disk: Arc::new(disk.clone()),
         dir: "/s/wal".into(),
         store: *b"0123456789abcdef",
@@ -44,16 +45,16 @@ fn end_behind(survey: &Survey, known: u64) -> Result<Option<LogEnd>> {
     survey.end_behind(known).map_err(error)
 }
 
-fn scan(directory: &Directory, known: u64) -> Result<Option<LogEnd>> {
+fn scan(directory: &SegmentDirectory, known: u64) -> Result<Option<LogEnd>> {
     end_behind(&survey(directory, known)?, known)
 }
 
-fn scan_up_to_damage(directory: &Directory, known: u64) -> Option<LogEnd> {
+fn scan_up_to_damage(directory: &SegmentDirectory, known: u64) -> Option<LogEnd> {
     survey(directory, known).unwrap().end_before_damage(known)
 }
 
 /// The commits between `known` and `last` that a walk comes upon, without a gap.
-fn walked(directory: &Directory, known: u64, last: u64) -> Vec<u64> {
+fn walked(directory: &SegmentDirectory, known: u64, last: u64) -> Vec<u64> {
     let mut seqs = Vec::new();
     let mut visit = |found: Found<'_>| {
         match found {
@@ -509,7 +510,7 @@ fn damage_to_what_is_known_is_harmless() {
     driver.disk.change(Path::new("/s/wal/000000.wal"), |bytes| bytes[4096 + 200] ^= 1);
     driver.known = 3;
     driver.open(5).unwrap();
-    let directory: Directory = files(&driver.disk).load().unwrap();
+    let directory: SegmentDirectory = files(&driver.disk).load().unwrap();
     let found = scan(&directory, 3).unwrap().unwrap();
     let [harmless] = &found.harmless[..] else { panic!("{found:?}") };
     assert_eq!(harmless.to_string(), "/s/wal/000000.wal at byte 4248: commit 2 cannot be read");
@@ -546,7 +547,8 @@ fn a_log_is_not_cut_before_what_is_known() {
     driver.commit(50_000).unwrap();
     driver.sync().unwrap();
     let directory = files(&driver.disk).load().unwrap();
-    let has_frames = |(id, stored): &(u64, Stored)| directory.first_frame(*id, *stored).unwrap().is_some();
+    let has_frames =
+        |(id, stored): &(u64, StoredSegment)| directory.first_frame(*id, *stored).unwrap().is_some();
     let (_, newest) = directory.iter().rev().find(has_frames).unwrap();
     driver.disk.remove(&directory.path(newest.slot)).unwrap();
     let directory = files(&driver.disk).load().unwrap();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use procstate::FailureLimit;
 
-use crate::duration::parse as duration;
+use crate::input::duration::parse as duration;
 
 #[derive(Debug, Args)]
 pub(crate) struct Run {

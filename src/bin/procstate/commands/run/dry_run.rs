@@ -6,22 +6,22 @@ use procstate::{Claim, ClaimOptions, Instance, List};
 
 use super::args::Run;
 use super::template::{self, Template};
-use crate::failure::{Failure, Found};
-use crate::names;
-use crate::open::{self, Place};
-use crate::output::{Output, say};
+use crate::failure::{CommandStatus, Failure};
+use crate::input::names;
+use crate::open::{self, Location};
+use crate::terminal::output::{Output, say};
 
 /// Prints the commands as a shell would read them, in their order.
-pub(super) fn print(db: &Path, args: &Run, output: &mut Output) -> Result<Found, Failure> {
-    let store = open::for_looking(&Place::Folder(db.to_owned()))?;
+pub(super) fn print(db: &Path, args: &Run, output: &mut Output) -> Result<CommandStatus, Failure> {
+    let store = open::for_looking(&Location::Folder(db.to_owned()))?;
     let process = store.process(&args.name)?;
     let options = ClaimOptions::new().force(!args.when.if_due).skip_completed(args.when.failed);
     let mut run = match process.claim_with(&Instance::new(), &options)? {
         Claim::Won(run) => run,
-        Claim::NotDue { .. } | Claim::Held { .. } => return Ok(Found::AllWell),
+        Claim::NotDue { .. } | Claim::Held { .. } => return Ok(CommandStatus::Success),
     };
     let template = Template::new(&args.command, args.input.replace.as_deref());
-    let (settings, mut found) = (run.settings(), Found::AllWell);
+    let (settings, mut found) = (run.settings(), CommandStatus::Success);
     while let Some(work) = run.next_work()? {
         if work.list() == List::Cleanup {
             say(&format!("{:?} would be dropped", work.name()));
@@ -34,7 +34,7 @@ pub(super) fn print(db: &Path, args: &Run, output: &mut Output) -> Result<Found,
                 output.bytes(b"\n")?;
             }
             Err(error) => {
-                found = Found::Something;
+                found = CommandStatus::Findings;
                 say(&format!("{:?} would fail: {error}", work.name()));
             }
         }

@@ -12,7 +12,7 @@ use signal_hook::iterator::Signals;
 
 use super::child::Urgency;
 use crate::failure::Failure;
-use crate::output::say_unless;
+use crate::terminal::output::say_unless;
 
 /// How long the next signal waits for somebody to read what is said about this one.
 const SAY_MAX: Duration = Duration::from_millis(500);

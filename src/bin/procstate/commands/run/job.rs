@@ -14,17 +14,17 @@ use procstate::{WorkContext, WorkResult, Worker};
 use serde_json::json;
 
 use super::args;
-use super::capture::Capture;
 use super::child::{End, Launcher, Stream, Supervisor, Urgency, memory_file};
 use super::interrupts::Interrupts;
-use super::joblog::{self, JobLog};
-use super::log_files::LogFiles;
+use super::output::capture::Capture;
+use super::output::joblog::{self, JobLog};
+use super::output::log_files::LogFiles;
+use super::output::report::{Ended, Report};
 use super::pace::Pace;
-use super::report::{Ended, Report};
 use super::template::{self, Template};
-use crate::duration;
 use crate::failure::chain;
-use crate::names;
+use crate::input::duration;
+use crate::input::names;
 
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 

@@ -5,16 +5,13 @@
 //! [`capture`] to the [`report`] and into files.
 
 pub(crate) mod args;
-mod capture;
 pub(crate) mod child;
 mod dry_run;
 mod extent;
 mod interrupts;
 mod job;
-mod joblog;
-pub(crate) mod log_files;
+pub(crate) mod output;
 mod pace;
-mod report;
 mod schedule;
 mod session;
 mod stay;
@@ -25,11 +22,11 @@ use child::Reaper;
 use interrupts::Interrupts;
 use session::Session;
 
-use crate::failure::{Failure, Found};
-use crate::open::Place;
-use crate::output::Output;
+use crate::failure::{CommandStatus, Failure};
+use crate::open::Location;
+use crate::terminal::output::Output;
 
-pub(crate) fn run(place: &Place, args: &Run, output: &mut Output) -> Result<Found, Failure> {
+pub(crate) fn run(place: &Location, args: &Run, output: &mut Output) -> Result<CommandStatus, Failure> {
     begin(place, args, output).map_err(|failure| match failure {
         // Here 1 says that items failed.
         Failure::Absent(text) => Failure::Failed(text),
@@ -37,7 +34,7 @@ pub(crate) fn run(place: &Place, args: &Run, output: &mut Output) -> Result<Foun
     })
 }
 
-fn begin(place: &Place, args: &Run, output: &mut Output) -> Result<Found, Failure> {
+fn begin(place: &Location, args: &Run, output: &mut Output) -> Result<CommandStatus, Failure> {
     if args.when.dry_run {
         // It claims the process in a private copy, and of etcd there is none.
         return dry_run::print(place.folder()?, args, output);

@@ -13,15 +13,15 @@ use super::child::{Launcher, Reaper, Times};
 use super::extent::extent;
 use super::interrupts::Interrupts;
 use super::job::{self, Job};
-use super::joblog::JobLog;
-use super::log_files::{self, LogFiles};
+use super::output::joblog::JobLog;
+use super::output::log_files::{self, LogFiles};
+use super::output::report::Report;
 use super::pace;
-use super::report::Report;
 use super::template::Template;
 use crate::commands::serve;
-use crate::failure::{Failure, Found, chain};
-use crate::open::{self, Place};
-use crate::output::{count, say};
+use crate::failure::{CommandStatus, Failure, chain};
+use crate::open::{self, Location};
+use crate::terminal::output::{count, say};
 
 pub(super) const FOREVER: Duration = Duration::from_secs(u32::MAX as u64);
 
@@ -36,7 +36,7 @@ const PAUSED: &str = "flow.paused";
 
 /// One call of the command, with one run or many.
 pub(super) struct Session<'a> {
-    pub(super) place: &'a Place,
+    pub(super) place: &'a Location,
     pub(super) args: &'a Run,
     pub(super) is_json: bool,
     pub(super) interrupts: Interrupts,
@@ -45,7 +45,7 @@ pub(super) struct Session<'a> {
 
 /// What came of looking whether there is something to run.
 pub(super) enum Pass {
-    Ran(Found),
+    Ran(CommandStatus),
     /// No run is due before this time.
     NotDue(Timestamp),
     /// The process is paused, or held by somebody else.
@@ -53,21 +53,25 @@ pub(super) enum Pass {
 }
 
 impl Session<'_> {
-    pub(super) fn once(&self) -> Result<Found, Failure> {
+    pub(super) fn once(&self) -> Result<CommandStatus, Failure> {
         let is_for_cron = self.args.when.if_due;
         let Some(store) = self.open(self.args.when.wait)? else {
-            return if self.interrupts.any() { Ok(Found::Interrupted) } else { Ok(Found::AllWell) };
+            return if self.interrupts.any() {
+                Ok(CommandStatus::Interrupted)
+            } else {
+                Ok(CommandStatus::Success)
+            };
         };
         let server = serve::beside(&store);
         let process = store.process(&self.args.name)?;
         if let Some(paused) = paused(&process)? {
-            return if is_for_cron { Ok(Found::AllWell) } else { Err(paused) };
+            return if is_for_cron { Ok(CommandStatus::Success) } else { Err(paused) };
         }
         let pass = self.pass(&store, &process, !is_for_cron);
         drop(server);
         match pass? {
             Pass::Ran(found) => store.close().map(|()| found).map_err(Failure::from),
-            Pass::NotDue(_) | Pass::NotNow => Ok(Found::AllWell),
+            Pass::NotDue(_) | Pass::NotNow => Ok(CommandStatus::Success),
         }
     }
 
@@ -194,7 +198,7 @@ fn jobs(args: &Run) -> usize {
 fn in_use(error: &procstate::Error, wait: Option<Duration>) -> String {
     let advice = match wait {
         None => "--wait waits until it is free".to_owned(),
-        Some(wait) => format!("waited for {}", crate::duration::format(wait)),
+        Some(wait) => format!("waited for {}", crate::input::duration::format(wait)),
     };
     format!("{}; {advice}", chain(error))
 }
@@ -224,16 +228,16 @@ fn conclude(report: &Report, outcome: Outcome) -> Result<Pass, Failure> {
     Ok(match outcome {
         Outcome::Finished(status) => {
             let (how, found) = match status.state() {
-                State::Completed => ("completed".to_owned(), Found::AllWell),
-                State::Aborted => (why_aborted(&status), Found::Limit),
-                _ => ("incomplete".to_owned(), Found::Something),
+                State::Completed => ("completed".to_owned(), CommandStatus::Success),
+                State::Aborted => (why_aborted(&status), CommandStatus::Limit),
+                _ => ("incomplete".to_owned(), CommandStatus::Findings),
             };
             report.summary(&how, Some(&status));
             Pass::Ran(found)
         }
         Outcome::HandedBack | Outcome::Stopped => {
             report.summary("stopped before the end; the same command goes on from here", None);
-            Pass::Ran(Found::Interrupted)
+            Pass::Ran(CommandStatus::Interrupted)
         }
         Outcome::NotDue { at } => Pass::NotDue(at),
         Outcome::Held { .. } => Pass::NotNow,

@@ -9,8 +9,8 @@ use procstate::{Clock, SystemClock, Timestamp};
 use super::schedule;
 use super::session::{FOREVER, Pass, Session, paused};
 use crate::commands::serve;
-use crate::failure::{Failure, Found};
-use crate::output::say;
+use crate::failure::{CommandStatus, Failure};
+use crate::terminal::output::say;
 
 /// How long after a failure to try again.
 const TROUBLE_WAIT: Duration = Duration::from_secs(30);
@@ -20,14 +20,14 @@ const CLOCK_INTERVAL: Duration = Duration::from_secs(10);
 
 /// When there is something to do again.
 enum Next {
-    End(Found),
+    End(CommandStatus),
     In(Duration),
     At(Timestamp),
 }
 
 impl Session<'_> {
     /// Stays, and runs on schedule. The store is open only during a run.
-    pub(super) fn stay(&self) -> Result<Found, Failure> {
+    pub(super) fn stay(&self) -> Result<CommandStatus, Failure> {
         let mut is_first = true;
         let mut planned: Option<Timestamp> = None;
         loop {
@@ -50,7 +50,7 @@ impl Session<'_> {
                 }
             };
             if is_interrupted {
-                return Ok(Found::AllWell);
+                return Ok(CommandStatus::Success);
             }
         }
     }
@@ -70,7 +70,7 @@ impl Session<'_> {
 
     /// Runs if it is time to, and says when it is the next time.
     fn look(&self, is_first: bool, planned: Option<Timestamp>) -> Result<Next, Failure> {
-        let Some(store) = self.open(Some(FOREVER))? else { return Ok(Next::End(Found::AllWell)) };
+        let Some(store) = self.open(Some(FOREVER))? else { return Ok(Next::End(CommandStatus::Success)) };
         let server = serve::beside(&store);
         let process = store.process(&self.args.name)?;
         if let Some(every) = self.args.when.every.filter(|_| is_first) {
@@ -93,7 +93,7 @@ impl Session<'_> {
         drop(server);
         store.close()?;
         if self.interrupts.any() {
-            return Ok(Next::End(if let Pass::Ran(found) = pass { found } else { Found::AllWell }));
+            return Ok(Next::End(if let Pass::Ran(found) = pass { found } else { CommandStatus::Success }));
         }
         Ok(match (&self.args.when.cron, pass) {
             (Some(crontab), _) => Next::At(schedule::next(crontab, SystemClock::new().now())?),

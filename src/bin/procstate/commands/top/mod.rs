@@ -2,9 +2,9 @@
 
 mod failing;
 mod fitting;
-mod glance;
 mod picture;
 mod rate;
+mod sample;
 mod screen;
 
 use std::io;
@@ -13,12 +13,12 @@ use std::time::Duration;
 
 use procstate::{Error, Result as StoreResult};
 
-use self::glance::{Glance, Watcher};
+use self::sample::{Sample, Watcher};
 use self::screen::Screen;
 use crate::args::Top;
-use crate::failure::{Failure, Found};
-use crate::open::{self, Looked, Place};
-use crate::output::{Output, can_draw, say};
+use crate::failure::{CommandStatus, Failure};
+use crate::open::{self, Location, Looked};
+use crate::terminal::output::{Output, can_draw, say};
 
 /// How soon a key, and another size of the screen, is noticed.
 const TICK: Duration = Duration::from_millis(100);
@@ -29,7 +29,7 @@ const INTERVAL_MIN: Duration = Duration::from_millis(50);
 /// How long one look goes through the items of a process.
 const SEARCH_MAX: Duration = Duration::from_millis(100);
 
-pub(crate) fn top(place: &Place, args: &Top, output: &mut Output) -> Result<Found, Failure> {
+pub(crate) fn top(place: &Location, args: &Top, output: &mut Output) -> Result<CommandStatus, Failure> {
     let store = open::for_looking(place)?;
     if !store.is_remote() {
         say("no program has the store open: nothing moves in it");
@@ -39,10 +39,10 @@ pub(crate) fn top(place: &Place, args: &Top, output: &mut Output) -> Result<Foun
     }
     let glances = Watcher::default().look(&store, None)?;
     picture::print(&glances, output)?;
-    Ok(Found::AllWell)
+    Ok(CommandStatus::Success)
 }
 
-fn live(store: Looked, interval: Duration, output: &mut Output) -> Result<Found, Failure> {
+fn live(store: Looked, interval: Duration, output: &mut Output) -> Result<CommandStatus, Failure> {
     let failed = |error: io::Error| Failure::Failed(format!("could not draw on the terminal: {error}"));
     let (show, looks) = mpsc::sync_channel(1);
     std::thread::Builder::new()
@@ -72,11 +72,11 @@ fn live(store: Looked, interval: Duration, output: &mut Output) -> Result<Found,
         drawn_size = size;
     };
     drop(screen);
-    end.map_or(Ok(Found::AllWell), |error| conclude(error, &glances, output))
+    end.map_or(Ok(CommandStatus::Success), |error| conclude(error, &glances, output))
 }
 
 /// Looks until nobody wants to see it, or it fails.
-fn watch(store: &Looked, interval: Duration, show: &SyncSender<StoreResult<Vec<Glance>>>) {
+fn watch(store: &Looked, interval: Duration, show: &SyncSender<StoreResult<Vec<Sample>>>) {
     let mut watcher = Watcher::default();
     loop {
         let look = watcher.look(store, Some(SEARCH_MAX));
@@ -89,12 +89,12 @@ fn watch(store: &Looked, interval: Duration, show: &SyncSender<StoreResult<Vec<G
 }
 
 /// Leaves the last picture behind, if the program is gone that was watched.
-fn conclude(error: Error, glances: &[Glance], output: &mut Output) -> Result<Found, Failure> {
+fn conclude(error: Error, glances: &[Sample], output: &mut Output) -> Result<CommandStatus, Failure> {
     if !(error.is_unreachable() || error.is_closed()) {
         return Err(error.into());
     }
     picture::print(glances, output)?;
     output.flush()?;
     say("the program that had the store open has closed it, or is gone");
-    Ok(Found::AllWell)
+    Ok(CommandStatus::Success)
 }

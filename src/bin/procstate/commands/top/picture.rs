@@ -8,11 +8,11 @@ use procstate::{Clock, SystemClock, Timestamp};
 use serde_json::json;
 
 use super::fitting::fitting;
-use super::glance::Glance;
+use super::sample::Sample;
 use crate::commands::look::state;
-use crate::duration;
 use crate::failure::Failure;
-use crate::output::{Output, age, count, json_time, table_lines};
+use crate::input::duration;
+use crate::terminal::output::{Output, age, count, json_time, table_lines};
 
 const HEAD: [&str; 8] = ["PROCESS", "STATE", "OWNER", "PROGRESS", "RATE", "TO GO", "ERRORS", "SEEN"];
 const FAILING_HEAD: [&str; 5] = ["FAILING", "WORK", "STATE", "ERRORS", "LAST ERROR"];
@@ -24,7 +24,7 @@ const NAME_COLUMNS: usize = 28;
 const BAR: u64 = 10;
 
 /// Prints everything once.
-pub(super) fn print(glances: &[Glance], output: &mut Output) -> Result<(), Failure> {
+pub(super) fn print(glances: &[Sample], output: &mut Output) -> Result<(), Failure> {
     if output.is_json() {
         return glances.iter().try_for_each(|glance| output.json(&glance.to_json()));
     }
@@ -38,7 +38,7 @@ pub(super) fn print(glances: &[Glance], output: &mut Output) -> Result<(), Failu
 }
 
 /// As much as there is room for on a screen of that size: those that run first.
-pub(super) fn lines(mut glances: Vec<&Glance>, columns: usize, rows: usize) -> Vec<String> {
+pub(super) fn lines(mut glances: Vec<&Sample>, columns: usize, rows: usize) -> Vec<String> {
     let held = glances.iter().filter(|glance| glance.is_held).count();
     let now = SystemClock::new().now();
     let title = format!("{now:.0}  {}, {held} of them held  (q quits)", count(glances.len(), "process"));
@@ -67,12 +67,12 @@ fn shortened(mut lines: Vec<String>, room: usize) -> Vec<String> {
     lines
 }
 
-fn process_rows<'a>(glances: impl IntoIterator<Item = &'a Glance>, name_columns: usize) -> Vec<Vec<String>> {
+fn process_rows<'a>(glances: impl IntoIterator<Item = &'a Sample>, name_columns: usize) -> Vec<Vec<String>> {
     let now = SystemClock::new().now();
     glances.into_iter().map(|glance| glance.row(now, name_columns)).collect()
 }
 
-fn failing_rows<'a>(glances: impl IntoIterator<Item = &'a Glance>, name_columns: usize) -> Vec<Vec<String>> {
+fn failing_rows<'a>(glances: impl IntoIterator<Item = &'a Sample>, name_columns: usize) -> Vec<Vec<String>> {
     let name = |name: &str| fitting(&visible(name), name_columns).into_owned();
     let rows = glances.into_iter().flat_map(|glance| {
         glance.failing.iter().map(move |item| {
@@ -83,7 +83,7 @@ fn failing_rows<'a>(glances: impl IntoIterator<Item = &'a Glance>, name_columns:
     rows.collect()
 }
 
-impl Glance {
+impl Sample {
     fn row(&self, now: Timestamp, name_columns: usize) -> Vec<String> {
         let name = |name: &str, columns| fitting(&visible(name), columns).into_owned();
         let owner = match &*self.instance {
@@ -152,8 +152,8 @@ mod tests {
     use super::super::failing::Failing;
     use super::*;
 
-    fn glance(name: &str) -> Glance {
-        Glance {
+    fn glance(name: &str) -> Sample {
+        Sample {
             name: name.to_owned(),
             state: State::Active,
             is_paused: false,
@@ -190,7 +190,7 @@ mod tests {
 
     #[test]
     fn a_picture_fits_on_every_screen() {
-        let glances: Vec<Glance> = (0..30).map(|n| glance(&format!("日本{n}").repeat(20))).collect();
+        let glances: Vec<Sample> = (0..30).map(|n| glance(&format!("日本{n}").repeat(20))).collect();
         for (columns, rows) in [(0, 0), (1, 1), (10, 3), (40, 10), (80, 24), (300, 200)] {
             let lines = lines(glances.iter().collect(), columns, rows);
             assert!(lines.len() <= rows, "{columns}x{rows}: {}", lines.len());

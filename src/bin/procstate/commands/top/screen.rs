@@ -11,7 +11,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::log;
+use crate::terminal::log;
 
 /// What ^C is where the terminal makes no signal of it.
 const INTERRUPT: u8 = 3;

@@ -1,8 +1,7 @@
 //! Frames that nobody wrote, with a checksum that is right.
 
-use super::super::directory::frame_at;
-use super::super::frame::{self, Head, Place};
-use super::super::header::PAGE;
+use super::super::format::{Head, PAGE, Place, frame};
+use super::super::segments::frame_at;
 use super::super::{FrameKind, repair};
 use super::{Driver, files, scan, scan_up_to_damage};
 use crate::disk::sim::SimDisk;

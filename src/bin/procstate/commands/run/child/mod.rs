@@ -4,6 +4,7 @@
 mod pipes;
 mod programs;
 mod reaper;
+mod supervisor;
 pub(crate) mod watchdog;
 
 use std::io;
@@ -13,9 +14,9 @@ use std::time::{Duration, Instant};
 use rustix::process::{self, Pid, PidfdFlags, Signal, WaitId, WaitIdOptions};
 
 use pipes::Pipes;
-pub(crate) use pipes::Stream;
 use programs::Family;
 pub(super) use reaper::Reaper;
+pub(crate) use supervisor::{Stream, Supervisor, Urgency};
 use watchdog::Watchdog;
 pub(super) use watchdog::memory_file;
 
@@ -38,23 +39,6 @@ pub(super) enum End {
     TimedOut,
     /// Somebody wanted it to stop.
     Stopped,
-}
-
-/// What a running command is asked, and told of.
-pub(super) trait Supervisor {
-    /// Takes what the command has written.
-    fn output(&mut self, stream: Stream, bytes: &[u8]);
-
-    /// Whether it should stop, and how soon. Asked often.
-    fn must_stop(&mut self) -> Urgency;
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Urgency {
-    GoOn,
-    Stop,
-    /// Without time to clean up.
-    Kill,
 }
 
 /// How long a command may take.

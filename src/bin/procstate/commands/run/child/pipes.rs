@@ -7,25 +7,10 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::Supervisor;
+use super::supervisor::{Stream, Supervisor};
 
 /// How much is read at a time: as much as a pipe holds.
 const CHUNK: usize = 64 << 10;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Stream {
-    Stdout,
-    Stderr,
-}
-
-impl Stream {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Stdout => "stdout",
-            Self::Stderr => "stderr",
-        }
-    }
-}
 
 pub(super) struct Pipes {
     stdout: Option<ChildStdout>,
@@ -105,7 +90,7 @@ fn is_readable(fd: BorrowedFd<'_>) -> bool {
 mod tests {
     use std::process::{Command, Stdio};
 
-    use super::super::Urgency;
+    use super::super::supervisor::Urgency;
     use super::*;
 
     struct Count(usize);

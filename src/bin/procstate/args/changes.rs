@@ -1,0 +1,139 @@
+//! What changes settings and work items.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args as ClapArgs;
+use procstate::Params;
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct SettingsArgs {
+    /// The process.
+    pub(crate) name: String,
+    /// How often a run is due: 90s, 1h, 1d. Counted from the epoch in UTC: of a day, at
+    /// 00:00 UTC.
+    #[arg(long, value_name = "PERIOD", value_parser = crate::input::duration::parse)]
+    pub(crate) every: Option<Duration>,
+    /// By how much later than midnight UTC, for a period of a day, runs are due; less than
+    /// the period.
+    #[arg(long, value_name = "TIME", requires = "every", value_parser = crate::input::duration::parse)]
+    pub(crate) offset: Option<Duration>,
+    /// The times at which a run is due: minute, hour, day of the month, month, day of the
+    /// week. `30 2 * * *` is each night at half past two. Runs are due at these times
+    /// alone: changed settings and new work wait for the next.
+    #[arg(long, value_name = "EXPR", conflicts_with = "every")]
+    pub(crate) cron: Option<String>,
+    /// The time zone of --cron. Where daylight saving leaves a time out, the run comes
+    /// later; of a time that comes twice the first counts.
+    #[arg(long, value_name = "TZ", requires = "cron", default_value = "UTC")]
+    pub(crate) time_zone: String,
+    /// No schedule: a run is due whenever nobody holds the process.
+    #[arg(long, conflicts_with_all = ["every", "cron"])]
+    pub(crate) no_schedule: bool,
+    #[command(flatten)]
+    pub(crate) params: ParamArgs,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ParamArgs {
+    /// A parameter that is a whole number.
+    #[arg(long = "int", value_name = "NAME=VALUE", value_parser = int_param)]
+    ints: Vec<(String, i64)>,
+    /// A parameter that is a text.
+    #[arg(long = "str", value_name = "NAME=VALUE", value_parser = str_param)]
+    strings: Vec<(String, String)>,
+}
+
+impl ParamArgs {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.ints.is_empty() && self.strings.is_empty()
+    }
+
+    /// Adds them to `params`.
+    pub(crate) fn add_to(&self, params: &mut Params) {
+        params.int_params.extend(self.ints.iter().cloned());
+        params.string_params.extend(self.strings.iter().cloned());
+    }
+
+    pub(crate) fn to_params(&self) -> Params {
+        let mut params = Params::new();
+        self.add_to(&mut params);
+        params
+    }
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Items {
+    /// The work items; - is a list from standard input, unless it stands behind --.
+    #[arg(value_name = "WORK", required_unless_present = "from")]
+    pub(crate) work: Vec<OsString>,
+    /// A list of items; - is standard input. May be given several times.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) from: Vec<PathBuf>,
+    /// In lists NUL ends a name, as `find -print0` has it, and everything else is part of
+    /// one.
+    #[arg(short = '0', long)]
+    pub(crate) null: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Register {
+    /// The process.
+    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) items: Items,
+    /// In lists each line is a JSON object with the name and parameters of an item:
+    /// {"work": "a", "intParams": {"n": 1}, "stringParams": {"s": "x"}}.
+    #[arg(long, conflicts_with = "null")]
+    pub(crate) json_lines: bool,
+    /// Unregister all other active work of the process. An empty list is refused then: what
+    /// made it may have failed.
+    #[arg(long)]
+    pub(crate) exact: bool,
+    /// Take an empty list at its word with --exact, and unregister everything.
+    #[arg(long, requires = "exact")]
+    pub(crate) allow_empty: bool,
+    /// Of all items; a parameter that an item has of its own counts more.
+    #[command(flatten)]
+    pub(crate) params: ParamArgs,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Unregister {
+    /// The process.
+    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) items: Items,
+    /// Have cleaned up also what was never registered.
+    #[arg(long)]
+    pub(crate) cleanup_unknown: bool,
+}
+
+/// How many arguments stand behind `--`, where a `-` is a name like any other.
+pub(crate) fn arguments_behind_dashes() -> usize {
+    std::env::args_os().skip_while(|argument| argument != "--").skip(1).count()
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct RetryArgs {
+    /// The process.
+    pub(crate) name: String,
+    /// The work items.
+    #[arg(value_name = "WORK", required_unless_present = "failed")]
+    pub(crate) work: Vec<OsString>,
+    /// All items that have failed.
+    #[arg(long, conflicts_with = "work")]
+    pub(crate) failed: bool,
+}
+
+fn int_param(text: &str) -> Result<(String, i64), String> {
+    let (name, value) = str_param(text)?;
+    let value = value.parse().map_err(|error| format!("{value:?} is not a whole number: {error}"))?;
+    Ok((name, value))
+}
+
+fn str_param(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("it must be NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
+}

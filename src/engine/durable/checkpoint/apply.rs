@@ -1,0 +1,38 @@
+//! Checkpoints: what the memtable holds goes into the index, the newest state of
+//! each key, in bounded steps.
+
+use crate::engine::durable::memtable::{Entry, Generation};
+use crate::engine::durable::storage::{Change, IndexBackend, OwnerCheck, Steps};
+use crate::error::Result;
+use crate::record::{self, Key, Position};
+
+/// A checkpoint to be written.
+#[derive(Clone, Copy)]
+pub(crate) struct Checkpoint<'a> {
+    pub(crate) generation: &'a Generation,
+    /// The commit up to which the index has everything, before.
+    pub(crate) from: u64,
+    /// The same after it, durably.
+    pub(crate) to: Position,
+    /// The commit up to which an interrupted checkpoint may have left something.
+    pub(crate) leftover: u64,
+    /// Whether nobody reads the index meanwhile, or readers may wait.
+    pub(crate) is_alone: &'a dyn Fn() -> bool,
+}
+
+impl Checkpoint<'_> {
+    /// Puts the generation into the index.
+    pub(crate) fn apply(self, index: &dyn IndexBackend) -> Result<()> {
+        let mut steps = Steps::new(index, self.from, self.is_alone);
+        for (key, entry) in self.generation.iter() {
+            steps.add(change(key, entry, self.leftover))?;
+        }
+        steps.finish(self.to)
+    }
+}
+
+fn change(key: &Key, entry: &Entry, leftover: u64) -> Change {
+    let value = entry.payload.as_ref().map(|payload| record::seal(key, entry.seq, payload));
+    let owner = entry.replaces.map(|replaces| OwnerCheck { key: key.clone(), replaces, leftover });
+    Change { key: key.bytes().clone(), value, owner }
+}

@@ -1,0 +1,25 @@
+//! Reading the log of an open store, while commits go on.
+
+use super::checkpointer::Checkpointer;
+use crate::engine::durable::wal::{Found, SegmentDirectory, Visitor, walk};
+use crate::error::Result;
+
+impl Checkpointer {
+    /// Visits what the log still has after the commit `after`.
+    pub(crate) fn browse_log(&self, after: u64, visit: &mut Visitor<'_>) -> Result<()> {
+        // No segment is released, and written again, while this is held.
+        let state = self.state.lock();
+        let newest = state.snapshot.as_ref().map_or(0, |snapshot| snapshot.seq);
+        let known = if after > 0 { after } else { newest };
+        // What is behind may be written right now.
+        let last = self.shared.last_seq();
+        let log = &self.shared.files.log;
+        let (directory, _) = SegmentDirectory::salvage(log.disk.clone(), &log.dir, Some(log.store))?;
+        walk(&directory, known, &mut |found| match found {
+            Found::Commit { seq, .. } | Found::Begun { seq, .. } if seq > last || seq <= after => Ok(()),
+            Found::Gap { after: before, until, .. } if before >= last || until < after => Ok(()),
+            found => visit(found),
+        })
+        .map(drop)
+    }
+}

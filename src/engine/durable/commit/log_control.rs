@@ -1,0 +1,166 @@
+//! What the checkpointer and the background threads ask of the commit path: to freeze the
+//! memtable, to release log, to sync from time to time.
+
+use std::sync::Arc;
+
+use super::path::CommitPath;
+use crate::engine::Stats;
+use crate::engine::durable::memtable::{Generation, Readers};
+use crate::engine::durable::wal::FrameKind;
+use crate::error::{Error, Result};
+use crate::record::Position;
+
+/// A generation of the memtable that gets no more commits.
+#[derive(Debug)]
+pub(crate) struct Frozen {
+    pub(crate) generation: Arc<Generation>,
+    /// Held by whoever reads the index without this generation.
+    pub(crate) readers: Arc<Readers>,
+    /// The newest commit in it.
+    pub(crate) upto: Position,
+}
+
+impl CommitPath {
+    /// Bounds what a power loss takes, and has a segment ready before it is needed.
+    pub(crate) fn keep_up(&self) -> Result<()> {
+        let poison = &self.shared.poison;
+        poison.check()?;
+        self.sync()?;
+        let durable = self.durable_seq();
+        {
+            let mut writer = self.lock_writer()?;
+            // A frame that says what is synced tells damage to it from a torn tail.
+            if writer.log.noted() < durable && writer.log.last_seq() == durable {
+                poison.on_error(writer.log.mark(FrameKind::Mark, durable))?;
+            }
+        }
+        self.note_synced(self.shared.position(durable));
+        if self.back_pressure.is_disk_full() {
+            // There may be space again.
+            self.shared.checkpoint_thread.work();
+        }
+        match self.pool.prepare(1).map_err(Error::before_writing) {
+            // The commit that needs it reports this.
+            Err(error) if error.is_disk_full() => Ok(()),
+            prepared => poison.on_error(prepared),
+        }
+    }
+
+    /// Notes outside of the log that it is durable up to `position`.
+    pub(crate) fn note_synced(&self, position: Position) {
+        self.synced_note.note(position);
+    }
+
+    /// Wakes the tasks that wait for a sync, to look for themselves.
+    pub(crate) fn wake_tasks(&self) {
+        self.group_commit.wake_tasks();
+    }
+
+    /// Freezes the memtable; `None` if there is nothing in it.
+    pub(crate) fn freeze(&self) -> Result<Option<Frozen>> {
+        let mut writer = self.lock_writer()?;
+        let mut memtable = self.shared.memtable.write();
+        if memtable.active.is_empty() {
+            return Ok(None);
+        }
+        writer.frozen_at = writer.log.written();
+        let (generation, readers) = memtable.freeze();
+        let upto = self.shared.position(self.shared.last_seq());
+        Ok(Some(Frozen { generation, readers, upto }))
+    }
+
+    /// Drops the frozen generation from the memtable: the index has it. Answers it, so that
+    /// the caller frees its memory outside of the locks.
+    pub(crate) fn drop_frozen(&self) -> Option<Arc<Generation>> {
+        let writer = self.writer.lock();
+        let mut memtable = self.shared.memtable.write();
+        let frozen = memtable.drop_frozen();
+        self.judge_backlog(&writer, &memtable.active);
+        frozen
+    }
+
+    /// Wakes the checkpointer if there is something for it to do, and lets commits wait, or
+    /// go on.
+    pub(crate) fn judge(&self) {
+        self.judge_backlog(&self.writer.lock(), &self.shared.memtable.read().active);
+    }
+
+    /// Lets commits wait, or go on.
+    pub(crate) fn update_back_pressure(&self) {
+        let writer = self.writer.lock();
+        let backlog = writer.backlog(&self.shared.memtable.read().active);
+        self.back_pressure.update(&backlog, &self.shared.options);
+    }
+
+    /// A snapshot is due at so much log, and commits wait beyond so much.
+    pub(crate) fn set_log_limits(&self, snapshot_at: u64, log_bytes_max: u64) {
+        self.back_pressure.set_log_limits(snapshot_at, log_bytes_max);
+    }
+
+    /// Whether the log has outgrown the state.
+    pub(crate) fn is_snapshot_due(&self) -> bool {
+        self.back_pressure.is_snapshot_due(self.retained_log())
+    }
+
+    /// Lets commits fail, or wait again, because a checkpoint has no room. Answers what it was
+    /// before.
+    pub(crate) fn set_disk_full(&self, is_full: bool) -> bool {
+        self.back_pressure.set_disk_full(is_full)
+    }
+
+    /// Bytes of log that no snapshot covers.
+    pub(crate) fn retained_log(&self) -> u64 {
+        self.writer.lock().log.retained()
+    }
+
+    /// Bytes in the files of the log that are in use.
+    pub(crate) fn log_file_bytes(&self) -> u64 {
+        self.writer.lock().log.file_bytes()
+    }
+
+    pub(crate) fn segment_bytes(&self) -> u64 {
+        self.pool.segment_bytes()
+    }
+
+    /// Releases the segments that a snapshot of everything up to the commit `seq` covers.
+    pub(crate) fn release_log(&self, seq: u64) {
+        self.writer.lock().log.release(seq);
+    }
+
+    /// Deletes free files beyond those that the log will use soon.
+    pub(crate) fn trim_free_files(&self) -> Result<()> {
+        self.pool.trim(self.shared.options.free_files_max())
+    }
+
+    pub(crate) fn delete_free_files(&self) -> Result<()> {
+        self.pool.delete_unused()
+    }
+
+    /// Goes on in a new segment if that takes less than the one in use.
+    pub(crate) fn shorten_log(&self) -> Result<()> {
+        self.writer.lock().log.shorten(self.durable_seq())
+    }
+
+    /// Says at the end of the log that all of it is durable, and notes it.
+    pub(crate) fn close_log(&self) -> Result<()> {
+        let mut writer = self.writer.lock();
+        writer.log.close()?;
+        let last = writer.log.last();
+        drop(writer);
+        self.note_synced(last);
+        Ok(())
+    }
+
+    /// Adds what is known of the log. Answers the bytes of its files in all.
+    pub(crate) fn add_statistics(&self, stats: &mut Stats) -> u64 {
+        stats.synced_seq = self.durable_seq();
+        let writer = self.writer.lock();
+        stats.log_segments = writer.log.segments() as u64;
+        stats.log_bytes = writer.log.retained();
+        stats.log_written_bytes = writer.log.written();
+        let in_use = writer.log.file_bytes();
+        drop(writer);
+        stats.log_free_bytes = self.pool.unused_bytes();
+        in_use + stats.log_free_bytes
+    }
+}

@@ -1,0 +1,57 @@
+//! Preconditions, checked against the newest version of each record under the writer lock.
+
+use super::version_cache::VersionCache;
+use super::writer::ReplacedOwners;
+use crate::engine::Batch;
+use crate::engine::durable::memtable::Memtable;
+use crate::engine::durable::poison::Poison;
+use crate::engine::durable::storage::IndexBackend;
+use crate::engine::durable::wal::key_and_payload;
+use crate::engine::index_records::open_value;
+use crate::error::Result;
+use crate::record::{Key, Kind};
+
+/// The newest version of each record: from the cache, the memtable, or the index.
+pub(super) struct NewestVersions<'a> {
+    pub(super) poison: &'a Poison,
+    pub(super) memtable: &'a Memtable,
+    pub(super) index: &'a dyn IndexBackend,
+    pub(super) cache: &'a mut VersionCache,
+}
+
+impl NewestVersions<'_> {
+    /// The first precondition that does not hold.
+    pub(super) fn first_failed(&mut self, batch: &Batch) -> Result<Option<usize>> {
+        for (n, precondition) in batch.preconditions.iter().enumerate() {
+            if !precondition.expect.holds(self.of(&precondition.key)?) {
+                return Ok(Some(n));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Which version each write of an owner record replaces.
+    pub(super) fn replaced(&mut self, batch: &Batch) -> Result<ReplacedOwners> {
+        let mut replaced = Vec::new();
+        for (n, write) in batch.writes.iter().enumerate() {
+            let (key, _) = key_and_payload(write);
+            if key.kind() == Kind::Owner {
+                replaced.push((n, self.of(key)?.unwrap_or(0)));
+            }
+        }
+        Ok(ReplacedOwners(replaced))
+    }
+
+    fn of(&mut self, key: &Key) -> Result<Option<u64>> {
+        let Self { poison, memtable, index, cache } = self;
+        cache.get(key, || {
+            if let Some(entry) = memtable.get(key) {
+                return Ok(entry.version());
+            }
+            // Not as a reader that checkpoints wait for: what one may be changing is in the
+            // memtable.
+            let value = poison.on_error(index.get(key.bytes()))?;
+            Ok(value.map(|value| open_value(key, &value)).transpose()?.map(|record| record.version))
+        })
+    }
+}

@@ -1,0 +1,102 @@
+//! Gathers the facts on which opening a store depends. It opens the index for that, which writes to
+//! its files and changes no record.
+
+use crate::archive;
+use crate::engine::durable::open::policy::{Facts, Integrity, MISSING_INDEX, SnapshotFacts};
+use crate::engine::durable::options::Options;
+use crate::engine::durable::storage::{IndexBackend, IndexDirectory, Snapshot, Snapshots, StoreFiles};
+use crate::engine::durable::wal::{SegmentDirectory, Survey, survey};
+use crate::error::{Error, Failure, Result, reason};
+use crate::folder::Synced;
+use crate::record::Position;
+
+/// The facts, and what was opened for them.
+pub(crate) struct StoreFacts {
+    pub(crate) facts: Facts,
+    /// The newest snapshot by its name.
+    pub(crate) newest: Option<Snapshot>,
+    pub(crate) index: Option<Box<dyn IndexBackend>>,
+    /// What SYNCED says.
+    pub(crate) synced: Synced,
+}
+
+pub(crate) fn gather(files: &StoreFiles, log: &SegmentDirectory, options: &Options) -> Result<StoreFacts> {
+    let newest = files.snapshots.newest()?;
+    let (manifest, synced) = (files.index_dir.manifest()?, files.synced.read()?);
+    let noted = manifest.noted();
+    let wants_index = noted.is_some() || newest.is_some();
+    let index_dir = &*files.index_dir;
+    let (index, copies) = std::thread::scope(|scope| {
+        // This takes as long as reading all of the index.
+        let copies =
+            options.verify_log.then(|| scope.spawn(|| read_copies(&files.snapshots, newest.as_ref(), log)));
+        let index = open_index(index_dir, wants_index);
+        (index, copies.map(|copies| copies.join().map_err(panicked).flatten()))
+    });
+    let (index, position) = match index? {
+        Ok((index, position)) => (Some(index), Ok(position)),
+        Err(wrong) => (None, Err(wrong)),
+    };
+    let (survey, soundness, in_snapshot) = match copies {
+        Some(copies) => copies?,
+        None => {
+            let snapshot = newest.as_ref().map_or(0, |newest| newest.seq);
+            let held = noted.map_or(0, |noted| noted.seq).max(snapshot);
+            // Only what the index lacks, unless opening will not use that index.
+            let index = position.as_ref().ok().filter(|index| index.seq >= held);
+            (survey(log, index.map_or(snapshot, |index| index.seq))?, Integrity::Unchecked, None)
+        }
+    };
+    let snapshot = newest.as_ref().map(|newest| {
+        let position = in_snapshot.unwrap_or(Position::new(newest.seq, None));
+        SnapshotFacts { position, soundness }
+    });
+    let snapshots = snapshot.into_iter().collect();
+    let facts = Facts { snapshots, index: position, log: Ok(survey), ..Facts::noted(Ok(&manifest), &synced) };
+    Ok(StoreFacts { facts, newest, index, synced })
+}
+
+type OpenIndex = (Box<dyn IndexBackend>, Position);
+
+/// The index, and what it holds; or what is wrong with it.
+fn open_index(index_dir: &dyn IndexDirectory, is_wanted: bool) -> Result<Result<OpenIndex, String>> {
+    if is_wanted && !index_dir.exists() {
+        return Ok(Err(MISSING_INDEX.to_owned()));
+    }
+    let opened = index_dir.open().and_then(|index| {
+        let position = index.contents()?.position();
+        Ok((index, position))
+    });
+    match opened {
+        Ok(opened) => Ok(Ok(opened)),
+        Err(error) if is_of_the_index(&error) => Ok(Err(reason(&error))),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether a rebuilt index would help: not if the disk is full, or files may not be opened.
+fn is_of_the_index(error: &Error) -> bool {
+    let is_storage = matches!(error.failure(), Failure::Corrupt { .. } | Failure::Storage { .. });
+    is_storage && !error.is_of_the_system()
+}
+
+/// Reads the newest snapshot and the log behind it, which the index can be rebuilt from.
+fn read_copies(
+    snapshots: &Snapshots,
+    newest: Option<&Snapshot>,
+    log: &SegmentDirectory,
+) -> Result<(Survey, Integrity, Option<Position>)> {
+    let read = |snapshot| snapshots.read(snapshot).and_then(archive::Reader::finish);
+    let (soundness, position) = match newest.map(read).transpose() {
+        Err(error) if error.is_of_the_system() => return Err(error),
+        Err(error) => (Integrity::Damaged(reason(&error)), None),
+        Ok(summary) => (Integrity::Intact, summary.map(|summary| summary.position())),
+    };
+    Ok((survey(log, newest.map_or(0, |newest| newest.seq))?, soundness, position))
+}
+
+fn panicked(panic: Box<dyn std::any::Any + Send>) -> Error {
+    tracing::debug!(why = crate::error::panic_text(panic), "reading ended with a panic");
+    let place = "the log or the newest snapshot".to_owned();
+    Failure::Corrupt { place, why: "what stands there cannot be made sense of".to_owned() }.into()
+}

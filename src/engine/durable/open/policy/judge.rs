@@ -1,0 +1,303 @@
+//! The decision: what a store opens to, by the facts.
+
+use super::facts::{Facts, Integrity};
+use crate::engine::durable::options::Recovery;
+use crate::engine::durable::wal::{Broken, HarmlessDamage, LogDamage, LogEnd, Survey};
+use crate::record::Position;
+
+/// What a store opens to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Verdict {
+    /// How the store opens, or why it does not.
+    pub(crate) opens: Result<OpenPlan, Refusal>,
+    /// The commit up to which the index has everything, or why opening does not take it.
+    pub(crate) index: Result<u64, IndexFault>,
+    /// Whether the index could be rebuilt from the newest snapshot and the log behind it.
+    pub(crate) copies: Result<(), CopiesFault>,
+}
+
+/// How a store opens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct OpenPlan {
+    pub(crate) index: IndexSource,
+    /// The commit up to which that index has everything.
+    pub(crate) applied: u64,
+    /// Where the log goes on; `None` if another is begun.
+    pub(crate) log: Option<LogEnd>,
+    /// What the store loses. Only if the log may be cut.
+    pub(crate) lost: Option<LogFault>,
+    /// What is wrong with the log, and loses nothing.
+    pub(crate) damaged_log: Option<HarmlessLogFault>,
+    /// What is wrong with the newest snapshot.
+    pub(crate) damaged_snapshot: Option<String>,
+    /// What is wrong with SYNCED.
+    pub(crate) damaged_synced: Option<String>,
+}
+
+impl OpenPlan {
+    /// The newest commit of the store once it is open.
+    pub(crate) fn last_seq(&self) -> u64 {
+        self.log.as_ref().map_or(self.applied, |end| end.last_seq)
+    }
+}
+
+/// The index that the log is replayed into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum IndexSource {
+    Existing,
+    /// One that is rebuilt from the newest snapshot, or from nothing.
+    Rebuilt,
+}
+
+/// Why a store does not open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    Manifest(String),
+    Log {
+        fault: LogFault,
+        /// The commit up to which the index has everything.
+        applied: u64,
+    },
+    /// Neither the index nor snapshot and log are complete.
+    NoCopy {
+        index: IndexFault,
+        copies: CopiesFault,
+    },
+}
+
+/// Why an index is not used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum IndexFault {
+    Damaged(String),
+    RolledBack { seq: u64, held: u64 },
+    OtherHistory { seq: u64 },
+}
+
+/// Why snapshot and log cannot stand in for the index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum CopiesFault {
+    Snapshot(String),
+    Log(LogFault),
+}
+
+/// Why a log is not complete.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum LogFault {
+    /// Its files are not one log.
+    LogFiles(String),
+    Gone,
+    Damaged(LogDamage),
+    EndsEarly {
+        last: u64,
+        held: u64,
+        by: NotedIn,
+    },
+    OtherHistory {
+        seq: u64,
+        by: NotedIn,
+    },
+}
+
+/// Where a commit is noted outside of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NotedIn {
+    Manifest,
+    Synced,
+    Snapshot,
+    Index,
+}
+
+/// Damage to a log from which nothing is lost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum HarmlessLogFault {
+    Here(Vec<HarmlessDamage>),
+    /// Without the index something would be lost.
+    NoCopy(LogFault),
+}
+
+/// Decides what the store opens to.
+pub(crate) fn judge(facts: &Facts, recovery: Recovery) -> Verdict {
+    let index = judge_index(facts);
+    let applied = index.as_ref().ok().copied();
+    let log_copy = judge_log(facts, facts.snapshot_seq(), applied, true);
+    let damaged_snapshot = snapshot_fault(facts);
+    let copies = match &damaged_snapshot {
+        Some(why) => Err(CopiesFault::Snapshot(why.clone())),
+        None => log_copy.clone().map(drop).map_err(CopiesFault::Log),
+    };
+    let opens = match (&facts.manifest, &index, &copies) {
+        (Err(why), ..) => Err(Refusal::Manifest(why.clone())),
+        (_, Ok(applied), _) => open(facts, IndexSource::Existing, *applied, recovery),
+        (_, Err(fault), Err(copies)) if !may_be_cut(copies, recovery) => {
+            Err(Refusal::NoCopy { index: fault.clone(), copies: copies.clone() })
+        }
+        (_, Err(_), _) => open(facts, IndexSource::Rebuilt, facts.snapshot_seq(), recovery),
+    };
+    let opens = opens.map(|opening| OpenPlan {
+        damaged_log: damaged_log(facts, &opening, &log_copy),
+        damaged_snapshot,
+        damaged_synced: facts.damaged_synced.clone(),
+        ..opening
+    });
+    Verdict { opens, index, copies }
+}
+
+pub(super) fn judge_index(facts: &Facts) -> Result<u64, IndexFault> {
+    let noted = facts.noted_index();
+    let held = noted.map(|noted| noted.seq).max(facts.snapshot().map(|newest| newest.position.seq));
+    // Its creation was interrupted: it is created again.
+    let Some(held) = held else { return Ok(facts.index.as_ref().map_or(0, |index| index.seq)) };
+    let index = facts.index.clone().map_err(IndexFault::Damaged)?;
+    if is_of_other_history(facts, index) {
+        return Err(IndexFault::OtherHistory { seq: index.seq });
+    }
+    if index.seq < held {
+        return Err(IndexFault::RolledBack { seq: index.seq, held });
+    }
+    Ok(index.seq)
+}
+
+/// Whether an index or a snapshot that ends with the commit `found` comes from another copy of the
+/// store, as others note of that commit.
+pub(super) fn is_of_other_history(facts: &Facts, found: Position) -> bool {
+    // A log that others contradict proves nothing.
+    let log = facts.log.as_ref().ok().filter(|log| other_history(facts, log).is_none());
+    let in_log = log.and_then(|log| log.position(found.seq));
+    let others = [facts.noted_index(), facts.synced, in_log].into_iter().flatten();
+    others.into_iter().any(|other| other.seq == found.seq && found.contradicts(other.epoch))
+}
+
+/// Where the log ends for a reader of the newest snapshot, without an index.
+pub(crate) fn judge_restoring(facts: &Facts) -> Result<Option<LogEnd>, LogFault> {
+    let must_have_log = facts.manifest.as_ref().is_ok_and(|noted| noted.must_have_log);
+    judge_log(facts, facts.snapshot_seq(), None, must_have_log)
+}
+
+/// Where the log ends for a reader that has everything up to the commit `known`. It must reach
+/// every commit that is noted outside of it, and those of the `index`, unless it is replayed into
+/// that.
+fn judge_log(
+    facts: &Facts,
+    known: u64,
+    index: Option<u64>,
+    is_needed: bool,
+) -> Result<Option<LogEnd>, LogFault> {
+    let log = facts.log.as_ref().map_err(|why| LogFault::LogFiles(why.clone()))?;
+    if let Some((by, seq)) = other_history(facts, log) {
+        return Err(LogFault::OtherHistory { seq, by });
+    }
+    let Some(end) = log.end_behind(known).map_err(LogFault::Damaged)? else {
+        let is_missed = is_needed || facts.synced.is_some_and(|synced| known < synced.seq);
+        return if is_missed { Err(LogFault::Gone) } else { Ok(None) };
+    };
+    let index = index.map(|seq| (NotedIn::Index, Position::new(seq, None)));
+    let newest = noted_commits(facts).into_iter().chain(index).max_by_key(|(_, seen)| seen.seq);
+    match newest.filter(|(_, seen)| end.last_seq < seen.seq) {
+        Some((by, seen)) => Err(LogFault::EndsEarly { last: end.last_seq, held: seen.seq, by }),
+        None => Ok(Some(end)),
+    }
+}
+
+/// The commits that are noted outside of the log: it must have them.
+pub(super) fn noted_commits(facts: &Facts) -> Vec<(NotedIn, Position)> {
+    let noted = facts.noted_index().map(|noted| (NotedIn::Manifest, noted));
+    let synced = facts.synced.map(|synced| (NotedIn::Synced, synced));
+    let snapshot = facts.snapshot().map(|newest| (NotedIn::Snapshot, newest.position));
+    [noted, synced, snapshot].into_iter().flatten().collect()
+}
+
+/// The first note that says that a commit was written by another opening than the log says.
+pub(crate) fn other_history(facts: &Facts, log: &Survey) -> Option<(NotedIn, u64)> {
+    let contradicts = |(_, seen): &(NotedIn, Position)| {
+        log.position(seen.seq).is_some_and(|found| seen.contradicts(found.epoch))
+    };
+    let contradicted = noted_commits(facts).into_iter().chain(own_index(facts)).find(contradicts);
+    contradicted.map(|(by, seen)| (by, seen.seq)).or_else(|| unknown_opening(facts, log))
+}
+
+/// The index, if it ends in a commit of an opening that the store is known to have had: then
+/// it cannot be the one that was put in place of the store's own.
+fn own_index(facts: &Facts) -> Option<(NotedIn, Position)> {
+    let index = facts.index.clone().ok()?;
+    let is_own = index.epoch.is_some_and(|epoch| facts.openings.contains(&epoch));
+    is_own.then_some((NotedIn::Index, index))
+}
+
+/// The newest commit of the log, if an opening wrote it that is noted nowhere: each opening is
+/// noted before its first commit.
+fn unknown_opening(facts: &Facts, log: &Survey) -> Option<(NotedIn, u64)> {
+    let run = log.runs.last()?;
+    let epoch = log.position(run.last)?.epoch?;
+    let seen = noted_commits(facts).into_iter().filter_map(|(_, seen)| seen.epoch);
+    let is_known =
+        facts.openings.is_empty() || facts.openings.iter().copied().chain(seen).any(|own| own == epoch);
+    let by = if facts.synced.is_some() { NotedIn::Synced } else { NotedIn::Manifest };
+    (!is_known).then_some((by, run.last))
+}
+
+fn open(facts: &Facts, index: IndexSource, applied: u64, recovery: Recovery) -> Result<OpenPlan, Refusal> {
+    let must_have_log = facts.manifest.as_ref().is_ok_and(|noted| noted.must_have_log);
+    let (log, lost) = match judge_log(facts, applied, None, must_have_log) {
+        Ok(end) => (end, None),
+        Err(fault) if fault.may_be_cut(recovery) => {
+            let log = facts.log.as_ref().ok().and_then(|log| log.end_before_damage(applied));
+            (log, Some(fault))
+        }
+        Err(fault) => return Err(Refusal::Log { fault, applied }),
+    };
+    Ok(OpenPlan {
+        index,
+        applied,
+        log,
+        lost,
+        damaged_log: None,
+        damaged_snapshot: None,
+        damaged_synced: None,
+    })
+}
+
+impl LogFault {
+    /// Whether the store can go on if the log is cut.
+    fn may_be_cut(&self, recovery: Recovery) -> bool {
+        let is_of_use = match self {
+            Self::LogFiles(_) | Self::OtherHistory { .. } => false,
+            Self::Damaged(damage) => !matches!(damage.why, Broken::Unreadable(_)),
+            Self::Gone | Self::EndsEarly { .. } => true,
+        };
+        recovery == Recovery::CutLog && is_of_use
+    }
+}
+
+fn may_be_cut(copies: &CopiesFault, recovery: Recovery) -> bool {
+    matches!(copies, CopiesFault::Log(fault) if fault.may_be_cut(recovery))
+}
+
+/// What is wrong with the log, for this opening or for one that would rebuild the index, if that
+/// part was read.
+fn damaged_log(
+    facts: &Facts,
+    opening: &OpenPlan,
+    log_copy: &Result<Option<LogEnd>, LogFault>,
+) -> Option<HarmlessLogFault> {
+    let end = opening.log.as_ref()?;
+    let is_read = facts.log.as_ref().is_ok_and(|log| log.from <= facts.snapshot_seq());
+    let here =
+        |end: &LogEnd| (!end.harmless.is_empty()).then(|| HarmlessLogFault::Here(end.harmless.clone()));
+    here(end).or_else(|| match log_copy {
+        _ if !is_read => None,
+        Ok(copy) => copy.as_ref().and_then(here),
+        Err(fault) => Some(HarmlessLogFault::NoCopy(fault.clone())),
+    })
+}
+
+/// Why the newest snapshot cannot be used.
+fn snapshot_fault(facts: &Facts) -> Option<String> {
+    let newest = facts.snapshot()?;
+    match &newest.soundness {
+        Integrity::Damaged(why) => Some(why.clone()),
+        Integrity::Intact | Integrity::Unchecked => {
+            let seq = newest.position.seq;
+            is_of_other_history(facts, newest.position).then(|| IndexFault::OtherHistory { seq }.to_string())
+        }
+    }
+}

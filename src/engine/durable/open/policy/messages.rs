@@ -1,0 +1,197 @@
+//! The verdict in words, for opening, `verify`, `restore`, `salvage` and the program's log.
+
+use std::fmt::{self, Display, Formatter};
+use std::path::Path;
+
+use super::judge::{CopiesFault, HarmlessLogFault, IndexFault, LogFault, NotedIn, Refusal};
+use super::missing_commits::MissingCommits;
+use crate::engine::durable::wal::{Broken, HarmlessDamage, LogDamage, Spot};
+use crate::error::{Error, Failure};
+
+/// What is wrong with an index that is not there.
+pub(crate) const MISSING_INDEX: &str = "its files are missing";
+
+const GET_IT_BACK: &str = "Nothing was changed. Put back what was moved or deleted, or restore a backup; `procstate verify` tells what is wrong, and `procstate salvage --output NEWDIR` makes a new store of all that can still be read";
+
+/// What is missing between two commits of a log that can be read.
+pub(crate) fn gap(after: u64, until: u64) -> String {
+    match until.saturating_sub(after) {
+        0 => "there is something that is no part of the log".to_owned(),
+        1 => format!("commit {until} cannot be read"),
+        _ => format!("commits {} to {until} cannot be read", after + 1),
+    }
+}
+
+/// The commits after one up to another, with the verb.
+fn missing(after: u64, until: u64) -> String {
+    let verb = if until == after + 1 { "is" } else { "are" };
+    format!("{} {verb}", MissingCommits::new(after + 1, Some(until)))
+}
+
+impl Display for Refusal {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Manifest(why) => write!(f, "MANIFEST: {why}"),
+            Self::Log { fault, .. } => fault.fmt(f),
+            Self::NoCopy { index, copies } => {
+                write!(
+                    f,
+                    "the index: {index}. It could not be rebuilt from snapshot and log either: {copies}"
+                )
+            }
+        }
+    }
+}
+
+impl Refusal {
+    /// The error with which opening fails. `log` is the folder of the log.
+    pub(crate) fn into_error(self, log: &Path) -> Error {
+        let corrupt = |place: &str, why: String| Failure::Corrupt { place: place.to_owned(), why };
+        let failure = match self {
+            Self::Manifest(why) => corrupt("MANIFEST", why),
+            Self::Log { fault: LogFault::Damaged(damage), .. } => {
+                let LogDamage { at: Spot { path, offset }, why, first, last } = damage;
+                Failure::LogDamaged { path, offset, why: why.to_string(), first, last }
+            }
+            Self::Log { fault: LogFault::Gone, applied } => corrupt(
+                &format!("log {}", log.display()),
+                format!(
+                    "{}. The index has everything up to commit {applied}; what came after is lost. Put the files back, or restore a backup; `procstate salvage --output NEWDIR` makes a new store of what the index has",
+                    LogFault::Gone.bare()
+                ),
+            ),
+            Self::Log { fault, .. } => corrupt("the log", format!("{}. {GET_IT_BACK}", fault.bare())),
+            Self::NoCopy { index, copies } => return not_rebuilt(&index.to_string(), &copies.to_string()),
+        };
+        failure.into()
+    }
+}
+
+/// The error if an index with which something is `wrong` cannot be rebuilt.
+pub(crate) fn not_rebuilt(wrong: &str, why: &str) -> Error {
+    let why = format!("{wrong}. It could not be rebuilt from snapshot and log either: {why}. {GET_IT_BACK}");
+    Failure::Corrupt { place: "the index".to_owned(), why }.into()
+}
+
+impl Display for IndexFault {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Damaged(why) => f.write_str(why),
+            Self::RolledBack { seq, held } => {
+                write!(f, "it ends at commit {seq} and held commit {held} before: it was rolled back")
+            }
+            Self::OtherHistory { seq } => other_history(f, *seq),
+        }
+    }
+}
+
+fn other_history(f: &mut Formatter<'_>, seq: u64) -> fmt::Result {
+    write!(f, "it is of another history of this store: its commit {seq} was written by another opening")
+}
+
+impl Display for CopiesFault {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Snapshot(why) => f.write_str(why),
+            Self::Log(fault @ LogFault::Gone) => write!(f, "the log: {}", fault.bare()),
+            Self::Log(fault) => fault.fmt(f),
+        }
+    }
+}
+
+impl Display for LogFault {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Gone => f.write_str("all of the log is gone"),
+            Self::LogFiles(_) | Self::Damaged(_) => f.write_str(&self.bare()),
+            Self::EndsEarly { .. } | Self::OtherHistory { .. } => write!(f, "the log: {}", self.bare()),
+        }
+    }
+}
+
+impl LogFault {
+    /// The fault without the words "the log".
+    pub(crate) fn bare(&self) -> String {
+        match self {
+            Self::LogFiles(why) => why.clone(),
+            Self::Gone => "all of it is gone".to_owned(),
+            Self::Damaged(LogDamage { at: Spot { path, offset }, why, first, last }) => {
+                let place = format!("{} at byte {offset}", path.display());
+                format!("{place}: {why}; commits {first} to {last} at least are needed")
+            }
+            Self::EndsEarly { last, held, .. } => {
+                format!(
+                    "it ends with commit {last}, and the store held commit {held}: {} missing",
+                    missing(*last, *held)
+                )
+            }
+            Self::OtherHistory { seq, by } => format!(
+                "it is of another history of this store: its commit {seq} was written by another opening than {by} says"
+            ),
+        }
+    }
+
+    /// What is lost if the log is cut.
+    pub(crate) fn loss(&self) -> String {
+        match self {
+            Self::Damaged(LogDamage { at: Spot { path, offset }, why, first, last }) => format!(
+                "commits from {first} on, at least to {last}: the log is damaged in {} at byte {offset}, {why}",
+                path.display()
+            ),
+            _ => self.to_string(),
+        }
+    }
+}
+
+impl Display for NotedIn {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Manifest => "MANIFEST",
+            Self::Synced => "SYNCED",
+            Self::Snapshot => "the newest snapshot",
+            Self::Index => "the index",
+        })
+    }
+}
+
+impl Display for Broken {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoFrame => f.write_str("there is no sound frame"),
+            Self::CutShort => f.write_str("the file is cut short"),
+            Self::LeadsNowhere(next) => write!(
+                f,
+                "it leads to segment {next:016x}, which is missing, has a damaged header, or is an older one"
+            ),
+            Self::BeginsLater => {
+                f.write_str("the segments before this one are missing, or their headers are damaged")
+            }
+            Self::Unreadable(why) => write!(f, "it cannot be read: {why}"),
+        }
+    }
+}
+
+impl Display for HarmlessDamage {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Gap { at: Spot { path, offset }, after, until } => {
+                write!(f, "{} at byte {offset}: {}", path.display(), gap(*after, *until))
+            }
+            Self::Header(path) => {
+                write!(f, "{}: its header is damaged; its frames can be read", path.display())
+            }
+        }
+    }
+}
+
+impl Display for HarmlessLogFault {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Here(found) => {
+                let found: Vec<String> = found.iter().map(ToString::to_string).collect();
+                f.write_str(&found.join("; "))
+            }
+            Self::NoCopy(fault) => fault.fmt(f),
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! Properties of the verdict over generated facts.
+
+use proptest::prelude::*;
+
+use super::facts::ManifestFacts;
+use super::judge::{IndexSource, Refusal, Verdict};
+use super::{Facts, Integrity, Remains, SnapshotFacts, Source, judge, other_history, remains, source};
+use crate::engine::durable::options::Recovery;
+use crate::engine::durable::wal::{Behind, Run, Spot, Survey};
+use crate::record::{Epoch, Position};
+
+/// No history here is longer.
+const SEQ_MAX: u64 = 12;
+
+/// They are quick. `PROPTEST_CASES` makes a long run.
+fn config() -> ProptestConfig {
+    let asked = ProptestConfig { failure_persistence: None, ..ProptestConfig::default() };
+    ProptestConfig { cases: asked.cases.max(4000), ..asked }
+}
+
+fn position(seq: u64, epoch: u64) -> Position {
+    Position::new(seq, Epoch::from_stored(epoch))
+}
+
+/// Mostly of one history, as far as it is known of which.
+fn positions() -> impl Strategy<Value = Position> {
+    (0..=SEQ_MAX, prop_oneof![4 => Just(0), 8 => Just(1), 1 => Just(2)])
+        .prop_map(|(seq, epoch)| position(seq, epoch))
+}
+
+/// A log that has these of the commits from the first on, and frames that say that all up to
+/// `synced` were durable.
+fn log(has: &[bool], synced: u64, epoch: u64, from: u64) -> Survey {
+    let mut runs: Vec<Run> = Vec::new();
+    let mut is_open = false;
+    for (seq, has) in (1..).zip(has) {
+        let gap = (!runs.is_empty() || seq > 1).then(Spot::default);
+        match runs.last_mut() {
+            Some(run) if is_open && *has => run.last = seq,
+            _ if *has => runs.push(Run { after: seq - 1, last: seq, gap, ..Run::default() }),
+            _ => {}
+        }
+        is_open = *has;
+    }
+    for run in &mut runs {
+        // That it has whole commits.
+        run.end.offset = 1;
+        run.epochs = vec![position(0, epoch)];
+        run.behind = Behind { synced, ..Behind::default() };
+    }
+    let first = runs.first().map(|run| (Spot::default(), run.after + 1));
+    Survey { from, runs, first, ..Survey::default() }
+}
+
+prop_compose! {
+    fn logs()(
+        mut has in prop::collection::vec(prop::bool::weighted(0.9), 0..=SEQ_MAX as usize),
+        whole in prop::bool::weighted(0.4),
+        synced in 0..=SEQ_MAX,
+        epoch in prop_oneof![2 => Just(0_u64), 8 => Just(1), 1 => Just(2)],
+    ) -> (Vec<bool>, u64, u64) {
+        has.iter_mut().for_each(|has| *has |= whole);
+        let synced = synced.min(has.len() as u64);
+        (has, synced, epoch)
+    }
+}
+
+fn soundness() -> impl Strategy<Value = Integrity> {
+    prop_oneof![
+        3 => Just(Integrity::Intact),
+        1 => Just(Integrity::Unchecked),
+        1 => Just(Integrity::Damaged("damaged".to_owned())),
+    ]
+}
+
+fn broken<T: Clone + std::fmt::Debug>(
+    sound: impl Strategy<Value = T>,
+) -> impl Strategy<Value = Result<T, String>> {
+    prop_oneof![4 => sound.prop_map(Ok), 1 => Just(Err("damaged".to_owned()))]
+}
+
+prop_compose! {
+    fn facts()(
+        index in broken(positions()),
+        noted in prop_oneof![4 => positions().prop_map(Some), 1 => Just(None)],
+        is_manifest_sound in prop::bool::weighted(0.9),
+        synced in prop::option::of(positions()),
+        snapshot in prop::option::of((positions(), soundness())),
+        (has, frames_synced, epoch) in logs(),
+        has_log in prop::bool::weighted(0.95),
+        openings in prop_oneof![2 => Just(vec![]), 2 => Just(vec![1]), 1 => Just(vec![2]), 1 => Just(vec![1, 2])],
+    ) -> Facts {
+        let manifest = ManifestFacts { index: noted, must_have_log: noted.is_some() };
+        let snapshots: Vec<_> = snapshot
+            .into_iter()
+            .map(|(position, soundness)| SnapshotFacts { position, soundness })
+            .collect();
+        let log = log(&has, frames_synced, epoch, 0);
+        Facts {
+            manifest: if is_manifest_sound { Ok(manifest) } else { Err("damaged".to_owned()) },
+            synced,
+            openings: openings.into_iter().filter_map(Epoch::from_stored).collect(),
+            damaged_synced: None,
+            snapshots,
+            index,
+            log: if has_log { Ok(log) } else { Err("not one log".to_owned()) },
+        }
+    }
+}
+
+fn opens(facts: &Facts, recovery: Recovery) -> Result<u64, Refusal> {
+    judge(facts, recovery).opens.map(|opening| opening.last_seq())
+}
+
+/// The newest commit that any of the facts says the store had.
+fn vouched(facts: &Facts) -> u64 {
+    let noted = facts.manifest.as_ref().ok().and_then(|noted| noted.index);
+    let snapshot = facts.snapshots.first().map(|newest| newest.position);
+    let seen = [noted, facts.synced, snapshot].into_iter().flatten().map(|seen| seen.seq).max();
+    let frames = facts.log.iter().flat_map(|log| &log.runs).map(|run| run.behind.synced).max();
+    seen.max(frames).unwrap_or(0)
+}
+
+fn has(log: &Survey, seq: u64) -> bool {
+    log.runs.iter().any(|run| run.after < seq && seq <= run.last)
+}
+
+/// That of the index, if it is of the commit `seq`.
+fn position_of(facts: &Facts, seq: u64) -> Position {
+    facts.index.clone().ok().filter(|index| index.seq == seq).unwrap_or_default()
+}
+
+fn judged(facts: &Facts) -> Verdict {
+    judge(facts, Recovery::Refuse)
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn it_opens_with_no_less_than_anything_vouches_for(facts in facts()) {
+        if let Ok(last) = opens(&facts, Recovery::Refuse) {
+            prop_assert!(last >= vouched(&facts), "{last}");
+        }
+    }
+
+    /// What is used is sound, and of the same history as whatever else is known.
+    #[test]
+    fn nothing_is_served_that_is_damaged_or_of_another_history(facts in facts()) {
+        let Ok(opening) = judged(&facts).opens else { return Ok(()) };
+        let index = match opening.index {
+            IndexSource::Existing => facts.index.clone().unwrap_or_default(),
+            IndexSource::Rebuilt => {
+                let newest = facts.snapshots.first();
+                let is_damaged = newest.is_some_and(|newest| matches!(newest.soundness, Integrity::Damaged(_)));
+                prop_assert!(!is_damaged);
+                newest.map(|newest| newest.position).unwrap_or_default()
+            }
+        };
+        prop_assert_eq!(index.seq, opening.applied);
+        let log = facts.log.clone().unwrap();
+        let noted = facts.manifest.clone().unwrap().index;
+        let found = facts.index.clone().ok();
+        // It is no other store's, whether the log is replayed into it or not.
+        let own = found.filter(|index| index.epoch.is_some_and(|epoch| facts.openings.contains(&epoch)));
+        for seen in [Some(index), noted, facts.synced, own].into_iter().flatten() {
+            let found = log.position(seen.seq).and_then(|found| found.epoch);
+            prop_assert!(!seen.contradicts(found) || noted.is_none(), "{seen:?}");
+        }
+    }
+
+    /// No commit is missing behind what the index has.
+    #[test]
+    fn it_opens_to_commits_in_a_row(facts in facts()) {
+        let Ok(opening) = judged(&facts).opens else { return Ok(()) };
+        let log = facts.log.as_ref().unwrap();
+        for seq in opening.applied + 1..=opening.last_seq() {
+            prop_assert!(has(log, seq), "{seq}");
+        }
+    }
+
+    #[test]
+    fn who_may_cut_the_log_loses_nothing_where_it_opens_without(facts in facts()) {
+        let (Ok(refusing), cutting) = (judged(&facts).opens, judge(&facts, Recovery::CutLog).opens) else {
+            return Ok(());
+        };
+        prop_assert_eq!(Ok(refusing), cutting);
+    }
+
+    /// Of one history, and as long as somebody knows what the index had: a lost index makes
+    /// nothing open that did not, nor to more; nor does a damaged snapshot, or one commit less
+    /// in the log.
+    #[test]
+    fn more_damage_never_opens_to_more(
+        facts in facts(),
+        (has, synced, epoch) in logs(),
+        lost in 0..SEQ_MAX as usize,
+        which in 0..3,
+    ) {
+        let mut facts = Facts { log: Ok(log(&has, synced, epoch, 0)), ..facts };
+        let (Ok(noted), Ok(index)) = (&mut facts.manifest, &facts.index) else { return Ok(()) };
+        (noted.index, noted.must_have_log) = (noted.index.max_by_seq(*index), true);
+        // The lost commit may be the one by which another history is told.
+        if facts.log.as_ref().is_ok_and(|log| other_history(&facts, log).is_some()) {
+            return Ok(());
+        }
+        let mut damaged = facts.clone();
+        match which {
+            0 => damaged.index = Err("damaged".to_owned()),
+            1 => damaged.snapshots.iter_mut().for_each(|newest| {
+                newest.soundness = Integrity::Damaged("damaged".to_owned());
+            }),
+            _ => {
+                let mut has = has;
+                has.get_mut(lost).into_iter().for_each(|has| *has = false);
+                damaged.log = Ok(log(&has, synced, epoch, 0));
+            }
+        }
+        if let Ok(last) = opens(&damaged, Recovery::Refuse) {
+            let sound = opens(&facts, Recovery::Refuse);
+            prop_assert!(sound.clone().is_ok_and(|sound| sound >= last), "{sound:?} and then {last}");
+        }
+    }
+
+    /// What salvage calls complete has every commit that anything vouches for, and names each
+    /// other as missing.
+    #[test]
+    fn salvage_is_complete_only_if_nothing_is_missing(facts in facts(), is_certain in any::<bool>()) {
+        let Ok(log) = &facts.log else { return Ok(()) };
+        let (found, seq) = source(&facts);
+        prop_assert!(found != Source::Index || facts.index == Ok(position_of(&facts, seq)));
+        if let Source::Snapshot(n) = found {
+            prop_assert_eq!(&facts.snapshots[n].soundness, &Integrity::Intact);
+        }
+        if let (Source::Index, Ok(index)) = (found, facts.index.clone()) {
+            let noted = facts.manifest.as_ref().ok().and_then(|noted| noted.index);
+            let seen = [noted, facts.synced].into_iter().flatten().find(|seen| seen.seq == index.seq);
+            prop_assert!(seen.is_none_or(|seen| !index.contradicts(seen.epoch)));
+            let is_log_contradicted = other_history(&facts, log).is_some();
+            let in_log = log.position(index.seq).and_then(|found| found.epoch);
+            prop_assert!(is_log_contradicted || !index.contradicts(in_log), "{index:?} {in_log:?}");
+        }
+        let Remains { coverage, end, .. } = remains(&facts, log, seq, is_certain);
+        let is_known = |seq: u64| end.is_none_or(|end| seq <= end) && has(log, seq);
+        for seq in seq + 1..=vouched(&facts) {
+            prop_assert!(is_known(seq) != coverage.is_missing(seq), "{seq}: {coverage:?}");
+        }
+        let is_vouched_for = facts.manifest.is_ok() || is_certain;
+        prop_assert!(!coverage.is_complete() || is_vouched_for || log.first.is_none());
+    }
+
+    #[test]
+    fn what_opens_is_salvaged_as_a_whole(mut facts in facts()) {
+        let is_unread = |found: &&mut SnapshotFacts| found.soundness == Integrity::Unchecked;
+        facts.snapshots.iter_mut().filter(is_unread).for_each(|found| found.soundness = Integrity::Intact);
+        // Of one that was never completed opening makes the index anew.
+        prop_assume!(facts.noted_index().is_some() || facts.snapshot().is_some());
+        let (Ok(_), Ok(log)) = (judged(&facts).opens, &facts.log) else { return Ok(()) };
+        let (_, seq) = source(&facts);
+        let Remains { coverage, .. } = remains(&facts, log, seq, true);
+        prop_assert!(coverage.is_complete(), "{coverage:?}");
+    }
+
+    /// Opening says that something is damaged where it could not do without the index.
+    #[test]
+    fn what_cannot_stand_in_for_the_index_is_told(facts in facts()) {
+        let verdict = judged(&facts);
+        let (Ok(opening), Err(_)) = (&verdict.opens, &verdict.copies) else { return Ok(()) };
+        let is_told = opening.damaged_log.is_some() || opening.damaged_snapshot.is_some();
+        prop_assert!(is_told || opening.log.is_none(), "{verdict:?}");
+    }
+}
+
+trait MaxBySeq {
+    fn max_by_seq(self, other: Position) -> Self;
+}
+
+impl MaxBySeq for Option<Position> {
+    fn max_by_seq(self, other: Position) -> Self {
+        self.filter(|own| own.seq >= other.seq).or(Some(other))
+    }
+}

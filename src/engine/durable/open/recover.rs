@@ -1,0 +1,169 @@
+//! Opening a store: decides, rebuilds the index if it must, and goes on with the log.
+
+use std::sync::Arc;
+
+use super::gather::{StoreFacts, gather};
+use super::policy::{LogFault, OpenPlan, Verdict, judge};
+use super::rebuild::rebuild;
+use super::replay::{Replayed, replay};
+use crate::engine::durable::checkpoint::Checkpoint;
+use crate::engine::durable::memtable::Generation;
+use crate::engine::durable::options::Options;
+use crate::engine::durable::report::{OpenReport, Rebuilt, TornTail};
+use crate::engine::durable::storage::{IndexBackend, Snapshot, StoreFiles};
+use crate::engine::durable::wal::{self, Log, LogEnd, Pool, SegmentDirectory};
+use crate::error::{Error, Result};
+use crate::folder::{Synced, SyncedNote};
+use crate::record::Position;
+
+/// A store that was opened.
+#[derive(Debug)]
+pub(crate) struct Recovered {
+    pub(crate) index: Box<dyn IndexBackend>,
+    pub(crate) log: Log,
+    pub(crate) pool: Arc<Pool>,
+    /// What the index lacks.
+    pub(crate) unapplied: Generation,
+    /// The commit up to which the index has everything.
+    pub(crate) applied: u64,
+    /// The commit up to which an interrupted checkpoint may have left something there.
+    pub(crate) leftover: u64,
+    pub(crate) snapshot: Option<Snapshot>,
+    pub(crate) synced: SyncedNote,
+    pub(crate) report: OpenReport,
+}
+
+pub(crate) fn recover(files: &StoreFiles, options: &Options) -> Result<Recovered> {
+    files.log.disk.create_dir(&files.log.dir)?;
+    files.snapshots.tidy()?;
+    let directory = files.log.load()?;
+    let StoreFacts { facts, newest, index, synced } = gather(files, &directory, options)?;
+    let Verdict { opens, index: index_fault, .. } = judge(&facts, options.recovery);
+    let plan = opens.map_err(|refusal| refusal.into_error(&files.log.dir))?;
+    let mut report = found(&plan);
+    let index = match (index, &index_fault) {
+        (Some(index), Ok(_)) => index,
+        (index, fault) => {
+            index.map_or(Ok(()), IndexBackend::close)?;
+            let why = fault.as_ref().err().map(ToString::to_string).or(facts.index.err()).unwrap_or_default();
+            let kept = rebuild(&*files.index_dir, &files.snapshots, newest.as_ref(), &why)?;
+            report.rebuilt = Some(Rebuilt { why, kept });
+            files.index_dir.open()?
+        }
+    };
+    let synced = match synced.position() {
+        // The user wants the log cut there. From now on it may be, and the program may die on the
+        // way.
+        Some(noted) if noted.seq > plan.last_seq() => {
+            Note::Reset(files.synced.open(&synced, Position::default(), files.log.epoch)?)
+        }
+        _ => Note::Found(synced),
+    };
+    let opener = Opener { files, directory, index, synced, report };
+    match plan.log {
+        None => opener.begin_log(),
+        Some(end) => opener.resume_log(&end, newest, options.checkpoint_bytes()),
+    }
+}
+
+/// The report as far as the plan tells.
+fn found(plan: &OpenPlan) -> OpenReport {
+    OpenReport {
+        lost: plan.lost.as_ref().map(LogFault::loss),
+        damaged_log: plan.damaged_log.as_ref().map(ToString::to_string),
+        damaged_snapshot: plan.damaged_snapshot.clone(),
+        damaged_synced: plan.damaged_synced.clone(),
+        ..OpenReport::default()
+    }
+}
+
+/// An opening that was allowed, on its way.
+struct Opener<'a> {
+    files: &'a StoreFiles,
+    directory: SegmentDirectory,
+    index: Box<dyn IndexBackend>,
+    synced: Note,
+    report: OpenReport,
+}
+
+/// The note of what is synced.
+enum Note {
+    Found(Synced),
+    /// It says that nothing is synced.
+    Reset(SyncedNote),
+}
+
+impl Note {
+    /// Opens the note, and notes that the log is synced up to `position`.
+    fn open(self, files: &StoreFiles, position: Position) -> Result<SyncedNote> {
+        match self {
+            Self::Found(found) => files.synced.open(&found, position, files.log.epoch),
+            Self::Reset(mut note) => note.write(position).map(|()| note),
+        }
+    }
+}
+
+impl Opener<'_> {
+    /// Puts into the memtable what the log has and the index has not, and goes on where the
+    /// log ends.
+    fn resume_log(
+        mut self,
+        end: &LogEnd,
+        newest: Option<Snapshot>,
+        checkpoint_bytes: usize,
+    ) -> Result<Recovered> {
+        let (files, index) = (self.files, &*self.index);
+        let from = index.contents()?.position();
+        wal::repair(&self.directory, end)?;
+        // The damaged part was cut off by the repair.
+        let Replayed { unapplied, applied } = replay(&files.log.load()?, end, index, from, checkpoint_bytes)?;
+        self.report.replayed = end.last_seq - from.seq;
+        self.report.torn_tail = end.torn.map(|newest| TornTail { kept: end.last_seq, newest });
+        self.report.log();
+        let leftover = end.last_seq;
+        if self.report.damaged_log.is_some() {
+            let (generation, from, to) = (&unapplied, applied.seq, end.last());
+            Checkpoint { generation, from, to, leftover, is_alone: &|| true }.apply(index)?;
+            return self.begin_log_behind_damage();
+        }
+        let snapshot = match self.report.damaged_snapshot {
+            Some(_) => files.snapshots.write(index, &|| false).map_err(Error::before_writing)?,
+            None => newest,
+        };
+        let (log, pool) = files.log.resume(&self.directory, end)?;
+        let synced = self.synced.open(files, end.last())?;
+        files.index_dir.note(applied, files.writers(end.last()))?;
+        let Self { index, report, .. } = self;
+        let applied = applied.seq;
+        Ok(Recovered { index, log, pool, unapplied, applied, leftover, snapshot, synced, report })
+    }
+
+    /// Goes on where a part of the log is damaged that the index has: behind a snapshot of the
+    /// index, in a segment of its own. What is damaged is gone then.
+    fn begin_log_behind_damage(self) -> Result<Recovered> {
+        let Self { files, directory, index, synced, report } = self;
+        let position = index.contents()?.position();
+        let snapshot = files.snapshots.write(&*index, &|| false).map_err(Error::before_writing)?;
+        let synced = synced.open(files, position)?;
+        files.index_dir.note(position, files.writers(position))?;
+        let (log, pool) = files.log.begin_anew(&directory, position)?;
+        let (unapplied, applied) = (Generation::default(), position.seq);
+        Ok(Recovered { index, log, pool, unapplied, applied, leftover: 0, snapshot, synced, report })
+    }
+
+    /// Begins the log of a store that has none: a new store, one of an earlier format, or one whose
+    /// log may be cut.
+    fn begin_log(self) -> Result<Recovered> {
+        let Self { files, directory, index, synced, report } = self;
+        let position = index.contents()?.position();
+        report.log();
+        index.sync()?;
+        // The log alone would not be complete.
+        let snapshot = if position.seq > 0 { files.snapshots.write(&*index, &|| false)? } else { None };
+        let (log, pool) = files.log.begin_anew(&directory, position)?;
+        let synced = synced.open(files, position)?;
+        files.index_dir.note(position, files.writers(position))?;
+        let (unapplied, applied) = (Generation::default(), position.seq);
+        Ok(Recovered { index, log, pool, unapplied, applied, leftover: 0, snapshot, synced, report })
+    }
+}

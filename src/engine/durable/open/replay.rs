@@ -1,0 +1,75 @@
+//! Replaying the log: commits on their way into a memtable, and from there into the index where
+//! there are too many.
+
+use crate::engine::durable::checkpoint::Checkpoint;
+use crate::engine::durable::memtable::Generation;
+use crate::engine::durable::storage::IndexBackend;
+use crate::engine::durable::wal::{Entry, LogEnd, SegmentDirectory, read_behind};
+use crate::error::{Error, Failure, Result};
+use crate::record::{Key, Position};
+
+/// What replaying left.
+pub(super) struct Replayed {
+    /// What the index lacks.
+    pub(super) unapplied: Generation,
+    /// The commit up to which the index has everything.
+    pub(super) applied: Position,
+}
+
+/// Replays the commits after `applied` up to the `end` of the log. The index gets a checkpoint
+/// each time the memtable has `checkpoint_bytes`.
+pub(super) fn replay(
+    log: &SegmentDirectory,
+    end: &LogEnd,
+    index: &dyn IndexBackend,
+    applied: Position,
+    checkpoint_bytes: usize,
+) -> Result<Replayed> {
+    let replayed = Replayed { unapplied: Generation::default(), applied };
+    let mut replay = Replay { index, end, checkpoint_bytes, replayed };
+    read_behind(log, applied.seq, &mut |seq, entry| replay.commit(seq, entry))?;
+    Ok(replay.replayed)
+}
+
+struct Replay<'a> {
+    index: &'a dyn IndexBackend,
+    end: &'a LogEnd,
+    checkpoint_bytes: usize,
+    replayed: Replayed,
+}
+
+impl Replay<'_> {
+    fn commit(&mut self, seq: u64, entry: &[u8]) -> Result<()> {
+        let Some(entry) = Entry::decode(entry) else {
+            return Err(damaged(seq, "its checksum is right and it does not decode"));
+        };
+        for write in entry.writes() {
+            if let Some(replaces) = write.replaces {
+                self.check_succession(seq, &write.key, replaces)?;
+            }
+            self.replayed.unapplied.put(&write.key, seq, write.payload, write.replaces);
+        }
+        if self.replayed.unapplied.bytes() < self.checkpoint_bytes {
+            return Ok(());
+        }
+        let (generation, from, to) =
+            (&self.replayed.unapplied, self.replayed.applied.seq, self.end.position(seq));
+        Checkpoint { generation, from, to, leftover: self.end.last_seq, is_alone: &|| true }
+            .apply(self.index)?;
+        self.replayed = Replayed { unapplied: Generation::default(), applied: to };
+        Ok(())
+    }
+
+    /// Each owner record replaces the one before.
+    fn check_succession(&self, seq: u64, key: &Key, replaces: u64) -> Result<()> {
+        let Some(before) = self.replayed.unapplied.get(key) else { return Ok(()) };
+        if before.seq == seq || before.version().unwrap_or(0) == replaces {
+            return Ok(());
+        }
+        Err(damaged(seq, "it replaces an owner that was not there"))
+    }
+}
+
+fn damaged(seq: u64, why: &str) -> Error {
+    Failure::Corrupt { place: format!("commit {seq} in the log"), why: why.to_owned() }.into()
+}

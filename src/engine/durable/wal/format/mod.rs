@@ -1,0 +1,10 @@
+//! What the bytes of a segment mean: its header, its frames, and the entries in them.
+
+mod entry;
+pub(crate) mod epoch_change;
+pub(crate) mod frame;
+mod header;
+
+pub(crate) use entry::{Entry, Logged, encode, encoded_len, key_and_payload};
+pub(crate) use frame::{ALIGN, Frame, HEADER_LEN, Head, Kind, Place, frame_len};
+pub(crate) use header::{FORMAT, Header, Opened, PAGE};

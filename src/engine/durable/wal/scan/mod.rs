@@ -1,0 +1,12 @@
+//! Scanning a log from its oldest segment on, and what that finds.
+
+mod found;
+mod survey;
+mod walk;
+mod walker;
+
+pub(crate) use found::{Found, Spot, Visitor};
+#[cfg(test)]
+pub(crate) use survey::{Behind, Run};
+pub(crate) use survey::{Broken, HarmlessDamage, LogDamage, LogEnd, Survey, Visited};
+pub(crate) use walk::{read_behind, survey, walk};

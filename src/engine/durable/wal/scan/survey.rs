@@ -1,0 +1,337 @@
+//! What a log holds, as a scan found it, and where it ends for a reader that has everything up to
+//! some commit.
+//!
+//! The log ends where no frame follows. Writes that were not synced may be lost in any
+//! order, so what is found behind that point says nothing by itself. But each frame says
+//! what was synced when it was written. If a frame behind the end says that a missing commit
+//! was synced, that commit was there and is damaged. Otherwise the end is a torn tail: no
+//! commit behind it was ever reported as synced.
+
+use std::path::PathBuf;
+
+use super::found::Spot;
+use crate::engine::durable::wal::format::Place;
+use crate::engine::durable::wal::segments::StoredSegment;
+
+use crate::record::{Epoch, Position};
+
+/// What a log holds. It keeps no file open.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Survey {
+    /// The segments before the one that has the commit after this one were not read.
+    pub(crate) from: u64,
+    /// Runs of consecutive commits, in the order of the log.
+    pub(crate) runs: Vec<Run>,
+    /// The first frame, and the commit it is of; `None` if there is no frame at all.
+    pub(crate) first: Option<(Spot, u64)>,
+    /// Segments of which the header is damaged, and nothing else.
+    pub(crate) headless: Vec<PathBuf>,
+    /// Why a segment could not be read.
+    pub(crate) unreadable: Option<(Spot, String)>,
+}
+
+/// Consecutive commits.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Run {
+    /// The commit before its first.
+    pub(crate) after: u64,
+    /// Its last whole commit; `after` if it has none.
+    pub(crate) last: u64,
+    /// The commit after that, if it has the beginning of one only.
+    pub(crate) begun: Option<u64>,
+    /// The commit up to which its frames say that everything was durable.
+    pub(crate) synced: u64,
+    /// Whether its last frame says that the store was closed.
+    pub(crate) is_closed: bool,
+    /// Where it is broken without a commit missing.
+    pub(crate) holes: Vec<Hole>,
+    /// Where something is missing before it.
+    pub(crate) gap: Option<Spot>,
+    /// Where it begins.
+    pub(crate) start: Place,
+    /// Behind its last whole commit.
+    pub(crate) end: Place,
+    /// Where no frame follows.
+    pub(crate) broken: Spot,
+    /// Whether that file is shorter than its header says.
+    pub(crate) is_cut_short: bool,
+    /// The segment that should come next, and is missing.
+    pub(crate) leads_nowhere: Option<u64>,
+    pub(crate) segments: Vec<Visited>,
+    /// What the frames behind it say.
+    pub(crate) behind: Behind,
+    /// The epochs of its commits, each from this commit on.
+    pub(crate) epochs: Vec<Position>,
+    /// The epoch of what would be appended at its end, as the log says so far.
+    pub(crate) says: Option<Epoch>,
+}
+
+/// Bytes that are no part of the log, where no commit is missing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Hole {
+    pub(crate) at: Spot,
+    /// The commit before it.
+    pub(crate) after: u64,
+}
+
+/// What frames say.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Behind {
+    /// The commit up to which everything was durable.
+    pub(crate) synced: u64,
+    /// The newest commit that any of them belongs to.
+    pub(crate) newest: Option<u64>,
+    /// Whether other bytes stand there. In a file that was used before they may be left from then,
+    /// and do not count.
+    pub(crate) is_written: bool,
+}
+
+impl Behind {
+    pub(crate) fn note(&mut self, synced: u64, seq: u64) {
+        self.synced = self.synced.max(synced);
+        self.newest = self.newest.max(Some(seq));
+    }
+
+    fn and(self, other: Self) -> Self {
+        Self {
+            synced: self.synced.max(other.synced),
+            newest: self.newest.max(other.newest),
+            is_written: self.is_written || other.is_written,
+        }
+    }
+}
+
+/// A segment of which frames were read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Visited {
+    pub(crate) segment: u64,
+    pub(crate) stored: StoredSegment,
+    /// The newest commit that has a frame in it, before the end.
+    pub(crate) last_seq: u64,
+    /// Where its frames end.
+    pub(crate) end: u64,
+}
+
+/// Where a log ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LogEnd {
+    /// The last commit of the log.
+    pub(crate) last_seq: u64,
+    /// The commit up to which it is known to have been durable.
+    pub(crate) synced: u64,
+    /// Where the next frame goes.
+    pub(crate) end: Place,
+    /// Whether the log was closed, and nothing stands behind its end.
+    pub(crate) is_clean: bool,
+    /// The segments that lead there, oldest first.
+    pub(crate) segments: Vec<Visited>,
+    /// Damage to what the caller has anyway, or can do without. Nothing may be appended to such a
+    /// log: another is begun behind a snapshot.
+    pub(crate) harmless: Vec<HarmlessDamage>,
+    /// The newest commit that has a frame behind the end; `last_seq` if something else stands
+    /// there.
+    pub(crate) torn: Option<u64>,
+    /// The epochs of its commits, each from this commit on.
+    pub(crate) epochs: Vec<Position>,
+    /// The epoch of what would be appended next, as the log says so far.
+    pub(crate) says: Option<Epoch>,
+}
+
+impl LogEnd {
+    /// What is known of the commit `seq`.
+    pub(crate) fn position(&self, seq: u64) -> Position {
+        Position::new(seq, epoch_of(&self.epochs, seq))
+    }
+
+    /// The last commit.
+    pub(crate) fn last(&self) -> Position {
+        self.position(self.last_seq)
+    }
+}
+
+/// Damage that takes nothing from a reader that has the commits before it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum HarmlessDamage {
+    /// The commits after `after` up to `until`, if any, cannot be read.
+    Gap { at: Spot, after: u64, until: u64 },
+    /// The header of a segment.
+    Header(PathBuf),
+}
+
+/// Damage that takes commits from a reader.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LogDamage {
+    pub(crate) at: Spot,
+    pub(crate) why: Broken,
+    /// The first commit that cannot be read.
+    pub(crate) first: u64,
+    /// The last that is known to have been there.
+    pub(crate) last: u64,
+}
+
+/// How a log is broken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Broken {
+    NoFrame,
+    CutShort,
+    LeadsNowhere(u64),
+    BeginsLater,
+    /// The system refuses to read it.
+    Unreadable(String),
+}
+
+impl Survey {
+    /// Tells each run what stands behind it.
+    pub(crate) fn note_what_is_behind(&mut self) {
+        let mut behind = Behind::default();
+        for run in self.runs.iter_mut().rev() {
+            run.behind = run.behind.and(behind);
+            behind = run.behind;
+            behind.note(run.synced, run.newest());
+        }
+    }
+
+    /// Where the log ends for a reader that has everything up to the commit `known`. `None` if it
+    /// has no frame at all.
+    pub(crate) fn end_behind(&self, known: u64) -> Result<Option<LogEnd>, LogDamage> {
+        self.check_readable(known)?;
+        let Some((first, seq)) = &self.first else { return Ok(None) };
+        let Some((n, run)) = self.run_behind(known) else {
+            return Err(self.damage_before(known, first, *seq));
+        };
+        let synced = run.synced.max(run.behind.synced).max(known);
+        if run.is_cut_short || run.leads_nowhere.is_some() || synced >= run.wanted() {
+            return Err(run.damage(synced));
+        }
+        Ok(Some(self.end_of(n, run, known)))
+    }
+
+    /// The same, but a log that is damaged ends there. `None` if that is before what the reader
+    /// has: then nothing can be appended.
+    pub(crate) fn end_before_damage(&self, known: u64) -> Option<LogEnd> {
+        let (n, run) = self.run_behind(known)?;
+        Some(LogEnd { is_clean: false, ..self.end_of(n, run, known) })
+    }
+
+    /// The commit `seq` with its epoch; `None` if the log does not have it.
+    pub(crate) fn position(&self, seq: u64) -> Option<Position> {
+        let run = self.runs.iter().find(|run| (run.after..=run.last).contains(&seq))?;
+        Some(Position::new(seq, run.epoch_of(seq)))
+    }
+
+    fn run_behind(&self, known: u64) -> Option<(usize, &Run)> {
+        let is_it = |(_, run): &(usize, &Run)| !run.is_bare() && (run.after..=run.last).contains(&known);
+        self.runs.iter().enumerate().find(is_it)
+    }
+
+    fn check_readable(&self, known: u64) -> Result<(), LogDamage> {
+        let Some((at, why)) = self.unreadable.clone() else { return Ok(()) };
+        Err(LogDamage { at, why: Broken::Unreadable(why), first: known + 1, last: known + 1 })
+    }
+
+    /// The damage that keeps a reader that has everything up to the commit `known` from going on.
+    fn damage_before(&self, known: u64, first: &Spot, seq: u64) -> LogDamage {
+        let before = self.runs.iter().rev().find(|run| !run.is_bare() && run.after <= known);
+        match before {
+            Some(run) => run.damage(run.synced.max(run.behind.synced).max(known)),
+            None => {
+                let why = if seq <= known { Broken::NoFrame } else { Broken::BeginsLater };
+                LogDamage { at: first.clone(), why, first: (known + 1).min(seq), last: seq.max(known) }
+            }
+        }
+    }
+
+    fn end_of(&self, n: usize, run: &Run, known: u64) -> LogEnd {
+        let newest = run.behind.newest.filter(|newest| *newest >= run.wanted());
+        LogEnd {
+            last_seq: run.last,
+            synced: run.synced,
+            end: run.end,
+            is_clean: run.is_closed && run.behind.newest.is_none() && !run.behind.is_written,
+            segments: run.segments.clone(),
+            harmless: self.harmless_before(n, run, known),
+            torn: newest.or(run.begun).or(run.behind.is_written.then_some(run.last)),
+            epochs: run.epochs.clone(),
+            says: run.says,
+        }
+    }
+
+    /// The damage before the end of the n-th run.
+    fn harmless_before(&self, n: usize, run: &Run, known: u64) -> Vec<HarmlessDamage> {
+        let mut found: Vec<_> =
+            self.headless.iter().map(|path| HarmlessDamage::Header(path.clone())).collect();
+        let mut before = None;
+        for next in self.runs.iter().take(n + 1) {
+            let until = next.after;
+            let after = before.unwrap_or(known).min(until);
+            found.extend(next.gap.clone().map(|at| HarmlessDamage::Gap { at, after, until }));
+            before = Some(next.last);
+        }
+        let holes = run.holes.iter().map(|Hole { at, after }| (at.clone(), *after, *after));
+        found.extend(holes.map(|(at, after, until)| HarmlessDamage::Gap { at, after, until }));
+        found
+    }
+}
+
+impl Run {
+    pub(crate) fn new(after: u64, start: Place) -> Self {
+        Self { after, last: after, start, end: start, ..Self::default() }
+    }
+
+    /// Whether this run goes on with what comes after the commit `after`.
+    pub(crate) fn joins(&self, after: u64) -> bool {
+        let has_none_behind = self.behind.newest.is_none_or(|newest| newest <= self.last);
+        self.last == after && self.begun.is_none() && has_none_behind
+    }
+
+    /// This run, continued behind what broke it.
+    pub(crate) fn over_a_hole(mut self) -> Self {
+        let at = std::mem::take(&mut self.broken);
+        self.holes.push(Hole { at, after: self.last });
+        self.behind = Behind::default();
+        self.leads_nowhere = None;
+        self
+    }
+
+    /// The epoch of the commit `seq`.
+    pub(crate) fn epoch_of(&self, seq: u64) -> Option<Epoch> {
+        epoch_of(&self.epochs, seq)
+    }
+
+    /// The commits from `seq` on are of this epoch.
+    pub(crate) fn note_epoch(&mut self, seq: u64, epoch: Option<Epoch>) {
+        match self.epochs.last_mut() {
+            Some(from) if from.epoch == epoch => {}
+            Some(from) if from.seq == seq => from.epoch = epoch,
+            _ => self.epochs.push(Position::new(seq, epoch)),
+        }
+    }
+
+    fn newest(&self) -> u64 {
+        self.begun.unwrap_or(self.last)
+    }
+
+    /// The commit that should come next.
+    fn wanted(&self) -> u64 {
+        self.last + 1
+    }
+
+    /// Whether it is only the beginning of a commit, behind a gap. A reader would not find what is
+    /// appended there.
+    fn is_bare(&self) -> bool {
+        self.gap.is_some() && self.end == self.start
+    }
+
+    fn damage(&self, known: u64) -> LogDamage {
+        let why = match self.leads_nowhere {
+            Some(segment) => Broken::LeadsNowhere(segment),
+            None if self.is_cut_short => Broken::CutShort,
+            None => Broken::NoFrame,
+        };
+        LogDamage { at: self.broken.clone(), why, first: self.wanted(), last: known.max(self.wanted()) }
+    }
+}
+
+fn epoch_of(epochs: &[Position], seq: u64) -> Option<Epoch> {
+    epochs.iter().rfind(|from| from.seq <= seq).and_then(|from| from.epoch)
+}

@@ -1,0 +1,68 @@
+//! The scan that every reader of a log goes by: it visits each commit that can be read, in order,
+//! and answers what the log holds, and where it is broken, as a [`Survey`]. What that means for the
+//! store is for others to say.
+
+use super::found::{Found, Visitor};
+use super::survey::Survey;
+use super::walker::{Segment, Walker};
+use crate::engine::durable::wal::segments::SegmentDirectory;
+use crate::error::Result;
+
+/// Scans the log from the segment that has the commit after `known`, or from the oldest one. Fails
+/// only if the system refuses to read, or if `visit` fails.
+pub(crate) fn walk(directory: &SegmentDirectory, known: u64, visit: &mut Visitor<'_>) -> Result<Survey> {
+    let start = start(directory, known);
+    let mut walker = Walker::new(directory, known, visit);
+    for (segment, stored) in directory.iter().filter(|(segment, _)| *segment >= start) {
+        if walker.leads_past(segment) {
+            continue;
+        }
+        let path = directory.path(stored.slot);
+        let bytes = match directory.read(stored) {
+            Err(error) if error.is_of_the_system() => return Err(error),
+            Err(error) => {
+                walker.note_unreadable(&path, &error);
+                Vec::new()
+            }
+            Ok(bytes) => bytes,
+        };
+        let is_cut_short = (bytes.len() as u64) < stored.bytes;
+        walker.segment(&Segment { id: segment, stored, path: &path, is_cut_short }, &bytes)?;
+    }
+    walker.finish()
+}
+
+/// The same without visiting the commits.
+pub(crate) fn survey(directory: &SegmentDirectory, known: u64) -> Result<Survey> {
+    walk(directory, known, &mut |_| Ok(()))
+}
+
+/// Called with the number and the entry of a commit.
+pub(crate) type CommitVisitor<'a> = dyn FnMut(u64, &[u8]) -> Result<()> + 'a;
+
+/// Visits the commits after `known`, up to the first one that is missing.
+pub(crate) fn read_behind(
+    directory: &SegmentDirectory,
+    known: u64,
+    visit: &mut CommitVisitor<'_>,
+) -> Result<Survey> {
+    let mut last = known;
+    walk(directory, known, &mut |found| match found {
+        Found::Commit { seq, entry, .. } if seq == last + 1 => {
+            last = seq;
+            visit(seq, entry)
+        }
+        _ => Ok(()),
+    })
+}
+
+/// The newest segment that begins at or before the commit `known`, so that the frames that lead on
+/// from there are read too. Older segments wait to be used again, and some may have been already.
+fn start(directory: &SegmentDirectory, known: u64) -> u64 {
+    for (segment, stored) in directory.iter().rev() {
+        if directory.first_frame(segment, stored).ok().flatten().is_some_and(|head| head.seq <= known) {
+            return segment;
+        }
+    }
+    0
+}

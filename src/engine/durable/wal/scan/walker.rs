@@ -1,0 +1,364 @@
+//! The state of a scan: it takes the segments in order, frame by frame, and puts together what the
+//! log holds.
+
+use std::path::Path;
+
+use super::found::{Found, Spot, Visitor};
+use super::survey::{Run, Survey, Visited};
+use crate::engine::durable::wal::format::PAGE;
+use crate::engine::durable::wal::format::{Frame, Head, Kind, Place, epoch_change};
+use crate::engine::durable::wal::segments::Frames;
+use crate::engine::durable::wal::segments::{SegmentDirectory, StoredSegment};
+use crate::error::{Error, Result, chain};
+use crate::record::{Epoch, Position};
+
+pub(crate) struct Walker<'a, 'b> {
+    directory: &'a SegmentDirectory,
+    visit: &'a mut Visitor<'b>,
+    survey: Survey,
+    /// The run that the next frame may continue.
+    run: Option<Run>,
+    /// The run before, which is continued if no commit is missing in between.
+    broken: Option<Run>,
+    /// The newest commit of which a frame was read.
+    newest: u64,
+    open: Option<Open>,
+    /// The epoch of what comes next, as far as it is known.
+    epoch: Option<Epoch>,
+    /// The epoch that it must have by what comes before: each opening names its epoch before its
+    /// first commit.
+    promised: Option<Epoch>,
+    /// The commit whose end a segment has, and whose beginning is missing.
+    tail: Option<u64>,
+    /// The next segment, if a frame names one.
+    next: Option<u64>,
+    /// Where the bytes begin that cannot be read.
+    gap: Option<Spot>,
+    /// The same once the visitor was told, until another run begins.
+    told: Option<Spot>,
+}
+
+/// A commit of several frames, of which some were read.
+struct Open {
+    seq: u64,
+    parts: u32,
+    entry: Vec<u8>,
+    at: Spot,
+}
+
+/// A segment, as it is read.
+pub(crate) struct Segment<'a> {
+    pub(crate) id: u64,
+    pub(crate) stored: StoredSegment,
+    pub(crate) path: &'a Path,
+    pub(crate) is_cut_short: bool,
+}
+
+impl Segment<'_> {
+    fn spot(&self, offset: usize) -> Spot {
+        Spot { path: self.path.to_owned(), offset: offset as u64 }
+    }
+
+    fn place(&self, offset: usize) -> Place {
+        Place { segment: self.id, offset: offset as u64 }
+    }
+
+    fn visited(&self, last_seq: u64, end: usize) -> Visited {
+        Visited { segment: self.id, stored: self.stored, last_seq, end: end as u64 }
+    }
+}
+
+impl<'a, 'b> Walker<'a, 'b> {
+    pub(crate) fn new(directory: &'a SegmentDirectory, known: u64, visit: &'a mut Visitor<'b>) -> Self {
+        let survey = Survey { from: known, ..Survey::default() };
+        let (run, broken, open, epoch, promised, tail, next, gap, told) = Default::default();
+        Self {
+            directory,
+            visit,
+            survey,
+            run,
+            broken,
+            newest: 0,
+            open,
+            epoch,
+            promised,
+            tail,
+            next,
+            gap,
+            told,
+        }
+    }
+
+    /// Whether the log goes on in a later segment: this one was prepared and not used.
+    pub(crate) fn leads_past(&self, segment: u64) -> bool {
+        self.next.is_some_and(|next| segment < next)
+    }
+
+    /// A segment could not be read.
+    pub(crate) fn note_unreadable(&mut self, path: &Path, error: &Error) {
+        let at = Spot { path: path.to_owned(), offset: 0 };
+        self.survey.unreadable.get_or_insert((at, chain(error)));
+    }
+
+    pub(crate) fn segment(&mut self, segment: &Segment<'_>, bytes: &[u8]) -> Result<()> {
+        if segment.stored.is_headless {
+            self.survey.headless.push(segment.path.to_owned());
+        }
+        self.next = None;
+        self.promised = self.epoch;
+        self.epoch = segment.stored.epoch;
+        let mut frames = Frames::of(bytes, segment.id);
+        let mut end = PAGE;
+        while let Some((at, frame)) = frames.first_from(end) {
+            if at != end {
+                self.break_off(segment, end)?;
+            }
+            end = at + frame.len();
+            self.frame(&frame, segment, at)?;
+            if self.next.is_some() {
+                return Ok(());
+            }
+        }
+        self.break_off(segment, end)?;
+        if let Some(run) = &mut self.broken {
+            run.behind.is_written |= has_more(segment.stored, bytes, end);
+        }
+        Ok(())
+    }
+
+    fn frame(&mut self, frame: &Frame<'_>, segment: &Segment<'_>, at: usize) -> Result<()> {
+        let Head { seq, synced, kind, .. } = frame.head;
+        self.survey.first.get_or_insert_with(|| (segment.spot(at), seq));
+        if self.run.is_some() && !self.is_next(frame) {
+            self.break_off(segment, at)?;
+        }
+        if self.run.is_none() {
+            self.tell_gap(frame, segment, at)?;
+            self.begin_run(frame, segment, at);
+        }
+        self.newest = self.newest.max(seq);
+        let Some(run) = &mut self.run else {
+            self.stray(frame, at);
+            return Ok(());
+        };
+        run.synced = run.synced.max(synced);
+        run.is_closed = kind == Kind::Close;
+        match kind {
+            Kind::Whole | Kind::First | Kind::Middle | Kind::Last => run.note_epoch(seq, self.epoch),
+            Kind::Epoch => {
+                let (before, after) = epoch_change::decode(frame);
+                if run.epoch_of(seq).is_none() {
+                    run.note_epoch(seq, before);
+                }
+                (self.epoch, self.promised) = (after, after);
+            }
+            Kind::Mark | Kind::Close | Kind::Next => {}
+        }
+        self.take(frame, segment, at)?;
+        self.note_boundary(segment, at + frame.len());
+        Ok(())
+    }
+
+    /// Whether this is the frame that comes next in the run.
+    fn is_next(&self, frame: &Frame<'_>) -> bool {
+        let (Head { kind, seq, part, .. }, Some(run)) = (frame.head, &self.run) else { return false };
+        if !self.is_same_history(frame, run) {
+            return false;
+        }
+        match (kind, &self.open) {
+            (Kind::Whole, None) => seq == run.last + 1,
+            (Kind::First, None) => seq == run.last + 1 && part == 0,
+            (Kind::Middle | Kind::Last, Some(open)) => (open.seq, open.parts) == (seq, part),
+            (Kind::Mark | Kind::Close | Kind::Epoch, None) => seq == run.last,
+            (Kind::Next, _) => seq == run.last && leads_to(frame).is_some(),
+            _ => false,
+        }
+    }
+
+    /// Whether a frame has the epoch that the run says it must have, as far as both tell.
+    fn is_same_history(&self, frame: &Frame<'_>, run: &Run) -> bool {
+        let seq = frame.head.seq;
+        match frame.head.kind {
+            Kind::Whole | Kind::First if self.open.is_none() => {
+                !Position::new(seq, self.promised).contradicts(self.epoch)
+            }
+            Kind::Epoch => !Position::new(seq, run.epoch_of(seq)).contradicts(epoch_change::decode(frame).0),
+            _ => true,
+        }
+    }
+
+    /// Begins a run with a frame, or continues the one before if no commit is missing in between.
+    fn begin_run(&mut self, frame: &Frame<'_>, segment: &Segment<'_>, at: usize) {
+        let Head { kind, seq, part, .. } = frame.head;
+        let after = match kind {
+            Kind::Whole => seq.checked_sub(1),
+            Kind::First if part == 0 => seq.checked_sub(1),
+            Kind::Mark | Kind::Close | Kind::Epoch => Some(seq),
+            Kind::Next if self.tail.is_none() && leads_to(frame).is_some() => Some(seq),
+            Kind::Last if self.is_of_tail(seq, at) => Some(seq),
+            _ => None,
+        };
+        let Some(after) = after else { return };
+        self.tail = None;
+        self.run = match self.broken.take() {
+            Some(run) if run.joins(after) => Some(run.over_a_hole()),
+            broken => {
+                self.survey.runs.extend(broken);
+                Some(Run { gap: self.told.take(), ..Run::new(after, segment.place(at)) })
+            }
+        };
+        self.told = None;
+    }
+
+    /// Whether the commit began in a segment that was released.
+    fn is_of_tail(&self, seq: u64, at: usize) -> bool {
+        at == PAGE || self.tail == Some(seq)
+    }
+
+    /// Notes a frame of a commit whose beginning is missing.
+    fn stray(&mut self, frame: &Frame<'_>, at: usize) {
+        let Head { kind, seq, synced, .. } = frame.head;
+        if let Some(run) = &mut self.broken {
+            run.behind.note(synced, seq);
+        }
+        match kind {
+            Kind::Middle if self.is_of_tail(seq, at) => self.tail = Some(seq),
+            Kind::Next if self.tail.is_some() => {
+                self.next = leads_to(frame).filter(|next| self.directory.get(*next).is_some());
+            }
+            _ => {}
+        }
+    }
+
+    /// Takes a frame that continues the run.
+    fn take(&mut self, frame: &Frame<'_>, segment: &Segment<'_>, at: usize) -> Result<()> {
+        let seq = frame.head.seq;
+        match frame.head.kind {
+            Kind::Whole => self.commit(seq, frame.body, segment.spot(at)),
+            Kind::First => {
+                self.open = Some(Open { seq, parts: 1, entry: frame.body.to_vec(), at: segment.spot(at) });
+                Ok(())
+            }
+            Kind::Middle | Kind::Last => self.part(frame),
+            Kind::Mark | Kind::Close | Kind::Epoch => Ok(()),
+            Kind::Next => self.leave(frame, segment, at),
+        }
+    }
+
+    fn part(&mut self, frame: &Frame<'_>) -> Result<()> {
+        let Some(open) = &mut self.open else { return Ok(()) };
+        open.parts += 1;
+        open.entry.extend_from_slice(frame.body);
+        if frame.head.kind == Kind::Middle {
+            return Ok(());
+        }
+        match self.open.take() {
+            Some(Open { seq, entry, at, .. }) => self.commit(seq, &entry, at),
+            None => Ok(()),
+        }
+    }
+
+    fn commit(&mut self, seq: u64, entry: &[u8], at: Spot) -> Result<()> {
+        if let Some(run) = &mut self.run {
+            run.last = seq;
+        }
+        (self.visit)(Found::Commit { seq, entry, at })
+    }
+
+    /// Goes on in the segment that a frame names. A frame that named an older one would make a
+    /// loop.
+    fn leave(&mut self, frame: &Frame<'_>, segment: &Segment<'_>, at: usize) -> Result<()> {
+        let Some(to) = leads_to(frame) else { return Ok(()) };
+        if to <= segment.id || self.directory.get(to).is_none() {
+            if let Some(run) = &mut self.run {
+                run.leads_nowhere = Some(to);
+            }
+            return self.break_off(segment, at);
+        }
+        self.next = Some(to);
+        let newest = self.newest_of_run();
+        if let Some(run) = &mut self.run {
+            run.segments.push(segment.visited(newest, at + frame.len()));
+        }
+        Ok(())
+    }
+
+    /// Notes that the log could end here, behind a whole commit.
+    fn note_boundary(&mut self, segment: &Segment<'_>, behind: usize) {
+        let (end, says) = match self.next {
+            Some(next) => {
+                let header = self.directory.get(next).and_then(|stored| stored.epoch);
+                (Place { segment: next, offset: PAGE as u64 }, header)
+            }
+            None => (segment.place(behind), self.epoch),
+        };
+        if let (Some(run), None) = (&mut self.run, &self.open) {
+            (run.end, run.says) = (end, says);
+        }
+    }
+
+    /// The newest commit that has a frame in the run.
+    fn newest_of_run(&self) -> u64 {
+        let last = self.run.as_ref().map_or(0, |run| run.last);
+        self.open.as_ref().map_or(last, |open| open.seq)
+    }
+
+    /// Ends the run: what stands at this offset does not continue it.
+    fn break_off(&mut self, segment: &Segment<'_>, at: usize) -> Result<()> {
+        self.tail = None;
+        // What cannot be read may have named another epoch.
+        (self.epoch, self.promised) = (None, None);
+        self.gap.get_or_insert_with(|| segment.spot(at));
+        let newest = self.newest_of_run();
+        let Some(mut run) = self.run.take() else { return Ok(()) };
+        run.segments.push(segment.visited(newest, at));
+        run.broken = segment.spot(at);
+        run.is_cut_short = segment.is_cut_short;
+        run.begun = self.open.as_ref().map(|open| open.seq);
+        self.broken = Some(run);
+        self.drop_open()
+    }
+
+    /// Hands on the beginning of a commit whose next part is missing.
+    fn drop_open(&mut self) -> Result<()> {
+        let Some(Open { seq, entry, at, .. }) = self.open.take() else { return Ok(()) };
+        (self.visit)(Found::Begun { seq, entry: &entry, at })
+    }
+
+    /// Tells the visitor what is missing before a frame that continues no run.
+    fn tell_gap(&mut self, frame: &Frame<'_>, segment: &Segment<'_>, at: usize) -> Result<()> {
+        let seq = frame.head.seq;
+        let missing = match frame.head.kind {
+            Kind::Whole | Kind::First => seq.saturating_sub(1),
+            _ => seq,
+        };
+        if self.gap.is_none() && (self.newest == 0 || missing <= self.newest) {
+            return Ok(());
+        }
+        let gap = self.gap.take().unwrap_or_else(|| segment.spot(at));
+        self.told.get_or_insert_with(|| gap.clone());
+        let until = missing.max(self.newest);
+        // The caller has the commits before the first frame that was read.
+        let after = if self.newest == 0 { self.survey.from.min(until) } else { self.newest };
+        (self.visit)(Found::Gap { at: gap, after, until })
+    }
+
+    pub(crate) fn finish(mut self) -> Result<Survey> {
+        self.drop_open()?;
+        self.survey.runs.extend(self.broken.take());
+        self.survey.runs.extend(self.run.take());
+        self.survey.note_what_is_behind();
+        Ok(self.survey)
+    }
+}
+
+/// Whether something was written to a segment behind `end`, as far as that can be told: a file that
+/// was used before still has what it held.
+fn has_more(stored: StoredSegment, bytes: &[u8], end: usize) -> bool {
+    stored.is_fresh && bytes.get(end..).is_some_and(|rest| rest.iter().any(|byte| *byte != 0))
+}
+
+/// The segment that a frame names as the next.
+fn leads_to(frame: &Frame<'_>) -> Option<u64> {
+    frame.body.try_into().ok().map(u64::from_le_bytes)
+}

@@ -1,0 +1,15 @@
+//! The files of the log: which segment each holds, and those that are free for more.
+
+mod directory;
+mod frames;
+mod pool;
+mod slot;
+mod zeroes;
+
+#[cfg(test)]
+pub(crate) use directory::frame_at;
+pub(crate) use directory::{SegmentDirectory, StoredSegment, stores_of};
+pub(crate) use frames::Frames;
+pub(crate) use pool::{Pool, Segment};
+pub(crate) use slot::{Slot, Stock};
+pub(crate) use zeroes::write_zeroes;

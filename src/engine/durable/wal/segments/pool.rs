@@ -1,0 +1,164 @@
+//! The pool of files. A file holds one segment at a time, and is used again once that segment is
+//! released.
+//!
+//! Each file is filled with zeroes once, so that writing and syncing a segment changes no metadata
+//! of the file system.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::slot::{Slot, Stock, path_of};
+use super::zeroes::write_zeroes;
+use crate::disk::{Disk, DiskFile};
+use crate::engine::durable::wal::format::{Header, PAGE};
+use crate::engine::durable::wal::log_files::LogFiles;
+use crate::error::Result;
+use crate::record::Epoch;
+use crate::sync::Mutex;
+
+/// A segment that is ready for frames: its header is durable.
+#[derive(Debug)]
+pub(crate) struct Segment {
+    pub(crate) id: u64,
+    pub(crate) slot: Slot,
+    pub(crate) file: Arc<dyn DiskFile>,
+    pub(crate) bytes: u64,
+}
+
+#[derive(Debug)]
+pub(crate) struct Pool {
+    disk: Arc<dyn Disk>,
+    dir: PathBuf,
+    store: [u8; 16],
+    segment_bytes: u32,
+    /// The epoch of this opening.
+    epoch: Epoch,
+    /// Held while a segment is prepared. Whoever needs one meanwhile waits for it.
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    stock: Stock,
+    prepared: VecDeque<Segment>,
+}
+
+/// The id of a new segment, greater than all before. No other segment ever had it, not even one
+/// that was erased: the counter in the upper half may come again, but then the random lower half
+/// differs.
+fn id_after(newest: u64) -> u64 {
+    (((newest >> 32) + 1) << 32) | u64::from(fastrand::u32(..))
+}
+
+impl Pool {
+    pub(crate) fn new(files: &LogFiles, stock: Stock) -> Self {
+        let LogFiles { disk, dir, store, segment_bytes, epoch } = files.clone();
+        let state = Mutex::new(State { stock, prepared: VecDeque::new() });
+        Self { disk, dir, store, segment_bytes, epoch, state }
+    }
+
+    pub(crate) fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    pub(crate) fn segment_bytes(&self) -> u64 {
+        self.segment_bytes.into()
+    }
+
+    /// Prepares segments until `count` of them can be taken without waiting for the disk.
+    pub(crate) fn prepare(&self, count: usize) -> Result<()> {
+        let mut state = self.state.lock();
+        while state.prepared.len() < count {
+            let segment = self.make(&mut state.stock)?;
+            state.prepared.push_back(segment);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn take(&self) -> Result<Segment> {
+        let mut state = self.state.lock();
+        match state.prepared.pop_front() {
+            Some(segment) => Ok(segment),
+            None => self.make(&mut state.stock),
+        }
+    }
+
+    /// Takes back the files of segments that are no longer needed.
+    pub(crate) fn release(&self, slots: impl IntoIterator<Item = Slot>) {
+        self.state.lock().stock.free.extend(slots);
+    }
+
+    /// Deletes free files beyond `keep`.
+    pub(crate) fn trim(&self, keep: usize) -> Result<()> {
+        let mut state = self.state.lock();
+        while state.stock.free.len() > keep {
+            let Some(slot) = state.stock.free.pop() else { break };
+            self.disk.remove(&path_of(&self.dir, slot))?;
+        }
+        Ok(())
+    }
+
+    /// Deletes every file that holds no segment in use.
+    pub(crate) fn delete_unused(&self) -> Result<()> {
+        let prepared = std::mem::take(&mut self.state.lock().prepared);
+        self.release(prepared.into_iter().map(|segment| segment.slot));
+        self.trim(0)
+    }
+
+    /// The bytes of files that hold no segment in use.
+    pub(crate) fn unused_bytes(&self) -> u64 {
+        let state = self.state.lock();
+        (state.stock.free.len() + state.prepared.len()) as u64 * self.segment_bytes()
+    }
+
+    fn make(&self, stock: &mut Stock) -> Result<Segment> {
+        let id = id_after(stock.newest);
+        let (slot, file) = match stock.free.last() {
+            Some(&slot) => {
+                let file = self.reuse(slot, id)?;
+                stock.free.pop();
+                (slot, file)
+            }
+            None => {
+                let slot = stock.next_slot;
+                (slot, self.create(slot, id)?)
+            }
+        };
+        stock.newest = id;
+        stock.next_slot = stock.next_slot.max(slot + 1);
+        Ok(Segment { id, slot, file, bytes: self.segment_bytes() })
+    }
+
+    fn reuse(&self, slot: Slot, id: u64) -> Result<Arc<dyn DiskFile>> {
+        let file = self.disk.open(&path_of(&self.dir, slot))?;
+        if file.len()? != self.segment_bytes() {
+            return self.create(slot, id);
+        }
+        file.write_at(&self.header(id, false), 0)?;
+        file.sync()?;
+        Ok(file)
+    }
+
+    fn create(&self, slot: Slot, id: u64) -> Result<Arc<dyn DiskFile>> {
+        let path = path_of(&self.dir, slot);
+        let file = self.disk.create(&path)?;
+        let filled = self.fill(&*file, id).and_then(|()| self.disk.sync_dir(&self.dir));
+        if filled.is_err() {
+            // A partial file is of no use, and may be what fills the disk.
+            let _ = self.disk.remove(&path);
+        }
+        filled.map(|()| file)
+    }
+
+    fn fill(&self, file: &dyn DiskFile, id: u64) -> Result<()> {
+        file.write_at(&self.header(id, true), 0)?;
+        write_zeroes(file, PAGE as u64, self.segment_bytes())?;
+        file.sync()
+    }
+
+    fn header(&self, segment: u64, is_fresh: bool) -> Vec<u8> {
+        let (store, segment_bytes, epoch) = (self.store, self.segment_bytes, Some(self.epoch));
+        Header { store, segment, segment_bytes, epoch, is_fresh }.encode()
+    }
+}

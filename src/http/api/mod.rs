@@ -1,0 +1,13 @@
+//! The endpoints of the JSON API, a file for each kind of resource.
+//!
+//! Each takes a request apart with [`super::exchange`], calls the public API of the library,
+//! and answers canonical protobuf JSON.
+
+pub(super) mod actions;
+pub(super) mod health;
+pub(super) mod metrics;
+pub(super) mod openapi;
+pub(super) mod params;
+pub(super) mod processes;
+pub(super) mod settings;
+pub(super) mod work;

@@ -1,0 +1,230 @@
+//! Work items: lists of them, one of them, registered and unregistered.
+
+use axum::extract::State;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::params::ParamsBody;
+use crate::http::app::App;
+use crate::http::exchange::address::Prefix;
+use crate::http::exchange::answer::{canonical, json, json_at};
+use crate::http::exchange::input::{Condition, Json, Names, Object, ParsedQuery};
+use crate::http::exchange::paging::{PAGE_MAX, page_size};
+use crate::http::exchange::problem::{Answer, Problem};
+use crate::proto::{Status, WorkResponse};
+use crate::{Item, List, Params, ProcessHandle};
+
+/// How many items a request looks at for those that it asks for. Beyond, it answers what it
+/// has found, and where to go on.
+const LOOKED_AT_MAX: usize = 20_000;
+
+/// Which items.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Listing {
+    #[serde(default)]
+    pub(crate) list: ListName,
+    /// As a `WorkResponse` has it.
+    pub(crate) state: Option<String>,
+    #[serde(default)]
+    pub(crate) prefix: String,
+    #[serde(default)]
+    pub(crate) errors: bool,
+    pub(crate) page_size: Option<usize>,
+    pub(crate) page_token: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum ListName {
+    #[default]
+    Active,
+    Cleanup,
+    Dropped,
+}
+
+/// What is registered.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Registration {
+    #[serde(default)]
+    params: Object<ParamsBody>,
+}
+
+/// What is registered at once.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Batch {
+    items: Vec<Object<Named>>,
+    /// All other active work is unregistered.
+    #[serde(default)]
+    exact: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Named {
+    name: String,
+    #[serde(default)]
+    params: Object<ParamsBody>,
+}
+
+impl From<ListName> for List {
+    fn from(name: ListName) -> Self {
+        match name {
+            ListName::Active => Self::Active,
+            ListName::Cleanup => Self::Cleanup,
+            ListName::Dropped => Self::Dropped,
+        }
+    }
+}
+
+/// The states of a `WorkResponse`.
+const STATES: [&str; 9] =
+    ["unspecified", "queued", "active", "aborted", "incomplete", "completed", "cleanup", "dropped", "purged"];
+
+impl Listing {
+    fn check(&self) -> Answer<()> {
+        match &self.state {
+            Some(state) if !STATES.contains(&state.as_str()) => {
+                let states = STATES.join(", ");
+                Err(Problem::bad_request(format!("{state:?} is no state of work; there are {states}")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn wants(&self, item: &Item, response: &WorkResponse) -> bool {
+        let is_state = self.state.as_ref().is_none_or(|state| *state == response.state);
+        let status = || item.work.as_ref().and_then(|work| work.status.as_ref());
+        is_state && (!self.errors || status().is_some_and(has_errors))
+    }
+
+    /// Whether every item is wanted.
+    fn wants_all(&self) -> bool {
+        self.state.is_none() && !self.errors
+    }
+}
+
+fn has_errors(status: &Status) -> bool {
+    status.total_errors > 0 || !status.errors.is_empty()
+}
+
+pub(crate) async fn list(
+    State(app): State<App>,
+    prefix: Prefix,
+    Names(name): Names<String>,
+    ParsedQuery(asked): ParsedQuery<Listing>,
+) -> Answer {
+    app.on(name, move |process| {
+        let (found, next) = find(&process, &asked)?;
+        let mut texts = Vec::with_capacity(found.len());
+        for (_, mut response) in found {
+            response.uri = prefix.work(process.name(), &response.id);
+            texts.push(canonical(&response)?);
+        }
+        let next = json!(next);
+        Ok(json(format!("{{\"work\":[{}],\"nextPageToken\":{next}}}", texts.join(","))))
+    })
+    .await
+}
+
+/// An item, and what is answered of it.
+pub(crate) type Found = (Item, WorkResponse);
+
+/// A page of the items that are asked for, and the name to go on after.
+pub(crate) fn find(process: &ProcessHandle, asked: &Listing) -> Answer<(Vec<Found>, Option<String>)> {
+    let wanted = page_size(asked.page_size)?;
+    asked.check()?;
+    let mut found = Vec::new();
+    let mut after = asked.page_token.clone();
+    let mut looked_at = 0;
+    // A filter may pass over many.
+    let step = if asked.wants_all() { wanted } else { PAGE_MAX };
+    loop {
+        let page = process.list_prefix(asked.list.into(), &asked.prefix, after.as_deref(), step)?;
+        let last = page.items.last().map(|item| item.name.clone());
+        for item in page.items {
+            looked_at += 1;
+            let response = item.response(process.name());
+            if asked.wants(&item, &response) {
+                let name = item.name.clone();
+                found.push((item, response));
+                if found.len() == wanted {
+                    let is_last = page.next.is_none() && last.as_ref() == Some(&name);
+                    return Ok((found, Some(name).filter(|_| !is_last)));
+                }
+            }
+        }
+        after = page.next;
+        if after.is_none() || looked_at >= LOOKED_AT_MAX {
+            return Ok((found, after));
+        }
+    }
+}
+
+pub(crate) async fn show(
+    State(app): State<App>,
+    prefix: Prefix,
+    Names((name, work)): Names<(String, String)>,
+) -> Answer {
+    app.on(name, move |process| respond(&process, &work, &prefix)).await
+}
+
+/// What there is to say of an item.
+fn respond(process: &ProcessHandle, work: &str, prefix: &Prefix) -> Answer {
+    let item = process.item(work)?;
+    let version = item.as_ref().map(|item| item.version);
+    let mut response = match item {
+        Some(item) => item.response(process.name()),
+        None => process.work(work)?,
+    };
+    response.uri = prefix.work(process.name(), work);
+    Ok(json_at(version, canonical(&response)?))
+}
+
+pub(crate) async fn register(
+    State(app): State<App>,
+    prefix: Prefix,
+    Names((name, work)): Names<(String, String)>,
+    Condition(condition): Condition,
+    Json(body): Json<Registration>,
+) -> Answer {
+    app.on(name, move |process| {
+        process.register_if(&work, body.params.0.into(), condition)?;
+        respond(&process, &work, &prefix)
+    })
+    .await
+}
+
+pub(crate) async fn unregister(
+    State(app): State<App>,
+    prefix: Prefix,
+    Names((name, work)): Names<(String, String)>,
+    Condition(condition): Condition,
+) -> Answer {
+    app.on(name, move |process| {
+        process.unregister_if(&work, condition)?;
+        respond(&process, &work, &prefix)
+    })
+    .await
+}
+
+pub(crate) async fn register_all(
+    State(app): State<App>,
+    Names(name): Names<String>,
+    Json(body): Json<Batch>,
+) -> Answer {
+    app.on(name, move |process| {
+        let items: Vec<(String, Params)> =
+            body.items.into_iter().map(|Object(item)| (item.name, item.params.0.into())).collect();
+        if items.is_empty() && !body.exact {
+            return Err(Problem::bad_request("there are no items in the request"));
+        }
+        let tally = if body.exact { process.sync_work(items)? } else { process.register_all(items)? };
+        let (changed, unchanged, unregistered) = (tally.changed, tally.unchanged, tally.unregistered);
+        let tally = json!({ "changed": changed, "unchanged": unchanged, "unregistered": unregistered });
+        Ok(json(tally.to_string()))
+    })
+    .await
+}

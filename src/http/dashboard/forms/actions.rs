@@ -1,0 +1,222 @@
+//! What can be done with a process or an item, each with a page that asks first.
+
+use std::fmt;
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::{IntoResponse, Redirect};
+use serde::Deserialize;
+
+use crate::ProcessHandle;
+use crate::http::app::App;
+use crate::http::dashboard::frame::{Frame, page};
+use crate::http::dashboard::links::{Link, Name};
+use crate::http::dashboard::show;
+use crate::http::exchange::address::Prefix;
+use crate::http::exchange::input::Names;
+use crate::http::exchange::problem::Answer;
+
+/// What is done to a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Action {
+    Pause,
+    Resume,
+    Run,
+    Retry,
+    Release,
+}
+
+/// What is done to an item.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum ItemAction {
+    Retry,
+    Unregister,
+}
+
+/// What an action is called, and what it means.
+pub(crate) struct Words {
+    pub(crate) button: &'static str,
+    question: &'static str,
+    meaning: &'static str,
+}
+
+#[derive(Template)]
+#[template(path = "confirm.html")]
+struct Confirm {
+    frame: Frame,
+    question: &'static str,
+    meaning: &'static str,
+    button: &'static str,
+    of: String,
+    address: String,
+    back: String,
+}
+
+impl Action {
+    pub(crate) const ALL: [Self; 5] = [Self::Pause, Self::Resume, Self::Run, Self::Retry, Self::Release];
+
+    pub(crate) fn words(self) -> Words {
+        let (button, question, meaning) = match self {
+            Self::Pause => (
+                "Pause",
+                "Pause this process?",
+                "Its runners take no more items until it is resumed. Those that are being worked on are brought to their end.",
+            ),
+            Self::Resume => ("Resume", "Resume this process?", "Its runners go on where they stopped."),
+            Self::Run => (
+                "Run now",
+                "Run this process now?",
+                "A run is due at once, whatever the schedule says. While a run is on, the next is due once that has ended.",
+            ),
+            Self::Retry => (
+                "Retry failed",
+                "Retry what failed?",
+                "Every item that its last run left incomplete or aborted is queued again, and a run of those is due.",
+            ),
+            Self::Release => (
+                "Release",
+                "Take the lock of the owner away?",
+                "The owner shows no life. The next instance that comes goes on with its run.",
+            ),
+        };
+        Words { button, question, meaning }
+    }
+
+    /// Does it; answers how many items it was done to, where it counts them.
+    fn perform(self, process: &ProcessHandle) -> Answer<Option<usize>> {
+        match self {
+            Self::Pause => process.pause().map(drop)?,
+            Self::Resume => process.resume().map(drop)?,
+            Self::Run => process.run_now()?,
+            Self::Retry => return Ok(Some(process.retry_failed()?)),
+            Self::Release => process.release().map(drop)?,
+        }
+        Ok(None)
+    }
+}
+
+impl ItemAction {
+    pub(crate) const ALL: [Self; 2] = [Self::Retry, Self::Unregister];
+
+    pub(crate) fn words(self) -> Words {
+        let (button, question, meaning) = match self {
+            Self::Retry => (
+                "Retry",
+                "Do this item once more?",
+                "It is queued again, and a run is due that leaves out what is completed.",
+            ),
+            Self::Unregister => (
+                "Unregister",
+                "Unregister this item?",
+                "It goes to the cleanup list; a run cleans up after it, and then it is dropped.",
+            ),
+        };
+        Words { button, question, meaning }
+    }
+
+    fn perform(self, process: &ProcessHandle, work: &str) -> Answer<()> {
+        match self {
+            Self::Retry => process.retry([work]).map(drop)?,
+            Self::Unregister => process.unregister(work).map(drop)?,
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Pause => "pause",
+            Self::Resume => "resume",
+            Self::Run => "run",
+            Self::Retry => "retry",
+            Self::Release => "release",
+        })
+    }
+}
+
+impl fmt::Display for ItemAction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Retry => "retry",
+            Self::Unregister => "unregister",
+        })
+    }
+}
+
+/// What is said on the page after.
+pub(crate) fn notice(done: &str, count: Option<&str>) -> Option<String> {
+    let text = match done {
+        "pause" => "The process is paused.",
+        "resume" => "The process goes on.",
+        "run" => "A run is due now.",
+        "retry" => match count.and_then(|count| count.parse::<usize>().ok()) {
+            Some(0) => "Nothing had failed.",
+            Some(count) => return Some(format!("{count} queued again.")),
+            None => "Queued again.",
+        },
+        "release" => "The process has no owner any more.",
+        "register" => "The work is registered.",
+        "unregister" => "The work is unregistered.",
+        "settings" => "The settings are changed.",
+        _ => return None,
+    };
+    Some(text.to_owned())
+}
+
+pub(crate) async fn ask(
+    State(app): State<App>,
+    prefix: Prefix,
+    Names((Name(name), action)): Names<(Name, Action)>,
+) -> Answer {
+    let back = prefix.page(&name);
+    let address = format!("{back}/do/{action}");
+    let crumbs = [prefix.process_link(&name)];
+    confirm(&app, &prefix, action.words(), (show::text(&name), address, back), crumbs)
+}
+
+pub(crate) async fn ask_of_item(
+    State(app): State<App>,
+    prefix: Prefix,
+    Names((Name(name), Name(work), action)): Names<(Name, Name, ItemAction)>,
+) -> Answer {
+    let back = prefix.item_page(&name, &work);
+    let address = format!("{back}/do/{action}");
+    let crumbs = [prefix.process_link(&name), prefix.item_link(&name, &work)];
+    confirm(&app, &prefix, action.words(), (show::text(&work), address, back), crumbs)
+}
+
+fn confirm(
+    app: &App,
+    prefix: &Prefix,
+    words: Words,
+    (of, address, back): (String, String, String),
+    crumbs: impl IntoIterator<Item = Link>,
+) -> Answer {
+    let Words { button, question, meaning } = words;
+    let frame = Frame::new(app, prefix, question).under(crumbs);
+    page(&Confirm { frame, question, meaning, button, of, address, back })
+}
+
+pub(crate) async fn act(
+    State(app): State<App>,
+    prefix: Prefix,
+    Names((Name(name), action)): Names<(Name, Action)>,
+) -> Answer {
+    let page = prefix.page(&name);
+    let count = app.on(name, move |process| action.perform(&process)).await?;
+    let count = count.map(|count| format!("&count={count}")).unwrap_or_default();
+    Ok(Redirect::to(&format!("{page}?done={action}{count}")).into_response())
+}
+
+pub(crate) async fn act_on_item(
+    State(app): State<App>,
+    prefix: Prefix,
+    Names((Name(name), Name(work), action)): Names<(Name, Name, ItemAction)>,
+) -> Answer {
+    let page = prefix.item_page(&name, &work);
+    app.on(name, move |process| action.perform(&process, &work)).await?;
+    Ok(Redirect::to(&format!("{page}?done={action}")).into_response())
+}

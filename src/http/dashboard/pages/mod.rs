@@ -1,0 +1,11 @@
+//! The pages that show something: all processes, one process, its items, one item.
+//!
+//! Each fills in a template; nothing here changes the store.
+
+pub(super) mod chart;
+pub(super) mod counted;
+pub(super) mod item;
+pub(super) mod items;
+pub(super) mod overview;
+pub(super) mod process;
+pub(super) mod process_summary;

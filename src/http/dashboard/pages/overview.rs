@@ -1,0 +1,76 @@
+//! All processes.
+
+use askama::Template;
+use axum::extract::State;
+use serde::Deserialize;
+
+use super::process_summary::{ProcessSummary, Read};
+use crate::http::app::App;
+use crate::http::dashboard::frame::{Frame, page};
+use crate::http::dashboard::links::with_query;
+use crate::http::dashboard::show;
+use crate::http::exchange::address::Prefix;
+use crate::http::exchange::input::ParsedQuery;
+use crate::http::exchange::problem::Answer;
+
+/// How many processes a page has.
+const PAGE: usize = 50;
+
+/// Which of them.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Listing {
+    #[serde(default)]
+    prefix: String,
+    after: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "overview.html")]
+struct Page {
+    frame: Frame,
+    prefix: String,
+    processes: Vec<ProcessSummary>,
+    /// Where the list goes on, and where it begins.
+    next: Option<String>,
+    first: Option<String>,
+}
+
+impl Page {
+    /// What a screen reader is told when it changes.
+    fn announcement(&self) -> String {
+        let on = self.processes.iter().filter(|process| process.class == "active").count();
+        format!("{} processes, {on} with a run on", self.processes.len())
+    }
+}
+
+pub(crate) async fn show(
+    State(app): State<App>,
+    prefix: Prefix,
+    ParsedQuery(asked): ParsedQuery<Listing>,
+) -> Answer {
+    let frame = Frame::new(&app, &prefix, "Processes").follow(&prefix, None, None);
+    let (store, dashboard) = (app.store.clone(), app.dashboard.clone());
+    app.calls
+        .run(move || {
+            let found = store.processes_page(&asked.prefix, asked.after.as_deref(), PAGE)?;
+            let mut processes = Vec::with_capacity(found.names.len());
+            for name in &found.names {
+                match Read::new(&dashboard, &prefix, &store.process(name)?) {
+                    Ok(read) => processes.push(read.glance),
+                    // It went meanwhile.
+                    Err(_) if !store.process(name)?.exists()? => {}
+                    Err(problem) => return Err(problem),
+                }
+            }
+            let home = prefix.home();
+            let at = |after: &str| with_query(&home, &[("prefix", &asked.prefix), ("after", after)]);
+            page(&Page {
+                frame,
+                prefix: show::text(&asked.prefix),
+                processes,
+                next: found.next.as_deref().map(at),
+                first: asked.after.as_ref().map(|_| at("")),
+            })
+        })
+        .await
+}

@@ -1,0 +1,238 @@
+//! The times of a cron expression.
+//!
+//! An expression with fixed hours means times on the clock on the wall, each of which
+//! comes once a day: one that daylight saving leaves out comes as much later as the
+//! clock is put on, and one that comes twice counts the first time. An expression whose
+//! hours begin with `*` goes by the hours as they pass, as cron itself has it.
+
+use std::time::Duration;
+
+use cronexpr::jiff::tz::TimeZone;
+use cronexpr::jiff::{SignedDuration, Timestamp as Instant, Zoned, civil};
+use cronexpr::{Crontab, MakeTimestamp};
+use jiff::Timestamp;
+
+use crate::model::time::NANOS_PER_SECOND;
+
+/// The fields of an expression, besides its time zone.
+const FIELDS: usize = 5;
+
+/// Between these the calendar has room for the years that are searched; past its end
+/// cronexpr panics.
+const YEAR_1: i64 = -62_135_596_800;
+const YEAR_9990: i64 = 253_086_768_000;
+
+#[derive(Debug)]
+pub(crate) struct Cron {
+    /// Its times by the clock on the wall, as if that were UTC.
+    wall: Crontab,
+    /// Its times as hours pass, if it goes by those.
+    passing: Option<Crontab>,
+    zone: TimeZone,
+}
+
+impl Cron {
+    /// Reads five fields and the name of a time zone.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let Some((fields, [zone])) = words.split_at_checked(FIELDS) else {
+            return Err(format!(
+                "{text:?} is not five fields and a time zone, like \"30 2 * * * Europe/Berlin\""
+            ));
+        };
+        let found = TimeZone::get(zone).map_err(|_| {
+            format!(
+                "{zone:?} is no time zone in the time zone database of this machine; name one like Europe/Berlin or UTC"
+            )
+        })?;
+        let read = |zone: &str| {
+            cronexpr::parse_crontab(&format!("{} {zone}", fields.join(" "))).map_err(|error| {
+                // The lines before the last one show the text.
+                let error = error.to_string();
+                let why = error.lines().last().unwrap_or_default().trim_start_matches([' ', '^']);
+                format!("{text:?} is not a cron expression: {why}")
+            })
+        };
+        let goes_by_hours = fields.get(1).is_some_and(|hours| hours.starts_with('*'));
+        let passing = goes_by_hours.then(|| read(zone)).transpose()?;
+        Ok(Self { wall: read("UTC")?, passing, zone: found })
+    }
+
+    /// The first time after `after`; `None` if none comes within four years.
+    pub(crate) fn next(&self, after: Timestamp) -> Option<Timestamp> {
+        // Expressions mean whole seconds.
+        let seconds = i64::try_from(after.as_nanosecond().div_euclid(NANOS_PER_SECOND)).ok()?;
+        if seconds > YEAR_9990 {
+            return None;
+        }
+        let after = Instant::from_second(seconds.max(YEAR_1)).ok()?;
+        let next = match &self.passing {
+            Some(crontab) => crontab.find_next(MakeTimestamp(after)).ok()?.timestamp(),
+            None => self.next_on_the_wall(after)?,
+        };
+        Timestamp::from_second(next.as_second()).ok()
+    }
+
+    /// The shortest time between any of the next ten times; a year if only one comes.
+    pub(crate) fn shortest_period(&self, now: Timestamp) -> Option<Duration> {
+        const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
+        let first = self.next(now)?;
+        let times: Vec<Timestamp> =
+            std::iter::successors(Some(first), |time| self.next(*time)).take(10).collect();
+        let periods = times.iter().zip(times.iter().skip(1)).map(|(one, next)| next.duration_since(*one));
+        Some(periods.min().and_then(|period| Duration::try_from(period).ok()).unwrap_or(YEAR))
+    }
+
+    fn next_on_the_wall(&self, after: Instant) -> Option<Instant> {
+        let day = SignedDuration::from_hours(24);
+        let day_before = after.checked_sub(day).ok()?;
+        // If the clock was put on since, times from before that may be still to come.
+        let begin = if self.is_steady(day_before, after) { after } else { day_before };
+        let mut wall = begin.to_zoned(self.zone.clone()).datetime();
+        let mut found: Option<Zoned> = None;
+        loop {
+            let Some(next) = self
+                .wall_after(wall)
+                .filter(|next| found.as_ref().is_none_or(|found| *next < found.datetime()))
+            else {
+                return found.map(|found| found.timestamp());
+            };
+            wall = next;
+            let time = self.zone.to_ambiguous_zoned(wall).compatible().ok()?;
+            if time.timestamp() <= after || found.as_ref().is_some_and(|found| *found <= time) {
+                continue;
+            }
+            let is_steady = self.is_steady(time.timestamp().checked_sub(day).ok()?, time.timestamp());
+            if is_steady {
+                return Some(time.timestamp());
+            }
+            // A later time on the wall may come before one that was put on.
+            found = Some(time);
+        }
+    }
+
+    fn is_steady(&self, from: Instant, to: Instant) -> bool {
+        self.zone.to_offset(from) == self.zone.to_offset(to)
+    }
+
+    fn wall_after(&self, wall: civil::DateTime) -> Option<civil::DateTime> {
+        let after = TimeZone::UTC.to_timestamp(wall).ok()?;
+        Some(self.wall.find_next(MakeTimestamp(after)).ok()?.datetime())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    /// The times between two times.
+    fn times(expression: &str, after: &str, until: &str) -> Vec<String> {
+        let cron = Cron::parse(expression).unwrap();
+        let next = |time: &Timestamp| cron.next(*time);
+        let all = std::iter::successors(cron.next(at(after)), next);
+        all.take_while(|time| *time <= at(until)).map(|time| time.to_string()).collect()
+    }
+
+    #[test]
+    fn by_the_clock_of_the_zone() {
+        assert_eq!(
+            times("30 2 * * * Europe/Berlin", "2026-01-01T01:30:00Z", "2026-01-03T12:00:00Z"),
+            ["2026-01-02T01:30:00Z", "2026-01-03T01:30:00Z"]
+        );
+        assert_eq!(
+            times("0 9 * * MON-FRI America/New_York", "2026-07-03T14:00:00Z", "2026-07-07T12:00:00Z"),
+            ["2026-07-06T13:00:00Z"]
+        );
+    }
+
+    #[test]
+    fn a_time_that_does_not_exist_comes_later_and_once() {
+        // In Berlin 02:00 is followed by 03:00 on 2026-03-29.
+        assert_eq!(
+            times("30 2 * * * Europe/Berlin", "2026-03-28T00:00:00Z", "2026-03-30T12:00:00Z"),
+            ["2026-03-28T01:30:00Z", "2026-03-29T01:30:00Z", "2026-03-30T00:30:00Z"]
+        );
+        // 02:30 comes at 03:30, after 03:00.
+        assert_eq!(
+            times("0,30 2,3 * * * Europe/Berlin", "2026-03-28T23:00:00Z", "2026-03-29T12:00:00Z"),
+            ["2026-03-29T01:00:00Z", "2026-03-29T01:30:00Z"]
+        );
+        // A day that does not exist at all.
+        assert_eq!(
+            times("0 12 * * * Pacific/Apia", "2011-12-29T12:00:00Z", "2012-01-01T12:00:00Z"),
+            ["2011-12-29T22:00:00Z", "2011-12-30T22:00:00Z", "2011-12-31T22:00:00Z"]
+        );
+    }
+
+    #[test]
+    fn a_time_that_comes_twice_counts_the_first_time() {
+        // In Berlin 03:00 is followed by 02:00 on 2026-10-25.
+        assert_eq!(
+            times("30 2 * * * Europe/Berlin", "2026-10-24T12:00:00Z", "2026-10-26T12:00:00Z"),
+            ["2026-10-25T00:30:00Z", "2026-10-26T01:30:00Z"]
+        );
+        let cron = Cron::parse("30 2 * * * Europe/Berlin").unwrap();
+        for between in ["2026-10-25T00:30:00Z", "2026-10-25T00:59:59Z", "2026-10-25T01:29:59.9Z"] {
+            assert_eq!(cron.next(at(between)), Some(at("2026-10-26T01:30:00Z")), "{between}");
+        }
+    }
+
+    #[test]
+    fn every_hour_is_every_hour_whatever_the_clocks_do() {
+        assert_eq!(
+            times("30 * * * * Europe/Berlin", "2026-10-24T23:59:00Z", "2026-10-25T02:59:00Z"),
+            ["2026-10-25T00:30:00Z", "2026-10-25T01:30:00Z", "2026-10-25T02:30:00Z"]
+        );
+        assert_eq!(
+            times("30 * * * * Europe/Berlin", "2026-03-28T23:59:00Z", "2026-03-29T02:59:00Z"),
+            ["2026-03-29T00:30:00Z", "2026-03-29T01:30:00Z", "2026-03-29T02:30:00Z"]
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_and_no_time_is_a_panic(
+            text in prop_oneof![
+                ".{0,40}",
+                "([0-9*/,LWH#-]{1,5} ){5}(UTC|Europe/Berlin|[A-Z/.]{0,6})",
+                "([0-9]|\\*|\\*/[0-9]|[1-4]-[5-7]) ([0-9]|\\*|2-5) ([1-9]|\\*|L|1W) \\* ([0-7]|\\*|5L|1#2) (UTC|Pacific/Apia)",
+            ],
+            nanos in Timestamp::MIN.as_nanosecond()..=Timestamp::MAX.as_nanosecond(),
+        ) {
+            let time = Timestamp::from_nanosecond(nanos).unwrap();
+            if let Ok(cron) = Cron::parse(&text)
+                && let Some(next) = cron.next(time)
+            {
+                prop_assert!(next > time);
+            }
+        }
+    }
+
+    #[test]
+    fn what_never_comes_and_what_is_no_expression() {
+        assert_eq!(Cron::parse("0 0 30 2 * UTC").unwrap().next(at("2026-01-01T00:00:00Z")), None);
+        assert_eq!(Cron::parse("0 0 * * * UTC").unwrap().next(Timestamp::MAX), None);
+        assert!(
+            Cron::parse("0 0 * * * UTC")
+                .unwrap()
+                .next(Timestamp::MIN)
+                .is_none_or(|time| time > Timestamp::MIN)
+        );
+        for wrong in [
+            "",
+            "* * * UTC",
+            "61 * * * * UTC",
+            "@hourly",
+            "0 0 * * * Nowhere/At_All",
+            "0 0 * * *",
+            "0 0 * * * UTC UTC",
+        ] {
+            assert!(Cron::parse(wrong).is_err(), "{wrong:?}");
+        }
+    }
+}

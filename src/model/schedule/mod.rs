@@ -1,0 +1,235 @@
+//! When a run is due.
+//!
+//! Time is cut into slots, and each slot gets one run. The slots of a period are
+//! counted from the epoch in UTC, put off by an offset; those of a cron expression begin
+//! at its times.
+
+#[cfg(feature = "cron")]
+pub(crate) mod cron;
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+#[cfg(feature = "cron")]
+use super::schedule::cron::Cron;
+use super::time::{self, NANOS_PER_SECOND};
+use crate::proto::Params;
+use crate::proto::record::Settings;
+
+/// The parameters among the settings that say more of a schedule than the schema has
+/// fields for. They go wherever the settings go: through other programs, and through
+/// older versions of this one.
+pub(crate) const CRON: &str = "schedule.cron";
+pub(crate) const OFFSET: &str = "schedule.offset";
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Due {
+    Now,
+    At(Timestamp),
+}
+
+/// What a process is run by.
+#[derive(Debug)]
+pub(crate) enum Schedule {
+    /// Whenever nobody holds it.
+    Always,
+    Every {
+        period: Duration,
+        offset: Duration,
+    },
+    #[cfg(feature = "cron")]
+    Cron(Box<Cron>),
+}
+
+impl Schedule {
+    /// The schedule in the settings, or why they have none that can be used.
+    pub(crate) fn read(settings: &Settings) -> Result<Self, String> {
+        if let Some(cron) = text(settings, CRON) {
+            return read_cron(cron);
+        }
+        let Some(period) = time::period(&settings.schedule_frequency) else { return Ok(Self::Always) };
+        let offset = offset(settings)?.unwrap_or_default();
+        Ok(Self::Every { period, offset })
+    }
+
+    /// Whether changed settings and work make a run due: not where people have said at
+    /// which times one is.
+    pub(crate) fn heeds_changes(&self) -> bool {
+        match self {
+            Self::Always | Self::Every { .. } => true,
+            #[cfg(feature = "cron")]
+            Self::Cron(_) => false,
+        }
+    }
+
+    /// Whether a run is due at `now`, if the latest one started at `last_start`.
+    ///
+    /// A start after the current slot was made by a clock that has since been set
+    /// back. It is not believed: at most one run comes early, and none waits longer
+    /// than to the next slot.
+    pub(crate) fn due(&self, last_start: Option<Timestamp>, now: Timestamp) -> Due {
+        let Some(last_start) = last_start else { return Due::Now };
+        match self {
+            Self::Always => Due::Now,
+            Self::Every { period, offset } => due_every(*period, *offset, last_start, now),
+            #[cfg(feature = "cron")]
+            Self::Cron(cron) => due_cron(cron, last_start, now),
+        }
+    }
+}
+
+/// The offset of the slots, which is the period's at most.
+pub(crate) fn offset(settings: &Settings) -> Result<Option<Duration>, String> {
+    let Some(text) = text(settings, OFFSET) else { return Ok(None) };
+    let wire: Option<prost_types::Duration> = text.parse().ok();
+    let offset = wire.and_then(|wire| Duration::try_from(wire).ok());
+    offset.map(Some).ok_or_else(|| format!("the setting {OFFSET} is {text:?}; it must be like \"7200s\""))
+}
+
+/// The cron expression with its time zone.
+pub(crate) fn cron(settings: &Settings) -> Option<&str> {
+    text(settings, CRON)
+}
+
+fn text<'a>(settings: &'a Settings, name: &str) -> Option<&'a str> {
+    settings.settings.as_ref()?.get_string(name)
+}
+
+/// The parameters without those that are part of the schedule.
+pub(crate) fn without_schedule(mut params: Params) -> Params {
+    params.string_params.retain(|name, _| !is_reserved(name));
+    params
+}
+
+/// Whether a parameter is part of the schedule.
+pub(crate) fn is_reserved(name: &str) -> bool {
+    [CRON, OFFSET].contains(&name)
+}
+
+#[cfg(feature = "cron")]
+fn read_cron(text: &str) -> Result<Schedule, String> {
+    Cron::parse(text).map(|cron| Schedule::Cron(Box::new(cron)))
+}
+
+#[cfg(not(feature = "cron"))]
+fn read_cron(text: &str) -> Result<Schedule, String> {
+    Err(format!("it is the cron expression {text:?}, and this program is built without the feature `cron`"))
+}
+
+fn due_every(period: Duration, offset: Duration, last_start: Timestamp, now: Timestamp) -> Due {
+    let period = nanos(period).max(1);
+    let offset = nanos(offset).rem_euclid(period);
+    let slot = |time: Timestamp| (time.as_nanosecond() - offset).div_euclid(period);
+    if slot(last_start) != slot(now) {
+        return Due::Now;
+    }
+    let next = slot(now).saturating_add(1).saturating_mul(period).saturating_add(offset);
+    Due::At(Timestamp::from_nanosecond(next).unwrap_or(Timestamp::MAX))
+}
+
+fn nanos(period: Duration) -> i128 {
+    i128::from(period.as_secs()) * NANOS_PER_SECOND + i128::from(period.subsec_nanos())
+}
+
+#[cfg(feature = "cron")]
+fn due_cron(cron: &Cron, last_start: Timestamp, now: Timestamp) -> Due {
+    // A slot has begun between the two, whichever is first.
+    let next = cron.next(last_start.min(now));
+    if next.is_some_and(|next| next <= last_start.max(now)) {
+        return Due::Now;
+    }
+    Due::At(next.unwrap_or(Timestamp::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    fn every(period: Duration, offset: Duration, last_start: &str, now: &str) -> Due {
+        Schedule::Every { period, offset }.due(Some(at(last_start)), at(now))
+    }
+
+    fn hourly(last_start: &str, now: &str) -> Due {
+        every(HOUR, Duration::ZERO, last_start, now)
+    }
+
+    #[test]
+    fn once_a_slot() {
+        let next = Due::At(at("2026-01-01T11:00:00Z"));
+        assert_eq!(hourly("2026-01-01T10:00:00Z", "2026-01-01T10:00:00Z"), next);
+        assert_eq!(hourly("2026-01-01T10:05:00Z", "2026-01-01T10:59:59Z"), next);
+        assert_eq!(hourly("2026-01-01T10:05:00Z", "2026-01-01T11:00:00Z"), Due::Now);
+        assert_eq!(hourly("2026-01-01T10:59:59Z", "2026-01-01T11:00:00Z"), Due::Now);
+        assert_eq!(hourly("2020-01-01T00:00:00Z", "2026-01-01T11:00:00Z"), Due::Now);
+    }
+
+    #[test]
+    fn slots_are_counted_from_the_epoch_and_put_off_by_the_offset() {
+        let (day, two) = (24 * HOUR, 2 * HOUR);
+        let next = Due::At(at("2026-01-02T02:00:00Z"));
+        assert_eq!(every(day, two, "2026-01-01T02:00:00Z", "2026-01-02T01:59:59Z"), next);
+        assert_eq!(every(day, two, "2026-01-01T02:00:00Z", "2026-01-02T02:00:00Z"), Due::Now);
+        assert_eq!(every(day, two, "2026-01-01T23:00:00Z", "2026-01-02T00:30:00Z"), next);
+        // Of an offset that is longer than the period only the rest counts.
+        assert_eq!(every(day, two + 5 * day, "2026-01-01T02:00:00Z", "2026-01-02T00:00:00Z"), next);
+        let next = Due::At(at("2026-01-02T00:00:00Z"));
+        assert_eq!(every(day, Duration::ZERO, "2026-01-01T13:00:00Z", "2026-01-01T23:00:00Z"), next);
+    }
+
+    #[test]
+    fn always_without_a_schedule_or_a_run() {
+        let now = at("2026-01-01T10:00:00Z");
+        assert_eq!(Schedule::Always.due(Some(now), now), Due::Now);
+        assert_eq!(Schedule::Every { period: HOUR, offset: Duration::ZERO }.due(None, now), Due::Now);
+    }
+
+    #[test]
+    fn a_start_ahead_of_the_clock_locks_nobody_out() {
+        // A little ahead, same slot: as if it were now.
+        let next = Due::At(at("2026-01-01T11:00:00Z"));
+        assert_eq!(hourly("2026-01-01T10:05:00Z", "2026-01-01T10:04:59Z"), next);
+        // A day ahead: the clock was set back.
+        assert_eq!(hourly("2026-01-02T10:05:00Z", "2026-01-01T10:05:00Z"), Due::Now);
+    }
+
+    #[test]
+    fn slots_before_the_epoch_and_at_the_end_of_time() {
+        let slot = hourly("1969-12-31T23:10:00Z", "1969-12-31T23:20:00Z");
+        assert_eq!(slot, Due::At(Timestamp::UNIX_EPOCH));
+        let slot = every(Duration::MAX, HOUR, "2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z");
+        assert_eq!(slot, Due::At(Timestamp::MAX));
+    }
+
+    #[test]
+    fn what_the_settings_say_of_a_schedule() {
+        let with = |name: &str, value: &str| Settings {
+            settings: Some(Params::new().string(name, value).string("s", "x")),
+            schedule_frequency: time::period_to_wire(HOUR),
+            ..Settings::default()
+        };
+        assert_eq!(offset(&with(OFFSET, "90.5s")), Ok(Some(Duration::from_millis(90_500))));
+        for wrong in ["", "2h", "-1s", "1"] {
+            assert!(
+                Schedule::read(&with(OFFSET, wrong)).unwrap_err().contains("schedule.offset"),
+                "{wrong:?}"
+            );
+        }
+        assert!(Schedule::read(&with(CRON, "every so often")).is_err());
+        let rest = without_schedule(with(OFFSET, "1s").settings.unwrap());
+        assert_eq!(rest, Params::new().string("s", "x"));
+    }
+
+    #[cfg(not(feature = "cron"))]
+    #[test]
+    fn without_the_feature_a_cron_schedule_is_an_error() {
+        let why = read_cron("30 2 * * * UTC").unwrap_err();
+        assert!(why.contains("without the feature `cron`"), "{why}");
+    }
+}

@@ -1,0 +1,10 @@
+//! The files of a store that no program has open: which store they belong to, what is in them,
+//! and the new store that a recovery writes.
+//!
+//! Reads the damaged store and never writes to it; only [`new_store`] creates files.
+
+pub(super) mod identity;
+pub(super) mod index_copy;
+pub(super) mod inspection;
+pub(super) mod new_store;
+pub(super) mod offline;

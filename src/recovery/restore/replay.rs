@@ -1,0 +1,224 @@
+//! What a store was at some moment: what its log adds to a snapshot up to then.
+
+use jiff::Timestamp;
+
+use super::until::Until;
+use crate::engine::policy::{Facts, LogFault, MissingCommits, judge_restoring};
+use crate::engine::wal::{Entry, Found, LogDamage, LogEnd, SegmentDirectory, Spot, read_behind, walk};
+use crate::error::{Error, Failure, Result};
+use crate::recovery::records::changes::Changes;
+
+/// What a log adds to the snapshot before it.
+pub(crate) struct Replayed {
+    pub(crate) changes: Changes,
+    /// The last commit of it.
+    pub(crate) seq: u64,
+    /// When that was made, if the log tells.
+    pub(crate) time: Option<Timestamp>,
+}
+
+impl Replayed {
+    /// A snapshot of the commit `seq`, as it is.
+    pub(crate) fn nothing_after(seq: u64) -> Self {
+        Self { changes: Changes::default(), seq, time: None }
+    }
+}
+
+/// Reads what the log has behind the newest snapshot, which is of the commit `base`, without
+/// a gap, as far as `until`. `facts` are what else is known of the store.
+pub(crate) fn replay(log: &SegmentDirectory, base: u64, facts: Facts, until: Until) -> Result<Replayed> {
+    let mut replay = Replay { replayed: Replayed::nothing_after(base), until, passed: None };
+    let survey = read_behind(log, base, &mut |seq, entry| replay.commit(seq, entry));
+    let Replay { mut replayed, passed, .. } = replay;
+    if replayed.seq == base && base > 0 {
+        replayed.time = time_of(log, base)?;
+    }
+    let asked = Asked { base, until, passed };
+    let survey = survey.map_err(|error| undecodable(error, replayed.seq))?;
+    match judge_restoring(&Facts { log: Ok(survey), ..facts }) {
+        // A copy may have gone its own way before what is asked for.
+        Err(fault @ LogFault::OtherHistory { .. }) => return Err(told(&fault, log, &replayed, until)?),
+        // What comes behind is not asked for.
+        _ if asked.is_reached(replayed.seq) => asked.check_begin(&replayed)?,
+        Ok(end) => asked.check_end(&replayed, end.as_ref())?,
+        Err(fault) => return Err(told(&fault, log, &replayed, until)?),
+    }
+    Ok(replayed)
+}
+
+/// Commits on their way, up to the first that is not asked for.
+struct Replay {
+    replayed: Replayed,
+    until: Until,
+    passed: Option<Passed>,
+}
+
+/// The first commit that is later than was asked for.
+#[derive(Debug, Clone, Copy)]
+struct Passed {
+    seq: u64,
+    time: Option<Timestamp>,
+}
+
+impl Replay {
+    fn commit(&mut self, seq: u64, entry: &[u8]) -> Result<()> {
+        let is_behind = matches!(self.until, Until::Seq(wanted) if seq > wanted);
+        if self.passed.is_some() || is_behind {
+            self.passed.get_or_insert(Passed { seq, time: None });
+            return Ok(());
+        }
+        let entry = decoded(seq, entry)?;
+        let time = entry.time;
+        if let Until::Time(wanted) = self.until {
+            let time = time.ok_or_else(|| without_time(seq))?;
+            if time > wanted {
+                self.passed = Some(Passed { seq, time: Some(time) });
+                return Ok(());
+            }
+        }
+        self.replayed.changes.add(seq, entry.writes());
+        (self.replayed.seq, self.replayed.time) = (seq, time);
+        Ok(())
+    }
+}
+
+fn decoded(seq: u64, entry: &[u8]) -> Result<Entry<'_>> {
+    Entry::decode(entry).ok_or_else(|| {
+        let why = "its checksum is right and it does not decode".to_owned();
+        Failure::Corrupt { place: format!("commit {seq} in the log"), why }.into()
+    })
+}
+
+fn without_time(seq: u64) -> Error {
+    Error::argument(format!(
+        "commit {seq} is of an earlier version, which did not note times; name a sequence number"
+    ))
+}
+
+/// When a commit was made, if the log still has it.
+fn time_of(log: &SegmentDirectory, wanted: u64) -> Result<Option<Timestamp>> {
+    let mut time = None;
+    walk(log, wanted.saturating_sub(1), &mut |found| {
+        if let Found::Commit { seq, entry, .. } = found
+            && seq == wanted
+        {
+            time = Entry::decode(entry).and_then(|entry| entry.time);
+        }
+        Ok(())
+    })?;
+    Ok(time)
+}
+
+/// What is to be restored, of which store.
+struct Asked {
+    base: u64,
+    until: Until,
+    passed: Option<Passed>,
+}
+
+impl Asked {
+    /// Whether all that was asked for is there, or what was asked for is too early.
+    fn is_reached(&self, seq: u64) -> bool {
+        match self.until {
+            Until::End => false,
+            Until::Seq(wanted) => wanted <= seq,
+            Until::Time(_) => self.passed.is_some(),
+        }
+    }
+
+    /// Fails if what is asked for was before what the store still has.
+    fn check_begin(&self, replayed: &Replayed) -> Result<()> {
+        let base = self.base;
+        let why = match (self.until, self.passed) {
+            (Until::Seq(wanted), _) if wanted < base => format!(
+                "commit {wanted} is before the snapshot of commit {base}, the earliest moment to which the store can be restored"
+            ),
+            (Until::Time(wanted), Some(Passed { seq, time: Some(time) })) if replayed.seq == 0 => {
+                format!("{wanted} is before commit {seq}, the first of the store, which is of {time}")
+            }
+            (Until::Time(wanted), _) if self.is_before_base(wanted, replayed) => {
+                self.does_not_reach_back(wanted)
+            }
+            _ => return Ok(()),
+        };
+        Err(Error::argument(why))
+    }
+
+    fn is_before_base(&self, wanted: Timestamp, replayed: &Replayed) -> bool {
+        replayed.seq == self.base && self.base > 0 && replayed.time.is_none_or(|time| time > wanted)
+    }
+
+    fn does_not_reach_back(&self, wanted: Timestamp) -> String {
+        format!(
+            "the log does not reach back to {wanted}: the snapshot of commit {base} is later, or its time is not in the log any more; `--until {base}` is the earliest moment to which the store can be restored",
+            base = self.base
+        )
+    }
+
+    /// Fails if the log, which is sound, ends before what was asked for.
+    fn check_end(&self, replayed: &Replayed, end: Option<&LogEnd>) -> Result<()> {
+        let (base, seq) = (self.base, replayed.seq);
+        match self.until {
+            Until::Seq(wanted) => {
+                let torn = end.and_then(|end| end.torn).map(|torn| format!(
+                    "; what stands behind it, of commits up to {torn}, was not known to be durable when program or machine died"
+                ));
+                Err(Error::argument(format!(
+                    "the log ends with commit {seq}, before {wanted}{}; the store can be restored to any commit from {base} to {seq}",
+                    torn.unwrap_or_default()
+                )))
+            }
+            Until::Time(wanted) if self.is_before_base(wanted, replayed) => {
+                Err(Error::argument(self.does_not_reach_back(wanted)))
+            }
+            Until::End | Until::Time(_) => Ok(()),
+        }
+    }
+}
+
+/// What is wrong with the log, and how far it leads.
+fn told(fault: &LogFault, log: &SegmentDirectory, replayed: &Replayed, until: Until) -> Result<Error> {
+    let reached = replayed.seq;
+    let LogFault::Damaged(LogDamage { at: Spot { path, offset }, why, last, .. }) = fault else {
+        return Ok(damaged(fault.bare(), reached));
+    };
+    let mut missing = missing_after(log, reached, until)?.join(", ");
+    if missing.is_empty() {
+        missing = format!("commits from {} on, at least to {last}", reached + 1);
+    }
+    let place = format!("{} at byte {offset}: {why}", path.display());
+    Ok(damaged(format!("missing: {missing} ({place})"), reached))
+}
+
+/// Names the last commit before one that does not decode.
+fn undecodable(error: Error, reached: u64) -> Error {
+    match error.failure() {
+        Failure::Corrupt { place, why } => damaged(format!("{place}: {why}"), reached),
+        _ => error,
+    }
+}
+
+fn damaged(why: String, reached: u64) -> Error {
+    let leads = match reached {
+        0 => String::new(),
+        _ => format!(". `--until {reached}` restores what was before: all up to commit {reached}"),
+    };
+    Failure::Corrupt { place: "the log".to_owned(), why: format!("{why}{leads}") }.into()
+}
+
+/// Which commits after `reached` cannot be read, up to the last that can, or that is
+/// wanted.
+fn missing_after(log: &SegmentDirectory, reached: u64, until: Until) -> Result<Vec<String>> {
+    let wanted = if let Until::Seq(wanted) = until { wanted } else { u64::MAX };
+    let (mut covered, mut missing) = (reached, Vec::new());
+    walk(log, reached, &mut |found| {
+        let Found::Commit { seq, .. } = found else { return Ok(()) };
+        if seq > covered + 1 && covered < wanted {
+            let range = MissingCommits::new(covered + 1, Some(seq - 1));
+            missing.push(range.to_string());
+        }
+        covered = covered.max(seq);
+        Ok(())
+    })?;
+    Ok(missing)
+}

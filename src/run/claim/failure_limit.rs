@@ -1,0 +1,76 @@
+//! How many items of a run may fail before it stops.
+
+/// How many items may fail for good before a run stops: it takes no more items,
+/// those in hand come to their end, and the run ends aborted.
+///
+/// An item that another attempt made good has not failed. The next run begins with
+/// the items that this one did not come to.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[non_exhaustive]
+pub enum FailureLimit {
+    /// Any number: every item gets its turn.
+    #[default]
+    None,
+    /// The run stops once more than so many have failed.
+    Items(u64),
+    /// The run stops once more than this share has failed, from 0.0 to 1.0, of the
+    /// items that were active when the run was claimed.
+    Share(f64),
+}
+
+impl FailureLimit {
+    pub(crate) fn is_valid(self) -> bool {
+        !matches!(self, Self::Share(share) if !(0.0..=1.0).contains(&share))
+    }
+
+    /// Why `failed` items are too many of `active`, if they are.
+    pub(crate) fn excess(self, failed: f64, active: u64) -> Option<String> {
+        #[allow(clippy::cast_precision_loss, reason = "a count of items is far below 2^52")]
+        let (limit, active) = match self {
+            Self::None => return None,
+            Self::Items(items) => (items as f64, active as f64),
+            Self::Share(share) => (share * active as f64, active as f64),
+        };
+        if failed <= limit {
+            return None;
+        }
+        Some(match self {
+            Self::Share(share) => {
+                format!("stopped: {failed} of {active} items failed, which is more than {}%", share * 100.0)
+            }
+            _ if failed <= 1.0 => format!("stopped: {failed} item failed, and the limit is {limit}"),
+            _ => format!("stopped: {failed} items failed, and the limit is {limit}"),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_than_the_limit_is_too_many() {
+        assert_eq!(FailureLimit::None.excess(1e9, 1), None);
+        assert_eq!(FailureLimit::Items(2).excess(2.0, 9), None);
+        assert_eq!(
+            FailureLimit::Items(2).excess(3.0, 9).unwrap(),
+            "stopped: 3 items failed, and the limit is 2"
+        );
+        assert_eq!(FailureLimit::Share(0.5).excess(5.0, 10), None);
+        assert_eq!(
+            FailureLimit::Share(0.5).excess(6.0, 10).unwrap(),
+            "stopped: 6 of 10 items failed, which is more than 50%"
+        );
+        assert_eq!(
+            FailureLimit::Items(0).excess(1.0, 1).unwrap(),
+            "stopped: 1 item failed, and the limit is 0"
+        );
+    }
+
+    #[test]
+    fn a_share_is_from_nothing_to_all() {
+        for (share, valid) in [(0.0, true), (1.0, true), (1.1, false), (-0.1, false), (f64::NAN, false)] {
+            assert_eq!(FailureLimit::Share(share).is_valid(), valid, "{share}");
+        }
+    }
+}

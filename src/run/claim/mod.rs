@@ -1,0 +1,164 @@
+//! Claiming a process: a compare-and-swap on its owner record.
+
+pub(super) mod failure_limit;
+pub(super) mod instance;
+pub(super) mod options;
+pub(super) mod origin;
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::fenced::{FencedRun, Token};
+use super::{ClaimOptions, FailureLimit, Instance, Origin, Run};
+use crate::engine::{Batch, Durability, Outcome};
+use crate::error::Result;
+use crate::model::ownership::{self, Decision};
+use crate::model::{run, time};
+use crate::proto::record::{Owner, RunStatus};
+use crate::record::{Key, Payload};
+use crate::store::{ProcessHandle, Versioned};
+
+/// How a claim ended.
+#[derive(Debug)]
+pub enum Claim {
+    /// The process is the caller's; [`Run::origin`] tells whether it goes on with
+    /// an earlier run.
+    Won(Run),
+    /// Another instance is on it.
+    Held {
+        /// The id of that instance.
+        by: String,
+        /// When it took the process over.
+        since: Option<Timestamp>,
+        /// When it may be taken over if it shows no more life.
+        until: Timestamp,
+    },
+    /// No run is due yet.
+    NotDue {
+        /// When the next one is.
+        at: Timestamp,
+    },
+}
+
+impl ProcessHandle {
+    /// Takes the process over for `instance`, if a run is due and nobody holds it.
+    ///
+    /// Among any number of instances that claim at the same moment, exactly one
+    /// wins. The claim survives power loss once the call returns.
+    ///
+    /// # Errors
+    ///
+    /// [`is_not_found`](crate::Error::is_not_found) if the process is not in the
+    /// store; if the store cannot be written.
+    pub fn claim(&self, instance: &Instance) -> Result<Claim> {
+        self.claim_with(instance, &ClaimOptions::new())
+    }
+
+    /// [`claim`](ProcessHandle::claim) with other than the usual options.
+    ///
+    /// # Errors
+    ///
+    /// As [`claim`](ProcessHandle::claim); [`is_invalid`](crate::Error::is_invalid)
+    /// if an option makes no sense.
+    pub fn claim_with(&self, instance: &Instance, options: &ClaimOptions) -> Result<Claim> {
+        self.claim_as(instance, options, Durability::Synced)
+    }
+
+    /// [`claim_with`](ProcessHandle::claim_with); the claim survives what `durability`
+    /// says once the call returns.
+    pub(crate) fn claim_as(
+        &self,
+        instance: &Instance,
+        options: &ClaimOptions,
+        durability: Durability,
+    ) -> Result<Claim> {
+        options.check()?;
+        loop {
+            let owner = self.existing_owner()?;
+            let status = self.read_status()?;
+            match self.decide(&owner, &status, options.terms())? {
+                Decision::NotDue { at } => return Ok(Claim::NotDue { at }),
+                Decision::Held { until } => {
+                    let since = time::read(&owner.value.claimed);
+                    return Ok(Claim::Held { by: owner.value.instance, since, until });
+                }
+                decision @ (Decision::Start | Decision::Resume) => {
+                    let resumes = decision == Decision::Resume && !options.afresh;
+                    if let Some(run) =
+                        self.take_over((instance, durability), options, owner, status, resumes)?
+                    {
+                        return Ok(Claim::Won(run));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Swaps the owner. `None` if somebody else was faster.
+    fn take_over(
+        &self,
+        (instance, durability): (&Instance, Durability),
+        options: &ClaimOptions,
+        owner: Versioned<Owner>,
+        status: Versioned<RunStatus>,
+        resumes: bool,
+    ) -> Result<Option<Run>> {
+        let inner = &self.store.inner;
+        let settings = self.read_settings()?;
+        let (now, sent) = (inner.clock.now(), inner.clock.monotonic());
+        // Unique among the runs of the process: each claim is a commit.
+        let number = inner.engine.newest_seq()? + 1;
+        let run = if resumes {
+            run::resume(status.value.clone(), number, now)
+        } else {
+            let situation = self.situation(&owner, &status, &settings, options.terms())?;
+            let skips_completed = options.skip_completed || ownership::skips_completed(&situation);
+            run::begin(number, &status.value, skips_completed, now)
+        };
+        let active = match options.max_failed_items {
+            FailureLimit::Share(_) => self.summary()?.active,
+            _ => 0,
+        };
+        let pulse = inner.liveness.begin(sent, options.timeout())?;
+        let next = Owner {
+            process_name: self.name().to_owned(),
+            instance: instance.id().to_owned(),
+            claimed: Some(time::to_wire(now)),
+            opening: inner.liveness.opening().to_owned(),
+            claim: pulse.claim,
+            whereabouts: inner.liveness.whereabouts().to_owned(),
+        };
+        let batch = swap(self.name(), (&owner, &next), (&status, &run));
+        let committed = inner.engine.commit(batch, durability);
+        let Ok(Outcome::Committed(version)) = committed else {
+            inner.liveness.end(pulse.claim);
+            return committed.map(|_| None);
+        };
+        let token = Token { instance: instance.id().into(), version, pulse, sent, active };
+        let fenced = FencedRun::new(self.clone(), options.clone(), token, run, settings, now);
+        Ok(Some(Run::new(Arc::new(fenced), origin(&owner.value, resumes))))
+    }
+}
+
+/// Puts the next owner and its run in place of those that were read.
+pub(super) fn swap(
+    process: &str,
+    (owner, next): (&Versioned<Owner>, &Owner),
+    (status, run): (&Versioned<RunStatus>, &RunStatus),
+) -> Batch {
+    let (owner_key, status_key) = (Key::owner(process), Key::status(process));
+    Batch::new()
+        .expect(owner_key.clone(), owner.unchanged())
+        .expect(status_key.clone(), status.unchanged())
+        .put(owner_key, next.to_payload())
+        .put(status_key, run.to_payload())
+}
+
+fn origin(owner: &Owner, resumes: bool) -> Origin {
+    if resumes {
+        Origin::Resumed { from: owner.instance.clone(), since: time::read(&owner.claimed) }
+    } else {
+        Origin::New
+    }
+}

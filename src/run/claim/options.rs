@@ -1,0 +1,162 @@
+//! Options of a claim.
+
+use std::time::Duration;
+
+use super::failure_limit::FailureLimit;
+use crate::engine::Durability;
+use crate::error::{Error, Result};
+use crate::model::ownership::Terms;
+
+/// The shortest heartbeat timeout that follows from a progress interval.
+const HEARTBEAT_TIMEOUT_MIN: Duration = Duration::from_secs(30);
+
+/// How a run is to be claimed and kept.
+///
+/// ```
+/// use procstate::{Claim, ClaimOptions, Durability, FailureLimit, Instance, Params, Store};
+/// use std::time::Duration;
+///
+/// let options = ClaimOptions::new()
+///     .force(true)
+///     .min_interval(Duration::from_secs(60))
+///     .afresh(false)
+///     .skip_completed(false)
+///     .progress_interval(Duration::from_secs(5))
+///     .heartbeat_timeout(Duration::from_secs(60))
+///     .progress_durability(Durability::Synced)
+///     .max_failed_items(FailureLimit::Items(10));
+///
+/// let keys = Store::in_memory().process("gckeys")?;
+/// keys.register("project-1", Params::new())?;
+/// let Claim::Won(run) = keys.claim_with(&Instance::new(), &options)? else { panic!("nobody else is here") };
+/// run.finish()?;
+/// # Ok::<(), procstate::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct ClaimOptions {
+    pub(crate) force: bool,
+    pub(crate) min_interval: Duration,
+    pub(crate) afresh: bool,
+    pub(crate) progress_interval: Duration,
+    pub(crate) heartbeat_timeout: Option<Duration>,
+    pub(crate) durability: Durability,
+    pub(crate) max_failed_items: FailureLimit,
+    pub(crate) skip_completed: bool,
+}
+
+impl Default for ClaimOptions {
+    fn default() -> Self {
+        Self {
+            force: false,
+            min_interval: Duration::ZERO,
+            afresh: false,
+            progress_interval: Duration::from_secs(1),
+            heartbeat_timeout: None,
+            durability: Durability::Buffered,
+            max_failed_items: FailureLimit::None,
+            skip_completed: false,
+        }
+    }
+}
+
+impl ClaimOptions {
+    /// The usual options.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Claims also if no run is due. A live owner is not disturbed.
+    #[must_use]
+    pub fn force(mut self, force: bool) -> Self {
+        self.force = force;
+        self
+    }
+
+    /// No new run is due sooner than this after the last one began, whatever else makes
+    /// one due: a slot that begins right after a run began (started at 23:59 with a
+    /// period of a day), a clock that steps over its beginning, changed settings and
+    /// work. A claim by [`force`](ClaimOptions::force) and a run that goes on are not
+    /// kept from it. Default: none.
+    #[must_use]
+    pub fn min_interval(mut self, interval: Duration) -> Self {
+        self.min_interval = interval;
+        self
+    }
+
+    /// Begins a new run in place of one that never finished.
+    #[must_use]
+    pub fn afresh(mut self, afresh: bool) -> Self {
+        self.afresh = afresh;
+        self
+    }
+
+    /// The shortest time between two writes of progress; in between
+    /// [`Run::progress`] writes nothing. Default: 1 s. Never more than half the
+    /// heartbeat timeout: a run that says it is alive stays alive.
+    #[must_use]
+    pub fn progress_interval(mut self, interval: Duration) -> Self {
+        self.progress_interval = interval;
+        self
+    }
+
+    /// How long the owner counts as alive after it began its last write; above zero.
+    /// Default: three times the progress interval, at least 30 s.
+    #[must_use]
+    pub fn heartbeat_timeout(mut self, timeout: Duration) -> Self {
+        self.heartbeat_timeout = Some(timeout);
+        self
+    }
+
+    /// What progress and the ends of items survive. Default:
+    /// [`Buffered`](Durability::Buffered).
+    #[must_use]
+    pub fn progress_durability(mut self, durability: Durability) -> Self {
+        self.durability = durability;
+        self
+    }
+
+    /// How many items may fail before the run stops. Default: any number.
+    #[must_use]
+    pub fn max_failed_items(mut self, limit: FailureLimit) -> Self {
+        self.max_failed_items = limit;
+        self
+    }
+
+    /// A new run leaves out the items that were completed in the last run that had
+    /// all items to do, or since: it does what failed, what no run came to, and what
+    /// was registered meanwhile. A run that is resumed goes on as it began.
+    #[must_use]
+    pub fn skip_completed(mut self, skip: bool) -> Self {
+        self.skip_completed = skip;
+        self
+    }
+
+    pub(crate) fn terms(&self) -> Terms {
+        Terms { forced: self.force, min_interval: self.min_interval }
+    }
+
+    pub(crate) fn interval(&self) -> Duration {
+        self.progress_interval.min(self.timeout() / 2)
+    }
+
+    /// How often a runner shows life that does so by itself.
+    pub(crate) fn beat_interval(&self) -> Duration {
+        self.interval().min(self.timeout() / 3).max(Duration::from_millis(1))
+    }
+
+    pub(crate) fn timeout(&self) -> Duration {
+        let usual = self.progress_interval.saturating_mul(3).max(HEARTBEAT_TIMEOUT_MIN);
+        self.heartbeat_timeout.unwrap_or(usual)
+    }
+
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.timeout().is_zero() {
+            return Err(Error::argument("a heartbeat timeout of zero: every run would be lapsed at once"));
+        }
+        if !self.max_failed_items.is_valid() {
+            return Err(Error::argument("the share of items that may fail must be from 0.0 to 1.0"));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,93 @@
+//! How a run ends: it finishes, is handed back, or is left for another instance.
+
+use super::fenced::FencedRun;
+use super::state::State;
+use crate::engine::Durability;
+use crate::error::Result;
+use crate::model::{run, stats};
+use crate::proto::record::{Owner, Totals};
+use crate::proto::{State as RunState, Status};
+use crate::record::{Key, Payload};
+use crate::store::Versioned;
+
+impl FencedRun {
+    /// Ends the run. If its end cannot be written, it stays unfinished.
+    pub(super) fn finish(&self, durability: Durability) -> Result<Status> {
+        let mut state = self.lock();
+        self.check(&mut state)?;
+        let now = self.now(&mut state);
+        state.abandon_items(now);
+        let end = if state.takes_no_more() { RunState::Aborted } else { run::final_state(&state.run) };
+        run::finish(state.status(), end, now);
+        let written = self.write_finish(&mut state, durability);
+        self.end(&mut state);
+        written
+    }
+
+    fn write_finish(&self, state: &mut State, durability: Durability) -> Result<Status> {
+        let run = state.run.clone();
+        let status = run.status.clone().unwrap_or_default();
+        self.write(state, durability, &mut |batch| {
+            let key = Key::totals(self.handle.name());
+            let mut totals: Versioned<Totals> = self.handle.store.read(&key)?;
+            let batch = batch.expect(key.clone(), totals.unchanged());
+            let left_out = stats::add_to_totals(&mut totals.value.aggregate_stats, &status.stats);
+            if left_out > 0 {
+                let process = self.handle.name();
+                tracing::warn!(process, left_out, "the totals are full; labels new to them were left out");
+            }
+            self.handle.put_history(batch.put(key, totals.value.to_payload()), &self.instance, &run)
+        })?;
+        Ok(status)
+    }
+
+    /// Gives the process up with the run unfinished, for the next instance to go
+    /// on with at once.
+    pub(super) fn hand_back(&self, durability: Durability) -> Result<()> {
+        let mut state = self.lock();
+        self.check_open(&state)?;
+        // Still the last instance that had it, and from now on a dead one.
+        let owner: Versioned<Owner> = self.handle.read_owner()?;
+        let gone = gone(owner.value);
+        self.write(&mut state, durability, &mut |batch| {
+            Ok(batch.put(self.owner_key.clone(), gone.to_payload()))
+        })?;
+        self.end(&mut state);
+        // The run goes on all the same, and does that item again.
+        state.pending.take().map_or(Ok(()), Err)
+    }
+
+    fn end(&self, state: &mut State) {
+        state.end();
+        self.handle.store.inner.liveness.end(self.pulse.claim);
+    }
+
+    /// Writes no more, and leaves the run unfinished for whoever takes it over.
+    pub(super) fn leave(&self) {
+        self.end(&mut self.lock());
+    }
+
+    /// Ends a run whose handle is gone, as well as can be.
+    pub(super) fn end_dropped(&self) {
+        if self.lock().is_closed() {
+            return;
+        }
+        let why = if std::thread::panicking() {
+            "the worker panicked"
+        } else {
+            "the run was dropped before its end"
+        };
+        self.lock().pending = None;
+        self.abort(why);
+        if let Err(error) = self.finish(Durability::Synced) {
+            tracing::warn!(process = self.handle.name(), %error, "a dropped run could not be finished");
+        }
+        // Or an item still in hand would be stored as done when it is dropped.
+        self.leave();
+    }
+}
+
+/// The owner of a process that it has handed back: a dead one.
+pub(super) fn gone(owner: Owner) -> Owner {
+    Owner { opening: String::new(), claim: 0, whereabouts: String::new(), ..owner }
+}

@@ -1,0 +1,356 @@
+//! What a run and its items share: the fenced write, and all that leads to one.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use parking_lot::{Mutex, MutexGuard};
+
+use super::advance::queue::AdvanceQueue;
+use super::claim::options::ClaimOptions;
+use super::progress::{Loss, Progress};
+use super::state::heartbeat::Heartbeat;
+use super::state::item_in_flight::ItemId;
+use super::state::{Refused, State};
+use crate::engine::{Batch, Durability, Expect, Outcome, Pulse};
+use crate::error::{Error, Failure, Result};
+use crate::model::{List, errors, item, run, time};
+use crate::proto::record::{Item, Owner, RunStatus, Settings};
+use crate::record::{Key, Payload};
+use crate::store::{ProcessHandle, Versioned};
+
+/// What makes this run the owner.
+pub(super) struct Token {
+    pub(super) instance: Arc<str>,
+    /// The version of the owner record: the fencing token.
+    pub(super) version: u64,
+    pub(super) pulse: Arc<Pulse>,
+    /// When the claim was sent, by the monotonic clock.
+    pub(super) sent: Duration,
+    /// How many items were active at the claim, where that matters.
+    pub(super) active: u64,
+}
+
+/// The preconditions before those of items: of the owner, and of the settings.
+const FENCES: usize = 2;
+
+pub(super) struct FencedRun {
+    pub(super) handle: ProcessHandle,
+    pub(super) options: ClaimOptions,
+    pub(super) instance: Arc<str>,
+    token: u64,
+    pub(super) pulse: Arc<Pulse>,
+    pub(super) owner_key: Key,
+    settings_key: Key,
+    status_key: Key,
+    /// How many items were active at the claim, where that matters.
+    active: u64,
+    state: Mutex<State>,
+    pub(super) heartbeat: Arc<Heartbeat>,
+    pub(super) queue: AdvanceQueue,
+}
+
+impl FencedRun {
+    pub(super) fn new(
+        handle: ProcessHandle,
+        options: ClaimOptions,
+        token: Token,
+        run: RunStatus,
+        settings: Versioned<Settings>,
+        now: Timestamp,
+    ) -> Self {
+        let name = handle.name();
+        let heartbeat =
+            Arc::new(Heartbeat::new(token.sent, settings.value.settings.clone().unwrap_or_default()));
+        Self {
+            owner_key: Key::owner(name),
+            settings_key: Key::settings(name),
+            status_key: Key::status(name),
+            state: Mutex::new(State::new(run, settings, heartbeat.clone(), now)),
+            heartbeat,
+            queue: AdvanceQueue::default(),
+            instance: token.instance,
+            token: token.version,
+            pulse: token.pulse,
+            active: token.active,
+            handle,
+            options,
+        }
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock()
+    }
+
+    pub(super) fn try_lock(&self) -> Option<MutexGuard<'_, State>> {
+        self.state.try_lock()
+    }
+
+    pub(super) fn token(&self) -> u64 {
+        self.token
+    }
+
+    /// Until when, by the monotonic clock, nobody can have taken the process over.
+    pub(super) fn deadline(&self) -> Duration {
+        self.pulse.alive_until(self.heartbeat.sent())
+    }
+
+    pub(super) fn is_lapsed(&self) -> bool {
+        self.monotonic() >= self.deadline()
+    }
+
+    /// The worker should stop: the run is aborted, lost, or over.
+    pub(super) fn is_over(&self) -> bool {
+        self.heartbeat.is_over()
+    }
+
+    pub(super) fn monotonic(&self) -> Duration {
+        self.handle.store.inner.clock.monotonic()
+    }
+
+    /// The time, never before any other that this run has written.
+    pub(super) fn now(&self, state: &mut State) -> Timestamp {
+        state.latest = state.latest.max(self.handle.store.now());
+        state.latest
+    }
+
+    /// Fails if a call that could not answer failed, or the run is lost or over.
+    pub(super) fn check(&self, state: &mut State) -> Result<()> {
+        match state.pending.take() {
+            Some(error) => Err(error),
+            None => self.check_open(state),
+        }
+    }
+
+    /// Fails if the run is lost or over.
+    pub(super) fn check_open(&self, state: &State) -> Result<()> {
+        if let Some(loss) = state.loss() {
+            return Err(self.conflict(loss));
+        }
+        if state.has_ended() {
+            return Err(Failure::RunEnded { process: self.handle.name().to_owned() }.into());
+        }
+        Ok(())
+    }
+
+    fn conflict(&self, loss: &Loss) -> Error {
+        let process = self.handle.name().to_owned();
+        Failure::Conflict { process, by: loss.by.clone(), since: loss.since }.into()
+    }
+
+    /// Says how far the run is, unless it did so a moment ago.
+    pub(super) fn progress(self: &Arc<Self>, throttled: bool) -> Result<Progress> {
+        let mut state = self.lock();
+        match self.check(&mut state) {
+            Err(error) if error.is_conflict() => return Ok(Progress::Conflict),
+            other => other?,
+        }
+        if throttled && !state.is_aborted() && self.is_early() {
+            return Ok(Progress::None);
+        }
+        if throttled && let Some(progress) = self.owe(&mut state) {
+            return Ok(progress);
+        }
+        let now = time::to_wire(self.now(&mut state));
+        state.status().progress_time = Some(now);
+        state.in_flight.stamp_changed(now);
+        let merged = match self.write(&mut state, self.options.durability, &mut |batch| Ok(batch)) {
+            Err(error) if error.is_conflict() => return Ok(Progress::Conflict),
+            other => other?,
+        };
+        let merged = std::mem::take(&mut state.owed.has_merged) || merged;
+        Ok(match (state.is_aborted(), merged) {
+            (true, _) => Progress::Aborted,
+            (false, true) => Progress::Merged,
+            (false, false) => Progress::Updated,
+        })
+    }
+
+    /// Whether the last progress is not as old as the interval yet.
+    fn is_early(&self) -> bool {
+        let interval = self.options.interval();
+        !interval.is_zero() && self.monotonic().saturating_sub(self.heartbeat.sent()) < interval
+    }
+
+    /// Writes the status, every changed item in hand, and what `more` adds, all
+    /// or nothing and only as the owner. Answers whether others' changes were
+    /// taken in on the way.
+    pub(super) fn write(
+        &self,
+        state: &mut State,
+        durability: Durability,
+        more: &mut dyn FnMut(Batch) -> Result<Batch>,
+    ) -> Result<bool> {
+        let mut merged = false;
+        while !self.try_write(state, durability, more)? {
+            merged = true;
+        }
+        Ok(merged)
+    }
+
+    /// One attempt at [`write`](FencedRun::write); false if it took in what others changed, and
+    /// wrote nothing.
+    pub(super) fn try_write(
+        &self,
+        state: &mut State,
+        durability: Durability,
+        more: &mut dyn FnMut(Batch) -> Result<Batch>,
+    ) -> Result<bool> {
+        let batch = self.batch(state);
+        let expected = batch.preconditions.len();
+        let batch = more(batch)?;
+        let sent = self.monotonic();
+        // Before the commit is visible: a claimer that sees it must see this, or it takes the
+        // process from a run that had lapsed, and by this write has not.
+        self.pulse.beat(sent);
+        match self.handle.store.inner.engine.commit(batch, durability)? {
+            Outcome::Committed(version) => {
+                state.written(version, sent);
+                return Ok(true);
+            }
+            Outcome::Failed(0) => return Err(self.lose(state)?),
+            Outcome::Failed(1) => self.read_anew(state)?,
+            Outcome::Failed(index) if index < expected => {
+                let item = state.in_flight.to_write().nth(index - FENCES).map(|(id, ..)| id);
+                item.map_or(Ok(()), |id| self.merge(state, id))?;
+            }
+            // What `more` expects; it reads anew.
+            Outcome::Failed(_) => {}
+        }
+        Ok(false)
+    }
+
+    fn batch(&self, state: &State) -> Batch {
+        let changed = state.in_flight.to_write().count();
+        let batch = Batch::with_capacity(FENCES + changed, 1 + changed)
+            .put(self.status_key.clone(), state.run.to_payload());
+        let settings = (&self.settings_key, state.settings.unchanged());
+        let mut batch = fenced(batch, (&self.owner_key, self.token), settings);
+        for (_, item, version) in state.in_flight.to_write() {
+            batch = item.write_to(batch.expect(item.key.clone(), Expect::Version(version)), &self.handle);
+        }
+        batch
+    }
+
+    /// Notes who has the process now.
+    fn lose(&self, state: &mut State) -> Result<Error> {
+        let owner: Versioned<Owner> = self.handle.read_owner()?;
+        let since = time::read(&owner.value.claimed);
+        // Nobody claimed it who only came with an import.
+        let by = if owner.value.claimed.is_some() { owner.value.instance } else { String::new() };
+        let loss = Loss { by, since };
+        self.handle.store.inner.liveness.end(self.pulse.claim);
+        let error = self.conflict(&loss);
+        state.lose(loss);
+        Ok(error)
+    }
+
+    /// Takes in what others changed. Every change that a run must notice moves the
+    /// version of the settings: with them unchanged, so are the items that the run
+    /// has nothing to write of.
+    fn read_anew(&self, state: &mut State) -> Result<()> {
+        // Before the items: what changes after this fails the next attempt.
+        state.settings = self.handle.read_settings()?;
+        self.heartbeat.set_settings(state.settings.value.settings.clone().unwrap_or_default());
+        state.ids().into_iter().try_for_each(|id| self.merge(state, id))
+    }
+
+    /// Takes in what others made of an item in hand. Work that was registered
+    /// anew is not the run's to write, nor is a cleanup that was asked for again.
+    fn merge(&self, state: &mut State, id: ItemId) -> Result<()> {
+        let Some(item) = state.in_flight.get_mut(id) else { return Ok(()) };
+        let record = self.handle.store.inner.engine.get(&item.key)?;
+        let version = record.as_ref().map(|record| record.version);
+        if item.version.is_none() || item.version == version {
+            return Ok(());
+        }
+        let theirs = record.filter(|_| item.list == List::Active);
+        let theirs = theirs.as_ref().map(Item::from_record).transpose()?;
+        let merged = item::merge(&item.item, theirs.as_ref());
+        item.version = version.filter(|_| merged.is_some());
+        if let Some(merged) = merged {
+            item.take_in(merged);
+        }
+        Ok(())
+    }
+
+    /// Stops the run if too many of its items have failed.
+    pub(super) fn check_limit(&self, state: &mut State, now: Timestamp) {
+        let excess = self.options.max_failed_items.excess(run::failed_items(&state.run), self.active);
+        if let Some(why) = excess.filter(|_| !state.takes_no_more()) {
+            tracing::info!(process = self.handle.name(), "{why}");
+            state.stop(now, &why);
+        }
+    }
+
+    /// Counts an error of an item.
+    pub(super) fn item_error(&self, id: ItemId, text: &str) {
+        let mut state = self.lock();
+        let now = self.now(&mut state);
+        let Some(item) = state.in_flight.change(id) else { return };
+        item.has_failed = true;
+        let text_of_run = format!("{}: {text}", item.name);
+        errors::record(item.status(), errors::ITEM_ERRORS_MAX, now, text);
+        state.count_error(now, &text_of_run);
+    }
+
+    /// Counts an error of the run as a whole.
+    pub(super) fn run_error(&self, text: &str) {
+        let mut state = self.lock();
+        let now = self.now(&mut state);
+        state.run_error(now, text);
+    }
+
+    /// Adds to a counter of the run.
+    pub(super) fn add_stat(&self, label: &str, value: f64) {
+        let mut state = self.lock();
+        let added = state.add_stat(label, value);
+        self.note_refusal(&mut state, added);
+    }
+
+    /// Adds to a counter of an item, and of the run.
+    pub(super) fn add_item_stat(&self, id: ItemId, label: &str, value: f64) {
+        let mut state = self.lock();
+        let added = state.add_item_stat(id, label, value);
+        self.note_refusal(&mut state, added);
+    }
+
+    /// A statistic that was refused is an error of the run. The first one says it
+    /// for all: whoever makes labels up makes many.
+    fn note_refusal(&self, state: &mut State, added: Result<(), Refused>) {
+        let Err(Refused(text)) = added else { return };
+        if !std::mem::replace(&mut state.has_refused, true) {
+            let now = self.now(state);
+            state.run_error(now, &text);
+        }
+    }
+
+    /// Notes that the run is to stop early, with the reason as an error of it.
+    pub(super) fn abort(&self, reason: &str) {
+        let mut state = self.lock();
+        let now = self.now(&mut state);
+        state.abort(now, reason);
+    }
+
+    /// Keeps a failure of a call that cannot answer, for the run's next one that
+    /// can.
+    pub(super) fn keep_failure(&self, error: Error) {
+        let mut state = self.lock();
+        if state.loss().is_none() {
+            state.pending.get_or_insert(error);
+        }
+    }
+}
+
+/// Adds what every write of an owner expects: that it is the owner still, and that the
+/// settings are those that it knows.
+pub(super) fn fenced(batch: Batch, owner: (&Key, u64), settings: (&Key, Expect)) -> Batch {
+    batch.expect(owner.0.clone(), Expect::Version(owner.1)).expect(settings.0.clone(), settings.1)
+}
+
+impl fmt::Debug for FencedRun {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FencedRun").field("process", &self.handle.name()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,96 @@
+//! One work item that a run is on.
+
+use jiff::Timestamp;
+
+use crate::engine::Batch;
+use crate::model::{List, item, time};
+use crate::proto::record::Item;
+use crate::proto::{State as RunState, Status};
+use crate::record::{Key, Payload};
+use crate::store::ProcessHandle;
+
+/// Names a work item among those in hand.
+pub(crate) type ItemId = u64;
+
+/// A work item that the run is on.
+pub(crate) struct ItemInFlight {
+    pub(crate) name: String,
+    pub(crate) list: List,
+    pub(crate) key: Key,
+    /// The version of its record; `None` once it is no longer the run's to write.
+    pub(crate) version: Option<u64>,
+    /// The item; of a cleanup item only the status counts, and is not stored.
+    pub(crate) item: Item,
+    /// It is among those that changed since they were written.
+    pub(crate) has_changed: bool,
+    /// It had an error since the last attempt began.
+    pub(crate) has_failed: bool,
+    pub(crate) drop_when_done: bool,
+    /// Its end is to be written.
+    pub(crate) has_ended: bool,
+    /// When it goes to the dropped list, if its end takes it there.
+    pub(crate) leaves: Option<Timestamp>,
+}
+
+impl ItemInFlight {
+    pub(crate) fn new(name: &str, list: List, key: Key, version: u64, item: Item) -> Self {
+        let name = name.to_owned();
+        let version = Some(version);
+        Self {
+            name,
+            list,
+            key,
+            version,
+            item,
+            has_changed: false,
+            has_failed: false,
+            drop_when_done: false,
+            has_ended: false,
+            leaves: None,
+        }
+    }
+
+    /// Ends it, which goes to the store with the next write.
+    pub(crate) fn end(&mut self, end: RunState, now: Timestamp) {
+        item::finish(&mut self.item, end, now);
+        let is_done_for_good = self.list == List::Cleanup || self.drop_when_done;
+        self.leaves = (is_done_for_good && end == RunState::Completed).then_some(now);
+        self.has_ended = true;
+    }
+
+    /// Undoes [`end`](ItemInFlight::end).
+    pub(crate) fn reopen(&mut self) {
+        item::reopen(&mut self.item);
+        self.leaves = None;
+        self.has_ended = false;
+    }
+
+    /// Takes over what a merge came to. With other parameters the item is not done
+    /// for good: nobody worked by them when that was said.
+    pub(crate) fn take_in(&mut self, merged: Item) {
+        if item::params(&merged) != item::params(&self.item) {
+            self.drop_when_done = false;
+            self.leaves = None;
+        }
+        self.item = merged;
+    }
+
+    /// The version of its record, if changes of it are stored and it is the run's to write.
+    /// Only active work has a status that is stored.
+    pub(crate) fn version_to_replace(&self) -> Option<u64> {
+        self.version.filter(|_| self.list == List::Active || self.leaves.is_some())
+    }
+
+    pub(crate) fn write_to(&self, batch: Batch, handle: &ProcessHandle) -> Batch {
+        match self.leaves {
+            None => batch.put(self.key.clone(), self.item.to_payload()),
+            Some(now) => batch
+                .delete(self.key.clone())
+                .put(handle.item_key(List::Dropped, &self.name), time::to_wire(now).to_payload()),
+        }
+    }
+
+    pub(crate) fn status(&mut self) -> &mut Status {
+        self.item.work.get_or_insert_default().status.get_or_insert_default()
+    }
+}

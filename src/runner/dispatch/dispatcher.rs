@@ -1,0 +1,364 @@
+//! The dispatcher: which thread works on what. Worker threads take their next item
+//! themselves; it tells them whether they may, and keeps what they have in hand.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex, MutexGuard};
+
+use super::attempt::{Attempt, Verdict};
+use super::end::End;
+use super::in_flight::{InFlight, Waiting, WorkerThread};
+use super::worker_thread::{self, AttemptSource};
+use crate::clock::Clock;
+use crate::error::Failure;
+use crate::run::{Ending, Run, WorkItem};
+use crate::runner::Runner;
+use crate::runner::options::Options;
+use crate::runner::stop::{Shared, Shutdown};
+use crate::runner::worker::Worker;
+
+/// How many failed items wait for another attempt before no new ones are begun.
+const WAITING_MAX: usize = 1024;
+
+/// How many items begin in one commit at most.
+const BATCH_MAX: usize = 64;
+
+/// An attempt that took less is quick.
+const QUICK_MAX: Duration = Duration::from_micros(100);
+
+/// What the threads of one run share.
+pub(crate) struct Dispatcher {
+    pub(crate) run: Run,
+    pub(crate) worker: Arc<dyn Worker>,
+    pub(crate) options: Arc<Options>,
+    pub(crate) shared: Arc<Shared>,
+    clock: Arc<dyn Clock>,
+    in_flight: Mutex<InFlight>,
+    /// Wakes worker threads that have nothing to do.
+    has_work: Condvar,
+}
+
+/// What a thread may do next.
+enum Next {
+    /// Begun already, by another thread.
+    Ready(WorkItem),
+    Retry(Waiting),
+    /// So many at most, asked for at this time by the monotonic clock.
+    NewItems(usize, Duration),
+    /// Another thread is about to get items, and sees to what ends meanwhile.
+    Wait,
+    Nothing,
+    Closed,
+}
+
+impl Dispatcher {
+    pub(crate) fn new(runner: &Runner, run: Run) -> Arc<Self> {
+        let dispatcher = Arc::new(Self {
+            run,
+            worker: runner.worker.clone(),
+            options: runner.options.clone(),
+            shared: runner.shared.clone(),
+            clock: runner.handle.store().inner.clock.clone(),
+            in_flight: Mutex::new(InFlight::new(runner.options.flow.clone())),
+            has_work: Condvar::new(),
+        });
+        let weak: Weak<Self> = Arc::downgrade(&dispatcher);
+        runner.shared.set_run(weak);
+        dispatcher
+    }
+
+    /// Whether the attempt took so little time that storing its end takes longer. Such
+    /// ends are stored together, at the latest a moment later by the supervisor.
+    fn is_quick(&self, attempt: &Attempt) -> bool {
+        self.now().saturating_sub(attempt.began) < QUICK_MAX
+    }
+
+    /// Stores the ends that there are, before the thread goes on with an item that has
+    /// begun already; or leaves them to the next thread that needs an item.
+    fn store_ends_unless(&self, leaves: bool, mut in_flight: MutexGuard<'_, InFlight>) {
+        if in_flight.ends.is_empty() {
+            return;
+        }
+        if leaves {
+            if !std::mem::replace(&mut in_flight.is_watched, true) {
+                self.shared.signal.raise();
+            }
+            return;
+        }
+        let ends = in_flight.take_ends();
+        drop(in_flight);
+        // If that fails the run ends, and nothing begins.
+        let _ = self.store_ends(ends);
+    }
+
+    /// Waits, as one that is not busy, until there may be something to do.
+    fn idle(&self, in_flight: &mut MutexGuard<'_, InFlight>) {
+        in_flight.busy -= 1;
+        in_flight.idle += 1;
+        // The supervisor sees to what is due later, and to the end.
+        if in_flight.busy == 0 || !in_flight.waiting.is_empty() || !in_flight.flow.spacing().is_zero() {
+            self.shared.signal.raise();
+        }
+        loop {
+            self.has_work.wait(in_flight);
+            in_flight.is_waking = false;
+            let now = self.now();
+            if in_flight.is_closed || self.can_go_on(in_flight, now) {
+                break;
+            }
+        }
+        in_flight.idle -= 1;
+        in_flight.busy += 1;
+    }
+
+    /// What a thread that counts as busy may do next.
+    fn choose(&self, in_flight: &mut InFlight) -> Next {
+        if in_flight.is_closed || in_flight.end.is_some() {
+            return Next::Closed;
+        }
+        self.update_flow(in_flight);
+        if in_flight.busy + in_flight.abandoned > in_flight.flow.concurrency {
+            return Next::Nothing;
+        }
+        if self.shared.stop() == Some(Shutdown::Now) || self.run.is_over() {
+            in_flight.strand_ready();
+        }
+        if let Some(item) = in_flight.ready.pop_front() {
+            return Next::Ready(item);
+        }
+        let now = self.now();
+        if self.may_retry()
+            && let Some(waiting) = in_flight.take_due(now)
+        {
+            return Next::Retry(waiting);
+        }
+        if in_flight.is_taking {
+            return Next::Wait;
+        }
+        // This thread's own place is free.
+        let places = in_flight.places() + 1;
+        if !self.may_take_new(in_flight, now) {
+            return Next::Nothing;
+        }
+        in_flight.last_taken = Some(now);
+        let is_rated = !in_flight.flow.spacing().is_zero();
+        Next::NewItems(if is_rated { 1 } else { places.min(BATCH_MAX) }, now)
+    }
+
+    /// Whether another thread has something to do.
+    fn can_go_on(&self, in_flight: &mut InFlight, now: Duration) -> bool {
+        self.update_flow(in_flight);
+        if in_flight.is_closed || !in_flight.has_free_thread() {
+            return false;
+        }
+        if !in_flight.ready.is_empty() {
+            return true;
+        }
+        (self.may_retry() && in_flight.next_due().is_some_and(|due| due <= now))
+            || (!in_flight.is_taking && in_flight.places() > 0 && self.may_take_new(in_flight, now))
+    }
+
+    /// How long it takes until an idle thread, or another one, has something to do of
+    /// which it was not told.
+    pub(crate) fn time_to_next_begin(&self, in_flight: &mut InFlight, now: Duration) -> Duration {
+        if !in_flight.has_free_thread() {
+            return Duration::MAX;
+        }
+        if self.can_go_on(in_flight, now) {
+            return if in_flight.is_waking { Duration::MAX } else { Duration::ZERO };
+        }
+        let retry = in_flight.next_due().map(|due| due.saturating_sub(now));
+        let new = Some(in_flight.until_next_item(now)).filter(|_| self.takes_new(in_flight));
+        [retry, new].into_iter().flatten().filter(|time| !time.is_zero()).min().unwrap_or(Duration::MAX)
+    }
+
+    fn may_retry(&self) -> bool {
+        self.shared.stop().is_none() && !self.run.is_over() && !self.run.takes_no_more()
+    }
+
+    fn may_take_new(&self, in_flight: &InFlight, now: Duration) -> bool {
+        self.takes_new(in_flight) && in_flight.until_next_item(now).is_zero()
+    }
+
+    /// Whether new items begin, be it later.
+    fn takes_new(&self, in_flight: &InFlight) -> bool {
+        let is_to_go_on = matches!(self.shared.stop(), None | Some(Shutdown::Finish)) && !self.run.is_over();
+        is_to_go_on
+            && !in_flight.is_all_taken
+            && !in_flight.flow.is_paused
+            && in_flight.waiting.len() < WAITING_MAX
+    }
+
+    /// Lets one more thread work, if there is something to do. That one sees to the next.
+    pub(crate) fn put_to_work(self: &Arc<Self>, in_flight: &mut InFlight) {
+        if !in_flight.has_free_thread() || !self.can_go_on(in_flight, self.now()) {
+            return;
+        }
+        if in_flight.idle > 0 {
+            // One at a time: where items are quick, none of the others is needed.
+            if !std::mem::replace(&mut in_flight.is_waking, true) {
+                self.has_work.notify_one();
+            }
+            return;
+        }
+        in_flight.busy += 1;
+        let thread = in_flight.threads.len();
+        let source: Weak<Self> = Arc::downgrade(self);
+        match worker_thread::start(source, self.worker.clone(), self.process(), thread) {
+            Ok(handle) => {
+                in_flight.threads.push(WorkerThread { handle: Some(handle), ..WorkerThread::default() });
+            }
+            Err(error) => {
+                in_flight.busy -= 1;
+                let process = self.run.process().name().to_owned();
+                let why = format!("no thread for a worker: {error}");
+                in_flight.end.get_or_insert(End::Failed(Failure::Runner { process, why }.into()));
+                self.shared.signal.raise();
+            }
+        }
+    }
+
+    /// Notes an attempt that begins.
+    fn begin(self: &Arc<Self>, thread: usize, item: WorkItem) -> Option<Arc<Attempt>> {
+        let number = item.attempt();
+        let began = self.now();
+        let mut in_flight = self.lock();
+        if in_flight.is_closed || in_flight.end.is_some() {
+            // Dropped now, it would count as done.
+            in_flight.stranded.push(item);
+            in_flight.busy -= 1;
+            self.shared.signal.raise();
+            return None;
+        }
+        let attempt = Arc::new(Attempt::new(self.shared.clone(), item, number, began));
+        in_flight.hold(thread, attempt.clone());
+        self.put_to_work(&mut in_flight);
+        drop(in_flight);
+        let (process, instance, work) = (self.process(), self.run.instance(), attempt.name());
+        tracing::debug!(process, instance, work, attempt = number, "item begun");
+        Some(attempt)
+    }
+
+    /// Stores ends with which nothing begins.
+    pub(crate) fn store_ends(&self, ends: Vec<Ending>) -> Result<(), ()> {
+        self.run.advance(ends, 0).map(drop).map_err(|error| self.note_end(error.into()))
+    }
+
+    /// Ends the run because of what a thread came upon; the first reason counts.
+    pub(crate) fn note_end(&self, end: End) {
+        self.lock().end.get_or_insert(end);
+        self.shared.signal.raise();
+    }
+
+    /// Lets threads take nothing any more, and wakes those that wait.
+    pub(crate) fn close(&self) {
+        self.lock().close();
+        self.has_work.notify_all();
+    }
+
+    /// Items that were to wait, or came too late: they are left as they are.
+    pub(crate) fn take_leftovers(&self) -> Vec<WorkItem> {
+        let mut in_flight = self.lock();
+        let stranded = std::mem::take(&mut in_flight.stranded);
+        let waiting = std::mem::take(&mut in_flight.waiting);
+        let ready = std::mem::take(&mut in_flight.ready);
+        stranded.into_iter().chain(ready).chain(waiting.into_values().map(|waiting| waiting.item)).collect()
+    }
+
+    pub(crate) fn update_flow(&self, in_flight: &mut InFlight) {
+        let version = Some(self.run.settings_version());
+        if in_flight.flow_version != version {
+            in_flight.flow_version = version;
+            in_flight.flow = self.options.flow.with_settings(|name| self.run.setting(name));
+        }
+    }
+
+    pub(crate) fn process(&self) -> &str {
+        self.run.process().name()
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, InFlight> {
+        self.in_flight.lock()
+    }
+
+    /// Stores the ends that have gathered, and begins as many items as there are `places`.
+    /// `None` if the run is over.
+    fn take_new_items<'a>(
+        &'a self,
+        mut in_flight: MutexGuard<'a, InFlight>,
+        places: usize,
+        asked: Duration,
+    ) -> Option<MutexGuard<'a, InFlight>> {
+        let ends = in_flight.take_ends();
+        // One place is the calling thread's own.
+        in_flight.taking += places - 1;
+        in_flight.is_taking = true;
+        drop(in_flight);
+        let advanced = self.run.advance(ends, places);
+        let mut in_flight = self.lock();
+        in_flight.taking -= places - 1;
+        in_flight.is_taking = false;
+        match advanced {
+            Ok(advanced) => in_flight.note_advance(advanced, places, asked),
+            Err(error) => {
+                drop(in_flight);
+                self.note_end(error.into());
+                return None;
+            }
+        }
+        Some(in_flight)
+    }
+
+    pub(crate) fn clock(&self) -> &dyn Clock {
+        &*self.clock
+    }
+
+    pub(crate) fn now(&self) -> Duration {
+        self.clock.monotonic()
+    }
+}
+
+impl AttemptSource for Dispatcher {
+    fn next(self: Arc<Self>, thread: usize, ended: Option<(Arc<Attempt>, Verdict)>) -> Option<Arc<Attempt>> {
+        let was_quick = ended.as_ref().is_none_or(|(attempt, _)| self.is_quick(attempt));
+        let ending = ended.and_then(|(attempt, verdict)| self.settle(&attempt, verdict));
+        let mut in_flight = self.lock();
+        in_flight.release(thread);
+        in_flight.ends.extend(ending);
+        loop {
+            match self.choose(&mut in_flight) {
+                Next::Ready(item) => {
+                    self.store_ends_unless(was_quick, in_flight);
+                    return self.begin(thread, item);
+                }
+                Next::Retry(Waiting { mut item }) => {
+                    self.store_ends_unless(false, in_flight);
+                    item.begin_attempt();
+                    return self.begin(thread, item);
+                }
+                Next::NewItems(places, asked) => {
+                    in_flight = self.take_new_items(in_flight, places, asked)?;
+                }
+                Next::Wait => self.idle(&mut in_flight),
+                Next::Nothing | Next::Closed if !in_flight.ends.is_empty() => {
+                    let ends = in_flight.take_ends();
+                    drop(in_flight);
+                    self.store_ends(ends).ok()?;
+                    in_flight = self.lock();
+                }
+                Next::Nothing => self.idle(&mut in_flight),
+                Next::Closed => {
+                    in_flight.busy -= 1;
+                    self.shared.signal.raise();
+                    return None;
+                }
+            }
+        }
+    }
+
+    fn fail(&self, why: String) {
+        let process = self.process().to_owned();
+        self.note_end(End::Failed(Failure::Runner { process, why }.into()));
+    }
+}

@@ -1,0 +1,185 @@
+//! The change feed: what was committed, in order.
+
+#[cfg(feature = "tokio")]
+use std::task::{Poll, Waker};
+use std::time::Duration;
+
+use crate::engine::{Commit, Received, Subscription, Written};
+use crate::model::List;
+use crate::record::{Address, Slot};
+use crate::store::Store;
+
+/// How many commits a watch keeps for its reader, unless told otherwise.
+const CAPACITY: usize = 4096;
+
+/// The commits on processes whose names begin with a prefix, from the moment of
+/// [`Store::watch`] on.
+///
+/// A watch never slows a writer down: a reader that falls behind by more than
+/// the watch keeps (4096 commits) hears [`Event::Missed`], and should then read
+/// again what it needs. Who looks now and then only takes [`Changes`](crate::Changes).
+#[derive(Debug)]
+pub struct Watch {
+    subscription: Subscription,
+    prefix: String,
+}
+
+/// What a [`Watch`] hears.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// One commit. Its changes became visible together.
+    Committed {
+        /// Its sequence number; grows from commit to commit.
+        seq: u64,
+        /// What it changed; never empty.
+        changes: Vec<Change>,
+    },
+    /// The reader was too slow; this many commits (on whatever process) are not
+    /// to be heard. Those that follow are.
+    Missed(u64),
+}
+
+/// One record that a commit wrote.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Change {
+    /// The process.
+    pub process: String,
+    /// What of it.
+    pub what: Changed,
+    /// It was removed; otherwise written.
+    pub removed: bool,
+}
+
+/// What of a process changed.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Changed {
+    /// Its owner: it was created, claimed, released or imported.
+    Owner,
+    /// Its settings or schedule, or which work is registered.
+    Settings,
+    /// The status of its run.
+    Status,
+    /// Its totals.
+    Totals,
+    /// A work item, on this list.
+    Work {
+        /// The list.
+        list: List,
+        /// The name of the item.
+        name: String,
+    },
+    /// Its past runs.
+    History,
+}
+
+impl Store {
+    /// Watches what is committed on processes whose names begin with `prefix`
+    /// (`""`: all), from now on.
+    ///
+    /// A commit is heard once reads see it, which may be a moment before it
+    /// survives power loss.
+    ///
+    /// ```
+    /// # use procstate::{Changed, Event, Params, Store};
+    /// # use std::time::Duration;
+    /// # let store = Store::in_memory();
+    /// let watch = store.watch("gc");
+    /// store.process("gckeys")?.register("project-1", Params::new())?;
+    /// let Some(Event::Committed { changes, .. }) = watch.next_within(Duration::from_secs(1)) else {
+    ///     panic!("nothing came");
+    /// };
+    /// assert!(changes.iter().any(|change| matches!(&change.what, Changed::Work { name, .. } if name == "project-1")));
+    /// # Ok::<(), procstate::Error>(())
+    /// ```
+    #[must_use]
+    pub fn watch(&self, prefix: &str) -> Watch {
+        Watch { subscription: self.inner.engine.feed().subscribe(CAPACITY), prefix: prefix.to_owned() }
+    }
+}
+
+impl Watch {
+    /// The next event, if one comes within `timeout`; `None` also once the store
+    /// is closed.
+    #[must_use]
+    pub fn next_within(&self, timeout: Duration) -> Option<Event> {
+        let deadline = std::time::Instant::now().checked_add(timeout);
+        loop {
+            let remaining =
+                deadline.map(|deadline| deadline.saturating_duration_since(std::time::Instant::now()));
+            match self.event(self.subscription.receive(remaining)) {
+                Heard::Event(event) => return Some(event),
+                Heard::End => return None,
+                Heard::Elsewhere => {}
+            }
+        }
+    }
+
+    /// The next event; `None` once the store is closed.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn poll(&self, waker: &Waker) -> Poll<Option<Event>> {
+        loop {
+            let Poll::Ready(received) = self.subscription.poll(waker) else { return Poll::Pending };
+            match self.event(received) {
+                Heard::Event(event) => return Poll::Ready(Some(event)),
+                Heard::End => return Poll::Ready(None),
+                Heard::Elsewhere => {}
+            }
+        }
+    }
+
+    fn event(&self, received: Received) -> Heard {
+        match received {
+            Received::Missed(missed) => Heard::Event(Event::Missed(missed)),
+            Received::Nothing | Received::Closed => Heard::End,
+            Received::Commit(Commit { seq, keys }) => {
+                let changes: Vec<Change> = keys
+                    .iter()
+                    .filter_map(|(key, written)| Some(change(key.address()?, *written)))
+                    .filter(|change| change.process.starts_with(&self.prefix))
+                    .collect();
+                if changes.is_empty() {
+                    Heard::Elsewhere
+                } else {
+                    Heard::Event(Event::Committed { seq, changes })
+                }
+            }
+        }
+    }
+}
+
+enum Heard {
+    Event(Event),
+    /// A commit on processes that this watch is not for.
+    Elsewhere,
+    End,
+}
+
+/// Every event until the store is closed.
+impl Iterator for Watch {
+    type Item = Event;
+
+    fn next(&mut self) -> Option<Event> {
+        loop {
+            match self.event(self.subscription.receive(None)) {
+                Heard::Event(event) => return Some(event),
+                Heard::End => return None,
+                Heard::Elsewhere => {}
+            }
+        }
+    }
+}
+
+pub(super) fn change(address: Address, written: Written) -> Change {
+    let what = match address.slot {
+        Slot::Owner => Changed::Owner,
+        Slot::Settings => Changed::Settings,
+        Slot::Status => Changed::Status,
+        Slot::Totals => Changed::Totals,
+        Slot::Item(list, name) => Changed::Work { list, name },
+        Slot::History { .. } => Changed::History,
+    };
+    Change { process: address.process, what, removed: written == Written::Deleted }
+}

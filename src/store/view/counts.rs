@@ -1,0 +1,54 @@
+//! How far the latest run of a process is.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+
+use crate::error::Result;
+use crate::model::response;
+use crate::model::{List, item, run};
+use crate::proto::record::Item;
+use crate::record::{KeyRange, Kind, Payload};
+use crate::store::ProcessHandle;
+
+/// The active items of a process, counted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Counts {
+    /// How many are in each state, by its name in a [`WorkResponse`](crate::WorkResponse).
+    pub states: BTreeMap<String, u64>,
+    /// How many the run that is on has still to end; 0 if none is on. Items that were
+    /// registered since it began wait for the next, and so do those that it leaves out.
+    pub remaining: u64,
+}
+
+impl ProcessHandle {
+    /// The active items by state. Reads each of them, so its cost grows with them.
+    ///
+    /// ```
+    /// # use procstate::{Params, Store};
+    /// # let store = Store::in_memory();
+    /// # let keys = store.process("gckeys")?;
+    /// keys.register("project-1", Params::new())?;
+    /// assert_eq!(keys.counts()?.states["queued"], 1);
+    /// # Ok::<(), procstate::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`is_not_found`](crate::Error::is_not_found) if the process is not in the store.
+    pub fn counts(&self) -> Result<Counts> {
+        self.existing_owner()?;
+        let status = self.read_status()?;
+        let on = status.present().filter(|status| run::is_unfinished(status));
+        let mut counts = Counts::default();
+        self.store.scan(&KeyRange::kind(self.name(), Kind::from(List::Active)), |record| {
+            let item = Item::from_ref(record)?;
+            let is_left = |run| item::is_to_do(&item, run) && item::ended_before(&item, run).is_none();
+            counts.remaining += u64::from(on.is_some_and(is_left));
+            let state = response::active_state(&item.work.unwrap_or_default());
+            *counts.states.entry(state).or_default() += 1;
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(counts)
+    }
+}

@@ -1,0 +1,224 @@
+//! The lists of a process, page by page.
+
+use std::collections::VecDeque;
+use std::ops::ControlFlow;
+
+use jiff::Timestamp;
+
+use crate::error::{Error, Result};
+use crate::model::response::{self, Found};
+use crate::model::{List, time};
+use crate::proto::{Work, WorkResponse, record};
+use crate::record::{Key, KeyRange, KeyRef, Payload, RecordRef, Slot};
+use crate::store::Store;
+use crate::store::process::ProcessHandle;
+
+/// A part of a list, in name order.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Page {
+    /// The items.
+    pub items: Vec<Item>,
+    /// The name to ask on after; `None` at the end of the list.
+    pub next: Option<String>,
+}
+
+/// Some of the processes of a store, in name order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Names {
+    /// The names.
+    pub names: Vec<String>,
+    /// The name to ask on after; `None` at the end.
+    pub next: Option<String>,
+}
+
+/// A work item as a list shows it.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Item {
+    /// The name of the work.
+    pub name: String,
+    /// The list it is on.
+    pub list: List,
+    /// The item, while it is active work.
+    pub work: Option<Work>,
+    /// When the cleanup was asked for, or the item dropped.
+    pub since: Option<Timestamp>,
+    /// The version of its record: the sequence number of the commit that wrote it last, for a
+    /// [`Precondition`](crate::Precondition).
+    pub version: u64,
+    /// How many attempts at it have failed since the run that is on began it, while it may
+    /// still get another; 0 once it has ended.
+    pub failed_attempts: u32,
+}
+
+impl Item {
+    /// The item as an endpoint answers it: what [`ProcessHandle::work`] says of it.
+    /// `process` is the name of the process that it is from.
+    ///
+    /// ```
+    /// # use procstate::{List, Params, Store};
+    /// # let store = Store::in_memory();
+    /// # let keys = store.process("gckeys")?;
+    /// keys.register("project-1", Params::new())?;
+    /// let page = keys.list(List::Active, None, 10)?;
+    /// assert_eq!(page.items[0].response("gckeys"), keys.work("project-1")?);
+    /// # Ok::<(), procstate::Error>(())
+    /// ```
+    #[must_use]
+    pub fn response(&self, process: &str) -> WorkResponse {
+        let found = match self.list {
+            List::Active => Found::Active(self.work.clone().unwrap_or_default().into()),
+            List::Cleanup => Found::Cleanup,
+            List::Dropped => Found::Dropped,
+        };
+        response::work_response(process, &self.name, found)
+    }
+}
+
+impl Store {
+    /// Up to `limit` names of processes that begin with `prefix`, at least 1, sorted by
+    /// their bytes, those after the name `after`.
+    ///
+    /// # Errors
+    ///
+    /// [`is_invalid`](crate::Error::is_invalid) for a limit of 0; if the store cannot be
+    /// read.
+    pub fn processes_page(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Names> {
+        if limit == 0 {
+            return Err(Error::argument("a page of 0 processes; ask for at least 1"));
+        }
+        let mut names: Vec<String> = Vec::new();
+        let mut range = KeyRange::from_process(prefix);
+        if let Some(after) = after {
+            range.start = KeyRange::after_process(after).start.max(range.start);
+        }
+        while let Some(name) = self.first_process(&range)?.filter(|name| name.starts_with(prefix)) {
+            if names.len() == limit {
+                return Ok(Names { next: names.last().cloned(), names });
+            }
+            range = KeyRange::after_process(&name);
+            if self.inner.engine.get(&Key::owner(&name))?.is_some() {
+                names.push(name);
+            }
+        }
+        Ok(Names { names, next: None })
+    }
+}
+
+impl ProcessHandle {
+    /// Up to `limit` items of `list`, at least 1, in name order, those after the
+    /// name `after`. A page shows one point in time; the next page may show a later
+    /// one.
+    ///
+    /// ```
+    /// # use procstate::{List, Params, Store};
+    /// # let store = Store::in_memory();
+    /// # let keys = store.process("gckeys")?;
+    /// keys.register_all((0..5).map(|n| (format!("project-{n}"), Params::new())))?;
+    /// let first = keys.list(List::Active, None, 3)?;
+    /// let rest = keys.list(List::Active, first.next.as_deref(), 3)?;
+    /// assert_eq!(rest.items[0].name, "project-3");
+    /// assert_eq!((rest.items.len(), rest.next), (2, None));
+    /// # Ok::<(), procstate::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`is_not_found`](crate::Error::is_not_found) if the process is not in the
+    /// store; [`is_invalid`](crate::Error::is_invalid) for a limit of 0, which
+    /// would never come to the end of a list.
+    pub fn list(&self, list: List, after: Option<&str>, limit: usize) -> Result<Page> {
+        self.list_prefix(list, "", after, limit)
+    }
+
+    /// [`list`](ProcessHandle::list) of the items whose names begin with `prefix`. Costs
+    /// nothing for those whose do not.
+    ///
+    /// # Errors
+    ///
+    /// As [`list`](ProcessHandle::list).
+    ///
+    /// ```
+    /// use procstate::{List, Params, Store};
+    ///
+    /// let photos = Store::in_memory().process("thumbs")?;
+    /// photos.register_all(["a/1", "a/2", "b/1"].map(|name| (name, Params::new())))?;
+    /// let page = photos.list_prefix(List::Active, "a/", None, 100)?;
+    /// assert_eq!(page.items.len(), 2);
+    /// # Ok::<(), procstate::Error>(())
+    /// ```
+    pub fn list_prefix(&self, list: List, prefix: &str, after: Option<&str>, limit: usize) -> Result<Page> {
+        if limit == 0 {
+            return Err(Error::argument("a page of 0 items; ask for at least 1"));
+        }
+        self.existing_owner()?;
+        let mut items = Vec::new();
+        let mut more = false;
+        let range = self.list_range(list, after).from(&self.item_key(list, prefix));
+        self.store.scan_first(&range, limit.saturating_add(1), |record| {
+            if !matches!(record.key.slot(), Some(Slot::Item(_, name)) if name.starts_with(prefix)) {
+                return Ok(ControlFlow::Break(()));
+            }
+            more = items.len() == limit;
+            if more {
+                return Ok(ControlFlow::Break(()));
+            }
+            items.push(item(record, list)?);
+            Ok(ControlFlow::Continue(()))
+        })?;
+        let next = items.last().filter(|_| more).map(|item: &Item| item.name.clone());
+        Ok(Page { items, next })
+    }
+
+    /// The first `limit` names of `list` after the name `after`.
+    pub(crate) fn names(&self, list: List, after: Option<&str>, limit: usize) -> Result<VecDeque<String>> {
+        let mut names = VecDeque::new();
+        self.store.inner.engine.scan_first(&self.list_range(list, after), limit, &mut |record| {
+            names.push_back(work_name(record.key));
+            ControlFlow::Continue(())
+        })?;
+        Ok(names)
+    }
+
+    /// Where the part of `list` after the name `after` stands.
+    fn list_range(&self, list: List, after: Option<&str>) -> KeyRange {
+        let range = KeyRange::kind(self.name(), list.into());
+        match after {
+            Some(after) => range.after(&self.item_key(list, after)),
+            None => range,
+        }
+    }
+}
+
+fn item(record: RecordRef<'_>, list: List) -> Result<Item> {
+    let name = work_name(record.key);
+    Ok(match list {
+        List::Active => {
+            let item = record::Item::from_ref(record)?;
+            Item {
+                name,
+                list,
+                work: Some(item.work.unwrap_or_default()),
+                since: None,
+                version: record.version,
+                failed_attempts: item.failed_attempts,
+            }
+        }
+        List::Cleanup | List::Dropped => {
+            let since = prost_types::Timestamp::from_ref(record)?;
+            let since = time::from_wire(&since);
+            Item { name, list, work: None, since, version: record.version, failed_attempts: 0 }
+        }
+    })
+}
+
+/// The work that the record of a list is about.
+fn work_name(key: KeyRef<'_>) -> String {
+    match key.slot() {
+        Some(Slot::Item(_, name)) => name.to_owned(),
+        // An engine answers no other key in the range of a list.
+        _ => String::new(),
+    }
+}

@@ -1,0 +1,151 @@
+//! A process at a glance.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use crate::error::{Failure, Result};
+use crate::model::ownership::{self, Decision, Situation, Terms};
+use crate::model::{List, run, stats, time};
+use crate::proto::record::{Owner, RunStatus, Settings, Totals};
+use crate::proto::{State, Status};
+use crate::record::{Key, KeyRange, Kind};
+use crate::store::Versioned;
+use crate::store::process::ProcessHandle;
+
+/// A process at a glance.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Summary {
+    /// The name of the process.
+    pub name: String,
+    /// Where its latest run stands; `Unspecified` if it never ran.
+    pub state: State,
+    /// The last instance that took it over; empty if there was none.
+    pub instance: String,
+    /// When it did.
+    pub claimed: Option<Timestamp>,
+    /// Whether that instance has a run on that shows life.
+    pub is_held: bool,
+    /// The last progress.
+    pub progress: Option<Timestamp>,
+    /// How many items the latest run has ended.
+    pub ended: u64,
+    /// How many of those have failed.
+    pub failed: u64,
+    /// Items to be processed.
+    pub active: u64,
+    /// Items to be cleaned up.
+    pub cleanup: u64,
+    /// Items that are only a trace.
+    pub dropped: u64,
+    /// When the next run is due: now or in the past if one is due; for a held
+    /// process when it may be taken over if its owner shows no more life;
+    /// [`Timestamp::MAX`] if its schedule cannot be used.
+    pub next_due: Timestamp,
+}
+
+impl ProcessHandle {
+    /// The process at a glance. Counts its items, so its cost grows with them.
+    ///
+    /// # Errors
+    ///
+    /// [`is_not_found`](crate::Error::is_not_found) if the process is not in the
+    /// store.
+    pub fn summary(&self) -> Result<Summary> {
+        let owner = self.existing_owner()?;
+        let status = self.read_status()?;
+        let decision = self.decision_or_never(&owner, &status)?;
+        let failed = run::failed_items(&status.value);
+        let run = status.value.status.unwrap_or_default();
+        Ok(Summary {
+            name: self.name().to_owned(),
+            state: run.state(),
+            claimed: time::read(&owner.value.claimed),
+            instance: owner.value.instance,
+            is_held: matches!(decision, Decision::Held { .. }),
+            progress: time::read(&run.progress_time),
+            ended: whole(stats::get(&run.stats, stats::WORK_ITEMS)),
+            failed: whole(failed),
+            active: self.count(List::Active)?,
+            cleanup: self.count(List::Cleanup)?,
+            dropped: self.count(List::Dropped)?,
+            next_due: match decision {
+                Decision::Held { until: at } | Decision::NotDue { at } => at,
+                Decision::Start | Decision::Resume => self.store.now(),
+            },
+        })
+    }
+
+    /// The status of its latest run; `None` if it never ran.
+    ///
+    /// # Errors
+    ///
+    /// [`is_not_found`](crate::Error::is_not_found) if the process is not in the store.
+    pub fn status(&self) -> Result<Option<Status>> {
+        self.existing_owner()?;
+        Ok(self.read_status()?.value.status)
+    }
+
+    /// Its totals over all runs, by label.
+    ///
+    /// # Errors
+    ///
+    /// [`is_not_found`](crate::Error::is_not_found) if the process is not in the store.
+    pub fn totals(&self) -> Result<BTreeMap<String, f64>> {
+        self.existing_owner()?;
+        let totals: Versioned<Totals> = self.store.read(&Key::totals(self.name()))?;
+        Ok(totals.value.aggregate_stats)
+    }
+
+    /// What a claim would come to, for people who look: never if the schedule is broken.
+    fn decision_or_never(&self, owner: &Versioned<Owner>, status: &Versioned<RunStatus>) -> Result<Decision> {
+        match self.decide(owner, status, Terms::default()) {
+            Err(error) if matches!(error.failure(), Failure::Schedule { .. }) => {
+                tracing::warn!(process = self.name(), %error, "no run of the process is due");
+                Ok(Decision::NotDue { at: Timestamp::MAX })
+            }
+            decision => decision,
+        }
+    }
+
+    /// Whether the process can be claimed now.
+    pub(crate) fn decide(
+        &self,
+        owner: &Versioned<Owner>,
+        status: &Versioned<RunStatus>,
+        terms: Terms,
+    ) -> Result<Decision> {
+        let settings = self.read_settings()?;
+        let decision = ownership::decide(&self.situation(owner, status, &settings, terms)?);
+        decision.map_err(|why| Failure::Schedule { process: self.name().to_owned(), why }.into())
+    }
+
+    /// What a claim goes by.
+    pub(crate) fn situation<'a>(
+        &self,
+        owner: &Versioned<Owner>,
+        status: &'a Versioned<RunStatus>,
+        settings: &'a Versioned<Settings>,
+        terms: Terms,
+    ) -> Result<Situation<'a>> {
+        let inner = &self.store.inner;
+        Ok(Situation {
+            now: inner.clock.now(),
+            owner_lives_for: inner.liveness.lives_for(&owner.value, inner.clock.monotonic())?,
+            status: status.present(),
+            settings: &settings.value,
+            settings_version: settings.version.unwrap_or_default(),
+            terms,
+        })
+    }
+
+    fn count(&self, list: List) -> Result<u64> {
+        self.store.inner.engine.count(&KeyRange::kind(self.name(), Kind::from(list)))
+    }
+}
+
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count of items")]
+fn whole(count: f64) -> u64 {
+    count.max(0.0) as u64
+}

@@ -1,0 +1,15 @@
+//! The operations that change a process, each one batch: work, settings, steering, import,
+//! purge.
+//!
+//! Each reads what it depends on, decides by [`crate::model`], and commits through
+//! [`super::transaction`], which tries again when another writer was faster.
+
+pub(super) mod bulk;
+pub(super) mod import;
+pub(super) mod merge;
+pub(super) mod precondition;
+pub(super) mod purge;
+pub(super) mod release;
+pub(super) mod settings;
+pub(super) mod steer;
+pub(super) mod work;

@@ -1,0 +1,327 @@
+//! Settings and schedule of a process.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::engine::Batch;
+use crate::error::{Error, Result};
+use crate::model::{schedule, time};
+use crate::proto::{Params, record};
+use crate::record::Key;
+use crate::store::process::{Effect, ProcessHandle};
+use crate::store::{Attempt, Precondition};
+
+/// What operators set on a process.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Settings {
+    /// How often a run is due; `None`: whenever nobody holds the process. With a
+    /// [`cron`](Settings::cron) expression, which counts then, about how often.
+    pub schedule: Option<Duration>,
+    /// By how much the slots of the schedule are put off.
+    pub offset: Option<Duration>,
+    /// The cron expression at whose times a run is due, and its time zone:
+    /// `30 2 * * * Europe/Berlin`.
+    pub cron: Option<String>,
+    /// Parameters for the worker that hold for all work.
+    pub params: Params,
+    /// The last change of the settings; registering and unregistering work counts.
+    pub changed: Option<Timestamp>,
+    /// The version of their record: the sequence number of the commit that wrote it last, for
+    /// a [`Precondition`]; 0 if there is none.
+    pub version: u64,
+}
+
+impl Settings {
+    fn read(record: &record::Settings, version: Option<u64>) -> Self {
+        Self {
+            offset: schedule::offset(record).ok().flatten(),
+            cron: schedule::cron(record).map(str::to_owned),
+            schedule: time::period(&record.schedule_frequency),
+            changed: time::read(&record.settings_time),
+            params: schedule::without_schedule(record.settings.clone().unwrap_or_default()),
+            version: version.unwrap_or_default(),
+        }
+    }
+}
+
+impl ProcessHandle {
+    /// The settings of the process.
+    ///
+    /// # Errors
+    ///
+    /// [`is_not_found`](crate::Error::is_not_found) if the process is not in the
+    /// store.
+    pub fn settings(&self) -> Result<Settings> {
+        self.existing_owner()?;
+        let read = self.read_settings()?;
+        Ok(Settings::read(&read.value, read.version))
+    }
+
+    /// Changes settings and schedule in one commit, if `precondition` holds of the settings;
+    /// `change` may be called more than once. Creates the process if need be.
+    ///
+    /// With [`cron`](Settings::cron) set, `schedule` and `offset` follow from it and are not
+    /// looked at; to have a period in its place, set `cron` to `None`. `changed` and
+    /// `version` are not the caller's.
+    ///
+    /// ```
+    /// # use procstate::{Precondition, Store};
+    /// # use std::time::Duration;
+    /// # let store = Store::in_memory();
+    /// # let keys = store.process("gckeys")?;
+    /// # keys.set_schedule(Some(Duration::from_secs(60)))?;
+    /// let seen = keys.settings()?;
+    /// let hourly = |settings: &mut procstate::Settings| {
+    ///     settings.schedule = Some(Duration::from_secs(3600));
+    ///     settings.params.int_params.insert("keysPerAccount".to_owned(), 8);
+    /// };
+    /// keys.change_settings(Precondition::Version(seen.version), hourly)?;
+    /// let error = keys.change_settings(Precondition::Version(seen.version), hourly).unwrap_err();
+    /// assert!(error.is_precondition_failed());
+    /// # Ok::<(), procstate::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`is_precondition_failed`](crate::Error::is_precondition_failed) if it does not hold;
+    /// as the calls that set the parameters and the schedule.
+    pub fn change_settings(
+        &self,
+        precondition: Precondition,
+        mut change: impl FnMut(&mut Settings),
+    ) -> Result<Effect> {
+        self.update_settings_if(precondition, |record| {
+            let before = Settings::read(record, None);
+            let mut after = before.clone();
+            change(&mut after);
+            let schedule = |settings: &Settings| (settings.schedule, settings.offset);
+            if after.cron != before.cron || (after.cron.is_none() && schedule(&after) != schedule(&before)) {
+                let (frequency, param) = self.scheduled(&after)?;
+                self.put_schedule(record, frequency, param);
+            }
+            if after.params != before.params {
+                put_params(record, |params| *params = after.params)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// The schedule that the settings say, as it is stored.
+    fn scheduled(&self, settings: &Settings) -> Result<Scheduled> {
+        if let Some(cron) = &settings.cron {
+            return self.by_cron(cron);
+        }
+        match (settings.schedule, settings.offset.unwrap_or_default()) {
+            (Some(every), offset) => by_period(every, offset),
+            (None, Duration::ZERO) => Ok((None, None)),
+            (None, offset) => Err(Error::argument(format!("an offset of {offset:?} without a schedule"))),
+        }
+    }
+
+    /// Replaces the parameters. Creates the process if need be.
+    ///
+    /// A run that is on sees them after its next progress.
+    ///
+    /// # Errors
+    ///
+    /// [`is_invalid`](crate::Error::is_invalid) if one is named `schedule.cron` or
+    /// `schedule.offset`; if the store cannot be written.
+    pub fn set_params(&self, params: Params) -> Result<Effect> {
+        self.update_params(|current| current.clone_from(&params))
+    }
+
+    /// Changes the parameters by `update`, which may be called more than once.
+    /// Creates the process if need be.
+    ///
+    /// ```
+    /// # let store = procstate::Store::in_memory();
+    /// let keys = store.process("gckeys")?;
+    /// keys.update_params(|params| {
+    ///     params.int_params.insert("keysPerAccount".to_owned(), 8);
+    /// })?;
+    /// assert_eq!(keys.settings()?.params.get_int("keysPerAccount"), Some(8));
+    /// # Ok::<(), procstate::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`set_params`](ProcessHandle::set_params).
+    pub fn update_params(&self, mut update: impl FnMut(&mut Params)) -> Result<Effect> {
+        self.update_settings(|settings| put_params(settings, &mut update))
+    }
+
+    /// Sets how often a run is due; `None`: whenever nobody holds the process.
+    /// Creates the process if need be. [`RunnerBuilder::every`](crate::RunnerBuilder::every)
+    /// says which slots a period makes.
+    ///
+    /// # Errors
+    ///
+    /// If the period is zero or over 292 billion years, or the store cannot be
+    /// written.
+    pub fn set_schedule(&self, every: Option<Duration>) -> Result<Effect> {
+        match every {
+            Some(every) => self.set_schedule_with_offset(every, Duration::ZERO),
+            None => self.replace_schedule(None, None),
+        }
+    }
+
+    /// [`set_schedule`](ProcessHandle::set_schedule), with slots that begin `offset`
+    /// later: every day, with an offset of two hours, is at 02:00 UTC.
+    ///
+    /// # Errors
+    ///
+    /// As [`set_schedule`](ProcessHandle::set_schedule); if the offset is not below the
+    /// period.
+    pub fn set_schedule_with_offset(&self, every: Duration, offset: Duration) -> Result<Effect> {
+        let (frequency, param) = by_period(every, offset)?;
+        self.replace_schedule(frequency, param)
+    }
+
+    /// Has runs due at the times of a cron expression of five fields, on the clock of a
+    /// time zone by its IANA name. Creates the process if need be.
+    ///
+    /// ```
+    /// # let store = procstate::Store::in_memory();
+    /// store.process("gckeys")?.set_cron("30 2 * * *", "Europe/Berlin")?;
+    /// # Ok::<(), procstate::Error>(())
+    /// ```
+    ///
+    /// - A run is due at these times alone: changed settings and new work wait for the
+    ///   next, and the first run does too.
+    /// - Times that nobody was there for are made up for by one run.
+    /// - Where daylight saving leaves a time out, the run comes as much later as the clock
+    ///   was put on; of a time that comes twice the first counts: one run each. An
+    ///   expression whose hours begin with `*` goes by the hours as they pass.
+    /// - It is kept as the parameter `schedule.cron` among the settings, which goes
+    ///   through export and import. The schema's `schedule_frequency` is set to the
+    ///   shortest time between the next ten runs, for programs that know only that.
+    /// - A program without the feature `cron` gets an error when it claims the process.
+    ///
+    /// # Errors
+    ///
+    /// [`is_invalid`](crate::Error::is_invalid) if the expression makes no sense or never
+    /// comes, or the machine does not know the time zone; if the store cannot be written.
+    #[cfg(feature = "cron")]
+    pub fn set_cron(&self, expression: &str, time_zone: &str) -> Result<Effect> {
+        let (frequency, param) = self.by_cron(&format!("{expression} {time_zone}"))?;
+        self.replace_schedule(frequency, param)
+    }
+
+    #[cfg(feature = "cron")]
+    fn by_cron(&self, text: &str) -> Result<Scheduled> {
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let cron = schedule::cron::Cron::parse(&text).map_err(Error::argument)?;
+        let period = cron.shortest_period(self.store.now()).ok_or_else(|| {
+            Error::argument(format!("the cron expression {text:?}: none of its times comes in four years"))
+        })?;
+        Ok((Some(checked_period(period)?), Some((schedule::CRON, text))))
+    }
+
+    #[cfg(not(feature = "cron"))]
+    #[allow(clippy::unused_self, reason = "as with the feature")]
+    fn by_cron(&self, text: &str) -> Result<Scheduled> {
+        Err(Error::argument(format!(
+            "the cron expression {text:?}: this program is built without the feature `cron`"
+        )))
+    }
+
+    fn replace_schedule(
+        &self,
+        frequency: Option<prost_types::Duration>,
+        param: Option<(&'static str, String)>,
+    ) -> Result<Effect> {
+        self.update_settings(|settings| {
+            self.put_schedule(settings, frequency, param.clone());
+            Ok(())
+        })
+    }
+
+    fn put_schedule(
+        &self,
+        settings: &mut record::Settings,
+        frequency: Option<prost_types::Duration>,
+        param: Option<(&str, String)>,
+    ) {
+        let params = settings.settings.clone().unwrap_or_default();
+        let is_same_cron = param
+            .as_ref()
+            .is_some_and(|(name, text)| *name == schedule::CRON && params.get_string(name) == Some(text));
+        // It differs from day to day around a change of the clocks.
+        if is_same_cron && settings.schedule_frequency.is_some() {
+            return;
+        }
+        settings.schedule_frequency = frequency;
+        settings.schedule_set = None;
+        let mut params = schedule::without_schedule(params);
+        if let Some((name, text)) = &param {
+            params.string_params.insert((*name).to_owned(), text.clone());
+            let is_cron = *name == schedule::CRON;
+            settings.schedule_set = is_cron.then(|| time::to_wire(self.store.now()));
+        }
+        if settings.settings.is_some() || param.is_some() {
+            settings.settings = Some(params);
+        }
+    }
+
+    fn update_settings(&self, update: impl FnMut(&mut record::Settings) -> Result<()>) -> Result<Effect> {
+        self.update_settings_if(Precondition::None, update)
+    }
+
+    fn update_settings_if(
+        &self,
+        precondition: Precondition,
+        mut update: impl FnMut(&mut record::Settings) -> Result<()>,
+    ) -> Result<Effect> {
+        self.store.change(self.durability, || {
+            let (owner, read) = (self.read_owner()?, self.read_settings()?);
+            precondition.check(read.version, || Key::settings(self.name()).describe())?;
+            let mut settings = read.value.clone();
+            update(&mut settings)?;
+            if read.is_present() && settings == read.value {
+                return Ok(Attempt::Done(Effect::Unchanged));
+            }
+            let batch = self.put_settings(Batch::new(), &read, settings);
+            Ok(Attempt::Commit(self.create_in(batch, &owner), Effect::Changed))
+        })
+    }
+}
+
+/// A schedule as it is stored: the field of the schema, and the parameter that says more.
+type Scheduled = (Option<prost_types::Duration>, Option<(&'static str, String)>);
+
+fn by_period(every: Duration, offset: Duration) -> Result<Scheduled> {
+    let period = checked_period(every)?;
+    if offset >= every {
+        return Err(Error::argument(format!(
+            "an offset of {offset:?}; it must be below {every:?}, the period"
+        )));
+    }
+    let wire = time::period_to_wire(offset).filter(|_| !offset.is_zero());
+    Ok((Some(period), wire.map(|wire| (schedule::OFFSET, wire.to_string()))))
+}
+
+/// Changes the parameters by `update`, but for those of the schedule, which are not the
+/// caller's.
+fn put_params(settings: &mut record::Settings, update: impl FnOnce(&mut Params)) -> Result<()> {
+    let params = settings.settings.get_or_insert_default();
+    let mut theirs = params.clone();
+    params.string_params.retain(|name, _| schedule::is_reserved(name));
+    theirs = schedule::without_schedule(theirs);
+    update(&mut theirs);
+    if let Some(name) = theirs.string_params.keys().find(|name| schedule::is_reserved(name)) {
+        return Err(Error::argument(format!(
+            "the parameter {name} is part of the schedule; set that instead (`set_cron`, `set_schedule`)"
+        )));
+    }
+    theirs.string_params.append(&mut params.string_params);
+    *params = theirs;
+    Ok(())
+}
+
+fn checked_period(every: Duration) -> Result<prost_types::Duration> {
+    time::period_to_wire(every).filter(|_| !every.is_zero()).ok_or_else(|| {
+        Error::argument(format!("a schedule of {every:?}; it must be above zero and fit 64 bits of seconds"))
+    })
+}

@@ -1,0 +1,199 @@
+//! Steering a process from outside its runs: pause and resume, a run at once, another try.
+
+use super::work::Place;
+use crate::engine::Batch;
+use crate::error::{Failure, Result};
+use crate::model::limits::names;
+use crate::model::{List, item, ownership};
+use crate::proto::record::RunStatus;
+use crate::proto::{State, Status};
+use crate::record::{Key, Payload};
+use crate::store::Attempt;
+use crate::store::process::{Effect, ProcessHandle};
+
+/// The setting that pauses a process.
+pub(crate) const PAUSED: &str = "flow.paused";
+
+/// How many items one commit queues at most.
+const ITEMS_PER_COMMIT: usize = 1000;
+
+impl ProcessHandle {
+    /// Has the runners of the process take no more items: those that are being worked on are
+    /// brought to their end, and a run that is on waits. It is the setting `flow.paused`.
+    ///
+    /// ```
+    /// # use procstate::{Params, Store};
+    /// # let store = Store::in_memory();
+    /// # let keys = store.process("gckeys")?;
+    /// # keys.register("project-1", Params::new())?;
+    /// keys.pause()?;
+    /// assert!(keys.is_paused()?);
+    /// keys.resume()?;
+    /// assert!(!keys.is_paused()?);
+    /// # Ok::<(), procstate::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`is_not_found`](crate::Error::is_not_found) if the process is not in the store; if
+    /// the store cannot be written.
+    pub fn pause(&self) -> Result<Effect> {
+        self.existing_owner()?;
+        self.update_params(|params| {
+            params.int_params.insert(PAUSED.to_owned(), 1);
+        })
+    }
+
+    /// Takes back [`pause`](ProcessHandle::pause).
+    ///
+    /// # Errors
+    ///
+    /// As [`pause`](ProcessHandle::pause).
+    pub fn resume(&self) -> Result<Effect> {
+        self.existing_owner()?;
+        self.update_params(|params| {
+            params.int_params.remove(PAUSED);
+        })
+    }
+
+    /// Whether the process is paused.
+    ///
+    /// # Errors
+    ///
+    /// [`is_not_found`](crate::Error::is_not_found) if the process is not in the store.
+    pub fn is_paused(&self) -> Result<bool> {
+        Ok(self.settings()?.params.get_int(PAUSED).is_some_and(|paused| paused != 0))
+    }
+
+    /// Makes a run of the process due, whatever its schedule says: whoever claims it next
+    /// begins one. While a run is on, the next is due once that has ended. Asked for more
+    /// than once, it is one run.
+    ///
+    /// ```
+    /// # use procstate::{Claim, Instance, Params, Store};
+    /// # use std::time::Duration;
+    /// # let store = Store::in_memory();
+    /// # let keys = store.process("gckeys")?;
+    /// # keys.register("project-1", Params::new())?;
+    /// keys.set_schedule(Some(Duration::from_secs(24 * 3600)))?;
+    /// if let Claim::Won(run) = keys.claim(&Instance::new())? {
+    ///     run.finish()?;
+    /// }
+    /// assert!(matches!(keys.claim(&Instance::new())?, Claim::NotDue { .. }));
+    /// keys.run_now()?;
+    /// assert!(matches!(keys.claim(&Instance::new())?, Claim::Won(_)));
+    /// # Ok::<(), procstate::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`is_not_found`](crate::Error::is_not_found) if the process is not in the store; if
+    /// the store cannot be written.
+    pub fn run_now(&self) -> Result<()> {
+        self.existing_owner()?;
+        self.store.change(self.durability, || {
+            let run = self.read_status()?;
+            Ok(Attempt::Commit(self.request_run(Batch::new(), run.present(), false)?, ()))
+        })
+    }
+
+    /// Has active items done once more, completed or failed: they are queued again, and a
+    /// run is due that leaves out what is completed. Answers how many were queued; those
+    /// that a run has in hand, or that are queued already, are not, but are done all the
+    /// same.
+    ///
+    /// What has failed besides is tried again by that run too.
+    ///
+    /// # Errors
+    ///
+    /// [`is_not_found`](crate::Error::is_not_found) if the process is not in the store, or a
+    /// name is not active work of it: then nothing is changed. If the store cannot be
+    /// written; with more than a thousand names some may have been queued then.
+    pub fn retry<N: Into<String>>(&self, names: impl IntoIterator<Item = N>) -> Result<usize> {
+        let mut names: Vec<String> = names.into_iter().map(Into::into).collect();
+        names.sort_unstable();
+        names.dedup();
+        self.existing_owner()?;
+        for name in &names {
+            names::check_work(name)?;
+            self.must_be_active(name, &self.place(name)?)?;
+        }
+        let mut queued = 0;
+        for chunk in names.chunks(self.items_per_commit(ITEMS_PER_COMMIT)) {
+            queued += self.queue_chunk(chunk, |_| true)?;
+        }
+        Ok(queued)
+    }
+
+    /// [`retry`](ProcessHandle::retry) of every active item that has failed: that its last
+    /// run left incomplete or aborted. If there is none, no run is made due.
+    ///
+    /// # Errors
+    ///
+    /// As [`retry`](ProcessHandle::retry).
+    pub fn retry_failed(&self) -> Result<usize> {
+        self.existing_owner()?;
+        let (mut queued, mut after) = (0, None);
+        loop {
+            let page = self.list(List::Active, after.as_deref(), self.items_per_commit(ITEMS_PER_COMMIT))?;
+            let failed: Vec<String> = page
+                .items
+                .into_iter()
+                .filter(|item| {
+                    item.work.as_ref().and_then(|work| work.status.as_ref()).is_some_and(has_failed)
+                })
+                .map(|item| item.name)
+                .collect();
+            if !failed.is_empty() {
+                queued += self.queue_chunk(&failed, has_failed)?;
+            }
+            after = page.next;
+            if after.is_none() {
+                return Ok(queued);
+            }
+        }
+    }
+
+    /// Queues those of `names` that `is_meant`, and makes a run due; in one commit.
+    fn queue_chunk(&self, names: &[String], is_meant: impl Fn(&Status) -> bool) -> Result<usize> {
+        self.store.change(self.durability, || {
+            let run = self.read_status()?;
+            let mut batch = Batch::new();
+            let mut queued = 0;
+            for name in names {
+                let place = self.place(name)?;
+                let again = place.active().filter(|item| item::status(item).is_none_or(&is_meant));
+                if let Some(item) = again.and_then(|item| item::requeue(item, run.present())) {
+                    batch = self.move_to_active(batch, name, &place, &item);
+                    queued += 1;
+                }
+            }
+            let key = Key::status(self.name());
+            let batch = batch.expect(key, run.unchanged());
+            Ok(Attempt::Commit(self.request_run(batch, run.present(), true)?, queued))
+        })
+    }
+
+    /// Adds to a batch that a run is due. A run that does all items is not made one that
+    /// leaves some out.
+    fn request_run(&self, batch: Batch, run: Option<&RunStatus>, skips_completed: bool) -> Result<Batch> {
+        let read = self.read_settings()?;
+        let mut settings = read.value.clone();
+        let is_whole = ownership::is_requested(&settings, run) && !settings.requested_skips_completed;
+        settings.requested_skips_completed = skips_completed && !is_whole;
+        settings.run_requested = self.store.inner.engine.last_seq();
+        let key = Key::settings(self.name());
+        Ok(batch.expect(key.clone(), read.unchanged()).put(key, settings.to_payload()))
+    }
+
+    fn must_be_active(&self, name: &str, place: &Place) -> Result<()> {
+        if place.active().is_some() {
+            return Ok(());
+        }
+        Err(Failure::NoWork { process: self.name().to_owned(), work: name.to_owned() }.into())
+    }
+}
+
+fn has_failed(status: &Status) -> bool {
+    matches!(status.state(), State::Incomplete | State::Aborted)
+}

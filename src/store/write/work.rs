@@ -1,0 +1,332 @@
+//! Registering and unregistering work, and asking after it.
+
+use prost::Message;
+
+use crate::engine::{Batch, Expect};
+use crate::error::{Failure, Result};
+use crate::model::limits::{self, names};
+use crate::model::merge::Here;
+use crate::model::response::{self, Found};
+use crate::model::{List, item, time};
+use crate::proto::record::Item;
+use crate::proto::{Params, WorkResponse};
+use crate::record::{Key, Payload};
+use crate::store::process::{Effect, ProcessHandle};
+use crate::store::{Attempt, Precondition, Versioned};
+
+/// What unregistering makes of a name that is on no list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Absent {
+    /// It is to be cleaned up all the same.
+    ToCleanup,
+    /// Nothing: it went from the lists meanwhile.
+    Stays,
+}
+
+/// Where one name stands: on one list at most.
+pub(crate) struct Place {
+    active: Versioned<Item>,
+    cleanup: Versioned<prost_types::Timestamp>,
+    dropped: Versioned<prost_types::Timestamp>,
+}
+
+impl ProcessHandle {
+    /// Puts the work `name` on the active list, with `params`; changes its
+    /// parameters if it is there already, and takes it off the other lists.
+    /// Creates the process if need be.
+    ///
+    /// A run that is on does an item registered meanwhile next time; if it is
+    /// working on this very item, it gets the new parameters after its next
+    /// progress.
+    ///
+    /// # Errors
+    ///
+    /// If the name is empty or over 1 KiB, the item over 1 MiB less 16 KiB (which
+    /// are for the errors of a run), or the store cannot be written.
+    pub fn register(&self, name: &str, params: Params) -> Result<Effect> {
+        self.register_if(name, params, Precondition::None)
+    }
+
+    /// [`register`](ProcessHandle::register), if `precondition` holds of the item, on
+    /// whichever list it is; its version is [`Item::version`](crate::Item::version).
+    ///
+    /// # Errors
+    ///
+    /// As [`register`](ProcessHandle::register);
+    /// [`is_precondition_failed`](crate::Error::is_precondition_failed) if it does not hold.
+    pub fn register_if(&self, name: &str, params: Params, precondition: Precondition) -> Result<Effect> {
+        names::check_work(name)?;
+        let changed = self.register_chunk_if(&[(name.to_owned(), params)], precondition)?;
+        Ok(if changed == 0 { Effect::Unchanged } else { Effect::Changed })
+    }
+
+    /// Registers items in one commit; answers how many of them changed anything.
+    pub(crate) fn register_chunk(&self, items: &[(String, Params)]) -> Result<usize> {
+        self.register_chunk_if(items, Precondition::None)
+    }
+
+    fn register_chunk_if(&self, items: &[(String, Params)], precondition: Precondition) -> Result<usize> {
+        self.store.change(self.durability, || {
+            // The owner before the sequence number, and that before the lists: an
+            // item is never taken for older than it is, nor for older than a run
+            // that was claimed before it was there.
+            let owner = self.read_owner()?;
+            let seq = self.store.inner.engine.newest_seq()?;
+            let run = self.read_status()?;
+            let mut batch = Batch::new();
+            let mut changed = 0;
+            for (name, params) in items {
+                let place = self.place(name)?;
+                self.check_place(name, &place, precondition)?;
+                let registered =
+                    item::register(place.active.present(), params, run.present(), self.store.now(), seq);
+                if let Some(item) = registered {
+                    self.check_size(name, &item)?;
+                    batch = self.move_to_active(batch, name, &place, &item);
+                    changed += 1;
+                }
+            }
+            if changed == 0 {
+                return Ok(Attempt::Done(0));
+            }
+            let batch = self.touch_settings(batch)?;
+            Ok(Attempt::Commit(self.create_in(batch, &owner), changed))
+        })
+    }
+
+    /// Checks what can be told of an item before the store is read: its name, and
+    /// that there is room for its parameters.
+    pub(crate) fn check_new(&self, name: &str, params: &Params) -> Result<()> {
+        names::check_work(name)?;
+        let is_large = params.encoded_len() > limits::ITEM_BYTES_MAX / 2;
+        match item::register(None, params, None, self.store.now(), 0).filter(|_| is_large) {
+            Some(item) => self.check_size(name, &item),
+            None => Ok(()),
+        }
+    }
+
+    /// Leaves room for what a run adds: it could not end an item that it cannot
+    /// write.
+    pub(crate) fn check_size(&self, name: &str, item: &Item) -> Result<()> {
+        let (bytes, limit) = (item.encoded_len(), limits::ITEM_BYTES_MAX);
+        if bytes <= limit {
+            return Ok(());
+        }
+        let record = self.item_key(List::Active, name).describe();
+        Err(Failure::TooLarge { record, bytes, limit }.into())
+    }
+
+    pub(crate) fn move_to_active(&self, mut batch: Batch, name: &str, place: &Place, item: &Item) -> Batch {
+        let key = self.item_key(List::Active, name);
+        batch = batch.expect(key.clone(), place.active.unchanged()).put(key, item.to_payload());
+        batch = self.leave(batch, name, List::Cleanup, place.cleanup.version);
+        self.leave(batch, name, List::Dropped, place.dropped.version)
+    }
+
+    /// Takes `name` off `list` if it is on it, and makes sure that it is not put
+    /// there meanwhile if it is not.
+    fn leave(&self, batch: Batch, name: &str, list: List, version: Option<u64>) -> Batch {
+        let key = self.item_key(list, name);
+        let batch = batch.expect(key.clone(), Expect::unchanged(version));
+        if version.is_some() { batch.delete(key) } else { batch }
+    }
+
+    pub(crate) fn touch_settings(&self, batch: Batch) -> Result<Batch> {
+        let settings = self.read_settings()?;
+        let unchanged = settings.value.clone();
+        Ok(self.put_settings(batch, &settings, unchanged))
+    }
+
+    /// Takes the work `name` off the active list and puts it on the cleanup list,
+    /// also if it was never active. On the cleanup or dropped list already:
+    /// nothing changes.
+    ///
+    /// # Errors
+    ///
+    /// [`is_not_found`](crate::Error::is_not_found) if the process is not in the
+    /// store; if the name is empty or over 1 KiB, or the store cannot be written.
+    pub fn unregister(&self, name: &str) -> Result<Effect> {
+        self.unregister_if(name, Precondition::None)
+    }
+
+    /// [`unregister`](ProcessHandle::unregister), if `precondition` holds of the item, on
+    /// whichever list it is; its version is [`Item::version`](crate::Item::version).
+    ///
+    /// # Errors
+    ///
+    /// As [`unregister`](ProcessHandle::unregister);
+    /// [`is_precondition_failed`](crate::Error::is_precondition_failed) if it does not hold.
+    pub fn unregister_if(&self, name: &str, precondition: Precondition) -> Result<Effect> {
+        names::check_work(name)?;
+        self.existing_owner()?;
+        let changed = self.unregister_chunk_if(&[name.to_owned()], Absent::ToCleanup, precondition)?;
+        Ok(if changed == 0 { Effect::Unchanged } else { Effect::Changed })
+    }
+
+    /// Unregisters items in one commit; answers how many of them changed anything.
+    pub(crate) fn unregister_chunk(&self, names: &[String], absent: Absent) -> Result<usize> {
+        self.unregister_chunk_if(names, absent, Precondition::None)
+    }
+
+    fn unregister_chunk_if(
+        &self,
+        names: &[String],
+        absent: Absent,
+        precondition: Precondition,
+    ) -> Result<usize> {
+        self.store.change(self.durability, || {
+            let mut batch = Batch::new();
+            let mut changed = 0;
+            for name in names {
+                let place = self.place(name)?;
+                self.check_place(name, &place, precondition)?;
+                let is_gone = place.cleanup.is_present() || place.dropped.is_present();
+                let is_absent = !is_gone && !place.active.is_present();
+                if is_gone || (is_absent && absent == Absent::Stays) {
+                    continue;
+                }
+                let requested = time::to_wire(self.store.now());
+                batch = self.move_to(List::Cleanup, batch, name, &place, &requested);
+                changed += 1;
+            }
+            if changed == 0 {
+                return Ok(Attempt::Done(0));
+            }
+            Ok(Attempt::Commit(self.touch_settings(batch)?, changed))
+        })
+    }
+
+    /// Puts `name` on the cleanup or the dropped list, and takes it off the others.
+    pub(crate) fn move_to(
+        &self,
+        list: List,
+        batch: Batch,
+        name: &str,
+        place: &Place,
+        since: &prost_types::Timestamp,
+    ) -> Batch {
+        let key = self.item_key(list, name);
+        let batch = [
+            (List::Active, place.active.version),
+            (List::Cleanup, place.cleanup.version),
+            (List::Dropped, place.dropped.version),
+        ]
+        .into_iter()
+        .filter(|(other, _)| *other != list)
+        .fold(batch, |batch, (other, version)| self.leave(batch, name, other, version));
+        batch.expect(key.clone(), Expect::unchanged(place.version(list))).put(key, since.to_payload())
+    }
+
+    /// What there is to say of the work `name`.
+    ///
+    /// # Errors
+    ///
+    /// [`is_not_found`](crate::Error::is_not_found) if the process is not in the
+    /// store; if the name is empty or over 1 KiB. A name that the process does
+    /// not know is no error: its state is `purged`.
+    pub fn work(&self, name: &str) -> Result<WorkResponse> {
+        let item = self.item(name)?;
+        let purged = || response::work_response(self.name(), name, Found::Nowhere);
+        Ok(item.map_or_else(purged, |item| item.response(self.name())))
+    }
+
+    /// The work `name` with the list it is on and its version; `None` if it is on none.
+    ///
+    /// # Errors
+    ///
+    /// As [`work`](ProcessHandle::work).
+    pub fn item(&self, name: &str) -> Result<Option<crate::store::Item>> {
+        names::check_work(name)?;
+        self.existing_owner()?;
+        // Active work is on no other list. Of anything else a commit without writes checks
+        // that the three lists were read at one point in time: a move between them must not
+        // hide the item.
+        self.store.change(self.durability, || {
+            let active = self.read_active(name)?;
+            if active.is_present() {
+                return Ok(Attempt::Done(Place::only_active(active).item(name)));
+            }
+            let place = self.place_beside(active, name)?;
+            let batch = List::ALL.into_iter().fold(Batch::new(), |batch, list| {
+                batch.expect(self.item_key(list, name), Expect::unchanged(place.version(list)))
+            });
+            Ok(Attempt::Commit(batch, place.item(name)))
+        })
+    }
+
+    /// Checks `precondition` of the item that stands at `place`.
+    fn check_place(&self, name: &str, place: &Place, precondition: Precondition) -> Result<()> {
+        let list = place.list();
+        let version = list.and_then(|list| place.version(list));
+        precondition.check(version, || self.item_key(list.unwrap_or(List::Active), name).describe())
+    }
+
+    pub(crate) fn place(&self, name: &str) -> Result<Place> {
+        self.place_beside(self.read_active(name)?, name)
+    }
+
+    fn read_active(&self, name: &str) -> Result<Versioned<Item>> {
+        self.store.read(&self.item_key(List::Active, name))
+    }
+
+    /// Where the name stands besides the active list, which was read before.
+    fn place_beside(&self, active: Versioned<Item>, name: &str) -> Result<Place> {
+        Ok(Place {
+            active,
+            cleanup: self.store.read(&self.item_key(List::Cleanup, name))?,
+            dropped: self.store.read(&self.item_key(List::Dropped, name))?,
+        })
+    }
+
+    pub(crate) fn item_key(&self, list: List, name: &str) -> Key {
+        Key::item(self.name(), list, name)
+    }
+}
+
+impl Place {
+    /// Where the name stands, for what is merged into it.
+    pub(crate) fn here(&self) -> Here<'_> {
+        match (self.active.present(), self.cleanup.present().or(self.dropped.present())) {
+            (Some(item), _) => Here::Active(item),
+            (None, Some(since)) => Here::Left(time::from_wire(since)),
+            (None, None) => Here::Nowhere,
+        }
+    }
+
+    fn version(&self, list: List) -> Option<u64> {
+        match list {
+            List::Active => self.active.version,
+            List::Cleanup => self.cleanup.version,
+            List::Dropped => self.dropped.version,
+        }
+    }
+
+    /// The place of a name that is on the active list, and so on no other.
+    fn only_active(active: Versioned<Item>) -> Self {
+        let absent = || Versioned { version: None, value: prost_types::Timestamp::default() };
+        Self { active, cleanup: absent(), dropped: absent() }
+    }
+
+    pub(crate) fn active(&self) -> Option<&Item> {
+        self.active.present()
+    }
+
+    /// The list that the name is on.
+    fn list(&self) -> Option<List> {
+        List::ALL.into_iter().find(|list| self.version(*list).is_some())
+    }
+
+    /// What stands there, as a list shows it.
+    fn item(self, name: &str) -> Option<crate::store::Item> {
+        let list = self.list()?;
+        let version = self.version(list).unwrap_or_default();
+        let since = match list {
+            List::Active => None,
+            List::Cleanup => time::from_wire(&self.cleanup.value),
+            List::Dropped => time::from_wire(&self.dropped.value),
+        };
+        let failed_attempts = self.active().map_or(0, |item| item.failed_attempts);
+        let work = (list == List::Active).then(|| self.active.value.work.unwrap_or_default());
+        Some(crate::store::Item { name: name.to_owned(), list, work, since, version, failed_attempts })
+    }
+}

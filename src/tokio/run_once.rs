@@ -1,0 +1,68 @@
+//! One run of an async runner: it claims the process and works on its items to the end.
+
+use std::sync::atomic::Ordering;
+
+use super::AsyncRunner;
+use super::dispatch::dispatcher::Dispatcher;
+use super::synced::{ready, synced};
+use crate::engine::Durability;
+use crate::error::Result;
+use crate::run::Claim;
+use crate::runner::Outcome;
+
+/// How many futures that block their threads are put up with.
+const STUCK_MAX: usize = 64;
+
+impl AsyncRunner {
+    /// Does one whole run, if one is due and nobody else is on it. Completes when the run
+    /// has ended and its end survives power loss.
+    ///
+    /// Cancellation-safe: dropped before, it drops the futures of the items in hand, writes
+    /// nothing, and the next claim goes on with the run at once.
+    ///
+    /// # Errors
+    ///
+    /// If the store cannot be read or written; if it is not polled on a tokio runtime; if
+    /// too many futures block their threads.
+    pub async fn run_once(&self) -> Result<Outcome> {
+        self.claim_and_run(false).await
+    }
+
+    /// [`run_once`](AsyncRunner::run_once), also if no run is due. A live owner is not
+    /// disturbed.
+    ///
+    /// # Errors
+    ///
+    /// As [`run_once`](AsyncRunner::run_once).
+    pub async fn run_now(&self) -> Result<Outcome> {
+        self.claim_and_run(true).await
+    }
+
+    async fn claim_and_run(&self, force: bool) -> Result<Outcome> {
+        self.runtime()?;
+        self.check_stuck()?;
+        if self.shared.stop().is_some() {
+            return Ok(Outcome::Stopped);
+        }
+        ready(self.store()).await?;
+        let options = self.options.claim.clone().force(force);
+        match self.handle.claim_as(&self.instance, &options, Durability::Buffered)? {
+            Claim::Won(mut run) => {
+                run.leave_when_dropped();
+                // No item begins under a claim that may be gone after a power loss.
+                synced(self.store()).await?;
+                Dispatcher::new(self, run).run().await
+            }
+            Claim::Held { by, since, until } => Ok(Outcome::Held { by, since, until }),
+            Claim::NotDue { at } => Ok(Outcome::NotDue { at }),
+        }
+    }
+
+    fn check_stuck(&self) -> Result<()> {
+        let stuck = self.shared.stuck.load(Ordering::Relaxed);
+        if stuck < STUCK_MAX {
+            return Ok(());
+        }
+        Err(self.failure(format!("{stuck} of its futures block their threads; restart the program")))
+    }
+}

@@ -1,0 +1,117 @@
+//! The scheduler: when an async runner claims its process.
+//!
+//! An idle runner waits for changes of its process, and once a second compares the wall
+//! clock, which may have jumped, with the monotonic one. Neither reads the store.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use super::AsyncRunner;
+use super::dispatch::either::either;
+use crate::engine::Alarm;
+use crate::error::Result;
+use crate::runner::{Plan, Planner, alarm};
+
+/// How often a runner that waits looks at the wall clock.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// A wall clock that has gone on by more or less than the monotonic one, by this much,
+/// was set, or the machine was suspended.
+const JUMP_MIN: Duration = Duration::from_millis(500);
+
+pub(super) struct Scheduler {
+    planner: Planner,
+    runner: AsyncRunner,
+    /// Raised when the process changes hands, a run of it ends, or its settings or work
+    /// change; also between the decision what to wait for and the wait.
+    changed: Arc<Notify>,
+    _alarm: Alarm,
+}
+
+/// What is waited for.
+enum Wait {
+    /// So long, whatever else happens.
+    For(Duration),
+    /// A change of the process, and at most so long by the wall clock.
+    Change(Duration),
+}
+
+impl Scheduler {
+    pub(super) fn new(runner: AsyncRunner) -> Self {
+        let options = &runner.options;
+        let planner = Planner::new(runner.handle.clone(), options.claim.clone(), options.timing.clone());
+        let changed = Arc::new(Notify::new());
+        let raised = changed.clone();
+        let alarm = alarm(&runner.handle, move || raised.notify_one());
+        Self { planner, runner, changed, _alarm: alarm }
+    }
+
+    pub(super) fn runner(&self) -> &AsyncRunner {
+        &self.runner
+    }
+
+    pub(super) async fn run(mut self) -> Result<()> {
+        while self.runner.shared.stop().is_none() {
+            if let Err(error) = self.step().await {
+                self.planner.note_trouble(error)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs the process if it is time to, or else waits.
+    async fn step(&mut self) -> Result<()> {
+        let wait = match self.planner.plan()? {
+            Plan::Rest(time) => Wait::For(time),
+            // Who lets go of a process need not write anything.
+            Plan::Held { .. } => Wait::Change(LOOK_INTERVAL),
+            Plan::NotDue { at } => Wait::Change(self.planner.until(at)),
+            Plan::PutOff(time) => Wait::Change(time),
+            Plan::Run => {
+                let outcome = self.runner.run_once().await?;
+                self.planner.note_outcome(self.runner.instance.id(), &outcome);
+                return Ok(());
+            }
+        };
+        self.wait(wait).await;
+        Ok(())
+    }
+
+    async fn wait(&self, wait: Wait) {
+        let mut asked = self.runner.shared.subscribe();
+        if self.runner.shared.stop().is_some() {
+            return;
+        }
+        let stopped = asked.changed();
+        match wait {
+            Wait::For(time) => {
+                let longest = self.runner.clock().longest_sleep(time);
+                let _ = tokio::time::timeout(longest, stopped).await;
+            }
+            Wait::Change(time) => {
+                let changed = async { drop(stopped.await) };
+                either(changed, self.changed_within(time)).await;
+            }
+        }
+    }
+
+    /// Waits for a change of the process, for the wall clock to jump, and for `time` at
+    /// most.
+    async fn changed_within(&self, time: Duration) {
+        let (wall, monotonic) = (self.runner.store().now(), self.runner.monotonic());
+        loop {
+            let passed = self.runner.monotonic().saturating_sub(monotonic);
+            let by_wall = self.runner.store().now().duration_since(wall);
+            let is_jump = by_wall.as_nanos().abs_diff(passed.as_nanos().cast_signed()) > JUMP_MIN.as_nanos();
+            if is_jump || passed >= time {
+                return;
+            }
+            let sleep = self.runner.clock().longest_sleep((time - passed).min(LOOK_INTERVAL));
+            if tokio::time::timeout(sleep, self.changed.notified()).await.is_ok() {
+                return;
+            }
+        }
+    }
+}
