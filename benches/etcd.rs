@@ -68,10 +68,7 @@ fn main() {
 }
 
 /// How often per second so many threads do it.
-fn count<W: FnMut()>(threads: usize, time: Duration, make: impl Fn(usize) -> W) -> f64
-where
-    W: Send,
-{
+fn count<W: FnMut() + Send>(threads: usize, time: Duration, make: impl Fn(usize) -> W) -> f64 {
     let (done, stop) = (AtomicU64::new(0), AtomicBool::new(false));
     let workers: Vec<W> = (0..threads).map(make).collect();
     let begun = Instant::now();

@@ -136,39 +136,18 @@ pub(crate) enum Failure {
     Closed,
 
     #[error("{text}")]
-    #[cfg_attr(
-        not(any(feature = "etcd", feature = "http")),
-        allow(dead_code, reason = "only a store that is elsewhere has it")
-    )]
+    #[cfg_attr(not(any(feature = "etcd", feature = "http")), allow(dead_code, reason = "elsewhere"))]
     Remote { trouble: Trouble, text: String },
 
     #[error("{place} cannot be used: {why}")]
-    #[cfg_attr(
-        not(any(feature = "etcd", feature = "http")),
-        allow(dead_code, reason = "only a store that is elsewhere has it")
-    )]
+    #[cfg_attr(not(any(feature = "etcd", feature = "http")), allow(dead_code, reason = "elsewhere"))]
     Unreachable { place: String, why: String },
 
     #[error(
         "the connection to {place} was lost before it answered ({why}): the change may or may not have been written. Look at what it was about before you try it again"
     )]
-    #[cfg_attr(
-        not(any(feature = "etcd", feature = "http")),
-        allow(dead_code, reason = "only a store that is elsewhere has it")
-    )]
+    #[cfg_attr(not(any(feature = "etcd", feature = "http")), allow(dead_code, reason = "elsewhere"))]
     Uncertain { place: String, why: String },
-
-    #[cfg(feature = "etcd")]
-    #[error(
-        "there is no store in {place}: check the prefix. Only if it is to be a new one, create it with `procstate init` or by connecting from a program"
-    )]
-    NoEtcdStore { place: String },
-
-    #[cfg(feature = "etcd")]
-    #[error(
-        "{place} has used up its space (mvcc: database space exceeded). Nothing was written; the store can be read. Compact and defragment it (`etcdctl compact REVISION`, `etcdctl defrag`) or give it more (--quota-backend-bytes), then `etcdctl alarm disarm`"
-    )]
-    EtcdFull { place: String },
 
     #[cfg(feature = "json")]
     #[error("{source_name}{position}: {why}")]
@@ -176,10 +155,7 @@ pub(crate) enum Failure {
 }
 
 /// What kind of failure another program told of.
-#[cfg_attr(
-    not(any(feature = "etcd", feature = "http")),
-    allow(dead_code, reason = "only a store that is elsewhere has it")
-)]
+#[cfg_attr(not(any(feature = "etcd", feature = "http")), allow(dead_code, reason = "elsewhere"))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Trouble {
     Other,
@@ -187,6 +163,8 @@ pub(crate) enum Trouble {
     Poisoned,
     DiskFull,
     Invalid,
+    #[cfg_attr(not(feature = "etcd"), allow(dead_code, reason = "only etcd tells of it"))]
+    NotFound,
 }
 
 /// An error and its causes, in one line.
@@ -272,12 +250,8 @@ impl Error {
     /// The process, the work or the store that was asked for does not exist.
     #[must_use]
     pub fn is_not_found(&self) -> bool {
-        match *self.failure {
-            Failure::NoProcess { .. } | Failure::NoWork { .. } | Failure::NoStore { .. } => true,
-            #[cfg(feature = "etcd")]
-            Failure::NoEtcdStore { .. } => true,
-            _ => false,
-        }
+        matches!(*self.failure, Failure::NoProcess { .. } | Failure::NoWork { .. } | Failure::NoStore { .. })
+            || self.is_remote(Trouble::NotFound)
     }
 
     /// What was to be changed is not as the caller's
@@ -290,12 +264,8 @@ impl Error {
     /// The disk, or the space of etcd, is full. Nothing was written, and the store can still be read.
     #[must_use]
     pub fn is_disk_full(&self) -> bool {
-        match *self.failure {
-            Failure::DiskFull { .. } | Failure::NoRoom { .. } => true,
-            #[cfg(feature = "etcd")]
-            Failure::EtcdFull { .. } => true,
-            _ => self.is_remote(Trouble::DiskFull),
-        }
+        matches!(*self.failure, Failure::DiskFull { .. } | Failure::NoRoom { .. })
+            || self.is_remote(Trouble::DiskFull)
     }
 
     /// The connection to the program that has the store open was lost before it answered:

@@ -10,13 +10,13 @@ use rustc_hash::FxHashSet;
 use tokio::runtime::{Builder, Runtime};
 use uuid::Uuid;
 
-use super::commit::Limits;
 use super::keys::{Identity, Keys};
-use super::line::Line;
+use super::limits::Limits;
 use super::options::EtcdOptions;
 use super::slots::Slots;
-use super::trouble::Trouble;
-use super::txn;
+use crate::engine::etcd::transport::line::Line;
+use crate::engine::etcd::transport::trouble::Trouble;
+use crate::engine::etcd::transport::txn;
 use crate::error::{Error, Failure, Result};
 use crate::proto::etcd::etcdserverpb as pb;
 
@@ -33,7 +33,7 @@ pub(super) struct Client {
 /// What tasks on the runtime share.
 #[derive(Debug)]
 pub(super) struct Core {
-    pub(super) line: Line,
+    pub(super) line: Arc<Line>,
     pub(super) keys: Keys,
     pub(super) identity: Identity,
     /// Tells this opening of the store from every other.
@@ -70,8 +70,9 @@ impl Client {
                 return Err(line.error(trouble));
             }
         };
+        let line = Arc::new(line);
         let core = Core {
-            slots: Slots::new(&keys, &opening),
+            slots: Slots::new(line.clone(), &keys, &opening),
             line,
             keys,
             identity,
@@ -193,11 +194,19 @@ async fn identity(line: &Line, key: &bytes::Bytes, create: bool) -> Result<Resul
         if create {
             return Ok(Ok(Identity::new(id, 0, revision)));
         }
-        return Ok(Err(Failure::NoEtcdStore { place: line.place.clone() }.into()));
+        return Ok(Err(no_store(line)));
     }
     let found = txn::found(&answer).into_iter().next().and_then(|range| range.kvs.first());
     Ok(match found {
         Some(kv) => Identity::decode(kv, &line.place),
-        None => Err(Failure::NoEtcdStore { place: line.place.clone() }.into()),
+        None => Err(no_store(line)),
     })
+}
+
+fn no_store(line: &Line) -> Error {
+    let text = format!(
+        "there is no store in {}: check the prefix. Only if it is to be a new one, create it with `procstate init` or by connecting from a program",
+        line.place
+    );
+    Failure::Remote { trouble: crate::error::Trouble::NotFound, text }.into()
 }

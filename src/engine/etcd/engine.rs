@@ -7,9 +7,10 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::client::Client;
+use super::commit::{large, pending};
 use super::liveness::EtcdLiveness;
 use super::options::EtcdOptions;
-use super::{commit, large, watch};
+use super::watch;
 use crate::archive::{self, Target};
 use crate::disk::RealDisk;
 use crate::engine::{Backup, Batch, Durability, Engine, Feed, Outcome, Stats, Visitor};
@@ -34,7 +35,7 @@ impl EtcdEngine {
         let core = client.core.clone();
         client.spawn(async move {
             // Or the next one does.
-            let _ = large::sweep(&core).await;
+            let _ = pending::sweep(&core).await;
         })?;
         let liveness = EtcdLiveness::new(client.clone());
         let feed = Arc::new(Feed::default());
@@ -86,7 +87,7 @@ impl Engine for EtcdEngine {
             self.client.check_open()?;
             return Ok(Outcome::Committed(self.client.core.identity.seq(self.client.core.seen())));
         }
-        self.client.wait(|core| commit::commit(core, batch))?
+        self.client.wait(|core| large::commit(core, batch))?
     }
 
     fn preconditions_max(&self) -> usize {

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::client::{Client, Core};
-use super::trouble::Trouble;
+use crate::engine::etcd::transport::trouble::Trouble;
 use crate::engine::liveness::{Lease, nanos};
 use crate::engine::{InProgram, Liveness, Pulse};
 use crate::error::Result;

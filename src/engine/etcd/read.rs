@@ -6,9 +6,10 @@ use std::sync::Arc;
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::client::{Client, Core};
-use super::trouble::Trouble;
-use super::{large, txn};
 use crate::engine::Visitor;
+use crate::engine::etcd::commit::pending::{self, PENDING};
+use crate::engine::etcd::transport::trouble::Trouble;
+use crate::engine::etcd::transport::txn;
 use crate::error::Result;
 use crate::proto::etcd::etcdserverpb as pb;
 use crate::record::{Key, KeyRange, Record};
@@ -30,7 +31,7 @@ impl Core {
         range: pb::RangeRequest,
     ) -> Result<(i64, pb::RangeResponse), Trouble> {
         let read = pb::TxnRequest {
-            success: vec![txn::range(txn::bare(self.keys.own(large::PENDING))), txn::range(range)],
+            success: vec![txn::range(txn::bare(self.keys.own(PENDING))), txn::range(range)],
             ..pb::TxnRequest::default()
         };
         loop {
@@ -39,7 +40,7 @@ impl Core {
             if txn::revision(txn::found(&answer).first()) == 0 {
                 return Ok((revision, txn::take_last(&mut answer)));
             }
-            large::finish(self).await?;
+            pending::finish(self).await?;
         }
     }
 

@@ -12,9 +12,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use parking_lot::Mutex;
 
-use super::client::Core;
 use super::keys::Keys;
-use super::trouble::Trouble;
+use crate::engine::etcd::transport::line::Line;
+use crate::engine::etcd::transport::trouble::Trouble;
 use crate::proto::etcd::etcdserverpb as pb;
 
 /// How long slots stay after the last sign of their program. Many times longer than a commit
@@ -25,6 +25,7 @@ const LEASE_TIME: Duration = Duration::from_secs(900);
 const KEEP_INTERVAL: Duration = Duration::from_secs(200);
 
 pub(super) struct Slots {
+    line: Arc<Line>,
     keys: Keys,
     opening: String,
     free: Mutex<Free>,
@@ -48,8 +49,9 @@ pub(super) struct Slot {
 }
 
 impl Slots {
-    pub(super) fn new(keys: &Keys, opening: &str) -> Self {
+    pub(super) fn new(line: Arc<Line>, keys: &Keys, opening: &str) -> Self {
         Self {
+            line,
             keys: keys.clone(),
             opening: opening.to_owned(),
             free: Mutex::default(),
@@ -58,8 +60,8 @@ impl Slots {
     }
 
     /// One for a commit.
-    pub(super) async fn take(&self, core: &Arc<Core>) -> Result<Slot, Trouble> {
-        let lease = self.lease(core).await?;
+    pub(super) async fn take(&self) -> Result<Slot, Trouble> {
+        let lease = self.lease().await?;
         let mut free = self.free.lock();
         while let Some(slot) = free.slots.pop() {
             if slot.lease == lease {
@@ -89,28 +91,27 @@ impl Slots {
         }
     }
 
-    async fn lease(&self, core: &Arc<Core>) -> Result<i64, Trouble> {
+    async fn lease(&self) -> Result<i64, Trouble> {
         let mut current = self.lease.lock().await;
         if let Some(lease) = *current {
             return Ok(lease);
         }
         let ttl = LEASE_TIME.as_secs().cast_signed();
         let grant = pb::LeaseGrantRequest { ttl, id: 0 };
-        let lease = core.line.grant(grant).await?.id;
+        let lease = self.line.grant(grant).await?.id;
         *current = Some(lease);
-        tokio::spawn(keep(Arc::downgrade(core), lease));
+        tokio::spawn(keep(Arc::downgrade(&self.line), lease));
         Ok(lease)
     }
 }
 
-/// Keeps the lease alive for as long as it is used.
-async fn keep(core: std::sync::Weak<Core>, lease: i64) {
+/// Keeps the lease alive for as long as it is used. A commit finds out if it has run out.
+async fn keep(line: std::sync::Weak<Line>, lease: i64) {
     loop {
         tokio::time::sleep(KEEP_INTERVAL).await;
-        let Some(core) = core.upgrade() else { return };
-        let kept = core.line.keep_alive(lease).await;
-        if matches!(kept, Ok(false)) {
-            return core.slots.forget(lease).await;
+        let Some(line) = line.upgrade() else { return };
+        if let Ok(false) = line.keep_alive(lease).await {
+            return;
         }
     }
 }

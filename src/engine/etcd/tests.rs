@@ -10,7 +10,10 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::client::Client;
-use super::{EtcdEngine, EtcdOptions, commit, large, txn};
+use super::commit::attempt::{Attempt, Request};
+use super::commit::pending::{self, PENDING};
+use super::transport::txn;
+use super::{EtcdEngine, EtcdOptions};
 use crate::engine::{Batch, Durability, Engine, Expect, Liveness, Outcome, Received};
 use crate::error::Result;
 use crate::model::List;
@@ -59,8 +62,8 @@ fn a_commit_whose_answer_was_lost_is_not_made_twice() {
     let outcome = client
         .wait(move |core| async move {
             let batch = put(1, b"b").expect(key(1), Expect::Version(first));
-            let request = commit::Request::new(&core, batch);
-            let attempt = commit::Attempt::new(&core, &request, request.writes.clone());
+            let request = Request::new(&core, batch);
+            let attempt = Attempt::new(&core, &request, request.writes.clone());
             attempt.make_twice().await
         })
         .unwrap();
@@ -102,12 +105,12 @@ fn an_interrupted_large_commit_is_finished_or_swept_up() {
     let parts = |id: &'static str, n: usize, pending: bool| {
         client
             .wait(move |core| async move {
-                let writes = commit::Request::new(&core, put(n, b"large")).writes;
+                let writes = Request::new(&core, put(n, b"large")).writes;
                 let part = pb::TxnRequest { success: writes, ..pb::TxnRequest::default() };
                 let value = Bytes::from(prost::Message::encode_to_vec(&part));
                 let mut puts = vec![txn::put(core.keys.own(&format!("staged/{id}/00000000")), value, 0)];
                 if pending {
-                    puts.push(txn::put(core.keys.own(large::PENDING), Bytes::from_static(id.as_bytes()), 0));
+                    puts.push(txn::put(core.keys.own(PENDING), Bytes::from_static(id.as_bytes()), 0));
                 }
                 core.line.txn(pb::TxnRequest { success: puts, ..pb::TxnRequest::default() }).await
             })
@@ -119,7 +122,7 @@ fn an_interrupted_large_commit_is_finished_or_swept_up() {
     assert_eq!(&engine.get(&key(1)).unwrap().unwrap().payload[..], b"large");
     let absent = put(3, b"x").expect(key(1), Expect::Absent);
     assert_eq!(engine.commit(absent, Durability::Synced).unwrap(), Outcome::Failed(0));
-    client.wait(|core| async move { large::sweep(&core).await }).unwrap().unwrap();
+    client.wait(|core| async move { pending::sweep(&core).await }).unwrap().unwrap();
     assert!(engine.get(&key(2)).unwrap().is_none());
     let left = own_keys(&engine);
     assert!(left.iter().all(|key| key.contains("slot/") || key.ends_with("store")), "{left:?}");

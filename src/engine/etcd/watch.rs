@@ -7,9 +7,9 @@ use tokio_stream::StreamExt;
 use tonic::Streaming;
 
 use super::client::Core;
-use super::line::Pause;
-use super::trouble::Trouble;
-use super::txn;
+use crate::engine::etcd::transport::line::Pause;
+use crate::engine::etcd::transport::trouble::Trouble;
+use crate::engine::etcd::transport::txn;
 use crate::engine::{Commit, Feed, Written};
 use crate::error::Result;
 use crate::proto::etcd::etcdserverpb as pb;

@@ -110,8 +110,8 @@ impl Session<'_> {
         })?;
         let runner = Runner::builder(store, &args.name).label("procstate-run").concurrency(jobs(args));
         let runner = if self.place.is_shared() {
-            // A command shows no life, and this program does it for it.
-            runner.beat_by_itself(true)
+            // A command shows no life, and this program does it for it. Its time is kept here.
+            runner.beat_by_itself(true).item_timeout(FOREVER)
         } else {
             // No other program has the store open: nobody waits for a sign of life.
             runner.heartbeat_timeout(FOREVER)

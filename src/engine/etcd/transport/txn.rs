@@ -17,20 +17,20 @@ fn compare(key: Bytes, result: CompareResult, target: CompareTarget, with: Targe
     }
 }
 
-pub(super) fn absent(key: Bytes) -> pb::Compare {
+pub(in crate::engine::etcd) fn absent(key: Bytes) -> pb::Compare {
     compare(key, CompareResult::Equal, CompareTarget::Create, TargetUnion::CreateRevision(0))
 }
 
-pub(super) fn present(key: Bytes) -> pb::Compare {
+pub(in crate::engine::etcd) fn present(key: Bytes) -> pb::Compare {
     compare(key, CompareResult::Greater, CompareTarget::Create, TargetUnion::CreateRevision(0))
 }
 
 /// The key was written last by this revision; 0 if it is absent.
-pub(super) fn written_by(key: Bytes, revision: i64) -> pb::Compare {
+pub(in crate::engine::etcd) fn written_by(key: Bytes, revision: i64) -> pb::Compare {
     compare(key, CompareResult::Equal, CompareTarget::Mod, TargetUnion::ModRevision(revision))
 }
 
-pub(super) fn written_before(key: Bytes, revision: i64) -> pb::Compare {
+pub(in crate::engine::etcd) fn written_before(key: Bytes, revision: i64) -> pb::Compare {
     compare(key, CompareResult::Less, CompareTarget::Mod, TargetUnion::ModRevision(revision))
 }
 
@@ -39,39 +39,39 @@ fn op(request: Request) -> pb::RequestOp {
 }
 
 /// `lease` is 0 for none.
-pub(super) fn put(key: Bytes, value: Bytes, lease: i64) -> pb::RequestOp {
+pub(in crate::engine::etcd) fn put(key: Bytes, value: Bytes, lease: i64) -> pb::RequestOp {
     op(Request::RequestPut(pb::PutRequest { key, value, lease }))
 }
 
-pub(super) fn delete(key: Bytes) -> pb::RequestOp {
+pub(in crate::engine::etcd) fn delete(key: Bytes) -> pb::RequestOp {
     op(Request::RequestDeleteRange(pb::DeleteRangeRequest { key, range_end: Bytes::new() }))
 }
 
-pub(super) fn delete_range((key, range_end): (Bytes, Bytes)) -> pb::RequestOp {
+pub(in crate::engine::etcd) fn delete_range((key, range_end): (Bytes, Bytes)) -> pb::RequestOp {
     op(Request::RequestDeleteRange(pb::DeleteRangeRequest { key, range_end }))
 }
 
-pub(super) fn range(range: pb::RangeRequest) -> pb::RequestOp {
+pub(in crate::engine::etcd) fn range(range: pb::RangeRequest) -> pb::RequestOp {
     op(Request::RequestRange(range))
 }
 
 /// Operations that are one: a transaction in a transaction has a limit of its own.
-pub(super) fn nested(success: Vec<pb::RequestOp>) -> pb::RequestOp {
+pub(in crate::engine::etcd) fn nested(success: Vec<pb::RequestOp>) -> pb::RequestOp {
     op(Request::RequestTxn(pb::TxnRequest { compare: Vec::new(), success, failure: Vec::new() }))
 }
 
 /// Reads a key with its value.
-pub(super) fn whole(key: Bytes) -> pb::RangeRequest {
+pub(in crate::engine::etcd) fn whole(key: Bytes) -> pb::RangeRequest {
     pb::RangeRequest { key, ..pb::RangeRequest::default() }
 }
 
 /// Reads when a key was written.
-pub(super) fn bare(key: Bytes) -> pb::RangeRequest {
+pub(in crate::engine::etcd) fn bare(key: Bytes) -> pb::RangeRequest {
     pb::RangeRequest { keys_only: true, ..whole(key) }
 }
 
 /// What each of the ranges of a transaction found.
-pub(super) fn found(answer: &pb::TxnResponse) -> Vec<&pb::RangeResponse> {
+pub(in crate::engine::etcd) fn found(answer: &pb::TxnResponse) -> Vec<&pb::RangeResponse> {
     answer
         .responses
         .iter()
@@ -83,7 +83,7 @@ pub(super) fn found(answer: &pb::TxnResponse) -> Vec<&pb::RangeResponse> {
 }
 
 /// What the last range of a transaction found.
-pub(super) fn take_last(answer: &mut pb::TxnResponse) -> pb::RangeResponse {
+pub(in crate::engine::etcd) fn take_last(answer: &mut pb::TxnResponse) -> pb::RangeResponse {
     match answer.responses.pop().and_then(|response| response.response) {
         Some(Response::ResponseRange(range)) => range,
         _ => pb::RangeResponse::default(),
@@ -91,6 +91,6 @@ pub(super) fn take_last(answer: &mut pb::TxnResponse) -> pb::RangeResponse {
 }
 
 /// The revision that wrote the one key of a range; 0 if it is absent.
-pub(super) fn revision(range: Option<&&pb::RangeResponse>) -> i64 {
+pub(in crate::engine::etcd) fn revision(range: Option<&&pb::RangeResponse>) -> i64 {
     range.and_then(|range| range.kvs.first()).map_or(0, |kv| kv.mod_revision)
 }

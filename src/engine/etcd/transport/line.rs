@@ -11,8 +11,8 @@ use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Response, Status, Streaming};
 
-use super::options::EtcdOptions;
-use super::trouble::Trouble;
+use crate::engine::etcd::options::EtcdOptions;
+use crate::engine::etcd::transport::trouble::Trouble;
 use crate::error::{Error, Failure, Result};
 use crate::proto::etcd::etcdserverpb as pb;
 use pb::auth_client::AuthClient;
@@ -36,19 +36,19 @@ const PAUSE_MIN: Duration = Duration::from_millis(20);
 const PAUSE_MAX: Duration = Duration::from_millis(500);
 
 /// The way to a cluster.
-pub(super) struct Line {
-    pub(super) place: String,
+pub(in crate::engine::etcd) struct Line {
+    pub(in crate::engine::etcd) place: String,
     members: Vec<Channel>,
     current: AtomicUsize,
     user: Option<(String, String)>,
     token: RwLock<Option<MetadataValue<Ascii>>>,
     /// How long a call goes on asking.
-    pub(super) patience: Duration,
+    pub(in crate::engine::etcd) patience: Duration,
 }
 
 impl Line {
     /// Connects to nobody yet. Must be called on a runtime.
-    pub(super) fn new(options: &EtcdOptions) -> Result<Self> {
+    pub(in crate::engine::etcd) fn new(options: &EtcdOptions) -> Result<Self> {
         options.check()?;
         let members = options.endpoints.iter().map(|url| member(url, options)).collect::<Result<_>>()?;
         Ok(Self {
@@ -62,20 +62,26 @@ impl Line {
     }
 
     /// Asks for a transaction once: whoever asks again must know what the first did.
-    pub(super) async fn txn_once(&self, txn: pb::TxnRequest) -> Result<pb::TxnResponse, Trouble> {
+    pub(in crate::engine::etcd) async fn txn_once(
+        &self,
+        txn: pb::TxnRequest,
+    ) -> Result<pb::TxnResponse, Trouble> {
         self.ask_once(txn, &|channel, request| async move { kv(channel).txn(request).await }).await
     }
 
     /// One that does no harm if it is made twice.
-    pub(super) async fn txn(&self, txn: pb::TxnRequest) -> Result<pb::TxnResponse, Trouble> {
+    pub(in crate::engine::etcd) async fn txn(&self, txn: pb::TxnRequest) -> Result<pb::TxnResponse, Trouble> {
         self.ask(txn, |channel, request| async move { kv(channel).txn(request).await }).await
     }
 
-    pub(super) async fn range(&self, range: pb::RangeRequest) -> Result<pb::RangeResponse, Trouble> {
+    pub(in crate::engine::etcd) async fn range(
+        &self,
+        range: pb::RangeRequest,
+    ) -> Result<pb::RangeResponse, Trouble> {
         self.ask(range, |channel, request| async move { kv(channel).range(request).await }).await
     }
 
-    pub(super) async fn grant(
+    pub(in crate::engine::etcd) async fn grant(
         &self,
         grant: pb::LeaseGrantRequest,
     ) -> Result<pb::LeaseGrantResponse, Trouble> {
@@ -83,20 +89,20 @@ impl Line {
         self.ask(grant, ask).await
     }
 
-    pub(super) async fn revoke(&self, id: i64) -> Result<pb::LeaseRevokeResponse, Trouble> {
+    pub(in crate::engine::etcd) async fn revoke(&self, id: i64) -> Result<pb::LeaseRevokeResponse, Trouble> {
         let ask = |channel, request| async move { LeaseClient::new(channel).lease_revoke(request).await };
         self.ask(pb::LeaseRevokeRequest { id }, ask).await
     }
 
     /// How many seconds a lease has left; below 0 if it has run out.
-    pub(super) async fn time_to_live(&self, id: i64) -> Result<i64, Trouble> {
+    pub(in crate::engine::etcd) async fn time_to_live(&self, id: i64) -> Result<i64, Trouble> {
         let ask =
             |channel, request| async move { LeaseClient::new(channel).lease_time_to_live(request).await };
         Ok(self.ask(pb::LeaseTimeToLiveRequest { id, keys: false }, ask).await?.ttl)
     }
 
     /// Renews a lease; answers whether it was there still.
-    pub(super) async fn keep_alive(&self, id: i64) -> Result<bool, Trouble> {
+    pub(in crate::engine::etcd) async fn keep_alive(&self, id: i64) -> Result<bool, Trouble> {
         let ask = |channel, request: Request<pb::LeaseKeepAliveRequest>| async move {
             let (metadata, extensions, message) = request.into_parts();
             let request = Request::from_parts(metadata, extensions, tokio_stream::iter([message]));
@@ -107,13 +113,13 @@ impl Line {
         Ok(self.ask(pb::LeaseKeepAliveRequest { id }, ask).await?.ttl > 0)
     }
 
-    pub(super) async fn status(&self) -> Result<pb::StatusResponse, Trouble> {
+    pub(in crate::engine::etcd) async fn status(&self) -> Result<pb::StatusResponse, Trouble> {
         let ask = |channel, request| async move { MaintenanceClient::new(channel).status(request).await };
         self.ask(pb::StatusRequest {}, ask).await
     }
 
     /// Watches until the connection ends.
-    pub(super) async fn watch(
+    pub(in crate::engine::etcd) async fn watch(
         &self,
         create: pb::WatchCreateRequest,
     ) -> Result<Streaming<pb::WatchResponse>, Trouble> {
@@ -130,7 +136,7 @@ impl Line {
     }
 
     /// What a call comes to that changes nothing.
-    pub(super) fn error(&self, trouble: Trouble) -> Error {
+    pub(in crate::engine::etcd) fn error(&self, trouble: Trouble) -> Error {
         let place = self.place.clone();
         match trouble {
             Trouble::Final(reason) => reason.error(&self.place),
@@ -160,12 +166,12 @@ impl Line {
     }
 
     /// Gets a token, however long that takes a call.
-    pub(super) async fn log_in(&self) -> Result<(), Trouble> {
+    pub(in crate::engine::etcd) async fn log_in(&self) -> Result<(), Trouble> {
         self.renew_token(&mut Pause::new(self.patience)).await
     }
 
     /// Gets another token.
-    pub(super) async fn renew_token(&self, pause: &mut Pause) -> Result<(), Trouble> {
+    pub(in crate::engine::etcd) async fn renew_token(&self, pause: &mut Pause) -> Result<(), Trouble> {
         loop {
             match self.authenticate().await {
                 Err(Trouble::Lost(why)) => pause.next(why).await.map_err(Trouble::Lost)?,
@@ -270,18 +276,18 @@ fn kv(channel: Channel) -> KvClient<Channel> {
 }
 
 /// The time between attempts, longer each time, until there is no more.
-pub(super) struct Pause {
+pub(in crate::engine::etcd) struct Pause {
     deadline: Instant,
     length: Duration,
 }
 
 impl Pause {
-    pub(super) fn new(patience: Duration) -> Self {
+    pub(in crate::engine::etcd) fn new(patience: Duration) -> Self {
         Self { deadline: Instant::now() + patience, length: PAUSE_MIN }
     }
 
     /// Waits, and hands `why` back when it is time to give up.
-    pub(super) async fn next(&mut self, why: String) -> Result<(), String> {
+    pub(in crate::engine::etcd) async fn next(&mut self, why: String) -> Result<(), String> {
         if Instant::now() + self.length >= self.deadline {
             return Err(why);
         }

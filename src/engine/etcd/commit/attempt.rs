@@ -10,79 +10,35 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 
-use super::client::Core;
-use super::line::Pause;
-use super::slots::Slot;
-use super::trouble::{Reason, Trouble};
-use super::{large, txn};
+use crate::engine::etcd::client::Core;
+use crate::engine::etcd::commit::pending::PENDING;
+use crate::engine::etcd::slots::Slot;
+use crate::engine::etcd::transport::line::Pause;
+use crate::engine::etcd::transport::trouble::{Reason, Trouble};
+use crate::engine::etcd::transport::txn;
 use crate::engine::{Batch, Expect, Outcome, Write};
 use crate::error::{Error, Failure, Result};
 use crate::proto::etcd::etcdserverpb as pb;
 use crate::record;
 
-/// The compares and the reads that every transaction has besides those of its commit.
-const OVERHEAD: usize = 2;
-
 /// What a slot holds that was written so that its commit is never made.
 const VOID: Bytes = Bytes::from_static(b"void");
 
-/// What a cluster takes, as far as it is known: what it is started with unless it is told
-/// otherwise, and less once it says so.
-#[derive(Debug)]
-pub(super) struct Limits {
-    /// Operations of a transaction (--max-txn-ops).
-    operations: AtomicUsize,
-    /// Bytes of a request (--max-request-bytes).
-    bytes: AtomicUsize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        // The second is 1.5 MiB; keys and lengths come on top of what is counted.
-        Self { operations: AtomicUsize::new(128), bytes: AtomicUsize::new((3 << 19) - (32 << 10)) }
-    }
-}
-
-impl Limits {
-    pub(super) fn operations(&self) -> usize {
-        self.operations.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn bytes(&self) -> usize {
-        self.bytes.load(Ordering::Relaxed)
-    }
-
-    /// How many preconditions a commit may have.
-    pub(super) fn preconditions(&self) -> usize {
-        self.operations().saturating_sub(OVERHEAD)
-    }
-
-    /// There are fewer operations than was thought. Answers whether that may be.
-    fn lower_operations(&self) -> bool {
-        self.operations.fetch_min(self.operations() / 2, Ordering::Relaxed) > 8
-    }
-
-    fn lower_bytes(&self) -> bool {
-        self.bytes.fetch_min(self.bytes() / 2, Ordering::Relaxed) > 4096
-    }
-}
-
 /// A batch, as it is asked of etcd.
-pub(super) struct Request {
-    pub(super) compare: Vec<pb::Compare>,
+pub(in crate::engine::etcd) struct Request {
+    pub(in crate::engine::etcd) compare: Vec<pb::Compare>,
     /// The keys of the preconditions, and what is expected of them.
-    expected: Vec<(Bytes, Expect)>,
-    pub(super) writes: Vec<pb::RequestOp>,
-    pub(super) bytes: usize,
+    pub(in crate::engine::etcd) expected: Vec<(Bytes, Expect)>,
+    pub(in crate::engine::etcd) writes: Vec<pb::RequestOp>,
+    pub(in crate::engine::etcd) bytes: usize,
 }
 
 impl Request {
-    pub(super) fn new(core: &Core, batch: Batch) -> Self {
-        let mut compare = vec![txn::absent(core.keys.own(large::PENDING))];
+    pub(in crate::engine::etcd) fn new(core: &Core, batch: Batch) -> Self {
+        let mut compare = vec![txn::absent(core.keys.own(PENDING))];
         let mut expected = Vec::with_capacity(batch.preconditions.len());
         for precondition in batch.preconditions {
             let key = core.keys.record(precondition.key.bytes());
@@ -158,7 +114,11 @@ fn writes(core: &Core, writes: Vec<Write>, bytes: &mut usize) -> Vec<pb::Request
 
 /// The writes of one transaction, packed into transactions of their own if there are too
 /// many; `None` if that is of no use either.
-fn pack(writes: &[pb::RequestOp], compares: usize, operations: usize) -> Option<Vec<pb::RequestOp>> {
+pub(in crate::engine::etcd) fn pack(
+    writes: &[pb::RequestOp],
+    compares: usize,
+    operations: usize,
+) -> Option<Vec<pb::RequestOp>> {
     // With the slot.
     if writes.len() < operations {
         return Some(writes.to_vec());
@@ -169,30 +129,8 @@ fn pack(writes: &[pb::RequestOp], compares: usize, operations: usize) -> Option<
     Some(writes.chunks(size).map(|chunk| txn::nested(chunk.to_vec())).collect())
 }
 
-/// Makes a commit, or finds out that it is not made.
-pub(super) async fn commit(core: Arc<Core>, batch: Batch) -> Result<Outcome> {
-    let request = Request::new(&core, batch);
-    loop {
-        let preconditions = request.compare.len();
-        if preconditions > core.limits.preconditions() {
-            return Err(too_many(&core, request.expected.len()));
-        }
-        let writes = pack(&request.writes, preconditions + 1, core.limits.operations());
-        let made = match writes.filter(|_| request.bytes <= core.limits.bytes()) {
-            _ if request.writes.is_empty() => check(&core, &request).await,
-            Some(writes) => Attempt::new(&core, &request, writes).make().await,
-            None => return large::commit(&core, request).await,
-        };
-        match made? {
-            Made::Outcome(outcome) => return Ok(outcome),
-            Made::Pending => large::finish(&core).await.map_err(|trouble| core.line.error(trouble))?,
-            Made::TooLarge => {}
-        }
-    }
-}
-
 /// How an attempt ends.
-pub(super) enum Made {
+pub(in crate::engine::etcd) enum Made {
     Outcome(Outcome),
     /// A large commit comes first.
     Pending,
@@ -201,7 +139,7 @@ pub(super) enum Made {
 }
 
 /// A commit that writes nothing needs no slot.
-async fn check(core: &Arc<Core>, request: &Request) -> Result<Made> {
+pub(in crate::engine::etcd) async fn check(core: &Arc<Core>, request: &Request) -> Result<Made> {
     let txn = request.txn(None, Vec::new());
     let answer = core.line.txn(txn).await;
     let answer = answer.map_err(|trouble| core.line.error(trouble))?;
@@ -213,7 +151,7 @@ async fn check(core: &Arc<Core>, request: &Request) -> Result<Made> {
     Ok(failed.map_or(Made::Pending, |failed| Made::Outcome(Outcome::Failed(failed))))
 }
 
-pub(super) struct Attempt<'a> {
+pub(in crate::engine::etcd) struct Attempt<'a> {
     core: &'a Arc<Core>,
     request: &'a Request,
     writes: Vec<pb::RequestOp>,
@@ -223,11 +161,15 @@ pub(super) struct Attempt<'a> {
 }
 
 impl<'a> Attempt<'a> {
-    pub(super) fn new(core: &'a Arc<Core>, request: &'a Request, writes: Vec<pb::RequestOp>) -> Self {
+    pub(in crate::engine::etcd) fn new(
+        core: &'a Arc<Core>,
+        request: &'a Request,
+        writes: Vec<pb::RequestOp>,
+    ) -> Self {
         Self { core, request, writes, doubt: None, pause: Pause::new(core.line.patience) }
     }
 
-    pub(super) async fn make(mut self) -> Result<Made> {
+    pub(in crate::engine::etcd) async fn make(mut self) -> Result<Made> {
         let mut slot = self.slot().await?;
         loop {
             let txn = self.request.txn(Some(&slot), self.writes.clone());
@@ -265,7 +207,7 @@ impl<'a> Attempt<'a> {
 
     /// Makes it, loses the answer, and makes it again.
     #[cfg(test)]
-    pub(super) async fn make_twice(mut self) -> Result<Outcome> {
+    pub(in crate::engine::etcd) async fn make_twice(mut self) -> Result<Outcome> {
         let slot = self.slot().await?;
         let txn = self.request.txn(Some(&slot), self.writes.clone());
         let answer = self.core.line.txn_once(txn).await.map_err(|trouble| self.core.line.error(trouble))?;
@@ -315,7 +257,7 @@ impl<'a> Attempt<'a> {
     }
 
     async fn slot(&self) -> Result<Slot> {
-        self.core.slots.take(self.core).await.map_err(|trouble| self.core.line.error(trouble))
+        self.core.slots.take().await.map_err(|trouble| self.core.line.error(trouble))
     }
 
     /// The lease of this one has run out.
@@ -366,12 +308,4 @@ enum Next {
     Again,
     AnotherSlot,
     TooLarge,
-}
-
-fn too_many(core: &Core, preconditions: usize) -> Error {
-    let text = format!(
-        "a change of {preconditions} records at once is more than etcd takes ({} operations in a transaction, --max-txn-ops): change fewer at a time. Nothing was written",
-        core.limits.operations()
-    );
-    Error::argument(text)
 }

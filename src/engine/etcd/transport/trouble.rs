@@ -1,12 +1,17 @@
 //! What etcd's errors mean, and what to do about them.
 
+use std::io;
+
 use tonic::{Code, Status};
 
 use crate::error::{Error, Failure, chain};
 
+/// What etcd says, and what to do then.
+const FULL: &str = "mvcc: database space exceeded: compact and defragment it (`etcdctl compact REVISION`, `etcdctl defrag`) or give it more (--quota-backend-bytes), then `etcdctl alarm disarm`";
+
 /// What an unsuccessful call comes to.
 #[derive(Debug)]
-pub(super) enum Trouble {
+pub(in crate::engine::etcd) enum Trouble {
     /// No answer, or none that counts: whether it was done is not known, and it may be asked
     /// again.
     Lost(String),
@@ -25,14 +30,14 @@ pub(super) enum Trouble {
 
 /// Why a call fails for good.
 #[derive(Debug)]
-pub(super) enum Reason {
+pub(in crate::engine::etcd) enum Reason {
     /// The space quota is used up.
     Full,
     Other(String),
 }
 
 impl Trouble {
-    pub(super) fn of(status: &Status) -> Self {
+    pub(in crate::engine::etcd) fn of(status: &Status) -> Self {
         let text = status.message();
         let says = |words: &str| text.contains(words);
         if says("invalid auth token") || says("revision of auth store is old") {
@@ -71,10 +76,10 @@ impl Trouble {
 }
 
 impl Reason {
-    pub(super) fn error(self, place: &str) -> Error {
+    pub(in crate::engine::etcd) fn error(self, place: &str) -> Error {
         let place = place.to_owned();
         match self {
-            Self::Full => Failure::EtcdFull { place }.into(),
+            Self::Full => Failure::DiskFull { path: place.into(), source: io::Error::other(FULL) }.into(),
             Self::Other(why) => Failure::Unreachable { place, why }.into(),
         }
     }

@@ -17,30 +17,50 @@ use bytes::Bytes;
 use prost::Message;
 use uuid::Uuid;
 
-use super::client::Core;
-use super::commit::{Attempt, Made, Request};
-use super::trouble::Trouble;
-use super::txn;
-use crate::engine::Outcome;
+use crate::engine::etcd::client::Core;
+use crate::engine::etcd::commit::attempt::{self, Attempt, Made, Request, pack};
+use crate::engine::etcd::commit::pending::{PENDING, finish, part_prefix, staging, sweep};
+use crate::engine::etcd::transport::trouble::Trouble;
+use crate::engine::etcd::transport::txn;
+use crate::engine::{Batch, Outcome};
 use crate::error::{Error, Failure, Result};
 use crate::proto::etcd::etcdserverpb as pb;
-
-pub(super) const PENDING: &str = "pending";
-const STAGED: &str = "staged/";
 
 /// Room for what a request has besides the part in it.
 const MARGIN: usize = 4 << 10;
 
-fn part_prefix(id: &str) -> String {
-    format!("{STAGED}{id}/")
-}
-
-fn staging(core: &Core, id: &str) -> Bytes {
-    core.keys.own(&format!("staging/{id}"))
-}
-
 /// Makes a commit, or finds out that it is not made.
-pub(super) async fn commit(core: &Arc<Core>, request: Request) -> Result<Outcome> {
+pub(in crate::engine::etcd) async fn commit(core: Arc<Core>, batch: Batch) -> Result<Outcome> {
+    let request = Request::new(&core, batch);
+    loop {
+        let preconditions = request.compare.len();
+        if preconditions > core.limits.preconditions() {
+            return Err(too_many(&core, request.expected.len()));
+        }
+        let writes = pack(&request.writes, preconditions + 1, core.limits.operations());
+        let made = match writes.filter(|_| request.bytes <= core.limits.bytes()) {
+            _ if request.writes.is_empty() => attempt::check(&core, &request).await,
+            Some(writes) => Attempt::new(&core, &request, writes).make().await,
+            None => return in_parts(&core, request).await,
+        };
+        match made? {
+            Made::Outcome(outcome) => return Ok(outcome),
+            Made::Pending => finish(&core).await.map_err(|trouble| core.line.error(trouble))?,
+            Made::TooLarge => {}
+        }
+    }
+}
+
+fn too_many(core: &Core, preconditions: usize) -> Error {
+    let text = format!(
+        "a change of {preconditions} records at once is more than etcd takes ({} operations in a transaction, --max-txn-ops): change fewer at a time. Nothing was written",
+        core.limits.operations()
+    );
+    Error::argument(text)
+}
+
+/// Makes a commit that no transaction can hold.
+async fn in_parts(core: &Arc<Core>, request: Request) -> Result<Outcome> {
     let id = Uuid::now_v7().simple().to_string();
     let made = match stage(core, &id, &request).await {
         Ok(()) => make(core, &id, request).await,
@@ -62,7 +82,7 @@ async fn abandon(core: &Arc<Core>, id: &str) -> Result<(), Trouble> {
 
 async fn stage(core: &Arc<Core>, id: &str, request: &Request) -> Result<()> {
     sweep(core).await.map_err(|trouble| core.line.error(trouble))?;
-    let slot = core.slots.take(core).await.map_err(|trouble| core.line.error(trouble))?;
+    let slot = core.slots.take().await.map_err(|trouble| core.line.error(trouble))?;
     put(core, staging(core, id), Bytes::new(), slot.lease).await?;
     core.slots.give_back_unused(slot);
     for (n, part) in parts(core, &request.writes)?.into_iter().enumerate() {
@@ -130,75 +150,4 @@ async fn make(core: &Arc<Core>, id: &str, mut request: Request) -> Result<Outcom
         }
     }
     Err(Error::argument("the change took too long to be staged; try again. Nothing was written"))
-}
-
-/// Carries out a large commit that is made, whoever made it.
-pub(super) async fn finish(core: &Arc<Core>) -> Result<(), Trouble> {
-    let line = &core.line;
-    let pending = core.keys.own(PENDING);
-    let range = txn::whole(pending.clone());
-    let found = line.range(range).await?;
-    let Some(made) = found.kvs.first() else { return Ok(()) };
-    let id = String::from_utf8_lossy(&made.value).into_owned();
-    let is_pending = txn::written_by(pending.clone(), made.mod_revision);
-    while let Some(part) = first_part(core, &id).await? {
-        let lost = |error: prost::DecodeError| {
-            Trouble::Lost(format!("a part of a large commit is damaged: {error}"))
-        };
-        let mut txn = pb::TxnRequest::decode(part.value.clone()).map_err(lost)?;
-        // If it fails, somebody else was faster.
-        txn.compare = vec![is_pending.clone(), txn::written_by(part.key.clone(), part.mod_revision)];
-        txn.success.push(txn::delete(part.key.clone()));
-        let answer = line.txn(txn).await?;
-        core.note_header(answer.header.as_ref());
-    }
-    let end = pb::TxnRequest {
-        compare: vec![is_pending],
-        success: vec![txn::delete(pending)],
-        ..pb::TxnRequest::default()
-    };
-    line.txn(end).await.map(drop)
-}
-
-async fn first_part(core: &Core, id: &str) -> Result<Option<crate::proto::etcd::mvccpb::KeyValue>, Trouble> {
-    let (key, range_end) = core.keys.own_range(&part_prefix(id));
-    let range = pb::RangeRequest { range_end, limit: 1, ..txn::whole(key) };
-    let found = core.line.range(range).await?;
-    Ok(found.kvs.into_iter().next())
-}
-
-/// Removes the parts of commits that were not made and will not be.
-pub(super) async fn sweep(core: &Arc<Core>) -> Result<(), Trouble> {
-    let line = &core.line;
-    let (key, range_end) = core.keys.own_range(STAGED);
-    let pending = core.keys.own(PENDING);
-    let read = pb::TxnRequest {
-        success: vec![
-            txn::range(txn::whole(pending.clone())),
-            txn::range(pb::RangeRequest { range_end, ..txn::bare(key.clone()) }),
-        ],
-        ..pb::TxnRequest::default()
-    };
-    let answer = line.txn(read).await?;
-    let found = txn::found(&answer);
-    let made = found.first().and_then(|range| range.kvs.first());
-    let parts = found.get(1).map(|range| &range.kvs[..]).unwrap_or_default();
-    let ids = parts.iter().filter_map(|part| {
-        let name = std::str::from_utf8(part.key.get(key.len()..)?).ok()?;
-        name.split_once('/').map(|(id, _)| id)
-    });
-    let mut ids: Vec<&str> = ids.filter(|id| made.is_none_or(|made| made.value != id.as_bytes())).collect();
-    ids.dedup();
-    for id in ids {
-        let remove = pb::TxnRequest {
-            compare: vec![
-                txn::absent(staging(core, id)),
-                txn::written_by(pending.clone(), made.map_or(0, |made| made.mod_revision)),
-            ],
-            success: vec![txn::delete_range(core.keys.own_range(&part_prefix(id)))],
-            ..pb::TxnRequest::default()
-        };
-        line.txn(remove).await?;
-    }
-    Ok(())
 }
