@@ -3,7 +3,6 @@
 #[path = "../common/mod.rs"]
 mod common;
 
-#[path = "../common/etcd/mod.rs"]
-mod etcd;
+use common::etcd;
 
 mod members;
