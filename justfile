@@ -39,6 +39,14 @@ takeover:
 kills count="10000":
     PROCSTATE_KILLS={{ count }} cargo test --release --all-features --test kill
 
+# Kills a program that registers many items at a time; 300 take 3 minutes.
+bulk-kills count="300":
+    PROCSTATE_KILLS={{ count }} cargo test --release --all-features --test bulk_kill
+
+# Kills a program whose items are futures; 200 take 2 minutes.
+async-kills count="200":
+    PROCSTATE_KILLS={{ count }} cargo test --release --all-features --test async_kill
+
 # Kills `procstate run` with its commands running, 200 times; two minutes.
 run-kills:
     cargo test --release --all-features --test run -- --ignored

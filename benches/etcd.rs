@@ -125,7 +125,7 @@ impl Bare {
     fn client(&self, n: usize) -> impl FnMut() + Send {
         const STATUS_BYTES: usize = 130;
         const ITEM_BYTES: usize = 150;
-        let key = |what: &str| Bytes::from(format!("bare/process-{n}/{what}"));
+        let key = move |what: &str| Bytes::from(format!("bare/process-{n}/{what}"));
         let put = |key, bytes| {
             let put = pb::PutRequest { key, value: vec![7; bytes].into(), lease: 0 };
             pb::RequestOp { request: Some(Request::RequestPut(put)) }

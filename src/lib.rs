@@ -96,9 +96,9 @@ pub use engine::EtcdOptions;
 pub use engine::{Backup, Durability, OpenReport, Rebuilt, Recovery, Stats, TornTail};
 pub use error::{Error, Result};
 pub use jiff::Timestamp;
-pub use model::List;
+pub use model::{FailureLimit, List};
 pub use proto::{Params, Process, Status, Work, WorkResponse};
-pub use run::{Claim, ClaimOptions, FailureLimit, Instance, Loss, Origin, Progress, Run, WorkItem};
+pub use run::{Claim, ClaimOptions, Instance, Loss, Origin, Progress, Run, WorkItem};
 pub use runner::{
     Outcome, Retry, Runner, RunnerBuilder, RunnerHandle, Shutdown, Stopper, WorkContext, WorkResult, Worker,
 };

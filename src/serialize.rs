@@ -62,6 +62,8 @@ serialize! { Settings, settings:
     "scheduleSeconds" = seconds(settings.schedule),
     "offsetSeconds" = seconds(settings.offset),
     "cron" = settings.cron,
+    "maxFailedItems" = settings.max_failed_items.map(|limit| limit.to_string()),
+    "minIntervalSeconds" = seconds(settings.min_interval),
     "params" = settings.params,
     "changed" = text(settings.changed),
     "version" = settings.version,

@@ -305,6 +305,9 @@ mod what_fails {
             let (_, stderr) = tool.ends(status, &["run", "p", "--max-errors", limit, "--", "false"]);
             assert!(stderr.ends_with(said), "{limit}: {stderr}");
         }
+        tool.fine(&["settings", "p", "--max-failed-items", "0"]);
+        tool.ends(3, &["run", "p", "--", "false"]);
+        tool.ends(1, &["run", "p", "--max-errors", "none", "--", "false"]);
     }
 
     #[test]

@@ -86,6 +86,15 @@ fn work_and_settings_change() {
     tool.fine(&["settings", "nightly", "--every", "1h 30m", "--int", "x=1"]);
     tool.fine(&["settings", "nightly", "--str", "y=z"]);
     assert_eq!(tool.fine(&["settings", "nightly"]), "schedule = 1h 30m\nx = 1\ny = \"z\"\n");
+    tool.fine(&["settings", "nightly", "--max-failed-items", "10%", "--min-interval", "90s"]);
+    let settings = tool.fine(&["settings", "nightly"]);
+    assert!(settings.contains("max failed items = 10%\nmin interval = 1m 30s\nx = 1\n"), "{settings}");
+    let settings = json(&tool.fine(&["--json", "settings", "nightly"]));
+    assert_eq!(
+        (&settings["maxFailedItems"], &settings["minIntervalSeconds"]),
+        (&json("\"10%\""), &json("90.0"))
+    );
+    tool.fine(&["settings", "nightly", "--max-failed-items", "none", "--min-interval", "0s"]);
     tool.fine(&["settings", "nightly", "--no-schedule"]);
     assert!(tool.fine(&["settings", "nightly"]).starts_with("schedule = none\n"));
     tool.fine(&["unregister", "nightly", "w"]);

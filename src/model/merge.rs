@@ -53,12 +53,12 @@ fn both(
     let none = Params::default();
     let params = theirs.params.as_ref().unwrap_or(&none);
     let is_equal = work.and_then(|work| work.params.as_ref()).unwrap_or(&none) == params;
-    let is_later = work.and_then(|work| time::read(&work.modified)).is_none_or(|ours| modified >= ours);
+    let ours_modified = work.and_then(|work| time::read(&work.modified));
+    let is_later = ours_modified.is_none_or(|ours| modified >= ours);
     // What a run here does it counts, and it goes on from there.
     let is_free = !run.is_some_and(run::is_unfinished);
     // One from before the last registration here says nothing of that.
-    let ours_at = latest(work.and_then(|work| work.status.as_ref()))
-        .max(work.and_then(|work| time::read(&work.modified)));
+    let ours_at = latest(work.and_then(|work| work.status.as_ref())).max(ours_modified);
     let is_ahead = is_free && latest(theirs.status.as_ref()) > ours_at;
     if is_ahead && (is_equal || is_later) {
         return Some(Item { work: Some(theirs.clone()), registered: ours.registered, ..Item::default() });
@@ -66,7 +66,9 @@ fn both(
     if is_equal || !is_later {
         return None;
     }
-    item::register(Some(ours), params, run, now, seq)
+    // Not back before either: what is merged again must find it as late as it was.
+    let at = now.max(modified).max(ours_modified.unwrap_or(now));
+    item::register(Some(ours), params, run, at, seq)
 }
 
 /// The last time that a status tells of.
@@ -94,7 +96,8 @@ mod tests {
     use crate::proto::State;
 
     fn at(minute: u32) -> Timestamp {
-        format!("2026-01-01T10:{minute:02}:00Z").parse().unwrap()
+        let hour: Timestamp = "2026-01-01T10:00:00Z".parse().unwrap();
+        hour + std::time::Duration::from_secs(60 * u64::from(minute))
     }
 
     fn work(modified: Option<u32>, n: i64, touched: Option<u32>) -> Work {
@@ -134,6 +137,19 @@ mod tests {
             let merged = merged(&ours, &work(modified, 2, None), None).unwrap();
             assert_eq!(merged.params, Some(Params::new().int("n", 2)));
             assert_eq!(merged.status.unwrap().state(), State::New, "it is to be done anew");
+        }
+    }
+
+    #[test]
+    fn merging_again_changes_nothing_where_a_clock_is_ahead() {
+        for (modified, touched) in [(70, 60), (70, 80), (58, 60), (10, 60)] {
+            let theirs = work(Some(modified), 2, Some(touched));
+            for ours in [70, 10] {
+                let ours = item(work(Some(ours), 1, None));
+                let once = active(Here::Active(&ours), &theirs, None, at(59), 9).unwrap_or(ours);
+                let again = active(Here::Active(&once), &theirs, None, at(59), 9);
+                assert_eq!(again, None, "{modified} {touched} {once:?}");
+            }
         }
     }
 

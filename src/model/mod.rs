@@ -9,8 +9,10 @@ pub(crate) mod ownership;
 mod params;
 pub(crate) mod response;
 pub(crate) mod run;
+pub(crate) mod run_limits;
 pub(crate) mod schedule;
 pub(crate) mod stats;
 pub(crate) mod time;
 
 pub use lists::List;
+pub use run_limits::FailureLimit;

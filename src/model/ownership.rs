@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::schedule::{Due, Schedule};
-use super::{run, time};
+use super::{run, run_limits, time};
 use crate::proto::record::{RunStatus, Settings};
 
 /// What a claim goes by.
@@ -27,8 +27,8 @@ pub(crate) struct Situation<'a> {
 pub(crate) struct Terms {
     /// A run whether or not one is due.
     pub(crate) forced: bool,
-    /// No new run sooner than this after the latest one began.
-    pub(crate) min_interval: Duration,
+    /// No new run sooner than this after the latest one began; `None`: as the settings say.
+    pub(crate) min_interval: Option<Duration>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,7 +72,11 @@ pub(crate) fn decide(situation: &Situation<'_>) -> Result<Decision, String> {
     if is_requested(situation.settings, situation.status) {
         return Ok(Decision::Start);
     }
-    let rested = rested(situation.terms.min_interval, last_start(situation), now);
+    let min_interval = match situation.terms.min_interval {
+        Some(interval) => interval,
+        None => run_limits::min_interval(situation.settings)?.unwrap_or_default(),
+    };
+    let rested = rested(min_interval, last_start(situation), now);
     Ok(match (rested, due(situation)?) {
         (Due::Now, Due::Now) => Decision::Start,
         (Due::At(at), Due::Now) | (Due::Now, Due::At(at)) => Decision::NotDue { at },
@@ -143,7 +147,7 @@ mod tests {
     use crate::model::time::{period_to_wire, to_wire};
     use crate::proto::{Params, Status};
 
-    const FORCED: Terms = Terms { forced: true, min_interval: Duration::ZERO };
+    const FORCED: Terms = Terms { forced: true, min_interval: None };
     const LIFE: Option<Duration> = Some(Duration::from_secs(30));
 
     fn at(text: &str) -> Timestamp {
@@ -235,7 +239,7 @@ mod tests {
     fn a_slot_that_begins_right_after_a_run_waits_for_the_interval() {
         let (status, settings) = (finished("2026-01-01T10:59:00Z", 5), hourly());
         let with = |now: &str, minutes: u64| {
-            let terms = Terms { min_interval: Duration::from_secs(60 * minutes), ..Terms::default() };
+            let terms = Terms { min_interval: Some(Duration::from_secs(60 * minutes)), ..Terms::default() };
             decided(&Situation { now: at(now), terms, ..situation(Some(&status), &settings) })
         };
         assert_eq!(with("2026-01-01T11:00:01Z", 0), Decision::Start);
@@ -252,7 +256,7 @@ mod tests {
     fn the_interval_keeps_changes_waiting_but_neither_force_nor_a_run_that_goes_on() {
         let (ended, broken) = (finished("2026-01-01T10:29:00Z", 5), started("2026-01-01T10:29:00Z", 5));
         let settings = hourly();
-        let terms = Terms { min_interval: Duration::from_secs(600), ..Terms::default() };
+        let terms = Terms { min_interval: Some(Duration::from_secs(600)), ..Terms::default() };
         let changed = Situation { settings_version: 6, terms, ..situation(Some(&ended), &settings) };
         assert_eq!(decided(&changed), Decision::NotDue { at: at("2026-01-01T10:39:00Z") });
         let forced = Situation { terms: Terms { forced: true, ..terms }, ..changed };

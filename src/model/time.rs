@@ -41,6 +41,11 @@ pub(crate) fn period_to_wire(period: Duration) -> Option<WireDuration> {
     Some(WireDuration { seconds: i64::try_from(period.as_secs()).ok()?, nanos })
 }
 
+/// A period as JSON has it: `7200s`.
+pub(crate) fn period_from_text(text: &str) -> Option<Duration> {
+    Duration::try_from(text.parse::<WireDuration>().ok()?).ok()
+}
+
 /// The period that a schedule means; `None` for none: absent, zero or negative.
 pub(crate) fn period(wire: &Option<WireDuration>) -> Option<Duration> {
     let wire = wire.as_ref()?;

@@ -288,9 +288,13 @@ impl KeyRange {
 
     /// The part of this range that comes after `key`.
     pub(crate) fn after(mut self, key: &Key) -> Self {
-        let mut start = BytesMut::from(&key.bytes[..]);
-        start.put_u8(NUL);
-        self.start = start.freeze().max(self.start);
+        self.start = just_after(key).max(self.start);
+        self
+    }
+
+    /// The part of this range up to and including `key`.
+    pub(crate) fn up_to(mut self, key: &Key) -> Self {
+        self.end = just_after(key).min(self.end);
         self
     }
 
@@ -298,6 +302,14 @@ impl KeyRange {
     fn contains(&self, key: &[u8]) -> bool {
         self.start <= key && key < self.end
     }
+}
+
+/// What follows `key`, before every other key.
+fn just_after(key: &Key) -> Bytes {
+    let mut bytes = BytesMut::with_capacity(key.bytes.len() + 1);
+    bytes.put_slice(&key.bytes);
+    bytes.put_u8(NUL);
+    bytes.freeze()
 }
 
 /// `KEYSPACE name TERMINATOR`, with room for a tag and `more` bytes.

@@ -277,7 +277,11 @@ impl FencedRun {
 
     /// Stops the run if too many of its items have failed.
     pub(super) fn check_limit(&self, state: &mut State, now: Timestamp) {
-        let excess = self.options.max_failed_items.excess(run::failed_items(&state.run), self.active);
+        let excess = self
+            .options
+            .max_failed_items
+            .unwrap_or_default()
+            .excess(run::failed_items(&state.run), self.active);
         if let Some(why) = excess.filter(|_| !state.takes_no_more()) {
             tracing::info!(process = self.handle.name(), "{why}");
             state.stop(now, &why);

@@ -17,7 +17,6 @@ mod progress;
 mod state;
 
 pub use claim::Claim;
-pub use claim::failure_limit::FailureLimit;
 pub use claim::instance::Instance;
 pub use claim::options::ClaimOptions;
 pub use claim::origin::Origin;

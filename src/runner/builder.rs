@@ -12,7 +12,8 @@ use super::worker::{FnWorker, Worker};
 use super::{Outcome, Retry, Runner, RunnerHandle, WorkContext, WorkResult};
 use crate::engine::Durability;
 use crate::error::{Error, Result};
-use crate::run::{ClaimOptions, FailureLimit, Instance};
+use crate::model::FailureLimit;
+use crate::run::{ClaimOptions, Instance};
 use crate::store::Store;
 
 /// Options of a [`Runner`]; made by [`Runner::builder`].

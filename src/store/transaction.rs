@@ -32,6 +32,16 @@ impl<T> Versioned<T> {
     }
 }
 
+impl<T: Payload> Versioned<T> {
+    pub(crate) fn absent() -> Self {
+        Self { version: None, value: T::default() }
+    }
+
+    pub(crate) fn of(record: RecordRef<'_>) -> Result<Self> {
+        Ok(Self { version: Some(record.version), value: T::from_ref(record)? })
+    }
+}
+
 /// What a change came to after reading.
 pub(crate) enum Attempt<T> {
     /// Nothing is to be written.
@@ -42,10 +52,8 @@ pub(crate) enum Attempt<T> {
 
 impl Store {
     pub(crate) fn read<T: Payload>(&self, key: &Key) -> Result<Versioned<T>> {
-        match self.inner.engine.get(key)? {
-            None => Ok(Versioned { version: None, value: T::default() }),
-            Some(record) => Ok(Versioned { version: Some(record.version), value: T::from_record(&record)? }),
-        }
+        let record = self.inner.engine.get(key)?;
+        record.map_or_else(|| Ok(Versioned::absent()), |record| Versioned::of(record.borrow()))
     }
 
     /// Shows the records in `range` to `visit`, as they were at one point in time, until

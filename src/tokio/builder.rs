@@ -9,7 +9,8 @@ use super::worker::{FnWorker, Start, erase};
 use super::{AsyncRunner, AsyncRunnerHandle, AsyncWork, AsyncWorker};
 use crate::engine::Durability;
 use crate::error::{Error, Result};
-use crate::run::{ClaimOptions, FailureLimit, Instance};
+use crate::model::FailureLimit;
+use crate::run::{ClaimOptions, Instance};
 use crate::runner::{FlowControl, Retry, Scheduled, Timing, WorkResult};
 use crate::store::Store;
 

@@ -82,9 +82,9 @@ impl Schedule {
 /// The offset of the slots, which is the period's at most.
 pub(crate) fn offset(settings: &Settings) -> Result<Option<Duration>, String> {
     let Some(text) = text(settings, OFFSET) else { return Ok(None) };
-    let wire: Option<prost_types::Duration> = text.parse().ok();
-    let offset = wire.and_then(|wire| Duration::try_from(wire).ok());
-    offset.map(Some).ok_or_else(|| format!("the setting {OFFSET} is {text:?}; it must be like \"7200s\""))
+    time::period_from_text(text)
+        .map(Some)
+        .ok_or_else(|| format!("the setting {OFFSET} is {text:?}; it must be like \"7200s\""))
 }
 
 /// The cron expression with its time zone.

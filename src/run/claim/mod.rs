@@ -1,6 +1,5 @@
 //! Claiming a process: a compare-and-swap on its owner record.
 
-pub(super) mod failure_limit;
 pub(super) mod instance;
 pub(super) mod options;
 pub(super) mod origin;
@@ -10,12 +9,12 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::fenced::{FencedRun, Token};
-use super::{ClaimOptions, FailureLimit, Instance, Origin, Run};
+use super::{ClaimOptions, Instance, Origin, Run};
 use crate::engine::{Batch, Durability, Outcome};
-use crate::error::Result;
+use crate::error::{Failure, Result};
 use crate::model::ownership::{self, Decision};
-use crate::model::{run, time};
-use crate::proto::record::{Owner, RunStatus};
+use crate::model::{FailureLimit, run, run_limits, time};
+use crate::proto::record::{Owner, RunStatus, Settings};
 use crate::record::{Key, Payload};
 use crate::store::{ProcessHandle, Versioned};
 
@@ -116,7 +115,8 @@ impl ProcessHandle {
             let skips_completed = options.skip_completed || ownership::skips_completed(&situation);
             run::begin(number, &status.value, skips_completed, now)
         };
-        let active = match options.max_failed_items {
+        let limit = self.failure_limit(options, &settings.value)?;
+        let active = match limit {
             FailureLimit::Share(_) => self.summary()?.active,
             _ => 0,
         };
@@ -136,8 +136,21 @@ impl ProcessHandle {
             return committed.map(|_| None);
         };
         let token = Token { instance: instance.id().into(), version, pulse, sent, active };
-        let fenced = FencedRun::new(self.clone(), options.clone(), token, run, settings, now);
+        let options = ClaimOptions { max_failed_items: Some(limit), ..options.clone() };
+        let fenced = FencedRun::new(self.clone(), options, token, run, settings, now);
         Ok(Some(Run::new(Arc::new(fenced), origin(&owner.value, resumes))))
+    }
+
+    /// How many items of a run that begins now may fail: what the options say comes before
+    /// the settings.
+    fn failure_limit(&self, options: &ClaimOptions, settings: &Settings) -> Result<FailureLimit> {
+        if let Some(limit) = options.max_failed_items {
+            return Ok(limit);
+        }
+        match run_limits::max_failed_items(settings) {
+            Ok(limit) => Ok(limit.unwrap_or_default()),
+            Err(why) => Err(Failure::Schedule { process: self.name().to_owned(), why }.into()),
+        }
     }
 }
 

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::failure_limit::FailureLimit;
 use crate::engine::Durability;
 use crate::error::{Error, Result};
+use crate::model::FailureLimit;
 use crate::model::ownership::Terms;
 
 /// The shortest heartbeat timeout that follows from a progress interval.
@@ -35,12 +35,12 @@ const HEARTBEAT_TIMEOUT_MIN: Duration = Duration::from_secs(30);
 #[derive(Debug, Clone)]
 pub struct ClaimOptions {
     pub(crate) force: bool,
-    pub(crate) min_interval: Duration,
+    pub(crate) min_interval: Option<Duration>,
     pub(crate) afresh: bool,
     pub(crate) progress_interval: Duration,
     pub(crate) heartbeat_timeout: Option<Duration>,
     pub(crate) durability: Durability,
-    pub(crate) max_failed_items: FailureLimit,
+    pub(crate) max_failed_items: Option<FailureLimit>,
     pub(crate) skip_completed: bool,
 }
 
@@ -48,12 +48,12 @@ impl Default for ClaimOptions {
     fn default() -> Self {
         Self {
             force: false,
-            min_interval: Duration::ZERO,
+            min_interval: None,
             afresh: false,
             progress_interval: Duration::from_secs(1),
             heartbeat_timeout: None,
             durability: Durability::Buffered,
-            max_failed_items: FailureLimit::None,
+            max_failed_items: None,
             skip_completed: false,
         }
     }
@@ -77,10 +77,11 @@ impl ClaimOptions {
     /// one due: a slot that begins right after a run began (started at 23:59 with a
     /// period of a day), a clock that steps over its beginning, changed settings and
     /// work. A claim by [`force`](ClaimOptions::force) and a run that goes on are not
-    /// kept from it. Default: none.
+    /// kept from it. Default: as
+    /// [`set_min_interval`](crate::ProcessHandle::set_min_interval) has it.
     #[must_use]
     pub fn min_interval(mut self, interval: Duration) -> Self {
-        self.min_interval = interval;
+        self.min_interval = Some(interval);
         self
     }
 
@@ -116,10 +117,11 @@ impl ClaimOptions {
         self
     }
 
-    /// How many items may fail before the run stops. Default: any number.
+    /// How many items may fail before the run stops. Default: as
+    /// [`set_max_failed_items`](crate::ProcessHandle::set_max_failed_items) has it.
     #[must_use]
     pub fn max_failed_items(mut self, limit: FailureLimit) -> Self {
-        self.max_failed_items = limit;
+        self.max_failed_items = Some(limit);
         self
     }
 
@@ -154,7 +156,7 @@ impl ClaimOptions {
         if self.timeout().is_zero() {
             return Err(Error::argument("a heartbeat timeout of zero: every run would be lapsed at once"));
         }
-        if !self.max_failed_items.is_valid() {
+        if self.max_failed_items.is_some_and(|limit| !limit.is_valid()) {
             return Err(Error::argument("the share of items that may fail must be from 0.0 to 1.0"));
         }
         Ok(())

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use super::progress::Loss;
 use crate::error::{Error, Result};
 use crate::model::errors;
-use crate::model::{List, item, schedule, stats, time};
+use crate::model::{List, item, run_limits, stats, time};
 use crate::proto::record::{RunStatus, Settings};
 use crate::proto::{Params, State as RunState, Status};
 use crate::store::{ProcessHandle, Versioned};
@@ -68,7 +68,7 @@ fn latest(run: &RunStatus, now: Timestamp) -> Timestamp {
 impl State {
     /// The parameters of the process, as of the run's last write.
     pub(super) fn params(&self) -> Params {
-        schedule::without_schedule(self.settings.value.settings.clone().unwrap_or_default())
+        run_limits::without_reserved(self.settings.value.settings.clone().unwrap_or_default())
     }
 
     pub(super) fn new(

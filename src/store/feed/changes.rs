@@ -87,6 +87,20 @@ impl Changes {
 
     /// Waits until some record changes, of whatever process, or the store is closed.
     /// Cancellation-safe: no change is lost when it is dropped.
+    ///
+    /// ```
+    /// use procstate::{Params, Store};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> procstate::Result<()> {
+    /// let store = Store::in_memory();
+    /// let mut changes = store.changes("", 1000);
+    /// store.process("gckeys")?.register("project-1", Params::new())?;
+    /// changes.ready().await;
+    /// assert!(changes.take().is_some());
+    /// # Ok(())
+    /// # }
+    /// ```
     #[cfg(feature = "tokio")]
     pub async fn ready(&mut self) {
         poll_fn(|cx| self.changes.poll(cx.waker())).await;

@@ -1,21 +1,19 @@
 //! Registering and unregistering many items.
 
-use std::collections::BTreeMap;
+mod standing;
+mod window;
 
-use prost::Message;
-
-use super::work::Absent;
+use super::work::{Absent, Place};
+use crate::engine::Batch;
 use crate::error::Result;
-use crate::model::List;
 use crate::model::limits::names;
+use crate::model::{List, item, run};
 use crate::proto::Params;
+use crate::proto::record::Item;
+use crate::record::{Key, Payload};
+use crate::store::Attempt;
 use crate::store::process::ProcessHandle;
-
-/// How many items one commit writes at most.
-const ITEMS_PER_COMMIT: usize = 1000;
-
-/// How many bytes of names and parameters make a commit full.
-const BYTES_PER_COMMIT: usize = 8 << 20;
+use window::ITEMS_PER_COMMIT;
 
 /// How many items a call changed, and how many were as asked already.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
@@ -33,10 +31,12 @@ impl ProcessHandle {
     /// Registers many items, each as [`register`](ProcessHandle::register) does it. Of a
     /// name that comes twice the last parameters count, and it is one item.
     ///
-    /// All of them are checked before anything is written. They are written in the order
-    /// of their names, up to a thousand or about 8 MiB in a commit; each commit lands
-    /// whole or not at all. If one fails, those before it have landed: call again with the
-    /// same items, and only the rest is written.
+    /// They are taken from the iterator 16,384 at a time, or 16 MiB, so that a million of them
+    /// need little memory. Those are checked before any of them is written, put in the order
+    /// of their names, and written up to a thousand or about 8 MiB in a commit; each commit
+    /// lands whole or not at all. If one fails, those before it have landed: call again with
+    /// the same items, and only the rest is written. A name that comes twice and farther
+    /// apart counts twice in the [`Tally`].
     ///
     /// ```
     /// # use procstate::{Params, Store};
@@ -55,7 +55,7 @@ impl ProcessHandle {
         &self,
         items: impl IntoIterator<Item = (N, Params)>,
     ) -> Result<Tally> {
-        self.register_sorted(self.checked(items)?)
+        self.register_each(items, |_| ())
     }
 
     /// Unregisters many items, each as [`unregister`](ProcessHandle::unregister) does it.
@@ -102,9 +102,9 @@ impl ProcessHandle {
     ///
     /// As [`register`](ProcessHandle::register).
     pub fn sync_work<N: Into<String>>(&self, items: impl IntoIterator<Item = (N, Params)>) -> Result<Tally> {
-        let items = self.checked(items)?;
-        let kept: Vec<String> = items.keys().cloned().collect();
-        let mut tally = self.register_sorted(items)?;
+        let mut kept = Vec::new();
+        let mut tally = self.register_each(items, |name| kept.push(name.to_owned()))?;
+        kept.sort_unstable();
         let mut after: Option<String> = None;
         loop {
             let page = self.names(List::Active, after.as_deref(), self.items_per_commit(ITEMS_PER_COMMIT))?;
@@ -117,17 +117,6 @@ impl ProcessHandle {
         }
     }
 
-    /// Items by name, all of which can be registered.
-    fn checked<N: Into<String>>(
-        &self,
-        items: impl IntoIterator<Item = (N, Params)>,
-    ) -> Result<BTreeMap<String, Params>> {
-        let items: BTreeMap<String, Params> =
-            items.into_iter().map(|(name, params)| (name.into(), params)).collect();
-        items.iter().try_for_each(|(name, params)| self.check_new(name, params))?;
-        Ok(items)
-    }
-
     /// How many items one commit changes at most, where an engine lets it be `max`: each has
     /// a precondition for the list it is on and the one it goes to, and some more come once.
     pub(super) fn items_per_commit(&self, max: usize) -> usize {
@@ -135,24 +124,78 @@ impl ProcessHandle {
         (preconditions.saturating_sub(4) / 3).clamp(1, max)
     }
 
-    fn register_sorted(&self, items: BTreeMap<String, Params>) -> Result<Tally> {
-        let total = items.len();
-        let (mut changed, mut bytes) = (0, 0);
-        let items_max = self.items_per_commit(ITEMS_PER_COMMIT);
-        let mut chunk = Vec::with_capacity(total.min(items_max));
-        for (name, params) in items {
-            bytes += name.len() + params.encoded_len();
-            chunk.push((name, params));
-            if chunk.len() == items_max || bytes >= BYTES_PER_COMMIT {
-                changed += self.register_chunk(&chunk)?;
-                chunk.clear();
-                bytes = 0;
+    /// Registers items, and shows `seen` the name of each.
+    fn register_each<N: Into<String>>(
+        &self,
+        items: impl IntoIterator<Item = (N, Params)>,
+        mut seen: impl FnMut(&str),
+    ) -> Result<Tally> {
+        let mut items = items.into_iter();
+        let mut tally = Tally::default();
+        loop {
+            let window = self.next_window(&mut items)?;
+            if window.is_empty() {
+                return Ok(tally);
+            }
+            for commit in window::commits(&window, self.items_per_commit(ITEMS_PER_COMMIT)) {
+                let changed = self.register_sorted(commit)?;
+                tally.changed += changed;
+                tally.unchanged += commit.len() - changed;
+                commit.iter().for_each(|(name, _)| seen(name));
             }
         }
-        if !chunk.is_empty() {
-            changed += self.register_chunk(&chunk)?;
-        }
-        Ok(Tally { changed, unchanged: total - changed, unregistered: 0 })
+    }
+
+    /// Registers items, which are in order, in one commit; answers how many of them changed
+    /// anything.
+    fn register_sorted(&self, items: &[(String, Params)]) -> Result<usize> {
+        self.store.change(self.durability, || {
+            // In this order: see `register_chunk_if`. The settings before the lists, too.
+            let owner = self.read_owner()?;
+            let seq = self.store.inner.engine.newest_seq()?;
+            let (run, settings) = (self.read_status()?, self.read_settings()?);
+            let standing = self.standing(items)?;
+            // A run writes its status with every item, everybody else the settings: while both
+            // are as they were read, so is every item. A run that is on would not let many
+            // items get through like this.
+            let is_on = run.present().is_some_and(run::is_unfinished);
+            let now = self.store.now();
+            let asks = if is_on { List::ALL.len() * items.len() } else { 0 };
+            let mut batch = Batch::with_capacity(asks + 3, items.len() + 2);
+            let mut changed = 0;
+            for (at, (name, params)) in items.iter().enumerate() {
+                let place = standing.get(at);
+                let active = place.and_then(Place::active);
+                let Some(item) = item::register(active, params, run.present(), now, seq) else { continue };
+                if active.is_some() {
+                    self.check_size(name, &item)?;
+                }
+                batch = if is_on {
+                    let nowhere = Place::nowhere();
+                    self.move_to_active(batch, name, place.unwrap_or(&nowhere), &item)
+                } else {
+                    self.put_active(batch, name, place, &item)
+                };
+                changed += 1;
+            }
+            if changed == 0 {
+                return Ok(Attempt::Done(0));
+            }
+            let unchanged = settings.value.clone();
+            let batch = self.put_settings(batch, &settings, unchanged);
+            let batch = batch.expect(Key::status(self.name()), run.unchanged());
+            Ok(Attempt::Commit(self.create_in(batch, &owner), changed))
+        })
+    }
+
+    /// Puts an item on the active list, and takes it off those that it is on, unless the
+    /// process changes.
+    fn put_active(&self, batch: Batch, name: &str, place: Option<&Place>, item: &Item) -> Batch {
+        let batch = batch.put(self.item_key(List::Active, name), item.to_payload());
+        let left = [List::Cleanup, List::Dropped]
+            .into_iter()
+            .filter(|list| place.is_some_and(|place| place.version(*list).is_some()));
+        left.fold(batch, |batch, list| batch.delete(self.item_key(list, name)))
     }
 }
 

@@ -10,6 +10,7 @@ pub(super) mod merge;
 pub(super) mod precondition;
 pub(super) mod purge;
 pub(super) mod release;
+mod run_limits;
 pub(super) mod settings;
 pub(super) mod steer;
 pub(super) mod work;

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::run_limits::{put_max_failed_items, put_min_interval};
 use crate::engine::Batch;
 use crate::error::{Error, Result};
-use crate::model::{schedule, time};
+use crate::model::{FailureLimit, run_limits, schedule, time};
 use crate::proto::{Params, record};
 use crate::record::Key;
 use crate::store::process::{Effect, ProcessHandle};
@@ -24,6 +25,11 @@ pub struct Settings {
     /// The cron expression at whose times a run is due, and its time zone:
     /// `30 2 * * * Europe/Berlin`.
     pub cron: Option<String>,
+    /// How many items of a run may fail; `None`: any number, if who runs it does not say.
+    pub max_failed_items: Option<FailureLimit>,
+    /// How soon after the beginning of a run the next one may begin; `None`: at any time, if
+    /// who runs it does not say.
+    pub min_interval: Option<Duration>,
     /// Parameters for the worker that hold for all work.
     pub params: Params,
     /// The last change of the settings; registering and unregistering work counts.
@@ -40,7 +46,9 @@ impl Settings {
             cron: schedule::cron(record).map(str::to_owned),
             schedule: time::period(&record.schedule_frequency),
             changed: time::read(&record.settings_time),
-            params: schedule::without_schedule(record.settings.clone().unwrap_or_default()),
+            max_failed_items: run_limits::max_failed_items(record).ok().flatten(),
+            min_interval: run_limits::min_interval(record).ok().flatten(),
+            params: run_limits::without_reserved(record.settings.clone().unwrap_or_default()),
             version: version.unwrap_or_default(),
         }
     }
@@ -101,6 +109,12 @@ impl ProcessHandle {
                 let (frequency, param) = self.scheduled(&after)?;
                 self.put_schedule(record, frequency, param);
             }
+            if after.max_failed_items != before.max_failed_items {
+                put_max_failed_items(record, after.max_failed_items)?;
+            }
+            if after.min_interval != before.min_interval {
+                put_min_interval(record, after.min_interval)?;
+            }
             if after.params != before.params {
                 put_params(record, |params| *params = after.params)?;
             }
@@ -126,8 +140,9 @@ impl ProcessHandle {
     ///
     /// # Errors
     ///
-    /// [`is_invalid`](crate::Error::is_invalid) if one is named `schedule.cron` or
-    /// `schedule.offset`; if the store cannot be written.
+    /// [`is_invalid`](crate::Error::is_invalid) if one has the name of another setting:
+    /// `schedule.cron`, `schedule.offset`, `run.max_failed_items` or `run.min_interval`; if
+    /// the store cannot be written.
     pub fn set_params(&self, params: Params) -> Result<Effect> {
         self.update_params(|current| current.clone_from(&params))
     }
@@ -265,7 +280,10 @@ impl ProcessHandle {
         }
     }
 
-    fn update_settings(&self, update: impl FnMut(&mut record::Settings) -> Result<()>) -> Result<Effect> {
+    pub(super) fn update_settings(
+        &self,
+        update: impl FnMut(&mut record::Settings) -> Result<()>,
+    ) -> Result<Effect> {
         self.update_settings_if(Precondition::None, update)
     }
 
@@ -302,18 +320,21 @@ fn by_period(every: Duration, offset: Duration) -> Result<Scheduled> {
     Ok((Some(period), wire.map(|wire| (schedule::OFFSET, wire.to_string()))))
 }
 
-/// Changes the parameters by `update`, but for those of the schedule, which are not the
-/// caller's.
+/// Changes the parameters by `update`, but for those that are other settings, which are not
+/// the caller's.
 fn put_params(settings: &mut record::Settings, update: impl FnOnce(&mut Params)) -> Result<()> {
     let params = settings.settings.get_or_insert_default();
     let mut theirs = params.clone();
-    params.string_params.retain(|name, _| schedule::is_reserved(name));
-    theirs = schedule::without_schedule(theirs);
+    params.string_params.retain(|name, _| run_limits::is_reserved(name));
+    theirs = run_limits::without_reserved(theirs);
     update(&mut theirs);
-    if let Some(name) = theirs.string_params.keys().find(|name| schedule::is_reserved(name)) {
-        return Err(Error::argument(format!(
-            "the parameter {name} is part of the schedule; set that instead (`set_cron`, `set_schedule`)"
-        )));
+    if let Some(name) = theirs.string_params.keys().find(|name| run_limits::is_reserved(name)) {
+        let what = if schedule::is_reserved(name) {
+            "part of the schedule; set that instead (`set_cron`, `set_schedule`)"
+        } else {
+            "a limit of runs; set that instead (`set_max_failed_items`, `set_min_interval`)"
+        };
+        return Err(Error::argument(format!("the parameter {name} is {what}")));
     }
     theirs.string_params.append(&mut params.string_params);
     *params = theirs;

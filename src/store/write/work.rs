@@ -10,7 +10,7 @@ use crate::model::response::{self, Found};
 use crate::model::{List, item, time};
 use crate::proto::record::Item;
 use crate::proto::{Params, WorkResponse};
-use crate::record::{Key, Payload};
+use crate::record::{Key, Payload, RecordRef};
 use crate::store::process::{Effect, ProcessHandle};
 use crate::store::{Attempt, Precondition, Versioned};
 
@@ -60,11 +60,6 @@ impl ProcessHandle {
         Ok(if changed == 0 { Effect::Unchanged } else { Effect::Changed })
     }
 
-    /// Registers items in one commit; answers how many of them changed anything.
-    pub(crate) fn register_chunk(&self, items: &[(String, Params)]) -> Result<usize> {
-        self.register_chunk_if(items, Precondition::None)
-    }
-
     fn register_chunk_if(&self, items: &[(String, Params)], precondition: Precondition) -> Result<usize> {
         self.store.change(self.durability, || {
             // The owner before the sequence number, and that before the lists: an
@@ -98,11 +93,11 @@ impl ProcessHandle {
     /// that there is room for its parameters.
     pub(crate) fn check_new(&self, name: &str, params: &Params) -> Result<()> {
         names::check_work(name)?;
-        let is_large = params.encoded_len() > limits::ITEM_BYTES_MAX / 2;
-        match item::register(None, params, None, self.store.now(), 0).filter(|_| is_large) {
-            Some(item) => self.check_size(name, &item),
-            None => Ok(()),
+        if params.encoded_len() <= limits::ITEM_BYTES_MAX / 2 {
+            return Ok(());
         }
+        let item = item::register(None, params, None, self.store.now(), 0);
+        item.map_or(Ok(()), |item| self.check_size(name, &item))
     }
 
     /// Leaves room for what a run adds: it could not end an item that it cannot
@@ -293,7 +288,7 @@ impl Place {
         }
     }
 
-    fn version(&self, list: List) -> Option<u64> {
+    pub(super) fn version(&self, list: List) -> Option<u64> {
         match list {
             List::Active => self.active.version,
             List::Cleanup => self.cleanup.version,
@@ -303,8 +298,22 @@ impl Place {
 
     /// The place of a name that is on the active list, and so on no other.
     fn only_active(active: Versioned<Item>) -> Self {
-        let absent = || Versioned { version: None, value: prost_types::Timestamp::default() };
-        Self { active, cleanup: absent(), dropped: absent() }
+        Self { active, ..Self::nowhere() }
+    }
+
+    /// The place of a name that is on no list.
+    pub(super) fn nowhere() -> Self {
+        Self { active: Versioned::absent(), cleanup: Versioned::absent(), dropped: Versioned::absent() }
+    }
+
+    /// Notes the record of a list.
+    pub(super) fn put(&mut self, list: List, record: RecordRef<'_>) -> Result<()> {
+        match list {
+            List::Active => self.active = Versioned::of(record)?,
+            List::Cleanup => self.cleanup = Versioned::of(record)?,
+            List::Dropped => self.dropped = Versioned::of(record)?,
+        }
+        Ok(())
     }
 
     pub(crate) fn active(&self) -> Option<&Item> {

@@ -20,7 +20,7 @@ pub struct AsyncWork {
 }
 
 impl AsyncWork {
-    pub(crate) fn new(task: Arc<Task>) -> Self {
+    pub(in crate::tokio) fn new(task: Arc<Task>) -> Self {
         Self { task }
     }
 

@@ -19,12 +19,14 @@ fn fixed_part(text: &str) -> Option<String> {
                 depth = depth.saturating_sub(1);
                 parts.push(String::new());
             }
-            // A quoted name stands in the documentation as it is printed.
+            // What stands between placeholders.
             c if depth == 0 => parts.last_mut().unwrap().push(c),
             _ => {}
         }
     }
-    let first_sentence = |part: String| part.split(['.', '(']).next().unwrap_or_default().trim().to_owned();
+    let first_sentence = |part: String| {
+        part.split(['.', '(', ';', ':', ',', '`']).next().unwrap_or_default().trim().to_owned()
+    };
     parts.into_iter().map(first_sentence).max_by_key(String::len).filter(|part| part.len() > 3)
 }
 

@@ -33,6 +33,9 @@ pub struct Bulk {
 pub enum Entrant {
     Procstate,
     Sqlite,
+    /// The index of procstate by itself: what no store that keeps a key of its own there for
+    /// each item can do without.
+    SledAlone,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -64,6 +67,7 @@ pub fn turn(turn: &BulkTurn) -> Result<()> {
     let took = match turn.who {
         Entrant::Procstate => in_procstate(&turn.folder, turn.items)?,
         Entrant::Sqlite => in_sqlite(&turn.folder, turn.items)?,
+        Entrant::SledAlone => in_sled(&turn.folder, turn.items)?,
     };
     println!("{}", serde_json::to_string(&took)?);
     Ok(())
@@ -115,6 +119,24 @@ fn in_sqlite(folder: &Path, items: usize) -> Result<Took> {
     drop(insert);
     let began = Instant::now();
     connection.close().map_err(|(_, error)| error)?;
+    Ok(Took { register, run: 0.0, close: began.elapsed().as_secs_f64() })
+}
+
+/// In the order of the keys, by its cheapest call, with no promise: nothing is synced until it
+/// is closed.
+fn in_sled(folder: &Path, items: usize) -> Result<Took> {
+    // As procstate opens it.
+    let config = sled::Config::new().path(folder.join("sled")).cache_capacity(16 << 20);
+    let db = config.flush_every_ms(Some(500)).open()?;
+    let began = Instant::now();
+    for item in 0..items {
+        let params = format!(r#"{{"keys":8,"customer":"{}"}}"#, customer(item));
+        db.insert(item_name(item), params.as_bytes())?;
+    }
+    let register = began.elapsed().as_secs_f64();
+    let began = Instant::now();
+    db.flush()?;
+    drop(db);
     Ok(Took { register, run: 0.0, close: began.elapsed().as_secs_f64() })
 }
 

@@ -5,32 +5,39 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args as ClapArgs;
-use procstate::Params;
+use procstate::{FailureLimit, Params};
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct SettingsArgs {
     /// The process.
     pub(crate) name: String,
-    /// How often a run is due: 90s, 1h, 1d. Counted from the epoch in UTC: of a day, at
-    /// 00:00 UTC.
+    /// How often a run is due: 90s, 1h, 1d. Counted from the epoch in UTC: a period of a day
+    /// is due at 00:00 UTC.
     #[arg(long, value_name = "PERIOD", value_parser = crate::input::duration::parse)]
     pub(crate) every: Option<Duration>,
-    /// By how much later than midnight UTC, for a period of a day, runs are due; less than
-    /// the period.
+    /// How much later runs are due, such as 2h for 02:00 UTC with a period of a day; less
+    /// than the period.
     #[arg(long, value_name = "TIME", requires = "every", value_parser = crate::input::duration::parse)]
     pub(crate) offset: Option<Duration>,
     /// The times at which a run is due: minute, hour, day of the month, month, day of the
-    /// week. `30 2 * * *` is each night at half past two. Runs are due at these times
-    /// alone: changed settings and new work wait for the next.
+    /// week. `30 2 * * *` is 02:30 each night. Runs are due at these times only:
+    /// changed settings and new work wait for the next one.
     #[arg(long, value_name = "EXPR", conflicts_with = "every")]
     pub(crate) cron: Option<String>,
-    /// The time zone of --cron. Where daylight saving leaves a time out, the run comes
-    /// later; of a time that comes twice the first counts.
+    /// The time zone of --cron. If daylight saving skips a time, the run comes later; if a
+    /// time occurs twice, the first one counts.
     #[arg(long, value_name = "TZ", requires = "cron", default_value = "UTC")]
     pub(crate) time_zone: String,
     /// No schedule: a run is due whenever nobody holds the process.
     #[arg(long, conflicts_with_all = ["every", "cron"])]
     pub(crate) no_schedule: bool,
+    /// How many items may fail before a run stops: a number, a share like 10%, or none. A limit
+    /// that the running program sets itself takes precedence.
+    #[arg(long, value_name = "N|N%|none")]
+    pub(crate) max_failed_items: Option<FailureLimit>,
+    /// The shortest time between the starts of two runs, whatever makes one due; 0s: no limit.
+    #[arg(long, value_name = "TIME", value_parser = crate::input::duration::parse)]
+    pub(crate) min_interval: Option<Duration>,
     #[command(flatten)]
     pub(crate) params: ParamArgs,
 }
@@ -65,14 +72,14 @@ impl ParamArgs {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Items {
-    /// The work items; - is a list from standard input, unless it stands behind --.
+    /// The work items; - is a list on standard input, unless it follows --.
     #[arg(value_name = "WORK", required_unless_present = "from")]
     pub(crate) work: Vec<OsString>,
     /// A list of items; - is standard input. May be given several times.
     #[arg(long, value_name = "FILE")]
     pub(crate) from: Vec<PathBuf>,
-    /// In lists NUL ends a name, as `find -print0` has it, and everything else is part of
-    /// one.
+    /// Names in lists end with NUL, as `find -print0` writes them, and may contain anything
+    /// else.
     #[arg(short = '0', long)]
     pub(crate) null: bool,
 }
@@ -83,18 +90,18 @@ pub(crate) struct Register {
     pub(crate) name: String,
     #[command(flatten)]
     pub(crate) items: Items,
-    /// In lists each line is a JSON object with the name and parameters of an item:
+    /// Each line of a list is a JSON object with the name and parameters of an item:
     /// {"work": "a", "intParams": {"n": 1}, "stringParams": {"s": "x"}}.
     #[arg(long, conflicts_with = "null")]
     pub(crate) json_lines: bool,
-    /// Unregister all other active work of the process. An empty list is refused then: what
-    /// made it may have failed.
+    /// Unregister all other active work of the process. An empty list is then refused,
+    /// because the program that made it may have failed.
     #[arg(long)]
     pub(crate) exact: bool,
-    /// Take an empty list at its word with --exact, and unregister everything.
+    /// Accept an empty list with --exact, and unregister everything.
     #[arg(long, requires = "exact")]
     pub(crate) allow_empty: bool,
-    /// Of all items; a parameter that an item has of its own counts more.
+    /// Parameters of all items; an item's own parameter takes precedence.
     #[command(flatten)]
     pub(crate) params: ParamArgs,
 }
@@ -105,12 +112,12 @@ pub(crate) struct Unregister {
     pub(crate) name: String,
     #[command(flatten)]
     pub(crate) items: Items,
-    /// Have cleaned up also what was never registered.
+    /// Also clean up work that was never registered.
     #[arg(long)]
     pub(crate) cleanup_unknown: bool,
 }
 
-/// How many arguments stand behind `--`, where a `-` is a name like any other.
+/// How many arguments follow `--`, where a `-` is a name like any other.
 pub(crate) fn arguments_behind_dashes() -> usize {
     std::env::args_os().skip_while(|argument| argument != "--").skip(1).count()
 }

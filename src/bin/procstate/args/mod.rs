@@ -19,15 +19,12 @@ Examples:
   procstate --db state register nightly a b c --int tries=3
   find photos -name '*.jpg' -print0 | procstate --db state register thumbs - -0 --exact";
 
-/// Looks at a store of background-process state, changes it, and runs commands
-/// for its work items.
+/// Looks at a store of background-process state, changes it, and runs commands for its work items.
 ///
-/// Data goes to standard output, words to standard error. Exit status: 0 fine,
-/// 1 findings (the asked name is absent, work was left undone), 2 could not run; `run`
-/// has more.
-/// Commands that only look work on a private copy and leave the store as it is. Where a
-/// program has the store open, commands go through the socket that it serves in the folder,
-/// and do the same.
+/// Data goes to standard output, messages go to standard error. Exit status: 0 success, 1 findings
+/// (the name is absent, work was left undone), 2 could not run; `run` has more. Commands that only
+/// read work on a private copy and never change the store. While a program has the store open and
+/// serves the control socket in its folder, commands go through that socket and behave the same.
 #[derive(Debug, Parser)]
 #[command(name = "procstate", version, max_term_width = 100)]
 pub(crate) struct Args {
@@ -35,7 +32,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIR", env = "PROCSTATE_DB", global = true)]
     pub(crate) db: Option<PathBuf>,
 
-    /// A store that is served under this address, instead of a folder: http://HOST:PORT.
+    /// The address of a served store, instead of a folder: http://HOST:PORT.
     #[arg(long, value_name = "URL", env = "PROCSTATE_URL", conflicts_with = "db", global = true)]
     pub(crate) url: Option<String>,
 
@@ -43,17 +40,16 @@ pub(crate) struct Args {
     #[command(flatten)]
     pub(crate) etcd: Etcd,
 
-    /// A file with the token that --url asks for, or that `serve --listen` is to ask for.
-    /// Without it PROCSTATE_TOKEN in the environment is the token.
+    /// A file with the token that --url sends, or that `serve --listen` requires. Default: the
+    /// environment variable PROCSTATE_TOKEN.
     #[arg(long, value_name = "FILE", global = true)]
     pub(crate) token_file: Option<PathBuf>,
 
-    /// Print JSON: canonical protobuf JSON for processes and work, else one object
-    /// a line.
+    /// Print JSON: canonical protobuf JSON for processes and work, otherwise one object per line.
     #[arg(long, global = true)]
     pub(crate) json: bool,
 
-    /// Say more about what happens.
+    /// Log more details.
     #[arg(short, long, global = true)]
     pub(crate) verbose: bool,
 
@@ -117,13 +113,13 @@ pub(crate) enum Command {
     Init,
     /// Store processes that other programs wrote, as JSON or binary.
     ///
-    /// The content tells the form: JSON objects, or arrays of them, or binary. All files
-    /// are read and checked before anything is written; each process is stored whole or
+    /// The content decides the format: JSON objects, arrays of them, or binary. All files
+    /// are read and checked before anything is written; each process is stored completely or
     /// not at all.
     Import(Import),
     /// Write processes for other programs.
     ///
-    /// JSON: one process a line. Binary: Process messages, each led by its length.
+    /// JSON: one process per line. Binary: length-delimited Process messages.
     Export(Export),
     /// List the processes.
     Ls,
@@ -141,12 +137,12 @@ pub(crate) enum Command {
     },
     /// Put work on the active list, or change its parameters.
     ///
-    /// Creates the process if need be. All items are read and checked before anything is
-    /// written. They are written a thousand at a time; if that is interrupted, the same
-    /// command does the rest.
+    /// Creates the process if it does not exist. Reads and checks all items before it writes
+    /// any. It writes a thousand items at a time; if it is interrupted, run the same command
+    /// again to write the rest.
     ///
-    /// A list has a name a line, with any line ends; empty lines are left out. A name that
-    /// comes twice is one item.
+    /// A list has one name per line, with any line endings; empty lines are skipped. A name
+    /// that appears twice is one item.
     ///
     /// A file name that is not UTF-8 becomes the work %bytes:NAME, in which each byte that
     /// is not UTF-8, and each %, is % and two digits: %bytes:caf%E9.
@@ -154,32 +150,32 @@ pub(crate) enum Command {
     Register(Register),
     /// Take work off the active list, to be cleaned up and dropped.
     ///
-    /// Exit status 1 if there is no such work, of several items if there is none of them:
-    /// it was never registered, or was purged.
+    /// Exit status 1 if none of the items exists: they were never registered, or were
+    /// purged.
     Unregister(Unregister),
     /// Show or change the settings of a process.
     ///
-    /// Without options it shows them. With options it changes those named, and
-    /// creates the process if need be.
+    /// Without options it shows them. With options it changes those that are named, and
+    /// creates the process if it does not exist.
     Settings(SettingsArgs),
-    /// Take a dead owner's lock away, and say whose it was.
+    /// Release the lock of a dead owner, and print whose it was.
     ///
-    /// The run that it left unfinished stays, for the next instance to go on with.
+    /// The unfinished run stays for the next instance to resume.
     Release {
         /// The process.
         name: String,
     },
-    /// Pause a process: its runners begin no item until it is resumed.
+    /// Pause a process: its runners start no items until it is resumed.
     Pause {
         /// The process.
         name: String,
     },
-    /// Let a paused process go on.
+    /// Resume a paused process.
     Resume {
         /// The process.
         name: String,
     },
-    /// Have work done once more: queue it, and make a run due.
+    /// Queue work once more, and make a run due.
     Retry(RetryArgs),
     /// Remove dropped work and past runs that are old.
     Purge {
@@ -196,44 +192,44 @@ pub(crate) enum Command {
     },
     /// Print sizes and counts of the store.
     Stats,
-    /// Read everything in a store, change nothing, and list each thing that is wrong.
+    /// Read everything in a store, change nothing, and list everything that is wrong.
     ///
     /// Exit status 1 if anything is damaged; notes alone are 0. No program may have the
     /// store open.
     Verify(Scratch),
     /// Write a backup of the whole store to a new file.
     ///
-    /// Nobody waits for it. A program that has the store open can back it up itself, too
-    /// (`Store::backup`).
+    /// Writers do not wait for it. A program that has the store open can also write the
+    /// backup itself (`Store::backup`).
     Backup {
-        /// The file; it must not be there yet.
+        /// The file; it must not exist.
         file: PathBuf,
     },
-    /// Make a new store of a backup, or of what another store was at some moment.
+    /// Make a new store from a backup, or from the state of another store at some moment.
     Restore(Restore),
-    /// Give space back: make the index anew, delete log that is not needed.
+    /// Reclaim space: rebuild the index, and delete log that is no longer needed.
     ///
-    /// Interrupted at any moment, the store is complete. Needs space for a second
-    /// index meanwhile.
+    /// The store stays complete if this is interrupted at any moment. Needs space for a
+    /// second index while it runs.
     Compact {
-        /// Also delete damaged indexes that were kept for inspection when a store was
-        /// opened and rebuilt them.
+        /// Also delete damaged indexes that were kept for inspection when opening the store
+        /// rebuilt them.
         #[arg(long)]
         remove_damaged: bool,
     },
-    /// Print the log, a line a commit: number, time, who, what changed (+ written,
-    /// - deleted).
+    /// Print the log, one line per commit: number, time, owner, and what changed
+    /// (+ written, - deleted).
     ///
-    /// It goes back to the newest snapshot, or farther. Exit status 1 if something is
-    /// missing in it.
+    /// It goes back to the newest snapshot, or further. Exit status 1 if part of it is
+    /// missing.
     Log(Log),
-    /// Make a new store of whatever a damaged one still has.
+    /// Make a new store of everything that can still be read from a damaged one.
     ///
-    /// The damaged store is not changed. Exit status 1 if anything is missing in the new
-    /// one, or may be older than it was: each such record is listed, with --json every
-    /// record.
+    /// Never changes the damaged store. Exit status 1 if anything is missing from the new
+    /// store or may be older than it was; each such record is listed (with --json, every
+    /// record).
     Salvage {
-        /// The folder of the new store; it must not be there yet, or be empty.
+        /// The folder of the new store; it must not exist, or be empty.
         #[arg(long, value_name = "NEWDIR")]
         output: PathBuf,
         #[command(flatten)]
@@ -249,34 +245,34 @@ pub(crate) enum Command {
     /// other is kept with the last lines of standard error. Work that was unregistered is
     /// dropped without a command.
     ///
-    /// Killed at any moment and started again, it goes on where it was: items that
-    /// completed are not done again. Interrupt it once (SIGINT, SIGTERM, SIGHUP) to stop
-    /// after the items in hand, twice to stop them too, three times to kill them. What
-    /// takes too long or is stopped gets SIGTERM, with all that it has started, and after
-    /// --kill-after SIGKILL. If procstate itself is killed, its watchdog, a second program, stops
-    /// the commands within a second.
+    /// Killed at any moment and started again, it continues where it stopped: completed
+    /// items are not done again. Interrupt it once (SIGINT, SIGTERM, SIGHUP) to stop after
+    /// the items in progress, twice to stop these too, three times to kill them. A command
+    /// that takes too long or is stopped gets SIGTERM, with everything that it started, and
+    /// SIGKILL after --kill-after. If procstate itself is killed, its watchdog, a second
+    /// program, stops the commands within a second.
     ///
-    /// Exit status: 0 all is done, 1 items failed, 2 could not run, 3 stopped by
+    /// Exit status: 0 everything is done, 1 items failed, 2 could not run, 3 stopped by
     /// --max-errors, 130 interrupted.
     ///
     /// Example: procstate --db state run nightly --jobs 2 -- ./job.sh {}
     Run(Box<Run>),
     /// Watch the processes: how far each run is, how fast it goes, and which items fail.
     ///
-    /// Drawn again every second while a program has the store open; q ends it. An owner in
-    /// brackets shows no life. Rate and time to go are by what was seen in the last 30 s.
-    /// Of a store that no program has open, where the output is no terminal, and with
-    /// --json, it is printed once.
+    /// Redraws every second while a program has the store open; q quits. An owner in
+    /// brackets shows no life. Rate and remaining time are measured over the last 30 s. If no
+    /// program has the store open, if the output is not a terminal, or with --json, it prints
+    /// once.
     Top(Top),
-    /// Serve a store: for this tool by the socket in its folder, and as an HTTP API.
+    /// Serve a store: to this tool through the socket in its folder, and as an HTTP API.
     ///
     /// While it runs, every other command on the folder goes through it. SIGINT or SIGTERM
-    /// ends it.
+    /// stops it.
     Serve(Serve),
-    /// Show the output that `run --logs` has kept of an item.
+    /// Print the output of an item that `run --logs` kept.
     ///
-    /// What its command wrote to standard output comes on standard output, and standard
-    /// error on standard error. Exit status 1 if there is none.
+    /// Prints the standard output of its command to standard output, and its standard error
+    /// to standard error. Exit status 1 if there is none.
     Logs(Logs),
     /// What stops the commands of a run whose program was killed.
     #[command(hide = true)]
@@ -298,28 +294,28 @@ pub(crate) struct Log {
     /// The first commit that is printed.
     #[arg(long, value_name = "SEQ", default_value_t = 0)]
     pub(crate) from: u64,
-    /// Go on with each commit as it is made, in the program that has the store open.
+    /// Keep printing commits as the program that has the store open makes them.
     #[arg(short, long)]
     pub(crate) follow: bool,
 }
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Top {
-    /// How often it looks.
+    /// How often to redraw.
     #[arg(short = 'n', long, value_name = "TIME", default_value = "1", value_parser = crate::input::duration::parse)]
     pub(crate) interval: Duration,
-    /// Print what it is like now, and end.
+    /// Print the current state once, and exit.
     #[arg(long)]
     pub(crate) once: bool,
 }
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Serve {
-    /// Listen on this address too: 127.0.0.1:8080, port 0 for any. The addresses are
-    /// printed. One that other machines reach needs a token.
+    /// Listen on this address too: 127.0.0.1:8080, port 0 for any. Prints the addresses. An
+    /// address that other machines can reach needs a token.
     #[arg(long, value_name = "ADDR")]
     pub(crate) listen: Vec<String>,
-    /// Let nobody change anything.
+    /// Refuse all changes.
     #[arg(long)]
     pub(crate) read_only: bool,
 }
@@ -330,13 +326,13 @@ pub(crate) struct Logs {
     pub(crate) name: String,
     /// The work item.
     pub(crate) work: String,
-    /// Only what came on standard output.
+    /// Only standard output.
     #[arg(long, conflicts_with = "stderr")]
     pub(crate) stdout: bool,
-    /// Only what came on standard error.
+    /// Only standard error.
     #[arg(long)]
     pub(crate) stderr: bool,
-    /// The folder that `run --logs` was given. Default: the one of the last such run.
+    /// The folder that was passed to `run --logs`. Default: that of the last such run.
     #[arg(long, value_name = "DIR")]
     pub(crate) logs: Option<PathBuf>,
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use procstate::Settings;
+use procstate::{FailureLimit, Settings};
 use serde_json::json;
 
 use crate::args::SettingsArgs;
@@ -16,7 +16,8 @@ pub(crate) fn settings(
     output: &mut Output,
 ) -> Result<CommandStatus, Failure> {
     let schedules = args.every.is_some() || args.cron.is_some() || args.no_schedule;
-    if !schedules && args.params.is_empty() {
+    let limits = args.max_failed_items.is_some() || args.min_interval.is_some();
+    if !schedules && !limits && args.params.is_empty() {
         return print_settings(place, &args.name, output);
     }
     let store = open::for_changing(place)?;
@@ -30,6 +31,12 @@ pub(crate) fn settings(
         process.set_schedule_with_offset(every, args.offset.unwrap_or_default())?;
     } else if args.no_schedule {
         process.set_schedule(None)?;
+    }
+    if let Some(limit) = args.max_failed_items {
+        process.set_max_failed_items(Some(limit).filter(|limit| *limit != FailureLimit::None))?;
+    }
+    if args.min_interval.is_some() {
+        process.set_min_interval(args.min_interval)?;
     }
     if !args.params.is_empty() {
         process.update_params(|params| args.params.add_to(params))?;
@@ -46,6 +53,8 @@ fn print_settings(place: &Location, name: &str, output: &mut Output) -> Result<C
             "scheduleSeconds": settings.schedule.map(|every| every.as_secs_f64()),
             "offsetSeconds": settings.offset.map(|offset| offset.as_secs_f64()),
             "cron": settings.cron,
+            "maxFailedItems": settings.max_failed_items.map(|limit| limit.to_string()),
+            "minIntervalSeconds": settings.min_interval.map(|interval| interval.as_secs_f64()),
             "intParams": settings.params.int_params,
             "stringParams": settings.params.string_params,
             "changed": json_time(settings.changed),
@@ -53,6 +62,12 @@ fn print_settings(place: &Location, name: &str, output: &mut Output) -> Result<C
         return Ok(CommandStatus::Success);
     }
     output.line(&format!("schedule = {}", schedule(&settings).unwrap_or_else(|| "none".to_owned())))?;
+    if let Some(limit) = settings.max_failed_items {
+        output.line(&format!("max failed items = {limit}"))?;
+    }
+    if let Some(interval) = settings.min_interval {
+        output.line(&format!("min interval = {}", humantime::format_duration(interval)))?;
+    }
     for (name, value) in &settings.params.int_params {
         output.line(&format!("{name} = {value}"))?;
     }

@@ -119,8 +119,8 @@ impl Checkpointer {
         let began = Instant::now();
         let applying = self.applying.write();
         let (from, leftover) = (state.applied, state.leftover);
-        // Closing the store waits for this.
-        let is_alone = || self.shared.checkpoint_thread.is_stopped();
+        // Closing the store waits for this, and so do commits under pressure.
+        let is_alone = || self.shared.checkpoint_thread.is_stopped() || self.commits.has_back_pressure();
         Checkpoint { generation: &generation, from, to: upto, leftover, is_alone: &is_alone }.apply(index)?;
         state.applied = upto.seq;
         state.leftover = 0;

@@ -64,6 +64,11 @@ impl CommitPath {
         self.group_commit.done()
     }
 
+    /// Whether commits wait.
+    pub(crate) fn has_back_pressure(&self) -> bool {
+        self.back_pressure.is_high()
+    }
+
     /// Wakes the checkpointer if there is something for it to do, and lets commits wait, or
     /// go on.
     pub(super) fn judge_backlog(&self, writer: &Writer, active: &Generation) {
@@ -97,10 +102,6 @@ impl CommitPath {
 
     pub(crate) fn has_queued(&self) -> bool {
         !self.queue.take().is_empty()
-    }
-
-    pub(crate) fn has_back_pressure(&self) -> bool {
-        self.back_pressure.is_high()
     }
 
     pub(crate) fn is_disk_full(&self) -> bool {

@@ -115,6 +115,67 @@ fn nothing_is_written_if_one_cannot_be() {
     assert_eq!(snapshot(&process), before);
 }
 
+/// Names that are few among many, and all of them.
+#[test]
+fn items_are_found_wherever_they_stand() {
+    let process = store().process("p").unwrap();
+    let every = |step: usize| (0..3000).step_by(step).map(|n| (format!("w{n:04}"), params(n as i64)));
+    process.register_all(every(1)).unwrap();
+    process.unregister_all((0..1500).map(|n| format!("w{n:04}"))).unwrap();
+    for step in [100, 1] {
+        let tally = process.register_all(every(step)).unwrap();
+        let (changed, all) = if step == 100 { (15, 30) } else { (1485, 3000) };
+        assert_eq!((tally.changed, tally.unchanged), (changed, all - changed), "every {step}");
+    }
+    let process = snapshot(&process);
+    assert_eq!((process.active_work.len(), process.cleanup_work.len()), (3000, 0));
+}
+
+#[test]
+fn the_first_are_written_before_the_last_are_asked_for() {
+    let process = store().process("p").unwrap();
+    let seen = process.clone();
+    let items = (0..20_000).map(|n| {
+        if n == 19_999 {
+            assert!(seen.work("w0").unwrap().details.is_some());
+        }
+        (format!("w{n}"), params(n))
+    });
+    assert_eq!(process.register_all(items).unwrap().changed, 20_000);
+}
+
+/// A run writes its items meanwhile, and so do others.
+#[test]
+fn nobody_who_writes_meanwhile_is_overwritten() {
+    let process = store().process("p").unwrap();
+    let all = |round: i64| (0..2000).map(move |n| (format!("w{n:04}"), params(n + round)));
+    process.register_all(all(0)).unwrap();
+    let done = std::thread::scope(|scope| {
+        let runner = scope.spawn(|| {
+            let builder = crate::Runner::builder(process.store(), "p");
+            let outcome = builder.worker_fn(|work| {
+                work.add_stat("n", 1.0);
+                Ok(())
+            });
+            outcome.run_once().unwrap()
+        });
+        for round in 1..5 {
+            process.register_all(all(round)).unwrap();
+        }
+        runner.join().unwrap()
+    });
+    let crate::Outcome::Finished(status) = done else { panic!("not finished: {done:?}") };
+    assert_eq!(status.stats["work.n"], 2000.0);
+    let process = snapshot(&process);
+    for (n, (name, work)) in process.active_work.iter().enumerate() {
+        assert_eq!(work.params, Some(params(n as i64 + 4)), "{name}");
+        // Registered anew after it was done, it is queued again.
+        let status = work.status.as_ref().unwrap();
+        let is_queued = status.state() == crate::proto::State::New;
+        assert_eq!(status.stats.get("n").copied(), (!is_queued).then_some(1.0), "{name}");
+    }
+}
+
 #[test]
 fn a_process_that_is_not_there() {
     let process = store().process("p").unwrap();

@@ -61,9 +61,9 @@ pub(super) struct Failures {
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = duration)]
     pub(super) kill_after: Duration,
     /// Stops the run once more than so many items have failed: a number, a share of
-    /// the active items like 10%, or none.
-    #[arg(long, value_name = "N|N%|none", default_value = "none", value_parser = failure_limit)]
-    pub(super) max_errors: FailureLimit,
+    /// the active items like 10%, or none. Without it as the settings of the process say.
+    #[arg(long, value_name = "N|N%|none")]
+    pub(super) max_errors: Option<FailureLimit>,
     /// How a run stops that has too many errors: once the items in hand are done, or
     /// with them stopped too.
     #[arg(long, value_enum, default_value_t = Halt::Soon)]
@@ -170,21 +170,6 @@ fn nonzero_duration(text: &str) -> Result<Duration, String> {
         .and_then(|time| if time.is_zero() { Err("it must be above zero".to_owned()) } else { Ok(time) })
 }
 
-fn failure_limit(text: &str) -> Result<FailureLimit, String> {
-    const WHAT: &str = "it must be a number, a share like 10%, or none";
-    if text == "none" {
-        return Ok(FailureLimit::None);
-    }
-    let Some(share) = text.strip_suffix('%') else {
-        return text.parse().map(FailureLimit::Items).map_err(|_| WHAT.to_owned());
-    };
-    match share.parse::<f64>() {
-        Ok(share) if (0.0..=100.0).contains(&share) => Ok(FailureLimit::Share(share / 100.0)),
-        Ok(_) => Err("a share must be from 0% to 100%".to_owned()),
-        Err(_) => Err(WHAT.to_owned()),
-    }
-}
-
 fn load(text: &str) -> Result<f64, String> {
     let (number, factor) = match text.strip_suffix('%') {
         Some(share) => (share, processors() / 100.0),
@@ -221,16 +206,6 @@ fn size(text: &str) -> Result<u64, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn limits_are_numbers_shares_or_none() {
-        assert_eq!(failure_limit("none"), Ok(FailureLimit::None));
-        assert_eq!(failure_limit("3"), Ok(FailureLimit::Items(3)));
-        assert_eq!(failure_limit("12.5%"), Ok(FailureLimit::Share(0.125)));
-        for wrong in ["", "-1", "101%", "NaN%", "x", "1.5"] {
-            assert!(failure_limit(wrong).is_err(), "{wrong:?}");
-        }
-    }
 
     #[test]
     fn sizes_have_units() {

@@ -101,6 +101,10 @@ impl Session<'_> {
         self.note_logs(process)?;
         let extent = extent(process, args.when.failed)?;
         let (total, _) = extent;
+        let max_errors = match args.failures.max_errors {
+            Some(limit) => limit,
+            None => process.settings()?.max_failed_items.unwrap_or_default(),
+        };
         let report = Arc::new(Report::new(&args.records, self.is_json, extent, self.interrupts.clone()));
         let times = Times { timeout: args.failures.timeout, kill_after: args.failures.kill_after };
         let launcher = Launcher::new(self.reaper.clone(), times).map_err(|error| {
@@ -119,9 +123,9 @@ impl Session<'_> {
         let runner = runner
             .retry(Retry::attempts(args.failures.retries + 1))
             .stop_grace(args.failures.kill_after.saturating_add(STOP_SLACK))
-            .max_failed_items(args.failures.max_errors)
+            .max_failed_items(max_errors)
             .skip_completed(args.when.failed)
-            .worker(self.job(report.clone(), launcher, total)?)
+            .worker(self.job(report.clone(), launcher, (max_errors, total))?)
             .build()?;
         self.interrupts.stop_with(runner.stopper());
         let outcome = if now { runner.run_now() } else { runner.run_once() };
@@ -132,7 +136,12 @@ impl Session<'_> {
         conclude(&report, outcome?)
     }
 
-    fn job(&self, report: Arc<Report>, launcher: Launcher, total: u64) -> Result<Job, Failure> {
+    fn job(
+        &self,
+        report: Arc<Report>,
+        launcher: Launcher,
+        (max_errors, total): (FailureLimit, u64),
+    ) -> Result<Job, Failure> {
         let args = self.args;
         let records = &args.records;
         let joblog =
@@ -141,7 +150,7 @@ impl Session<'_> {
             let logs = LogFiles::new(folder, &args.name, records.log_max);
             logs.create_folder().map(|()| logs).map_err(|error| unusable(folder, &error))
         });
-        let limit = match (args.failures.halt, args.failures.max_errors) {
+        let limit = match (args.failures.halt, max_errors) {
             (Halt::Now, FailureLimit::Items(items)) => Some(items),
             (Halt::Now, FailureLimit::Share(share)) => Some(share_of(share, total)),
             _ => None,

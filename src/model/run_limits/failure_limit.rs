@@ -1,10 +1,15 @@
 //! How many items of a run may fail before it stops.
 
+use std::fmt;
+use std::str::FromStr;
+
 /// How many items may fail for good before a run stops: it takes no more items,
 /// those in hand come to their end, and the run ends aborted.
 ///
 /// An item that another attempt made good has not failed. The next run begins with
 /// the items that this one did not come to.
+///
+/// As text it is a number, a share like `12.5%`, or `none`.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 #[non_exhaustive]
 pub enum FailureLimit {
@@ -44,9 +49,61 @@ impl FailureLimit {
     }
 }
 
+impl fmt::Display for FailureLimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => f.write_str("none"),
+            Self::Items(items) => write!(f, "{items}"),
+            Self::Share(share) => {
+                // A hundred times a share is seldom what a person wrote, to the last digit.
+                let percent = format!("{:.10}", share * 100.0);
+                write!(f, "{}%", percent.trim_end_matches('0').trim_end_matches('.'))
+            }
+        }
+    }
+}
+
+impl FromStr for FailureLimit {
+    /// Why the text is no limit.
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        const WHAT: &str = "it must be a number, a share like 10%, or none";
+        if text == "none" {
+            return Ok(Self::None);
+        }
+        let Some(share) = text.strip_suffix('%') else {
+            return text.parse().map(Self::Items).map_err(|_| WHAT.to_owned());
+        };
+        match share.parse::<f64>() {
+            Ok(share) if (0.0..=100.0).contains(&share) => Ok(Self::Share(share / 100.0)),
+            Ok(_) => Err("a share must be from 0% to 100%".to_owned()),
+            Err(_) => Err(WHAT.to_owned()),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn is_a_number_a_share_or_none() {
+        for (text, limit) in [
+            ("none", FailureLimit::None),
+            ("3", FailureLimit::Items(3)),
+            ("12.5%", FailureLimit::Share(0.125)),
+            ("7%", FailureLimit::Share(0.07)),
+            ("0%", FailureLimit::Share(0.0)),
+            ("100%", FailureLimit::Share(1.0)),
+        ] {
+            assert_eq!(text.parse(), Ok(limit));
+            assert_eq!(limit.to_string(), text);
+        }
+        for wrong in ["", "-1", "101%", "NaN%", "x", "1.5"] {
+            assert!(wrong.parse::<FailureLimit>().is_err(), "{wrong:?}");
+        }
+    }
 
     #[test]
     fn more_than_the_limit_is_too_many() {

@@ -1,0 +1,72 @@
+//! What operators say of all runs of a process, where the schema has no fields for it: how
+//! many items may fail, and how soon the next run may begin. As with schedules, it is kept in
+//! parameters among the settings, which other programs hand on.
+
+mod failure_limit;
+
+use std::time::Duration;
+
+pub use failure_limit::FailureLimit;
+
+use super::{schedule, time};
+use crate::proto::Params;
+use crate::proto::record::Settings;
+
+pub(crate) const MAX_FAILED_ITEMS: &str = "run.max_failed_items";
+pub(crate) const MIN_INTERVAL: &str = "run.min_interval";
+
+/// How many items may fail, if the settings say so.
+pub(crate) fn max_failed_items(settings: &Settings) -> Result<Option<FailureLimit>, String> {
+    let Some(text) = text(settings, MAX_FAILED_ITEMS) else { return Ok(None) };
+    text.parse().map(Some).map_err(|why| format!("the setting {MAX_FAILED_ITEMS} is {text:?}; {why}"))
+}
+
+/// How soon after the beginning of a run the next one may begin, if the settings say so.
+pub(crate) fn min_interval(settings: &Settings) -> Result<Option<Duration>, String> {
+    let Some(text) = text(settings, MIN_INTERVAL) else { return Ok(None) };
+    time::period_from_text(text)
+        .map(Some)
+        .ok_or_else(|| format!("the setting {MIN_INTERVAL} is {text:?}; it must be like \"7200s\""))
+}
+
+fn text<'a>(settings: &'a Settings, name: &str) -> Option<&'a str> {
+    settings.settings.as_ref()?.get_string(name)
+}
+
+/// Whether a parameter is part of the schedule or a limit of runs.
+pub(crate) fn is_reserved(name: &str) -> bool {
+    schedule::is_reserved(name) || [MAX_FAILED_ITEMS, MIN_INTERVAL].contains(&name)
+}
+
+/// The parameters without those.
+pub(crate) fn without_reserved(mut params: Params) -> Params {
+    params.string_params.retain(|name, _| !is_reserved(name));
+    params
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(name: &str, text: &str) -> Settings {
+        Settings { settings: Some(Params::new().string(name, text)), ..Settings::default() }
+    }
+
+    #[test]
+    fn are_read_from_the_settings() {
+        assert_eq!(max_failed_items(&Settings::default()), Ok(None));
+        assert_eq!(max_failed_items(&with(MAX_FAILED_ITEMS, "3")), Ok(Some(FailureLimit::Items(3))));
+        assert_eq!(min_interval(&Settings::default()), Ok(None));
+        assert_eq!(min_interval(&with(MIN_INTERVAL, "1.5s")), Ok(Some(Duration::from_millis(1500))));
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_said() {
+        let why = max_failed_items(&with(MAX_FAILED_ITEMS, "few")).unwrap_err();
+        assert!(why.starts_with("the setting run.max_failed_items is \"few\"; it must be a number"), "{why}");
+        for wrong in ["soon", "-1s", ""] {
+            let why = min_interval(&with(MIN_INTERVAL, wrong)).unwrap_err();
+            assert!(why.starts_with("the setting run.min_interval is"), "{why}");
+        }
+    }
+}

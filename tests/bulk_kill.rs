@@ -1,0 +1,119 @@
+//! Killed by SIGKILL at any moment while it registers many items, a store opened again has
+//! every call that it acknowledged, and of the one that was under way whole commits, in the
+//! order of the names.
+//!
+//! The victim is this test program itself, started again. Its store is so small that
+//! checkpoints and snapshots are always under way. Long run:
+//! `PROCSTATE_KILLS=300 cargo test --release --all-features --test bulk_kill`.
+
+mod common;
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use common::{check, small};
+use procstate::{Params, Store};
+
+const FOLDER: &str = "PROCSTATE_TEST_VICTIM";
+
+/// The items of one call.
+const ITEMS: usize = 3000;
+
+/// The items of one commit.
+const COMMIT: usize = 1000;
+
+/// Beyond so many items a store is begun anew.
+const ITEMS_MAX: usize = 10 * ITEMS;
+
+fn name(item: usize) -> String {
+    format!("item-{item:06}")
+}
+
+fn params(item: usize) -> Params {
+    Params::new().int("n", item as i64).string("pad", "x".repeat(item % 200))
+}
+
+#[test]
+fn victim() {
+    let Ok(folder) = std::env::var(FOLDER) else { return };
+    let store = small().open(folder).unwrap();
+    let process = store.process("p").unwrap();
+    // A call that was cut short is made again.
+    let had = if process.exists().unwrap() { process.summary().unwrap().active as usize } else { 0 };
+    for call in had / ITEMS.. {
+        let items = call * ITEMS..(call + 1) * ITEMS;
+        process.register_all(items.map(|item| (name(item), params(item)))).unwrap();
+        // One write a line: what is printed was acknowledged, whatever comes then.
+        std::io::stdout().write_all(format!("\n@{}\n", (call + 1) * ITEMS).as_bytes()).unwrap();
+    }
+}
+
+/// Kills the victim so long after it was told so many times that a call is done. Answers how
+/// many items that makes.
+fn kill_after(folder: &Path, calls: usize, delay: Duration) -> usize {
+    let mut victim = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "victim", "--nocapture"])
+        .env(FOLDER, folder)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let stdout = BufReader::new(victim.stdout.take().unwrap());
+    let said = stdout.lines().map(Result::unwrap);
+    let mut told = said.filter_map(|line| line.strip_prefix('@')?.parse().ok());
+    let mut acknowledged = told.by_ref().take(calls).last().unwrap_or(0);
+    std::thread::sleep(delay);
+    assert!(victim.try_wait().unwrap().is_none(), "the victim ended by itself");
+    victim.kill().unwrap();
+    victim.wait().unwrap();
+    acknowledged = told.last().unwrap_or(acknowledged);
+    acknowledged
+}
+
+/// How many items there are: the first ones, in whole commits.
+fn inspect(folder: &Path, acknowledged: usize, context: &str) -> usize {
+    let store = small().open(folder).unwrap_or_else(|error| panic!("{context}: {error}"));
+    check(&store);
+    let found = items(&store, context);
+    assert!(found >= acknowledged, "{context}: {found} items of {acknowledged} that were acknowledged");
+    assert_eq!(found % COMMIT, 0, "{context}: a part of a commit");
+    store.close().unwrap();
+    found
+}
+
+fn items(store: &Store, context: &str) -> usize {
+    let process = store.process("p").unwrap();
+    if !process.exists().unwrap() {
+        return 0;
+    }
+    let active = process.snapshot().unwrap().active_work;
+    for (item, (found, work)) in active.iter().enumerate() {
+        assert_eq!((found, &work.params), (&name(item), &Some(params(item))), "{context}");
+    }
+    active.len()
+}
+
+#[test]
+fn killed_while_it_registers_many_items_it_has_whole_commits() {
+    let from_env = |name| std::env::var(name).ok().and_then(|value| value.parse::<u64>().ok());
+    let kills = from_env("PROCSTATE_KILLS").unwrap_or(10);
+    let seed = from_env("PROCSTATE_SEED").unwrap_or_else(|| fastrand::u64(..));
+    let mut random = fastrand::Rng::with_seed(seed);
+    let mut folder = tempfile::tempdir().unwrap();
+    let (mut had, mut halfway, mut added) = (0, 0, 0);
+    for kill in 0..kills {
+        if had >= ITEMS_MAX {
+            (folder, had) = (tempfile::tempdir().unwrap(), 0);
+        }
+        let (calls, delay) = (random.usize(0..3), Duration::from_micros(random.u64(0..400_000)));
+        let context = format!("PROCSTATE_SEED={seed}, kill {kill}, after {calls} calls and {delay:?}");
+        let acknowledged = kill_after(folder.path(), calls, delay).max(had);
+        let found = inspect(folder.path(), acknowledged, &context);
+        added += found - had;
+        halfway += usize::from(found % ITEMS != 0);
+        had = found;
+    }
+    println!("{kills} kills: {added} items, {halfway} halfway through a call");
+    assert!(added > 0, "nothing was registered: the test tests nothing");
+}
