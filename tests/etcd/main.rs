@@ -4,10 +4,10 @@
 mod chaos;
 #[path = "../common/mod.rs"]
 mod common;
-#[path = "../common/etcd/mod.rs"]
-mod etcd;
 mod figures;
 mod gateway;
 mod members;
 mod refusals;
 mod takeover;
+
+use common::etcd;
