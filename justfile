@@ -59,6 +59,14 @@ cuts count="2000":
 every-byte:
     PROCSTATE_EVERY_BYTE=1 cargo test --release --all-features --test every_byte
 
+# Kills, stops and cuts off members of etcd and programs on it, for so many seconds.
+cluster seconds="600":
+    PROCSTATE_ETCD_CHAOS={{ seconds }} cargo test --all-features --test etcd chaos -- --nocapture
+
+# How large a store is in etcd, and how fast; three members on this machine.
+cluster-figures:
+    cargo test --release --all-features --test etcd figures -- --ignored --nocapture
+
 # Random histories of failures and power cuts on the simulated disk.
 cases count="3000":
     PROCSTATE_CASES={{ count }} cargo test --release --all-features --lib engine::

@@ -156,7 +156,9 @@ fn nothing_is_left_for_later() {
 /// Whether all of a file is tests.
 fn is_test(path: &Path) -> bool {
     let names = path.with_extension("");
-    names.iter().any(|name| ["claim_model", "suite", "tests"].contains(&&*name.to_string_lossy()))
+    names
+        .iter()
+        .any(|name| ["claim_model", "lease_model", "suite", "tests"].contains(&&*name.to_string_lossy()))
 }
 
 #[test]

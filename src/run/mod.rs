@@ -12,6 +12,8 @@ mod ending;
 mod fenced;
 mod handle;
 mod item;
+#[cfg(test)]
+mod lease_model;
 mod owed;
 mod progress;
 mod state;

@@ -3,37 +3,13 @@
 
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::fenced::FencedRun;
 use super::progress::Progress;
 use super::state::State;
 use crate::engine::Durability;
 use crate::model::time;
-
-/// What a run has reported and not written.
-#[derive(Debug)]
-pub(super) struct Owed {
-    written: Instant,
-    is_owed: bool,
-    /// A thread sleeps that will write it.
-    has_payer: bool,
-    /// Others' changes were taken in when it was written, which the run has yet to hear.
-    pub(super) has_merged: bool,
-}
-
-impl Owed {
-    /// Nothing is, since the claim.
-    pub(super) fn nothing() -> Self {
-        Self { written: Instant::now(), is_owed: false, has_payer: false, has_merged: false }
-    }
-
-    /// All was written.
-    pub(super) fn pay(&mut self) {
-        self.is_owed = false;
-        self.written = Instant::now();
-    }
-}
 
 impl FencedRun {
     /// Notes progress to be written within the interval; `None` if it is to be written now.

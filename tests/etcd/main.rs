@@ -1,9 +1,13 @@
 //! A store on etcd: what a cluster of it, its failures and its refusals do to programs.
+#![allow(unreachable_pub, reason = "a test program has no outside")]
 
+mod chaos;
 #[path = "../common/mod.rs"]
 mod common;
-
-#[path = "../common/etcd/mod.rs"]
-mod etcd;
-
+mod figures;
+mod gateway;
 mod members;
+mod refusals;
+mod takeover;
+
+use common::etcd;

@@ -9,7 +9,7 @@
 mod claimer;
 mod faults;
 mod properties;
-mod values;
+pub(super) mod values;
 mod world;
 
 use stateright::{Checker, HasDiscoveries, Model, Property};

@@ -11,37 +11,46 @@ use crate::store::Versioned;
 
 /// A message, as its bytes.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Message(Bytes);
+pub(in crate::run) struct Message(Bytes);
 
 impl Message {
-    pub(super) fn of<T: Payload>(message: &T) -> Self {
+    pub(in crate::run) fn of<T: Payload>(message: &T) -> Self {
         Self(message.to_payload())
     }
 
-    pub(super) fn read<T: Payload>(&self) -> T {
+    /// As it stands in a write of a batch.
+    pub(in crate::run) fn of_bytes(payload: Bytes) -> Self {
+        Self(payload)
+    }
+
+    pub(in crate::run) fn bytes(&self) -> Bytes {
+        self.0.clone()
+    }
+
+    pub(in crate::run) fn read<T: Payload>(&self) -> T {
         T::decode(&self.0[..]).unwrap()
     }
 }
 
 /// A record as it was read.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Read {
-    pub(super) version: Option<u64>,
+pub(in crate::run) struct Read {
+    pub(in crate::run) version: Option<u64>,
     payload: Bytes,
 }
 
 impl Read {
-    pub(super) fn message<T: Payload>(&self) -> Versioned<T> {
+    pub(in crate::run) fn message<T: Payload>(&self) -> Versioned<T> {
         Versioned { version: self.version, value: T::decode(&self.payload[..]).unwrap() }
     }
 }
 
 /// The records of the store. Clones are cheap.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Stored(Arc<Records>);
+pub(in crate::run) struct Stored(Arc<Records>);
 
 impl Stored {
-    pub(super) fn read(&self, key: &Key) -> Read {
+    pub(in crate::run) fn read(&self, key: &Key) -> Read {
         let record = self.0.get(key);
         let payload = |record: &Record| record.payload.clone();
         Read {
@@ -50,15 +59,15 @@ impl Stored {
         }
     }
 
-    pub(super) fn get<T: Payload>(&self, key: &Key) -> Versioned<T> {
+    pub(in crate::run) fn get<T: Payload>(&self, key: &Key) -> Versioned<T> {
         self.read(key).message()
     }
 
-    pub(super) fn last_seq(&self) -> u64 {
+    pub(in crate::run) fn last_seq(&self) -> u64 {
         self.0.last_seq()
     }
 
-    pub(super) fn commit(&mut self, batch: &Batch) -> Outcome {
+    pub(in crate::run) fn commit(&mut self, batch: &Batch) -> Outcome {
         Arc::make_mut(&mut self.0).commit(batch)
     }
 }

@@ -4,13 +4,13 @@ pub(super) mod cursor;
 pub(super) mod heartbeat;
 pub(super) mod in_flight;
 pub(super) mod item_in_flight;
+pub(super) mod owed;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::owed::Owed;
 use super::progress::Loss;
 use crate::error::{Error, Result};
 use crate::model::errors;
@@ -22,6 +22,7 @@ use cursor::{Cursor, Pass};
 use heartbeat::Heartbeat;
 use in_flight::InFlight;
 use item_in_flight::{ItemId, ItemInFlight};
+use owed::Owed;
 
 pub(super) struct State {
     pub(super) run: RunStatus,

@@ -27,11 +27,7 @@ pub(crate) fn dispatch(args: &Args, output: &mut Output) -> Result<CommandStatus
         return completions(*shell, output);
     }
     if let Command::Restore(restore) = &args.command {
-        #[cfg(feature = "etcd")]
-        if let Some(options) = crate::open::etcd(&args.etcd)? {
-            return offline::recover::restore_to_etcd(restore, &options, output);
-        }
-        return offline::recover::restore(restore, output);
+        return restore_where(args, restore, output);
     }
     if let Command::Watchdog { token, parent } = &args.command {
         return run::child::watchdog::watch(token, *parent)
@@ -73,6 +69,19 @@ pub(crate) fn dispatch(args: &Args, output: &mut Output) -> Result<CommandStatus
         Command::Logs(args) => logs::logs(place, args, output),
         Command::Completions { .. } | Command::Watchdog { .. } => Ok(CommandStatus::Success),
     }
+}
+
+#[cfg_attr(not(feature = "etcd"), allow(unused_variables, reason = "to a folder, and nowhere else"))]
+fn restore_where(
+    args: &Args,
+    restore: &crate::args::Restore,
+    output: &mut Output,
+) -> Result<CommandStatus, Failure> {
+    #[cfg(feature = "etcd")]
+    if let Some(options) = crate::open::etcd(&args.etcd)? {
+        return offline::recover::restore_to_etcd(restore, &options, output);
+    }
+    offline::recover::restore(restore, output)
 }
 
 fn init(place: &Location) -> Result<CommandStatus, Failure> {

@@ -1,0 +1,344 @@
+//! One claimer, in a program of its own, on a clock of its own.
+
+use super::Bounds;
+use super::faults::Fault;
+use super::transaction::{Answer, Flight, Transaction, slot_key};
+use super::world::{PROCESS, World};
+use crate::engine::{Batch, Expect};
+use crate::model::ownership::Decision;
+use crate::model::{run, time};
+use crate::proto::record::{Owner, RunStatus};
+use crate::record::{Key, Payload};
+use crate::run::claim::swap;
+use crate::run::claim_model::values::{Message, Read};
+use crate::run::ending::gone;
+use crate::run::fenced::fenced;
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Claimer {
+    phase: Phase,
+    pub(super) run: Option<Run>,
+    /// Where etcd keeps what became of its commits.
+    slot: u8,
+    /// How far its clock is behind etcd's.
+    pub(super) lag: u8,
+    pub(super) slow_ticks_left: u8,
+}
+
+/// Between which two steps it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+enum Phase {
+    /// It may claim; or the run is its to go on with.
+    #[default]
+    Free,
+    /// It has read whose the process is, and is to ask for the owner's lease.
+    Read(Read, Read),
+    /// It has asked for the lease first, which is a fault.
+    AskedFirst(bool),
+    /// The lease was renewed, and the write that it is for is to be sent.
+    Renewed { sent: u8 },
+    /// A transaction is on its way to etcd.
+    Committing(Purpose, Flight),
+    /// The answer was lost.
+    InDoubt(Purpose, Flight),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Purpose {
+    Claim {
+        lease: u64,
+        sent: u8,
+        run: Message,
+    },
+    Progress {
+        sent: u8,
+    },
+    /// It finishes the run, or hands it back.
+    End,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Run {
+    /// The fencing token.
+    pub(super) token: u64,
+    lease: u64,
+    /// When its last accepted write was sent, by its own clock.
+    sent: u8,
+    /// When the last renewal of its lease was asked for that came about, by its own clock.
+    renewed: u8,
+    status: Message,
+    writes_left: u8,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Choice {
+    Claim,
+    /// Renews the lease, and writes.
+    Progress,
+    /// Writes although the lease could not be renewed.
+    ProgressOnly,
+    Finish,
+    HandBack,
+    /// Writes no more, as a runner does whose run has lapsed.
+    Leave,
+    /// What is on its way arrives, and so does the answer.
+    Answer,
+    /// It arrives, and the answer is lost.
+    LoseAnswer,
+    /// Nobody waits for it any more, and it may arrive yet.
+    GiveUp,
+    Settle,
+    GoOn,
+}
+
+impl Claimer {
+    pub(super) fn new(slot: u8, slow_ticks_left: u8) -> Self {
+        Self { phase: Phase::Free, run: None, slot, lag: 0, slow_ticks_left }
+    }
+
+    pub(super) fn choices(&self, bounds: &Bounds, world: &World) -> Vec<Choice> {
+        match (&self.phase, &self.run) {
+            (Phase::Free, None) => (world.left.claims > 0).then_some(Choice::Claim).into_iter().collect(),
+            (Phase::Free, Some(run)) => {
+                let writes = (run.writes_left > 0).then_some([Choice::Progress, Choice::ProgressOnly]);
+                let leave = (!self.is_sure(bounds, world.now)).then_some(Choice::Leave);
+                writes.into_iter().flatten().chain([Choice::Finish, Choice::HandBack]).chain(leave).collect()
+            }
+            (Phase::Committing(..), _) if world.left.losses > 0 => {
+                vec![Choice::Answer, Choice::LoseAnswer, Choice::GiveUp]
+            }
+            (Phase::Committing(..), _) => vec![Choice::Answer],
+            (Phase::InDoubt(..), _) => vec![Choice::Settle],
+            (Phase::Read(..) | Phase::AskedFirst(_) | Phase::Renewed { .. }, _) => vec![Choice::GoOn],
+        }
+    }
+
+    /// Whether it has not come to where it is to commit what it has read for.
+    pub(super) fn goes_on(&self) -> bool {
+        matches!(self.phase, Phase::Read(..) | Phase::AskedFirst(_) | Phase::Renewed { .. })
+    }
+
+    /// Is the owner, as far as it knows by its own clock.
+    pub(super) fn is_sure(&self, bounds: &Bounds, now: u8) -> bool {
+        let is_ending =
+            matches!(self.phase, Phase::InDoubt(Purpose::End, _) | Phase::Committing(Purpose::End, _));
+        let since = |run: &Run| run.sent.min(run.renewed);
+        let is_alive = |run: &Run| now.saturating_sub(self.lag) < since(run) + bounds.timeout();
+        !is_ending && self.run.as_ref().is_some_and(is_alive)
+    }
+
+    /// Has a write under way although another owner has come.
+    pub(super) fn is_fenced_off(&self, world: &World) -> bool {
+        self.flight().is_some()
+            && self.run.as_ref().is_some_and(|run| Some(run.token) != world.owner_version())
+    }
+
+    pub(super) fn flight(&self) -> Option<&Flight> {
+        match &self.phase {
+            Phase::Committing(_, flight) | Phase::InDoubt(_, flight) => Some(flight),
+            _ => None,
+        }
+    }
+
+    pub(super) fn flight_mut(&mut self) -> Option<&mut Flight> {
+        match &mut self.phase {
+            Phase::Committing(_, flight) | Phase::InDoubt(_, flight) => Some(flight),
+            _ => None,
+        }
+    }
+
+    fn clock(&self, world: &World) -> u8 {
+        world.now - self.lag
+    }
+
+    pub(super) fn step(&mut self, world: &mut World, bounds: &Bounds, choice: Choice) {
+        self.phase = match (std::mem::take(&mut self.phase), choice) {
+            (Phase::Free, Choice::Claim) => self.begin_claim(world, bounds),
+            (Phase::Free, choice) => self.use_run(world, bounds, choice),
+            (Phase::Committing(purpose, mut flight), Choice::GiveUp) => {
+                world.left.losses -= 1;
+                world.strays.push(flight.clone());
+                self.doubt(world, bounds, purpose, &mut flight)
+            }
+            (Phase::Committing(purpose, mut flight), Choice::LoseAnswer) => {
+                world.left.losses -= 1;
+                world.land(bounds, &mut flight);
+                self.doubt(world, bounds, purpose, &mut flight)
+            }
+            (Phase::Committing(purpose, mut flight), _) => {
+                let answer = world.land(bounds, &mut flight);
+                self.told(world, bounds, purpose, &flight, answer)
+            }
+            // The same transaction: its slot tells whether it has landed.
+            (Phase::InDoubt(purpose, mut flight), _) => {
+                let answer = world.land(bounds, &mut flight);
+                world.seen.a_doubt_was_landed |= matches!(answer, Answer::Landed(_));
+                world.seen.a_doubt_was_not_landed |= matches!(answer, Answer::Committed(_));
+                self.told(world, bounds, purpose, &flight, answer)
+            }
+            (Phase::Read(owner, status), _) => {
+                let lives = world.owner_lives(bounds, &owner.message().value);
+                self.claim(world, bounds, (owner, status), lives)
+            }
+            (Phase::AskedFirst(lives), _) => {
+                let (owner, status) = read(world);
+                self.claim(world, bounds, (owner, status), lives)
+            }
+            (Phase::Renewed { sent }, _) => self.progress(world, bounds, sent),
+        }
+    }
+
+    fn begin_claim(&self, world: &mut World, bounds: &Bounds) -> Phase {
+        world.left.claims -= 1;
+        let (owner, status) = read(world);
+        if bounds.fault == Some(Fault::LeaseFirst) {
+            return Phase::AskedFirst(world.owner_lives(bounds, &owner.message().value));
+        }
+        Phase::Read(owner, status)
+    }
+
+    fn progress(&self, world: &World, bounds: &Bounds, sent: u8) -> Phase {
+        let Some(run) = &self.run else { return Phase::Free };
+        self.send(world, bounds, Purpose::Progress { sent }, run.batch(world))
+    }
+
+    fn doubt(&mut self, world: &mut World, bounds: &Bounds, purpose: Purpose, flight: &mut Flight) -> Phase {
+        if bounds.fault == Some(Fault::NoRetry) {
+            return self.told(world, bounds, purpose, flight, Answer::Refused);
+        }
+        Phase::InDoubt(purpose, flight.clone())
+    }
+
+    fn claim(&self, world: &mut World, bounds: &Bounds, read: (Read, Read), lives: bool) -> Phase {
+        let (owner, status) = (read.0.message(), read.1.message());
+        let resumes = match world.decide(lives, &status) {
+            Decision::Held { .. } | Decision::NotDue { .. } => return Phase::Free,
+            decision => decision == Decision::Resume,
+        };
+        let (number, wall) = (world.store.last_seq() + 1, world.wall());
+        let run = if resumes {
+            run::resume(status.value.clone(), number, wall)
+        } else {
+            run::begin(number, &status.value, false, wall)
+        };
+        let sent = self.clock(world);
+        let lease = world.grant(bounds);
+        let next = Owner {
+            process_name: PROCESS.to_owned(),
+            instance: "i".to_owned(),
+            claimed: Some(time::to_wire(wall)),
+            opening: self.slot.to_string(),
+            claim: lease,
+            ..Owner::default()
+        };
+        let batch = swap(PROCESS, (&owner, &next), (&status, &run));
+        let purpose = Purpose::Claim { lease, sent, run: Message::of(&run) };
+        self.send(world, bounds, purpose, batch)
+    }
+
+    fn send(&self, world: &World, bounds: &Bounds, purpose: Purpose, batch: Batch) -> Phase {
+        let slot = (self.slot, world.store.read(&slot_key(self.slot)).version);
+        let token = self.run.as_ref().map(|run| run.token);
+        let transaction = Transaction::new(batch, token, slot, bounds.fault);
+        Phase::Committing(purpose, Flight { transaction, has_landed: false, was_refused: false })
+    }
+
+    fn use_run(&mut self, world: &mut World, bounds: &Bounds, choice: Choice) -> Phase {
+        let sent = self.clock(world);
+        let Some(run) = &mut self.run else { return Phase::Free };
+        run.writes_left = run.writes_left.saturating_sub(1);
+        match choice {
+            Choice::Progress => {
+                world.renew(bounds, run.lease);
+                run.renewed = run.renewed.max(sent);
+                Phase::Renewed { sent }
+            }
+            Choice::ProgressOnly => self.progress(world, bounds, sent),
+            Choice::Finish => {
+                let mut status: RunStatus = run.status.read();
+                let end = run::final_state(&status);
+                run::finish(status.status.get_or_insert_default(), end, world.wall());
+                run.status = Message::of(&status);
+                let batch = run.batch(world);
+                self.send(world, bounds, Purpose::End, batch)
+            }
+            Choice::HandBack => {
+                let owner = world.store.get::<Owner>(&Key::owner(PROCESS)).value;
+                let batch = run.batch(world).put(Key::owner(PROCESS), gone(owner).to_payload());
+                self.send(world, bounds, Purpose::End, batch)
+            }
+            // It is lapsed, and knows.
+            _ => self.leave(),
+        }
+    }
+
+    fn leave(&mut self) -> Phase {
+        self.run = None;
+        Phase::Free
+    }
+
+    fn told(
+        &mut self,
+        world: &mut World,
+        bounds: &Bounds,
+        purpose: Purpose,
+        flight: &Flight,
+        answer: Answer,
+    ) -> Phase {
+        let version = match answer {
+            Answer::Committed(version) | Answer::Landed(version) => version,
+            Answer::Refused => {
+                world.refuse(flight);
+                if let Purpose::Claim { lease, .. } = purpose {
+                    world.revoke(lease);
+                }
+                return self.leave();
+            }
+        };
+        world.seen.an_accepted_write_is_not_there |= !flight.has_landed;
+        let now = self.clock(world);
+        let counted = |sent| if bounds.fault == Some(Fault::LateDeadline) { now } else { sent };
+        match purpose {
+            Purpose::Claim { lease, sent, run: status } => {
+                let sent = counted(sent);
+                self.run = Some(Run {
+                    token: version,
+                    lease,
+                    sent,
+                    renewed: sent,
+                    status,
+                    writes_left: bounds.writes,
+                });
+            }
+            Purpose::Progress { sent } => {
+                if let Some(run) = &mut self.run {
+                    run.sent = counted(sent);
+                    run.renewed = if run.renewed == sent { counted(sent) } else { run.renewed };
+                }
+            }
+            Purpose::End => {
+                if let Some(run) = self.run.take() {
+                    world.revoke(run.lease);
+                }
+            }
+        }
+        Phase::Free
+    }
+}
+
+fn read(world: &World) -> (Read, Read) {
+    (world.store.read(&Key::owner(PROCESS)), world.store.read(&Key::status(PROCESS)))
+}
+
+impl Run {
+    pub(super) fn is_resumed(&self) -> bool {
+        self.status.read::<RunStatus>().run < self.token
+    }
+
+    fn batch(&self, world: &World) -> Batch {
+        let (owner, settings) = (Key::owner(PROCESS), Key::settings(PROCESS));
+        let settings = (&settings, Expect::unchanged(world.store.read(&settings).version));
+        fenced(Batch::new(), (&owner, self.token), settings)
+            .put(Key::status(PROCESS), self.status.read::<RunStatus>().to_payload())
+    }
+}
