@@ -16,12 +16,12 @@ use tonic::transport::{Channel, Endpoint};
 #[path = "../tests/common/etcd/mod.rs"]
 mod etcd;
 
-#[allow(clippy::all, dead_code, unused_qualifications, reason = "generated")]
+#[allow(clippy::all, dead_code, unreachable_pub, unused_qualifications, reason = "generated")]
 mod mvccpb {
     include!(concat!(env!("OUT_DIR"), "/mvccpb.rs"));
 }
 
-#[allow(clippy::all, dead_code, unused_qualifications, reason = "generated")]
+#[allow(clippy::all, dead_code, unreachable_pub, unused_qualifications, reason = "generated")]
 mod pb {
     include!(concat!(env!("OUT_DIR"), "/etcdserverpb.rs"));
 }

@@ -87,7 +87,7 @@ fn of_much_progress_the_newest_is_written() {
 }
 
 fn many(items: usize) -> Process {
-    let params = Params::new().string("path", &"x".repeat(100));
+    let params = Params::new().string("path", "x".repeat(100));
     let work = |n| (format!("item-{n:06}"), Work { params: Some(params.clone()), ..Work::default() });
     Process {
         process_name: "p".to_owned(),
@@ -229,7 +229,7 @@ fn space_that_is_used_up_refuses_writes_and_says_what_to_do() {
     let Some(cluster) = etcd::Cluster::start_with(1, &["--quota-backend-bytes=16777216"]) else { return };
     let store = Store::connect(EtcdOptions::new(cluster.endpoints())).unwrap();
     let process = store.process("p").unwrap();
-    let large = Params::new().string("s", &"x".repeat(900_000));
+    let large = Params::new().string("s", "x".repeat(900_000));
     let refused = (0..60).find_map(|n| process.register(&n.to_string(), large.clone()).err());
     let error = refused.expect("all that is beyond the quota was taken");
     assert!(error.is_disk_full() && error.to_string().contains("etcdctl defrag"), "{error}");
