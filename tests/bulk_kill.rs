@@ -111,7 +111,7 @@ fn killed_while_it_registers_many_items_it_has_whole_commits() {
         let acknowledged = kill_after(folder.path(), calls, delay).max(had);
         let found = inspect(folder.path(), acknowledged, &context);
         added += found - had;
-        halfway += usize::from(found % ITEMS != 0);
+        halfway += usize::from(!found.is_multiple_of(ITEMS));
         had = found;
     }
     println!("{kills} kills: {added} items, {halfway} halfway through a call");

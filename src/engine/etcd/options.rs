@@ -19,6 +19,27 @@ const PREFIX: &str = "procstate/";
 /// let store = Store::connect(EtcdOptions::new(members))?;
 /// # Ok::<(), procstate::Error>(())
 /// ```
+///
+/// With TLS, a user of etcd, and more than one store in the cluster:
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// use procstate::{EtcdOptions, Store};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let options = EtcdOptions::new(["https://10.0.0.1:2379", "https://10.0.0.2:2379"])
+///     .prefix("billing/")
+///     .user("billing", std::env::var("ETCD_PASSWORD")?)
+///     .ca_certificate(std::fs::read("ca.pem")?)
+///     .client_certificate(std::fs::read("client.pem")?, std::fs::read("client-key.pem")?)
+///     .domain("etcd.example.org")
+///     .timeout(Duration::from_secs(10))
+///     .coalesce(false);
+/// let store = Store::connect(options)?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 #[must_use]
 pub struct EtcdOptions {

@@ -78,6 +78,14 @@ pub fn restore(from: impl AsRef<Path>, into: impl AsRef<Path>, until: Until) -> 
 /// leaves is no store, and the next one removes it. A backup of the store in etcd, restored
 /// by [`restore`], is the way back.
 ///
+/// ```no_run
+/// use procstate::{EtcdOptions, recovery};
+///
+/// let members = ["http://10.0.0.1:2379", "http://10.0.0.2:2379", "http://10.0.0.3:2379"];
+/// recovery::restore_to_etcd("nightly.backup", &EtcdOptions::new(members))?;
+/// # Ok::<(), procstate::Error>(())
+/// ```
+///
 /// # Errors
 ///
 /// [`is_invalid`](crate::Error::is_invalid) if something is there already;

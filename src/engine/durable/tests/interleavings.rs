@@ -12,6 +12,7 @@ use super::sim::{self, SimIndexDirectory};
 use crate::disk::sim::{Fault, Plan, SimDisk, Survives};
 use crate::engine::durable::DurableEngine;
 use crate::engine::durable::options::Options;
+#[cfg(feature = "tokio")]
 use crate::engine::durable::threads::sync_until_stopped;
 use crate::engine::{Batch, Durability, Engine, Expect, Outcome, Received};
 use crate::error::{Failure, Result};
