@@ -21,6 +21,7 @@ fn what_the_store_answers_is_serialized() {
 
     let settings = serde_json::to_value(process.settings().unwrap()).unwrap();
     let expected = json!({"scheduleSeconds": 90.0, "offsetSeconds": null, "cron": null,
+        "maxFailedItems": null, "minIntervalSeconds": null,
         "params": {"intParams": {}, "stringParams": {}}, "changed": now, "version": 7});
     assert_eq!(settings, expected);
     let summary = serde_json::to_value(process.summary().unwrap()).unwrap();
