@@ -527,3 +527,25 @@ fn a_lost_note_of_what_is_synced_is_reported_and_written_anew() {
     assert!(verify(&store).0.is_sound());
     assert_eq!(open(&store).unwrap().1.damaged_synced, None);
 }
+
+/// Nor its records, where those of the store are missing and all bytes are searched.
+#[test]
+fn salvage_takes_no_record_from_a_file_of_another_store() {
+    let temp = folder();
+    let (other, _) = closed(temp.path(), "other", &["x", "y"], 3000);
+    let backup = temp.path().join("backup");
+    Store::open(&other).unwrap().backup(&backup).unwrap();
+    let files =
+        [("wal/000001.wal", segments(&other)[0].clone()), ("snapshots/00000000000000000003.archive", backup)];
+    for (name, (to, from)) in [("segment", &files[0]), ("snapshot", &files[1])] {
+        let (own, _) = closed(temp.path(), name, &["a", "b"], 0);
+        for damaged in [own.join("index/db"), own.join("wal/000000.wal")] {
+            let length = fs::metadata(&damaged).unwrap().len();
+            fs::write(&damaged, vec![0; usize::try_from(length).unwrap()]).unwrap();
+        }
+        fs::copy(from, own.join(to)).unwrap();
+        let into = temp.path().join(format!("{name}-salvaged"));
+        let salvaged = recovery::salvage(&own, &into, Options::default(), |_| {}).unwrap();
+        assert!(salvaged.records() == 0 && !salvaged.is_complete(), "{name}: {salvaged:?}");
+    }
+}

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::identity::{Identity, Kind};
 use crate::archive::{self, Summary};
 use crate::disk::{Disk, ReadOnlyDisk};
-use crate::engine::wal::{SegmentDirectory, stores_of};
+use crate::engine::wal::{SegmentDirectory, store_of, stores_of};
 use crate::engine::{Snapshot, Snapshots};
 use crate::error::{Failure, Result};
 use crate::folder::{Manifest, OfflineFolder, Synced, SyncedFile};
@@ -48,6 +48,19 @@ impl Offline {
         let index = raw::store_of(&layout.index()).map(|id| (Kind::Index, id));
         let shown = Manifest::shown_id(&*self.disk, layout.root()).map(|id| (Kind::Manifest, id));
         Ok(segments.chain(snapshots).chain(index).chain(shown).collect())
+    }
+
+    /// Whether a segment or a snapshot says that it is another store's.
+    pub(crate) fn is_foreign(&self, file: &Path) -> bool {
+        let layout = self.closed.layout();
+        let bears = if file.starts_with(layout.wal()) {
+            store_of(&*self.disk, file)
+        } else if file.starts_with(layout.snapshots()) {
+            self.archive(file).ok().map(|archive| archive.summary().store)
+        } else {
+            None
+        };
+        matches!((bears, self.id()), (Some(other), Some(own)) if other != own)
     }
 
     /// The id of the store, as far as can be told.

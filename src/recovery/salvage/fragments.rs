@@ -28,7 +28,7 @@ pub(super) fn gather(
     let (mut folders, mut files) = (store.closed.index_folders()?, store.closed.files()?);
     // What another store has was never in this one.
     let foreign: Vec<_> = folders.extract_if(.., |folder| is_foreign(store, folder)).collect();
-    files.retain(|file| !foreign.iter().any(|folder| file.starts_with(folder)));
+    files.retain(|file| !foreign.iter().any(|folder| file.starts_with(folder)) && !store.is_foreign(file));
     // Nor what a copy of it has since it went its own way.
     let layout = store.closed.layout();
     folders.retain(|folder| !(inspection.is_other_index() && *folder == layout.index()));
@@ -37,7 +37,7 @@ pub(super) fn gather(
     meter.expect(work(&folders, &files));
     let mut fragments = Fragments { carver: Carver::new(), sources };
     fragments.know_keys();
-    let is_damaged = |(_, is_sound): &(&Snapshot, bool)| !is_sound;
+    let is_damaged = |(snapshot, is_sound): &(&Snapshot, bool)| !is_sound && files.contains(&snapshot.path);
     for (snapshot, _) in inspection.archives().filter(is_damaged) {
         let (of, origin) = (snapshot.seq, origin_of(snapshot, inspection));
         let browsed = archive::browse(&ReadOnlyDisk, &snapshot.path, &mut |key, value| {

@@ -33,4 +33,4 @@ pub(crate) use scan::{Behind, Run};
 pub(crate) use scan::{
     Broken, Found, HarmlessDamage, LogDamage, LogEnd, Spot, Survey, Visitor, read_behind, survey, walk,
 };
-pub(crate) use segments::{Pool, SegmentDirectory, stores_of};
+pub(crate) use segments::{Pool, SegmentDirectory, store_of, stores_of};

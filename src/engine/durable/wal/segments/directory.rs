@@ -253,15 +253,18 @@ impl SegmentDirectory {
 
 /// The ids of stores in the headers of the files in a folder.
 pub(crate) fn stores_of(disk: &dyn Disk, dir: &Path) -> Result<Vec<[u8; 16]>> {
-    let mut found = Vec::new();
-    for slot in disk.list(dir)?.iter().filter_map(|name| slot_of(name)) {
-        let mut page = vec![0; PAGE];
-        let read = disk.open(&path_of(dir, slot)).and_then(|file| file.read_at(&mut page, 0));
-        if let (Ok(_), Opened::Header(header)) = (read, Header::decode(&page)) {
-            found.push(header.store);
-        }
+    let slots: Vec<u32> = disk.list(dir)?.iter().filter_map(|name| slot_of(name)).collect();
+    Ok(slots.into_iter().filter_map(|slot| store_of(disk, &path_of(dir, slot))).collect())
+}
+
+/// The id of a store in the header of a file, if it has one.
+pub(crate) fn store_of(disk: &dyn Disk, segment: &Path) -> Option<[u8; 16]> {
+    let mut page = vec![0; PAGE];
+    disk.open(segment).and_then(|file| file.read_at(&mut page, 0)).ok()?;
+    match Header::decode(&page) {
+        Opened::Header(header) => Some(header.store),
+        _ => None,
     }
-    Ok(found)
 }
 
 /// The frame at `at` in `bytes`, which stands at `place`.

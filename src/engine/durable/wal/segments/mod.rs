@@ -8,7 +8,7 @@ mod zeroes;
 
 #[cfg(test)]
 pub(crate) use directory::frame_at;
-pub(crate) use directory::{SegmentDirectory, StoredSegment, stores_of};
+pub(crate) use directory::{SegmentDirectory, StoredSegment, store_of, stores_of};
 pub(crate) use frames::Frames;
 pub(crate) use pool::{Pool, Segment};
 pub(crate) use slot::{Slot, Stock};
