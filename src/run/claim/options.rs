@@ -93,7 +93,7 @@ impl ClaimOptions {
     }
 
     /// The shortest time between two writes of progress; in between
-    /// [`Run::progress`] writes nothing. Default: 1 s. Never more than half the
+    /// [`Run::progress`](crate::Run::progress) writes nothing. Default: 1 s. Never more than half the
     /// heartbeat timeout: a run that says it is alive stays alive.
     #[must_use]
     pub fn progress_interval(mut self, interval: Duration) -> Self {
