@@ -4,7 +4,7 @@
 ci:
     .ci/run
 
-# All tests; four and a half minutes after the build, on 2 cores.
+# All tests; seven minutes after the build, with etcd and Chromium, on 2 busy cores.
 test:
     cargo test --locked --all-features
 
