@@ -49,7 +49,7 @@ impl EtcdEngine {
         if std::mem::replace(&mut *is_following, true) {
             return;
         }
-        let revision = self.client.wait(watch::now);
+        let revision = self.client.wait(|core| async move { core.newest().await });
         let (core, feed) = (Arc::downgrade(&self.client.core), Arc::downgrade(&self.feed));
         let begun = match revision {
             Ok(Ok(revision)) => self.client.spawn(watch::follow(core, feed, revision)),

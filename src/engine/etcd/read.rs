@@ -44,6 +44,12 @@ impl Core {
         }
     }
 
+    /// The newest revision of the cluster.
+    pub(super) async fn newest(self: &Arc<Self>) -> Result<i64, Trouble> {
+        let range = pb::RangeRequest { count_only: true, ..txn::whole(self.keys.own("store")) };
+        Ok(self.read(range).await?.0)
+    }
+
     async fn page(self: &Arc<Self>, range: pb::RangeRequest) -> Result<(i64, pb::RangeResponse), Trouble> {
         if range.revision == 0 {
             return self.read(range).await;
@@ -72,8 +78,8 @@ impl Client {
 
     /// The newest revision of the cluster.
     pub(super) fn newest(&self) -> Result<i64> {
-        let range = pb::RangeRequest { count_only: true, ..txn::whole(self.core.keys.own("store")) };
-        Ok(self.read(range)?.0)
+        let newest = self.wait(|core| async move { core.newest().await })?;
+        newest.map_err(|trouble| self.core.line.error(trouble))
     }
 
     fn read(&self, range: pb::RangeRequest) -> Result<(i64, pb::RangeResponse)> {

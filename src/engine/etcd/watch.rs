@@ -1,6 +1,6 @@
 //! Commits as they are made, whoever makes them.
 
-use std::sync::{Arc, Weak};
+use std::sync::Weak;
 use std::time::Duration;
 
 use tokio_stream::StreamExt;
@@ -9,7 +9,6 @@ use tonic::Streaming;
 use super::client::Core;
 use crate::engine::etcd::transport::line::Pause;
 use crate::engine::etcd::transport::trouble::Trouble;
-use crate::engine::etcd::transport::txn;
 use crate::engine::{Commit, Feed, Written};
 use crate::error::Result;
 use crate::proto::etcd::etcdserverpb as pb;
@@ -105,10 +104,4 @@ fn commits(core: &Core, events: Vec<Event>) -> Vec<Commit> {
         keys: keys.into(),
     };
     commits.into_iter().map(commit).collect()
-}
-
-/// The revision from which on commits are heard.
-pub(super) async fn now(core: Arc<Core>) -> Result<i64, Trouble> {
-    let range = pb::RangeRequest { count_only: true, ..txn::whole(core.keys.own("store")) };
-    Ok(core.read(range).await?.0)
 }

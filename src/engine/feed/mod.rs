@@ -118,22 +118,9 @@ impl Feed {
         if self.listening.load(Ordering::Acquire) == 0 {
             return;
         }
-        let mut listeners = self.listeners.lock();
-        if !listeners.queues.is_empty() {
-            let keys = batch.writes.iter().map(written).map(|(key, written)| (key.clone(), written));
-            let commit = Commit { seq, keys: keys.collect() };
-            each(&mut listeners.queues, |queue| queue.push(commit.clone()));
-        }
-        each(&mut listeners.gatherers, |gatherer| gatherer.add(seq, batch.writes.iter().map(written)));
-        let writes = |watched: &Watched| {
-            batch.writes.iter().any(|write| watched.keys.iter().any(|key| key.bytes() == write.key().bytes()))
-        };
-        each(&mut listeners.alarms, |watched| {
-            if writes(watched) {
-                (watched.call)();
-            }
-        });
-        self.count(&listeners);
+        let keys = || batch.writes.iter().map(written);
+        let commit = || Commit { seq, keys: keys().map(|(key, written)| (key.clone(), written)).collect() };
+        self.announce(seq, keys, commit);
     }
 
     /// Tells every listener that so many commits were missed.
@@ -149,15 +136,24 @@ impl Feed {
     /// Announces a commit by the keys that it wrote.
     #[cfg(any(feature = "etcd", feature = "http"))]
     pub(crate) fn relay(&self, commit: &Commit) {
-        let mut listeners = self.listeners.lock();
-        each(&mut listeners.queues, |queue| queue.push(commit.clone()));
         let keys = || commit.keys.iter().map(|(key, written)| (key, *written));
-        each(&mut listeners.gatherers, |gatherer| gatherer.add(commit.seq, keys()));
-        let writes = |watched: &Watched| {
-            commit.keys.iter().any(|(key, _)| watched.keys.iter().any(|watched| watched == key))
-        };
+        self.announce(commit.seq, keys, || commit.clone());
+    }
+
+    /// Announces the commit `seq`, which wrote `keys`. `commit` makes what subscriptions keep of
+    /// it, if there are any.
+    fn announce<'a, K>(&self, seq: u64, keys: impl Fn() -> K, commit: impl FnOnce() -> Commit)
+    where
+        K: Iterator<Item = (&'a Key, Written)>,
+    {
+        let mut listeners = self.listeners.lock();
+        if !listeners.queues.is_empty() {
+            let commit = commit();
+            each(&mut listeners.queues, |queue| queue.push(commit.clone()));
+        }
+        each(&mut listeners.gatherers, |gatherer| gatherer.add(seq, keys()));
         each(&mut listeners.alarms, |watched| {
-            if writes(watched) {
+            if keys().any(|(key, _)| watched.keys.contains(key)) {
                 (watched.call)();
             }
         });
@@ -194,10 +190,11 @@ impl fmt::Debug for Watched {
 }
 
 fn written(write: &Write) -> (&Key, Written) {
-    match write {
-        Write::Put { key, .. } => (key, Written::Put),
-        Write::Delete { key } => (key, Written::Deleted),
-    }
+    let written = match write {
+        Write::Put { .. } => Written::Put,
+        Write::Delete { .. } => Written::Deleted,
+    };
+    (write.key(), written)
 }
 
 impl Queue {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 pub use failure_limit::FailureLimit;
 
-use super::{schedule, time};
+use super::schedule;
 use crate::proto::Params;
 use crate::proto::record::Settings;
 
@@ -17,20 +17,13 @@ pub(crate) const MIN_INTERVAL: &str = "run.min_interval";
 
 /// How many items may fail, if the settings say so.
 pub(crate) fn max_failed_items(settings: &Settings) -> Result<Option<FailureLimit>, String> {
-    let Some(text) = text(settings, MAX_FAILED_ITEMS) else { return Ok(None) };
+    let Some(text) = schedule::text(settings, MAX_FAILED_ITEMS) else { return Ok(None) };
     text.parse().map(Some).map_err(|why| format!("the setting {MAX_FAILED_ITEMS} is {text:?}; {why}"))
 }
 
 /// How soon after the beginning of a run the next one may begin, if the settings say so.
 pub(crate) fn min_interval(settings: &Settings) -> Result<Option<Duration>, String> {
-    let Some(text) = text(settings, MIN_INTERVAL) else { return Ok(None) };
-    time::period_from_text(text)
-        .map(Some)
-        .ok_or_else(|| format!("the setting {MIN_INTERVAL} is {text:?}; it must be like \"7200s\""))
-}
-
-fn text<'a>(settings: &'a Settings, name: &str) -> Option<&'a str> {
-    settings.settings.as_ref()?.get_string(name)
+    schedule::period(settings, MIN_INTERVAL)
 }
 
 /// Whether a parameter is part of the schedule or a limit of runs.

@@ -12,7 +12,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 #[cfg(feature = "cron")]
-use super::schedule::cron::Cron;
+use self::cron::Cron;
 use super::time::{self, NANOS_PER_SECOND};
 use crate::proto::Params;
 use crate::proto::record::Settings;
@@ -81,10 +81,7 @@ impl Schedule {
 
 /// The offset of the slots, which is the period's at most.
 pub(crate) fn offset(settings: &Settings) -> Result<Option<Duration>, String> {
-    let Some(text) = text(settings, OFFSET) else { return Ok(None) };
-    time::period_from_text(text)
-        .map(Some)
-        .ok_or_else(|| format!("the setting {OFFSET} is {text:?}; it must be like \"7200s\""))
+    period(settings, OFFSET)
 }
 
 /// The cron expression with its time zone.
@@ -92,7 +89,15 @@ pub(crate) fn cron(settings: &Settings) -> Option<&str> {
     text(settings, CRON)
 }
 
-fn text<'a>(settings: &'a Settings, name: &str) -> Option<&'a str> {
+/// The period that the parameter `name` among the settings says, if there is one.
+pub(super) fn period(settings: &Settings, name: &str) -> Result<Option<Duration>, String> {
+    let Some(text) = text(settings, name) else { return Ok(None) };
+    time::period_from_text(text)
+        .map(Some)
+        .ok_or_else(|| format!("the setting {name} is {text:?}; it must be like \"7200s\""))
+}
+
+pub(super) fn text<'a>(settings: &'a Settings, name: &str) -> Option<&'a str> {
     settings.settings.as_ref()?.get_string(name)
 }
 

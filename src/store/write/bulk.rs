@@ -150,7 +150,7 @@ impl ProcessHandle {
     /// anything.
     fn register_sorted(&self, items: &[(String, Params)]) -> Result<usize> {
         self.store.change(self.durability, || {
-            // In this order: see `register_chunk_if`. The settings before the lists, too.
+            // In this order: see `register_if`. The settings before the lists, too.
             let owner = self.read_owner()?;
             let seq = self.store.inner.engine.newest_seq()?;
             let (run, settings) = (self.read_status()?, self.read_settings()?);

@@ -56,11 +56,6 @@ impl ProcessHandle {
     /// [`is_precondition_failed`](crate::Error::is_precondition_failed) if it does not hold.
     pub fn register_if(&self, name: &str, params: Params, precondition: Precondition) -> Result<Effect> {
         names::check_work(name)?;
-        let changed = self.register_chunk_if(&[(name.to_owned(), params)], precondition)?;
-        Ok(if changed == 0 { Effect::Unchanged } else { Effect::Changed })
-    }
-
-    fn register_chunk_if(&self, items: &[(String, Params)], precondition: Precondition) -> Result<usize> {
         self.store.change(self.durability, || {
             // The owner before the sequence number, and that before the lists: an
             // item is never taken for older than it is, nor for older than a run
@@ -68,24 +63,15 @@ impl ProcessHandle {
             let owner = self.read_owner()?;
             let seq = self.store.inner.engine.newest_seq()?;
             let run = self.read_status()?;
-            let mut batch = Batch::new();
-            let mut changed = 0;
-            for (name, params) in items {
-                let place = self.place(name)?;
-                self.check_place(name, &place, precondition)?;
-                let registered =
-                    item::register(place.active.present(), params, run.present(), self.store.now(), seq);
-                if let Some(item) = registered {
-                    self.check_size(name, &item)?;
-                    batch = self.move_to_active(batch, name, &place, &item);
-                    changed += 1;
-                }
-            }
-            if changed == 0 {
-                return Ok(Attempt::Done(0));
-            }
+            let place = self.place(name)?;
+            self.check_place(name, &place, precondition)?;
+            let now = self.store.now();
+            let registered = item::register(place.active.present(), &params, run.present(), now, seq);
+            let Some(item) = registered else { return Ok(Attempt::Done(Effect::Unchanged)) };
+            self.check_size(name, &item)?;
+            let batch = self.move_to_active(Batch::new(), name, &place, &item);
             let batch = self.touch_settings(batch)?;
-            Ok(Attempt::Commit(self.create_in(batch, &owner), changed))
+            Ok(Attempt::Commit(self.create_in(batch, &owner), Effect::Changed))
         })
     }
 

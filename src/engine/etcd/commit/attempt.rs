@@ -75,8 +75,7 @@ impl Request {
                 },
             }
         };
-        let failed: Vec<bool> = self.expected.iter().enumerate().map(|one| !holds(one)).collect();
-        failed.into_iter().position(|failed| failed)
+        self.expected.iter().enumerate().position(|one| !holds(one))
     }
 }
 
