@@ -10,10 +10,9 @@ mod common;
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use common::{check, small};
+use common::{check, from_env, small};
 use procstate::proto::State;
 use procstate::tokio::AsyncRunner;
 use procstate::{Durability, Outcome, Params};
@@ -59,12 +58,7 @@ struct Told {
 
 /// Starts the victim, and kills it a moment after it said so many things.
 fn kill_after(folder: &Path, lines: usize, delay: Duration) -> Told {
-    let mut victim = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "victim", "--nocapture"])
-        .env(FOLDER, folder)
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut victim = common::victim(FOLDER, folder).spawn().unwrap();
     let stdout = BufReader::new(victim.stdout.take().unwrap());
     let mut told = Told::default();
     let mut said = stdout.lines().map(Result::unwrap).filter_map(|line| {
@@ -105,7 +99,6 @@ fn completed(folder: &Path, context: &str) -> (BTreeSet<String>, bool) {
 
 #[test]
 fn killed_at_any_moment_nothing_is_lost_and_only_what_was_in_hand_is_done_again() {
-    let from_env = |name| std::env::var(name).ok().and_then(|value| value.parse::<u64>().ok());
     let kills = from_env("PROCSTATE_KILLS").unwrap_or(5);
     let seed = from_env("PROCSTATE_SEED").unwrap_or_else(|| fastrand::u64(..));
     let mut random = fastrand::Rng::with_seed(seed);

@@ -10,10 +10,9 @@ mod common;
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use common::{check, small};
+use common::{check, from_env, small};
 use procstate::{Params, Store};
 
 const FOLDER: &str = "PROCSTATE_TEST_VICTIM";
@@ -53,12 +52,7 @@ fn victim() {
 /// Kills the victim so long after it was told so many times that a call is done. Answers how
 /// many items that makes.
 fn kill_after(folder: &Path, calls: usize, delay: Duration) -> usize {
-    let mut victim = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "victim", "--nocapture"])
-        .env(FOLDER, folder)
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut victim = common::victim(FOLDER, folder).spawn().unwrap();
     let stdout = BufReader::new(victim.stdout.take().unwrap());
     let said = stdout.lines().map(Result::unwrap);
     let mut told = said.filter_map(|line| line.strip_prefix('@')?.parse().ok());
@@ -96,7 +90,6 @@ fn items(store: &Store, context: &str) -> usize {
 
 #[test]
 fn killed_while_it_registers_many_items_it_has_whole_commits() {
-    let from_env = |name| std::env::var(name).ok().and_then(|value| value.parse::<u64>().ok());
     let kills = from_env("PROCSTATE_KILLS").unwrap_or(10);
     let seed = from_env("PROCSTATE_SEED").unwrap_or_else(|| fastrand::u64(..));
     let mut random = fastrand::Rng::with_seed(seed);

@@ -12,11 +12,11 @@ mod common;
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use common::{check, eager, small};
+use common::{check, eager, from_env, small};
 use procstate::{Claim, Instance, Origin, Params, Run, Store, WorkItem};
 
 const FOLDER: &str = "PROCSTATE_TEST_VICTIM";
@@ -104,13 +104,7 @@ enum Moment {
 
 /// Starts the victim, kills it, and answers what it was told.
 fn kill_at(folder: &Path, moment: &Moment) -> Acknowledged {
-    let mut victim = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "victim", "--nocapture"])
-        .env(FOLDER, folder)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut victim = common::victim(FOLDER, folder).stderr(Stdio::piped()).spawn().unwrap();
     let stdout = victim.stdout.take().unwrap();
     let lines = AtomicUsize::new(0);
     let text = std::thread::scope(|scope| {
@@ -227,10 +221,6 @@ fn inspect(folder: &Path, told: &Acknowledged, context: &str) -> Found {
     }
     store.close().unwrap();
     found
-}
-
-fn from_env(name: &str) -> Option<u64> {
-    std::env::var(name).ok()?.parse().ok()
 }
 
 #[test]

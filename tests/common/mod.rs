@@ -8,7 +8,7 @@ pub mod etcd;
 use std::io::Write;
 use std::ops::Deref;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use procstate::{Claim, ClaimOptions, Instance, ManualClock, ProcessHandle, Run, Store, StoreBuilder};
@@ -38,13 +38,17 @@ pub fn small() -> StoreBuilder {
 /// once sees all progress.
 #[cfg(feature = "etcd")]
 pub fn etcd_options() -> Option<procstate::EtcdOptions> {
-    use std::sync::OnceLock;
+    static MEMBER: std::sync::OnceLock<Option<etcd::Cluster>> = std::sync::OnceLock::new();
+    MEMBER.get_or_init(|| etcd::Cluster::start(1)).as_ref().map(options)
+}
+
+/// A store that nobody else uses.
+#[cfg(feature = "etcd")]
+fn options(cluster: &etcd::Cluster) -> procstate::EtcdOptions {
     use std::sync::atomic::{AtomicUsize, Ordering};
-    static MEMBER: OnceLock<Option<etcd::Cluster>> = OnceLock::new();
     static STORES: AtomicUsize = AtomicUsize::new(0);
-    let member = MEMBER.get_or_init(|| etcd::Cluster::start(1)).as_ref()?;
     let prefix = format!("test-{}/", STORES.fetch_add(1, Ordering::Relaxed));
-    Some(procstate::EtcdOptions::new(member.endpoints()).prefix(prefix).coalesce(false))
+    procstate::EtcdOptions::new(cluster.endpoints()).prefix(prefix).coalesce(false)
 }
 
 /// A member that one test has for as long as it takes, and then the next: nobody else moves
@@ -61,12 +65,9 @@ static FREE: std::sync::Mutex<Vec<etcd::Cluster>> = std::sync::Mutex::new(Vec::n
 #[cfg(feature = "etcd")]
 impl Lent {
     pub fn new() -> Option<Self> {
-        use std::sync::atomic::{AtomicUsize, Ordering};
-        static STORES: AtomicUsize = AtomicUsize::new(0);
         let free = FREE.lock().unwrap().pop();
         let cluster = free.or_else(|| etcd::Cluster::start(1))?;
-        let prefix = format!("test-{}/", STORES.fetch_add(1, Ordering::Relaxed));
-        let options = procstate::EtcdOptions::new(cluster.endpoints()).prefix(prefix).coalesce(false);
+        let options = options(&cluster);
         Some(Self { cluster: Some(cluster), options })
     }
 }
@@ -100,6 +101,19 @@ pub fn in_etcd_too(this: &str) {
     let mut command = Command::new(std::env::current_exe().unwrap());
     let output = command.args(["--skip", this]).env(IN_ETCD, "1").output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+}
+
+/// The test `victim` of this program, to be started again and killed: by the variable `name` it
+/// learns in which folder its store is. What it prints is read.
+pub fn victim(name: &str, folder: &Path) -> Command {
+    let mut victim = Command::new(std::env::current_exe().unwrap());
+    victim.args(["--exact", "victim", "--nocapture"]).env(name, folder).stdout(Stdio::piped());
+    victim
+}
+
+/// A number in the environment: how long a run is to be, or which one is to be repeated.
+pub fn from_env(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
 }
 
 /// A store for one test.

@@ -20,6 +20,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use chain::{Chain, Faults, LIVES, Tally};
+use common::from_env;
 use disk::{Disk, Honesty};
 use mount::{Mounted, Power};
 use script::Style;
@@ -28,10 +29,6 @@ use script::Style;
 #[test]
 fn victim() {
     victim::live();
-}
-
-fn number(variable: &str) -> Option<u64> {
-    std::env::var(variable).ok()?.parse().ok()
 }
 
 /// Whether a file system can be mounted here. If not, it says so past the test
@@ -83,9 +80,9 @@ fn power_cuts_lose_nothing_that_was_promised() {
     if !can_mount() {
         return;
     }
-    let cuts = number("PROCSTATE_CUTS").unwrap_or(200);
-    let seed = number("PROCSTATE_SEED").unwrap_or_else(|| fastrand::u64(..));
-    let chains = match number("PROCSTATE_CHAIN") {
+    let cuts = from_env("PROCSTATE_CUTS").unwrap_or(200);
+    let seed = from_env("PROCSTATE_SEED").unwrap_or_else(|| fastrand::u64(..));
+    let chains = match from_env("PROCSTATE_CHAIN") {
         Some(chain) => chain..chain + 1,
         None => 0..cuts.div_ceil(LIVES),
     };

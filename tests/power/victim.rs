@@ -3,7 +3,7 @@
 
 use std::io::{Read, Write};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use procstate::Store;
 
+use super::common;
 use super::mount::now_nanos;
 use super::script::{Plan, Script, Style, Wrote};
 
@@ -146,12 +147,9 @@ pub struct Victim {
 
 impl Victim {
     pub fn start(folder: &Path, plan: Plan) -> Self {
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "victim", "--nocapture"])
-            .env(FOLDER, folder)
+        let mut child = common::victim(FOLDER, folder)
             .env(PLAN, plan.to_text())
             .stdin(Stdio::null())
-            .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
