@@ -31,7 +31,7 @@ mod procstate {
 /// The payloads of the store's own records, generated from `record.proto`.
 pub(crate) use self::procstate::record;
 
-/// The protocol between a program that has a store open and one that uses it there.
+/// The protocol between a program that has a store open and its clients.
 #[cfg(feature = "http")]
 pub(crate) use self::procstate::engine;
 
