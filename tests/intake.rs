@@ -169,7 +169,7 @@ fn an_exact_list_is_all_there_is() {
     tool.refuses(
         2,
         &["register", "nightly", "--from", &empty, "--exact"],
-        "the list is empty, and with --exact all work of process \"nightly\" would be unregistered; nothing was changed. If that is meant, say --allow-empty",
+        "the list is empty, and with --exact all work of process \"nightly\" would be unregistered; nothing was changed. If this is intended, use --allow-empty",
     );
     let counts = tool.fine(&["--json", "register", "nightly", "--from", &empty, "--exact", "--allow-empty"]);
     assert_eq!(json(&counts), json(r#"{"changed": 0, "unchanged": 0, "unregistered": 2}"#));
@@ -195,7 +195,7 @@ fn json_lines_have_parameters() {
     };
     refused(
         "{\"work\": \"x\"}\n{\"work\": \"y\", \"work\": \"z\"}\n",
-        "DIR/bad, line 2, column 26: \"work\" comes twice in one object",
+        "DIR/bad, line 2, column 26: \"work\" occurs twice in one object",
     );
     refused("\n\nplain\n", "DIR/bad, line 3, column 1: expected value");
     refused(
@@ -220,10 +220,7 @@ fn lists_that_are_something_else_are_refused() {
                 "DIR/list, line 2: work name \"{sixty}\" cannot be used: it has 1025 bytes, and the limit is 1024"
             ),
         ),
-        (
-            b"a\nb\0c\0",
-            "DIR/list, line 2: there is a NUL in it; if NULs end the names, ask for that with --null",
-        ),
+        (b"a\nb\0c\0", "DIR/list, line 2: it contains a NUL; if the names end with NUL, use --null"),
         (
             b"a\n{\"work\": \"b\"}\n",
             "DIR/list, line 2: this is a JSON object, which --json-lines reads; if it is a name, give it as an argument or in a list with --null",
@@ -341,7 +338,7 @@ fn a_merge_drops_nothing() {
         r#"[{"processName": "other"}, {"processName": "other", "activeWork": {"w": {}}}]"#,
     );
     let (_, said) = tool.ends(0, &["import", "--merge", &file, &other]);
-    assert_eq!(said, "imported 1 process\nmerged 2 processes into what was there\n");
+    assert_eq!(said, "imported 1 process\nmerged 2 processes into the store\n");
     let states = ["a", "b/c", "d", "gone", "new", "leaves"].map(|name| tool.state_of(name));
     assert_eq!(states, ["queued", "completed", "completed", "unspecified", "unspecified", "cleanup"]);
     let show = json(&tool.fine(&["--json", "show", "nightly"]));

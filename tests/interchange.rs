@@ -193,19 +193,19 @@ fn times_that_would_be_cut_are_refused() {
     for (member, expected) in [
         (
             r#""settingsTime": "2026-06-30T23:59:60Z""#,
-            "in settingsTime: \"2026-06-30T23:59:60Z\" is a leap second, which a timestamp cannot say; give the second before or after it",
+            "in settingsTime: \"2026-06-30T23:59:60Z\" is a leap second, which a timestamp cannot represent; give the second before or after it",
         ),
         (
             r#""cleanupWork": {"w": "2026-07-01T01:59:60.5+02:00"}"#,
-            "in cleanupWork.w: \"2026-07-01T01:59:60.5+02:00\" is a leap second, which a timestamp cannot say; give the second before or after it",
+            "in cleanupWork.w: \"2026-07-01T01:59:60.5+02:00\" is a leap second, which a timestamp cannot represent; give the second before or after it",
         ),
         (
             r#""active_work": {"w": {"status": {"errors": [{"time": "2026-01-01T00:00:00.1234567890Z"}]}}}"#,
-            "in active_work.w.status.errors[0].time: \"2026-01-01T00:00:00.1234567890Z\" has more than nine digits of a second; give nanoseconds at most",
+            "in active_work.w.status.errors[0].time: \"2026-01-01T00:00:00.1234567890Z\" has more than nine fractional digits; give nanoseconds at most",
         ),
         (
             r#""scheduleFrequency": "1.0000000000s""#,
-            "in scheduleFrequency: \"1.0000000000s\" has more than nine digits of a second; give nanoseconds at most",
+            "in scheduleFrequency: \"1.0000000000s\" has more than nine fractional digits; give nanoseconds at most",
         ),
     ] {
         let text = message(format!(r#"[{{"processName": "p", {member}}}]"#));
@@ -289,11 +289,11 @@ fn reads_arrays() {
         ("[1]", "in, line 1, column 2: in [0]: invalid type: integer `1`, expected a map"),
         (
             r#"[{"processName": "a"}"#,
-            "in, line 1, column 21: the text ends too early (EOF while parsing a list)",
+            "in, line 1, column 21: the text ends prematurely (EOF while parsing a list)",
         ),
         (
             r#"[{"processName": "a", "processName": "b"}]"#,
-            "in, line 1, column 35: in [0]: \"processName\" comes twice in one object",
+            "in, line 1, column 35: in [0]: \"processName\" occurs twice in one object",
         ),
     ] {
         assert_eq!(message(text), expected, "{text}");
@@ -344,7 +344,7 @@ fn every_mistake_is_named_with_its_place() {
         ("", "in: it is empty"),
         (
             "{\"processName\": \"p\"",
-            "in, line 1, column 19: the text ends too early (EOF while parsing an object)",
+            "in, line 1, column 19: the text ends prematurely (EOF while parsing an object)",
         ),
         (
             "{\"processName\": \"p\"}\n{\"processName\": 5}",
@@ -381,12 +381,12 @@ fn broken_binary_is_named_with_its_place() {
     let text = message(&stream[..stream.len() - 1]);
     assert_eq!(
         text,
-        format!("in, message 2, byte {second}: the message is cut short: the input ends before it does")
+        format!("in, message 2, byte {second}: the message is truncated: the input ends before it does")
     );
     let bare = bytes(&process("name"));
     assert_eq!(
         message(&bare[..bare.len() - 1]),
-        "in, message 1, byte 2: Process.process_name: the message is cut short: the input ends before it does"
+        "in, message 1, byte 2: Process.process_name: the message is truncated: the input ends before it does"
     );
     assert_eq!(
         message(b"hello world"),
@@ -401,7 +401,7 @@ fn unknown_fields_are_an_error_or_left_out() {
     binary.extend_from_slice(&work);
     assert_eq!(
         message(&binary),
-        "in, message 1, byte 0: unknown field number 99 of process.Process.Work, in \"w\", in activeWork; ask for unknown fields to be ignored to read it without them"
+        "in, message 1, byte 0: unknown field number 99 of process.Process.Work, in \"w\", in activeWork; to skip unknown fields, ask for them to be ignored"
     );
     let read = read_processes("in", &binary, Unknown::Ignore).unwrap();
     assert_eq!(read[0].active_work["w"], Work::default());
@@ -437,14 +437,14 @@ fn what_json_cannot_say_is_an_error() {
     process.active_work.insert("a/b".to_owned(), Work { modified: time(0, -5), ..Work::default() });
     assert_eq!(
         to_json(&process).unwrap_err().to_string(),
-        "invalid argument: process.Process cannot be written as JSON, in activeWork[\"a/b\"].modified: a time that JSON has no form for; write it as binary"
+        "invalid argument: process.Process cannot be written as JSON, in activeWork[\"a/b\"].modified: a time that JSON cannot represent; write it as binary"
     );
 }
 
 #[test]
 fn a_name_that_comes_twice_is_an_error() {
     let text = "{\"processName\": \"p\", \"activeWork\": {\"w\": {}, \"v\": {}, \"w\": {}}}";
-    assert_eq!(message(text), "in, line 1, column 57: in activeWork: \"w\" comes twice in one object");
+    assert_eq!(message(text), "in, line 1, column 57: in activeWork: \"w\" occurs twice in one object");
     assert!(message("{\"processName\": \"p\", \"processName\": \"q\"}").contains("comes twice"));
     // Two processes of an input may share what they like.
     assert_eq!(read("{\"processName\": \"p\"} {\"processName\": \"p\"}").unwrap().len(), 2);

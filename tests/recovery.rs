@@ -59,7 +59,7 @@ fn nothing_is_overwritten() {
     let tool = Tool::imported();
     let (backup, new) = (tool.beside("backup"), tool.beside("new"));
     tool.fine(&["backup", &backup]);
-    tool.refuses(2, &["backup", &backup], "invalid argument: DIR/backup is there already; name a new file");
+    tool.refuses(2, &["backup", &backup], "invalid argument: DIR/backup already exists; name a new file");
     tool.fine(&["restore", &backup, "--into", &new]);
     tool.refuses(
         2,
@@ -435,7 +435,7 @@ fn a_store_without_its_manifest_is_told_from_none() {
             let (_, stderr) = tool.ends(2, command);
             let says = |text: &str| assert!(stderr.contains(text), "{command:?}: {stderr}");
             says(&format!("store {db} is damaged: its MANIFEST is missing"));
-            says(&format!("`procstate --db {db} verify` tells what is left"));
+            says(&format!("`procstate --db {db} verify` shows what is left"));
             assert!(!stderr.contains("init"), "{command:?}: {stderr}");
         }
         tool.ends(1, &["verify"]);
@@ -474,7 +474,7 @@ fn a_damaged_backup_says_what_is_next() {
     bytes[middle] ^= 1;
     fs::write(&backup, bytes).unwrap();
     let (_, stderr) = tool.ends(2, &["restore", &backup, "--into", &tool.beside("new")]);
-    assert!(stderr.contains("Nothing was made of it. A backup is restored whole or not at all"), "{stderr}");
+    assert!(stderr.contains("Nothing was restored. A backup is restored whole or not at all"), "{stderr}");
 }
 
 #[test]
@@ -495,7 +495,7 @@ fn where_there_is_no_room_for_a_copy_the_way_out_is_named() {
     assert!(nowhere.contains("temporary folder in /nowhere") && nowhere.contains("TMPDIR=DIR"), "{nowhere}");
     let Some(small) = common::Mount::new(&["-t", "tmpfs", "-o", "size=65536", "procstate"]) else { return };
     let full = stderr(small.path());
-    let place = format!("there is no room in {} for a private copy", small.path().display());
+    let place = format!("there is not enough space in {} for a private copy", small.path().display());
     assert!(full.contains(&place) && full.contains("TMPDIR=DIR"), "{full}");
 }
 
@@ -559,7 +559,7 @@ fn the_log_of_a_damaged_store_says_where_something_is_missing() {
     damage_commit_of(&tool, "w25");
     let (text, _) = tool.ends(1, &["log"]);
     assert!(
-        text.contains("--- something is missing after commit 25: ") && text.contains("000000.wal at byte ")
+        text.contains("--- there is a gap after commit 25: ") && text.contains("000000.wal at byte ")
     );
     assert!(text.contains("/w24") && !text.contains("/w25") && text.contains("/w26"), "{text}");
     let mut gaps = 0;
@@ -729,7 +729,7 @@ fn salvage_keeps_all_but_the_damaged_commit() {
     let new = tool.beside("new");
     let (stdout, _) = tool.ends(1, &["salvage", "--output", &new]);
     assert!(
-        stdout.contains("new has 41 records as of commit 40, made of all that could be found\n"),
+        stdout.contains("new has 41 records as of commit 40, made from everything that could be found\n"),
         "{stdout}"
     );
     assert!(stdout.contains("MISSING: commit 26: ") && stdout.contains("INCOMPLETE: 41 records"), "{stdout}");
@@ -944,7 +944,7 @@ fn a_log_behind_a_link_is_a_part_of_the_store() {
 
 /// Who opens a pipe waits until somebody writes to it.
 #[test]
-fn nobody_waits_for_a_pipe() {
+fn a_pipe_does_not_block() {
     let tool = killed();
     damage_commit_of(&tool, "w25");
     for folder in ["index.damaged-1", "snapshots"] {

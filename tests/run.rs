@@ -368,7 +368,7 @@ mod what_fails {
             format!("echo x >> {counter}; echo why $PROCSTATE_ATTEMPT >&2; test $PROCSTATE_ATTEMPT = 2");
         let run = ["run", "p", "-j2", "--retries", "1", "--max-errors", "0", "--", "sh", "-c", &script];
         let (_, stderr) = tool.ends(0, &run);
-        assert!(stderr.contains("w000: failed, exit status 1: why 1, to be tried again"), "{stderr}");
+        assert!(stderr.contains("w000: failed, exit status 1: why 1, will be retried"), "{stderr}");
         assert!(stderr.ends_with("completed: 2 items, 0 of them failed, 2 errors\n"), "{stderr}");
         assert_eq!(fs::read_to_string(&counter).unwrap().lines().count(), 4);
     }
@@ -536,7 +536,7 @@ mod what_a_command_gets {
     fn an_unknown_parameter_fails_the_item_and_runs_nothing() {
         let tool = store(1);
         let (_, stderr) = tool.ends(1, &["run", "p", "--", "touch", &path(&tool, "{nope}")]);
-        assert!(stderr.contains("the command names {nope}"), "{stderr}");
+        assert!(stderr.contains("the command uses {nope}"), "{stderr}");
         assert!(!tool.folder.path().join("{nope}").exists());
     }
 

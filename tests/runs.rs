@@ -559,7 +559,7 @@ on_every_engine! {
         let process = registered(&store, &["a"]);
         let refused: [(&str, f64, &str); 3] = [
             ("runs", 1.0, "statistic \"runs\" was not counted: its label is reserved for what the store counts"),
-            ("n", f64::NAN, "statistic \"n\" was not counted: NaN cannot be added up"),
+            ("n", f64::NAN, "statistic \"n\" was not counted: NaN is not a finite number"),
             (&"x".repeat(257), 1.0, "xxx\" was not counted: its label has 257 bytes, and the limit is 256"),
         ];
         for (label, value, text) in refused {
@@ -686,7 +686,7 @@ on_every_engine! {
     fn a_page_has_at_least_one_item(store: TestStore) {
         let process = registered(&store, &["a", "b"]);
         let error = process.list(List::Active, None, 0).unwrap_err();
-        assert!(error.is_invalid() && error.to_string().contains("a page of 0 items"), "{error}");
+        assert!(error.is_invalid() && error.to_string().contains("a page cannot have 0 items"), "{error}");
         let page = process.list(List::Active, None, 1).unwrap();
         assert_eq!((page.items.len(), page.next.as_deref()), (1, Some("a")));
     }

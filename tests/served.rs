@@ -284,7 +284,7 @@ fn a_program_that_serves_nothing_is_told_of() {
     // Somebody else's file is not taken for one, and not deleted.
     fs::write(socket(folder.path()), "thesis").unwrap();
     let text = says(&run(folder.path(), &["ls"], ""));
-    assert!(text.contains("it is no socket"), "{text}");
+    assert!(text.contains("it is not a socket"), "{text}");
     assert!(Server::builder(&store).control_socket().is_err());
     assert_eq!(fs::read(socket(folder.path())).unwrap(), b"thesis");
 }
@@ -303,12 +303,12 @@ fn who_does_not_know_the_token_is_refused() {
     };
     let refused = ask(&["ls"]);
     assert_eq!(refused.status.code(), Some(2));
-    assert!(says(&refused).contains("it asks for another token"), "{}", says(&refused));
+    assert!(says(&refused).contains("it requires another token"), "{}", says(&refused));
     let listed = ask(&["--token-file", "token", "ls"]);
     assert!(says(&listed).contains("nightly"), "{}", says(&listed));
     let changed = ask(&["--token-file", "token", "register", "nightly", "e"]);
     assert_eq!(changed.status.code(), Some(2));
-    assert!(says(&changed).contains("read only; nothing was changed"), "{}", says(&changed));
+    assert!(says(&changed).contains("read-only; nothing was changed"), "{}", says(&changed));
 }
 
 /// Lines of a child, as they come.

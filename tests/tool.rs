@@ -206,7 +206,7 @@ fn an_interrupt_hands_the_run_back() {
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(130), "{stderr}");
     assert!(stderr.contains("a: completed"), "the item in hand is finished: {stderr}");
-    assert!(stderr.ends_with("stopped before the end; the same command goes on from here\n"), "{stderr}");
+    assert!(stderr.ends_with("stopped early; run the same command again to continue\n"), "{stderr}");
     let (_, stderr) = tool.ends(0, &["run", "nightly", "--", "true"]);
     assert!(!stderr.contains("a: ") && stderr.contains("d: completed"), "{stderr}");
 }
@@ -215,7 +215,7 @@ fn an_interrupt_hands_the_run_back() {
 fn a_released_lock_is_said_whose() {
     let tool = Tool::imported();
     let (_, said) = tool.ends(0, &["release", "nightly"]);
-    assert_eq!(said, "took the lock from old, its owner since -\n");
+    assert_eq!(said, "released the lock of old, its owner since -\n");
     let (_, said) = tool.ends(0, &["release", "nightly"]);
     assert_eq!(said, "process \"nightly\" has no owner\n");
 }
@@ -256,7 +256,7 @@ fn bad_input_is_refused_and_named() {
     tool.refuses(
         2,
         &["import", &cut],
-        "DIR/cut.json, line 4, column 49: in settings: the text ends too early (EOF while parsing an object)",
+        "DIR/cut.json, line 4, column 49: in settings: the text ends prematurely (EOF while parsing an object)",
     );
     let field =
         bad("field.json", br#"{"processName": "p", "activeWork": {"w": {"status": {"state": "DONE"}}}}"#);
@@ -300,7 +300,7 @@ fn bad_input_is_refused_and_named() {
     tool.refuses(
         2,
         &["import", &binary],
-        "DIR/cut.binpb, message 1, byte 2: Process.process_name: the message is cut short: the input ends before it does",
+        "DIR/cut.binpb, message 1, byte 2: Process.process_name: the message is truncated: the input ends before it does",
     );
     tool.refuses(2, &["import", &bad("empty", b"")], "DIR/empty: it is empty");
     let missing = tool.folder.path().join("missing").display().to_string();
@@ -331,7 +331,7 @@ fn bad_stores_are_refused_and_left_alone() {
         tool.refuses(2, command, foreign);
     }
     let tool = Tool::imported();
-    tool.refuses(2, &["init"], "there is a store at DIR/state already; it was left as it is");
+    tool.refuses(2, &["init"], "a store already exists at DIR/state; it was not changed");
     let db = tool.db().join("index/db");
     let mut bytes = fs::read(&db).unwrap();
     for at in (0..bytes.len()).step_by(64) {
@@ -374,7 +374,7 @@ fn settings_show_and_change_the_schedule() {
         ),
         (
             ["--cron", "0 0 30 2 *"],
-            "invalid argument: the cron expression \"0 0 30 2 * UTC\": none of its times comes in four years",
+            "invalid argument: the cron expression \"0 0 30 2 * UTC\" has no time within the next four years",
         ),
         (
             ["--str", "schedule.cron=0 0 * * * UTC"],
@@ -385,7 +385,7 @@ fn settings_show_and_change_the_schedule() {
         assert_eq!(said, format!("procstate: {why}\n"));
     }
     let (_, said) = tool.ends(2, &["settings", "p", "--every", "1h", "--offset", "1h"]);
-    assert_eq!(said, "procstate: invalid argument: an offset of 3600s; it must be below 3600s, the period\n");
+    assert_eq!(said, "procstate: invalid argument: the offset 3600s must be below the period, 3600s\n");
     tool.fine(&["settings", "p", "--no-schedule"]);
     assert!(settings().starts_with("schedule = none\n"));
     assert!(!tool.fine(&["export", "p"]).contains("schedule"));
@@ -441,7 +441,7 @@ fn bad_usage_ends_with_2() {
     let stderr = String::from_utf8(nowhere.stderr).unwrap();
     assert_eq!(
         stderr,
-        "procstate: which store? Name its folder with --db DIR or in PROCSTATE_DB, or its address with --url URL\n"
+        "procstate: no store was given: name its folder with --db DIR or in PROCSTATE_DB, or its address with --url URL\n"
     );
     let named = Command::new(env!("CARGO_BIN_EXE_procstate"))
         .arg("ls")

@@ -21,12 +21,12 @@ fn actions_ask_first_and_are_done_once_confirmed() {
     };
     let paused = act("Pause");
     assert!(paused.shows("The process is paused.") && process.is_paused().unwrap());
-    assert!(act("Resume").shows("The process goes on.") && !process.is_paused().unwrap());
+    assert!(act("Resume").shows("The process is resumed.") && !process.is_paused().unwrap());
     let failed = process.summary().unwrap().failed;
     assert!(failed > 0);
     assert!(act("Retry failed").shows(&format!("{failed} queued again.")));
     assert!(act("Run now").shows("A run is due now."));
-    assert!(act("Release").shows("The process has no owner any more."));
+    assert!(act("Release").shows("The process no longer has an owner."));
     assert_eq!(process.summary().unwrap().instance, "");
 }
 
@@ -40,7 +40,7 @@ fn a_live_owner_is_not_released() {
     assert!(!page.shows(">Release<"), "{}", page.html);
     let answer = post(&site, "/processes/p/do/release", &[]);
     assert_eq!(answer.status, 409);
-    assert!(Page::of("", &answer).shows("That cannot be done now"), "{}", answer.text());
+    assert!(Page::of("", &answer).shows("This is not possible now"), "{}", answer.text());
     drop(run);
 }
 
@@ -66,7 +66,7 @@ fn work_is_registered_changed_retried_and_unregistered() {
 
     let taken = post(&site, "/processes/new%2Fone/register", &[("work", "<b>w</b>"), ("params", "")]);
     assert_eq!(taken.status, 409);
-    assert!(Page::of("", &taken).shows("There is work of that name already"));
+    assert!(Page::of("", &taken).shows("Work of that name already exists"));
     assert_eq!(params(), Params::new().int("size", 9));
 
     let item = Page::get(&site, &item.path.replace("?done=register", ""));
@@ -132,7 +132,7 @@ fn settings_that_changed_meanwhile_are_not_overwritten() {
     let answer = post(&site, "/processes/p/settings", &fields);
     assert_eq!(answer.status, 409, "{}", answer.text());
     let page = Page::of("", &answer);
-    assert!(page.shows("Somebody else has changed these settings") && page.shows("every 1h 30m"));
+    assert!(page.shows("These settings have changed") && page.shows("every 1h 30m"));
     assert!(page.shows("size = 8") && page.shows("size = 10"), "{}", page.html);
     assert_eq!(process.settings().unwrap(), settings);
 

@@ -69,7 +69,7 @@ async fn a_run_is_watched_from_its_start_to_its_end() {
     (0..9).for_each(|_| ends.send(Ok(())).unwrap());
     browser.sees("#now", "19 of 20").await;
     browser.sees("#now", "Time left").await;
-    browser.sees("#history", "No run has come to its end yet").await;
+    browser.sees("#history", "No run has finished yet").await;
     ends.send(Ok(())).unwrap();
     browser.sees("#now", "completed").await;
     browser.sees("#history", "The last 1 runs as a table").await;
@@ -97,7 +97,7 @@ async fn an_item_fails_and_is_retried() {
     browser.sees("#now", "incomplete").await;
     browser.sees("#problems", "the bucket <b>is</b> gone\\u{202e}").await;
     browser.click_link("Retry").await;
-    browser.sees("main", "Do this item once more?").await;
+    browser.sees("main", "Retry this item?").await;
     browser.click("form.confirm button").await;
     browser.sees(".notice", "Queued again.").await;
     browser.sees("#connection", "live").await;
@@ -152,7 +152,7 @@ async fn of_two_tabs_that_edit_the_settings_one_is_told() {
         browser.type_into("#params", params).await;
         browser.click("form.edit button").await;
     }
-    browser.sees("#conflict-title", "Somebody else has changed these settings").await;
+    browser.sees("#conflict-title", "These settings have changed").await;
     browser.sees("section.problem", "size = 1").await;
     assert_eq!(browser.find("#params").await.prop("value").await.unwrap().unwrap(), "size = 2");
     assert_eq!(process.settings().unwrap().params, Params::new().int("size", 1));

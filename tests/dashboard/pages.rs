@@ -121,7 +121,7 @@ fn an_overview_is_paged_and_filtered() {
     assert_eq!(Page::get(&site, &third.link("First page")).html, first.html);
     let some = Page::get(&site, "/?prefix=p11");
     assert!(some.shows(">p110<") && some.shows(">p119<") && !some.shows(">p109<"));
-    assert!(Page::get(&site, "/?prefix=q").shows("There are no processes whose names begin so"));
+    assert!(Page::get(&site, "/?prefix=q").shows("There are no processes with this prefix"));
 }
 
 #[test]

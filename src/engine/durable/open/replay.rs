@@ -41,7 +41,7 @@ struct Replay<'a> {
 impl Replay<'_> {
     fn commit(&mut self, seq: u64, entry: &[u8]) -> Result<()> {
         let Some(entry) = Entry::decode(entry) else {
-            return Err(damaged(seq, "its checksum is right and it does not decode"));
+            return Err(damaged(seq, "its checksum matches, but it does not decode"));
         };
         for write in entry.writes() {
             if let Some(replaces) = write.replaces {

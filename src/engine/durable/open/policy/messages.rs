@@ -11,7 +11,7 @@ use crate::error::{Error, Failure};
 /// What is wrong with an index that is not there.
 pub(crate) const MISSING_INDEX: &str = "its files are missing";
 
-const GET_IT_BACK: &str = "Nothing was changed. Put back what was moved or deleted, or restore a backup; `procstate verify` tells what is wrong, and `procstate salvage --output NEWDIR` makes a new store of all that can still be read";
+const GET_IT_BACK: &str = "Nothing was changed. Put back what was moved or deleted, or restore a backup; `procstate verify` lists the damage, and `procstate salvage --output NEWDIR` copies everything still readable into a new store";
 
 /// What is missing between two commits of a log that can be read.
 pub(crate) fn gap(after: u64, until: u64) -> String {
