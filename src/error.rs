@@ -101,7 +101,7 @@ pub(crate) enum Failure {
     Corrupt { place: String, why: String },
 
     #[error(
-        "the log is damaged: {} at byte {offset}: {why}. It held commits from {first} on, at least to {last}, which the index does not have. Nothing was changed. Put back what was moved or deleted, or restore a backup (`procstate restore FILE --into NEWDIR`); `procstate verify` lists the damage, and `procstate salvage --output NEWDIR` copies everything still readable into a new store", .path.display()
+        "the log is damaged: {} at byte {offset}: {why}. It held commits from {first} on, at least to {last}, which the index does not have. Nothing was changed. Restore what was moved or deleted, or a backup (`procstate restore FILE --into NEWDIR`); `procstate verify` lists the damage, and `procstate salvage --output NEWDIR` copies everything still readable into a new store", .path.display()
     )]
     LogDamaged { path: PathBuf, offset: u64, why: String, first: u64, last: u64 },
 
@@ -261,9 +261,8 @@ impl Error {
         matches!(*self.failure, Failure::Precondition { .. })
     }
 
-    /// Reports whether the disk, or the storage quota of etcd, is full.
-    ///
-    /// Nothing was written, and the store can still be read.
+    /// Reports whether the disk, or the quota of etcd, is full. Nothing was written, and the store
+    /// can still be read.
     #[must_use]
     pub fn is_disk_full(&self) -> bool {
         matches!(*self.failure, Failure::DiskFull { .. } | Failure::NoRoom { .. })
@@ -271,17 +270,13 @@ impl Error {
     }
 
     /// Reports whether the connection to the program that has the store open was lost before the
-    /// answer arrived.
-    ///
-    /// The change may or may not have been written.
+    /// answer arrived. The change may or may not have been written.
     #[must_use]
     pub fn is_uncertain(&self) -> bool {
         matches!(*self.failure, Failure::Uncertain { .. })
     }
 
-    /// Reports whether no compatible server could be reached at the given place.
-    ///
-    /// Nothing was written.
+    /// Reports whether no compatible server could be reached. Nothing was written.
     #[must_use]
     pub fn is_unreachable(&self) -> bool {
         matches!(*self.failure, Failure::Unreachable { .. })

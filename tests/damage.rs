@@ -288,15 +288,14 @@ fn lost_commits_of_a_lost_index_are_detected() {
     let log = state.join("wal/000000.wal");
     let sound = fs::read(&log).unwrap();
     let at = sound.windows(2).position(|bytes| bytes == b"w5").unwrap();
-    for (zeroes, missing, records) in [
-        (at..at + 2, "commit 6", 11),
-        (at..sound.len(), "commits 6 to 10, whatever came from commit 11 on", 7),
-    ] {
+    for (zeroes, missing, records) in
+        [(at..at + 2, "commit 6", 11), (at..sound.len(), "commits 6 to 10, everything from commit 11 on", 7)]
+    {
         let mut bytes = sound.clone();
         bytes[zeroes].fill(0);
         fs::write(&log, bytes).unwrap();
         let text = Store::open(&state).expect_err(missing).to_string();
-        let why = "it ends with commit 5, and the store held commit 10";
+        let why = "it ends with commit 5, but the store held commit 10";
         assert!(text.contains(why) && text.contains("salvage --output NEWDIR"), "{missing}: {text}");
         let verified = recovery::verify(&state, Options::default(), |_| {}).unwrap();
         assert!(verified.refused.is_some_and(|refused| refused.contains(why)), "{missing}");
@@ -318,7 +317,7 @@ fn lost_commits_of_a_lost_index_are_detected() {
         let salvaged =
             recovery::salvage(&state, folder.path().join(new), Options::default(), |_| {}).unwrap();
         let missing = salvaged.missing.first().map(ToString::to_string);
-        assert_eq!(missing.as_deref(), Some("whatever came from commit 6 on"), "{new}: {salvaged:?}");
+        assert_eq!(missing.as_deref(), Some("everything from commit 6 on"), "{new}: {salvaged:?}");
         fs::create_dir_all(state.join("index")).unwrap();
         fs::write(state.join("index/db"), "").unwrap();
     }

@@ -445,7 +445,7 @@ fn times_without_a_json_form_are_errors() {
 fn a_name_that_comes_twice_is_an_error() {
     let text = "{\"processName\": \"p\", \"activeWork\": {\"w\": {}, \"v\": {}, \"w\": {}}}";
     assert_eq!(message(text), "in, line 1, column 57: in activeWork: \"w\" occurs twice in one object");
-    assert!(message("{\"processName\": \"p\", \"processName\": \"q\"}").contains("comes twice"));
+    assert!(message("{\"processName\": \"p\", \"processName\": \"q\"}").contains("occurs twice"));
     // Two processes of an input may repeat names.
     assert_eq!(read("{\"processName\": \"p\"} {\"processName\": \"p\"}").unwrap().len(), 2);
 }

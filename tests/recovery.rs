@@ -296,7 +296,7 @@ fn a_torn_tail_is_not_restored() {
         let error = restore(Until::Seq(wanted)).unwrap_err();
         let text = error.to_string();
         assert!(error.is_invalid() && text.contains("the log ends with commit 5, before"), "{error}");
-        assert!(text.contains("of commits up to 10, was not known to be durable"), "{error}");
+        assert!(text.contains("from commits up to 10, was not known to be durable"), "{error}");
     }
     drop(Store::open(tool.db()).unwrap());
     assert_eq!(restore(Until::End).unwrap(), 5);
@@ -336,7 +336,7 @@ fn a_rolled_back_log_is_detected() {
         let text = error.to_string();
         assert!(
             text.contains(
-                "it ends with commit 10, and the store held commit 20: commits 11 to 20 are missing"
+                "it ends with commit 10, but the store held commit 20: commits 11 to 20 are missing"
             ),
             "{error}"
         );
@@ -357,7 +357,7 @@ fn a_snapshot_of_another_moment_is_not_restored() {
     for until in [Until::End, Until::Seq(99999)] {
         let error = recovery::restore(tool.db(), tool.beside("new"), until).unwrap_err();
         let text = error.to_string();
-        assert!(text.contains("of another moment than its name says"), "{error}");
+        assert!(text.contains("another moment than its name says"), "{error}");
         assert!(text.contains("salvage --output NEWDIR"), "{error}");
     }
     assert!(!Path::new(&tool.beside("new")).exists());
@@ -875,7 +875,7 @@ fn an_index_is_not_rebuilt_to_less_than_it_held() {
     bytes[at - 100..].fill(0);
     fs::write(&log, bytes).unwrap();
     let error = Store::open(&state).unwrap_err();
-    assert!(error.to_string().contains("ends with commit 19, and the store held commit 40"), "{error}");
+    assert!(error.to_string().contains("ends with commit 19, but the store held commit 40"), "{error}");
     let verified = recovery::verify(&state, Options::default(), |_| {}).unwrap();
     assert!(verified.refused.is_some() && verified.damages > 0, "{verified:?}");
     let salvaged = recovery::salvage(&state, folder.path().join("new"), Options::default(), |_| {}).unwrap();

@@ -630,7 +630,7 @@ on_every_engine! {
         drop(won(&process));
         let status = process.snapshot().unwrap().process_status.unwrap();
         assert_eq!(status.state(), State::Aborted);
-        assert_eq!(status.errors[0].text, "the run was dropped before its end");
+        assert_eq!(status.errors[0].text, "the run was dropped before it finished");
         assert!(matches!(process.claim(&Instance::new()).unwrap(), Claim::Won(_)), "still held");
     }
 

@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn a_newer_format_is_told_from_damage() {
+    fn a_newer_format_is_not_damage() {
         let body = "procstate store\nformat 9\nwhatever comes then\n";
         let error = parse(&format!("{body}crc32 {}\n", checksum(body))).unwrap_err();
         assert!(!error.is_corrupt());

@@ -68,7 +68,7 @@ pub(crate) fn check_files(dir: &Path) -> Result<()> {
             let path = entry.map_err(failed)?.path();
             let found = fs::symlink_metadata(&path);
             if found.is_ok_and(|found| !found.is_file() && !found.is_dir()) {
-                let what = if path.is_symlink() { "a symbolic link" } else { "no regular file" };
+                let what = if path.is_symlink() { "a symbolic link" } else { "not a regular file" };
                 let why = format!("{} is {what}", path.display());
                 return Err(Failure::Corrupt { place: format!("index {}", dir.display()), why }.into());
             }

@@ -66,7 +66,7 @@ macro_rules! object {
                             $field = true;
                             fill(&mut message.$field, &mut map)?;
                         })*
-                        _ => return Err(A::Error::custom("a field that is unknown, or comes twice")),
+                        _ => return Err(A::Error::custom("an unknown or duplicate field")),
                     }
                 }
                 Ok(message)
@@ -150,7 +150,7 @@ impl<'de, T: Read<'de>> Visitor<'de> for Expecting<BTreeMap<String, T>> {
         }
         let count = entries.len();
         let entries = BTreeMap::from_iter(entries);
-        if entries.len() == count { Ok(entries) } else { Err(A::Error::custom("a name comes twice")) }
+        if entries.len() == count { Ok(entries) } else { Err(A::Error::custom("a duplicate name")) }
     }
 }
 

@@ -168,7 +168,7 @@ fn a_process_is_paused_resumed_and_retried() {
     post("purge", r#"{"olderThanSeconds": -1}"#).problem(400);
     process.run_now().unwrap();
     let Claim::Won(run) = process.claim(&Instance::new()).unwrap() else { panic!("not due") };
-    assert!(post("release", "").problem(409).contains("shows life"));
+    assert!(post("release", "").problem(409).contains("whose run is alive"));
     drop(run);
     assert!(post("release", "").ok()["released"]["instance"].is_string());
     assert_eq!(post("release", "").ok(), json!({"released": null}));

@@ -1,4 +1,4 @@
-//! Repairing the end of a log before anything is appended, after the program or the machine died.
+//! Repairs the end of a log before anything is appended, after the program or the machine died.
 
 use crate::engine::durable::wal::format::HEADER_LEN;
 use crate::engine::durable::wal::format::PAGE;
@@ -7,8 +7,10 @@ use crate::engine::durable::wal::segments::SegmentDirectory;
 use crate::engine::durable::wal::segments::write_zeroes;
 use crate::error::Result;
 
-/// Makes what was found durable, and erases whatever stands behind the end, so that it is never
-/// read as a part of the log. It may be interrupted, and repeated.
+/// Makes the log up to its end durable, and erases everything after it, so that it is never read as
+/// part of the log.
+///
+/// May be interrupted and repeated.
 pub(crate) fn repair(directory: &SegmentDirectory, found: &LogEnd) -> Result<()> {
     if found.is_clean {
         return write_close_again(directory, found);
@@ -22,8 +24,9 @@ pub(crate) fn repair(directory: &SegmentDirectory, found: &LogEnd) -> Result<()>
     erase_unused(directory, found)
 }
 
-/// Writes the last frame again. It says that everything before it is durable, but may not be
-/// durable itself.
+/// Rewrites the last frame.
+///
+/// It records that everything before it is durable, but may not be durable itself.
 fn write_close_again(directory: &SegmentDirectory, found: &LogEnd) -> Result<()> {
     let Some(stored) = directory.get(found.end.segment) else { return Ok(()) };
     let file = directory.file(stored.slot)?;
@@ -34,8 +37,8 @@ fn write_close_again(directory: &SegmentDirectory, found: &LogEnd) -> Result<()>
     file.sync()
 }
 
-/// Writes again what was read, since the kernel may show data that never reached the disk, and
-/// zeroes what is behind the end.
+/// Rewrites what was read, since the kernel may show data that never reached the disk, and zeroes
+/// what follows the end.
 fn write_again(directory: &SegmentDirectory, found: &LogEnd, visited: &Visited) -> Result<()> {
     let mut bytes = directory.read(visited.stored)?;
     let is_last = visited.segment == found.end.segment;
@@ -51,7 +54,7 @@ fn write_again(directory: &SegmentDirectory, found: &LogEnd, visited: &Visited) 
     file.sync()
 }
 
-/// Erases the headers of the segments behind the end.
+/// Erases the headers of the segments after the end.
 fn erase_unused(directory: &SegmentDirectory, found: &LogEnd) -> Result<()> {
     for (_, stored) in directory.after(found.end.segment) {
         let file = directory.file(stored.slot)?;

@@ -82,7 +82,7 @@ fn sum_up(target: &Path, salvaged: &Salvaged, output: &mut Output) -> Result<(),
     }
     for range in missing {
         output.line(&format!(
-            "MISSING: {range}: their changes are known only as far as they were found elsewhere"
+            "MISSING: {range}: known only as far as found elsewhere"
         ))?;
     }
     if salvaged.is_complete() {
