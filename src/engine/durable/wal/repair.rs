@@ -7,11 +7,14 @@ use crate::engine::durable::wal::segments::SegmentDirectory;
 use crate::engine::durable::wal::segments::write_zeroes;
 use crate::error::Result;
 
-/// Makes the log up to its end durable, and erases everything after it, so that it is never read as
-/// part of the log.
+/// Makes the log durable, and erases everything after its end or between its segments, so that it
+/// is never read as part of the log.
 ///
 /// May be interrupted and repeated.
 pub(crate) fn repair(directory: &SegmentDirectory, found: &LogEnd) -> Result<()> {
+    for (_, stray) in directory.iter().filter(|(segment, _)| found.is_stray(*segment)) {
+        directory.erase_header(stray)?;
+    }
     if found.is_clean {
         return write_close_again(directory, found);
     }
@@ -57,9 +60,7 @@ fn write_again(directory: &SegmentDirectory, found: &LogEnd, visited: &Visited) 
 /// Erases the headers of the segments after the end.
 fn erase_unused(directory: &SegmentDirectory, found: &LogEnd) -> Result<()> {
     for (_, stored) in directory.after(found.end.segment) {
-        let file = directory.file(stored.slot)?;
-        file.write_at(&[0; PAGE], 0)?;
-        file.sync()?;
+        directory.erase_header(stored)?;
     }
     Ok(())
 }

@@ -81,9 +81,7 @@ fn sum_up(target: &Path, salvaged: &Salvaged, output: &mut Output) -> Result<(),
         ))?;
     }
     for range in missing {
-        output.line(&format!(
-            "MISSING: {range}: known only as far as found elsewhere"
-        ))?;
+        output.line(&format!("MISSING: {range}: known only as far as found elsewhere"))?;
     }
     if salvaged.is_complete() {
         return output.line("complete: nothing that was acknowledged as durable is lost");
