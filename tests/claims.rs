@@ -232,7 +232,7 @@ on_every_engine! {
         let error = run.next_work().unwrap_err();
         assert_eq!(
             error.to_string(),
-            "process \"p\" was taken away: its lock was released, or an import replaced it; this run writes no more"
+            "process \"p\" was taken from this run: its lock was released, or an import replaced it; it can no longer write"
         );
         assert_eq!(run.loss().unwrap().by, "");
     }
