@@ -1,4 +1,4 @@
-# Every command that the docs name; `just --list` shows them. https://just.systems
+# The commands in the docs; `just --list` shows them. https://just.systems
 
 # What every submission must pass; a quarter of an hour on 2 cores.
 ci:
@@ -8,11 +8,11 @@ ci:
 test:
     cargo test --locked --all-features
 
-# The picture in the README, of the dashboard in Chromium.
+# Makes the picture in the README: the dashboard in Chromium.
 screenshot:
     cargo test --all-features --test dashboard screenshot -- --ignored
 
-# Formatting, lints and documentation, as CI has them.
+# Checks formatting, lints and documentation like CI.
 lint:
     cargo fmt --check
     cargo clippy --locked --all-features --all-targets -- -D warnings
@@ -23,7 +23,7 @@ lint:
 typos:
     typos
 
-# Writes docs/public-api.txt anew, after a change of the public API that is meant.
+# Rewrites docs/public-api.txt after an intended change of the public API.
 api:
     cd tests/api && PROCSTATE_BLESS=1 cargo test
 
@@ -31,7 +31,7 @@ api:
 deny:
     cargo deny check
 
-# A worker is killed in the middle of its run, and another takes over.
+# Kills a worker in the middle of its run; another takes over.
 takeover:
     cargo run --release --features json --example takeover
 
@@ -43,7 +43,7 @@ kills count="10000":
 bulk-kills count="300":
     PROCSTATE_KILLS={{ count }} cargo test --release --all-features --test bulk_kill
 
-# Kills a program whose items are futures; 200 take 2 minutes.
+# Kills a program with async items; 200 take 2 minutes.
 async-kills count="200":
     PROCSTATE_KILLS={{ count }} cargo test --release --all-features --test async_kill
 
@@ -59,11 +59,11 @@ cuts count="2000":
 every-byte:
     PROCSTATE_EVERY_BYTE=1 cargo test --release --all-features --test every_byte
 
-# Kills, stops and cuts off members of etcd and programs on it, for so many seconds.
+# Kills, stops and cuts off etcd members and programs, for a number of seconds.
 cluster seconds="600":
     PROCSTATE_ETCD_CHAOS={{ seconds }} cargo test --all-features --test etcd chaos -- --nocapture
 
-# How large a store is in etcd, and how fast; three members on this machine.
+# Measures size and speed of a store in etcd, with three members on this machine.
 cluster-figures:
     cargo test --release --all-features --test etcd figures -- --ignored --nocapture
 
@@ -71,23 +71,23 @@ cluster-figures:
 cases count="3000":
     PROCSTATE_CASES={{ count }} cargo test --release --all-features --lib engine::
 
-# The API over HTTP by schemathesis, which makes requests up from its description.
+# Tests the HTTP API with requests that schemathesis generates from its description.
 schemathesis examples="100":
     EXAMPLES={{ examples }} tests/http/schemathesis.sh
 
-# Progress updates with 500 clients that listen over HTTP and 50 that mean no good.
+# Measures progress updates with 500 listening HTTP clients and 50 hostile ones.
 served:
     cargo bench --features http --bench served
 
-# The fuzz targets, each for so many seconds.
+# Runs each fuzz target for a number of seconds.
 fuzz seconds="600":
     fuzz/run {{ seconds }}
 
-# procstate beside SQLite, LMDB, redb, fjall, RocksDB and sled.
+# Compares procstate with SQLite, LMDB, redb, fjall, RocksDB and sled.
 peers mode="quick":
     cd benches/peers && cargo run --release -- {{ mode }}
 
-# `procstate run` beside GNU parallel, xargs, pueue and task spooler.
+# Compares `procstate run` with GNU parallel, xargs, pueue and task spooler.
 runners count="10000":
     cargo build --release --features cli
     benches/runners.sh {{ count }}

@@ -2,10 +2,9 @@
 //!
 //!     cargo run --release --features json --example takeover
 //!
-//! Process state that another program wrote is imported; a worker in a program of
-//! its own begins the run and is killed with SIGKILL; a runner goes on where it
-//! was; the state goes out again. With a folder as argument the store is made
-//! there and kept.
+//! It imports process state from another program, starts a worker in a separate program, kills
+//! that with SIGKILL in the middle of the run, resumes the run, and exports the state. With a
+//! folder as argument, the store is created there and kept.
 
 use std::error::Error;
 use std::io::{BufRead, BufReader};
@@ -16,7 +15,7 @@ use std::time::Duration;
 use procstate::interchange::{Unknown, read_processes, to_json};
 use procstate::{ImportMode, Outcome, Runner, Store, WorkContext, WorkResult, Worker};
 
-/// Set for the program that is to be killed.
+/// Set for the program to be killed.
 const VICTIM: &str = "PROCSTATE_EXAMPLE_VICTIM";
 
 /// Removes keys, as many as the work item's parameters say.
@@ -61,7 +60,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Starts this program again as a worker, and kills it after two work items.
+/// Starts this program as a worker, and kills it after two work items.
 fn kill_a_worker(folder: &Path) -> Result<(), Box<dyn Error>> {
     let mut victim =
         Command::new(std::env::current_exe()?).env(VICTIM, folder).stdout(Stdio::piped()).spawn()?;

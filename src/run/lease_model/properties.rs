@@ -1,4 +1,4 @@
-//! What holds in every state, and what happens in some.
+//! Properties of every state, and of some.
 
 use stateright::Property;
 
