@@ -495,6 +495,56 @@ fn the_log_of_a_forked_copy_is_not_served() {
     }
 }
 
+/// Found by the damage harness: replaying began in a segment of a copy of the store, and came upon
+/// none of the commits that the index lacked, although the log was judged by the store's own.
+#[test]
+fn a_segment_of_a_forked_copy_takes_no_commit_out_of_the_log() {
+    let temp = folder();
+    let names = ["a", "b", "c", "d", "e", "f"];
+    let grow = |path: &Path, prefix: &str, names: &[&str]| {
+        let store = Store::builder().segment_bytes(16 << 10).open(path).unwrap();
+        for name in names {
+            let params = Params::new().string("text", "x".repeat(2500));
+            store.process("p").unwrap().register(&format!("{prefix}-{name}"), params).unwrap();
+        }
+        store
+    };
+    // Which of two segments of the same generation comes first is left to chance.
+    for round in 0..6 {
+        let folder = temp.path().join(round.to_string());
+        let (own, _) = closed(&folder, "own", &names, 2500);
+        let fork = folder.join("fork");
+        copy_as_it_is(&own, &fork);
+        // The last segment that the index has all of goes on.
+        grow(&own, "indexed", &names[..5]).close().unwrap();
+        let running = grow(&own, "logged", &names);
+        let content = running.process("p").unwrap().snapshot().unwrap();
+        let shared = segments(&fork);
+        drop(grow(&fork, "fork", &names));
+        for (n, segment) in segments(&fork).into_iter().filter(|path| !shared.contains(path)).enumerate() {
+            let state = folder.join(n.to_string());
+            copy_as_it_is(&own, &state);
+            fs::copy(segment, state.join("wal/000099.wal")).unwrap();
+            let (verified, findings) = verify(&state);
+            let into = folder.join(format!("{n}-salvaged"));
+            let salvaged = recovery::salvage(&state, &into, Options::default(), |_| {}).unwrap();
+            if salvaged.is_complete() {
+                assert!(open(&into).unwrap().0 == content, "{salvaged:?}");
+            }
+            let restored = folder.join(format!("{n}-restored"));
+            if recovery::restore(&state, &restored, recovery::Until::End).is_ok() {
+                assert!(open(&restored).unwrap().0 == content);
+            }
+            match open(&state) {
+                Ok((found, report)) => assert!(verified.refused.is_none() && found == content, "{report:?}"),
+                Err(error) => {
+                    assert!(verified.refused.is_some() && error.is_corrupt(), "{error} {findings:?}")
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn a_lost_note_of_what_is_synced_is_reported_and_written_anew() {
     let temp = folder();

@@ -4,7 +4,9 @@ use jiff::Timestamp;
 
 use super::until::Until;
 use crate::engine::policy::{Facts, LogFault, MissingCommits, judge_restoring};
-use crate::engine::wal::{Entry, Found, LogDamage, LogEnd, SegmentDirectory, Spot, read_behind, walk};
+use crate::engine::wal::{
+    Entry, Found, LogDamage, LogEnd, SegmentDirectory, Spot, read_behind, survey, walk,
+};
 use crate::error::{Error, Failure, Result};
 use crate::recovery::records::changes::Changes;
 
@@ -27,15 +29,22 @@ impl Replayed {
 /// Reads what the log has behind the newest snapshot, which is of the commit `base`, without
 /// a gap, as far as `until`. `facts` are what else is known of the store.
 pub(crate) fn replay(log: &SegmentDirectory, base: u64, facts: Facts, until: Until) -> Result<Replayed> {
+    let facts = Facts { log: Ok(survey(log, base)?), ..facts };
+    let judged = judge_restoring(&facts);
+    let end = match (&judged, &facts.log) {
+        (Err(_), Ok(survey)) => survey.end_before_damage(base),
+        (judged, _) => judged.clone().ok().flatten(),
+    };
+    let log = &end.map_or_else(|| log.clone(), |end| end.own_segments(log));
     let mut replay = Replay { replayed: Replayed::nothing_after(base), until, passed: None };
-    let survey = read_behind(log, base, &mut |seq, entry| replay.commit(seq, entry));
+    let read = read_behind(log, base, &mut |seq, entry| replay.commit(seq, entry));
     let Replay { mut replayed, passed, .. } = replay;
     if replayed.seq == base && base > 0 {
         replayed.time = time_of(log, base)?;
     }
     let asked = Asked { base, until, passed };
-    let survey = survey.map_err(|error| undecodable(error, replayed.seq))?;
-    match judge_restoring(&Facts { log: Ok(survey), ..facts }) {
+    read.map_err(|error| undecodable(error, replayed.seq))?;
+    match judged {
         // A copy may have gone its own way before what is asked for.
         Err(fault @ LogFault::OtherHistory { .. }) => return Err(told(&fault, log, &replayed, until)?),
         // What comes behind is not asked for.

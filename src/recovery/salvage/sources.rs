@@ -45,8 +45,11 @@ impl<'a> Sources<'a> {
     pub(super) fn read(inspection: &'a Inspection) -> Result<Self> {
         let (facts, log) = (&inspection.facts, &inspection.readable_log);
         let (source, seq) = policy::source(facts);
-        let remains = policy::remains(facts, &survey(log, seq)?, seq, inspection.is_identity_certain);
+        let found = survey(log, seq)?;
+        let remains = policy::remains(facts, &found, seq, inspection.is_identity_certain);
         let Remains { coverage, end, torn_tail } = remains;
+        let sound_end = end.and_then(|_| found.end_behind(seq).ok().flatten());
+        let log = &sound_end.map_or_else(|| log.clone(), |end| end.own_segments(log));
         let mut sources = Self {
             inspection,
             source,

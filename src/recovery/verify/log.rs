@@ -37,7 +37,9 @@ pub(super) fn check(store: &Offline, inspection: &Inspection, report: &mut Repor
         has_gap: false,
         report,
     };
-    walk(&inspection.readable_log, reader.snapshot, &mut |found| {
+    let log = &inspection.readable_log;
+    let log = reader.report.end().map_or_else(|| log.clone(), |end| end.own_segments(log));
+    walk(&log, reader.snapshot, &mut |found| {
         reader.visit(found);
         Ok(())
     })?;

@@ -115,8 +115,9 @@ impl Opener<'_> {
         let (files, index) = (self.files, &*self.index);
         let from = index.contents()?.position();
         wal::repair(&self.directory, end)?;
-        // The damaged part was cut off by the repair.
-        let Replayed { unapplied, applied } = replay(&files.log.load()?, end, index, from, checkpoint_bytes)?;
+        // The repair erased what is no part of the log.
+        self.directory = files.log.load()?;
+        let Replayed { unapplied, applied } = replay(&self.directory, end, index, from, checkpoint_bytes)?;
         self.report.replayed = end.last_seq - from.seq;
         self.report.torn_tail = end.torn.map(|newest| TornTail { kept: end.last_seq, newest });
         self.report.log();

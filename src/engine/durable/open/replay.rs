@@ -26,8 +26,11 @@ pub(super) fn replay(
     checkpoint_bytes: usize,
 ) -> Result<Replayed> {
     let replayed = Replayed { unapplied: Generation::default(), applied };
-    let mut replay = Replay { index, end, checkpoint_bytes, replayed };
+    let mut replay = Replay { index, end, checkpoint_bytes, replayed, last: applied.seq };
     read_behind(log, applied.seq, &mut |seq, entry| replay.commit(seq, entry))?;
+    if replay.last < end.last_seq {
+        return Err(damaged(replay.last + 1, "it was there before, and cannot be read any more"));
+    }
     Ok(replay.replayed)
 }
 
@@ -36,6 +39,8 @@ struct Replay<'a> {
     end: &'a LogEnd,
     checkpoint_bytes: usize,
     replayed: Replayed,
+    /// The last commit that was replayed.
+    last: u64,
 }
 
 impl Replay<'_> {
@@ -43,6 +48,7 @@ impl Replay<'_> {
         let Some(entry) = Entry::decode(entry) else {
             return Err(damaged(seq, "its checksum is right and it does not decode"));
         };
+        self.last = seq;
         for write in entry.writes() {
             if let Some(replaces) = write.replaces {
                 self.check_succession(seq, &write.key, replaces)?;

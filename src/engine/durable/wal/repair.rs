@@ -7,9 +7,12 @@ use crate::engine::durable::wal::segments::SegmentDirectory;
 use crate::engine::durable::wal::segments::write_zeroes;
 use crate::error::Result;
 
-/// Makes what was found durable, and erases whatever stands behind the end, so that it is never
-/// read as a part of the log. It may be interrupted, and repeated.
+/// Makes what was found durable, and erases whatever stands behind the end or between the segments
+/// of the log, so that it is never read as a part of the log. It may be interrupted, and repeated.
 pub(crate) fn repair(directory: &SegmentDirectory, found: &LogEnd) -> Result<()> {
+    for (_, stray) in directory.iter().filter(|(segment, _)| found.is_stray(*segment)) {
+        directory.erase_header(stray)?;
+    }
     if found.is_clean {
         return write_close_again(directory, found);
     }
@@ -54,9 +57,7 @@ fn write_again(directory: &SegmentDirectory, found: &LogEnd, visited: &Visited) 
 /// Erases the headers of the segments behind the end.
 fn erase_unused(directory: &SegmentDirectory, found: &LogEnd) -> Result<()> {
     for (_, stored) in directory.after(found.end.segment) {
-        let file = directory.file(stored.slot)?;
-        file.write_at(&[0; PAGE], 0)?;
-        file.sync()?;
+        directory.erase_header(stored)?;
     }
     Ok(())
 }

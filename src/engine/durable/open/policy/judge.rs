@@ -3,7 +3,7 @@
 use super::facts::{Facts, Integrity};
 use crate::engine::durable::options::Recovery;
 use crate::engine::durable::wal::{Broken, HarmlessDamage, LogDamage, LogEnd, Survey};
-use crate::record::Position;
+use crate::record::{Epoch, Position};
 
 /// What a store opens to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -190,6 +190,9 @@ fn judge_log(
         let is_missed = is_needed || facts.synced.is_some_and(|synced| known < synced.seq);
         return if is_missed { Err(LogFault::Gone) } else { Ok(None) };
     };
+    if let Some(by) = unknown_opening(facts, end.last().epoch) {
+        return Err(LogFault::OtherHistory { seq: end.last_seq, by });
+    }
     let index = index.map(|seq| (NotedIn::Index, Position::new(seq, None)));
     let newest = noted_commits(facts).into_iter().chain(index).max_by_key(|(_, seen)| seen.seq);
     match newest.filter(|(_, seen)| end.last_seq < seen.seq) {
@@ -212,7 +215,10 @@ pub(crate) fn other_history(facts: &Facts, log: &Survey) -> Option<(NotedIn, u64
         log.position(seen.seq).is_some_and(|found| seen.contradicts(found.epoch))
     };
     let contradicted = noted_commits(facts).into_iter().chain(own_index(facts)).find(contradicts);
-    contradicted.map(|(by, seen)| (by, seen.seq)).or_else(|| unknown_opening(facts, log))
+    contradicted.map(|(by, seen)| (by, seen.seq)).or_else(|| {
+        let run = log.runs.last()?;
+        unknown_opening(facts, log.position(run.last)?.epoch).map(|by| (by, run.last))
+    })
 }
 
 /// The index, if it ends in a commit of an opening that the store is known to have had: then
@@ -223,16 +229,15 @@ fn own_index(facts: &Facts) -> Option<(NotedIn, Position)> {
     is_own.then_some((NotedIn::Index, index))
 }
 
-/// The newest commit of the log, if an opening wrote it that is noted nowhere: each opening is
-/// noted before its first commit.
-fn unknown_opening(facts: &Facts, log: &Survey) -> Option<(NotedIn, u64)> {
-    let run = log.runs.last()?;
-    let epoch = log.position(run.last)?.epoch?;
+/// Where the opening would be noted that wrote the newest commit of a log, if it is noted nowhere:
+/// each opening is noted before its first commit.
+pub(super) fn unknown_opening(facts: &Facts, newest: Option<Epoch>) -> Option<NotedIn> {
+    let newest = newest?;
     let seen = noted_commits(facts).into_iter().filter_map(|(_, seen)| seen.epoch);
     let is_known =
-        facts.openings.is_empty() || facts.openings.iter().copied().chain(seen).any(|own| own == epoch);
+        facts.openings.is_empty() || facts.openings.iter().copied().chain(seen).any(|own| own == newest);
     let by = if facts.synced.is_some() { NotedIn::Synced } else { NotedIn::Manifest };
-    (!is_known).then_some((by, run.last))
+    (!is_known).then_some(by)
 }
 
 fn open(facts: &Facts, index: IndexSource, applied: u64, recovery: Recovery) -> Result<OpenPlan, Refusal> {

@@ -1,7 +1,7 @@
 //! What salvage starts from in a damaged store, and which commits are missing.
 
 use super::facts::{Facts, Integrity, SnapshotFacts};
-use super::judge::{is_of_other_history, judge_index, noted_commits, other_history};
+use super::judge::{is_of_other_history, judge_index, noted_commits, other_history, unknown_opening};
 use super::missing_commits::Coverage;
 use crate::engine::durable::report::TornTail;
 use crate::engine::durable::wal::{Broken, LogDamage, LogEnd, Survey};
@@ -53,7 +53,9 @@ pub(crate) fn remains(facts: &Facts, log: &Survey, seq: u64, is_certain: bool) -
     let must_have_log = facts.manifest.as_ref().map_or(true, |noted| noted.must_have_log);
     match log.end_behind(seq) {
         // Otherwise what looks like a torn tail was durable.
-        Ok(Some(end)) if end.last_seq >= known => return ends(facts, log, coverage, &end, is_certain),
+        Ok(Some(end)) if end.last_seq >= known && unknown_opening(facts, end.last().epoch).is_none() => {
+            return ends(facts, log, coverage, &end, is_certain);
+        }
         Ok(None) if !must_have_log => {
             coverage.end(false);
             return Remains { coverage, end: None, torn_tail: None };

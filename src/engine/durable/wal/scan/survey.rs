@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 use super::found::Spot;
 use crate::engine::durable::wal::format::Place;
-use crate::engine::durable::wal::segments::StoredSegment;
+use crate::engine::durable::wal::segments::{SegmentDirectory, StoredSegment};
 
 use crate::record::{Epoch, Position};
 
@@ -146,6 +146,20 @@ impl LogEnd {
     /// The last commit.
     pub(crate) fn last(&self) -> Position {
         self.position(self.last_seq)
+    }
+
+    /// Whether a segment lies between those that lead to this end without being one of them. It was
+    /// prepared and never used, or a copy of the store wrote it after the two had parted.
+    pub(crate) fn is_stray(&self, segment: u64) -> bool {
+        let first = self.segments.first().map_or(self.end.segment, |visited| visited.segment);
+        (first..self.end.segment).contains(&segment)
+            && self.segments.iter().all(|visited| visited.segment != segment)
+    }
+
+    /// The directory without the segments that are stray. The commits of a copy have the same
+    /// numbers as those of the store, so a reader must not see both.
+    pub(crate) fn own_segments(&self, directory: &SegmentDirectory) -> SegmentDirectory {
+        directory.filter(|segment| !self.is_stray(segment))
     }
 }
 

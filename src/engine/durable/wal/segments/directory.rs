@@ -13,7 +13,7 @@ use crate::engine::durable::wal::format::{Frame, Place, frame};
 use crate::error::{Failure, Result};
 use crate::record::Epoch;
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct SegmentDirectory {
     disk: Arc<dyn Disk>,
     dir: PathBuf,
@@ -203,6 +203,19 @@ impl SegmentDirectory {
         self.iter().filter(move |(id, _)| *id > segment)
     }
 
+    /// The same directory with only the segments that `is_kept` accepts.
+    pub(crate) fn filter(&self, is_kept: impl Fn(u64) -> bool) -> Self {
+        let segments = self.iter().filter(|(id, _)| is_kept(*id)).collect();
+        Self { segments, ..self.clone() }
+    }
+
+    /// Erases the header of a segment, so that it is never read as a part of a log again.
+    pub(crate) fn erase_header(&self, stored: StoredSegment) -> Result<()> {
+        let file = self.file(stored.slot)?;
+        file.write_at(&[0; PAGE], 0)?;
+        file.sync()
+    }
+
     /// Reads a segment, as far as its file goes.
     pub(crate) fn read(&self, stored: StoredSegment) -> Result<Vec<u8>> {
         let file = self.file(stored.slot)?;
@@ -230,9 +243,7 @@ impl SegmentDirectory {
     /// their files.
     pub(crate) fn erase(&self) -> Result<Vec<Slot>> {
         for stored in self.segments.values() {
-            let file = self.file(stored.slot)?;
-            file.write_at(&[0; PAGE], 0)?;
-            file.sync()?;
+            self.erase_header(*stored)?;
         }
         Ok(self.segments.values().map(|stored| stored.slot).collect())
     }
