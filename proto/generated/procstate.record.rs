@@ -5,28 +5,28 @@
 pub struct Owner {
     #[prost(string, tag = "1")]
     pub process_name: ::prost::alloc::string::String,
-    /// The last instance that took the process over; empty where there was none.
+    /// The last instance that took the process over; empty if there was none.
     #[prost(string, tag = "2")]
     pub instance: ::prost::alloc::string::String,
-    /// When it did. Absent for an owner that came in by import.
+    /// When it did. Absent for an imported owner.
     #[prost(message, optional, tag = "3")]
     pub claimed: ::core::option::Option<::prost_types::Timestamp>,
-    /// The opening of the store under which it did. An owner from any other
-    /// opening of a folder is dead, since it belongs to one program at a time; in
-    /// etcd its lease tells. Empty for one that came in by import, or that handed
-    /// its run back.
+    /// The opening of the store in which it did. An owner from any other opening
+    /// of a folder is dead, because a folder belongs to one program at a time; in
+    /// etcd, the lease decides. Empty for an imported owner, and for one that
+    /// handed its run back.
     #[prost(string, tag = "4")]
     pub opening: ::prost::alloc::string::String,
-    /// Tells the claims of one opening apart. In etcd, the lease of the run.
+    /// Distinguishes the claims of one opening. In etcd, the lease of the run.
     #[prost(uint64, tag = "5")]
     pub claim: u64,
-    /// Where it did, for people: the program and its machine. Empty for a store that
+    /// The program and the machine of the owner, for people. Empty for a store that
     /// belongs to one program.
     #[prost(string, tag = "6")]
     pub whereabouts: ::prost::alloc::string::String,
 }
-/// What operators set. Registering and unregistering touch settings_time, so the
-/// version of this record moves with every change that a run must notice.
+/// What operators set. Registering and unregistering update settings_time, so the
+/// version of this record changes with every change that a run must notice.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Settings {
     #[prost(message, optional, tag = "1")]
@@ -35,15 +35,15 @@ pub struct Settings {
     pub settings: ::core::option::Option<super::super::process::process::Params>,
     #[prost(message, optional, tag = "3")]
     pub settings_time: ::core::option::Option<::prost_types::Timestamp>,
-    /// When a schedule of times (the parameter schedule.cron) was set: no run is due at a
-    /// time before that.
+    /// When the cron schedule (the parameter schedule.cron) was set: times of the schedule
+    /// before that do not count.
     #[prost(message, optional, tag = "4")]
     pub schedule_set: ::core::option::Option<::prost_types::Timestamp>,
-    /// Somebody asked for a run when this was the newest sequence number of the store: one is
-    /// due until a run with this number or a later one has begun. 0 for never.
+    /// The newest sequence number of the store when a run was requested: a run is due
+    /// until one with this number or a later one has begun. 0 for never.
     #[prost(uint64, tag = "5")]
     pub run_requested: u64,
-    /// That run leaves out what is completed, if no other is due.
+    /// The requested run skips completed items, unless a run is due anyway.
     #[prost(bool, tag = "6")]
     pub requested_skips_completed: bool,
 }
@@ -61,22 +61,22 @@ pub struct RunStatus {
     /// and their finish times tell which of them are done.
     #[prost(bool, tag = "3")]
     pub continues_import: bool,
-    /// Errors of the run as a whole, those of its items not counted.
+    /// Errors of the run as a whole, without those of its items.
     #[prost(uint64, tag = "4")]
     pub run_errors: u64,
-    /// How many cleanups ended incomplete and aborted. Who takes the run over does
-    /// them again, and takes them back from the statistics.
+    /// The number of cleanups that ended incomplete and aborted. An instance that
+    /// takes the run over repeats them, and subtracts them from the statistics.
     #[prost(uint64, tag = "5")]
     pub cleanups_dirty: u64,
     #[prost(uint64, tag = "6")]
     pub cleanups_aborted: u64,
-    /// After a run that was aborted: active items that a run with this number, or a
-    /// later one, has begun come after those that none has. 0 where all come in the
-    /// order of their names.
+    /// After an aborted run: active items that a run with this number, or a later
+    /// one, has begun come after those that none has begun. 0 if all come in name
+    /// order.
     #[prost(uint64, tag = "7")]
     pub begun_since: u64,
-    /// The run leaves out active items that a run with the number completed_since, or
-    /// a later one, has completed.
+    /// The run skips active items that a run with the number completed_since, or a
+    /// later one, has completed.
     #[prost(bool, tag = "8")]
     pub skips_completed: bool,
     #[prost(uint64, tag = "9")]
@@ -96,21 +96,22 @@ pub struct Totals {
 pub struct Item {
     #[prost(message, optional, tag = "1")]
     pub work: ::core::option::Option<super::super::process::process::Work>,
-    /// The store's sequence number when the item was put on the active list. Tells
-    /// whether it was there when a run began, and one registration of a name from
-    /// the next, whatever the clocks say.
+    /// The store's sequence number when the item was put on the active list. Shows
+    /// whether it was there when a run began, and distinguishes two registrations
+    /// of a name, whatever the clocks say.
     #[prost(uint64, tag = "2")]
     pub registered: u64,
-    /// The run that last worked on it (RunStatus.run); 0 for none.
+    /// The run that last processed it (RunStatus.run); 0 for none.
     #[prost(uint64, tag = "3")]
     pub run: u64,
-    /// How that run had ended it when it was registered with other parameters, which
-    /// took that from its status. If the run does it again, it takes this end back
-    /// from its statistics.
+    /// How that run had ended it before it was registered with other parameters,
+    /// which reset its status. If the run processes it again, the run subtracts this
+    /// end from its statistics.
     #[prost(enumeration = "super::super::process::process::status::State", tag = "4")]
     pub ended: i32,
-    /// How many attempts at it have failed since that run began it, while it may still get
-    /// another: who takes the run over goes on counting. 0 once it has ended.
+    /// The number of failed attempts since that run began it, as long as it may get
+    /// another attempt: an instance that takes the run over continues the count. 0 once it
+    /// has ended.
     #[prost(uint32, tag = "5")]
     pub failed_attempts: u32,
 }
