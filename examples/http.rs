@@ -1,9 +1,9 @@
-//! Serves a store over HTTP until standard input ends; a program without a runtime needs no more.
+//! Serves a store over HTTP until standard input ends. The program needs no async runtime.
 //!
 //!     cargo run --features http --example http -- /tmp/state 127.0.0.1:8080
 //!     curl localhost:8080/v1/processes
 //!
-//! If the variable `PROCSTATE_TOKEN` is set, requests must present it as their token.
+//! If the variable `PROCSTATE_TOKEN` is set, clients must send that token.
 
 use std::io::Read;
 use std::time::Duration;

@@ -1,8 +1,9 @@
-//! A web service that bills 300 customers a day, controlled under /admin and stopped by SIGTERM.
+//! A web service that bills 300 customers a day, steered under /admin and stopped by SIGTERM.
 //!
 //!     cargo run --features http --example service -- /tmp/service-state
 //!     curl -X PUT localhost:3000/customers/customer-007/1250; curl localhost:3000/admin/v1/processes
-//! Kill it at any moment and restart it: it bills the customers not billed yet.
+//!
+//! Kill it at any moment and start it again: it bills the customers that are not billed yet.
 
 use std::time::Duration;
 

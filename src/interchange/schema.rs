@@ -51,7 +51,8 @@ pub fn to_binary<M: Message>(message: &M) -> Vec<u8> {
 pub(super) fn descriptor<M: Message>() -> Result<MessageDescriptor> {
     static POOL: OnceLock<Option<DescriptorPool>> = OnceLock::new();
     let decode = || {
-        DescriptorPool::decode(include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin")).as_slice()).ok()
+        let bytes = include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/proto/generated/descriptors.bin"));
+        DescriptorPool::decode(bytes.as_slice()).ok()
     };
     let pool = POOL.get_or_init(decode).as_ref();
     // The build generates descriptors and types from the same files.

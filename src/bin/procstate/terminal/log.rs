@@ -6,7 +6,11 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{PoisonError, RwLock};
 
-use tracing_subscriber::fmt::MakeWriter;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::{self, MakeWriter};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use procstate::text::visible;
 
@@ -25,13 +29,9 @@ pub(crate) fn silence(is_silent: bool) {
 }
 
 pub(crate) fn to_stderr(verbose: bool) {
-    let level = if verbose { "procstate=debug,sled=warn" } else { "procstate=warn" };
-    tracing_subscriber::fmt()
-        .with_env_filter(level)
-        .with_writer(Stderr)
-        .without_time()
-        .with_target(false)
-        .init();
+    let level = if verbose { LevelFilter::DEBUG } else { LevelFilter::WARN };
+    let lines = fmt::layer().with_writer(Stderr).without_time().with_target(false);
+    tracing_subscriber::registry().with(lines).with(Targets::new().with_target("procstate", level)).init();
 }
 
 /// Replaces `copy` by `store` in all messages from now on, since damage of the copy is damage of
