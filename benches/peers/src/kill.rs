@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_there_is_found() {
+    fn stored_updates_are_found() {
         let folder = tempfile::tempdir().unwrap();
         let (store, owner) = updated(folder.path());
         check(store.as_ref(), ITEMS, &promised(&owner, 7)).unwrap();
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_missed() {
+    fn missing_updates_are_detected() {
         let folder = tempfile::tempdir().unwrap();
         let (store, owner) = updated(folder.path());
         for (owner, total) in [(&owner[..], 8), (&owner, 5), ("another", 7)] {

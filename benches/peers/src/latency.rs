@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn one_call_is_made_whatever_the_time() {
+    fn at_least_one_call_is_made() {
         let calls = Calls::make(Duration::ZERO, 50, |_| Ok(())).unwrap();
         assert_eq!((calls.made, calls.counted()), (1, 1));
     }

@@ -179,7 +179,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_promises_less_is_not_in_the_class() {
+    fn weaker_promises_are_not_in_the_class() {
         for case in all(FULL).iter().filter(|case| case.class == Some(Class::PowerLoss)) {
             let entrants = case.entrants(Peer::value_variants());
             assert!(!entrants.iter().any(|(peer, _)| matches!(peer, Peer::LmdbNosync | Peer::Blob)));
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn procstate_is_in_every_case_and_nobody_twice() {
+    fn procstate_is_in_every_case_and_no_peer_twice() {
         for case in all(FULL).iter().chain(&sizes(GROWTH)) {
             let peers: Vec<_> = case.entrants(Peer::value_variants()).iter().map(|(peer, _)| *peer).collect();
             assert!(peers.contains(&Peer::Procstate), "{}", case.title());

@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sync_that_failed_or_is_of_another_file_is_none() {
+    fn failed_syncs_and_other_files_do_not_count() {
         let trace = "\
             7 write(1</dev/null>, \"ack 0 1.\\n\", 9) = 9\n\
             7 fdatasync(5</store/log>) = -1 EIO (Input/output error)\n\

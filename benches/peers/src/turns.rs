@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn a_turn_that_failed_is_said_and_counts_for_nothing() {
+    fn failed_turns_are_printed_and_not_counted() {
         let mut fails = false;
         let (entrants, failures) = take(&['a'], 3, |_, _| {
             fails = !fails;
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_says_its_times() {
+    fn a_program_prints_its_times() {
         let mut says = Command::new("echo");
         says.arg(r#"{"register": 1.5, "close": 0.5}"#);
         assert_eq!(run(&mut says).unwrap(), Took { register: 1.5, run: 0.0, close: 0.5 });

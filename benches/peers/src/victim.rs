@@ -111,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_said_is_heard() {
+    fn lines_are_parsed() {
         let claimed = Said::Claimed { process: 3, owner: "instance-1".to_owned() };
         let acknowledged = Said::Acknowledged { process: 3, total: 12 };
         for said in [claimed, acknowledged] {
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_line_says_nothing() {
+    fn a_truncated_line_is_ignored() {
         for line in ["", "ack", "ack 3", "ack 3 1", "owner 3 instan"] {
             assert_eq!(Said::parse(line), None, "{line}");
         }

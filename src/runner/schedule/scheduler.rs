@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn changed_settings_and_work_are_seen_at_once() {
+    fn changes_of_settings_and_work_are_noticed_at_once() {
         let mut fixture = Fixture::new(|builder| builder.jitter(HOUR));
         assert_eq!(fixture.runs(), 1);
         fixture.process.register("x", Params::new()).unwrap();

@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_measured_is_said() {
+    fn missing_measurements_are_reported() {
         let own = entrant(Entrant::Procstate, 1.0);
         let none = turns::Entrant { who: Entrant::Effectum, turns: vec![None] };
         let text = write(&about(), &[own, none]);

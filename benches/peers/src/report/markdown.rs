@@ -180,7 +180,7 @@ mod tests {
     use crate::results::tests::{entry, results, update};
 
     #[test]
-    fn who_is_faster_comes_first_and_has_a_ratio_below_one() {
+    fn faster_peers_come_first_with_ratios_below_one() {
         let case = update(vec![
             entry(Peer::Procstate, &[2.0, 2.0]),
             entry(Peer::Sqlite, &[9.0, 10.0]),
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missed_goal_is_said_plainly() {
+    fn a_missed_goal_is_reported() {
         let goal = Goal {
             what: "speed".to_owned(),
             bound: Bound::AtLeast,
