@@ -149,7 +149,7 @@ impl FencedRun {
         if throttled && !state.is_aborted() && self.is_early() {
             return Ok(Progress::None);
         }
-        if throttled && let Some(progress) = self.owe(&mut state) {
+        if throttled && let Some(progress) = self.defer(&mut state) {
             return Ok(progress);
         }
         let now = time::to_wire(self.now(&mut state));
@@ -159,7 +159,7 @@ impl FencedRun {
             Err(error) if error.is_conflict() => return Ok(Progress::Conflict),
             other => other?,
         };
-        let merged = std::mem::take(&mut state.owed.has_merged) || merged;
+        let merged = std::mem::take(&mut state.deferred.has_merged) || merged;
         Ok(match (state.is_aborted(), merged) {
             (true, _) => Progress::Aborted,
             (false, true) => Progress::Merged,
