@@ -33,6 +33,7 @@ use crate::index;
 ///     .memtable_bytes(16 << 20)
 ///     .segment_bytes(4 << 20)
 ///     .snapshot_log_bytes(64 << 20)
+///     .log_history_bytes(256 << 10)
 ///     .cache_bytes(16 << 20)
 ///     .open(folder.path().join("state"))?;
 /// assert!(store.open_report().rebuilt.is_none());
@@ -139,6 +140,17 @@ impl StoreBuilder {
     #[must_use]
     pub fn snapshot_log_bytes(mut self, bytes: u64) -> Self {
         self.engine.snapshot_log_bytes = bytes.max(64 << 10);
+        self
+    }
+
+    /// How much log a closed store keeps at most of what it could do without, in bytes, for
+    /// `procstate log` and `procstate restore --until`, which go back as far as the log does. A
+    /// store that is closed with more writes a snapshot of its state and lets go of all of it,
+    /// unless the state takes more of the disk than the log. An open one lets go of log by
+    /// [`snapshot_log_bytes`](Self::snapshot_log_bytes), which bounds this. Default: 256 KiB.
+    #[must_use]
+    pub fn log_history_bytes(mut self, bytes: u64) -> Self {
+        self.engine.log_history_bytes = bytes;
         self
     }
 

@@ -214,6 +214,10 @@ enum Read {
     There(Store),
 }
 
+/// How much log a command leaves for `procstate log` and `procstate restore --until`, when it is the
+/// last one that has the store open.
+const LOG_HISTORY_BYTES: u64 = 16 << 20;
+
 /// Opens a store, which must be there, to be the program that has it; not through another.
 pub(crate) fn to_have(place: &Location) -> procstate::Result<Store> {
     match place {
@@ -225,7 +229,7 @@ pub(crate) fn to_have(place: &Location) -> procstate::Result<Store> {
 }
 
 pub(crate) fn existing(path: &Path) -> procstate::Result<Store> {
-    Store::builder().create(false).open(path)
+    Store::builder().create(false).log_history_bytes(LOG_HISTORY_BYTES).open(path)
 }
 
 /// Why a store was not opened here.

@@ -34,6 +34,8 @@ pub(crate) struct Options {
     pub(crate) memtable_bytes: usize,
     /// No snapshot is written before there is this much log. Default: 64 MiB.
     pub(crate) snapshot_log_bytes: u64,
+    /// How much log a closed store keeps that it could do without. Default: 256 KiB.
+    pub(crate) log_history_bytes: u64,
     /// Whether opening reads all of the log, not only what the index lacks, so that
     /// damage is found while there is still another copy. Default: yes.
     pub(crate) verify_log: bool,
@@ -49,6 +51,7 @@ impl Default for Options {
             segment_bytes: 4 << 20,
             memtable_bytes: 64 << 20,
             snapshot_log_bytes: 64 << 20,
+            log_history_bytes: 256 << 10,
             verify_log: true,
             recovery: Recovery::Refuse,
             clock: Arc::new(SystemClock::new()),
