@@ -9,17 +9,11 @@ use jiff::Timestamp;
 use crate::disk::DiskFile;
 use crate::engine::Batch;
 use crate::engine::durable::wal::format::{
-    HEADER_LEN, Head, Kind, PAGE, Place, encode, encoded_len, epoch_change, frame, frame_len,
+    HEADER_LEN, Head, Kind, NEXT_BODY, PAGE, Place, encode, encoded_len, epoch_change, frame, frame_len,
 };
 use crate::engine::durable::wal::segments::{Pool, Segment, Slot};
 use crate::error::{Error, Result};
 use crate::record::{Epoch, Position};
-
-/// The body of the frame that names the next segment. Every segment has room for it.
-const NEXT_BODY: usize = 8;
-
-/// The body of the frame that names the epoch of the commits behind it.
-const EPOCH_BODY: usize = 16;
 
 /// A larger buffer is freed after use.
 const BUFFER_BYTES_KEPT: usize = 1 << 20;
@@ -190,7 +184,7 @@ impl Log {
         if self.announcement_len() == 0 {
             return Ok(());
         }
-        if self.fits(EPOCH_BODY) {
+        if self.fits(epoch_change::BODY) {
             self.announce(synced);
             return Ok(());
         }
@@ -200,7 +194,7 @@ impl Log {
 
     /// The length of the frame that names the epoch, if one is needed.
     fn announcement_len(&self) -> usize {
-        if self.says == Some(self.pool.epoch()) { 0 } else { frame_len(EPOCH_BODY) }
+        if self.says == Some(self.pool.epoch()) { 0 } else { frame_len(epoch_change::BODY) }
     }
 
     fn announce(&mut self, synced: u64) {
@@ -215,7 +209,7 @@ impl Log {
     /// commit.
     fn announce_last(&mut self, synced: u64) {
         let is_at_begin = self.offset + self.buffer.len() as u64 == PAGE as u64;
-        if is_at_begin && self.last.seq > 0 && self.fits(EPOCH_BODY) {
+        if is_at_begin && self.last.seq > 0 && self.fits(epoch_change::BODY) {
             self.announce(synced);
         }
     }
