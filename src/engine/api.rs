@@ -97,6 +97,23 @@ pub(crate) trait Engine: Send + Sync + 'static {
     /// newest sequence number.
     fn commit(&self, batch: Batch, durability: Durability) -> Result<Outcome>;
 
+    /// Whether a call waits for other machines, for as long as they take.
+    fn is_networked(&self) -> bool {
+        false
+    }
+
+    /// Makes a call that may wait for this engine where that disturbs nobody: at once, or on a
+    /// thread of the engine's own if it waits for a network.
+    ///
+    /// # Errors
+    ///
+    /// If the store was closed.
+    #[cfg(feature = "tokio")]
+    fn make(&self, call: Box<dyn FnOnce() + Send>) -> Result<()> {
+        call();
+        Ok(())
+    }
+
     /// How many preconditions a commit may have at most.
     fn preconditions_max(&self) -> usize {
         usize::MAX

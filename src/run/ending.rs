@@ -2,6 +2,7 @@
 
 use super::fenced::FencedRun;
 use super::state::State;
+use super::writing::Writing;
 use crate::engine::Durability;
 use crate::error::Result;
 use crate::model::{run, stats};
@@ -13,7 +14,8 @@ use crate::store::Versioned;
 impl FencedRun {
     /// Ends the run. If its end cannot be written, it stays unfinished.
     pub(super) fn finish(&self, durability: Durability) -> Result<Status> {
-        let mut state = self.lock();
+        let mut state = self.lock_to_write();
+        state.keep();
         self.check(&mut state)?;
         let now = self.now(&mut state);
         state.abandon_items(now);
@@ -24,7 +26,7 @@ impl FencedRun {
         written
     }
 
-    fn write_finish(&self, state: &mut State, durability: Durability) -> Result<Status> {
+    fn write_finish(&self, state: &mut Writing<'_>, durability: Durability) -> Result<Status> {
         let run = state.run.clone();
         let status = run.status.clone().unwrap_or_default();
         self.write(state, durability, &mut |batch| {
@@ -44,7 +46,8 @@ impl FencedRun {
     /// Gives the process up with the run unfinished, for the next instance to go
     /// on with at once.
     pub(super) fn hand_back(&self, durability: Durability) -> Result<()> {
-        let mut state = self.lock();
+        let mut state = self.lock_to_write();
+        state.keep();
         self.check_open(&state)?;
         // Still the last instance that had it, and from now on a dead one.
         let owner: Versioned<Owner> = self.handle.read_owner()?;

@@ -13,6 +13,7 @@ use super::progress::{Loss, Progress};
 use super::state::heartbeat::Heartbeat;
 use super::state::item_in_flight::ItemId;
 use super::state::{Refused, State};
+use super::writing::Writing;
 use crate::engine::{Batch, Durability, Expect, Outcome, Pulse};
 use crate::error::{Error, Failure, Result};
 use crate::model::{List, errors, item, run, time};
@@ -47,6 +48,11 @@ pub(super) struct FencedRun {
     /// How many items were active at the claim, where that matters.
     active: u64,
     state: Mutex<State>,
+    /// Whether a call of the engine waits for a network, and whoever writes lets go of the state
+    /// meanwhile.
+    pub(super) is_networked: bool,
+    /// Whoever writes, there.
+    pub(super) writer: Mutex<()>,
     pub(super) heartbeat: Arc<Heartbeat>,
     pub(super) queue: AdvanceQueue,
 }
@@ -69,6 +75,8 @@ impl FencedRun {
             status_key: Key::status(name),
             state: Mutex::new(State::new(run, settings, heartbeat.clone(), now)),
             heartbeat,
+            is_networked: handle.store.inner.engine.is_networked(),
+            writer: Mutex::default(),
             queue: AdvanceQueue::default(),
             instance: token.instance,
             token: token.version,
@@ -141,7 +149,7 @@ impl FencedRun {
 
     /// Says how far the run is, unless it did so a moment ago.
     pub(super) fn progress(self: &Arc<Self>, throttled: bool) -> Result<Progress> {
-        let mut state = self.lock();
+        let mut state = self.lock_to_write();
         match self.check(&mut state) {
             Err(error) if error.is_conflict() => return Ok(Progress::Conflict),
             other => other?,
@@ -178,7 +186,7 @@ impl FencedRun {
     /// taken in on the way.
     pub(super) fn write(
         &self,
-        state: &mut State,
+        state: &mut Writing<'_>,
         durability: Durability,
         more: &mut dyn FnMut(Batch) -> Result<Batch>,
     ) -> Result<bool> {
@@ -193,30 +201,40 @@ impl FencedRun {
     /// wrote nothing.
     pub(super) fn try_write(
         &self,
-        state: &mut State,
+        state: &mut Writing<'_>,
         durability: Durability,
         more: &mut dyn FnMut(Batch) -> Result<Batch>,
     ) -> Result<bool> {
         let batch = self.batch(state);
         let expected = batch.preconditions.len();
-        let batch = more(batch)?;
-        let sent = self.monotonic();
-        // Before the commit is visible: a claimer that sees it must see this, or it takes the
-        // process from a run that had lapsed, and by this write has not.
-        self.pulse.beat(sent);
-        match self.handle.store.inner.engine.commit(batch, durability)? {
+        state.in_flight.begin_write();
+        let written = state.wait(|| {
+            let batch = more(batch)?;
+            let sent = self.monotonic();
+            // Before the commit is visible: a claimer that sees it must see this, or it takes
+            // the process from a run that had lapsed, and by this write has not.
+            self.pulse.beat(sent);
+            let outcome = self.handle.store.inner.engine.commit(batch, durability)?;
+            Ok::<_, Error>((outcome, sent))
+        });
+        let (outcome, sent) = written.inspect_err(|_| state.in_flight.not_written())?;
+        let failed = match outcome {
             Outcome::Committed(version) => {
                 state.written(version, sent);
                 return Ok(true);
             }
-            Outcome::Failed(0) => return Err(self.lose(state)?),
-            Outcome::Failed(1) => self.read_anew(state)?,
-            Outcome::Failed(index) if index < expected => {
+            Outcome::Failed(index) => index,
+        };
+        state.in_flight.not_written();
+        match failed {
+            0 => return Err(self.lose(state)?),
+            1 => self.read_anew(state)?,
+            index if index < expected => {
                 let item = state.in_flight.to_write().nth(index - FENCES).map(|(id, ..)| id);
                 item.map_or(Ok(()), |id| self.merge(state, id))?;
             }
             // What `more` expects; it reads anew.
-            Outcome::Failed(_) => {}
+            _ => {}
         }
         Ok(false)
     }
@@ -234,8 +252,8 @@ impl FencedRun {
     }
 
     /// Notes who has the process now.
-    fn lose(&self, state: &mut State) -> Result<Error> {
-        let owner: Versioned<Owner> = self.handle.read_owner()?;
+    fn lose(&self, state: &mut Writing<'_>) -> Result<Error> {
+        let owner: Versioned<Owner> = state.wait(|| self.handle.read_owner())?;
         let since = time::read(&owner.value.claimed);
         // Nobody claimed it who only came with an import.
         let by = if owner.value.claimed.is_some() { owner.value.instance } else { String::new() };
@@ -249,18 +267,19 @@ impl FencedRun {
     /// Takes in what others changed. Every change that a run must notice moves the
     /// version of the settings: with them unchanged, so are the items that the run
     /// has nothing to write of.
-    fn read_anew(&self, state: &mut State) -> Result<()> {
+    fn read_anew(&self, state: &mut Writing<'_>) -> Result<()> {
         // Before the items: what changes after this fails the next attempt.
-        state.settings = self.handle.read_settings()?;
+        state.settings = state.wait(|| self.handle.read_settings())?;
         self.heartbeat.set_settings(state.settings.value.settings.clone().unwrap_or_default());
         state.ids().into_iter().try_for_each(|id| self.merge(state, id))
     }
 
     /// Takes in what others made of an item in hand. Work that was registered
     /// anew is not the run's to write, nor is a cleanup that was asked for again.
-    fn merge(&self, state: &mut State, id: ItemId) -> Result<()> {
+    fn merge(&self, state: &mut Writing<'_>, id: ItemId) -> Result<()> {
+        let Some(key) = state.in_flight.get(id).map(|item| item.key.clone()) else { return Ok(()) };
+        let record = state.wait(|| self.handle.store.inner.engine.get(&key))?;
         let Some(item) = state.in_flight.get_mut(id) else { return Ok(()) };
-        let record = self.handle.store.inner.engine.get(&item.key)?;
         let version = record.as_ref().map(|record| record.version);
         if item.version.is_none() || item.version == version {
             return Ok(());

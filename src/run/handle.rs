@@ -246,13 +246,13 @@ impl Run {
 
     /// [`finish`](Run::finish) without the wait for the disk.
     #[cfg(feature = "tokio")]
-    pub(crate) fn finish_buffered(self) -> Result<Status> {
+    pub(crate) fn finish_buffered(&self) -> Result<Status> {
         self.fenced.finish(Durability::Buffered)
     }
 
     /// [`hand_back`](Run::hand_back) without the wait for the disk.
     #[cfg(feature = "tokio")]
-    pub(crate) fn hand_back_buffered(self) -> Result<()> {
+    pub(crate) fn hand_back_buffered(&self) -> Result<()> {
         self.fenced.hand_back(Durability::Buffered)
     }
 

@@ -149,6 +149,13 @@ impl WorkItem {
         self.fenced.progress(true)
     }
 
+    /// As [`progress`](WorkItem::progress), for a thread that does not have the item.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn progress_elsewhere(&self) -> impl FnOnce() -> Result<Progress> + Send + use<> {
+        let fenced = self.fenced.clone();
+        move || fenced.progress(true)
+    }
+
     /// Whether the worker should stop: the item has had too many errors, or the run
     /// is aborted, lost, or over. Answers at once, also while progress is being written.
     #[must_use]

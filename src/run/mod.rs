@@ -17,6 +17,7 @@ mod lease_model;
 mod owed;
 mod progress;
 mod state;
+mod writing;
 
 pub use claim::Claim;
 pub use claim::instance::Instance;

@@ -41,7 +41,7 @@ impl FencedRun {
     }
 
     fn pay(&self) {
-        let mut state = self.lock();
+        let mut state = self.lock_to_write();
         state.owed.has_payer = false;
         if !state.owed.is_owed || state.is_closed() {
             return;

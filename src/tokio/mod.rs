@@ -127,10 +127,20 @@
 //! [`AsyncProcess`] wait as futures, but for the rare one that finds it so between its look
 //! and its write.
 //!
+//! A store in etcd ([`Store::connect`](crate::Store)) waits for a network, and no task is to wait
+//! with it. All that tasks call for there, the calls of [`AsyncProcess`], claims, the writes of a
+//! runner and [`AsyncWork::progress`], is made by the store's own threads, up to 64 at a time;
+//! the others have their turn after them. What workers count meanwhile goes with the next write,
+//! and waits for none. Of the calls in the table these block for as long as the cluster takes
+//! to answer, up to the [timeout](crate::EtcdOptions::timeout) without a majority: reads on a
+//! handle, [`Store::watch`](crate::Store::watch), [`AsyncRunnerBuilder::build`] with a schedule,
+//! and a [`Run`](crate::Run) or an item of one that is dropped before its end, but by a runner.
+//!
 //! All times but those of `await`s in workers go by the [`Clock`](crate::Clock) of the
 //! store. Under tokio's paused time give the store a clock of `tokio::time::Instant`s.
 
 mod builder;
+mod call;
 mod dispatch;
 mod events;
 mod handle;

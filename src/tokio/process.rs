@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::call::call;
 use super::synced::{ready, synced};
 use crate::engine::Durability;
 use crate::error::{Failure, Result};
@@ -26,7 +27,8 @@ use crate::store::{Effect, ProcessHandle, Tally};
 /// ```
 ///
 /// Each blocks its thread for one buffered write, some microseconds, and then waits for a
-/// sync that it shares with all others. Dropped, a future that was polled may have made its
+/// sync that it shares with all others. On etcd it keeps no thread of the program: see
+/// [what blocks](crate::tokio#what-blocks-and-for-how-long). Dropped, a future that was polled may have made its
 /// change, or not; a change that was made survives the program's death, and power loss once
 /// the next sync is through.
 ///
@@ -68,7 +70,8 @@ impl AsyncProcess {
     ///
     /// As that.
     pub async fn register(&self, name: &str, params: Params) -> Result<Effect> {
-        self.change(|process| process.register(name, params)).await
+        let name = name.to_owned();
+        self.change(move |process| process.register(&name, params)).await
     }
 
     /// As [`ProcessHandle::unregister`].
@@ -77,7 +80,8 @@ impl AsyncProcess {
     ///
     /// As that.
     pub async fn unregister(&self, name: &str) -> Result<Effect> {
-        self.change(|process| process.unregister(name)).await
+        let name = name.to_owned();
+        self.change(move |process| process.unregister(&name)).await
     }
 
     /// As [`ProcessHandle::set_params`].
@@ -86,7 +90,7 @@ impl AsyncProcess {
     ///
     /// As that.
     pub async fn set_params(&self, params: Params) -> Result<Effect> {
-        self.change(|process| process.set_params(params)).await
+        self.change(move |process| process.set_params(params)).await
     }
 
     /// As [`ProcessHandle::update_params`].
@@ -94,8 +98,8 @@ impl AsyncProcess {
     /// # Errors
     ///
     /// As that.
-    pub async fn update_params(&self, update: impl FnMut(&mut Params)) -> Result<Effect> {
-        self.change(|process| process.update_params(update)).await
+    pub async fn update_params(&self, update: impl FnMut(&mut Params) + Send + 'static) -> Result<Effect> {
+        self.change(move |process| process.update_params(update)).await
     }
 
     /// As [`ProcessHandle::set_schedule`].
@@ -104,7 +108,7 @@ impl AsyncProcess {
     ///
     /// As that.
     pub async fn set_schedule(&self, every: Option<Duration>) -> Result<Effect> {
-        self.change(|process| process.set_schedule(every)).await
+        self.change(move |process| process.set_schedule(every)).await
     }
 
     /// As [`ProcessHandle::register_all`], on a thread of the runtime for blocking calls:
@@ -151,7 +155,9 @@ impl AsyncProcess {
     ///
     /// As that.
     pub async fn claim(&self, instance: &Instance, options: &ClaimOptions) -> Result<Claim> {
-        self.change(|process| process.claim_as(instance, options, Durability::Buffered).map(left)).await
+        let (instance, options) = (instance.clone(), options.clone());
+        self.change(move |process| process.claim_as(&instance, &options, Durability::Buffered).map(left))
+            .await
     }
 
     /// As [`Run::finish`].
@@ -162,7 +168,7 @@ impl AsyncProcess {
     pub async fn finish(run: Run) -> Result<Status> {
         let store = run.process().store().clone();
         ready(&store).await?;
-        let status = run.finish_buffered()?;
+        let status = call(&store, move || run.finish_buffered()).await?;
         synced(&store).await?;
         Ok(status)
     }
@@ -175,7 +181,7 @@ impl AsyncProcess {
     pub async fn hand_back(run: Run) -> Result<()> {
         let store = run.process().store().clone();
         ready(&store).await?;
-        run.hand_back_buffered()?;
+        call(&store, move || run.hand_back_buffered()).await?;
         synced(&store).await
     }
 
@@ -186,10 +192,14 @@ impl AsyncProcess {
     ///
     /// What `change` answers; if the store was closed, or is
     /// [poisoned](crate::Error::is_poisoned).
-    pub async fn change<T>(&self, change: impl FnOnce(&ProcessHandle) -> Result<T>) -> Result<T> {
+    pub async fn change<T: Send + 'static>(
+        &self,
+        change: impl FnOnce(&ProcessHandle) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
         let store = self.buffered.store();
         ready(store).await?;
-        let answer = change(&self.buffered)?;
+        let process = self.buffered.clone();
+        let answer = call(store, move || change(&process)).await?;
         synced(store).await?;
         Ok(answer)
     }
@@ -199,6 +209,9 @@ impl AsyncProcess {
         call: impl FnOnce(&ProcessHandle) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let process = self.buffered.clone();
+        if process.store().inner.engine.is_networked() {
+            return self.change(call).await;
+        }
         let called = tokio::task::spawn_blocking(move || call(&process)).await;
         let answer = called.unwrap_or_else(|error| {
             let process = self.buffered.name().to_owned();
@@ -210,7 +223,7 @@ impl AsyncProcess {
 }
 
 /// A claim that is given up when it is dropped.
-fn left(mut claim: Claim) -> Claim {
+pub(super) fn left(mut claim: Claim) -> Claim {
     if let Claim::Won(run) = &mut claim {
         run.leave_when_dropped();
     }

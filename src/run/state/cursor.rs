@@ -39,7 +39,7 @@ impl Pass {
 }
 
 /// How far a run has come through the lists.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Cursor {
     /// `None` at the end.
     pass: Option<Pass>,
