@@ -1,5 +1,5 @@
-//! The work items that a run has in hand, and which of them changed since they were
-//! written: a run may have thousands in hand, and writes those it was on.
+//! The items in progress of a run, possibly thousands, and which of them changed since the last
+//! write.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ pub(crate) struct InFlight {
     names: FxHashSet<String>,
     /// Each once.
     changed: Vec<ItemId>,
-    /// Those that a write is on its way with.
+    /// The items in the current write.
     writing: Vec<ItemId>,
     last_id: ItemId,
 }
@@ -35,12 +35,12 @@ impl InFlight {
         self.items.get(&id)
     }
 
-    /// An item of which nothing changes that is stored.
+    /// Returns an item for changes that are not stored.
     pub(crate) fn get_mut(&mut self, id: ItemId) -> Option<&mut ItemInFlight> {
         self.items.get_mut(&id)
     }
 
-    /// An item that changes, and is written next time.
+    /// Returns an item for changes, which the next write stores.
     pub(crate) fn change(&mut self, id: ItemId) -> Option<&mut ItemInFlight> {
         let item = self.items.get_mut(&id)?;
         if !std::mem::replace(&mut item.has_changed, true) {
@@ -70,12 +70,12 @@ impl InFlight {
         self.items.keys().copied().collect()
     }
 
-    /// Whether an item of this name is in hand, and does not end with the next write.
+    /// Reports whether an item of this name is in progress and does not end with the next write.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.names.contains(name)
     }
 
-    /// Ends an item, which goes to the store with the next write.
+    /// Ends an item, which the next write stores.
     pub(crate) fn end(&mut self, id: ItemId, end: State, now: jiff::Timestamp) {
         if let Some(item) = self.items.get_mut(&id) {
             item.end(end, now);
@@ -91,7 +91,7 @@ impl InFlight {
         }
     }
 
-    /// Those that are to be written, each with its version.
+    /// Returns the items to write, each with its version.
     pub(crate) fn to_write(&self) -> impl Iterator<Item = (ItemId, &ItemInFlight, u64)> {
         self.changed.iter().filter_map(|id| {
             let item = self.items.get(id)?;
@@ -99,7 +99,7 @@ impl InFlight {
         })
     }
 
-    /// Notes when there was progress on those that changed.
+    /// Sets the progress time of changed items.
     pub(crate) fn stamp_changed(&mut self, now: Timestamp) {
         for id in &self.changed {
             if let Some(item) = self.items.get_mut(id) {
@@ -108,7 +108,7 @@ impl InFlight {
         }
     }
 
-    /// All that were to be written are on their way as they are.
+    /// Starts a write of all items to write.
     pub(crate) fn begin_write(&mut self) {
         std::mem::swap(&mut self.changed, &mut self.writing);
         for id in &self.writing {
@@ -118,8 +118,8 @@ impl InFlight {
         }
     }
 
-    /// They did not get there: they are to be written still, before those that have changed
-    /// meanwhile.
+    /// Records that the write failed: its items are to be written again, before those that changed
+    /// in the meantime.
     pub(crate) fn not_written(&mut self) {
         let meanwhile = std::mem::take(&mut self.changed);
         for id in &meanwhile {
@@ -136,8 +136,9 @@ impl InFlight {
         }
     }
 
-    /// The commit `version` has all that were on their way, as they were. Changes of the
-    /// others are not stored.
+    /// Records that the commit `version` stored all items in the write.
+    ///
+    /// Changes of others are not stored.
     pub(crate) fn written(&mut self, version: u64) {
         for id in self.writing.drain(..) {
             let Some(item) = self.items.get_mut(&id) else { continue };
@@ -160,19 +161,20 @@ mod tests {
     }
 
     #[test]
-    fn what_changes_while_a_write_is_on_its_way_is_written_next_time() {
+    fn changes_during_a_write_go_into_the_next_one() {
         let mut in_flight = InFlight::default();
         let item = |name| ItemInFlight::new(name, List::Active, Key::owner(name), 1, Item::default());
         let [a, b, c] = ["a", "b", "c"].map(|name| in_flight.take(item(name)));
         in_flight.begin_write();
-        let _ = (in_flight.change(c), in_flight.change(c));
+        let _ = (in_flight.change(c).is_some(), in_flight.change(c).is_some());
         in_flight.written(2);
         assert_eq!(ids(&in_flight), [c]);
-        let _ = in_flight.change(a);
+        let _ = in_flight.change(a).is_some();
         in_flight.begin_write();
         assert!(ids(&in_flight).is_empty());
-        let _ = (in_flight.change(b), in_flight.change(a));
-        // Those first that were on their way: a precondition that failed is one of theirs.
+        let _ = (in_flight.change(b).is_some(), in_flight.change(a).is_some());
+        // The items of the write come first, in order: the index of a failed precondition is
+        // that of one of them.
         in_flight.not_written();
         assert_eq!(ids(&in_flight), [c, a, b]);
         in_flight.begin_write();

@@ -77,7 +77,7 @@ impl AsyncWork {
     /// If the store cannot be written.
     pub async fn progress(&self) -> Result<Progress> {
         ready(&self.task.store).await?;
-        let progress = match self.task.with_item(|item| item.progress_elsewhere()) {
+        let progress = match self.task.with_item(|item| item.progress_call()) {
             Some(progress) => Some(call(&self.task.store, progress).await),
             None => None,
         };
