@@ -543,6 +543,62 @@ fn a_segment_of_a_forked_copy_takes_no_commit_out_of_the_log() {
     }
 }
 
+/// Damages the frame of a commit in a log.
+fn damage_commit(store: &Path, seq: u64) {
+    for segment in segments(store) {
+        let mut bytes = fs::read(&segment).unwrap();
+        // A frame is aligned to 8 bytes; after checksum and length it has the commit, and then what
+        // was synced before.
+        let is_commit =
+            |at: &usize| bytes[*at..][..8] == seq.to_le_bytes() && bytes[*at - 4..][..4] != [0; 4];
+        if let Some(at) = (4104..bytes.len() - 8).step_by(8).find(is_commit) {
+            bytes[at + 40] ^= 1;
+            fs::write(segment, bytes).unwrap();
+            return;
+        }
+    }
+    panic!("commit {seq} is not in the log");
+}
+
+/// Found by the damage harness: the index of a copy of the store was served, and was called complete,
+/// where the log had lost the commit with which that index ends.
+#[test]
+fn the_index_of_a_forked_copy_is_not_served_where_the_log_is_damaged() {
+    let temp = folder();
+    let folder = temp.path();
+    let (running, fork, _) = forked(folder, 0, 2);
+    let own = folder.join("killed");
+    let store = Store::open(&running).unwrap();
+    let process = store.process("p").unwrap();
+    for n in 0..4 {
+        process.register(&format!("own{n}"), Params::new()).unwrap();
+    }
+    copy_as_it_is(&running, &own);
+    let content = process.snapshot().unwrap();
+    let last = recovery::verify(&fork, Options::default(), |_| {}).unwrap().last_seq;
+    put_in_place(&fork, &own, "index");
+    damage_commit(&own, last);
+    let (verified, findings) = verify(&own);
+    let salvaged = recovery::salvage(&own, folder.join("new"), Options::default(), |_| {}).unwrap();
+    let found = open(&folder.join("new")).unwrap().0;
+    assert!(found.active_work.len() <= content.active_work.len(), "{salvaged:?}");
+    assert!(!salvaged.is_complete(), "{salvaged:?}");
+    let error = open(&own).unwrap_err();
+    assert!(error.is_corrupt() && verified.refused.is_some(), "{error} {findings:?}");
+}
+
+/// Found by the damage harness: which of the two files belongs to the store cannot be known.
+#[test]
+fn salvage_is_never_complete_where_synced_belongs_to_another_store() {
+    let temp = folder();
+    let (other, _) = closed(temp.path(), "other", &["x", "y"], 0);
+    let (own, content) = closed(temp.path(), "own", &["a", "b"], 0);
+    fs::copy(other.join("SYNCED"), own.join("SYNCED")).unwrap();
+    let salvaged = recovery::salvage(&own, temp.path().join("new"), Options::default(), |_| {}).unwrap();
+    assert!(!salvaged.is_complete(), "{salvaged:?}");
+    assert_eq!(open(&temp.path().join("new")).unwrap().0.active_work, content.active_work);
+}
+
 #[test]
 fn a_lost_synced_file_is_reported_and_rewritten() {
     let temp = folder();
@@ -553,9 +609,9 @@ fn a_lost_synced_file_is_reported_and_rewritten() {
     assert_eq!(sound.len(), 1024);
     let damages: [(&str, &dyn Fn()); 4] = [
         ("missing", &|| fs::remove_file(&note).unwrap()),
-        ("neither", &|| fs::write(&note, vec![0; 1024]).unwrap()),
-        ("neither", &|| fs::write(&note, b"").unwrap()),
-        ("of another store", &|| fs::write(&note, fs::read(other.join("SYNCED")).unwrap()).unwrap()),
+        ("both of its slots", &|| fs::write(&note, vec![0; 1024]).unwrap()),
+        ("both of its slots", &|| fs::write(&note, b"").unwrap()),
+        ("another store", &|| fs::write(&note, fs::read(other.join("SYNCED")).unwrap()).unwrap()),
     ];
     for (words, damage) in damages {
         damage();

@@ -266,7 +266,7 @@ mod tests {
         let dir = folder.path().join("index");
         for n in 0..6_u8 {
             let index = Index::open(&dir, &OPTIONS).unwrap();
-            assert_eq!(index.records().count(), n.into());
+            assert_eq!(index.records().count(), usize::from(n));
             put(&index, &[n], &[n; 100]);
             index.sync().unwrap();
             index.close().unwrap();

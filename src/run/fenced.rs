@@ -149,7 +149,7 @@ impl FencedRun {
         if throttled && !state.is_aborted() && self.is_early() {
             return Ok(Progress::None);
         }
-        if throttled && let Some(progress) = self.owe(&mut state) {
+        if throttled && let Some(progress) = self.defer(&mut state) {
             return Ok(progress);
         }
         let now = time::to_wire(self.now(&mut state));
@@ -159,7 +159,7 @@ impl FencedRun {
             Err(error) if error.is_conflict() => return Ok(Progress::Conflict),
             other => other?,
         };
-        let merged = std::mem::take(&mut state.owed.has_merged) || merged;
+        let merged = std::mem::take(&mut state.deferred.has_merged) || merged;
         Ok(match (state.is_aborted(), merged) {
             (true, _) => Progress::Aborted,
             (false, true) => Progress::Merged,
@@ -209,7 +209,7 @@ impl FencedRun {
                 return Ok(true);
             }
             Outcome::Failed(0) => return Err(self.lose(state)?),
-            Outcome::Failed(1) => self.read_anew(state)?,
+            Outcome::Failed(1) => self.reread(state)?,
             Outcome::Failed(index) if index < expected => {
                 let item = state.in_flight.to_write().nth(index - FENCES).map(|(id, ..)| id);
                 item.map_or(Ok(()), |id| self.merge(state, id))?;
@@ -249,7 +249,7 @@ impl FencedRun {
     ///
     /// Every change that a run must notice increases the version of the settings: if that is
     /// unchanged, so are the items without pending writes.
-    fn read_anew(&self, state: &mut State) -> Result<()> {
+    fn reread(&self, state: &mut State) -> Result<()> {
         // Before the items, so that a later change fails the next attempt.
         state.settings = self.handle.read_settings()?;
         self.heartbeat.set_settings(state.settings.value.settings.clone().unwrap_or_default());

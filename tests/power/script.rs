@@ -21,8 +21,8 @@ pub enum Style {
     Busy,
     /// Only buffered writes of one thread, some hundred per second, to measure the loss.
     Buffered,
-    /// Buffered writes alone, large, as fast as it goes: much is not synced when
-    /// the power goes, and what was before must stay.
+    /// Only large buffered writes, as fast as possible: much is unsynced at the cut, and earlier
+    /// data must survive.
     Flood,
 }
 

@@ -7,7 +7,7 @@ use crate::store::Store;
 use crate::tokio::synced::{ready, synced};
 
 pub(crate) enum End {
-    /// The run is to be finished.
+    /// The run must be finished.
     Done,
     HandBack,
     Lost(Loss),
@@ -15,7 +15,7 @@ pub(crate) enum End {
     Failed(Error),
 }
 
-/// Going on, or the end.
+/// Continue, or end.
 pub(crate) type StepResult<T = ()> = Result<T, End>;
 
 impl From<Error> for End {
@@ -31,10 +31,11 @@ fn loss_of(error: &Error) -> Option<Loss> {
     }
 }
 
-/// Writes the end of a run that is still this instance's, and waits until it survives power
-/// loss. The `unfinished` items stay as they are, for whoever goes on with the run.
+/// Writes the end of a run that this instance still owns, and waits until it survives power loss.
+///
+/// The `unfinished` items stay unchanged for the instance that resumes the run.
 pub(crate) async fn conclude(
-    // Dropped after the run, and so without a word to the store.
+    // Dropped after the run, and therefore without a write.
     unfinished: Vec<WorkItem>,
     run: Run,
     end: End,

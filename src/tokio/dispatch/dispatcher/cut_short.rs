@@ -1,4 +1,4 @@
-//! Cutting items short: after their time, because somebody asks, or because the runner stops.
+//! Interrupts items: after their time limit, on request, or because the runner stops.
 
 use super::{CANCELLED, Dispatcher, TURN, Waiting};
 use crate::tokio::dispatch::end::StepResult;
@@ -7,7 +7,7 @@ use crate::tokio::dispatch::mailbox::Cancel;
 use crate::tokio::dispatch::task::Task;
 
 impl Dispatcher<'_> {
-    /// Cancels what has taken too long, and leaves behind what blocks its thread.
+    /// Cancels items over their time limit, and abandons futures that block their threads.
     pub(super) fn check_timers(&mut self) -> StepResult {
         let now = self.runner.monotonic();
         while let Some((task, stage)) = self.in_flight.due(now) {
@@ -25,20 +25,20 @@ impl Dispatcher<'_> {
 
     fn abandon(&mut self, task: &Task) -> StepResult {
         if !task.abandon() {
-            // It has ended at the last moment; the event is on its way.
+            // It has ended at the last moment; its event is on the way.
             return Ok(());
         }
         self.in_flight.remove(task.id);
         let (process, work) = (self.run.process().name(), &task.name);
-        tracing::error!(process, work, "a future blocks its thread and cannot be dropped; it is left behind");
+        tracing::error!(process, work, "a future blocks its thread and cannot be dropped; it is abandoned");
         let Some(item) = task.take_item() else { return Ok(()) };
-        Ok(item.abort("the worker blocked its thread and could not be cancelled; it was left behind")?)
+        Ok(item.abort("the worker blocked its thread and could not be cancelled; it was abandoned")?)
     }
 
     pub(super) fn check_cancels(&mut self) {
         for Cancel { work, answer } in self.context.mailbox.take_cancels() {
             let is_in_hand = self.cancel_attempt(&work) || self.cancel_waiting(&work);
-            // Who asked may have gone.
+            // The requester may be gone.
             let _ = answer.send(is_in_hand);
         }
     }
@@ -66,8 +66,8 @@ impl Dispatcher<'_> {
         }
     }
 
-    /// Once the runner is to stop, or the run takes no more, no item waits for another
-    /// attempt. Answers whether there are more of them.
+    /// Cancels waiting retries once the runner is stopping, or the run takes no more items; returns
+    /// whether there are more.
     pub(super) fn cut_retries(&mut self) -> StepResult<bool> {
         if self.stop().is_none() && !self.run.is_over() && !self.run.takes_no_more() {
             return Ok(false);

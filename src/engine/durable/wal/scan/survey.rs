@@ -193,7 +193,7 @@ pub(crate) enum Broken {
 
 impl Survey {
     /// Passes what follows each run on to it.
-    pub(crate) fn note_what_is_behind(&mut self) {
+    pub(crate) fn note_following_frames(&mut self) {
         let mut behind = Behind::default();
         for run in self.runs.iter_mut().rev() {
             run.behind = run.behind.and(behind);

@@ -349,7 +349,7 @@ impl<'a, 'b> Walker<'a, 'b> {
         self.drop_open()?;
         self.survey.runs.extend(self.broken.take());
         self.survey.runs.extend(self.run.take());
-        self.survey.note_what_is_behind();
+        self.survey.note_following_frames();
         Ok(self.survey)
     }
 }
