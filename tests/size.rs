@@ -8,7 +8,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use common::{eager, from_env};
+use common::from_env;
 use procstate::recovery::read_log;
 use procstate::{Params, Store, StoreBuilder};
 
