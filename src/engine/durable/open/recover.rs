@@ -34,7 +34,7 @@ pub(crate) struct Recovered {
 }
 
 pub(crate) fn recover(files: &StoreFiles, options: &Options) -> Result<Recovered> {
-    files.log.disk.create_dir(&files.log.dir)?;
+    files.log.tidy()?;
     files.snapshots.tidy()?;
     let directory = files.log.load()?;
     let StoreFacts { facts, newest, index, synced } = gather(files, &directory, options)?;

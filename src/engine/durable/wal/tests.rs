@@ -1,6 +1,7 @@
 //! The log on a simulated disk that fails and loses power at every operation.
 
 mod forged;
+mod shrinking;
 
 use std::path::Path;
 use std::sync::Arc;
