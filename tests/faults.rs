@@ -256,7 +256,7 @@ fn no_link_in_a_store_is_followed() {
     }
 }
 
-/// The newest segment starts in the middle of a commit, of which it lacks the beginning.
+/// The newest segment starts in the middle of a commit and lacks its beginning.
 #[test]
 fn records_after_a_lost_segment_are_not_reported_as_kept() {
     let temp = folder();
@@ -513,7 +513,7 @@ fn a_segment_of_a_forked_copy_takes_no_commit_out_of_the_log() {
         let (own, _) = closed(&folder, "own", &names, 2500);
         let fork = folder.join("fork");
         copy_as_it_is(&own, &fork);
-        // The last segment that the index has all of goes on.
+        // Writing continues in the last fully indexed segment.
         grow(&own, "indexed", &names[..5]).close().unwrap();
         let running = grow(&own, "logged", &names);
         let content = running.process("p").unwrap().snapshot().unwrap();

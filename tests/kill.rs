@@ -95,9 +95,9 @@ fn acknowledge(what: &str, n: u64) {
 /// When a victim is killed.
 #[derive(Debug)]
 enum Moment {
-    /// This long after its start: while it creates or opens the store, or later.
+    /// After this long from the start: during creation or opening of the store, or later.
     After(Duration),
-    /// This long after so many acknowledgements.
+    /// This long after that many acknowledgements.
     Told(usize, Duration),
 }
 

@@ -258,7 +258,8 @@ impl FencedRun {
 
     /// Merges concurrent changes of an item in progress.
     ///
-    /// Work registered anew, and a cleanup requested again, are no longer the run's to write.
+    /// The run may no longer write items that were re-registered or whose cleanup was requested
+    /// again.
     fn merge(&self, state: &mut State, id: ItemId) -> Result<()> {
         let Some(item) = state.in_flight.get_mut(id) else { return Ok(()) };
         let record = self.handle.store.inner.engine.get(&item.key)?;

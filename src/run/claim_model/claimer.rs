@@ -258,7 +258,7 @@ impl Claimer {
                 run.settings = world.store.read(&settings).version;
                 Phase::Sending { write, sent: world.mono }
             }
-            // The owner, who alone writes items.
+            // This is the owner, the only writer of items.
             Err(_) => {
                 *world.sign(run.claim) = None;
                 self.run = None;

@@ -353,7 +353,7 @@ fn power_cuts_lose_no_synced_commit() {
 
 /// Cuts the power again during the repair.
 #[test]
-fn no_second_power_cut_takes_what_was_synced() {
+fn a_second_power_cut_loses_no_synced_commit() {
     let mut healthy = Driver::new();
     healthy.run(&workload()).unwrap();
     for at in (1..=healthy.disk.operations()).step_by(3) {
