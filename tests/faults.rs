@@ -496,7 +496,7 @@ fn the_log_of_a_forked_copy_is_not_served() {
 /// Found by the damage harness: replaying began in a segment of a copy of the store, and came upon
 /// none of the commits that the index lacked, although the log was judged by the store's own.
 #[test]
-fn a_segment_of_a_forked_copy_takes_no_commit_out_of_the_log() {
+fn a_segment_of_a_forked_copy_hides_no_commit() {
     let temp = folder();
     let names = ["a", "b", "c", "d", "e", "f"];
     let grow = |path: &Path, prefix: &str, names: &[&str]| {
@@ -634,7 +634,7 @@ fn a_lost_synced_file_is_reported_and_rewritten() {
 
 /// Nor its records, when those of the store are missing and all bytes are searched.
 #[test]
-fn salvage_takes_no_record_from_a_file_of_another_store() {
+fn salvage_ignores_files_of_another_store() {
     let temp = folder();
     let (other, _) = closed(temp.path(), "other", &["x", "y"], 3000);
     let backup = temp.path().join("backup");

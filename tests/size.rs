@@ -55,7 +55,7 @@ fn update(store: &Store, updates: usize) {
 }
 
 #[test]
-fn a_closed_store_takes_little_more_than_it_holds() {
+fn a_closed_store_is_little_larger_than_its_content() {
     let folder = tempfile::tempdir().unwrap();
     let small = session(Store::builder(), folder.path(), register);
     assert!(small <= 256 * KIB, "{small}");

@@ -100,7 +100,7 @@ fn check_sound(world: &mut World, at_least: u64, what: &str) {
 }
 
 #[test]
-fn no_power_cut_while_a_store_shrinks_takes_anything() {
+fn power_cuts_while_a_store_shrinks_lose_nothing() {
     for_each_operation(|name, at, _, steps| {
         let which = |world: &(&str, World, Vec<Step>)| world.0 == name;
         for survives in
@@ -117,7 +117,7 @@ fn no_power_cut_while_a_store_shrinks_takes_anything() {
 }
 
 #[test]
-fn no_failure_while_a_store_shrinks_takes_anything() {
+fn failures_while_a_store_shrinks_lose_nothing() {
     for_each_operation(|name, at, _, steps| {
         let which = |world: &(&str, World, Vec<Step>)| world.0 == name;
         for what in [Fault::Error, Fault::Torn, Fault::Full] {
