@@ -125,7 +125,7 @@ fn every_shutdown_may_have_a_deadline() {
         runner.shutdown_within(how, 20 * SECOND);
         scene.clock.advance(19 * SECOND);
         a_moment();
-        assert_eq!(scene.state("a"), "active", "{how:?}: told too soon");
+        assert_eq!(scene.state("a"), "active", "{how:?}: stopped too soon");
         scene.clock.advance(SECOND);
         runner.join().unwrap();
         assert_eq!(["a", "b"].map(|name| scene.state(name)), ["incomplete", "queued"], "{how:?}");
