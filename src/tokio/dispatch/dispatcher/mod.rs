@@ -67,7 +67,7 @@ struct Waiting {
 
 impl<'a> Dispatcher<'a> {
     pub(crate) fn new(runner: &'a AsyncRunner, mut run: Run) -> Self {
-        // Also once all that share it have let go of it.
+        // Also when the last shared handle is dropped.
         run.leave_when_dropped();
         let options = &runner.options;
         let context = RunContext {
