@@ -41,7 +41,7 @@ use crate::proto::{Params, State, Status};
 pub struct WorkItem {
     fenced: Arc<FencedRun>,
     id: ItemId,
-    name: String,
+    name: Arc<str>,
     list: List,
     /// How many errors it had since the last attempt began.
     attempt_errors: usize,
@@ -59,6 +59,11 @@ impl WorkItem {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// [`name`](WorkItem::name), to be kept.
+    pub(crate) fn shared_name(&self) -> Arc<str> {
+        self.name.clone()
     }
 
     /// The list it is on: [`List::Active`] or [`List::Cleanup`].

@@ -34,7 +34,7 @@ struct Ended {
 struct Begun {
     id: ItemId,
     pass: Pass,
-    name: String,
+    name: Arc<str>,
     /// In what the run had ended it before, which does not count any more.
     before: Option<RunState>,
     /// How many attempts have failed under an earlier owner of the run.
@@ -270,7 +270,7 @@ impl FencedRun {
         &self,
         state: &mut State,
         pass: Pass,
-        name: String,
+        name: Arc<str>,
         now: Timestamp,
     ) -> Result<Option<Begun>> {
         let list = pass.list();
@@ -299,7 +299,7 @@ impl FencedRun {
         let before = item::ended_before(&item, &state.run);
         item::begin(&mut item, &state.run, now);
         let failed_attempts = item.failed_attempts;
-        let id = state.in_flight.take(ItemInFlight::new(&name, list, key, record.version, item));
+        let id = state.in_flight.take(ItemInFlight::new(name.clone(), list, key, record.version, item));
         let before = before.filter(|ended| state.take_back(*ended));
         Ok(Some(Begun { id, pass, name, before, failed_attempts }))
     }

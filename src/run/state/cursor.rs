@@ -2,6 +2,7 @@
 //! aborted run, active items that it did not come to are first.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use crate::error::Result;
 use crate::model::List;
@@ -43,8 +44,8 @@ impl Pass {
 pub(crate) struct Cursor {
     /// `None` at the end.
     pass: Option<Pass>,
-    after: Option<String>,
-    ahead: VecDeque<String>,
+    after: Option<Arc<str>>,
+    ahead: VecDeque<Arc<str>>,
 }
 
 impl Cursor {
@@ -53,7 +54,7 @@ impl Cursor {
     }
 
     /// Makes `name`, which was the next of `pass`, the next one again.
-    pub(crate) fn put_back(&mut self, pass: Pass, name: String) {
+    pub(crate) fn put_back(&mut self, pass: Pass, name: Arc<str>) {
         if self.pass != Some(pass) {
             self.pass = Some(pass);
             self.ahead.clear();
@@ -66,7 +67,7 @@ impl Cursor {
     }
 
     /// The next name, which may have left its list since it was read.
-    pub(crate) fn next(&mut self, handle: &ProcessHandle) -> Result<Option<(Pass, String)>> {
+    pub(crate) fn next(&mut self, handle: &ProcessHandle) -> Result<Option<(Pass, Arc<str>)>> {
         while let Some(pass) = self.pass {
             if let Some(name) = self.ahead.pop_front() {
                 self.after = Some(name.clone());

@@ -168,7 +168,7 @@ impl State {
         Ok(())
     }
 
-    pub(super) fn next_name(&mut self, handle: &ProcessHandle) -> Result<Option<(Pass, String)>> {
+    pub(super) fn next_name(&mut self, handle: &ProcessHandle) -> Result<Option<(Pass, Arc<str>)>> {
         let next = self.cursor.next(handle)?;
         if matches!(next, Some((Pass::Active, _))) && self.run.begun_since != 0 {
             // All that were missed had their turn. Should this run be aborted too, those

@@ -173,10 +173,15 @@ impl ProcessHandle {
     }
 
     /// The first `limit` names of `list` after the name `after`.
-    pub(crate) fn names(&self, list: List, after: Option<&str>, limit: usize) -> Result<VecDeque<String>> {
+    pub(crate) fn names<N: for<'a> From<&'a str>>(
+        &self,
+        list: List,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<VecDeque<N>> {
         let mut names = VecDeque::new();
         self.store.inner.engine.scan_first(&self.list_range(list, after), limit, &mut |record| {
-            names.push_back(work_name(record.key));
+            names.push_back(work_name(record.key).into());
             ControlFlow::Continue(())
         })?;
         Ok(names)
@@ -193,7 +198,7 @@ impl ProcessHandle {
 }
 
 fn item(record: RecordRef<'_>, list: List) -> Result<Item> {
-    let name = work_name(record.key);
+    let name = work_name(record.key).to_owned();
     Ok(match list {
         List::Active => {
             let item = record::Item::from_ref(record)?;
@@ -215,10 +220,10 @@ fn item(record: RecordRef<'_>, list: List) -> Result<Item> {
 }
 
 /// The work that the record of a list is about.
-fn work_name(key: KeyRef<'_>) -> String {
+fn work_name(key: KeyRef<'_>) -> &str {
     match key.slot() {
-        Some(Slot::Item(_, name)) => name.to_owned(),
+        Some(Slot::Item(_, name)) => name,
         // An engine answers no other key in the range of a list.
-        _ => String::new(),
+        _ => "",
     }
 }

@@ -3,6 +3,7 @@
 //! It has up to two generations. Commits go to the active one. A checkpoint freezes that one
 //! and begins another; once the index has what was frozen, it is dropped.
 
+mod sorted_keys;
 mod tree;
 
 use std::iter::Peekable;
