@@ -24,8 +24,12 @@ const WAITING_MAX: usize = 1024;
 /// How many items begin in one commit at most.
 const BATCH_MAX: usize = 64;
 
-/// An attempt that took less is quick.
+/// An attempt that took less is quick: to store its end takes longer. Such ends are stored
+/// together, at the latest a moment later by the supervisor.
 const QUICK_MAX: Duration = Duration::from_micros(100);
+
+/// An attempt that took less is over before another thread is awake.
+const TRIVIAL_MAX: Duration = Duration::from_micros(5);
 
 /// What the threads of one run share.
 pub(crate) struct Dispatcher {
@@ -68,12 +72,6 @@ impl Dispatcher {
         dispatcher
     }
 
-    /// Whether the attempt took so little time that storing its end takes longer. Such
-    /// ends are stored together, at the latest a moment later by the supervisor.
-    fn is_quick(&self, attempt: &Attempt) -> bool {
-        self.now().saturating_sub(attempt.began) < QUICK_MAX
-    }
-
     /// Stores the ends that there are, before the thread goes on with an item that has
     /// begun already; or leaves them to the next thread that needs an item.
     fn store_ends_unless(&self, leaves: bool, mut in_flight: MutexGuard<'_, InFlight>) {
@@ -81,15 +79,19 @@ impl Dispatcher {
             return;
         }
         if leaves {
-            if !std::mem::replace(&mut in_flight.is_watched, true) {
-                self.shared.signal.raise();
-            }
-            return;
+            return self.watch(&mut in_flight);
         }
         let ends = in_flight.take_ends();
         drop(in_flight);
         // If that fails the run ends, and nothing begins.
         let _ = self.store_ends(ends);
+    }
+
+    /// Has the supervisor look in a moment whether threads still go from item to item.
+    fn watch(&self, in_flight: &mut InFlight) {
+        if !std::mem::replace(&mut in_flight.is_watched, true) {
+            self.shared.signal.raise();
+        }
     }
 
     /// Waits, as one that is not busy, until there may be something to do.
@@ -192,7 +194,7 @@ impl Dispatcher {
 
     /// Lets one more thread work, if there is something to do. That one sees to the next.
     pub(crate) fn put_to_work(self: &Arc<Self>, in_flight: &mut InFlight) {
-        if !in_flight.has_free_thread() || !self.can_go_on(in_flight, self.now()) {
+        if !self.can_go_on(in_flight, self.now()) {
             return;
         }
         if in_flight.idle > 0 {
@@ -219,8 +221,14 @@ impl Dispatcher {
         }
     }
 
-    /// Notes an attempt that begins.
-    fn begin(self: &Arc<Self>, thread: usize, item: WorkItem) -> Option<Arc<Attempt>> {
+    /// Notes an attempt that begins. If `leaves`, the thread is likely to come for the next item
+    /// before another one could; if it does not, the supervisor wakes that.
+    pub(super) fn begin(
+        self: &Arc<Self>,
+        thread: usize,
+        item: WorkItem,
+        leaves: bool,
+    ) -> Option<Arc<Attempt>> {
         let number = item.attempt();
         let began = self.now();
         let mut in_flight = self.lock();
@@ -233,7 +241,11 @@ impl Dispatcher {
         }
         let attempt = Arc::new(Attempt::new(self.shared.clone(), item, number, began));
         in_flight.hold(thread, attempt.clone());
-        self.put_to_work(&mut in_flight);
+        if !leaves {
+            self.put_to_work(&mut in_flight);
+        } else if !in_flight.is_watched && self.can_go_on(&mut in_flight, began) {
+            self.watch(&mut in_flight);
+        }
         drop(in_flight);
         let (process, instance, work) = (self.process(), self.run.instance(), attempt.name());
         tracing::debug!(process, instance, work, attempt = number, "item begun");
@@ -321,7 +333,10 @@ impl Dispatcher {
 
 impl AttemptSource for Dispatcher {
     fn next(self: Arc<Self>, thread: usize, ended: Option<(Arc<Attempt>, Verdict)>) -> Option<Arc<Attempt>> {
-        let was_quick = ended.as_ref().is_none_or(|(attempt, _)| self.is_quick(attempt));
+        let took = ended.as_ref().map(|(attempt, _)| self.now().saturating_sub(attempt.began));
+        let was_quick = took.is_none_or(|took| took < QUICK_MAX);
+        // A clock that stands still does not tell.
+        let mut was_trivial = took.is_some_and(|took| !took.is_zero() && took < TRIVIAL_MAX);
         let ending = ended.and_then(|(attempt, verdict)| self.settle(&attempt, verdict));
         let mut in_flight = self.lock();
         in_flight.release(thread);
@@ -330,24 +345,30 @@ impl AttemptSource for Dispatcher {
             match self.choose(&mut in_flight) {
                 Next::Ready(item) => {
                     self.store_ends_unless(was_quick, in_flight);
-                    return self.begin(thread, item);
+                    return self.begin(thread, item, was_trivial);
                 }
                 Next::Retry(Waiting { mut item }) => {
                     self.store_ends_unless(false, in_flight);
                     item.begin_attempt();
-                    return self.begin(thread, item);
+                    return self.begin(thread, item, was_trivial);
                 }
                 Next::NewItems(places, asked) => {
                     in_flight = self.take_new_items(in_flight, places, asked)?;
                 }
-                Next::Wait => self.idle(&mut in_flight),
+                Next::Wait => {
+                    self.idle(&mut in_flight);
+                    was_trivial = false;
+                }
                 Next::Nothing | Next::Closed if !in_flight.ends.is_empty() => {
                     let ends = in_flight.take_ends();
                     drop(in_flight);
                     self.store_ends(ends).ok()?;
                     in_flight = self.lock();
                 }
-                Next::Nothing => self.idle(&mut in_flight),
+                Next::Nothing => {
+                    self.idle(&mut in_flight);
+                    was_trivial = false;
+                }
                 Next::Closed => {
                     in_flight.busy -= 1;
                     self.shared.signal.raise();

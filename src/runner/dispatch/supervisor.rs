@@ -62,7 +62,7 @@ impl Supervisor {
         self.check_attempts()?;
         self.cut_retries()?;
         self.store_late_ends()?;
-        self.dispatcher.put_to_work(&mut self.dispatcher.lock());
+        self.put_to_work();
         self.check_noted()?;
         self.check_end()?;
         self.show_life()
@@ -150,6 +150,14 @@ impl Supervisor {
         Ok(self.run().advance(ends, 0).map(drop)?)
     }
 
+    /// Lets one more thread work, unless those that do go from item to item and see to it.
+    fn put_to_work(&self) {
+        let mut in_flight = self.dispatcher.lock();
+        if !in_flight.is_watched {
+            self.dispatcher.put_to_work(&mut in_flight);
+        }
+    }
+
     fn check_end(&self) -> StepResult {
         let mut in_flight = self.dispatcher.lock();
         self.dispatcher.update_flow(&mut in_flight);
@@ -204,9 +212,6 @@ impl Supervisor {
         if self.is_beating(&in_flight) {
             time = time.min(options.beat_interval);
         }
-        if in_flight.is_watched {
-            time = time.min(LATE_ENDS);
-        }
         // For items that begin from now on.
         time = time.min(options.item_timeout.unwrap_or(Duration::MAX));
         let deadline = self.dispatcher.shared.stop_deadline().filter(|deadline| *deadline > now);
@@ -220,7 +225,10 @@ impl Supervisor {
             };
             time = time.min(next.saturating_sub(now));
         }
-        time.min(self.dispatcher.time_to_next_begin(&mut in_flight, now))
+        time.min(match in_flight.is_watched {
+            true => LATE_ENDS,
+            false => self.dispatcher.time_to_next_begin(&mut in_flight, now),
+        })
     }
 
     /// Lets the worker threads end, and waits for those that can.
@@ -337,6 +345,7 @@ mod tests {
     use crate::clock::ManualClock;
     use crate::proto::Params;
     use crate::run::{Claim, ClaimOptions, Instance};
+    use crate::runner::dispatch::in_flight::WorkerThread;
     use crate::store::Store;
 
     /// A run that another instance has taken over, which it does not know yet.
@@ -411,5 +420,32 @@ mod tests {
         supervisor.look().unwrap();
         assert_eq!(state(), "completed");
         assert!(supervisor.time_to_next_look() > LATE_ENDS);
+    }
+
+    #[test]
+    fn who_does_not_come_back_for_the_next_item_is_relieved_at_the_second_look() {
+        let store = Store::in_memory();
+        let process = store.process("p").unwrap();
+        process.register_all(["a", "b"].map(|name| (name, Params::new()))).unwrap();
+        let runner = Runner::builder(&store, "p").concurrency(2).worker_fn(|_| Ok(())).build().unwrap();
+        let Claim::Won(run) = process.claim(&runner.instance).unwrap() else { panic!("not won") };
+        let dispatcher = Dispatcher::new(&runner, run);
+        let supervisor = Supervisor { dispatcher, stores_seen: Cell::new(u64::MAX) };
+        let mut items = supervisor.run().advance(Vec::new(), 2).unwrap().items;
+        let dispatcher = &supervisor.dispatcher;
+        {
+            let mut in_flight = dispatcher.lock();
+            in_flight.busy = 1;
+            in_flight.threads.push(WorkerThread::default());
+            in_flight.ready.extend(items.pop());
+        }
+        let _attempt = dispatcher.begin(0, items.remove(0), true).unwrap();
+        let threads = || dispatcher.lock().threads.len();
+        supervisor.look().unwrap();
+        assert_eq!(threads(), 1);
+        assert_eq!(supervisor.time_to_next_look(), LATE_ENDS);
+        supervisor.look().unwrap();
+        assert_eq!(threads(), 2);
+        supervisor.end_threads(&End::Lapsed);
     }
 }
