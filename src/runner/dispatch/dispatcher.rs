@@ -243,7 +243,8 @@ impl Dispatcher {
         in_flight.hold(thread, attempt.clone());
         if !leaves {
             self.put_to_work(&mut in_flight);
-        } else if !in_flight.is_watched && self.can_go_on(&mut in_flight, began) {
+        } else if !in_flight.is_streaming && self.can_go_on(&mut in_flight, began) {
+            in_flight.is_streaming = true;
             self.watch(&mut in_flight);
         }
         drop(in_flight);

@@ -32,6 +32,9 @@ pub(crate) struct InFlight {
     pub(crate) stores: u64,
     /// The supervisor knows of the ends.
     pub(crate) is_watched: bool,
+    /// A thread goes from one trivial item to the next, and has woken no other for what is
+    /// there to be done. The supervisor sees to it that it comes back.
+    pub(crate) is_streaming: bool,
     /// A thread that was idle is about to run.
     pub(crate) is_waking: bool,
     /// By when they are due; as many as the dispatcher lets wait.
@@ -83,6 +86,7 @@ impl InFlight {
             ends: Vec::new(),
             stores: 0,
             is_watched: false,
+            is_streaming: false,
             is_waking: false,
             waiting: BTreeMap::new(),
             waited: 0,

@@ -142,6 +142,7 @@ impl Supervisor {
             let mut in_flight = self.dispatcher.lock();
             let is_late = self.stores_seen.replace(in_flight.stores) == in_flight.stores;
             in_flight.is_watched &= !is_late;
+            in_flight.is_streaming &= !is_late;
             if !is_late || in_flight.ends.is_empty() {
                 return Ok(());
             }
@@ -150,10 +151,10 @@ impl Supervisor {
         Ok(self.run().advance(ends, 0).map(drop)?)
     }
 
-    /// Lets one more thread work, unless those that do go from item to item and see to it.
+    /// Lets one more thread work, unless one is faster without.
     fn put_to_work(&self) {
         let mut in_flight = self.dispatcher.lock();
-        if !in_flight.is_watched {
+        if !in_flight.is_streaming {
             self.dispatcher.put_to_work(&mut in_flight);
         }
     }
@@ -212,6 +213,9 @@ impl Supervisor {
         if self.is_beating(&in_flight) {
             time = time.min(options.beat_interval);
         }
+        if in_flight.is_watched {
+            time = time.min(LATE_ENDS);
+        }
         // For items that begin from now on.
         time = time.min(options.item_timeout.unwrap_or(Duration::MAX));
         let deadline = self.dispatcher.shared.stop_deadline().filter(|deadline| *deadline > now);
@@ -225,10 +229,10 @@ impl Supervisor {
             };
             time = time.min(next.saturating_sub(now));
         }
-        time.min(match in_flight.is_watched {
-            true => LATE_ENDS,
-            false => self.dispatcher.time_to_next_begin(&mut in_flight, now),
-        })
+        if !in_flight.is_streaming {
+            time = time.min(self.dispatcher.time_to_next_begin(&mut in_flight, now));
+        }
+        time
     }
 
     /// Lets the worker threads end, and waits for those that can.
