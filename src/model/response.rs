@@ -1,11 +1,11 @@
-//! One work item as an endpoint answers it.
+//! The representation of one work item at an endpoint.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::run;
 use crate::proto::{State, Work, WorkResponse};
 
-/// What may stand in a path segment as it is (RFC 3986, "unreserved").
+/// The characters allowed unescaped in a path segment (RFC 3986, "unreserved").
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// Where a work item was found.
@@ -45,7 +45,7 @@ mod tests {
     use crate::proto::Status;
 
     #[test]
-    fn every_state_by_its_name() {
+    fn states_are_named() {
         let names = ["unspecified", "queued", "active", "aborted", "incomplete", "completed"];
         for (number, name) in (0..).zip(names) {
             let work =

@@ -1,5 +1,5 @@
-//! The order of a run: active items by name, then cleanup items by name. After an
-//! aborted run, active items that it did not come to are first.
+//! The order of a run: active items by name, then cleanup items by name. After an aborted run,
+//! active items that it did not reach come first.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -8,8 +8,8 @@ use crate::error::Result;
 use crate::model::List;
 use crate::store::ProcessHandle;
 
-/// How many names are read ahead. What a run holds in memory does not grow with
-/// the items of its process.
+/// The number of names read ahead, so that a run's memory does not grow with the items of its
+/// process.
 const NAMES_AHEAD: usize = 256;
 
 /// One pass over a list.
@@ -39,7 +39,7 @@ impl Pass {
     }
 }
 
-/// How far a run has come through the lists.
+/// The position of a run in the lists.
 #[derive(Debug)]
 pub(crate) struct Cursor {
     /// `None` at the end.
@@ -59,7 +59,7 @@ impl Cursor {
             self.pass = Some(pass);
             self.ahead.clear();
         }
-        // Behind an empty list nothing was read ahead.
+        // After an empty list nothing was read ahead.
         if self.ahead.is_empty() {
             self.after = Some(name.clone());
         }

@@ -1,4 +1,4 @@
-//! Lists: processes, work, past runs, figures.
+//! Lists processes, work, past runs and statistics.
 
 use procstate::interchange::to_json;
 use procstate::proto::{State, Status};
@@ -10,7 +10,7 @@ use crate::failure::{CommandStatus, Failure};
 use crate::open::{self, Location};
 use crate::terminal::output::{Output, age, count, json_time, time};
 
-/// How many items are read at a time.
+/// The number of items per read.
 const PAGE: usize = 1000;
 
 pub(crate) fn ls(place: &Location, output: &mut Output) -> Result<CommandStatus, Failure> {
@@ -69,12 +69,12 @@ fn summary_json(summary: &Summary, schedule: Option<String>) -> serde_json::Valu
     })
 }
 
-/// A state by its name on the wire, in lower case.
+/// Returns the wire name of a state in lower case.
 pub(crate) fn state(state: State) -> String {
     state.as_str_name().to_ascii_lowercase()
 }
 
-/// How many items a run has ended, and how many of them have failed.
+/// Returns how many items a run has ended, and how many of them failed.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "counts of items")]
 pub(super) fn counts(status: &Status) -> (u64, u64) {
     let stat = |label: &str| status.stats.get(label).copied().unwrap_or_default().max(0.0) as u64;
@@ -118,7 +118,7 @@ fn item_row(process: &str, item: &Item) -> Vec<String> {
     vec![item.name.clone(), state, age(progress.or(item.since), now), errors, last_error]
 }
 
-/// The first line that says something.
+/// Returns the first non-empty line.
 pub(super) fn first_line(text: &str) -> String {
     text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default().to_owned()
 }
@@ -190,7 +190,7 @@ pub(crate) fn stats(place: &Location, output: &mut Output) -> Result<CommandStat
     Ok(CommandStatus::Success)
 }
 
-/// The figures that mean something for a store that was just opened.
+/// Returns the statistics that are meaningful for a store that was just opened.
 fn stats_rows(stats: &Stats) -> [(&'static str, String); 7] {
     [
         (

@@ -1,7 +1,7 @@
 //! A persistent sorted map: a clone is a pointer, and never changes. An insertion after that
 //! copies the nodes on its path that a clone shares, and changes the others in place.
 //!
-//! Nothing is ever removed: in a memtable a deletion is an entry too.
+//! Nothing is ever removed: a deletion in a memtable is an entry.
 
 use std::iter::Zip;
 use std::slice::Iter;
@@ -52,7 +52,7 @@ impl<V: Clone> Tree<V> {
         }
     }
 
-    /// Puts a value, and answers the one it replaces.
+    /// Inserts a value; returns the one it replaces.
     pub(crate) fn insert(&mut self, key: &Key, value: V) -> Option<V> {
         let (replaced, split) = insert(&mut self.root, key, value);
         if let Some((middle, right)) = split {
@@ -64,7 +64,7 @@ impl<V: Clone> Tree<V> {
         replaced
     }
 
-    /// The entries from `start` up to but not including `end`, in order.
+    /// Returns the entries from `start` up to but not including `end`, in order.
     pub(crate) fn range<'a>(&'a self, start: &[u8], end: &'a [u8]) -> Range<'a, V> {
         let mut range = Range { inner: Vec::new(), leaf: [].iter().zip(&[]), end };
         let mut node = &*self.root;
@@ -148,7 +148,7 @@ pub(crate) struct Range<'a, V> {
 }
 
 impl<'a, V> Range<'a, V> {
-    /// Goes to the next leaf.
+    /// Moves to the next leaf.
     fn descend(&mut self) -> Option<()> {
         let mut node = loop {
             match self.inner.last_mut()?.next() {
@@ -204,7 +204,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn is_a_map_and_its_clones_stand_still(writes in proptest::collection::vec((0..2000_u16, any::<bool>()), 0..1500), from in 0..2000_u16, to in 0..2000_u16) {
+        fn is_a_map_whose_clones_never_change(writes in proptest::collection::vec((0..2000_u16, any::<bool>()), 0..1500), from in 0..2000_u16, to in 0..2000_u16) {
             let (mut tree, mut model) = (Tree::default(), BTreeMap::new());
             let mut clones = Vec::new();
             for (n, (at, clone)) in writes.into_iter().enumerate() {
