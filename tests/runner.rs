@@ -296,7 +296,7 @@ fn automatic_heartbeats_keep_a_silent_worker_alive() {
         let Outcome::Held { until: before, .. } = other.run_once().unwrap() else { panic!("not held") };
         clock.advance(Duration::from_secs(20));
         eventually(
-            "it shows life",
+            "it is alive",
             || matches!(other.run_once().unwrap(), Outcome::Held { until, .. } if until > before),
         );
     }
@@ -407,7 +407,7 @@ fn others_are_worked_on_while_an_item_waits_and_the_run_stays_alive() {
         let Outcome::Held { until: before, .. } = other.run_once().unwrap() else { panic!("not held") };
         clock.advance(20 * SECOND);
         eventually(
-            "it shows life",
+            "it is alive",
             || matches!(other.run_once().unwrap(), Outcome::Held { until, .. } if until > before),
         );
     }
@@ -710,7 +710,7 @@ fn pause_and_resume_by_settings() {
     clock.advance(SECOND);
     assert_eq!(strings.progress(), Progress::Merged);
     strings.finish();
-    eventually("the item in hand ends", || state_of(&process, "w00") == "completed");
+    eventually("the item in progress ends", || state_of(&process, "w00") == "completed");
     for _ in 0..5 {
         clock.advance(20 * SECOND);
         a_moment();

@@ -136,7 +136,7 @@ async fn a_process_is_paused_and_resumed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_two_tabs_that_edit_the_settings_one_is_told() {
+async fn concurrent_edits_of_settings_conflict() {
     let Some(browser) = Browser::start().await else { return };
     let site = Site::new();
     let process = gckeys(&site, 1);
@@ -166,7 +166,7 @@ async fn of_two_tabs_that_edit_the_settings_one_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn names_are_text_whatever_is_in_them() {
+async fn names_are_arbitrary_text() {
     let Some(browser) = Browser::start().await else { return };
     let site = Site::new();
     for name in NAMES {

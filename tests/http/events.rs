@@ -111,7 +111,7 @@ impl Listener {
 }
 
 #[test]
-fn a_client_that_cannot_resume_is_told_to_read_again() {
+fn a_client_that_cannot_resume_must_read_again() {
     let site = Site::new();
     let process = site.store.process("p").unwrap();
     process.register("a", Params::new()).unwrap();

@@ -1,5 +1,5 @@
-//! Jobs that do nothing: registered, run and finished, here and in job libraries that embed
-//! their store.
+//! Jobs that do nothing, registered, run and finished, by procstate and by job libraries with
+//! embedded stores.
 
 pub mod procstate;
 mod report;
@@ -20,10 +20,10 @@ pub struct Jobs {
     /// A thousand items and three rounds.
     #[arg(long)]
     pub quick: bool,
-    /// How many items, if not 10,000.
+    /// The number of items; default 10,000.
     #[arg(long)]
     pub items: Option<usize>,
-    /// How often each entrant has its turn, if not seven times.
+    /// How often each entrant has its turn; default seven times.
     #[arg(long)]
     pub rounds: Option<usize>,
     /// Who gets no turn: apalis takes long over many items.
@@ -58,7 +58,7 @@ impl Entrant {
         }
     }
 
-    /// What it can lose when the power fails; none of it when the program dies.
+    /// Returns what it can lose in a power loss; the program's death loses nothing.
     fn after_power_loss(self) -> &'static str {
         match self {
             #[cfg(feature = "tokio")]
@@ -76,12 +76,12 @@ impl Entrant {
         }
     }
 
-    /// Whether it is a peer by the promise of the class, and so in the goal.
+    /// Reports whether it makes the promise of the class, and counts for the goal.
     fn is_rival(self) -> bool {
         matches!(self, Self::Apalis | Self::Effectum)
     }
 
-    /// The package in `jobs` that measures it, and what it is told.
+    /// Returns the package in `jobs` that measures it, and its arguments.
     fn package(self) -> Option<(&'static str, &'static [&'static str])> {
         match self {
             Self::Apalis => Some(("apalis", &["NORMAL"])),
@@ -92,7 +92,7 @@ impl Entrant {
     }
 }
 
-/// Measures all of them that can be built, and writes `jobs.md`.
+/// Measures all that can be built, and writes `jobs.md`.
 pub fn run(jobs: &Jobs, output: &Path, command: &str) -> Result<()> {
     let items = jobs.items.unwrap_or(if jobs.quick { 1000 } else { 10_000 });
     let rounds = jobs.rounds.unwrap_or(if jobs.quick { 3 } else { 7 });
@@ -127,7 +127,7 @@ fn turn(who: Entrant, folder: &Path, items: usize) -> Result<Took> {
     turns::run(command.arg(folder).arg(items.to_string()).args(arguments))
 }
 
-/// Each is a package with a lock file of its own: cargo links one SQLite only.
+/// Each is a package with its own lock file: cargo links only one SQLite.
 fn build(package: &str) -> Result<()> {
     let manifest = folder(package).join("Cargo.toml");
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));

@@ -1,4 +1,4 @@
-//! procstate's own turn at jobs that do nothing: `register_all`, then one run.
+//! procstate's turn: `register_all`, then one run.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -13,10 +13,10 @@ use crate::turns::Took;
 
 const PROCESS: &str = "jobs";
 
-/// Items at a time in a `Runner`; each has a thread.
+/// Concurrent items of a `Runner`; each has a thread.
 const CONCURRENCY: usize = 8;
 
-/// Items at a time on a tokio runtime.
+/// Concurrent items on a tokio runtime.
 #[cfg(feature = "tokio")]
 const FUTURES: usize = 100;
 

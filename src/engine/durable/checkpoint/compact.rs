@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 use bytes::Bytes;
 
 use super::checkpointer::{CheckpointState, Checkpointer};
+use crate::engine::durable::options::SEGMENT_BYTES_MIN;
 use crate::engine::durable::storage::{Change, IndexBackend, Steps};
 use crate::error::{Error, Failure, Result};
 
@@ -44,7 +45,7 @@ impl Checkpointer {
             }
         }
         self.commits.delete_free_files()?;
-        self.commits.shorten_log()?;
+        self.commits.shorten_log(SEGMENT_BYTES_MIN)?;
         self.close_shortened()?;
         // The log says what it is without them.
         self.commits.release_log(state.applied);

@@ -112,6 +112,12 @@ impl CommitPath {
         self.writer.lock().log.retained()
     }
 
+    /// Bytes of the segments in use, and of the last of them, up to the end of the log.
+    pub(crate) fn log_in_use(&self) -> (u64, u64) {
+        let writer = self.writer.lock();
+        (writer.log.in_use(), writer.log.segment_end())
+    }
+
     /// Bytes in the files of the log that are in use.
     pub(crate) fn log_file_bytes(&self) -> u64 {
         self.writer.lock().log.file_bytes()
@@ -135,9 +141,20 @@ impl CommitPath {
         self.pool.delete_unused()
     }
 
-    /// Goes on in a new segment if that takes less than the one in use.
-    pub(crate) fn shorten_log(&self) -> Result<()> {
-        self.writer.lock().log.shorten(self.durable_seq())
+    /// Goes on in a segment of `bytes`, if the one in use is longer. If this fails because the
+    /// disk is full, nothing was written.
+    pub(crate) fn shorten_log(&self, bytes: u32) -> Result<()> {
+        let mut writer = self.writer.lock();
+        if writer.log.segment_len() <= bytes.into() {
+            return Ok(());
+        }
+        let next = self.pool.take_of(bytes).map_err(Error::before_writing)?;
+        writer.log.go_on_in(next, self.durable_seq())
+    }
+
+    /// Gives a closed log no longer a file than it needs.
+    pub(crate) fn shrink_log(&self) -> Result<()> {
+        self.writer.lock().log.shrink()
     }
 
     /// Appends a frame that the whole log is durable, and records it in SYNCED.

@@ -245,7 +245,11 @@ impl<'a> WriteGroup<'a> {
     fn write(&mut self) -> Result<()> {
         let poison = &self.path.shared.poison;
         poison.check()?;
-        poison.on_error(self.writer.log.flush())
+        poison.on_error(self.writer.log.flush())?;
+        if self.writer.log.asks_for_segment() {
+            self.path.shared.sync_thread.work();
+        }
+        Ok(())
     }
 
     /// Fails the staged commits: how much of them the log holds is unknown.

@@ -169,7 +169,7 @@ fn the_feed_delivers_commits_in_order_until_closed() {
                         }
                         Received::Missed(missed) => heard += missed,
                         Received::Closed => return heard,
-                        Received::Nothing => panic!("nobody asked for a time"),
+                        Received::Nothing => panic!("no timeout was given"),
                     }
                 }
             })

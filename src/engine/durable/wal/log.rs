@@ -9,31 +9,25 @@ use jiff::Timestamp;
 use crate::disk::DiskFile;
 use crate::engine::Batch;
 use crate::engine::durable::wal::format::{
-    HEADER_LEN, Head, Kind, PAGE, Place, encode, encoded_len, epoch_change, frame, frame_len,
+    HEADER_LEN, Head, Kind, NEXT_BODY, PAGE, Place, encode, encoded_len, epoch_change, frame, frame_len,
 };
 use crate::engine::durable::wal::segments::{Pool, Segment, Slot};
 use crate::error::{Error, Result};
 use crate::record::{Epoch, Position};
-
-/// The body of the frame that names the next segment. Every segment has room for it.
-const NEXT_BODY: usize = 8;
-
-/// The body of the frame that names the epoch of the commits behind it.
-const EPOCH_BODY: usize = 16;
 
 /// A larger buffer is freed after use.
 const BUFFER_BYTES_KEPT: usize = 1 << 20;
 
 #[derive(Debug)]
 pub(crate) struct Log {
-    pool: Arc<Pool>,
-    current: Segment,
+    pub(super) pool: Arc<Pool>,
+    pub(super) current: Segment,
     /// The offset of the next frame.
-    offset: u64,
+    pub(super) offset: u64,
     /// Bytes of segments in use that a snapshot covers.
     covered: u64,
     /// The earlier, full segments, oldest first.
-    sealed: VecDeque<Sealed>,
+    pub(super) sealed: VecDeque<Sealed>,
     /// The total size of these.
     sealed_bytes: u64,
     /// Files of sealed segments with frames that were not synced.
@@ -41,13 +35,15 @@ pub(crate) struct Log {
     /// Frames that the next flush writes.
     buffer: Vec<u8>,
     /// The last commit.
-    last: Position,
+    pub(super) last: Position,
     /// The epoch of the next commits according to the log so far.
     says: Option<Epoch>,
     /// Bytes written since the log was opened.
     written: u64,
     /// The commit up to which a frame records everything as synced.
     noted: u64,
+    /// Whether the next segment was asked for early.
+    pub(super) has_asked: bool,
 }
 
 /// The position at which the next commit is appended.
@@ -99,6 +95,7 @@ impl Log {
             says,
             written: 0,
             noted: 0,
+            has_asked: false,
         }
     }
 
@@ -125,9 +122,14 @@ impl Log {
         self.sealed_bytes + self.current.bytes
     }
 
+    /// Bytes of the segments in use up to the end of the log.
+    pub(crate) fn in_use(&self) -> u64 {
+        self.sealed_bytes + self.offset
+    }
+
     /// Bytes that were written to segments in use and that no snapshot covers.
     pub(crate) fn retained(&self) -> u64 {
-        (self.sealed_bytes + self.offset).saturating_sub(self.covered)
+        self.in_use().saturating_sub(self.covered)
     }
 
     /// The number of segments in use.
@@ -182,7 +184,7 @@ impl Log {
         if self.announcement_len() == 0 {
             return Ok(());
         }
-        if self.fits(EPOCH_BODY) {
+        if self.fits(epoch_change::BODY) {
             self.announce(synced);
             return Ok(());
         }
@@ -192,7 +194,7 @@ impl Log {
 
     /// The length of the frame that names the epoch, if one is needed.
     fn announcement_len(&self) -> usize {
-        if self.says == Some(self.pool.epoch()) { 0 } else { frame_len(EPOCH_BODY) }
+        if self.says == Some(self.pool.epoch()) { 0 } else { frame_len(epoch_change::BODY) }
     }
 
     fn announce(&mut self, synced: u64) {
@@ -207,7 +209,7 @@ impl Log {
     /// commit.
     fn announce_last(&mut self, synced: u64) {
         let is_at_begin = self.offset + self.buffer.len() as u64 == PAGE as u64;
-        if is_at_begin && self.last.seq > 0 && self.fits(EPOCH_BODY) {
+        if is_at_begin && self.last.seq > 0 && self.fits(epoch_change::BODY) {
             self.announce(synced);
         }
     }
@@ -241,18 +243,6 @@ impl Log {
         self.flush()
     }
 
-    /// Makes the log durable and says so at its end, if there is room. That frame needs a sync too,
-    /// but no commit depends on it.
-    pub(crate) fn close(&mut self) -> Result<()> {
-        self.sync()?;
-        self.mark(Kind::Close, self.last.seq)?;
-        self.sync()
-    }
-
-    fn sync(&mut self) -> Result<()> {
-        self.take_unsynced().iter().try_for_each(|file| file.sync())
-    }
-
     /// The files that were written since the last sync. Syncing all of them makes the log durable
     /// up to its last commit.
     pub(crate) fn take_unsynced(&mut self) -> Vec<Arc<dyn DiskFile>> {
@@ -270,22 +260,8 @@ impl Log {
             self.sealed.pop_front();
         }
         if self.last.seq <= seq {
-            self.covered = self.sealed_bytes + self.offset;
+            self.covered = self.in_use();
         }
-    }
-
-    /// Begins a new segment, if that is shorter than the one in use.
-    pub(crate) fn shorten(&mut self, synced: u64) -> Result<()> {
-        if self.current.bytes <= self.pool.segment_bytes() {
-            return Ok(());
-        }
-        self.flush()?;
-        self.rotate(synced)?;
-        // No commit begins in the old segment and ends in the new one.
-        if let Some(full) = self.sealed.back_mut() {
-            full.until = self.last.seq;
-        }
-        Ok(())
     }
 
     /// Room for more frames in the current segment, besides the one that names the next.
@@ -367,9 +343,13 @@ impl Log {
         self.noted = self.noted.max(head.synced);
     }
 
-    /// Ends the current segment and begins the next one.
     fn rotate(&mut self, synced: u64) -> Result<()> {
         let next = self.pool.take()?;
+        self.rotate_to(next, synced)
+    }
+
+    /// Ends the current segment and begins the next one.
+    pub(super) fn rotate_to(&mut self, next: Segment, synced: u64) -> Result<()> {
         self.announce_last(synced);
         let start = frame::begin(&mut self.buffer);
         self.buffer.extend_from_slice(&next.id.to_le_bytes());

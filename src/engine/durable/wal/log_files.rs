@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::disk::Disk;
-use crate::engine::durable::wal::segments::SegmentDirectory;
+use crate::engine::durable::wal::segments::{SegmentDirectory, delete_unfinished};
 use crate::error::Result;
 use crate::record::Epoch;
 
@@ -21,6 +21,14 @@ pub(crate) struct LogFiles {
 }
 
 impl LogFiles {
+    /// Deletes what an interrupted writer left, and makes durable what the folder shows: the program
+    /// may have died before it did so for the file where the log goes on.
+    pub(crate) fn tidy(&self) -> Result<()> {
+        self.disk.create_dir(&self.dir)?;
+        delete_unfinished(&*self.disk, &self.dir)?;
+        self.disk.sync_dir(&self.dir)
+    }
+
     pub(crate) fn load(&self) -> Result<SegmentDirectory> {
         SegmentDirectory::load(self.disk.clone(), &self.dir, self.store)
     }

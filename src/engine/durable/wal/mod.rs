@@ -15,6 +15,7 @@
 //! - Opening zeroes what it cuts before it appends anything, and writes what it keeps again, since
 //!   the kernel may show data that never reached the disk.
 
+mod closing;
 mod format;
 mod log;
 mod log_files;
@@ -34,4 +35,4 @@ pub(crate) use scan::{Behind, Run};
 pub(crate) use scan::{
     Broken, Found, HarmlessDamage, LogDamage, LogEnd, Spot, Survey, Visitor, read_behind, survey, walk,
 };
-pub(crate) use segments::{Pool, SegmentDirectory, store_of, stores_of};
+pub(crate) use segments::{Pool, SHORT_SEGMENT_BYTES, SegmentDirectory, is_unfinished, store_of, stores_of};

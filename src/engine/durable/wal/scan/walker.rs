@@ -5,8 +5,9 @@ use std::path::Path;
 
 use super::found::{Found, Spot, Visitor};
 use super::survey::{Run, Survey, Visited};
-use crate::engine::durable::wal::format::PAGE;
-use crate::engine::durable::wal::format::{Frame, Head, Kind, Place, epoch_change};
+use crate::engine::durable::wal::format::{
+    Frame, Head, Kind, NEXT_BODY, PAGE, Place, epoch_change, frame_len,
+};
 use crate::engine::durable::wal::segments::Frames;
 use crate::engine::durable::wal::segments::{SegmentDirectory, StoredSegment};
 use crate::error::{Error, Result, chain};
@@ -278,6 +279,12 @@ impl<'a, 'b> Walker<'a, 'b> {
             return self.break_off(segment, at);
         }
         self.next = Some(to);
+        let room = segment.stored.bytes.saturating_sub(at as u64);
+        if room < (frame_len(epoch_change::BODY) + frame_len(NEXT_BODY)) as u64 {
+            // Too little for an opening to name its epoch before it rotated: the header of the next
+            // segment does.
+            self.epoch = None;
+        }
         let newest = self.newest_of_run();
         if let Some(run) = &mut self.run {
             run.segments.push(segment.visited(newest, at + frame.len()));
@@ -349,7 +356,7 @@ impl<'a, 'b> Walker<'a, 'b> {
         self.drop_open()?;
         self.survey.runs.extend(self.broken.take());
         self.survey.runs.extend(self.run.take());
-        self.survey.note_what_is_behind();
+        self.survey.note_following_frames();
         Ok(self.survey)
     }
 }
