@@ -276,7 +276,8 @@ impl FencedRun {
 
     /// Merges concurrent changes of an item in progress.
     ///
-    /// Work registered anew, and a cleanup requested again, are no longer the run's to write.
+    /// The run may no longer write items that were re-registered or whose cleanup was requested
+    /// again.
     fn merge(&self, state: &mut Writing<'_>, id: ItemId) -> Result<()> {
         let Some(key) = state.in_flight.get(id).map(|item| item.key.clone()) else { return Ok(()) };
         let record = state.wait(|| self.handle.store.inner.engine.get(&key))?;

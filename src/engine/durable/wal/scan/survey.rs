@@ -23,7 +23,7 @@ pub(crate) struct Survey {
     pub(crate) runs: Vec<Run>,
     /// The first frame and its commit; `None` without any frame.
     pub(crate) first: Option<(Spot, u64)>,
-    /// Segments of which only the header is damaged.
+    /// Segments whose header alone is damaged.
     pub(crate) headless: Vec<PathBuf>,
     /// Why a segment could not be read.
     pub(crate) unreadable: Option<(Spot, String)>,
