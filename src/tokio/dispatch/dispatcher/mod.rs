@@ -349,7 +349,7 @@ impl<'a> Dispatcher<'a> {
             let _ = tokio::time::timeout(longest, self.context.mailbox.arrived()).await;
         }
         for task in self.in_flight.tasks().filter(|task| task.abandon()) {
-            tracing::error!(work = task.name, "a future blocks its thread and cannot be dropped");
+            tracing::error!(work = &*task.name, "a future blocks its thread and cannot be dropped");
         }
     }
 
