@@ -260,13 +260,13 @@ mod tests {
 
     /// With all that it held, also when it is opened again.
     #[test]
-    fn a_small_index_takes_little_of_the_disk_once_closed() {
+    fn a_small_index_uses_little_disk_once_closed() {
         use std::os::unix::fs::MetadataExt;
         let folder = tempfile::tempdir().unwrap();
         let dir = folder.path().join("index");
         for n in 0..6_u8 {
             let index = Index::open(&dir, &OPTIONS).unwrap();
-            assert_eq!(index.records().count(), n.into());
+            assert_eq!(index.records().count(), usize::from(n));
             put(&index, &[n], &[n; 100]);
             index.sync().unwrap();
             index.close().unwrap();
