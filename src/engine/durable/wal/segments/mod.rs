@@ -5,6 +5,7 @@ mod frames;
 mod pool;
 mod shrink;
 mod slot;
+mod unfinished;
 mod zeroes;
 
 #[cfg(test)]
@@ -12,6 +13,7 @@ pub(crate) use directory::frame_at;
 pub(crate) use directory::{SegmentDirectory, StoredSegment, store_of, stores_of};
 pub(crate) use frames::Frames;
 pub(crate) use pool::{Pool, Segment};
-pub(crate) use shrink::{SHORT_SEGMENT_BYTES, delete_unfinished, is_unfinished};
+pub(crate) use shrink::SHORT_SEGMENT_BYTES;
 pub(crate) use slot::{Slot, Stock};
+pub(crate) use unfinished::{delete_unfinished, is_unfinished};
 pub(crate) use zeroes::write_zeroes;

@@ -1,39 +1,17 @@
 //! Shortens the file of a segment, which in a closed log would consist mostly of zeroes.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::frames::Frames;
 use super::pool::{Pool, Segment};
-use super::slot::{Slot, path_of, slot_of};
-use crate::disk::Disk;
+use super::slot::path_of;
+use super::unfinished::new_path;
 use crate::engine::durable::wal::format::{Header, Opened, PAGE};
 use crate::error::{Error, Result};
 
 /// The length of a segment started when the log is closed, and the space left after the frames of a
 /// shortened one: enough for the commits of programs that open a store only briefly.
 pub(crate) const SHORT_SEGMENT_BYTES: u32 = 64 << 10;
-
-const NEW: &str = ".new";
-
-/// Returns the temporary path of a shorter file.
-fn new_path(dir: &Path, slot: Slot) -> PathBuf {
-    let mut path = path_of(dir, slot).into_os_string();
-    path.push(NEW);
-    path.into()
-}
-
-/// Reports whether a program was writing this file when it died.
-pub(crate) fn is_unfinished(name: &str) -> bool {
-    name.strip_suffix(NEW).is_some_and(|segment| slot_of(segment).is_some())
-}
-
-/// Deletes the files that programs were writing when they died.
-pub(crate) fn delete_unfinished(disk: &dyn Disk, dir: &Path) -> Result<()> {
-    disk.list(dir)?
-        .iter()
-        .filter(|name| is_unfinished(name))
-        .try_for_each(|name| disk.remove(&dir.join(name)))
-}
 
 impl Pool {
     /// Replaces the file of a segment by a shorter one, given that everything up to `end` is
