@@ -41,7 +41,7 @@ impl FencedRun {
     }
 
     fn write_deferred(&self) {
-        let mut state = self.lock();
+        let mut state = self.lock_to_write();
         state.deferred.has_writer = false;
         if !state.deferred.is_pending || state.is_closed() {
             return;

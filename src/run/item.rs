@@ -148,6 +148,13 @@ impl WorkItem {
         self.fenced.progress(true)
     }
 
+    /// Returns [`progress`](WorkItem::progress) as a call for another thread.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn progress_call(&self) -> impl FnOnce() -> Result<Progress> + Send + use<> {
+        let fenced = self.fenced.clone();
+        move || fenced.progress(true)
+    }
+
     /// Reports whether the worker should stop: the item has too many errors, or the run is aborted,
     /// lost, or over.
     ///

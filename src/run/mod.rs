@@ -17,6 +17,7 @@ mod item;
 mod lease_model;
 mod progress;
 mod state;
+mod writing;
 
 pub use claim::Claim;
 pub use claim::instance::Instance;

@@ -123,10 +123,19 @@
 //! [`AsyncProcess`] wait as futures, except for the rare call where the back-pressure starts
 //! between its check and its write.
 //!
+//! A store in etcd ([`Store::connect`](crate::Store)) waits for a network, and tasks must not wait with
+//! it. Threads of the store, at most 64 at a time, make the calls of tasks: those of [`AsyncProcess`],
+//! claims, the writes of a runner, and [`AsyncWork::progress`]. What workers count during a write is
+//! stored with the next one, and does not wait. In the table above, these calls block until the
+//! cluster responds, without a majority up to the [timeout](crate::EtcdOptions::timeout): reads on a
+//! handle, [`Store::watch`](crate::Store::watch), [`AsyncRunnerBuilder::build`] with a schedule, and
+//! dropping a [`Run`](crate::Run) or an item of one before its end (a runner never does).
+//!
 //! All times except those of `await`s in workers follow the [`Clock`](crate::Clock) of the store.
 //! Under tokio's paused time give the store a clock of `tokio::time::Instant`s.
 
 mod builder;
+mod call;
 mod dispatch;
 mod events;
 mod handle;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::call::call;
 use super::synced::{ready, synced};
 use crate::engine::Durability;
 use crate::error::{Failure, Result};
@@ -27,8 +28,10 @@ use crate::store::{Effect, ProcessHandle, Tally};
 /// ```
 ///
 /// Each call blocks its thread for one buffered write, some microseconds, and then waits for a
-/// shared sync. Dropping a polled future may leave its change made or not; a change that was made
-/// survives the program's death, and power loss after the next sync.
+/// shared sync. On etcd, it occupies no thread of the program: see
+/// [what blocks](crate::tokio#what-blocks-and-for-how-long). Dropping a polled future may leave its
+/// change made or not; a change that was made survives the program's death, and power loss after the
+/// next sync.
 ///
 /// ```
 /// use procstate::tokio::AsyncProcess;
@@ -68,7 +71,8 @@ impl AsyncProcess {
     ///
     /// As the blocking call.
     pub async fn register(&self, name: &str, params: Params) -> Result<Effect> {
-        self.change(|process| process.register(name, params)).await
+        let name = name.to_owned();
+        self.change(move |process| process.register(&name, params)).await
     }
 
     /// Unregisters work; see [`ProcessHandle::unregister`].
@@ -77,7 +81,8 @@ impl AsyncProcess {
     ///
     /// As the blocking call.
     pub async fn unregister(&self, name: &str) -> Result<Effect> {
-        self.change(|process| process.unregister(name)).await
+        let name = name.to_owned();
+        self.change(move |process| process.unregister(&name)).await
     }
 
     /// Replaces the parameters; see [`ProcessHandle::set_params`].
@@ -86,7 +91,7 @@ impl AsyncProcess {
     ///
     /// As the blocking call.
     pub async fn set_params(&self, params: Params) -> Result<Effect> {
-        self.change(|process| process.set_params(params)).await
+        self.change(move |process| process.set_params(params)).await
     }
 
     /// Changes the parameters; see [`ProcessHandle::update_params`].
@@ -94,8 +99,8 @@ impl AsyncProcess {
     /// # Errors
     ///
     /// As the blocking call.
-    pub async fn update_params(&self, update: impl FnMut(&mut Params)) -> Result<Effect> {
-        self.change(|process| process.update_params(update)).await
+    pub async fn update_params(&self, update: impl FnMut(&mut Params) + Send + 'static) -> Result<Effect> {
+        self.change(move |process| process.update_params(update)).await
     }
 
     /// Sets the schedule; see [`ProcessHandle::set_schedule`].
@@ -104,7 +109,7 @@ impl AsyncProcess {
     ///
     /// As the blocking call.
     pub async fn set_schedule(&self, every: Option<Duration>) -> Result<Effect> {
-        self.change(|process| process.set_schedule(every)).await
+        self.change(move |process| process.set_schedule(every)).await
     }
 
     /// Registers many items on a thread for blocking calls; see [`ProcessHandle::register_all`].
@@ -154,7 +159,9 @@ impl AsyncProcess {
     ///
     /// As the blocking call.
     pub async fn claim(&self, instance: &Instance, options: &ClaimOptions) -> Result<Claim> {
-        self.change(|process| process.claim_as(instance, options, Durability::Buffered).map(left)).await
+        let (instance, options) = (instance.clone(), options.clone());
+        self.change(move |process| process.claim_as(&instance, &options, Durability::Buffered).map(left))
+            .await
     }
 
     /// Finishes a run; see [`Run::finish`].
@@ -165,7 +172,7 @@ impl AsyncProcess {
     pub async fn finish(run: Run) -> Result<Status> {
         let store = run.process().store().clone();
         ready(&store).await?;
-        let status = run.finish_buffered()?;
+        let status = call(&store, move || run.finish_buffered()).await?;
         synced(&store).await?;
         Ok(status)
     }
@@ -178,7 +185,7 @@ impl AsyncProcess {
     pub async fn hand_back(run: Run) -> Result<()> {
         let store = run.process().store().clone();
         ready(&store).await?;
-        run.hand_back_buffered()?;
+        call(&store, move || run.hand_back_buffered()).await?;
         synced(&store).await
     }
 
@@ -188,10 +195,14 @@ impl AsyncProcess {
     /// # Errors
     ///
     /// Any error of `change`; if the store was closed, or is [poisoned](crate::Error::is_poisoned).
-    pub async fn change<T>(&self, change: impl FnOnce(&ProcessHandle) -> Result<T>) -> Result<T> {
+    pub async fn change<T: Send + 'static>(
+        &self,
+        change: impl FnOnce(&ProcessHandle) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
         let store = self.buffered.store();
         ready(store).await?;
-        let answer = change(&self.buffered)?;
+        let process = self.buffered.clone();
+        let answer = call(store, move || change(&process)).await?;
         synced(store).await?;
         Ok(answer)
     }
@@ -201,6 +212,9 @@ impl AsyncProcess {
         call: impl FnOnce(&ProcessHandle) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let process = self.buffered.clone();
+        if process.store().inner.engine.is_networked() {
+            return self.change(call).await;
+        }
         let called = tokio::task::spawn_blocking(move || call(&process)).await;
         let answer = called.unwrap_or_else(|error| {
             let process = self.buffered.name().to_owned();
@@ -212,7 +226,7 @@ impl AsyncProcess {
 }
 
 /// Makes a claim give up its run when dropped.
-fn left(mut claim: Claim) -> Claim {
+pub(super) fn left(mut claim: Claim) -> Claim {
     if let Claim::Won(run) = &mut claim {
         run.leave_when_dropped();
     }

@@ -3,7 +3,9 @@
 use std::sync::atomic::Ordering;
 
 use super::AsyncRunner;
+use super::call::call;
 use super::dispatch::dispatcher::Dispatcher;
+use super::process::left;
 use super::synced::{ready, synced};
 use crate::engine::Durability;
 use crate::error::Result;
@@ -48,9 +50,10 @@ impl AsyncRunner {
         }
         ready(self.store()).await?;
         let options = self.options.claim.clone().force(force);
-        match self.handle.claim_as(&self.instance, &options, Durability::Buffered)? {
-            Claim::Won(mut run) => {
-                run.leave_when_dropped();
+        let (handle, instance) = (self.handle.clone(), self.instance.clone());
+        let claim = move || handle.claim_as(&instance, &options, Durability::Buffered).map(left);
+        match call(self.store(), claim).await? {
+            Claim::Won(run) => {
                 // No item begins under a claim that a power loss may undo.
                 synced(self.store()).await?;
                 Dispatcher::new(self, run).run().await

@@ -213,6 +213,30 @@ mod tests {
     }
 
     #[test]
+    fn the_shortest_period_is_that_of_the_next_ten_times() {
+        let shortest = |text: &str, now: &str| Cron::parse(text).unwrap().shortest_period(at(now));
+        let hours = |hours: u64| Some(Duration::from_secs(3600 * hours));
+        for (text, period) in [
+            ("*/15 * * * * UTC", Some(Duration::from_secs(900))),
+            ("30 2 * * * UTC", hours(24)),
+            ("0 9,17 * * * UTC", hours(8)),
+            ("0 0 1 * * UTC", hours(28 * 24)),
+            ("0 0 30 2 * UTC", None),
+        ] {
+            assert_eq!(shortest(text, "2026-01-01T00:00:00Z"), period, "{text}");
+        }
+        // The search ends after the year 9990, so there is only one time.
+        assert_eq!(shortest("0 0 1 1 * UTC", "9990-01-01T00:00:00Z"), hours(365 * 24));
+    }
+
+    #[test]
+    fn the_search_ends_with_the_year_9990() {
+        let cron = Cron::parse("0 0 1 1 * UTC").unwrap();
+        assert_eq!(cron.next(at("9990-01-01T00:00:00Z")), Some(at("9991-01-01T00:00:00Z")));
+        assert_eq!(cron.next(at("9990-01-01T00:00:01Z")), None);
+    }
+
+    #[test]
     fn impossible_and_invalid_expressions() {
         assert_eq!(Cron::parse("0 0 30 2 * UTC").unwrap().next(at("2026-01-01T00:00:00Z")), None);
         assert_eq!(Cron::parse("0 0 * * * UTC").unwrap().next(Timestamp::MAX), None);

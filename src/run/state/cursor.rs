@@ -39,7 +39,7 @@ impl Pass {
 }
 
 /// The position of a run in the lists.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Cursor {
     /// `None` at the end.
     pass: Option<Pass>,

@@ -12,12 +12,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::progress::Loss;
-use crate::error::{Error, Result};
+use crate::error::Error;
 use crate::model::errors;
 use crate::model::{List, item, run_limits, stats, time};
 use crate::proto::record::{RunStatus, Settings};
 use crate::proto::{Params, State as RunState, Status};
-use crate::store::{ProcessHandle, Versioned};
+use crate::store::Versioned;
 use cursor::{Cursor, Pass};
 use deferred::DeferredProgress;
 use heartbeat::Heartbeat;
@@ -168,14 +168,13 @@ impl State {
         Ok(())
     }
 
-    pub(super) fn next_name(&mut self, handle: &ProcessHandle) -> Result<Option<(Pass, String)>> {
-        let next = self.cursor.next(handle)?;
-        if matches!(next, Some((Pass::Active, _))) && self.run.begun_since != 0 {
+    /// Records that the run continues with an item of `pass`.
+    pub(super) fn come_to(&mut self, pass: Pass) {
+        if pass == Pass::Active && self.run.begun_since != 0 {
             // All missed items had their turn. If this run is aborted too, the items that it does
             // not reach are the missed ones.
             self.run.begun_since = self.run.run;
         }
-        Ok(next)
     }
 
     /// Reverts an end that the run counted before; returns whether it did.

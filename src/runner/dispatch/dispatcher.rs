@@ -97,7 +97,7 @@ impl Dispatcher {
     fn idle(&self, in_flight: &mut MutexGuard<'_, InFlight>) {
         in_flight.busy -= 1;
         in_flight.idle += 1;
-        // The supervisor handles what is due later, and the end.
+        // The supervisor handles items that are due later, and the end of the run.
         if in_flight.busy == 0 || !in_flight.waiting.is_empty() || !in_flight.flow.spacing().is_zero() {
             self.shared.signal.raise();
         }

@@ -1,10 +1,42 @@
 //! How the work on a run ends.
 
+use std::ops::Deref;
+use std::sync::Arc;
+
 use crate::error::{Error, Failure, Result};
 use crate::run::{Loss, Run, WorkItem};
 use crate::runner::Outcome;
 use crate::store::Store;
+use crate::tokio::call::call;
 use crate::tokio::synced::{ready, synced};
+
+/// The run of a dispatcher, which lends it to calls that may outlive it. Dropped, it is left
+/// unfinished, and those write no more.
+pub(crate) struct OwnedRun(Arc<Run>);
+
+impl OwnedRun {
+    pub(crate) fn new(run: Run) -> Self {
+        Self(Arc::new(run))
+    }
+
+    pub(crate) fn share(&self) -> Arc<Run> {
+        self.0.clone()
+    }
+}
+
+impl Deref for OwnedRun {
+    type Target = Run;
+
+    fn deref(&self) -> &Run {
+        &self.0
+    }
+}
+
+impl Drop for OwnedRun {
+    fn drop(&mut self) {
+        self.0.leave();
+    }
+}
 
 pub(crate) enum End {
     /// The run must be finished.
@@ -37,7 +69,7 @@ fn loss_of(error: &Error) -> Option<Loss> {
 pub(crate) async fn conclude(
     // Dropped after the run, and therefore without a write.
     unfinished: Vec<WorkItem>,
-    run: Run,
+    run: OwnedRun,
     end: End,
     store: &Store,
 ) -> Result<Outcome> {
@@ -48,10 +80,14 @@ pub(crate) async fn conclude(
         End::Failed(error) => return Err(error),
     }
     ready(store).await?;
-    let ended = match end {
-        End::HandBack => run.hand_back_buffered().map(|()| Outcome::HandedBack),
-        _ => run.finish_buffered().map(Outcome::Finished),
-    };
+    let (ending, is_handed_back) = (run.share(), matches!(end, End::HandBack));
+    let ended = call(store, move || {
+        if is_handed_back {
+            return ending.hand_back_buffered().map(|()| Outcome::HandedBack);
+        }
+        ending.finish_buffered().map(Outcome::Finished)
+    })
+    .await;
     drop(unfinished);
     let outcome = ended.or_else(|error| match loss_of(&error) {
         Some(loss) => Ok(Outcome::Lost(loss)),

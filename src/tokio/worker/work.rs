@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::error::Result;
 use crate::proto::Params;
 use crate::run::Progress;
+use crate::tokio::call::call;
 use crate::tokio::dispatch::task::Task;
 use crate::tokio::synced::{ready, synced};
 
@@ -79,7 +80,10 @@ impl AsyncWork {
     /// If the store cannot be written.
     pub async fn progress(&self) -> Result<Progress> {
         ready(&self.task.store).await?;
-        let progress = self.task.with_item(|item| item.progress());
+        let progress = match self.task.with_item(|item| item.progress_call()) {
+            Some(progress) => Some(call(&self.task.store, progress).await),
+            None => None,
+        };
         self.task.report_over();
         if self.task.is_synced && matches!(progress, Some(Ok(Progress::Updated | Progress::Merged))) {
             synced(&self.task.store).await?;

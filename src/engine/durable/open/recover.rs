@@ -113,6 +113,7 @@ impl Opener<'_> {
     ) -> Result<Recovered> {
         let (files, index) = (self.files, &*self.index);
         let from = index.contents()?.position();
+        let end = &end.clone().knowing(from);
         wal::repair(&self.directory, end)?;
         // The repair erased everything that is not part of the log.
         self.directory = files.log.load()?;

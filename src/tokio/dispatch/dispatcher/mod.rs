@@ -14,9 +14,10 @@ use crate::run::{Advanced, Ending, Progress, Run, WorkItem};
 use crate::runner::{FlowControl, Outcome, Shutdown};
 use crate::store::Store;
 use crate::tokio::AsyncRunner;
+use crate::tokio::call::call;
 use crate::tokio::dispatch::attempt::Attempt;
 use crate::tokio::dispatch::either::{either, give_way};
-use crate::tokio::dispatch::end::{End, StepResult, conclude};
+use crate::tokio::dispatch::end::{End, OwnedRun, StepResult, conclude};
 use crate::tokio::dispatch::in_flight::{CancelReason, GracePeriods, InFlight, Running};
 use crate::tokio::dispatch::mailbox::{Event, Mailbox, Verdict};
 use crate::tokio::dispatch::task::{RunContext, Task};
@@ -36,7 +37,7 @@ const CANCELLED: &str = "cancelled";
 pub(crate) struct Dispatcher<'a> {
     runner: &'a AsyncRunner,
     /// Before the items: dropped first, the run is left unfinished, and they write nothing.
-    run: Run,
+    run: OwnedRun,
     context: RunContext,
     in_flight: InFlight,
     /// Failed items waiting for a retry, by due time.
@@ -66,6 +67,7 @@ struct Waiting {
 
 impl<'a> Dispatcher<'a> {
     pub(crate) fn new(runner: &'a AsyncRunner, mut run: Run) -> Self {
+        // Also once all that share it have let go of it.
         run.leave_when_dropped();
         let options = &runner.options;
         let context = RunContext {
@@ -78,7 +80,7 @@ impl<'a> Dispatcher<'a> {
         let grace = GracePeriods { cancel: options.cancel_grace, stop: options.stop_grace };
         Self {
             runner,
-            run,
+            run: OwnedRun::new(run),
             context,
             in_flight: InFlight::new(grace),
             waiting: BTreeMap::new(),
@@ -108,7 +110,7 @@ impl<'a> Dispatcher<'a> {
         let mut asked = self.runner.shared.subscribe();
         loop {
             let stepped = match ready(self.store()).await {
-                Ok(()) => self.step(),
+                Ok(()) => self.step().await,
                 Err(error) => Err(error.into()),
             };
             let is_busy = match stepped {
@@ -132,18 +134,18 @@ impl<'a> Dispatcher<'a> {
     }
 
     /// Returns whether there is more to do at once.
-    fn step(&mut self) -> StepResult<bool> {
+    async fn step(&mut self) -> StepResult<bool> {
         if self.run.is_lapsed() {
             return Err(End::Lapsed);
         }
         self.collect();
         self.check_cancels();
-        self.check_timers()?;
+        self.check_timers().await?;
         self.check_stop();
-        let is_cutting = self.cut_retries()?;
-        let is_busy = !is_cutting && self.assign()?;
+        let is_cutting = self.cut_retries().await?;
+        let is_busy = !is_cutting && self.assign().await?;
         self.check_end()?;
-        self.show_life()?;
+        self.show_life().await?;
         Ok(is_busy || is_cutting || !self.events.is_empty())
     }
 
@@ -205,14 +207,15 @@ impl<'a> Dispatcher<'a> {
     }
 
     /// Stores ends and begins items, in one commit; returns whether there may be more.
-    fn assign(&mut self) -> StepResult<bool> {
+    async fn assign(&mut self) -> StepResult<bool> {
         let (flow, now) = (self.flow(), self.runner.monotonic());
         self.begin_attempts(&flow, now);
         let wanted = self.wanted(&flow, now);
         if wanted == 0 && self.ends.is_empty() {
             return Ok(false);
         }
-        let advanced = self.run.advance(std::mem::take(&mut self.ends), wanted)?;
+        let (run, ends) = (self.run.share(), std::mem::take(&mut self.ends));
+        let advanced = call(self.store(), move || run.advance(ends, wanted)).await?;
         let Advanced { items, has_new_settings } = advanced;
         self.is_all_taken |= items.len() < wanted && !has_new_settings;
         if !items.is_empty() {
@@ -280,12 +283,14 @@ impl<'a> Dispatcher<'a> {
 
     /// Sends heartbeats for workers whose futures are alive, within their time limits, and not
     /// blocking their threads; stores their statistics too.
-    fn show_life(&self) -> StepResult {
+    async fn show_life(&mut self) -> StepResult {
         if !self.is_beating() {
             return Ok(());
         }
         let is_urgent = self.run.lapses_in() < self.runner.options.claim.timeout() / 2;
-        let progress = if is_urgent { self.run.progress_now()? } else { self.run.progress()? };
+        let run = self.run.share();
+        let report = move || if is_urgent { run.progress_now() } else { run.progress() };
+        let progress = call(self.store(), report).await?;
         match self.run.loss().filter(|_| progress == Progress::Conflict) {
             Some(loss) => Err(End::Lost(loss)),
             None => Ok(()),
@@ -408,8 +413,8 @@ mod tests {
             let other = Instance::new();
             let _kept = won(&other);
             let end = match find {
-                0 => dispatcher.show_life().unwrap_err(),
-                1 => dispatcher.assign().unwrap_err(),
+                0 => dispatcher.show_life().await.unwrap_err(),
+                1 => dispatcher.assign().await.unwrap_err(),
                 _ => {
                     let outcome = conclude(Vec::new(), dispatcher.run, End::Done, &store).await.unwrap();
                     assert!(matches!(outcome, Outcome::Lost(loss) if loss.by == other.id()));
