@@ -3,6 +3,7 @@
 use std::hint::black_box;
 use std::time::Duration;
 
+use procstate::proto::State;
 use procstate::{
     Claim, ClaimOptions, Durability, Effect, Instance, List, Params, ProcessHandle, Run, Store, WorkItem,
 };
@@ -34,13 +35,15 @@ pub enum Call {
     ClaimInVain,
     ReadItem,
     ReadPage,
+    /// All items, one after the other, not decoded.
+    ReadItems,
     ReadProcess,
 }
 
 impl Call {
     /// In an order in which none changes what the next one measures: those that add items
     /// come last.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Update,
         Self::UpdateSynced,
         Self::Item,
@@ -48,6 +51,7 @@ impl Call {
         Self::ClaimInVain,
         Self::ReadItem,
         Self::ReadPage,
+        Self::ReadItems,
         Self::ReadProcess,
         Self::RegisterUnchanged,
         Self::Register,
@@ -68,6 +72,7 @@ impl Call {
             Self::ClaimInVain => "claim in vain: another has it",
             Self::ReadItem => "read one item",
             Self::ReadPage => "read a page of 100 items",
+            Self::ReadItems => "go through all items, not decoded",
             Self::ReadProcess => "read the whole process",
         }
     }
@@ -105,6 +110,12 @@ impl Call {
             }),
             Self::ReadPage => Box::new(move || {
                 assert_eq!(process.list(List::Active, None, 100).unwrap().items.len(), 100);
+            }),
+            Self::ReadItems => Box::new(move || {
+                let queued = process
+                    .items(List::Active)
+                    .filter(|item| black_box(item.as_ref().unwrap().state() == Some(State::New)));
+                black_box(queued.count());
             }),
             Self::ReadProcess => Box::new(move || {
                 black_box(process.snapshot().unwrap());

@@ -147,6 +147,11 @@ impl Key {
         Some(Self { bytes, kind })
     }
 
+    /// The key that [`KeyRef::bytes`] of this kind were copied from.
+    pub(super) fn of_copy(bytes: Bytes, kind: Kind) -> Self {
+        Self { bytes, kind }
+    }
+
     pub(crate) fn borrow(&self) -> KeyRef<'_> {
         KeyRef { bytes: &self.bytes, kind: self.kind }
     }
@@ -204,7 +209,7 @@ impl<'a> KeyRef<'a> {
     }
 
     pub(crate) fn to_key(self) -> Key {
-        Key { bytes: Bytes::copy_from_slice(self.bytes), kind: self.kind }
+        Key::of_copy(Bytes::copy_from_slice(self.bytes), self.kind)
     }
 }
 

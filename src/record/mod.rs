@@ -5,12 +5,14 @@
 //! whether the bytes are those that were written, under this key, by which
 //! commit. `docs/format.md` describes both byte by byte.
 
+mod buffer;
 mod envelope;
 mod fingerprint;
 mod key;
 mod payload;
 mod position;
 
+pub(crate) use buffer::RecordBuffer;
 pub(crate) use envelope::{Damage, HEADER_LEN as ENVELOPE_HEADER_LEN, Head, open, open_ref, seal};
 pub(crate) use fingerprint::fingerprint;
 pub(crate) use key::{Address, KEYSPACE, Key, KeyRange, KeyRef, Kind, Slot};

@@ -158,14 +158,14 @@ impl ProcessHandle {
         let mut more = false;
         let range = self.list_range(list, after).from(&self.item_key(list, prefix));
         self.store.scan_first(&range, limit.saturating_add(1), |record| {
-            if !matches!(record.key.slot(), Some(Slot::Item(_, name)) if name.starts_with(prefix)) {
+            let Some(name) = work_name(record.key).filter(|name| name.starts_with(prefix)) else {
                 return Ok(ControlFlow::Break(()));
-            }
+            };
             more = items.len() == limit;
             if more {
                 return Ok(ControlFlow::Break(()));
             }
-            items.push(item(record, list)?);
+            items.push(item(record, list, name)?);
             Ok(ControlFlow::Continue(()))
         })?;
         let next = items.last().filter(|_| more).map(|item: &Item| item.name.clone());
@@ -176,14 +176,14 @@ impl ProcessHandle {
     pub(crate) fn names(&self, list: List, after: Option<&str>, limit: usize) -> Result<VecDeque<String>> {
         let mut names = VecDeque::new();
         self.store.inner.engine.scan_first(&self.list_range(list, after), limit, &mut |record| {
-            names.push_back(work_name(record.key));
+            names.extend(work_name(record.key).map(str::to_owned));
             ControlFlow::Continue(())
         })?;
         Ok(names)
     }
 
     /// Where the part of `list` after the name `after` stands.
-    fn list_range(&self, list: List, after: Option<&str>) -> KeyRange {
+    pub(super) fn list_range(&self, list: List, after: Option<&str>) -> KeyRange {
         let range = KeyRange::kind(self.name(), list.into());
         match after {
             Some(after) => range.after(&self.item_key(list, after)),
@@ -192,33 +192,31 @@ impl ProcessHandle {
     }
 }
 
-fn item(record: RecordRef<'_>, list: List) -> Result<Item> {
-    let name = work_name(record.key);
+/// The item of the record of `list` that is about the work `name`.
+pub(super) fn item(record: RecordRef<'_>, list: List, name: &str) -> Result<Item> {
+    let name = name.to_owned();
+    let version = record.version;
     Ok(match list {
         List::Active => {
-            let item = record::Item::from_ref(record)?;
-            Item {
-                name,
-                list,
-                work: Some(item.work.unwrap_or_default()),
-                since: None,
-                version: record.version,
-                failed_attempts: item.failed_attempts,
-            }
+            let record::Item { work, failed_attempts, .. } = Payload::from_ref(record)?;
+            Item { name, list, work: Some(work.unwrap_or_default()), since: None, version, failed_attempts }
         }
         List::Cleanup | List::Dropped => {
-            let since = prost_types::Timestamp::from_ref(record)?;
-            let since = time::from_wire(&since);
-            Item { name, list, work: None, since, version: record.version, failed_attempts: 0 }
+            Item { name, list, work: None, since: since(record)?, version, failed_attempts: 0 }
         }
     })
 }
 
-/// The work that the record of a list is about.
-fn work_name(key: KeyRef<'_>) -> String {
+/// When the item came to the cleanup or the dropped list.
+pub(super) fn since(record: RecordRef<'_>) -> Result<Option<Timestamp>> {
+    prost_types::Timestamp::from_ref(record).map(|since| time::from_wire(&since))
+}
+
+/// The work that the record of a list is about. An engine answers no other records in the range
+/// of a list.
+pub(super) fn work_name(key: KeyRef<'_>) -> Option<&str> {
     match key.slot() {
-        Some(Slot::Item(_, name)) => name.to_owned(),
-        // An engine answers no other key in the range of a list.
-        _ => String::new(),
+        Some(Slot::Item(_, name)) => Some(name),
+        _ => None,
     }
 }
