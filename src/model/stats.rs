@@ -66,7 +66,8 @@ pub(crate) fn take_back(stats: &mut Stats, label: &str, value: f64) {
 
 /// The label under which a process counts what its items count as `label`.
 pub(crate) fn of_work(label: &str) -> String {
-    format!("work.{label}")
+    // Faster than `format!`, and called for each statistic that a worker adds.
+    ["work.", label].concat()
 }
 
 /// Adds every counter of a run to the totals of its process. Once those are full,

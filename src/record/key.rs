@@ -265,11 +265,18 @@ impl KeyRange {
 
     /// The records of one kind of one process.
     pub(crate) fn kind(process: &str, kind: Kind) -> Self {
-        let mut start = process_prefix(process, 0);
-        let mut end = start.clone();
-        start.put_u8(kind.tag());
-        end.put_u8(kind.tag() + 1);
-        Self { start: start.freeze(), end: end.freeze() }
+        Self::names(process, kind, "")
+    }
+
+    /// Those of them that are about work whose name begins with `prefix`.
+    pub(crate) fn names(process: &str, kind: Kind, prefix: &str) -> Self {
+        let start = Key::build(process, kind, prefix.as_bytes()).bytes;
+        let mut end = BytesMut::from(&start[..]);
+        // Neither a tag nor a byte of UTF-8 is FF.
+        if let Some(last) = end.last_mut() {
+            *last += 1;
+        }
+        Self { start, end: end.freeze() }
     }
 
     /// What comes after the last record of a process.
@@ -289,6 +296,11 @@ impl KeyRange {
     pub(crate) fn from(mut self, key: &Key) -> Self {
         self.start = key.bytes.clone().max(self.start);
         self
+    }
+
+    /// The part of this range that is in `other`, too.
+    pub(crate) fn within(self, other: Self) -> Self {
+        Self { start: self.start.max(other.start), end: self.end.min(other.end) }
     }
 
     /// The part of this range that comes after `key`.
@@ -449,6 +461,15 @@ mod tests {
                 for kind in Kind::ALL {
                     prop_assert_eq!(KeyRange::kind(&process, kind).contains(&key.bytes), key.kind() == kind);
                 }
+            }
+        }
+
+        #[test]
+        fn names_with_one_prefix_are_one_range(process in name(), work in name(), prefix in name()) {
+            for key in keys_of(&process, &work) {
+                let is_it = key.kind() == Kind::Active && work.starts_with(&prefix);
+                let range = KeyRange::names(&process, Kind::Active, &prefix);
+                prop_assert_eq!(range.contains(&key.bytes), is_it);
             }
         }
 

@@ -38,7 +38,7 @@ impl ProcessHandle {
     ///
     /// [`is_not_found`](crate::Error::is_not_found) if the process is not in the store.
     pub fn counts(&self) -> Result<Counts> {
-        self.existing_owner()?;
+        self.must_exist()?;
         let status = self.read_status()?;
         let on = status.present().filter(|status| run::is_unfinished(status));
         let mut counts = Counts::default();

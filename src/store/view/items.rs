@@ -49,10 +49,9 @@ impl ProcessHandle {
     /// damaged.
     pub fn items(&self, list: List) -> Items {
         Items {
-            rest: self.list_range(list, None),
+            rest: self.list_range(list, "", None),
             process: self.clone(),
             list,
-            prefix: String::new(),
             page: RecordBuffer::default(),
             page_records: 0,
             is_over: false,
@@ -66,7 +65,6 @@ impl ProcessHandle {
 pub struct Items {
     process: ProcessHandle,
     list: List,
-    prefix: String,
     /// Where what was not read yet stands.
     rest: KeyRange,
     page: RecordBuffer,
@@ -79,8 +77,8 @@ pub struct Items {
 impl Items {
     /// Only those whose names begin with `prefix`. Costs nothing for the others.
     pub fn with_prefix(mut self, prefix: &str) -> Self {
-        self.rest = self.rest.from(&self.process.item_key(self.list, prefix));
-        prefix.clone_into(&mut self.prefix);
+        let range = self.process.list_range(self.list, prefix, None);
+        self.rest = self.rest.within(range);
         self
     }
 
@@ -92,15 +90,12 @@ impl Items {
 
     fn read_page(&mut self) -> Result<()> {
         if self.page_records == 0 {
-            self.process.existing_owner()?;
+            self.process.must_exist()?;
         }
         let records = (self.page_records * 4).clamp(PAGE_RECORDS_MIN, PAGE_RECORDS_MAX);
-        let (page, prefix) = (&mut self.page, &self.prefix);
+        let page = &mut self.page;
         let mut last = None;
         self.process.store.scan_first(&self.rest, records, |record| {
-            if !work_name(record.key).is_some_and(|name| name.starts_with(prefix.as_str())) {
-                return Ok(ControlFlow::Break(()));
-            }
             page.push(record);
             if page.len() < records && page.bytes() < PAGE_BYTES_MAX {
                 return Ok(ControlFlow::Continue(()));
@@ -201,7 +196,7 @@ impl StoredItem {
     /// The name of the work.
     #[must_use]
     pub fn name(&self) -> &str {
-        work_name(self.record.key.borrow()).unwrap_or_default()
+        work_name(self.record.key.borrow())
     }
 
     /// The list it is on.
@@ -275,6 +270,6 @@ impl StoredItem {
     ///
     /// [`is_corrupt`](crate::Error::is_corrupt) if it does not decode.
     pub fn to_item(&self) -> Result<Item> {
-        page::item(self.record.borrow(), self.list, self.name())
+        page::item(self.record.borrow(), self.list)
     }
 }

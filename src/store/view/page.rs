@@ -153,19 +153,15 @@ impl ProcessHandle {
         if limit == 0 {
             return Err(Error::argument("a page of 0 items; ask for at least 1"));
         }
-        self.existing_owner()?;
+        self.must_exist()?;
         let mut items = Vec::new();
         let mut more = false;
-        let range = self.list_range(list, after).from(&self.item_key(list, prefix));
-        self.store.scan_first(&range, limit.saturating_add(1), |record| {
-            let Some(name) = work_name(record.key).filter(|name| name.starts_with(prefix)) else {
-                return Ok(ControlFlow::Break(()));
-            };
+        self.store.scan_first(&self.list_range(list, prefix, after), limit.saturating_add(1), |record| {
             more = items.len() == limit;
             if more {
                 return Ok(ControlFlow::Break(()));
             }
-            items.push(item(record, list, name)?);
+            items.push(item(record, list)?);
             Ok(ControlFlow::Continue(()))
         })?;
         let next = items.last().filter(|_| more).map(|item: &Item| item.name.clone());
@@ -175,16 +171,16 @@ impl ProcessHandle {
     /// The first `limit` names of `list` after the name `after`.
     pub(crate) fn names(&self, list: List, after: Option<&str>, limit: usize) -> Result<VecDeque<String>> {
         let mut names = VecDeque::new();
-        self.store.inner.engine.scan_first(&self.list_range(list, after), limit, &mut |record| {
-            names.extend(work_name(record.key).map(str::to_owned));
+        self.store.inner.engine.scan_first(&self.list_range(list, "", after), limit, &mut |record| {
+            names.push_back(work_name(record.key).to_owned());
             ControlFlow::Continue(())
         })?;
         Ok(names)
     }
 
-    /// Where the part of `list` after the name `after` stands.
-    pub(super) fn list_range(&self, list: List, after: Option<&str>) -> KeyRange {
-        let range = KeyRange::kind(self.name(), list.into());
+    /// Where the part of `list` stands whose names begin with `prefix` and come after `after`.
+    pub(super) fn list_range(&self, list: List, prefix: &str, after: Option<&str>) -> KeyRange {
+        let range = KeyRange::names(self.name(), list.into(), prefix);
         match after {
             Some(after) => range.after(&self.item_key(list, after)),
             None => range,
@@ -192,10 +188,9 @@ impl ProcessHandle {
     }
 }
 
-/// The item of the record of `list` that is about the work `name`.
-pub(super) fn item(record: RecordRef<'_>, list: List, name: &str) -> Result<Item> {
-    let name = name.to_owned();
-    let version = record.version;
+/// The item of a record of `list`.
+pub(super) fn item(record: RecordRef<'_>, list: List) -> Result<Item> {
+    let (name, version) = (work_name(record.key).to_owned(), record.version);
     Ok(match list {
         List::Active => {
             let record::Item { work, failed_attempts, .. } = Payload::from_ref(record)?;
@@ -212,11 +207,11 @@ pub(super) fn since(record: RecordRef<'_>) -> Result<Option<Timestamp>> {
     prost_types::Timestamp::from_ref(record).map(|since| time::from_wire(&since))
 }
 
-/// The work that the record of a list is about. An engine answers no other records in the range
-/// of a list.
-pub(super) fn work_name(key: KeyRef<'_>) -> Option<&str> {
+/// The work that the record of a list is about.
+pub(super) fn work_name(key: KeyRef<'_>) -> &str {
     match key.slot() {
-        Some(Slot::Item(_, name)) => Some(name),
-        _ => None,
+        Some(Slot::Item(_, name)) => name,
+        // An engine answers no other key in the range of a list.
+        _ => "",
     }
 }

@@ -38,7 +38,7 @@ impl ProcessHandle {
     /// [`is_not_found`](crate::Error::is_not_found) if the process is not in the store; if
     /// the store cannot be written.
     pub fn pause(&self) -> Result<Effect> {
-        self.existing_owner()?;
+        self.must_exist()?;
         self.update_params(|params| {
             params.int_params.insert(PAUSED.to_owned(), 1);
         })
@@ -50,7 +50,7 @@ impl ProcessHandle {
     ///
     /// As [`pause`](ProcessHandle::pause).
     pub fn resume(&self) -> Result<Effect> {
-        self.existing_owner()?;
+        self.must_exist()?;
         self.update_params(|params| {
             params.int_params.remove(PAUSED);
         })
@@ -90,7 +90,7 @@ impl ProcessHandle {
     /// [`is_not_found`](crate::Error::is_not_found) if the process is not in the store; if
     /// the store cannot be written.
     pub fn run_now(&self) -> Result<()> {
-        self.existing_owner()?;
+        self.must_exist()?;
         self.store.change(self.durability, || {
             let run = self.read_status()?;
             Ok(Attempt::Commit(self.request_run(Batch::new(), run.present(), false)?, ()))
@@ -113,7 +113,7 @@ impl ProcessHandle {
         let mut names: Vec<String> = names.into_iter().map(Into::into).collect();
         names.sort_unstable();
         names.dedup();
-        self.existing_owner()?;
+        self.must_exist()?;
         for name in &names {
             names::check_work(name)?;
             self.must_be_active(name, &self.place(name)?)?;
