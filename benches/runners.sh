@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Tries what docs/compare-runners.md says of procstate run, GNU parallel, xargs, pueue and
-# task spooler, as far as they are installed: what is left after kill -9, what goes on, how
-# time-outs and failures end, and what starting a program costs.
+# Tests the claims of docs/compare-runners.md about procstate run, GNU parallel, xargs, pueue and
+# task spooler, as far as they are installed: what kill -9 leaves behind, what resumes, how
+# timeouts and failures end, and what starting a program costs.
 #
 #   cargo build --release --features cli && benches/runners.sh [COMMANDS]
 set -uo pipefail
@@ -13,7 +13,7 @@ trap 'rm -rf "$work"' EXIT
 cd "$work" || exit 1
 export HOME=$work XDG_RUNTIME_DIR=$work TMPDIR=$work
 has() { command -v "$1" >/dev/null || { echo "(no $1 here)"; return 1; }; }
-# Programs of this trial, by how long they sleep.
+# The programs of this trial, identified by how long they sleep.
 left() { pgrep -fc "^sleep $1" || true; }
 title() { printf '\n== %s\n' "$1"; }
 

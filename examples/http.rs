@@ -1,10 +1,9 @@
-//! A store that is served over HTTP until its input ends; a program without a runtime needs
-//! no more.
+//! Serves a store over HTTP until standard input ends. The program needs no async runtime.
 //!
 //!     cargo run --features http --example http -- /tmp/state 127.0.0.1:8080
 //!     curl localhost:8080/v1/processes
 //!
-//! Where the variable `PROCSTATE_TOKEN` is set, that is the token to ask with.
+//! If the variable `PROCSTATE_TOKEN` is set, clients must send that token.
 
 use std::io::Read;
 use std::time::Duration;

@@ -2,7 +2,8 @@
 //!
 //!     cargo run --features http --example service -- /tmp/service-state
 //!     curl -X PUT localhost:3000/customers/customer-007/1250; curl localhost:3000/admin/v1/processes
-//! Kill it at any moment and start it again: it bills those who were not billed yet.
+//!
+//! Kill it at any moment and start it again: it bills the customers that are not billed yet.
 
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ struct Billing;
 impl AsyncWorker for Billing {
     async fn process(&self, work: AsyncWork) -> WorkResult {
         let cents = work.params().get_int("cents").ok_or("a customer without an amount")?;
-        // Here goes the call of the payment service; `work.name()` and the day make it idempotent.
+        // Call the payment service here; `work.name()` and the day make the call idempotent.
         tokio::time::sleep(Duration::from_millis(200)).await;
         work.add_stat("cents", cents as f64);
         Ok(())
@@ -60,7 +61,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let runner = runner(&store).spawn()?;
     let routes = Router::new().route("/", get(status)).route("/customers/{name}/{cents}", put(owes));
     let listener = TcpListener::bind("127.0.0.1:3000").await?;
-    let admin = router(&store, Options::new()); // no token: only this machine reaches it
+    let admin = router(&store, Options::new()); // no token: only this machine can reach it
     let mut terminated = unix::signal(unix::SignalKind::terminate())?;
     tokio::select! {
         served = axum::serve(listener, routes.with_state(billing).nest("/admin", admin)) => served?,

@@ -1,11 +1,11 @@
-//! A worker is killed in the middle of its run, and another takes over.
+//! Kills a worker in the middle of its run; another worker takes over.
 //!
 //!     cargo run --release --features json --example takeover
 //!
-//! Process state that another program wrote is imported; a worker in a program of
-//! its own begins the run and is killed with SIGKILL; a runner goes on where it
-//! was; the state goes out again. With a folder as argument the store is made
-//! there and kept.
+//! It imports process state that another program wrote, starts a worker in a second
+//! program, kills that program with SIGKILL during the run, resumes the run with a
+//! runner, and exports the state. With a folder as its argument, it creates the store
+//! there and keeps it.
 
 use std::error::Error;
 use std::io::{BufRead, BufReader};
@@ -16,7 +16,7 @@ use std::time::Duration;
 use procstate::interchange::{Unknown, read_processes, to_json};
 use procstate::{ImportMode, Outcome, Runner, Store, WorkContext, WorkResult, Worker};
 
-/// Set for the program that is to be killed.
+/// Set in the program that will be killed.
 const VICTIM: &str = "PROCSTATE_EXAMPLE_VICTIM";
 
 /// Removes keys, as many as the work item's parameters say.
@@ -61,7 +61,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Starts this program again as a worker, and kills it after two work items.
+/// Starts a second copy of this program as a worker, and kills it after two work items.
 fn kill_a_worker(folder: &Path) -> Result<(), Box<dyn Error>> {
     let mut victim =
         Command::new(std::env::current_exe()?).env(VICTIM, folder).stdout(Stdio::piped()).spawn()?;

@@ -1,4 +1,4 @@
-//! Where times come from.
+//! The source of time.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -9,31 +9,32 @@ use parking_lot::Mutex;
 
 /// The one source of time of a store.
 ///
-/// Wall time is what records carry and what schedules go by. It may jump, so
-/// whether an owner is alive is judged by monotonic time alone.
+/// Records carry wall time and schedules follow it. Wall time may jump, so the liveness of an owner
+/// is judged by monotonic time alone.
 pub trait Clock: Debug + Send + Sync + 'static {
-    /// The wall time.
+    /// Returns the wall time.
     fn now(&self) -> Timestamp;
 
-    /// The time since some fixed moment; never goes back.
+    /// Returns the time since an arbitrary fixed moment. It never goes back.
     fn monotonic(&self) -> Duration;
 
-    /// How long a thread that wants to wait until `remaining` has passed on this
-    /// clock may sleep before it asks [`monotonic`](Clock::monotonic) again. A
-    /// clock that does not follow real time answers with a short time.
+    /// Returns how long a thread that waits for `remaining` to pass on this clock may sleep before
+    /// it reads [`monotonic`](Clock::monotonic) again.
+    ///
+    /// A clock that does not follow real time returns a short time.
     fn longest_sleep(&self, remaining: Duration) -> Duration {
         remaining
     }
 }
 
-/// The clock of the machine.
+/// The clock of the operating system.
 #[derive(Debug, Clone)]
 pub struct SystemClock {
     origin: Instant,
 }
 
 impl SystemClock {
-    /// A clock whose monotonic time counts from now.
+    /// Returns a clock whose monotonic time starts at zero now.
     #[must_use]
     pub fn new() -> Self {
         Self { origin: Instant::now() }
@@ -56,9 +57,9 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock for tests: it stands still until it is told to move.
+/// A clock for tests. It stands still until the test moves it.
 ///
-/// Clones share one time.
+/// Clones share the same time.
 ///
 /// ```
 /// use procstate::{Clock, ManualClock};
@@ -79,7 +80,7 @@ impl Clock for SystemClock {
 /// let clock = ManualClock::new("2026-11-23T12:00:00Z".parse()?);
 /// clock.advance(Duration::from_secs(60));
 /// assert_eq!(clock.now().to_string(), "2026-11-23T12:01:00Z");
-/// // Somebody sets the wall clock back; no time passes.
+/// // The wall clock is set back; no time passes.
 /// let before = clock.monotonic();
 /// clock.jump(SignedDuration::from_hours(-1));
 /// assert_eq!(clock.now().to_string(), "2026-11-23T11:01:00Z");
@@ -98,21 +99,22 @@ struct ManualTime {
 }
 
 impl ManualClock {
-    /// A clock that shows `wall`.
+    /// Returns a clock whose wall time is `wall`.
     #[must_use]
     pub fn new(wall: Timestamp) -> Self {
         Self { time: Arc::new(Mutex::new(ManualTime { wall, monotonic: Duration::ZERO })) }
     }
 
-    /// Lets time pass: wall time and monotonic time.
+    /// Advances wall time and monotonic time.
     pub fn advance(&self, by: Duration) {
         let mut time = self.time.lock();
         time.monotonic = time.monotonic.saturating_add(by);
         time.wall = shifted(time.wall, SignedDuration::try_from(by).unwrap_or(SignedDuration::MAX));
     }
 
-    /// Sets the wall time alone, back or ahead, as an administrator or a time
-    /// server would: no time passes.
+    /// Sets the wall time back or ahead, as an administrator or a time server would.
+    ///
+    /// Monotonic time does not change.
     pub fn jump(&self, by: SignedDuration) {
         let mut time = self.time.lock();
         time.wall = shifted(time.wall, by);

@@ -1,9 +1,9 @@
-//! CRC-32 of any part of some bytes, in a few steps however long the part is: for
-//! searches that try what a length says at every offset.
+//! CRC-32 of any slice of a buffer in a constant number of steps. Searches use it to test the
+//! length field at every offset.
 //!
-//! A checksum is a polynomial over GF(2), and what follows its bytes multiplies it:
-//! crc(a b) = crc(a) · x^(8 · length of b) + crc(b). So with the checksums of all
-//! beginnings every other one is a product away.
+//! A CRC is a polynomial over GF(2), and appending bytes multiplies it: crc(a b) = crc(a) · x^(8 ·
+//! length of b) + crc(b). Given the checksums of all prefixes, the checksum of any slice takes one
+//! multiplication.
 
 use std::ops::Range;
 use std::sync::LazyLock;
@@ -16,17 +16,17 @@ const POLYNOMIAL: u32 = 0xedb8_8320;
 /// The polynomial 1.
 const ONE: u32 = 1 << 31;
 
-/// How far apart the beginnings are of which the checksum is kept.
+/// The distance between two prefixes whose checksums are stored.
 const STEP: usize = 256;
 
-/// Up to here a checksum is taken of the bytes themselves: that is as quick.
+/// Slices up to this length are checksummed directly, which is as fast.
 const SHORT: usize = 1024;
 
-/// The checksums of some bytes.
+/// The checksums of a buffer.
 #[derive(Debug)]
 pub(crate) struct Checksums<'a> {
     bytes: &'a [u8],
-    /// Of the beginnings of 0, `STEP`, 2 · `STEP`... bytes, as far as they were needed.
+    /// Checksums of the prefixes of 0, `STEP`, 2 · `STEP`... bytes, computed on demand.
     marks: Vec<u32>,
 }
 
@@ -39,7 +39,7 @@ impl<'a> Checksums<'a> {
         self.bytes
     }
 
-    /// The checksum of the first `end` bytes.
+    /// Returns the checksum of the first `end` bytes.
     pub(crate) fn up_to(&mut self, end: usize) -> u32 {
         let mark = end / STEP;
         while self.marks.len() <= mark {
@@ -50,15 +50,16 @@ impl<'a> Checksums<'a> {
         followed(known, self.part(mark * STEP..end))
     }
 
-    /// The checksum of what comes before this part, if both together have `whole`.
+    /// Returns the checksum of the bytes before `part`, given that both together have checksum
+    /// `whole`.
     pub(crate) fn before(&mut self, part: Range<usize>, whole: u32) -> u32 {
-        // crc(part) is the end's checksum without the start's: what is asked for is
-        // (whole - crc(part)) / x^n = (whole - end - start · x^n) / x^n.
+        // crc(part) = end - start · x^n, so the checksum sought is (whole - crc(part)) / x^n =
+        // (whole - end + start · x^n) / x^n.
         let (start, end) = (self.up_to(part.start), self.up_to(part.end));
         without_zeros(whole ^ end, part.len()) ^ start
     }
 
-    /// Whether what has the checksum `before` and this part together have `whole`.
+    /// Reports whether bytes with checksum `before` followed by `part` have checksum `whole`.
     pub(crate) fn is(&mut self, before: u32, part: Range<usize>, whole: u32) -> bool {
         if part.len() <= SHORT {
             return followed(before, self.part(part)) == whole;
@@ -75,14 +76,14 @@ impl<'a> Checksums<'a> {
     }
 }
 
-/// The checksum of what has the checksum `crc` and then `rest`.
+/// Returns the checksum of bytes with checksum `crc` followed by `rest`.
 fn followed(crc: u32, rest: &[u8]) -> u32 {
     let mut hasher = Hasher::new_with_initial(crc);
     hasher.update(rest);
     hasher.finalize()
 }
 
-/// `crc` / x^(8 · `bytes`): undoes what as many bytes behind it make of a checksum.
+/// Returns `crc` / x^(8 · `bytes`), which undoes the effect of appending that many bytes.
 pub(crate) fn without_zeros(crc: u32, bytes: usize) -> u32 {
     let digits = bytes.to_le_bytes().into_iter().map(usize::from);
     let powers = digits.zip(&*POWERS).filter(|(digit, _)| *digit != 0);

@@ -1,4 +1,4 @@
-//! What can go wrong, told to the person who has to act on it.
+//! The error type and every message it can carry.
 
 use std::any::Any;
 use std::error::Error as StdError;
@@ -10,23 +10,24 @@ use jiff::Timestamp;
 /// The result of most calls of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// A call failed. The text says what failed, on what, and what to do next; the
-/// predicates say which kind of failure it is.
+/// A failed call.
 ///
-/// Nothing of what the failed call would have written is visible, unless the
-/// call says otherwise.
+/// The text says what failed, on what, and what to do next; the predicates tell the kind of
+/// failure.
+///
+/// A failed call leaves none of its writes visible, unless its documentation says otherwise.
 ///
 /// ```
 /// use procstate::{Error, Store};
 ///
-/// /// What a service answers for a failed call of the store.
+/// /// The HTTP status of a failed call.
 /// fn status(error: &Error) -> u16 {
 ///     match error {
 ///         error if error.is_not_found() => 404,
 ///         error if error.is_invalid() => 400,
 ///         error if error.is_conflict() || error.is_exists() || error.is_precondition_failed() => 409,
 ///         error if error.is_disk_full() => 507,
-///         // Open the store again, once the cause is gone; look before trying again.
+///         // Remove the cause, reopen the store, and check its state before a retry.
 ///         error if error.is_poisoned() || error.is_closed() || error.is_uncertain() => 503,
 ///         error if error.is_locked() || error.is_unreachable() => 503,
 ///         error if error.is_corrupt() => 500,
@@ -42,8 +43,7 @@ pub struct Error {
     failure: Box<Failure>,
 }
 
-/// Every way to fail, with its text. One list, so that the texts can be read in
-/// one sitting.
+/// Every kind of failure with its text, in one list so that the texts can be reviewed together.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
     #[error("{what} name {name:?} cannot be used: {why}")]
@@ -64,7 +64,7 @@ pub(crate) enum Failure {
     NoProcess { process: String },
 
     #[error(
-        "process {process:?} is already in this store; ask for it to be replaced if that is what you want. Nothing was written"
+        "process {process:?} is already in this store; to overwrite it, ask for it to be replaced. Nothing was written"
     )]
     Exists { process: String },
 
@@ -73,13 +73,13 @@ pub(crate) enum Failure {
     )]
     NoWork { process: String, work: String },
 
-    #[error("{record} was to be changed {expected}, but {found}; read it again. Nothing was changed")]
+    #[error("{record} should change {expected}, but {found}; read it again. Nothing was changed")]
     Precondition { record: String, expected: String, found: String },
 
-    #[error("process {process:?} was taken away{}; this run writes no more", by_since(.by, .since))]
+    #[error("process {process:?} was taken over{}; this run can no longer write", by_since(.by, .since))]
     Conflict { process: String, by: String, since: Option<Timestamp> },
 
-    #[error("process {process:?} is held by {by:?}{} and its run shows life; wait for it to finish", since_text(.since))]
+    #[error("process {process:?} is held by {by:?}{}, whose run is alive; wait for it to finish", since_text(.since))]
     Held { process: String, by: String, since: Option<Timestamp> },
 
     #[error("the run on process {process:?} has ended; claim the process again to go on")]
@@ -101,20 +101,20 @@ pub(crate) enum Failure {
     Corrupt { place: String, why: String },
 
     #[error(
-        "the log is damaged: {} at byte {offset}: {why}. It held commits from {first} on, at least to {last}, which the index does not have. Nothing was changed. Put back what was moved or deleted, or restore a backup (`procstate restore FILE --into NEWDIR`); `procstate verify` tells what is wrong, and `procstate salvage --output NEWDIR` makes a new store of all that can still be read", .path.display()
+        "the log is damaged: {} at byte {offset}: {why}. It held commits from {first} on, at least to {last}, which the index does not have. Nothing was changed. Restore what was moved or deleted, or a backup (`procstate restore FILE --into NEWDIR`); `procstate verify` lists the damage, and `procstate salvage --output NEWDIR` copies everything still readable into a new store", .path.display()
     )]
     LogDamaged { path: PathBuf, offset: u64, why: String, first: u64, last: u64 },
 
-    #[error("the disk of {} is full ({source}). Nothing was written; the store can be read, and written to again once there is space", .path.display())]
+    #[error("the disk of {} is full ({source}). Nothing was written; the store stays readable, and accepts writes again once there is space", .path.display())]
     DiskFull { path: PathBuf, source: io::Error },
 
     #[error(
-        "there is no room in {} for a private copy of the index: it takes {needed} bytes, and {free} are free. Nothing was changed. Make room, or name a folder on a disk with room (`--scratch DIR`, TMPDIR=DIR)", .path.display()
+        "there is not enough space in {} for a private copy of the index: it takes {needed} bytes, and {free} are free. Nothing was changed. Free some space, or name a folder on another disk (`--scratch DIR`, TMPDIR=DIR)", .path.display()
     )]
     NoRoom { path: PathBuf, needed: u64, free: u64 },
 
     #[error(
-        "store {place} was stopped by an earlier error, to protect what it holds: {cause}. Remove the cause and open the store again; every acknowledged durable write is kept"
+        "store {place} was stopped by an earlier error to protect its data: {cause}. Remove the cause and open the store again; every acknowledged durable write is kept"
     )]
     Poisoned { place: String, cause: String },
 
@@ -144,7 +144,7 @@ pub(crate) enum Failure {
     Unreachable { place: String, why: String },
 
     #[error(
-        "the connection to {place} was lost before it answered ({why}): the change may or may not have been written. Look at what it was about before you try it again"
+        "the connection to {place} was lost before it answered ({why}): the change may or may not have been written. Check its effect before you retry"
     )]
     #[cfg_attr(not(any(feature = "etcd", feature = "http")), allow(dead_code, reason = "elsewhere"))]
     Uncertain { place: String, why: String },
@@ -154,7 +154,7 @@ pub(crate) enum Failure {
     Input { source_name: String, position: String, why: String },
 }
 
-/// What kind of failure another program told of.
+/// The kind of failure that another program reported.
 #[cfg_attr(not(any(feature = "etcd", feature = "http")), allow(dead_code, reason = "elsewhere"))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Trouble {
@@ -167,7 +167,7 @@ pub(crate) enum Trouble {
     NotFound,
 }
 
-/// An error and its causes, in one line.
+/// Formats an error and its causes on one line.
 pub(crate) fn chain(error: &(dyn StdError + 'static)) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
@@ -178,8 +178,8 @@ pub(crate) fn chain(error: &(dyn StdError + 'static)) -> String {
     text
 }
 
-/// What is wrong, without the advice that goes with an error of opening: for where it is
-/// one of several things, and others decide what that means.
+/// Returns the cause without the advice that errors of opening give, for reports that list several
+/// findings and give their own advice.
 pub(crate) fn reason(error: &Error) -> String {
     match error.failure() {
         Failure::LogDamaged { path, offset, why, first, last } => {
@@ -193,7 +193,7 @@ pub(crate) fn reason(error: &Error) -> String {
     }
 }
 
-/// What a panic said.
+/// Returns the message of a panic.
 pub(crate) fn panic_text(payload: Box<dyn Any + Send>) -> String {
     let payload = match payload.downcast::<String>() {
         Ok(text) => return *text,
@@ -202,9 +202,9 @@ pub(crate) fn panic_text(payload: Box<dyn Any + Send>) -> String {
     match payload.downcast::<&'static str>() {
         Ok(text) => (*text).to_owned(),
         Err(payload) => {
-            // Dropping a stranger's value could panic again.
+            // Dropping a value of a foreign type could panic again.
             std::mem::forget(payload);
-            "a panic without a text".to_owned()
+            "a panic without a message".to_owned()
         }
     }
 }
@@ -221,80 +221,80 @@ fn since_text(since: &Option<Timestamp>) -> String {
 }
 
 impl Error {
-    /// Another instance owns the process: the run that asked has lost it, or the
-    /// call needs a process that nobody holds.
+    /// Reports whether another instance owns the process: the run has lost it, or the call needs a
+    /// process that is not held.
     #[must_use]
     pub fn is_conflict(&self) -> bool {
         matches!(*self.failure, Failure::Conflict { .. } | Failure::Held { .. })
     }
 
-    /// Stored bytes are not what was written.
+    /// Reports whether stored bytes differ from what was written.
     #[must_use]
     pub fn is_corrupt(&self) -> bool {
         self.is_remote(Trouble::Corrupt)
             || matches!(*self.failure, Failure::Corrupt { .. } | Failure::LogDamaged { .. })
     }
 
-    /// Another program, or another `Store` of this one, has the store open.
+    /// Reports whether another program, or another `Store` of this one, has the store open.
     #[must_use]
     pub fn is_locked(&self) -> bool {
         matches!(*self.failure, Failure::Locked { .. })
     }
 
-    /// The store stopped at an earlier error and must be opened again.
+    /// Reports whether the store stopped after an earlier error and must be opened again.
     #[must_use]
     pub fn is_poisoned(&self) -> bool {
         matches!(*self.failure, Failure::Poisoned { .. }) || self.is_remote(Trouble::Poisoned)
     }
 
-    /// The process, the work or the store that was asked for does not exist.
+    /// Reports whether the requested process, work item or store does not exist.
     #[must_use]
     pub fn is_not_found(&self) -> bool {
         matches!(*self.failure, Failure::NoProcess { .. } | Failure::NoWork { .. } | Failure::NoStore { .. })
             || self.is_remote(Trouble::NotFound)
     }
 
-    /// What was to be changed is not as the caller's
-    /// [`Precondition`](crate::Precondition) says: somebody else has changed it.
+    /// Reports whether the caller's [`Precondition`](crate::Precondition) failed because the record
+    /// has changed.
     #[must_use]
     pub fn is_precondition_failed(&self) -> bool {
         matches!(*self.failure, Failure::Precondition { .. })
     }
 
-    /// The disk, or the space of etcd, is full. Nothing was written, and the store can still be read.
+    /// Reports whether the disk, or the quota of etcd, is full. Nothing was written, and the store
+    /// can still be read.
     #[must_use]
     pub fn is_disk_full(&self) -> bool {
         matches!(*self.failure, Failure::DiskFull { .. } | Failure::NoRoom { .. })
             || self.is_remote(Trouble::DiskFull)
     }
 
-    /// The connection to the program that has the store open was lost before it answered:
-    /// the change may or may not have been written.
+    /// Reports whether the connection to the program that has the store open was lost before the
+    /// answer arrived. The change may or may not have been written.
     #[must_use]
     pub fn is_uncertain(&self) -> bool {
         matches!(*self.failure, Failure::Uncertain { .. })
     }
 
-    /// Nobody serves the store where it was asked for, or not so that this program can use
-    /// it. Nothing was written.
+    /// Reports whether no compatible server could be reached. Nothing was written.
     #[must_use]
     pub fn is_unreachable(&self) -> bool {
         matches!(*self.failure, Failure::Unreachable { .. })
     }
 
-    /// The store was closed.
+    /// Reports whether the store was closed.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         matches!(*self.failure, Failure::Closed)
     }
 
-    /// The process is already there.
+    /// Reports whether the process already exists.
     #[must_use]
     pub fn is_exists(&self) -> bool {
         matches!(*self.failure, Failure::Exists { .. })
     }
 
-    /// The caller's input is at fault: a name, a message, a size.
+    /// Reports whether the caller's input is invalid: a name, a message, a size.
     #[must_use]
     pub fn is_invalid(&self) -> bool {
         match *self.failure {
@@ -321,8 +321,7 @@ impl Error {
         Failure::Io { action, path: path.into(), source }.into()
     }
 
-    /// What a failed attempt to get ready for writing means: a full disk is no
-    /// reason to stop the store.
+    /// Converts the error of preparing a write. A full disk does not poison the store then.
     pub(crate) fn before_writing(self) -> Self {
         use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
         match *self.failure {
@@ -335,15 +334,15 @@ impl Error {
         }
     }
 
-    /// The system did not let us.
+    /// Reports whether the operating system denied access.
     pub(crate) fn is_permission_denied(&self) -> bool {
         matches!(&*self.failure, Failure::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied)
     }
 
-    /// The system did not let us look, or has not the means: that says nothing of what is
-    /// stored.
+    /// Reports whether the operating system denied access or lacked resources, which says nothing
+    /// about the stored data.
     pub(crate) fn is_of_the_system(&self) -> bool {
-        /// sled tells of them in text only.
+        /// sled reports these as text only.
         const TEXTS: [&str; 6] = [
             "No space left",
             "Read-only file system",
@@ -376,8 +375,8 @@ impl From<Failure> for Error {
     }
 }
 
-/// The text with its causes, in one line: a `main` that returns the error shows it to
-/// people.
+/// Formats the text with its causes on one line, since a `main` that returns the error shows this
+/// form to people.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&chain(self))
@@ -401,15 +400,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_text_of_a_panic_is_kept() {
+    fn the_message_of_a_panic_is_kept() {
         let text = |panic: fn()| panic_text(std::panic::catch_unwind(panic).unwrap_err());
         assert_eq!(text(|| panic!("plain")), "plain");
         assert_eq!(text(|| panic!("{}", 5)), "5");
-        assert_eq!(text(|| std::panic::panic_any(5)), "a panic without a text");
+        assert_eq!(text(|| std::panic::panic_any(5)), "a panic without a message");
     }
 
     #[test]
-    fn an_error_is_told_with_its_causes() {
+    fn errors_display_their_causes() {
         let error = Error::io("write", "/state", io::Error::other("the disk is full"));
         assert_eq!(chain(&error), "could not write /state: the disk is full");
         assert_eq!(format!("{error:?}"), "could not write /state: the disk is full");

@@ -1,5 +1,5 @@
-//! An embedded store for the state of background processes: who owns each one, what
-//! work it has, how far the work got, what went wrong.
+//! An embedded store for the state of background processes: who owns each process, what work it
+//! has, how far that work got, and what went wrong.
 //!
 //! # A first program
 //!
@@ -17,7 +17,7 @@
 //!         Ok(())
 //!     })
 //!     .run_once()?;
-//! let Outcome::Finished(status) = outcome else { panic!("nobody else is here") };
+//! let Outcome::Finished(status) = outcome else { panic!("no other instance holds the process") };
 //! assert_eq!(status.stats["work.keysRemoved"], 8.0);
 //! store.close()?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -31,8 +31,8 @@
 //! | register work and change settings | [`ProcessHandle`], [`Params`], [`Precondition`] |
 //! | work on schedule, with retries and graceful shutdown | [`Runner`], [`Worker`], [`WorkContext`], [`Retry`], [`Stopper`] |
 //! | claim a process and work through it yourself, every write fenced | [`ProcessHandle::claim`], [`Run`], [`WorkItem`] |
-//! | see how far a process is | [`ProcessHandle::summary`], [`Counts`], [`PastRun`], [`Page`] |
-//! | hear of changes | [`Store::watch`], [`Store::changes`] |
+//! | see how far a process has got | [`ProcessHandle::summary`], [`Counts`], [`PastRun`], [`Page`] |
+//! | follow changes | [`Store::watch`], [`Store::changes`] |
 //! | test a worker without a store | [`testing`], [`ManualClock`] |
 //! | decide what to do about an error | [`Error`] |
 //! | verify, salvage, restore or compact a store that no program has open | [`recovery`] |
@@ -40,16 +40,16 @@
 //! | run workers that are futures (feature `tokio`) | `tokio` |
 //! | serve a store over HTTP, or use one that is served (feature `http`) | `http`, `remote` |
 //!
-//! The README has a tour and says when to take something else. The folder `docs` has the
-//! guides: what each write survives (`durability.md`), what each error means (`errors.md`),
-//! the runbook (`recovery.md`), and every byte of every file (`format.md`).
+//! The README has a tour and says when to choose something else. The folder `docs` has the guides:
+//! what each write survives (`durability.md`), what each error means (`errors.md`), the runbook
+//! (`recovery.md`), and the file formats byte by byte (`format.md`).
 //!
 //! # Words
 //!
-//! A *process* is always the domain object, never one of the operating system. An
-//! *instance* competes for processes. A *run* is one pass over the *work items* of a
-//! process, from its claim to its end; it may change owners on the way. The *fencing
-//! token* of a claim grows with each claim of a process.
+//! A *process* is always the domain object, never a process of the operating system. An *instance*
+//! competes for processes. A *run* is one pass over the *work items* of a process, from claim to
+//! finish; its owner may change on the way. The *fencing token* of a process increases with every
+//! claim.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 #![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]

@@ -1,4 +1,4 @@
-//! The wire types of the schema, generated from `proto/` at build time.
+//! The wire types of the schema, generated from `proto/` (`build.rs`).
 //!
 //! The messages of `process.proto` under flat names: `Process`, its nested
 //! `Work`, `Params`, `Status` with its `State`, and `RunError` for the nested
@@ -13,25 +13,25 @@ pub use self::process::{Process, WorkResponse};
 
 #[allow(clippy::all, missing_docs, unreachable_pub, unused_qualifications, reason = "generated")]
 mod process {
-    include!(concat!(env!("OUT_DIR"), "/process.rs"));
+    include!(concat!(env!("CARGO_MANIFEST_DIR"), "/proto/generated/process.rs"));
 }
 
 #[allow(clippy::all, missing_docs, unreachable_pub, unused_qualifications, reason = "generated")]
 mod procstate {
     #[cfg(feature = "http")]
     pub(crate) mod engine {
-        include!(concat!(env!("OUT_DIR"), "/procstate.engine.rs"));
+        include!(concat!(env!("CARGO_MANIFEST_DIR"), "/proto/generated/procstate.engine.rs"));
     }
 
     pub(crate) mod record {
-        include!(concat!(env!("OUT_DIR"), "/procstate.record.rs"));
+        include!(concat!(env!("CARGO_MANIFEST_DIR"), "/proto/generated/procstate.record.rs"));
     }
 }
 
 /// The payloads of the store's own records, generated from `record.proto`.
 pub(crate) use self::procstate::record;
 
-/// The protocol between a program that has a store open and one that uses it there.
+/// The protocol between a program that has a store open and its clients.
 #[cfg(feature = "http")]
 pub(crate) use self::procstate::engine;
 
@@ -40,10 +40,10 @@ pub(crate) use self::procstate::engine;
 #[allow(clippy::all, dead_code, missing_docs, unreachable_pub, unused_qualifications, reason = "generated")]
 pub(crate) mod etcd {
     pub(crate) mod mvccpb {
-        include!(concat!(env!("OUT_DIR"), "/mvccpb.rs"));
+        include!(concat!(env!("CARGO_MANIFEST_DIR"), "/proto/generated/mvccpb.rs"));
     }
 
     pub(crate) mod etcdserverpb {
-        include!(concat!(env!("OUT_DIR"), "/etcdserverpb.rs"));
+        include!(concat!(env!("CARGO_MANIFEST_DIR"), "/proto/generated/etcdserverpb.rs"));
     }
 }

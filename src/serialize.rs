@@ -1,7 +1,7 @@
-//! `Serialize` on what the store answers (feature `serde`).
+//! `Serialize` for the types that the store returns (feature `serde`).
 //!
-//! Names are in camel case, as the tool prints them with `--json`; times are texts of
-//! RFC 3339, periods are seconds, states have their names on the wire in lower case.
+//! Names are in camel case, as in the tool's `--json` output; times are RFC 3339 strings, periods
+//! are seconds, and states have their wire names in lower case.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Testing a worker without a store, threads or waits of one's own.
+//! Tests a worker without a store, threads or real waiting.
 //!
 //! ```
 //! use procstate::{Params, WorkContext, WorkResult, Worker, testing};
@@ -20,7 +20,7 @@
 //! assert_eq!(outcome.errors, ["no keys"]);
 //! ```
 //!
-//! A worker that is to be looked at afterwards is given as an `Arc`.
+//! To inspect a worker afterwards, pass it as an `Arc`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -36,15 +36,15 @@ use crate::proto::{Params, RunError, State, Status};
 use crate::runner::{Outcome, Retry, Runner, WorkContext, WorkResult, Worker};
 use crate::store::{ProcessHandle, Store};
 
-/// The name of the process that the item is of.
+/// The name of the item's process.
 const PROCESS: &str = "test";
 
-/// Has `worker` process one item, once, in a store in memory.
+/// Processes one item once with `worker`, in a store in memory.
 pub fn run(worker: impl Worker, name: &str, params: Params) -> TestOutcome {
     TestRun::new(name, params).process(worker)
 }
 
-/// Has `worker` clean up one item, once, in a store in memory.
+/// Cleans up one item once with `worker`, in a store in memory.
 ///
 /// ```
 /// use procstate::testing::clean_up;
@@ -71,10 +71,10 @@ pub fn clean_up(worker: impl Worker, name: &str) -> TestOutcome {
     TestRun::new(name, Params::new()).clean_up(worker)
 }
 
-/// One run on one item, with more said than [`run`] says.
+/// A configurable run on one item; see [`run`].
 ///
-/// The waits before further attempts take no time: the clock of the run goes ahead by
-/// them, while no worker is at work. It stands still while one is.
+/// Waits before retries take no real time: the clock of the run advances by them while no worker is
+/// being called. During a call it stands still.
 ///
 /// ```
 /// use procstate::{Params, Retry, testing::TestRun};
@@ -119,26 +119,26 @@ pub struct TestRun {
     clock: ManualClock,
 }
 
-/// What became of the item.
+/// The result of a run on one item.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct TestOutcome {
-    /// How it ended: completed, incomplete with errors left, aborted after a panic.
+    /// The final state: completed, incomplete with errors left, or aborted after a panic.
     pub state: State,
-    /// What the worker counted, by label.
+    /// The worker's statistics, by label.
     pub stats: BTreeMap<String, f64>,
-    /// The texts of its errors; the first ten.
+    /// The first ten of its errors.
     pub errors: Vec<String>,
     /// How often the worker was called.
     pub attempts: u32,
     /// How long the run waited between attempts, on its own clock.
     pub waited: Duration,
-    /// Whether the item is on the dropped list: cleaned up, or done for good.
+    /// Whether the item is on the dropped list, because it was cleaned up or dropped by its worker.
     pub is_dropped: bool,
 }
 
 impl TestOutcome {
-    /// Whether the item is done, without errors left.
+    /// Reports whether the item completed without errors left.
     #[must_use]
     pub fn is_completed(&self) -> bool {
         self.state == State::Completed
@@ -146,7 +146,7 @@ impl TestOutcome {
 }
 
 impl TestRun {
-    /// An item by its name and parameters.
+    /// Creates a run on one item.
     pub fn new(name: &str, params: Params) -> Self {
         Self {
             name: name.to_owned(),
@@ -157,31 +157,32 @@ impl TestRun {
         }
     }
 
-    /// The parameters of the process.
+    /// Sets the parameters of the process.
     pub fn settings(mut self, settings: Params) -> Self {
         self.settings = settings;
         self
     }
 
-    /// Whether, and how soon, the item is tried again. Default: it is not.
+    /// Sets whether and how soon the item is retried. Default: never.
     pub fn retry(mut self, retry: Retry) -> Self {
         self.retry = retry;
         self
     }
 
-    /// The clock of the run, for a worker that looks at it or moves it on. Default: one
-    /// that begins at the epoch.
+    /// Sets the clock of the run, for a worker that reads or advances it.
+    ///
+    /// Default: a clock that starts at the Unix epoch.
     pub fn clock(mut self, clock: &ManualClock) -> Self {
         self.clock = clock.clone();
         self
     }
 
-    /// Has the worker process the item.
+    /// Processes the item with `worker`.
     pub fn process(self, worker: impl Worker) -> TestOutcome {
         self.outcome(worker, List::Active)
     }
 
-    /// Has the worker clean the item up.
+    /// Cleans up the item with `worker`.
     pub fn clean_up(self, worker: impl Worker) -> TestOutcome {
         self.outcome(worker, List::Cleanup)
     }
@@ -246,10 +247,10 @@ fn failed(why: String) -> TestOutcome {
     }
 }
 
-/// No worker is silent for so long: what it does takes no time by this clock.
+/// An unlimited heartbeat timeout: on this clock a call takes no time.
 const NEVER: Duration = Duration::from_secs(1000 * 365 * 24 * 3600);
 
-/// How far the clock goes ahead at once: the runner shows life so often while it waits.
+/// The maximum step of the clock, at which a waiting runner sends heartbeats.
 const BEAT: Duration = Duration::from_secs(3600);
 
 #[derive(Debug, Default)]
@@ -264,7 +265,7 @@ struct Counted<W> {
     calls: Arc<Calls>,
 }
 
-/// Counts a call as in progress, until it returns or panics.
+/// Counts a call as in progress until it returns or panics.
 struct Call<'a>(&'a Calls);
 
 impl<'a> Call<'a> {
@@ -293,7 +294,7 @@ impl<W: Worker> Worker for Counted<W> {
     }
 }
 
-/// A clock that goes ahead by what is waited for while no worker is at work.
+/// A clock that advances by requested waits while no worker is being called.
 #[derive(Debug)]
 struct TestClock {
     clock: ManualClock,
@@ -310,7 +311,7 @@ impl Clock for TestClock {
     }
 
     fn longest_sleep(&self, remaining: Duration) -> Duration {
-        // What is waited for so long is that a worker falls silent.
+        // A wait of this length is one for a silent worker.
         let is_between_calls = self.calls.in_progress.load(Ordering::SeqCst) == 0;
         if is_between_calls && remaining < NEVER / 4 {
             self.clock.advance(remaining);

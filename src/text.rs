@@ -1,8 +1,8 @@
-//! Text that may hold anything, for people to see.
+//! Escaping of untrusted text for display.
 //!
-//! What comes from a store, a file or a command can hold whatever moves a terminal's cursor,
-//! hides text, or turns its order round. All that the tool prints and the dashboard shows
-//! passes through here.
+//! Text from a store, a file or a command can contain characters that move a terminal's cursor,
+//! hide text, or reverse its order. Everything that the tool prints and the dashboard shows passes
+//! through here.
 //!
 //! ```
 //! use procstate::text::visible;
@@ -13,12 +13,14 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
-/// The text on one line, with everything escaped that cannot be seen or changes how the
-/// rest is seen: `\n`, `\u{1b}`, `\u{202e}`. Of what was escaped before nothing changes.
+/// Escapes everything that is invisible or changes how the rest is displayed: `\n`, `\u{1b}`,
+/// `\u{202e}`.
+///
+/// Escaping twice changes nothing.
 #[must_use]
 pub fn visible(text: &str) -> Cow<'_, str> {
     escaped(text, |c, escaped| {
-        // Writing to a text does not fail.
+        // Writing to a string does not fail.
         let _ = if c.is_control() {
             write!(escaped, "{}", c.escape_default())
         } else {
@@ -27,8 +29,10 @@ pub fn visible(text: &str) -> Cow<'_, str> {
     })
 }
 
-/// The same of JSON text, which stays the same JSON: `\u202e`. Nothing that is escaped
-/// stands outside of its strings, but for line ends, of which compact JSON has none.
+/// Escapes JSON text in the same way, as JSON that means the same: `\u202e`.
+///
+/// Escaped characters occur only within strings, except for line ends, which compact JSON does not
+/// have.
 ///
 /// ```
 /// use procstate::text::visible_json;
@@ -58,7 +62,7 @@ fn escaped(text: &str, escape: impl Fn(char, &mut String)) -> Cow<'_, str> {
     Cow::Owned(escaped)
 }
 
-/// Controls, line separators, and what Unicode calls ignorable by default: bidirectional
+/// Control characters, line separators, and what Unicode calls default-ignorable: bidirectional
 /// controls, joiners, selectors, tags, fillers.
 fn is_hidden(c: char) -> bool {
     c.is_control()
@@ -91,19 +95,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_seen_is_as_it_is() {
+    fn visible_text_is_unchanged() {
         for text in ["", "plain text", "naïve \u{1F600} 日本 עברית", "back\\slash \\n"] {
             assert!(matches!(visible(text), Cow::Borrowed(same) if same == text));
         }
     }
 
     #[test]
-    fn what_would_move_the_terminal_is_escaped() {
+    fn terminal_controls_are_escaped() {
         assert_eq!(visible("a\nb\t\r\u{1b}[2J\u{9b}\u{7f}\0"), "a\\nb\\t\\r\\u{1b}[2J\\u{9b}\\u{7f}\\u{0}");
     }
 
     #[test]
-    fn what_would_hide_or_turn_text_is_escaped() {
+    fn hiding_and_bidirectional_characters_are_escaped() {
         let bidi = ('\u{202A}'..='\u{202E}').chain('\u{2066}'..='\u{2069}').chain('\u{200E}'..='\u{200F}');
         let others =
             "\u{61C}\u{2028}\u{2029}\u{200B}\u{200C}\u{200D}\u{2060}\u{FEFF}\u{AD}\u{FE0F}\u{E0041}\u{3164}";

@@ -59,7 +59,7 @@ fn item(process: &ProcessHandle, n: usize) -> Status {
     process.work(&format!("w{n:05}")).unwrap().details.unwrap().status.unwrap()
 }
 
-/// Waits, in real time, for what other threads do.
+/// Waits in real time for the effect of other threads.
 async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(20);
     while !holds() {
@@ -68,7 +68,7 @@ async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-/// Counts how many of it there are, and the most there were.
+/// Counts concurrent futures and their maximum.
 #[derive(Clone, Default)]
 struct Gauge(Arc<(AtomicUsize, AtomicUsize)>);
 
@@ -98,7 +98,7 @@ impl Drop for Present {
 
 type Working = Pin<Box<dyn Future<Output = WorkResult> + Send>>;
 
-/// A worker that takes a second for each item.
+/// A worker that takes a second per item.
 fn takes_a_second(gauge: &Gauge) -> impl Fn(AsyncWork) -> Working + use<> {
     let gauge = gauge.clone();
     move |_work| {
@@ -111,7 +111,7 @@ fn takes_a_second(gauge: &Gauge) -> impl Fn(AsyncWork) -> Working + use<> {
     }
 }
 
-/// A worker that never ends by itself.
+/// A worker that never completes by itself.
 fn waits_for_ever(gauge: &Gauge) -> impl Fn(AsyncWork) -> Working + use<> {
     let gauge = gauge.clone();
     move |_work| {
@@ -249,7 +249,7 @@ async fn a_panic_is_an_error_of_its_item_alone() {
     assert_eq!(item(&process, 1).errors[0].text, "the worker panicked: this one");
 }
 
-/// Before its first `await`, and when it is dropped.
+/// Before the first `await`, and on drop.
 #[tokio::test(start_paused = true)]
 async fn panics_in_odd_places_are_errors_too() {
     struct Bomb;
@@ -284,7 +284,7 @@ async fn an_item_with_too_many_errors_is_cancelled() {
     assert_eq!(item(&process, 0).state(), State::Aborted);
 }
 
-// Signs of life.
+// Heartbeats.
 
 #[tokio::test(start_paused = true)]
 async fn a_future_that_waits_is_alive_without_a_word() {
@@ -304,7 +304,7 @@ async fn a_future_that_waits_is_alive_without_a_word() {
 }
 
 #[tokio::test]
-async fn a_run_that_is_taken_over_drops_its_futures_and_writes_no_more() {
+async fn a_run_taken_over_drops_its_futures_and_stops_writing() {
     let clock = ManualClock::new("2026-11-23T12:10:00Z".parse().unwrap());
     let store = Store::builder().clock(clock.clone()).in_memory();
     let process = process(&store, 5);
@@ -312,13 +312,13 @@ async fn a_run_that_is_taken_over_drops_its_futures_and_writes_no_more() {
     let runner = runner(&store).concurrency(3).worker_fn(waits_for_ever(&gauge)).build().unwrap();
     let run = tokio::spawn(async move { runner.run_once().await });
     eventually("three are in hand", || gauge.present() == 3).await;
-    // No await in between: the runner does not notice before.
+    // Without an await in between, so that the runner does not notice earlier.
     clock.advance(30 * SECOND);
     let Claim::Won(other) = process.claim(&Instance::new()).unwrap() else { panic!("it has lapsed") };
     let outcome = run.await.unwrap().unwrap();
     assert!(matches!(outcome, Outcome::Lapsed | Outcome::Lost(_)), "{outcome:?}");
-    assert_eq!(gauge.present(), 0, "dropped before the run is said to be over");
-    assert_eq!(other.progress_now().unwrap(), Progress::Updated, "nobody disturbed it");
+    assert_eq!(gauge.present(), 0, "dropped before the run is reported as over");
+    assert_eq!(other.progress_now().unwrap(), Progress::Updated, "its run is undisturbed");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -346,7 +346,7 @@ async fn a_worker_that_blocks_its_thread_does_not_look_alive() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_blocked_worker_that_timed_out_is_left_behind() {
-    // A thread that is blocked for ever would keep the test from failing.
+    // A thread blocked forever would keep the test from failing.
     let give_up = Instant::now() + Duration::from_secs(30);
     let store = Store::in_memory();
     let process = process(&store, 2);
@@ -402,7 +402,7 @@ async fn a_shutdown_with_a_deadline_hands_back_what_is_in_hand() {
         let took = began.elapsed();
         assert!(took >= 10 * SECOND && took < 11 * SECOND, "{took:?}");
         assert_eq!((gauge.present(), gauge.most()), (0, 2));
-        assert_eq!(item(&process, 0).errors.len(), 0, "to be cut short is no failure");
+        assert_eq!(item(&process, 0).errors.len(), 0, "an interruption is not a failure");
         let runner = runner(&store).worker(Both).build().unwrap();
         let status = finished(runner.run_once().await.unwrap());
         assert_eq!((status.state(), status.stats["work.processed"]), (State::Completed, 5.0));
@@ -445,7 +445,7 @@ async fn one_item_is_cancelled_and_the_others_go_on() {
         });
     let runner = runner.build().unwrap();
     let stopper = runner.stopper();
-    assert!(!stopper.cancel("w00000").await, "no run is on");
+    assert!(!stopper.cancel("w00000").await, "there is no run");
     let began = tokio::time::Instant::now();
     let run = tokio::spawn(async move { runner.run_once().await });
     eventually("two are in hand, and one waits", || gauge.most() > 1 && gauge.present() == 2).await;
@@ -476,7 +476,7 @@ async fn a_run_that_is_dropped_is_gone_on_with_at_once() {
     assert_eq!((status.state(), status.stats["work.processed"]), (State::Completed, 3.0));
 }
 
-/// Dropped at every await there is.
+/// Dropped at every possible await.
 #[tokio::test]
 async fn a_run_may_be_dropped_at_any_await() {
     let folder = tempfile::tempdir().unwrap();
@@ -502,9 +502,9 @@ async fn a_run_may_be_dropped_at_any_await() {
     store.close().unwrap();
 }
 
-/// What a worker started elsewhere has no effect once its item has ended.
+/// An ended item ignores what its worker left running.
 #[tokio::test(start_paused = true)]
-async fn nothing_of_an_ended_item_lands() {
+async fn writes_of_an_ended_item_are_ignored() {
     let store = store();
     let process = process(&store, 1);
     let (send, received) = std::sync::mpsc::channel();
@@ -601,9 +601,9 @@ fn on_disk() -> (tempfile::TempDir, Store) {
     (folder, store)
 }
 
-/// On one thread: whoever waited with it would keep the others from their change.
+/// On one thread: a blocking wait would keep the others from their change.
 #[tokio::test]
-async fn tasks_that_wait_for_the_disk_share_its_syncs_and_hold_no_thread() {
+async fn waiting_tasks_share_syncs_and_block_no_thread() {
     let (_folder, store) = on_disk();
     let process = AsyncProcess::new(&store.process("p").unwrap());
     let tasks: Vec<_> = (0..500)
@@ -647,7 +647,7 @@ async fn every_call_that_syncs_has_an_async_form() {
     store.close().unwrap();
 }
 
-/// A waiter is not forgotten by a store that is closed under it.
+/// Closing a store wakes up every waiter.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn closing_a_store_ends_every_wait() {
     for _ in 0..20 {
@@ -700,7 +700,7 @@ async fn the_feed_is_a_stream() {
 }
 
 #[tokio::test]
-async fn needs_a_runtime_and_says_so() {
+async fn without_a_runtime_it_is_an_error() {
     let store = store();
     process(&store, 1);
     let runner = runner(&store).worker(Both).build().unwrap();

@@ -1,7 +1,7 @@
-//! An async runner that is killed by SIGKILL at any moment and started again does every
-//! item, and those again that it had in hand, at most.
+//! Kills an async runner with SIGKILL at random moments and restarts it: every item is processed,
+//! and at most those that were in progress are repeated.
 //!
-//! The victim is this test program itself, started again; what it printed is the oracle.
+//! The victim is this test program itself; its output is the oracle.
 //! Long run: `PROCSTATE_KILLS=200 cargo test --features tokio --test async_kill`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
@@ -43,12 +43,12 @@ async fn victim() {
     std::future::pending::<()>().await;
 }
 
-/// One write a line: what is printed has happened, whatever comes then.
+/// One write per line: what is printed has happened.
 fn say(what: &str) {
     std::io::stdout().write_all(format!("\n@{what}\n").as_bytes()).unwrap();
 }
 
-/// What one victim said before it was killed.
+/// The output of a victim before it was killed.
 #[derive(Default)]
 struct Told {
     begun: BTreeSet<String>,
@@ -56,7 +56,7 @@ struct Told {
     finished: bool,
 }
 
-/// Starts the victim, and kills it a moment after it said so many things.
+/// Starts the victim, and kills it shortly after this many lines.
 fn kill_after(folder: &Path, lines: usize, delay: Duration) -> Told {
     let mut victim = common::victim(FOLDER, folder).spawn().unwrap();
     let stdout = BufReader::new(victim.stdout.take().unwrap());
@@ -80,7 +80,7 @@ fn kill_after(folder: &Path, lines: usize, delay: Duration) -> Told {
     told
 }
 
-/// The items that are stored as done, and whether the run has ended.
+/// Returns the items stored as completed, and whether the run has ended.
 fn completed(folder: &Path, context: &str) -> (BTreeSet<String>, bool) {
     let store = small().open(folder).unwrap_or_else(|error| panic!("{context}: {error}"));
     check(&store);
@@ -98,7 +98,7 @@ fn completed(folder: &Path, context: &str) -> (BTreeSet<String>, bool) {
 }
 
 #[test]
-fn killed_at_any_moment_nothing_is_lost_and_only_what_was_in_hand_is_done_again() {
+fn kills_lose_nothing_and_repeat_only_items_in_progress() {
     let kills = from_env("PROCSTATE_KILLS").unwrap_or(5);
     let seed = from_env("PROCSTATE_SEED").unwrap_or_else(|| fastrand::u64(..));
     let mut random = fastrand::Rng::with_seed(seed);

@@ -1,10 +1,9 @@
-//! Killed by SIGKILL at any moment while it registers many items, a store opened again has
-//! every call that it acknowledged, and of the one that was under way whole commits, in the
-//! order of the names.
+//! Kills a program with SIGKILL at random moments while it registers many items: the reopened store
+//! has every acknowledged call, and only whole commits, in name order, of the interrupted one.
 //!
-//! The victim is this test program itself, started again. Its store is so small that
-//! checkpoints and snapshots are always under way. Long run:
-//! `PROCSTATE_KILLS=300 cargo test --release --all-features --test bulk_kill`.
+//! The victim is this test program itself. Its store is so small that checkpoints and snapshots are
+//! always in progress. Long run: `PROCSTATE_KILLS=300 cargo test --release --all-features --test
+//! bulk_kill`.
 
 mod common;
 
@@ -17,13 +16,13 @@ use procstate::{Params, Store};
 
 const FOLDER: &str = "PROCSTATE_TEST_VICTIM";
 
-/// The items of one call.
+/// The items per call.
 const ITEMS: usize = 3000;
 
-/// The items of one commit.
+/// The items per commit.
 const COMMIT: usize = 1000;
 
-/// Beyond so many items a store is begun anew.
+/// Above this number of items a new store is started.
 const ITEMS_MAX: usize = 10 * ITEMS;
 
 fn name(item: usize) -> String {
@@ -39,18 +38,18 @@ fn victim() {
     let Ok(folder) = std::env::var(FOLDER) else { return };
     let store = small().open(folder).unwrap();
     let process = store.process("p").unwrap();
-    // A call that was cut short is made again.
+    // Repeats an interrupted call.
     let had = if process.exists().unwrap() { process.summary().unwrap().active as usize } else { 0 };
     for call in had / ITEMS.. {
         let items = call * ITEMS..(call + 1) * ITEMS;
         process.register_all(items.map(|item| (name(item), params(item)))).unwrap();
-        // One write a line: what is printed was acknowledged, whatever comes then.
+        // One write per line: what is printed was acknowledged.
         std::io::stdout().write_all(format!("\n@{}\n", (call + 1) * ITEMS).as_bytes()).unwrap();
     }
 }
 
-/// Kills the victim so long after it was told so many times that a call is done. Answers how
-/// many items that makes.
+/// Kills the victim after this many acknowledged calls and this delay; returns the number of
+/// acknowledged items.
 fn kill_after(folder: &Path, calls: usize, delay: Duration) -> usize {
     let mut victim = common::victim(FOLDER, folder).spawn().unwrap();
     let stdout = BufReader::new(victim.stdout.take().unwrap());
@@ -65,7 +64,7 @@ fn kill_after(folder: &Path, calls: usize, delay: Duration) -> usize {
     acknowledged
 }
 
-/// How many items there are: the first ones, in whole commits.
+/// Returns the number of items, which must be the first ones in whole commits.
 fn inspect(folder: &Path, acknowledged: usize, context: &str) -> usize {
     let store = small().open(folder).unwrap_or_else(|error| panic!("{context}: {error}"));
     check(&store);
@@ -89,7 +88,7 @@ fn items(store: &Store, context: &str) -> usize {
 }
 
 #[test]
-fn killed_while_it_registers_many_items_it_has_whole_commits() {
+fn kills_during_bulk_registration_leave_whole_commits() {
     let kills = from_env("PROCSTATE_KILLS").unwrap_or(10);
     let seed = from_env("PROCSTATE_SEED").unwrap_or_else(|| fastrand::u64(..));
     let mut random = fastrand::Rng::with_seed(seed);

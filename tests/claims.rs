@@ -1,4 +1,4 @@
-//! Who owns a process: claims, takeovers, fencing.
+//! Ownership of a process: claims, takeovers, fencing.
 
 mod common;
 
@@ -25,7 +25,7 @@ fn hourly(store: &TestStore) -> ProcessHandle {
     process
 }
 
-/// A run by `instance` that is due or not.
+/// Claims a run for `instance`, due or not.
 fn won_by(process: &ProcessHandle, instance: &Instance) -> Run {
     match process.claim_with(instance, &eager()).unwrap() {
         Claim::Won(run) => run,
@@ -155,7 +155,7 @@ on_every_engine! {
 
     fn who_says_often_enough_that_it_is_alive_does_not_lapse(store: TestStore) {
         let process = hourly(&store);
-        // Half a second, and the default interval of progress is a whole one.
+        // Half a second, below the default progress interval of one second.
         let options = ClaimOptions::new().heartbeat_timeout(Duration::from_millis(500));
         let Claim::Won(run) = process.claim_with(&Instance::new(), &options).unwrap() else { panic!("not won") };
         for _ in 0..20 {
@@ -178,10 +178,10 @@ on_every_engine! {
         process.register("w", Params::new()).unwrap();
         let run = won(&process);
         assert!(matches!(claim(&process), Claim::Held { .. }));
-        // As a crash would: the run is not ended.
+        // As in a crash: the run does not end.
         std::mem::forget(run);
         store.reopen();
-        let Claim::Won(run) = claim(&store.handle("p")) else { panic!("a dead owner was waited for") };
+        let Claim::Won(run) = claim(&store.handle("p")) else { panic!("a dead owner still holds the process") };
         assert!(matches!(run.origin(), Origin::Resumed { .. }));
     }
 
@@ -258,8 +258,7 @@ on_every_engine! {
     }
 }
 
-/// 8 threads claim the same processes at the same moments: each time exactly one
-/// wins.
+/// 8 threads claim the same processes concurrently: exactly one wins each time.
 #[test]
 fn of_eight_claimers_exactly_one_wins_ten_thousand_times() {
     const THREADS: usize = 8;
@@ -281,7 +280,7 @@ fn of_eight_claimers_exactly_one_wins_ten_thousand_times() {
                     let process = store.process(&format!("p{round}")).unwrap();
                     if let Claim::Won(run) = process.claim(&instance).unwrap() {
                         won.fetch_add(1, Ordering::Relaxed);
-                        // Keep it: whoever comes later must find it held.
+                        // Keeps the run, so that later claimers find it held.
                         std::mem::forget(run);
                     }
                 }
@@ -293,9 +292,9 @@ fn of_eight_claimers_exactly_one_wins_ten_thousand_times() {
     }
 }
 
-/// Threads take one process from each other for as long as they can, by a clock
-/// that makes every owner look dead; a counter kept through the runs shows that
-/// no fenced write was lost or landed late.
+/// Threads keep taking over one process from each other, with a clock that makes every owner look
+/// dead. A counter kept through the runs shows that no accepted write was lost, and no fenced-off
+/// one landed.
 #[test]
 fn takeovers_in_a_race_keep_every_accepted_write_and_no_other() {
     let clock = ManualClock::new("2026-01-01T10:00:00Z".parse().unwrap());
@@ -319,7 +318,7 @@ fn takeovers_in_a_race_keep_every_accepted_write_and_no_other() {
                         }
                         accepted.fetch_add(1, Ordering::Relaxed);
                     }
-                    // Neither finished nor handed back: as a crash would leave it.
+                    // Neither finished nor handed back, as after a crash.
                     std::mem::forget(run);
                 }
             });

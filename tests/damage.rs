@@ -1,5 +1,5 @@
-//! Damaged, rolled back, locked, foreign: a store says what is wrong, and
-//! answers nothing that is not so.
+//! Damaged, rolled back, locked and foreign stores: opening reports the error, and never returns
+//! wrong data.
 
 mod common;
 
@@ -13,13 +13,13 @@ use procstate::recovery::{self, Options, Severity, Until};
 use procstate::{Durability, OpenReport, Params, Process, Recovery, Store};
 use tempfile::TempDir;
 
-/// A store of some history, with a snapshot, and what is in it.
+/// An intact store with some history and a snapshot, and its content.
 struct Sound {
     folder: TempDir,
     content: Process,
 }
 
-/// How the program ended that had the store.
+/// How the program that had the store open ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
     Closed,
@@ -50,7 +50,7 @@ impl Sound {
         match end {
             End::Closed => store.close().unwrap(),
             End::Killed => {
-                // Until the log itself says that all of it is synced.
+                // Waits until SYNCED covers the whole log.
                 std::thread::sleep(Duration::from_millis(100));
                 copy_as_it_is(&path, &sound.path());
                 drop(store);
@@ -65,8 +65,8 @@ impl Sound {
         self.folder.path().join("state")
     }
 
-    /// A copy in a folder of its own, for breaking; in memory where that can be,
-    /// since thousands of syncs would only take time.
+    /// Copies the store to a temporary folder, in memory if possible, since thousands of syncs
+    /// would take long.
     fn copy(&self) -> TempDir {
         let memory = Path::new("/dev/shm");
         let copy = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
@@ -81,7 +81,7 @@ impl Sound {
         Ok((process, store.open_report().clone()))
     }
 
-    /// Opens a damaged copy: all of the content, or an error, which is answered.
+    /// Opens a damaged copy; returns the error unless all of the content is there.
     fn whole_or_error(&self, folder: &Path, damage: &str) -> Result<OpenReport, String> {
         match Self::read(folder) {
             Ok((process, report)) => {
@@ -101,8 +101,8 @@ impl Sound {
         self.whole_or_error(folder, damage).unwrap_or_else(|error| panic!("{damage}: {error}"))
     }
 
-    /// Breaks each of the files in `dir`, in copies of the store: bits flipped, cut
-    /// short, deleted. Calls `check` with each copy and what was done to it.
+    /// Damages each of the files in `dir` in copies of the store (flipped bits, truncation,
+    /// deletion), and calls `check` with each copy and its damage.
     fn break_each(&self, dir: &str, check: &mut dyn FnMut(&Path, &str)) {
         let files = relative(&self.path()).into_iter().filter(|file| file.starts_with(dir));
         for file in files {
@@ -138,7 +138,7 @@ fn await_that(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
-/// Every file of a store, the lock aside.
+/// Returns every file of a store except the lock.
 fn files(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {
@@ -157,8 +157,7 @@ fn relative(folder: &Path) -> Vec<PathBuf> {
     files(folder).iter().map(|path| path.strip_prefix(folder).unwrap().to_owned()).collect()
 }
 
-/// sled answers older records, or none, after such damage, and says nothing. The
-/// index is rebuilt.
+/// sled would silently return older records or none after such damage. The index is rebuilt.
 #[test]
 fn no_damage_to_the_index_loses_anything() {
     for end in [End::Closed, End::Killed] {
@@ -176,7 +175,7 @@ fn no_damage_to_the_index_loses_anything() {
     }
 }
 
-/// Opens the store with what comes before the damage, and then as any other.
+/// Opens the store truncated before the damage, and then normally.
 fn can_be_cut(folder: &Path, damage: &str) {
     let store = Store::builder().recovery(Recovery::CutLog).open(folder);
     let store = store.unwrap_or_else(|error| panic!("{damage}, cut: {error}"));
@@ -209,7 +208,7 @@ fn damage_to_the_log_is_never_silent() {
     }
 }
 
-/// It is noticed while the index has everything, and replaced.
+/// The damage is noticed while the index is complete, and the snapshot is replaced.
 #[test]
 fn no_damage_to_a_snapshot_loses_anything() {
     let sound = Sound::new(End::Killed);
@@ -218,7 +217,7 @@ fn no_damage_to_a_snapshot_loses_anything() {
         let report = sound.whole(copy, damage);
         assert_eq!(report.rebuilt, None, "{damage}");
         if damage.ends_with("deleted") {
-            // The log alone is not complete without it.
+            // The log alone is incomplete without it.
             assert!(report.damaged_log.is_some());
         } else if report.damaged_snapshot.is_none() {
             return;
@@ -233,7 +232,7 @@ fn no_damage_to_a_snapshot_loses_anything() {
     assert!(reports > 10, "only {reports} reports: the test hits nothing");
 }
 
-/// Where two things are damaged nothing is made up.
+/// If two parts are damaged, nothing is invented.
 #[test]
 fn damage_to_index_and_snapshot_is_an_error() {
     let sound = Sound::new(End::Closed);
@@ -266,8 +265,8 @@ fn a_missing_index_is_rebuilt() {
     assert_eq!((&*rebuilt.why, rebuilt.kept), ("its files are missing", None));
 }
 
-/// A store of ten commits that a checkpoint put into the index, of a program that was
-/// killed before the log itself said that any of them is synced; the index is lost.
+/// Creates a store of ten commits that a checkpoint applied to the index, whose program was killed
+/// before SYNCED covered them; then deletes the index.
 fn checkpointed(folder: &Path) -> PathBuf {
     let (running, state) = (folder.join("running"), folder.join("state"));
     let store = Store::builder().sync_interval(Duration::from_secs(600)).open(&running).unwrap();
@@ -281,23 +280,22 @@ fn checkpointed(folder: &Path) -> PathBuf {
     state
 }
 
-/// The log of itself would have a torn tail: only the manifest knows better.
+/// The log alone would look like one with a torn tail; only the manifest shows otherwise.
 #[test]
-fn commits_that_a_lost_index_had_are_missed() {
+fn lost_commits_of_a_lost_index_are_detected() {
     let folder = tempfile::tempdir().unwrap();
     let state = checkpointed(folder.path());
     let log = state.join("wal/000000.wal");
     let sound = fs::read(&log).unwrap();
     let at = sound.windows(2).position(|bytes| bytes == b"w5").unwrap();
-    for (zeroes, missing, records) in [
-        (at..at + 2, "commit 6", 11),
-        (at..sound.len(), "commits 6 to 10, whatever came from commit 11 on", 7),
-    ] {
+    for (zeroes, missing, records) in
+        [(at..at + 2, "commit 6", 11), (at..sound.len(), "commits 6 to 10, everything from commit 11 on", 7)]
+    {
         let mut bytes = sound.clone();
         bytes[zeroes].fill(0);
         fs::write(&log, bytes).unwrap();
         let text = Store::open(&state).expect_err(missing).to_string();
-        let why = "it ends with commit 5, and the store held commit 10";
+        let why = "it ends with commit 5, but the store held commit 10";
         assert!(text.contains(why) && text.contains("salvage --output NEWDIR"), "{missing}: {text}");
         let verified = recovery::verify(&state, Options::default(), |_| {}).unwrap();
         assert!(verified.refused.is_some_and(|refused| refused.contains(why)), "{missing}");
@@ -311,7 +309,7 @@ fn commits_that_a_lost_index_had_are_missed() {
         assert_eq!((&*found.join(", "), salvaged.records()), (missing, records), "{salvaged:?}");
         assert!(salvaged.torn_tail.is_none() && !salvaged.is_complete(), "{salvaged:?}");
     }
-    // Nothing is left that would vouch for what looks like the end.
+    // Removes everything that vouches for the end of the log.
     for name in ["MANIFEST", "SYNCED"] {
         fs::rename(state.join(name), folder.path().join(name)).unwrap();
     }
@@ -319,23 +317,23 @@ fn commits_that_a_lost_index_had_are_missed() {
         let salvaged =
             recovery::salvage(&state, folder.path().join(new), Options::default(), |_| {}).unwrap();
         let missing = salvaged.missing.first().map(ToString::to_string);
-        assert_eq!(missing.as_deref(), Some("whatever came from commit 6 on"), "{new}: {salvaged:?}");
+        assert_eq!(missing.as_deref(), Some("everything from commit 6 on"), "{new}: {salvaged:?}");
         fs::create_dir_all(state.join("index")).unwrap();
         fs::write(state.join("index/db"), "").unwrap();
     }
     for name in ["MANIFEST", "SYNCED"] {
         fs::rename(folder.path().join(name), state.join(name)).unwrap();
     }
-    // Where the log is whole it is enough.
+    // A complete log is enough.
     fs::write(&log, sound).unwrap();
     let (process, report) = Sound::read(&state).unwrap();
     assert!(report.rebuilt.is_some() && process.active_work.len() == 10, "{report:?}");
 }
 
-/// A program died between a checkpoint and noting it. A commit that the index has is broken
-/// in the log, which of itself does not say that it was synced.
+/// A program died between a checkpoint and its entry in the manifest. A commit that the index has
+/// is damaged in the log, which alone does not show that it was synced.
 #[test]
-fn a_log_that_leads_to_less_than_the_index_has_is_superseded() {
+fn a_log_shorter_than_the_index_is_superseded() {
     let folder = tempfile::tempdir().unwrap();
     let (running, state) = (folder.path().join("running"), folder.path().join("state"));
     let store = Store::builder().sync_interval(Duration::from_secs(600)).open(&running).unwrap();
@@ -366,7 +364,7 @@ fn a_log_that_leads_to_less_than_the_index_has_is_superseded() {
 }
 
 #[test]
-fn a_pipe_in_the_index_is_waited_for_by_nobody() {
+fn a_pipe_in_the_index_does_not_block() {
     let sound = Sound::new(End::Closed);
     for pipe in ["conf", "snap.0000000000000001", "blobs/1"] {
         let copy = sound.copy();
@@ -380,11 +378,11 @@ fn a_pipe_in_the_index_is_waited_for_by_nobody() {
         std::thread::spawn(move || told.send(Sound::read(&state)).unwrap());
         let (process, report) = hears.recv_timeout(Duration::from_secs(20)).expect(pipe).unwrap();
         assert!(process == sound.content, "{pipe}");
-        assert!(report.rebuilt.unwrap().why.contains("is no regular file"), "{pipe}");
+        assert!(report.rebuilt.unwrap().why.contains("is not a regular file"), "{pipe}");
     }
 }
 
-/// An index put back from an old copy is sound in itself.
+/// An index restored from an old copy is intact in itself.
 #[test]
 fn a_rolled_back_index_is_rebuilt() {
     let sound = Sound::new(End::Closed);
@@ -399,10 +397,10 @@ fn a_rolled_back_index_is_rebuilt() {
     assert!(report.rebuilt.unwrap().why.contains("it was rolled back"));
 }
 
-/// What a program leaves that is killed while sled opens its file: without our
-/// help the store would never open again.
+/// The file that a program leaves when it is killed while sled opens its index: without our
+/// workaround the store would never open again.
 #[test]
-fn a_snapshot_that_was_cut_short_is_set_aside() {
+fn a_truncated_snapshot_is_set_aside() {
     let sound = Sound::new(End::Closed);
     let copy = sound.copy();
     let index = copy.path().join("index");
@@ -426,7 +424,7 @@ fn large_values_make_no_files_of_their_own() {
 }
 
 #[test]
-fn a_second_program_hears_who_has_the_store() {
+fn a_second_program_is_told_the_holder() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(folder.path()).unwrap();
     let error = Store::open(folder.path()).unwrap_err();
@@ -439,7 +437,7 @@ fn a_second_program_hears_who_has_the_store() {
 }
 
 #[test]
-fn a_newer_format_is_refused_and_left_as_it_is() {
+fn a_newer_format_is_refused_unchanged() {
     let sound = Sound::new(End::Closed);
     let manifest = sound.path().join("MANIFEST");
     let text = of_format(&fs::read_to_string(&manifest).unwrap(), 5);
@@ -460,7 +458,7 @@ fn copying_changes_nothing_in_the_original() {
     let lock = sound.path().join("LOCK");
     let before = (fs::read(&lock).unwrap(), fs::metadata(&lock).unwrap().modified().unwrap());
     let copy = sound.copy();
-    // A copy has no lock file, and can be copied all the same.
+    // A copy has no lock file, but can be copied again.
     let again = tempfile::tempdir().unwrap();
     Store::copy_files(copy.path(), again.path()).unwrap();
     let error = Store::copy_files(copy.path(), again.path()).unwrap_err();
@@ -480,7 +478,7 @@ fn a_read_only_folder_is_an_error() {
     assert!(remount.success());
     let error = Store::open(mount.path()).unwrap_err();
     assert!(error.to_string().contains("could not open for writing"), "{error}");
-    // Looking is possible all the same.
+    // Reading still works.
     let copy = tempfile::tempdir().unwrap();
     Store::copy_files(mount.path(), copy.path()).unwrap();
     sound.whole(copy.path(), "a copy");

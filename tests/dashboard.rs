@@ -1,4 +1,4 @@
-//! The dashboard: its pages as they are served, and in a browser.
+//! Tests of the dashboard, over HTTP and in a browser.
 #![allow(unreachable_pub, reason = "a test target has no users")]
 
 #[allow(dead_code, reason = "the tests of the API use the rest of it")]

@@ -1,5 +1,5 @@
-//! A full disk is a clear error, whenever it fills up: what was acknowledged can
-//! be read, the store can be closed, and opened again once there is space.
+//! A full disk is a clear error at any moment: acknowledged data stays readable, and the store can
+//! be closed, and reopened once there is space.
 #![cfg(target_os = "linux")]
 
 mod common;
@@ -18,11 +18,10 @@ use procstate::{Claim, Durability, Error, Instance, Params, Store};
 
 const DISK_BYTES: usize = 48 << 20;
 
-/// Space that is left to an open store, in bytes: it runs out in the middle of
-/// whatever comes then.
+/// The space left to an open store, in bytes, which runs out during different operations.
 const LEFT: [u64; 7] = [0, 40 << 10, 200 << 10, 700 << 10, 2 << 20, 5 << 20, 9 << 20];
 
-/// A small disk of its own.
+/// A small disk.
 struct SmallDisk {
     mount: Mount,
     _image: Option<tempfile::TempDir>,
@@ -35,7 +34,7 @@ impl SmallDisk {
         Some(Self { mount, _image: None })
     }
 
-    /// A file system that keeps its promises as the usual ones do, on a file.
+    /// Creates an ext4 file system on a file.
     fn ext4() -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let image = folder.path().join("image");
@@ -67,7 +66,7 @@ impl SmallDisk {
             while file.write_all(&zeroes).is_ok() {
                 length += step as u64;
             }
-            // What a failed write wrote of it counts too.
+            // Counts what a failed write has written.
             file.set_len(length).unwrap();
         }
         file.set_len(length.saturating_sub(left)).unwrap();
@@ -76,7 +75,7 @@ impl SmallDisk {
     }
 }
 
-/// What keeps a disk full.
+/// The file that fills a disk.
 struct Ballast {
     path: PathBuf,
 }
@@ -90,7 +89,7 @@ impl Drop for Ballast {
 /// The last acknowledged length of each item's parameter.
 type Acknowledged = BTreeMap<String, usize>;
 
-/// A writer goes on until the disk is full, and notes what was acknowledged.
+/// Writes until the disk is full, and records acknowledged writes.
 type Writer = fn(&Store, &mut Acknowledged) -> Error;
 
 fn register_until_full(store: &Store, acknowledged: &mut Acknowledged) -> Error {
@@ -105,14 +104,14 @@ fn register_until_full(store: &Store, acknowledged: &mut Acknowledged) -> Error 
     panic!("the disk is never full");
 }
 
-/// Buffered writes, of registrations and progress in turn.
+/// Alternates buffered registrations and progress.
 fn make_progress_until_full(store: &Store, acknowledged: &mut Acknowledged) -> Error {
     let process = store.process("p").unwrap().with_durability(Durability::Buffered);
     let mut write = || -> procstate::Result<()> {
         process.register("w0", Params::new().string("s", String::new()))?;
         acknowledged.insert("w0".to_owned(), 0);
         let Claim::Won(mut run) = process.claim_with(&Instance::new(), &eager())? else {
-            panic!("nobody else is here")
+            panic!("no other instance holds the process")
         };
         let work = run.next_work()?.unwrap();
         for n in 0..2_000_000 {
@@ -125,11 +124,11 @@ fn make_progress_until_full(store: &Store, acknowledged: &mut Acknowledged) -> E
         }
         panic!("the disk is never full");
     };
-    // A run that is dropped tries to end itself, and cannot.
+    // Dropping the run tries to finish it, which fails.
     write().unwrap_err()
 }
 
-/// Whether everything acknowledged is there; a write that failed may be there too.
+/// Checks that everything acknowledged is there; a failed write may be there too.
 fn assert_whole(store: &Store, acknowledged: &Acknowledged, context: &str) {
     let process = store.process("p").unwrap();
     if acknowledged.is_empty() && !process.exists().unwrap() {
@@ -156,7 +155,7 @@ fn assert_clear(error: &Error, context: &str) {
     assert!(text.contains("No space left"), "{context}: {text}");
 }
 
-/// One store on a disk that gets full when `left` bytes more are used.
+/// Fills up a store on a disk that has `left` bytes left.
 fn fill_up(disk: &SmallDisk, left: u64, write: Writer, context: &str) {
     let folder = disk.path().join("state");
     let store = Store::open(&folder).unwrap();
@@ -169,7 +168,7 @@ fn fill_up(disk: &SmallDisk, left: u64, write: Writer, context: &str) {
     drop(ballast);
     let store = Store::open(&folder).unwrap_or_else(|error| panic!("{context}: {error}"));
     assert_whole(&store, &acknowledged, context);
-    // And it can be written again.
+    // It accepts writes again.
     store.process("p").unwrap().register("more", Params::new().string("s", "x".repeat(50_000))).unwrap();
     store.close().unwrap();
     let store = Store::open(&folder).unwrap();
@@ -178,8 +177,7 @@ fn fill_up(disk: &SmallDisk, left: u64, write: Writer, context: &str) {
     fs::remove_dir_all(folder).unwrap();
 }
 
-/// Opening while the disk is full works, or says what is wrong; either way it does
-/// no harm.
+/// Opening on a full disk works or reports the error, and does no harm.
 fn open_on_a_full_disk(folder: &Path, acknowledged: &Acknowledged, context: &str) {
     match Store::open(folder) {
         Ok(store) => {
@@ -190,7 +188,7 @@ fn open_on_a_full_disk(folder: &Path, acknowledged: &Acknowledged, context: &str
     }
 }
 
-/// sled can hang where it should fail: a minute is enough.
+/// sled may hang where it should fail; a minute is enough.
 fn within_a_minute(disk: SmallDisk, body: impl FnOnce(&SmallDisk) + Send + 'static) {
     let disk = Arc::new(disk);
     let (done, is_done) = mpsc::channel();
@@ -221,16 +219,16 @@ fn at_every_fill(disk: fn() -> Option<SmallDisk>) {
 }
 
 #[test]
-fn a_full_ext4_is_an_error_and_costs_nothing_acknowledged() {
+fn a_full_ext4_loses_nothing_acknowledged() {
     at_every_fill(SmallDisk::ext4);
 }
 
 #[test]
-fn a_full_tmpfs_is_an_error_and_costs_nothing_acknowledged() {
+fn a_full_tmpfs_loses_nothing_acknowledged() {
     at_every_fill(SmallDisk::tmpfs);
 }
 
-/// There is no space from the start: nothing is begun that could not be finished.
+/// Without space from the start, no store is created.
 #[test]
 fn a_store_cannot_be_created_on_a_full_disk() {
     let Some(disk) = SmallDisk::ext4() else { return };

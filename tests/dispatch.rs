@@ -1,4 +1,4 @@
-//! How a runner's threads get their items.
+//! The distribution of items to a runner's threads.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 #[path = "common/eventually.rs"]
@@ -42,7 +42,7 @@ fn each_item_is_done_once_at_any_concurrency() {
 }
 
 #[test]
-fn no_more_are_in_hand_than_the_concurrency_says() {
+fn items_in_progress_never_exceed_the_concurrency() {
     let store = Store::in_memory();
     let process = process(&store, 300);
     let seen = process.clone();
@@ -63,7 +63,7 @@ fn no_more_are_in_hand_than_the_concurrency_says() {
 }
 
 #[test]
-fn the_ends_of_short_items_are_stored_while_a_long_one_goes_on() {
+fn short_items_are_stored_while_a_long_one_runs() {
     for items in (37..=40).cycle().take(40) {
         let store = Store::in_memory();
         let process = process(&store, items);
@@ -90,7 +90,7 @@ fn the_ends_of_short_items_are_stored_while_a_long_one_goes_on() {
 }
 
 #[test]
-fn long_items_after_short_ones_are_worked_on_at_the_same_time() {
+fn long_items_after_short_ones_run_concurrently() {
     let store = Store::in_memory();
     process(&store, 100);
     let barrier = std::sync::Barrier::new(8);
@@ -104,7 +104,7 @@ fn long_items_after_short_ones_are_worked_on_at_the_same_time() {
 }
 
 #[test]
-fn stopping_at_once_leaves_what_nobody_worked_on_to_the_next_run() {
+fn stopping_leaves_unstarted_items_to_the_next_run() {
     for _ in 0..20 {
         let store = Store::in_memory();
         let process = process(&store, 500);

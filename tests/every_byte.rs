@@ -1,10 +1,9 @@
-//! A small store, every byte of every file flipped in turn, every file cut at every
-//! length and deleted: verifying says so or the byte does not matter, opening answers
-//! all or refuses, salvage gets back every record that is intact somewhere, and nothing
-//! is ever invented.
+//! Flips every byte of every file of a small store in turn, truncates every file at every length,
+//! and deletes it: verify reports the damage or it does not matter, opening returns everything or
+//! refuses, salvage recovers every record that is intact somewhere, and nothing is ever invented.
 //!
-//! By default a store of a killed program with a few records, every other byte, and of zeroes
-//! and of lengths only some. All of them, of a larger store that was closed as well:
+//! By default it uses a store of a killed program with a few records, every other byte, and a
+//! sample of zero bytes and of lengths. For all of them, and a larger store that was also closed:
 //! `PROCSTATE_EVERY_BYTE=1 cargo test --release --all-features --test every_byte`.
 
 mod common;
@@ -20,19 +19,19 @@ use procstate::recovery::{self, LogEntry, Options, Salvaged, SalvagedRecord, Sev
 use procstate::{Params, Process, Store};
 use tempfile::TempDir;
 
-/// A record in words: process, kind, work.
+/// Identifies a record: process, kind, work.
 type Name = (String, &'static str, Option<String>);
 
-/// A small store and all that it ever held.
+/// A small store and its history.
 struct Original {
     folder: TempDir,
     content: Process,
     records: BTreeMap<Name, u64>,
-    /// Every version that a record ever had, if that is known.
+    /// Every version that a record ever had, if known.
     history: Option<BTreeSet<(Name, u64)>>,
 }
 
-/// A folder in memory where that can be: thousands of syncs would only take time.
+/// Creates a folder, in memory if possible, since thousands of syncs would take long.
 fn folder() -> TempDir {
     let memory = Path::new("/dev/shm");
     if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap()
@@ -42,7 +41,7 @@ fn folder() -> TempDir {
 enum End {
     /// Everything is in the index.
     Closed,
-    /// Half of it is in the log only.
+    /// Half of it is only in the log.
     Killed,
 }
 
@@ -54,7 +53,7 @@ impl Original {
         let store = Store::open(&made).unwrap();
         write_first(&store);
         store.close().unwrap();
-        // Of the first writes only a snapshot and an index are left.
+        // The first writes are only in a snapshot and an index.
         let backup = folder.path().join("backup");
         Store::open(&made).unwrap().backup(&backup).unwrap();
         recovery::restore(&backup, &running, Until::End).unwrap();
@@ -62,7 +61,7 @@ impl Original {
         let store = builder.open(&running).unwrap();
         write_then(&store);
         let content = store.process("p").unwrap().snapshot().unwrap();
-        // Until the log itself says that all of it is synced.
+        // Waits until SYNCED covers the whole log.
         std::thread::sleep(Duration::from_millis(50));
         if end == End::Killed {
             copy_as_it_is(&running, &state);
@@ -77,7 +76,7 @@ impl Original {
         Self { folder, content, records, history }
     }
 
-    /// A store that an earlier version wrote.
+    /// A store written by an earlier version.
     fn of_fixture(name: &str) -> Self {
         let folder = folder();
         let (state, copy) = (folder.path().join("state"), folder.path().join("copy"));
@@ -102,7 +101,7 @@ fn write_first(store: &Store) {
     }
 }
 
-/// What only the log has when the program is killed.
+/// Makes the writes that only the log has when the program is killed.
 fn write_then(store: &Store) {
     let process = store.process("p").unwrap();
     process.register("a", Params::new().int("n", 1)).unwrap();
@@ -125,7 +124,7 @@ fn named(record: SalvagedRecord) -> (Name, u64) {
     ((record.process, record.record, record.work), record.version)
 }
 
-/// Every version that a record had: by the log, and by what was there before it.
+/// Returns every version of each record, from the log and what preceded it.
 fn history(store: &Path, records: &BTreeMap<Name, u64>) -> BTreeSet<(Name, u64)> {
     let mut history: BTreeSet<_> = records.clone().into_iter().collect();
     recovery::read_log(store, 0, |entry| {
@@ -157,7 +156,7 @@ fn open(store: &Path, process: &str) -> procstate::Result<Process> {
     store.process(process)?.snapshot()
 }
 
-/// What damage came to.
+/// The effect of damage.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 struct Outcome {
     is_reported: bool,
@@ -165,7 +164,7 @@ struct Outcome {
     missing: u64,
 }
 
-/// Checks one damaged store, which is consumed.
+/// Checks a damaged store, which is consumed.
 fn check(original: &Original, store: &Path, damage: &str) -> Outcome {
     let before = bytes(store);
     let scratch = folder();
@@ -191,7 +190,7 @@ fn check(original: &Original, store: &Path, damage: &str) -> Outcome {
     let is_reported = worst >= Some(Severity::Warning);
     assert_eq!(is_reported, !verified.is_sound(), "{damage}: {worst:?} {verified:?}");
     if !is_reported {
-        // Opening it wrote a new snapshot at most; the copies have all of it.
+        // Opening wrote at most a new snapshot; the copies have everything.
         fs::remove_dir_all(store.join("index")).unwrap();
         assert!(open(store, process).unwrap() == original.content, "{damage}: not reported, and it matters");
     }
@@ -206,8 +205,8 @@ fn check(original: &Original, store: &Path, damage: &str) -> Outcome {
     }
 }
 
-/// Each record is there in its last version, unless the commit that wrote that is
-/// missing, and none is there that never was.
+/// Checks that each record has its last version, unless the commit that wrote it is missing, and
+/// that none is invented.
 fn check_salvaged(original: &Original, salvaged: &Salvaged, records: &[SalvagedRecord], damage: &str) {
     let is_missing = |seq: u64| {
         salvaged.missing.iter().any(|range| range.first <= seq && range.last.is_none_or(|last| seq <= last))
@@ -230,7 +229,7 @@ fn bytes(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     files(folder).into_iter().map(|path| (path.clone(), fs::read(folder.join(path)).unwrap())).collect()
 }
 
-/// The files of a store but for the lock, with their paths within it.
+/// Returns the relative paths of a store's files except the lock.
 fn files(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folders = vec![folder.to_owned()];
@@ -272,7 +271,8 @@ fn wants_all() -> bool {
     std::env::var_os("PROCSTATE_EVERY_BYTE").is_some()
 }
 
-/// Every other byte, of those amid zeroes some, and every eighth length; all if asked for.
+/// Returns every other byte, a sample of zero bytes, and every eighth length; or everything, if
+/// requested.
 fn damages(bytes: &[u8]) -> Vec<Damage> {
     let is_amid_zeroes = |at: usize| {
         let around = &bytes[at.saturating_sub(16)..bytes.len().min(at + 16)];
@@ -287,7 +287,7 @@ fn damages(bytes: &[u8]) -> Vec<Damage> {
     flips.chain(cuts).chain([Damage::Delete]).collect()
 }
 
-/// A few of each.
+/// Returns a sample of each kind.
 fn some_damages(bytes: &[u8]) -> Vec<Damage> {
     let step = |parts: usize| (bytes.len() / parts).max(1);
     let flips = (0..bytes.len()).step_by(step(8)).map(|at| Damage::Flip((at + at / 97) % bytes.len()));
@@ -344,7 +344,7 @@ fn of_a_killed_store() {
     every_byte(End::Killed);
 }
 
-/// Not every byte, but stores that stay as earlier versions wrote them.
+/// A sample only, on stores kept as earlier versions wrote them.
 #[test]
 fn of_stores_of_earlier_versions() {
     for name in ["format-1", "format-2-closed", "format-2-killed", "format-3-closed", "format-3-killed"] {

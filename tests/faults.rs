@@ -1,4 +1,4 @@
-//! Faults that stores once had, each with its smallest reproduction.
+//! Former faults, each with its minimal reproduction.
 
 mod common;
 
@@ -11,7 +11,7 @@ use procstate::recovery::{self, Finding, Options, Severity, Verified};
 use procstate::{OpenReport, Params, Process, Recovery, Store};
 use tempfile::TempDir;
 
-/// A closed store with these items of one process, each with some bytes of parameters.
+/// Creates a closed store with these items of one process, each with parameters of this size.
 fn closed(folder: &Path, name: &str, items: &[&str], bytes: usize) -> (PathBuf, Process) {
     let path = folder.join(name);
     let store = Store::builder().segment_bytes(16 << 10).open(&path).unwrap();
@@ -48,7 +48,7 @@ fn verify(store: &Path) -> (Verified, Vec<Finding>) {
     (verified, findings)
 }
 
-/// The files of the log, the newest segment last.
+/// Returns the segments, newest last.
 fn segments(store: &Path) -> Vec<PathBuf> {
     let id = |path: &PathBuf| u64::from_le_bytes(fs::read(path).unwrap()[32..40].try_into().unwrap());
     let mut found: Vec<_> =
@@ -58,7 +58,8 @@ fn segments(store: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// Opening tells of the damage once, loses nothing, and the log does without it from then on.
+/// Checks that opening reports the damage once, loses nothing, and continues without the damaged
+/// part.
 fn is_reported_once(store: &Path, content: &Process, damage: &str) {
     let (verified, findings) = verify(store);
     assert_eq!(verified.refused, None, "{damage}");
@@ -79,7 +80,7 @@ fn is_reported_once(store: &Path, content: &Process, damage: &str) {
 }
 
 #[test]
-fn one_flipped_byte_in_the_only_segment_loses_no_store() {
+fn a_flipped_byte_in_the_only_segment_keeps_the_store_usable() {
     let temp = folder();
     let (store, content) = closed(temp.path(), "sound", &["a", "b"], 0);
     // In the header, in the first frame, in the frame of the first commit.
@@ -91,9 +92,9 @@ fn one_flipped_byte_in_the_only_segment_loses_no_store() {
     }
 }
 
-/// Any bit of its first line but those of the title may make another number of the format.
+/// Any flipped bit of the first line except in the title may change the format number.
 #[test]
-fn a_damaged_manifest_is_no_newer_format() {
+fn a_damaged_manifest_is_not_a_newer_format() {
     let temp = folder();
     let (store, _) = closed(temp.path(), "store", &["a"], 0);
     let manifest = store.join("MANIFEST");
@@ -133,9 +134,9 @@ fn an_index_of_another_store_is_not_served() {
     assert!(open(&own).is_err());
 }
 
-/// The claim before is what the next one replaces, and nobody knows it any more.
+/// The next claim replaces the damaged one, which is no longer known.
 #[test]
-fn a_claim_behind_a_damaged_one_is_no_damage() {
+fn a_claim_after_a_damaged_one_is_not_damage() {
     let temp = folder();
     let path = temp.path().join("store");
     let store = Store::open(&path).unwrap();
@@ -157,7 +158,7 @@ fn a_claim_behind_a_damaged_one_is_no_damage() {
     .unwrap();
     let log = path.join("wal/000000.wal");
     let bytes = fs::read(&log).unwrap();
-    // A frame has its number at its eighth byte, and a whole commit is of the kind 1.
+    // A frame has its number at byte eight, and a whole commit has kind 1.
     let frame_of = |seq: u64| {
         let is_frame = |at: &usize| bytes[at + 8..at + 16] == seq.to_le_bytes() && bytes[at + 28] == 1;
         (4096..bytes.len() - 32).step_by(8).find(is_frame).unwrap()
@@ -173,7 +174,7 @@ fn a_claim_behind_a_damaged_one_is_no_damage() {
     assert!(open(&path).unwrap().0 == content);
 }
 
-/// The modes of a folder and all that is in it, but for the lock of sled.
+/// Returns the permissions of a folder and its content, except sled's lock.
 fn modes(path: &Path) -> Vec<(PathBuf, u32)> {
     let mut found = vec![(path.to_owned(), fs::metadata(path).unwrap().permissions().mode() & 0o777)];
     if path.is_dir() {
@@ -189,7 +190,7 @@ fn a_new_store_is_for_its_user_alone() {
     let temp = folder();
     fs::set_permissions(temp.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let (store, _) = closed(temp.path(), "store", &["a", "b"], 3000);
-    // sled makes files whenever it is opened.
+    // sled creates files whenever it is opened.
     open(&store).unwrap();
     let opened = Store::open(&store).unwrap();
     opened.backup(temp.path().join("backup")).unwrap();
@@ -209,7 +210,7 @@ fn a_new_store_is_for_its_user_alone() {
 }
 
 #[test]
-fn a_store_that_is_shared_stays_shared() {
+fn a_shared_store_stays_shared() {
     let temp = folder();
     let path = temp.path().join("store");
     Store::builder().private(false).open(&path).unwrap().close().unwrap();
@@ -225,7 +226,7 @@ fn a_store_that_is_shared_stays_shared() {
     }
 }
 
-/// What such a link leads to was overwritten.
+/// The target of such a link was overwritten.
 #[test]
 fn no_link_in_a_store_is_followed() {
     let temp = folder();
@@ -255,9 +256,9 @@ fn no_link_in_a_store_is_followed() {
     }
 }
 
-/// The newest segment begins in the middle of a commit: of that one the beginning is there.
+/// The newest segment starts in the middle of a commit, of which it lacks the beginning.
 #[test]
-fn what_came_after_a_lost_segment_is_not_called_kept() {
+fn records_after_a_lost_segment_are_not_reported_as_kept() {
     let temp = folder();
     let (running, state) = (temp.path().join("running"), temp.path().join("state"));
     let store = Store::builder().segment_bytes(16 << 10).open(&running).unwrap();
@@ -298,7 +299,7 @@ fn without_a_manifest_files_of_another_store_are_left_out() {
     assert!(verified.refused.is_some() && named.is_some(), "{findings:?}");
     let (salvaged, found) = salvage("one of another");
     assert!(!salvaged.is_complete() && found == content.active_work, "{salvaged:?}");
-    // Nothing but that is left: who knows whose it is?
+    // With only that left, the owner is unknown.
     fs::remove_dir_all(own.join("wal")).unwrap();
     fs::remove_dir_all(own.join("index")).unwrap();
     copy_as_it_is(&other.join("wal"), &own.join("wal"));
@@ -306,9 +307,9 @@ fn without_a_manifest_files_of_another_store_are_left_out() {
     assert!(!salvaged.is_complete(), "{salvaged:?}");
 }
 
-/// Opening, verifying and the log agree, in what they judge and in what they say.
+/// Opening, verify and log agree in their judgement and their wording.
 #[test]
-fn the_same_damage_is_told_in_the_same_words() {
+fn the_same_damage_is_reported_in_the_same_words() {
     let temp = folder();
     let (store, _) = closed(temp.path(), "store", &["a", "b"], 0);
     fs::write(store.join("index/db"), vec![0x5a; 70_000]).unwrap();
@@ -318,7 +319,7 @@ fn the_same_damage_is_told_in_the_same_words() {
     assert!(index.meaning.contains("the log has all") && !index.meaning.contains("snapshot"), "{index:?}");
     let (_, report) = open(&store).unwrap();
     assert_eq!(report.rebuilt.unwrap().why, index.what.replace("index/db", "index"));
-    // Two segments, of which the index has the first.
+    // Two segments, the first of which is in the index.
     let items = ["a", "b", "c", "d", "e", "f"];
     let (store, content) = closed(temp.path(), "of two segments", &items, 3000);
     let oldest = segments(&store).remove(0);
@@ -346,12 +347,12 @@ fn a_segment_whose_first_frame_is_damaged_gets_no_more_commits() {
     }
 }
 
-/// Until what was committed so far is synced, and noted.
+/// Waits until all commits so far are synced and recorded.
 fn until_synced() {
     std::thread::sleep(std::time::Duration::from_millis(600));
 }
 
-/// Commits to a store that is open, until they are synced.
+/// Commits to an open store until the commits are synced.
 fn register(store: &Store, items: impl Iterator<Item = usize>) {
     for n in items {
         store.process("p").unwrap().register(&format!("w{n}"), Params::new()).unwrap();
@@ -359,7 +360,7 @@ fn register(store: &Store, items: impl Iterator<Item = usize>) {
     until_synced();
 }
 
-/// A store of a program that died, with 4 items, and its only segment as it was after two.
+/// Creates a store of a program that died, with 4 items, and its only segment as it was after two.
 fn with_an_older_log(folder: &Path) -> (PathBuf, Vec<u8>) {
     let (running, state) = (folder.join("running"), folder.join("state"));
     let store = Store::open(&running).unwrap();
@@ -370,10 +371,10 @@ fn with_an_older_log(folder: &Path) -> (PathBuf, Vec<u8>) {
     (state, older)
 }
 
-/// What is there of the log ends soundly, and no checkpoint was made: 143 acknowledged
-/// commits were lost like that without a word.
+/// The remaining log ends properly, and no checkpoint was made: 143 acknowledged commits were lost
+/// silently in this way.
 #[test]
-fn a_log_restored_from_an_older_copy_is_noticed() {
+fn a_log_restored_from_an_older_copy_is_detected() {
     let temp = folder();
     let (state, older) = with_an_older_log(temp.path());
     fs::write(state.join("wal/000000.wal"), older).unwrap();
@@ -387,7 +388,7 @@ fn a_log_restored_from_an_older_copy_is_noticed() {
     assert!(!salvaged.is_complete() && !salvaged.missing.is_empty(), "{salvaged:?}");
     let restored = recovery::restore(&state, temp.path().join("restored"), recovery::Until::End);
     assert!(restored.unwrap_err().to_string().contains("are missing"));
-    // Who wants it all the same is told what is lost, once.
+    // A user who opens it anyway is told once what is lost.
     let cut = Store::builder().recovery(Recovery::CutLog).open(&state).unwrap();
     let lost = cut.open_report().lost.clone().unwrap();
     assert!(lost.contains("are missing"), "{lost}");
@@ -396,9 +397,9 @@ fn a_log_restored_from_an_older_copy_is_noticed() {
     assert_eq!(open(&state).unwrap().1, OpenReport::default());
 }
 
-/// All that was synced is noted, and what came after may be a torn tail: which is said.
+/// Everything synced is recorded; what came later may be a torn tail, which is reported.
 #[test]
-fn the_destroyed_end_of_a_log_is_noticed() {
+fn a_destroyed_end_of_the_log_is_detected() {
     let temp = folder();
     let (state, older) = with_an_older_log(temp.path());
     let log = state.join("wal/000000.wal");
@@ -418,17 +419,14 @@ fn the_destroyed_end_of_a_log_is_noticed() {
     fs::write(&log, bytes).unwrap();
     let (verified, findings) = verify(&state);
     assert!(verified.is_sound(), "{findings:?}");
-    assert!(
-        findings.iter().any(|found| found.what.contains("something that cannot be read")),
-        "{findings:?}"
-    );
+    assert!(findings.iter().any(|found| found.what.contains("unreadable data")), "{findings:?}");
     let (found, report) = open(&state).unwrap();
     let torn = report.torn_tail.unwrap();
     assert!(torn.kept == torn.newest && found.active_work.len() == 4, "{torn:?}");
     assert_eq!(open(&state).unwrap().1, OpenReport::default());
 }
 
-/// Two stores that were one, each with some items of its own.
+/// Creates two stores that diverged, each with some items of its own.
 fn forked(folder: &Path, own: usize, others: usize) -> (PathBuf, PathBuf, Process) {
     let (path, _) = closed(folder, "own", &["a", "b"], 0);
     let fork = folder.join("fork");
@@ -475,7 +473,7 @@ fn the_index_of_a_forked_copy_is_not_served() {
     }
 }
 
-/// Whether it is as long, shorter or longer.
+/// For a log of the same length, a shorter and a longer one.
 #[test]
 fn the_log_of_a_forked_copy_is_not_served() {
     let temp = folder();
@@ -495,8 +493,58 @@ fn the_log_of_a_forked_copy_is_not_served() {
     }
 }
 
+/// Found by the damage harness: replaying began in a segment of a copy of the store, and came upon
+/// none of the commits that the index lacked, although the log was judged by the store's own.
 #[test]
-fn a_lost_note_of_what_is_synced_is_reported_and_written_anew() {
+fn a_segment_of_a_forked_copy_takes_no_commit_out_of_the_log() {
+    let temp = folder();
+    let names = ["a", "b", "c", "d", "e", "f"];
+    let grow = |path: &Path, prefix: &str, names: &[&str]| {
+        let store = Store::builder().segment_bytes(16 << 10).open(path).unwrap();
+        for name in names {
+            let params = Params::new().string("text", "x".repeat(2500));
+            store.process("p").unwrap().register(&format!("{prefix}-{name}"), params).unwrap();
+        }
+        store
+    };
+    // Which of two segments of the same generation comes first is left to chance.
+    for round in 0..6 {
+        let folder = temp.path().join(round.to_string());
+        let (own, _) = closed(&folder, "own", &names, 2500);
+        let fork = folder.join("fork");
+        copy_as_it_is(&own, &fork);
+        // The last segment that the index has all of goes on.
+        grow(&own, "indexed", &names[..5]).close().unwrap();
+        let running = grow(&own, "logged", &names);
+        let content = running.process("p").unwrap().snapshot().unwrap();
+        let shared = segments(&fork);
+        drop(grow(&fork, "fork", &names));
+        for (n, segment) in segments(&fork).into_iter().filter(|path| !shared.contains(path)).enumerate() {
+            let state = folder.join(n.to_string());
+            copy_as_it_is(&own, &state);
+            fs::copy(segment, state.join("wal/000099.wal")).unwrap();
+            let (verified, findings) = verify(&state);
+            let into = folder.join(format!("{n}-salvaged"));
+            let salvaged = recovery::salvage(&state, &into, Options::default(), |_| {}).unwrap();
+            if salvaged.is_complete() {
+                assert!(open(&into).unwrap().0 == content, "{salvaged:?}");
+            }
+            let restored = folder.join(format!("{n}-restored"));
+            if recovery::restore(&state, &restored, recovery::Until::End).is_ok() {
+                assert!(open(&restored).unwrap().0 == content);
+            }
+            match open(&state) {
+                Ok((found, report)) => assert!(verified.refused.is_none() && found == content, "{report:?}"),
+                Err(error) => {
+                    assert!(verified.refused.is_some() && error.is_corrupt(), "{error} {findings:?}")
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_lost_synced_file_is_reported_and_rewritten() {
     let temp = folder();
     let (store, content) = closed(temp.path(), "store", &["a", "b"], 0);
     let (other, _) = closed(temp.path(), "other", &["a", "b"], 0);
@@ -521,14 +569,14 @@ fn a_lost_note_of_what_is_synced_is_reported_and_written_anew() {
         assert!(verify(&store).0.is_sound(), "{words}");
         assert_eq!(open(&store).unwrap().1, OpenReport::default(), "{words}");
     }
-    // A copy from before says less, and nothing wrong.
+    // An earlier copy records less, which is harmless.
     Store::open(&store).unwrap().process("p").unwrap().register("c", Params::new()).unwrap();
     fs::write(&note, sound).unwrap();
     assert!(verify(&store).0.is_sound());
     assert_eq!(open(&store).unwrap().1.damaged_synced, None);
 }
 
-/// Nor its records, where those of the store are missing and all bytes are searched.
+/// Nor its records, when those of the store are missing and all bytes are searched.
 #[test]
 fn salvage_takes_no_record_from_a_file_of_another_store() {
     let temp = folder();

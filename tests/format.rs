@@ -1,5 +1,5 @@
-//! Stores that earlier versions wrote, and this one: each is opened by every later
-//! version, with everything that was in it.
+//! Stores written by earlier versions and by this one: every later version opens them with their
+//! full content.
 
 mod common;
 
@@ -14,7 +14,7 @@ fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
 }
 
-/// All processes, as the tool exports them.
+/// Exports all processes like the tool.
 fn content(store: &Store) -> String {
     let lines = store.processes().unwrap().into_iter().map(|name| {
         let process = store.process(&name).unwrap().snapshot().unwrap();
@@ -23,8 +23,10 @@ fn content(store: &Store) -> String {
     lines.collect()
 }
 
-/// Opens a copy of a fixture three times. It holds what is written beside it, and
-/// says the first time what `check` expects, and nothing from then on.
+/// Opens a copy of a fixture three times.
+///
+/// It must have its recorded content, and report what `check` expects the first time, and nothing
+/// later.
 fn opens(name: &str, check: impl Fn(&OpenReport)) {
     let folder = tempfile::tempdir().unwrap();
     copy_as_it_is(&fixture(name).join("store"), folder.path());
@@ -45,7 +47,7 @@ fn opens(name: &str, check: impl Fn(&OpenReport)) {
 
 /// A store without a log gets one.
 #[test]
-fn format_1_is_taken_along() {
+fn format_1_is_upgraded() {
     opens("format-1", |report| assert_eq!(report, &OpenReport::default()));
 }
 
@@ -88,7 +90,7 @@ fn format_4_killed() {
     });
 }
 
-/// As `format_2_killed`, with its index lost.
+/// Like `format_2_killed`, with a lost index.
 #[test]
 fn format_2_is_rebuilt() {
     let folder = tempfile::tempdir().unwrap();
@@ -100,7 +102,7 @@ fn format_2_is_rebuilt() {
     assert_eq!(content(&store), expected);
 }
 
-/// Wrote the fixtures of formats 2 to 4. For a new format; those that are there stay.
+/// Writes the fixtures of formats 2 to 4, for a new format; existing ones stay.
 #[test]
 #[ignore = "writes fixtures"]
 fn write_fixtures() {
@@ -123,7 +125,7 @@ fn write_fixtures() {
     std::thread::sleep(Duration::from_millis(500));
     assert!(store.stats().unwrap().snapshot_seq > 0);
     process.register("last", Params::new().int("n", 1)).unwrap();
-    // Until the log says that all of it is synced.
+    // Waits until SYNCED covers the whole log.
     std::thread::sleep(Duration::from_millis(100));
     let expected = content(&store);
     let save = |name: &str| {

@@ -1,4 +1,4 @@
-//! The API over TCP, by a client that sends what it is told.
+//! Tests of the API over TCP, with a raw client.
 #![allow(unreachable_pub, reason = "a test target has no users")]
 
 mod http {

@@ -1,4 +1,4 @@
-//! What goes into a store by way of the tool, and how it comes to a terminal.
+//! The tool's input of work, and its output of untrusted text.
 
 mod common;
 #[path = "common/tool.rs"]
@@ -18,8 +18,8 @@ fn json(text: &str) -> serde_json::Value {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
 }
 
-/// Clears the screen, goes on on a new line, turns the order of text round, and cannot be
-/// seen.
+/// Text that clears the screen, starts a new line, reverses the text direction, and contains
+/// invisible characters.
 const HOSTILE: &str = "a\u{1b}[2J\nprocstate: all is well\u{202e}\u{200b}\u{9b}";
 const TOLD: &str = "a\\u{1b}[2J\\nprocstate: all is well\\u{202e}\\u{200b}\\u{9b}";
 
@@ -59,10 +59,10 @@ fn nothing_in_a_store_moves_the_terminal() {
     let export = tool.fine(&["export"]);
     assert!(is_plain(&export));
     assert_eq!(json(&export)["processName"], HOSTILE);
-    // What was said by others in an error is no better.
+    // Text of others within an error is not trusted either.
     let (_, stderr) = tool.ends(1, &["show", "b\u{202e}\u{1b}[2J"]);
     assert!(is_plain(&stderr) && stderr.contains("202e") && stderr.lines().count() == 1, "{stderr}");
-    // The first line of an error that says something.
+    // The first line of an error.
     let work = tool.fine(&["work", HOSTILE]);
     assert!(work.contains("first a\\u{1b}[2J\n"), "{work}");
 }
@@ -77,7 +77,7 @@ fn a_work_item_has_one_state() {
     assert!(tool.fine(&["stats"]).starts_with("store       1 process, 6 records, "));
 }
 
-/// What is wrong with the copy that is looked at is wrong with the store.
+/// Damage of the private copy is damage of the store.
 #[test]
 fn warnings_name_the_store_and_not_the_copy() {
     let tool = Tool::imported();
@@ -144,19 +144,19 @@ fn lists_come_from_files_and_standard_input() {
     assert_eq!(names(&tool), ["a", "b c", "d ", "e", "f", "from arguments", "last"]);
     let (status, _, said) = piped(&tool, &["unregister", "nightly", "--from", "-"], b"e\nf\n");
     assert_eq!((status, said.as_str()), (0, "unregistered 2 items\n"));
-    // Behind -- it is a name.
+    // After -- it is a name.
     tool.fine(&["register", "nightly", "--", "-", "--exact"]);
     assert!(names(&tool).contains(&"-".to_owned()) && names(&tool).contains(&"--exact".to_owned()));
     tool.fine(&["unregister", "nightly", "--", "-"]);
     // NUL ends the names that find prints.
     assert_eq!(piped(&tool, &["register", "nightly", "-", "-0"], b"x\ny\0\0z\r\0{}").0, 0);
     assert!(["x\ny", "z\r", "{}"].iter().all(|name| names(&tool).contains(&(*name).to_owned())));
-    // Nothing at all is no mistake.
+    // Empty input is not an error.
     assert_eq!(piped(&tool, &["register", "nightly", "-"], b"").2, "registered 0 items\n");
 }
 
 #[test]
-fn an_exact_list_is_all_there_is() {
+fn an_exact_list_replaces_all_work() {
     let tool = Tool::imported();
     let (_, said) =
         tool.ends(0, &["register", "nightly", "a", "new", "--exact", "--int", "n=7", "--str", "s=x y"]);
@@ -169,7 +169,7 @@ fn an_exact_list_is_all_there_is() {
     tool.refuses(
         2,
         &["register", "nightly", "--from", &empty, "--exact"],
-        "the list is empty, and with --exact all work of process \"nightly\" would be unregistered; nothing was changed. If that is meant, say --allow-empty",
+        "the list is empty, and with --exact all work of process \"nightly\" would be unregistered; nothing was changed. If this is intended, use --allow-empty",
     );
     let counts = tool.fine(&["--json", "register", "nightly", "--from", &empty, "--exact", "--allow-empty"]);
     assert_eq!(json(&counts), json(r#"{"changed": 0, "unchanged": 0, "unregistered": 2}"#));
@@ -195,7 +195,7 @@ fn json_lines_have_parameters() {
     };
     refused(
         "{\"work\": \"x\"}\n{\"work\": \"y\", \"work\": \"z\"}\n",
-        "DIR/bad, line 2, column 26: \"work\" comes twice in one object",
+        "DIR/bad, line 2, column 26: \"work\" occurs twice in one object",
     );
     refused("\n\nplain\n", "DIR/bad, line 3, column 1: expected value");
     refused(
@@ -220,10 +220,7 @@ fn lists_that_are_something_else_are_refused() {
                 "DIR/list, line 2: work name \"{sixty}\" cannot be used: it has 1025 bytes, and the limit is 1024"
             ),
         ),
-        (
-            b"a\nb\0c\0",
-            "DIR/list, line 2: there is a NUL in it; if NULs end the names, ask for that with --null",
-        ),
+        (b"a\nb\0c\0", "DIR/list, line 2: it contains a NUL; if the names end with NUL, use --null"),
         (
             b"a\n{\"work\": \"b\"}\n",
             "DIR/list, line 2: this is a JSON object, which --json-lines reads; if it is a name, give it as an argument or in a list with --null",
@@ -252,7 +249,7 @@ fn lists_that_are_something_else_are_refused() {
 }
 
 #[test]
-fn unregistering_what_is_not_there_says_so() {
+fn unregistering_unknown_work_is_reported() {
     let tool = Tool::imported();
     let unknown = "process \"nightly\" has no work \"x\": it was never registered, or was purged\n";
     let (_, said) = tool.ends(1, &["unregister", "nightly", "x"]);
@@ -270,14 +267,14 @@ fn unregistering_what_is_not_there_says_so() {
     assert_eq!(tool.state_of("x"), "cleanup");
 }
 
-/// Files may be called anything; work that stands for them comes back to them.
+/// Files may have any name; work that stands for them maps back to it.
 #[test]
 fn names_of_files_that_are_not_utf8() {
     let tool = Tool::new();
     let raw = b"caf\xe9\0plain\0%bytes:caf%E9\0";
     assert_eq!(piped(&tool, &["register", "nightly", "-", "-0"], raw).0, 0);
     assert_eq!(names(&tool), ["%bytes:%25bytes:caf%25E9", "%bytes:caf%E9", "plain"]);
-    // As a person has it: by the file's name, or by the name of the work.
+    // By the file's name or by the work's name.
     let by_file = tool.command(&["--json", "work", "nightly"]).arg(OsStr::from_bytes(b"caf\xe9")).output();
     let by_file = json(&String::from_utf8(by_file.unwrap().stdout).unwrap());
     assert_eq!(by_file["id"], "%bytes:caf%E9");
@@ -290,7 +287,7 @@ fn names_of_files_that_are_not_utf8() {
 }
 
 #[test]
-fn arrays_are_imported_and_packed_files_are_told() {
+fn arrays_are_imported_and_packed_files_refused() {
     let tool = Tool::new();
     let array = tool.file("array.json", r#"[{"processName": "a"}, {"processName": "b"}]"#);
     let (_, said) = tool.ends(0, &["import", &array]);
@@ -324,7 +321,7 @@ fn arrays_are_imported_and_packed_files_are_told() {
 }
 
 #[test]
-fn a_merge_drops_nothing() {
+fn a_merge_removes_nothing() {
     let tool = Tool::imported();
     tool.fine(&["register", "nightly", "d", "--int", "n=1"]);
     tool.fine(&["run", "nightly", "--", "true"]);
@@ -335,13 +332,13 @@ fn a_merge_drops_nothing() {
         "processStatus": {"startTime": "2025-01-01T00:00:00Z", "finishTime": "2025-01-01T00:01:00Z", "state": "COMPLETED"}}"#;
     let file = tool.file("theirs.json", theirs);
     let (_, said) = tool.ends(2, &["import", &file]);
-    assert!(said.contains("--merge adds to it"), "{said}");
+    assert!(said.contains("--merge merges into it"), "{said}");
     let other = tool.file(
         "other.json",
         r#"[{"processName": "other"}, {"processName": "other", "activeWork": {"w": {}}}]"#,
     );
     let (_, said) = tool.ends(0, &["import", "--merge", &file, &other]);
-    assert_eq!(said, "imported 1 process\nmerged 2 processes into what was there\n");
+    assert_eq!(said, "imported 1 process\nmerged 2 processes into the store\n");
     let states = ["a", "b/c", "d", "gone", "new", "leaves"].map(|name| tool.state_of(name));
     assert_eq!(states, ["queued", "completed", "completed", "unspecified", "unspecified", "cleanup"]);
     let show = json(&tool.fine(&["--json", "show", "nightly"]));

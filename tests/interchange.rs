@@ -1,4 +1,4 @@
-//! Process state in and out: JSON and binary, and through a store.
+//! Process state as JSON and binary, and through a store.
 
 #[path = "common/arbitrary.rs"]
 #[allow(unreachable_pub)]
@@ -23,12 +23,12 @@ fn read_one(input: impl AsRef<[u8]>) -> Process {
     processes.remove(0)
 }
 
-/// NaN is not equal to itself, its bytes are.
+/// Encodes for comparison, since NaN is not equal to itself.
 fn bytes(process: &Process) -> Vec<u8> {
     process.encode_to_vec()
 }
 
-/// The bytes to the sign of each zero, which prost leaves out.
+/// Encodes with the sign of each zero, which prost drops.
 fn exact(process: &Process) -> Vec<u8> {
     let mut bytes = Vec::new();
     write_delimited(process, &mut bytes);
@@ -39,7 +39,7 @@ fn fixture(name: &str) -> PathBuf {
     Path::new("tests/fixtures/interchange").join(name)
 }
 
-/// Nothing of either is gone, and what only one of them has is as that one has it.
+/// Checks that neither side lost anything, and what only one side has is unchanged.
 fn is_merged(ours: &Process, theirs: &Process, merged: &Process) {
     assert_eq!(merged.instance, ours.instance);
     assert_eq!((&merged.settings, merged.schedule_frequency), (&ours.settings, ours.schedule_frequency));
@@ -73,15 +73,15 @@ proptest! {
         prop_assert_eq!(exact(&read_one(&text)), exact(&process), "{}", text);
     }
 
-    /// Plain JSON is read straight into messages, other JSON by way of the schema.
+    /// Plain JSON is read directly into messages, other JSON through the schema.
     #[test]
-    fn json_is_read_the_same_whichever_way(process in arbitrary::process(), at in any::<prop::sample::Index>(), put in "[ -~]{0,3}") {
+    fn both_json_readers_agree(process in arbitrary::process(), at in any::<prop::sample::Index>(), put in "[ -~]{0,3}") {
         let text = to_json(&process).unwrap();
         let mut damaged = text.clone().into_bytes();
         let at = at.index(damaged.len());
         damaged.splice(at..(at + put.len()).min(text.len()), put.bytes());
         for text in [text.as_bytes(), &damaged] {
-            // A field that nobody knows makes it anything but plain.
+            // An unknown field makes it not plain.
             let Ok(processes) = read(text) else { continue };
             let other = [br#"{"notPlain":0,"#, text.strip_prefix(b"{").unwrap()].concat();
             let other = if text == b"{}" { br#"{"notPlain":0}"#.to_vec() } else { other };
@@ -111,14 +111,14 @@ proptest! {
         let store = Store::in_memory();
         let handle = store.import(process.clone(), ImportMode::New).unwrap();
         prop_assert_eq!(exact(&handle.snapshot().unwrap()), exact(&process));
-        // And what replaces it leaves nothing of it.
+        // Its replacement removes all of it.
         let other = Process { process_name: process.process_name.clone(), ..Process::default() };
         store.import(other.clone(), ImportMode::Replace).unwrap();
         prop_assert_eq!(handle.snapshot().unwrap(), other);
     }
 
     #[test]
-    fn merging_into_nothing_is_importing_and_merging_again_changes_nothing(
+    fn merging_is_importing_and_idempotent(
         ours in arbitrary::process(), theirs in arbitrary::process()
     ) {
         let (store, both) = (Store::in_memory(), Store::in_memory());
@@ -165,7 +165,7 @@ fn the_sign_of_zero_is_kept_in_and_out() {
         aggregate_stats: stats(),
         ..Process::default()
     };
-    // Unlike `==`, the text tells them apart.
+    // Unlike `==`, the debug text distinguishes them.
     let text = |process: &Process| format!("{process:?}");
     assert_eq!(text(&process).matches("-0.0").count(), 3);
     let json = to_json(&process).unwrap();
@@ -193,19 +193,19 @@ fn times_that_would_be_cut_are_refused() {
     for (member, expected) in [
         (
             r#""settingsTime": "2026-06-30T23:59:60Z""#,
-            "in settingsTime: \"2026-06-30T23:59:60Z\" is a leap second, which a timestamp cannot say; give the second before or after it",
+            "in settingsTime: \"2026-06-30T23:59:60Z\" is a leap second, which a timestamp cannot represent; give the second before or after it",
         ),
         (
             r#""cleanupWork": {"w": "2026-07-01T01:59:60.5+02:00"}"#,
-            "in cleanupWork.w: \"2026-07-01T01:59:60.5+02:00\" is a leap second, which a timestamp cannot say; give the second before or after it",
+            "in cleanupWork.w: \"2026-07-01T01:59:60.5+02:00\" is a leap second, which a timestamp cannot represent; give the second before or after it",
         ),
         (
             r#""active_work": {"w": {"status": {"errors": [{"time": "2026-01-01T00:00:00.1234567890Z"}]}}}"#,
-            "in active_work.w.status.errors[0].time: \"2026-01-01T00:00:00.1234567890Z\" has more than nine digits of a second; give nanoseconds at most",
+            "in active_work.w.status.errors[0].time: \"2026-01-01T00:00:00.1234567890Z\" has more than nine fractional digits; give nanoseconds at most",
         ),
         (
             r#""scheduleFrequency": "1.0000000000s""#,
-            "in scheduleFrequency: \"1.0000000000s\" has more than nine digits of a second; give nanoseconds at most",
+            "in scheduleFrequency: \"1.0000000000s\" has more than nine fractional digits; give nanoseconds at most",
         ),
     ] {
         let text = message(format!(r#"[{{"processName": "p", {member}}}]"#));
@@ -218,7 +218,7 @@ fn times_that_would_be_cut_are_refused() {
     assert_eq!(fine.settings_time.unwrap().nanos, 123_456_789);
 }
 
-/// The fixtures were made by Google's Python protobuf (see the folder's README).
+/// Google's Python protobuf wrote the fixtures (see the folder's README).
 #[test]
 fn reads_what_python_wrote_and_writes_what_python_reads() {
     let json = std::fs::read(fixture("full.json")).unwrap();
@@ -267,7 +267,7 @@ fn reads_many_objects_however_they_are_laid_out() {
     assert_eq!(names, ["a", "b", "c"]);
 }
 
-/// A length of 123 is `{`, and the tag that follows it is white space.
+/// A length of 123 is `{`, and the following tag is white space.
 #[test]
 fn reads_arrays() {
     let names = |text: &str| -> Vec<String> {
@@ -289,11 +289,11 @@ fn reads_arrays() {
         ("[1]", "in, line 1, column 2: in [0]: invalid type: integer `1`, expected a map"),
         (
             r#"[{"processName": "a"}"#,
-            "in, line 1, column 21: the text ends too early (EOF while parsing a list)",
+            "in, line 1, column 21: the text ends prematurely (EOF while parsing a list)",
         ),
         (
             r#"[{"processName": "a", "processName": "b"}]"#,
-            "in, line 1, column 35: in [0]: \"processName\" comes twice in one object",
+            "in, line 1, column 35: in [0]: \"processName\" occurs twice in one object",
         ),
     ] {
         assert_eq!(message(text), expected, "{text}");
@@ -344,7 +344,7 @@ fn every_mistake_is_named_with_its_place() {
         ("", "in: it is empty"),
         (
             "{\"processName\": \"p\"",
-            "in, line 1, column 19: the text ends too early (EOF while parsing an object)",
+            "in, line 1, column 19: the text ends prematurely (EOF while parsing an object)",
         ),
         (
             "{\"processName\": \"p\"}\n{\"processName\": 5}",
@@ -381,12 +381,12 @@ fn broken_binary_is_named_with_its_place() {
     let text = message(&stream[..stream.len() - 1]);
     assert_eq!(
         text,
-        format!("in, message 2, byte {second}: the message is cut short: the input ends before it does")
+        format!("in, message 2, byte {second}: the message is truncated: the input ends before it does")
     );
     let bare = bytes(&process("name"));
     assert_eq!(
         message(&bare[..bare.len() - 1]),
-        "in, message 1, byte 2: Process.process_name: the message is cut short: the input ends before it does"
+        "in, message 1, byte 2: Process.process_name: the message is truncated: the input ends before it does"
     );
     assert_eq!(
         message(b"hello world"),
@@ -401,7 +401,7 @@ fn unknown_fields_are_an_error_or_left_out() {
     binary.extend_from_slice(&work);
     assert_eq!(
         message(&binary),
-        "in, message 1, byte 0: unknown field number 99 of process.Process.Work, in \"w\", in activeWork; ask for unknown fields to be ignored to read it without them"
+        "in, message 1, byte 0: unknown field number 99 of process.Process.Work, in \"w\", in activeWork; to skip unknown fields, ask for them to be ignored"
     );
     let read = read_processes("in", &binary, Unknown::Ignore).unwrap();
     assert_eq!(read[0].active_work["w"], Work::default());
@@ -411,7 +411,7 @@ fn unknown_fields_are_an_error_or_left_out() {
 }
 
 #[test]
-fn what_json_cannot_say_is_an_error() {
+fn times_without_a_json_form_are_errors() {
     let time = |seconds, nanos| Some(prost_types::Timestamp { seconds, nanos });
     let period = |seconds, nanos| Some(prost_types::Duration { seconds, nanos });
     let of_time = |settings_time| Process { settings_time, ..Process::default() };
@@ -437,16 +437,16 @@ fn what_json_cannot_say_is_an_error() {
     process.active_work.insert("a/b".to_owned(), Work { modified: time(0, -5), ..Work::default() });
     assert_eq!(
         to_json(&process).unwrap_err().to_string(),
-        "invalid argument: process.Process cannot be written as JSON, in activeWork[\"a/b\"].modified: a time that JSON has no form for; write it as binary"
+        "invalid argument: process.Process cannot be written as JSON, in activeWork[\"a/b\"].modified: a time that JSON cannot represent; write it as binary"
     );
 }
 
 #[test]
 fn a_name_that_comes_twice_is_an_error() {
     let text = "{\"processName\": \"p\", \"activeWork\": {\"w\": {}, \"v\": {}, \"w\": {}}}";
-    assert_eq!(message(text), "in, line 1, column 57: in activeWork: \"w\" comes twice in one object");
-    assert!(message("{\"processName\": \"p\", \"processName\": \"q\"}").contains("comes twice"));
-    // Two processes of an input may share what they like.
+    assert_eq!(message(text), "in, line 1, column 57: in activeWork: \"w\" occurs twice in one object");
+    assert!(message("{\"processName\": \"p\", \"processName\": \"q\"}").contains("occurs twice"));
+    // Two processes of an input may repeat names.
     assert_eq!(read("{\"processName\": \"p\"} {\"processName\": \"p\"}").unwrap().len(), 2);
 }
 
@@ -456,9 +456,9 @@ fn deep_nesting_is_bounded() {
     assert!(read_processes("in", "{\"a\":".repeat(100_000).as_bytes(), Unknown::Ignore).is_err());
 }
 
-/// What the documentation of `read_processes` says is not an error.
+/// The exceptions in the documentation of `read_processes`.
 #[test]
-fn what_is_read_although_it_says_more() {
+fn redundant_input_is_accepted() {
     let process = read_one(r#"{"processName": "p", "aggregateStats": {"x": "1e999"}}"#);
     assert_eq!(process.aggregate_stats["x"], f64::INFINITY);
     let mut twice =

@@ -1,10 +1,9 @@
-//! Killed by SIGKILL at any moment and opened again, a store has everything that
-//! it acknowledged, and nothing is torn.
+//! Kills a program with SIGKILL at random moments: the reopened store has everything acknowledged,
+//! and nothing is torn.
 //!
-//! The victim is this test program itself, started again. It prints each
-//! acknowledgement as it gets it; what it printed is the oracle. Its store is so
-//! small that checkpoints and snapshots are always under way, and now and then
-//! its index is gone when it starts, so that rebuilding is killed too. Long run:
+//! The victim is this test program itself. It prints each acknowledgement; its output is the
+//! oracle. Its store is so small that checkpoints and snapshots are always in progress, and
+//! sometimes its index is deleted before it starts, so that rebuilding is killed too. Long run:
 //! `PROCSTATE_KILLS=10000 cargo test --release --test kill`.
 
 mod common;
@@ -21,13 +20,13 @@ use procstate::{Claim, Instance, Origin, Params, Run, Store, WorkItem};
 
 const FOLDER: &str = "PROCSTATE_TEST_VICTIM";
 
-/// Threads that register work: their commits share writes and syncs.
+/// The threads that register work, whose commits share writes and syncs.
 const REGISTRARS: usize = 4;
 
-/// The items of each of them.
+/// The number of items per thread.
 const NAMES: u64 = 3;
 
-/// What a victim was told: the last value of each promise.
+/// The last acknowledged value of each promise.
 type Acknowledged = BTreeMap<String, u64>;
 
 #[test]
@@ -64,10 +63,10 @@ fn run_for_ever(store: &Store) {
     let process = store.process("p").unwrap();
     loop {
         let Claim::Won(mut run) = process.claim_with(&Instance::new(), &eager()).unwrap() else {
-            panic!("nobody else is here")
+            panic!("no other instance holds the process")
         };
         acknowledge("claim", run.token());
-        // It is done already if the run is resumed; what that did not begin comes before it.
+        // A resumed run may have completed it; items that it did not begin come first.
         let Some(mut work) = hot(&mut run) else {
             run.finish().unwrap();
             continue;
@@ -88,7 +87,7 @@ fn hot(run: &mut Run) -> Option<WorkItem> {
     std::iter::from_fn(|| run.next_work().unwrap()).find(|work| work.name() == "hot")
 }
 
-/// One write a line: what is printed was acknowledged, whatever comes then.
+/// One write per line: what is printed was acknowledged.
 fn acknowledge(what: &str, n: u64) {
     std::io::stdout().write_all(format!("\n@{what} {n}\n").as_bytes()).unwrap();
 }
@@ -96,13 +95,13 @@ fn acknowledge(what: &str, n: u64) {
 /// When a victim is killed.
 #[derive(Debug)]
 enum Moment {
-    /// So long after its start: while it creates or opens the store, or later.
+    /// This long after its start: while it creates or opens the store, or later.
     After(Duration),
-    /// So long after it was told so many things.
+    /// This long after so many acknowledgements.
     Told(usize, Duration),
 }
 
-/// Starts the victim, kills it, and answers what it was told.
+/// Starts the victim and kills it; returns its acknowledgements.
 fn kill_at(folder: &Path, moment: &Moment) -> Acknowledged {
     let mut victim = common::victim(FOLDER, folder).stderr(Stdio::piped()).spawn().unwrap();
     let stdout = victim.stdout.take().unwrap();
@@ -130,7 +129,7 @@ fn kill_at(folder: &Path, moment: &Moment) -> Acknowledged {
     acknowledged(&text)
 }
 
-/// Everything that comes, counting the lines as they do.
+/// Reads the whole output, counting lines.
 fn read_all(mut input: impl Read, lines: &AtomicUsize) -> String {
     let mut text = Vec::new();
     let mut buffer = [0; 4096];
@@ -163,14 +162,14 @@ fn acknowledged(text: &str) -> Acknowledged {
     whole_lines.lines().filter_map(parse).collect()
 }
 
-/// What the next program came upon.
+/// What the next program found.
 struct Found {
     replayed: bool,
     rebuilt: bool,
     has_snapshot: bool,
 }
 
-/// Opens the store as the next program would, and holds it to its promises.
+/// Opens the store as the next program would, and checks its promises.
 fn inspect(folder: &Path, told: &Acknowledged, context: &str) -> Found {
     let store = small().open(folder).unwrap_or_else(|error| panic!("{context}: {error}"));
     check(&store);
@@ -197,13 +196,13 @@ fn inspect(folder: &Path, told: &Acknowledged, context: &str) -> Found {
         let of_run = status.stats.get("work.n").copied().unwrap_or_default();
         let total = whole.aggregate_stats.get("work.n").copied().unwrap_or_default();
         let runs = whole.aggregate_stats.get("runs").copied().unwrap_or_default();
-        // A resumed run does the rest of its item anew, and counts both parts.
+        // A resumed run repeats the rest of its item, and counts both parts.
         assert!(total >= runs * 20.0, "{context}: totals without their run");
         let unfinished = status.finish_time.is_none();
         if unfinished && promised("finish") == 0 {
             assert!(of_run as u64 >= promised("progress"), "{context}: progress was lost");
         }
-        // One commit writes the item and the run: they never differ.
+        // One commit writes the item and the run, so they never differ.
         let item = whole.active_work["hot"].status.as_ref().and_then(|status| status.stats.get("n"));
         if unfinished && of_run > 0.0 {
             assert_eq!(item.copied(), Some(of_run), "{context}: torn");
@@ -215,7 +214,7 @@ fn inspect(folder: &Path, told: &Acknowledged, context: &str) -> Found {
                 run.hand_back().unwrap();
                 token
             }
-            other => panic!("{context}: a dead owner was waited for: {other:?}"),
+            other => panic!("{context}: a dead owner still holds the process: {other:?}"),
         };
         assert!(token > promised("claim"), "{context}: a fencing token came twice");
     }
@@ -224,14 +223,14 @@ fn inspect(folder: &Path, told: &Acknowledged, context: &str) -> Found {
 }
 
 #[test]
-fn killed_at_any_moment_it_keeps_its_promises() {
+fn kills_at_any_moment_keep_all_promises() {
     let kills = from_env("PROCSTATE_KILLS").unwrap_or(500);
     let seed = from_env("PROCSTATE_SEED").unwrap_or_else(|| fastrand::u64(..));
     let mut random = fastrand::Rng::with_seed(seed);
     let mut folder = tempfile::tempdir().unwrap();
     let (mut promises, mut replayed, mut rebuilt, mut snapshots) = (0, 0, 0, 0);
     for kill in 0..kills {
-        // Now and then from the beginning: creating a store is killed too.
+        // Sometimes a new store is started, so that creation is killed too.
         if kill % 20 == 0 {
             folder = tempfile::tempdir().unwrap();
         }

@@ -1,4 +1,4 @@
-//! Limits of runs that the settings have.
+//! The run limits in the settings.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 use std::time::Duration;
@@ -17,7 +17,7 @@ fn process(store: &Store) -> ProcessHandle {
     process
 }
 
-/// How many items a run does that all fail, and how it ends.
+/// Returns how many failing items a run processes, and how it ends.
 fn run(builder: procstate::RunnerBuilder) -> (f64, State) {
     let outcome = builder.worker_fn(|_| Err("no".into())).build().unwrap().run_now().unwrap();
     let Outcome::Finished(status) = outcome else { panic!("not finished: {outcome:?}") };
@@ -57,7 +57,7 @@ fn the_next_run_waits_as_long_as_the_settings_say() {
 }
 
 #[test]
-fn they_are_settings_apart_from_parameters_and_schedule() {
+fn limits_are_separate_from_parameters_and_schedule() {
     let store = Store::in_memory();
     let process = process(&store);
     process.set_schedule_with_offset(60 * MINUTE, MINUTE).unwrap();
@@ -85,7 +85,7 @@ fn they_are_settings_apart_from_parameters_and_schedule() {
 }
 
 #[test]
-fn what_makes_no_sense_is_refused() {
+fn invalid_limits_are_refused() {
     let store = Store::in_memory();
     let process = process(&store);
     let error = process.set_max_failed_items(Some(FailureLimit::Share(1.1))).unwrap_err();

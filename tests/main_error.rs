@@ -1,6 +1,6 @@
-//! A `main` that returns an error shows people its text.
+//! A `main` that returns an error prints its text.
 //!
-//! The program is its own child: the child opens a store that is not there.
+//! The program runs itself as a child, which opens a missing store.
 
 use std::process::Command;
 

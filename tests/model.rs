@@ -1,5 +1,5 @@
-//! Any interleaving of register, unregister, settings, runs, crashes and
-//! reopening, against a plain model: over every engine.
+//! Compares arbitrary interleavings of register, unregister, settings, runs, crashes and reopening
+//! with a simple model, on every engine.
 
 #[path = "common/arbitrary.rs"]
 #[allow(dead_code, unreachable_pub)]
@@ -13,7 +13,7 @@ use procstate::{Claim, Instance, List, Params, Process, ProcessHandle, Progress,
 use proptest::collection::{btree_map, btree_set};
 use proptest::prelude::*;
 
-/// What anybody may do next. Names and parameters are few, so that they meet.
+/// The next step. There are few names and parameters, so that steps interact.
 #[derive(Debug, Clone)]
 enum Step {
     Register(u8, i64),
@@ -31,7 +31,7 @@ enum Step {
     DropWhenDone,
     FinishRun,
     HandBack,
-    /// The program dies: whatever was in hand is gone.
+    /// The program dies, and runs in progress are lost.
     Crash,
     Purge,
 }
@@ -60,7 +60,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Where every name is, and with which parameters: nothing else.
+/// The list and parameters of every name.
 #[derive(Debug, Default, PartialEq)]
 struct Model {
     places: BTreeMap<String, (List, Option<i64>)>,
@@ -106,14 +106,14 @@ impl Model {
     }
 }
 
-/// The item in hand, as the model knows it.
+/// The item in progress according to the model.
 struct InHand {
     work: WorkItem,
     failed: bool,
     drops: bool,
-    /// The parameters that the run knows.
+    /// The parameters that the run has seen.
     seen: Option<i64>,
-    /// It left its list and came back, or left: its end is not the run's to write.
+    /// It left its list, and possibly came back: the run must not write its end.
     is_gone: bool,
 }
 
@@ -142,9 +142,8 @@ impl World {
         self.store.handle("p")
     }
 
-    /// Every write of a run takes all that was counted with it, and takes in what
-    /// others made of the item in hand: it is not dropped with parameters that
-    /// nobody worked by.
+    /// Every write of a run stores its counts, and reads what others changed of the item in
+    /// progress: it is not dropped with parameters that no attempt used.
     fn wrote(&mut self) {
         self.model.stats += std::mem::take(&mut self.unwritten);
         let Some(item) = &mut self.item else { return };
@@ -251,14 +250,14 @@ impl World {
         self.model.unregister(&name);
     }
 
-    /// Others took the name off the list on which the run has it in hand.
+    /// A concurrent change removes the name from the list on which the run works on it.
     fn leaves_hand(&mut self, name: &str) {
         if let Some(item) = self.item.as_mut().filter(|item| item.work.name() == name) {
             item.is_gone = true;
         }
     }
 
-    /// After a write the run has the newest parameters of the item in hand.
+    /// After a write the run has seen the newest parameters of the item in progress.
     fn sees_the_newest(&self) {
         if let Some(item) = self.item.as_ref().filter(|item| !item.is_gone) {
             assert_eq!(item.work.params().get_int("n"), item.seen, "{} is out of date", item.work.name());
@@ -271,7 +270,7 @@ impl World {
         }
         match self.process().claim_with(&Instance::new(), &eager()).unwrap() {
             Claim::Won(run) => self.run = Some(run),
-            other => panic!("nobody else is here: {other:?}"),
+            other => panic!("no other instance holds the process: {other:?}"),
         }
     }
 
@@ -307,7 +306,7 @@ impl World {
             std::mem::forget(run);
         }
         self.unwritten = 0.0;
-        // Memory does not survive a crash; its owner dies by the clock.
+        // Memory does not survive a crash; its owner dies by timeout.
         self.store.advance(31);
         self.store.reopen();
     }
@@ -315,14 +314,14 @@ impl World {
 
 /// Found by review: the registration is newer than the end that would drop it.
 #[test]
-fn a_newer_registration_outlives_the_drop() {
+fn a_newer_registration_survives_the_drop() {
     use Step::{Claim, DropWhenDone, FinishRun, NextWork, Register};
     holds_for(Backing::Memory, &[Register(0, 1), Claim, NextWork, Register(0, 2), DropWhenDone, FinishRun]);
 }
 
-/// Found by review: what the run had nothing to write of was never read again.
+/// Found by review: an item without writes of the run was never read again.
 #[test]
-fn an_item_without_news_gets_new_params() {
+fn an_item_without_progress_gets_new_params() {
     use Step::{Claim, NextWork, Progress, Register};
     holds_for(Backing::Memory, &[Register(0, 1), Claim, NextWork, Register(0, 2), Progress]);
 }

@@ -1,5 +1,4 @@
-//! Recovery with the tool and through the library: backups and what is made of
-//! them, the log, compacting, salvage.
+//! Recovery with the tool and through the library: backup, restore, log, compact, salvage.
 
 mod common;
 #[path = "common/tool.rs"]
@@ -20,7 +19,7 @@ fn json(text: &str) -> serde_json::Value {
     serde_json::from_str(text).unwrap()
 }
 
-/// What stands beside the store of a tool.
+/// Returns the names next to a tool's store.
 fn names(folder: &Path) -> Vec<String> {
     let names = fs::read_dir(folder).unwrap();
     let mut names: Vec<String> =
@@ -45,7 +44,7 @@ fn a_backup_is_restored_whole() {
         assert!(tool.bytes() == before, "backup changed the store");
         tool.fine(&["restore", &backup, "--into", &new]);
         assert_eq!(tool.fine_at(&new, &["export"]), content);
-        // A store of its own, that goes on.
+        // The restored store is independent and usable.
         tool.fine_at(&new, &["register", "p", "more"]);
         tool.fine_at(&new, &["unregister", "p", "more"]);
         assert_eq!(names(tool.folder.path()).len(), beside + 2, "nothing else is left");
@@ -59,7 +58,7 @@ fn nothing_is_overwritten() {
     let tool = Tool::imported();
     let (backup, new) = (tool.beside("backup"), tool.beside("new"));
     tool.fine(&["backup", &backup]);
-    tool.refuses(2, &["backup", &backup], "invalid argument: DIR/backup is there already; name a new file");
+    tool.refuses(2, &["backup", &backup], "invalid argument: DIR/backup already exists; name a new file");
     tool.fine(&["restore", &backup, "--into", &new]);
     tool.refuses(
         2,
@@ -85,9 +84,9 @@ fn nothing_is_overwritten() {
     assert!(stderr.contains("could not open") && stderr.contains("missing"), "{stderr}");
 }
 
-/// Every byte of a small backup, and every length.
+/// Every byte and every length of a small backup.
 #[test]
-fn a_damaged_backup_is_no_store() {
+fn a_damaged_backup_is_not_restored() {
     let tool = killed();
     let (backup, new) = (tool.beside("backup"), tool.beside("new"));
     tool.fine(&["backup", &backup]);
@@ -105,10 +104,10 @@ fn a_damaged_backup_is_no_store() {
     }
 }
 
-/// What is counted in the backup is a state that there was: counters that go up
-/// together are equal in it, and no smaller than they were when it was asked for.
+/// The backup has a state that existed: counters that are incremented together are equal in it, and
+/// no smaller than when it was requested.
 #[test]
-fn a_backup_is_of_one_moment_while_writers_go_on() {
+fn a_backup_is_consistent_during_writes() {
     let folder = tempfile::tempdir().unwrap();
     let store = small().open(folder.path().join("state")).unwrap();
     let process = store.process("p").unwrap();
@@ -150,7 +149,7 @@ fn a_backup_is_of_one_moment_while_writers_go_on() {
 }
 
 #[test]
-fn a_backup_that_cannot_be_written_does_the_store_no_harm() {
+fn a_failed_backup_does_not_affect_the_store() {
     let store = Store::in_memory();
     store.process("p").unwrap().register("w", Params::new()).unwrap();
     assert!(store.backup("/proc/backup").is_err());
@@ -230,7 +229,7 @@ fn clock_start() -> procstate::Timestamp {
     "2026-01-01T10:00:00Z".parse().unwrap()
 }
 
-/// A commit behind damage cannot be reached, those before can.
+/// A commit after the damage cannot be reached, earlier ones can.
 #[test]
 fn a_damaged_log_is_restored_up_to_the_damage() {
     let tool = killed();
@@ -248,9 +247,9 @@ fn a_damaged_log_is_restored_up_to_the_damage() {
     assert!(stdout.contains("w24") && !stdout.contains("w25"), "{stdout}");
 }
 
-/// The first moment after the damage is no less behind it than the last.
+/// The first moment after the damage is as unreachable as the last.
 #[test]
-fn a_commit_that_is_missing_before_a_time_is_missed() {
+fn a_missing_commit_before_a_time_is_detected() {
     let tool = killed();
     let mut times = Vec::new();
     recovery::read_log(tool.db(), 0, |entry| {
@@ -272,7 +271,7 @@ fn a_commit_that_is_missing_before_a_time_is_missed() {
     assert_eq!(names(tool.folder.path()), ["before", "state"]);
 }
 
-/// What stands behind a hole in a tail that was never synced was not there.
+/// Data after a hole in a tail that was never synced did not exist.
 #[test]
 fn a_torn_tail_is_not_restored() {
     let tool = Tool { folder: tempfile::tempdir().unwrap() };
@@ -297,7 +296,7 @@ fn a_torn_tail_is_not_restored() {
         let error = restore(Until::Seq(wanted)).unwrap_err();
         let text = error.to_string();
         assert!(error.is_invalid() && text.contains("the log ends with commit 5, before"), "{error}");
-        assert!(text.contains("of commits up to 10, was not known to be durable"), "{error}");
+        assert!(text.contains("from commits up to 10, was not known to be durable"), "{error}");
     }
     drop(Store::open(tool.db()).unwrap());
     assert_eq!(restore(Until::End).unwrap(), 5);
@@ -313,9 +312,9 @@ fn every_missing_commit_is_named() {
     assert!(text.contains("missing: commits 6 to 7 (") && text.contains("`--until 5`"), "{text}");
 }
 
-/// The log of last week in the store of today.
+/// An older log in a newer store.
 #[test]
-fn a_log_that_was_rolled_back_is_not_taken_for_all() {
+fn a_rolled_back_log_is_detected() {
     let folder = tempfile::tempdir().unwrap();
     let (state, older) = (folder.path().join("state"), folder.path().join("older"));
     for round in 0..2 {
@@ -337,7 +336,7 @@ fn a_log_that_was_rolled_back_is_not_taken_for_all() {
         let text = error.to_string();
         assert!(
             text.contains(
-                "it ends with commit 10, and the store held commit 20: commits 11 to 20 are missing"
+                "it ends with commit 10, but the store held commit 20: commits 11 to 20 are missing"
             ),
             "{error}"
         );
@@ -347,7 +346,7 @@ fn a_log_that_was_rolled_back_is_not_taken_for_all() {
     assert_eq!(restored.seq, 10);
 }
 
-/// A backup that somebody put among the snapshots.
+/// A backup that was put among the snapshots.
 #[test]
 fn a_snapshot_of_another_moment_is_not_restored() {
     let tool = killed();
@@ -358,14 +357,14 @@ fn a_snapshot_of_another_moment_is_not_restored() {
     for until in [Until::End, Until::Seq(99999)] {
         let error = recovery::restore(tool.db(), tool.beside("new"), until).unwrap_err();
         let text = error.to_string();
-        assert!(text.contains("of another moment than its name says"), "{error}");
+        assert!(text.contains("another moment than its name says"), "{error}");
         assert!(text.contains("salvage --output NEWDIR"), "{error}");
     }
     assert!(!Path::new(&tool.beside("new")).exists());
 }
 
 #[test]
-fn a_backup_does_not_lie_in_the_store() {
+fn a_backup_inside_the_store_is_refused() {
     let tool = Tool::imported();
     tool.fine(&["compact"]);
     std::os::unix::fs::symlink(tool.db(), tool.folder.path().join("link")).unwrap();
@@ -376,9 +375,9 @@ fn a_backup_does_not_lie_in_the_store() {
     tool.fine(&["backup", &tool.beside("state.backup")]);
 }
 
-/// Whatever the system has not the means to open is not damaged.
+/// A lack of system resources is not damage.
 #[test]
-fn an_error_of_looking_is_no_finding() {
+fn system_errors_are_not_findings() {
     let tool = Tool::imported();
     let (mut fine, mut unable) = (0, 0);
     for limit in 4..40 {
@@ -413,9 +412,9 @@ fn a_store_of_a_newer_version_is_not_read() {
     }
 }
 
-/// Whoever is told to create a store where a damaged one is loses it.
+/// Advice to create a store in place of a damaged one would lose it.
 #[test]
-fn a_store_without_its_manifest_is_told_from_none() {
+fn a_store_without_its_manifest_is_not_absent() {
     for part in ["wal", "index", "snapshots"] {
         let tool = Tool::imported();
         tool.fine(&["compact"]);
@@ -435,7 +434,7 @@ fn a_store_without_its_manifest_is_told_from_none() {
             let (_, stderr) = tool.ends(2, command);
             let says = |text: &str| assert!(stderr.contains(text), "{command:?}: {stderr}");
             says(&format!("store {db} is damaged: its MANIFEST is missing"));
-            says(&format!("`procstate --db {db} verify` tells what is left"));
+            says(&format!("`procstate --db {db} verify` shows what is left"));
             assert!(!stderr.contains("init"), "{command:?}: {stderr}");
         }
         tool.ends(1, &["verify"]);
@@ -443,7 +442,7 @@ fn a_store_without_its_manifest_is_told_from_none() {
 }
 
 #[test]
-fn a_target_that_cannot_be_is_refused_at_once() {
+fn an_impossible_target_is_refused_at_once() {
     let tool = Tool::imported();
     let (db, backup) = (tool.db().display().to_string(), tool.beside("backup"));
     tool.fine(&["backup", &backup]);
@@ -465,7 +464,7 @@ fn a_target_that_cannot_be_is_refused_at_once() {
 }
 
 #[test]
-fn a_damaged_backup_says_what_is_next() {
+fn a_damaged_backup_error_has_advice() {
     let tool = Tool::imported();
     let backup = tool.beside("backup");
     tool.fine(&["backup", &backup]);
@@ -474,11 +473,11 @@ fn a_damaged_backup_says_what_is_next() {
     bytes[middle] ^= 1;
     fs::write(&backup, bytes).unwrap();
     let (_, stderr) = tool.ends(2, &["restore", &backup, "--into", &tool.beside("new")]);
-    assert!(stderr.contains("Nothing was made of it. A backup is restored whole or not at all"), "{stderr}");
+    assert!(stderr.contains("Nothing was restored. A backup is restored whole or not at all"), "{stderr}");
 }
 
 #[test]
-fn where_there_is_no_room_for_a_copy_the_way_out_is_named() {
+fn no_space_for_a_copy_has_advice() {
     let tool = Tool::imported();
     for command in
         [&["verify", "--scratch", "nodir"][..], &["salvage", "--output", "new", "--scratch", "nodir"]]
@@ -495,12 +494,12 @@ fn where_there_is_no_room_for_a_copy_the_way_out_is_named() {
     assert!(nowhere.contains("temporary folder in /nowhere") && nowhere.contains("TMPDIR=DIR"), "{nowhere}");
     let Some(small) = common::Mount::new(&["-t", "tmpfs", "-o", "size=65536", "procstate"]) else { return };
     let full = stderr(small.path());
-    let place = format!("there is no room in {} for a private copy", small.path().display());
+    let place = format!("there is not enough space in {} for a private copy", small.path().display());
     assert!(full.contains(&place) && full.contains("TMPDIR=DIR"), "{full}");
 }
 
 #[test]
-fn a_log_that_ends_earlier_says_where() {
+fn a_log_that_ends_earlier_reports_its_end() {
     let tool = killed();
     let (stdout, stderr) = tool.ends(0, &["log", "--from", "99"]);
     assert_eq!(stdout, "");
@@ -510,7 +509,7 @@ fn a_log_that_ends_earlier_says_where() {
 }
 
 #[test]
-fn commits_that_are_missing_are_spoken_of_as_many() {
+fn missing_commits_are_pluralized() {
     let tool = killed();
     ["w05", "w06", "w25"].iter().for_each(|work| damage_commit_of(&tool, work));
     let (stdout, _) = tool.ends(1, &["salvage", "--output", &tool.beside("new")]);
@@ -518,7 +517,7 @@ fn commits_that_are_missing_are_spoken_of_as_many() {
     assert!(stdout.contains("MISSING: commit 26: "), "{stdout}");
 }
 
-/// Flips a bit where the log names this work.
+/// Flips a bit in the log at this work name.
 fn damage_commit_of(tool: &Tool, work: &str) {
     let log = tool.db().join("wal/000000.wal");
     let mut bytes = fs::read(&log).unwrap();
@@ -528,7 +527,7 @@ fn damage_commit_of(tool: &Tool, work: &str) {
 }
 
 #[test]
-fn the_log_is_told() {
+fn the_log_is_printed() {
     let tool = Tool::imported();
     tool.fine(&["register", "nightly", "e", "--int", "n=1"]);
     tool.ends(0, &["run", "nightly", "--", "true"]);
@@ -554,13 +553,11 @@ fn the_log_is_told() {
 }
 
 #[test]
-fn the_log_of_a_damaged_store_says_where_something_is_missing() {
+fn the_log_of_a_damaged_store_shows_gaps() {
     let tool = killed();
     damage_commit_of(&tool, "w25");
     let (text, _) = tool.ends(1, &["log"]);
-    assert!(
-        text.contains("--- something is missing after commit 25: ") && text.contains("000000.wal at byte ")
-    );
+    assert!(text.contains("--- there is a gap after commit 25: ") && text.contains("000000.wal at byte "));
     assert!(text.contains("/w24") && !text.contains("/w25") && text.contains("/w26"), "{text}");
     let mut gaps = 0;
     recovery::read_log(tool.db(), 0, |entry| {
@@ -572,7 +569,7 @@ fn the_log_of_a_damaged_store_says_where_something_is_missing() {
 }
 
 #[test]
-fn compacting_gives_space_back_and_keeps_everything() {
+fn compacting_reclaims_space_and_keeps_everything() {
     let tool = Tool { folder: tempfile::tempdir().unwrap() };
     let store = Store::open(tool.db()).unwrap();
     let process = store.process("p").unwrap();
@@ -611,7 +608,7 @@ fn store_of(tool: &Tool, items: usize) {
     store.close().unwrap();
 }
 
-/// But for the note of who had it open.
+/// Except the lock file.
 fn bytes_on_disk(dir: &Path) -> u64 {
     fs::read_dir(dir)
         .unwrap()
@@ -621,16 +618,16 @@ fn bytes_on_disk(dir: &Path) -> u64 {
         .sum()
 }
 
-/// Found by a user: a new store took twice as much after it was compacted.
+/// Found by a user: a new store was twice as large after compaction.
 #[test]
-fn compacting_never_takes_more_than_there_was() {
+fn compacting_never_grows_the_store() {
     for items in [0, 1, 1000, 20_000] {
         let tool = Tool { folder: tempfile::tempdir().unwrap() };
         store_of(&tool, items);
         let content = tool.fine(&["export"]);
         for round in 0..4 {
             if round == 2 && items > 0 {
-                // A run, and what it leaves.
+                // A run and its traces.
                 let store = Store::open(tool.db()).unwrap();
                 let mut run = won(&store.process("p").unwrap());
                 drop(run.next_work().unwrap());
@@ -651,7 +648,7 @@ fn compacting_never_takes_more_than_there_was() {
 }
 
 #[test]
-fn compacting_says_when_there_is_nothing_to_give_back() {
+fn compacting_reports_when_there_is_nothing_to_reclaim() {
     let tool = Tool { folder: tempfile::tempdir().unwrap() };
     store_of(&tool, 0);
     let says = |part: &str| {
@@ -661,15 +658,15 @@ fn compacting_says_when_there_is_nothing_to_give_back() {
         assert!(text.contains(part), "{text}");
     };
     says(" bytes and takes ");
-    says("nothing to give back: ");
+    says("nothing to reclaim: ");
     for name in ["index.before", "index.new", "index.damaged-1"] {
         assert!(!tool.db().join(name).exists(), "{name}");
     }
 }
 
-/// Killed at any moment: the store is whole, and a target is whole or not there.
+/// Killed at any moment: the store stays complete, and a target is complete or absent.
 #[test]
-fn a_tool_that_is_killed_leaves_nothing_half_done() {
+fn a_killed_tool_leaves_nothing_half_done() {
     if !Path::new("/proc/self").exists() {
         return ignored("needs /proc");
     }
@@ -729,7 +726,7 @@ fn salvage_keeps_all_but_the_damaged_commit() {
     let new = tool.beside("new");
     let (stdout, _) = tool.ends(1, &["salvage", "--output", &new]);
     assert!(
-        stdout.contains("new has 41 records as of commit 40, made of all that could be found\n"),
+        stdout.contains("new has 41 records as of commit 40, made from everything that could be found\n"),
         "{stdout}"
     );
     assert!(stdout.contains("MISSING: commit 26: ") && stdout.contains("INCOMPLETE: 41 records"), "{stdout}");
@@ -742,7 +739,7 @@ fn salvage_keeps_all_but_the_damaged_commit() {
     assert_eq!(names(tool.folder.path()), ["new", "state"]);
 }
 
-/// The parts of a large commit that can be read say which records it wrote.
+/// The readable parts of a large commit show which records it wrote.
 #[test]
 fn salvage_names_what_a_damaged_commit_wrote() {
     let tool = Tool { folder: tempfile::tempdir().unwrap() };
@@ -797,10 +794,10 @@ fn salvage_without_a_log_has_what_the_index_has() {
     assert_eq!(tool.fine_at(&new, &["export"]), content);
 }
 
-/// A store whose snapshot, log and index are all damaged: what is left stands in bytes
-/// that nothing leads to any more.
+/// Snapshot, log and index are all damaged: the remaining records are in bytes that nothing refers
+/// to.
 #[test]
-fn salvage_finds_records_in_whatever_is_left() {
+fn salvage_finds_records_in_any_bytes() {
     let folder = tempfile::tempdir().unwrap();
     let state = folder.path().join("state");
     let store = Store::open(&state).unwrap();
@@ -843,15 +840,15 @@ fn salvage_finds_records_in_whatever_is_left() {
         let is_invented =
             |(name, work): &(&String, &procstate::Work)| content.active_work.get(*name) != Some(*work);
         let invented: Vec<_> = found.active_work.iter().filter(is_invented).map(|(name, _)| name).collect();
-        // Of the item that was moved the later record may be lost, and the earlier found.
+        // The later record of the moved item may be lost, and the earlier one found.
         assert!(invented.is_empty() || invented == ["w007"], "{damage}: {invented:?}");
         store.close().unwrap();
     }
 }
 
-/// An owner of a store of the first format, whose index is all there is.
+/// The owner of a store of the first format, which consists only of its index.
 #[test]
-fn a_store_without_a_log_is_not_taken_for_an_empty_one() {
+fn a_store_without_a_log_is_not_empty() {
     let folder = tempfile::tempdir().unwrap();
     let state = folder.path().join("state");
     common::copy_as_it_is(Path::new("tests/fixtures/format-1/store"), &state);
@@ -861,8 +858,7 @@ fn a_store_without_a_log_is_not_taken_for_an_empty_one() {
     assert!(!state.join("index.damaged-1").exists());
 }
 
-/// A log with commits 21 to 40 cut off, and no index: what the manifest noted is not
-/// reached by what is left.
+/// A log without commits 21 to 40, and no index: the log ends before the commit in the manifest.
 #[test]
 fn an_index_is_not_rebuilt_to_less_than_it_held() {
     let folder = tempfile::tempdir().unwrap();
@@ -879,16 +875,16 @@ fn an_index_is_not_rebuilt_to_less_than_it_held() {
     bytes[at - 100..].fill(0);
     fs::write(&log, bytes).unwrap();
     let error = Store::open(&state).unwrap_err();
-    assert!(error.to_string().contains("ends with commit 19, and the store held commit 40"), "{error}");
+    assert!(error.to_string().contains("ends with commit 19, but the store held commit 40"), "{error}");
     let verified = recovery::verify(&state, Options::default(), |_| {}).unwrap();
     assert!(verified.refused.is_some() && verified.damages > 0, "{verified:?}");
     let salvaged = recovery::salvage(&state, folder.path().join("new"), Options::default(), |_| {}).unwrap();
     assert_eq!((salvaged.missing[0].first, salvaged.missing[0].last), (20, Some(40)));
 }
 
-/// An older copy of a file of the log beside it.
+/// An older copy of a segment next to it.
 #[test]
-fn of_two_files_that_are_one_segment_the_fuller_counts() {
+fn of_two_copies_of_a_segment_the_fuller_wins() {
     for name in ["000007.wal", "000000.wal"] {
         let tool = killed();
         let wal = tool.db().join("wal");
@@ -915,7 +911,7 @@ fn a_snapshot_has_one_name_only() {
 
 /// A part of a store may be on another disk.
 #[test]
-fn a_log_behind_a_link_is_a_part_of_the_store() {
+fn a_linked_log_belongs_to_the_store() {
     for damaged in [false, true] {
         let tool = killed();
         let content = tool.fine(&["export"]);
@@ -942,9 +938,9 @@ fn a_log_behind_a_link_is_a_part_of_the_store() {
     }
 }
 
-/// Who opens a pipe waits until somebody writes to it.
+/// Opening a pipe blocks until there is a writer.
 #[test]
-fn nobody_waits_for_a_pipe() {
+fn a_pipe_does_not_block() {
     let tool = killed();
     damage_commit_of(&tool, "w25");
     for folder in ["index.damaged-1", "snapshots"] {
@@ -967,9 +963,9 @@ fn nobody_waits_for_a_pipe() {
     }
 }
 
-/// Where it works with pieces it goes through everything again.
+/// A salvage of fragments reads everything again.
 #[test]
-fn salvage_of_pieces_is_not_done_before_its_end() {
+fn salvage_of_fragments_reports_progress_to_the_end() {
     let tool = killed();
     damage_commit_of(&tool, "w25");
     fs::File::create(tool.db().join("index/db")).unwrap().set_len(8 << 20).unwrap();
@@ -981,8 +977,8 @@ fn salvage_of_pieces_is_not_done_before_its_end() {
     assert!(last.done > last.total / 2, "{told:?}");
 }
 
-/// The last commits of a program that died, and its index, both damaged: what stands
-/// behind might be a torn tail, and might not.
+/// The last commits of a program that died, and its index, both damaged: what follows may or may
+/// not be a torn tail.
 #[test]
 fn salvage_without_an_index_does_not_trust_a_torn_tail() {
     let folder = tempfile::tempdir().unwrap();
@@ -991,7 +987,7 @@ fn salvage_without_an_index_does_not_trust_a_torn_tail() {
     fs::write(state.join("index/db"), "").unwrap();
     let log = state.join("wal/000005.wal");
     let mut bytes = fs::read(&log).unwrap();
-    // The end of a commit that began in the segment before, and all that came after.
+    // The end of a commit that began in the previous segment, and all that followed.
     bytes[4096..].fill(0);
     fs::write(&log, bytes).unwrap();
     let salvaged = recovery::salvage(&state, folder.path().join("new"), Options::default(), |_| {}).unwrap();

@@ -1,5 +1,4 @@
-//! The command runner, as its users meet it: what it starts, what it leaves behind, what
-//! it tells, and how it ends.
+//! The command runner: what it starts, what it leaves behind, what it prints, and how it ends.
 
 mod common;
 #[path = "common/tool.rs"]
@@ -12,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use tool::Tool;
 
-/// A store with so many items of the process `p`: w000, w001 and so on.
+/// Creates a store with this many items of the process `p`: w000, w001 and so on.
 fn store(items: usize) -> Tool {
     let tool = Tool::new();
     let names: Vec<String> = (0..items).map(|n| format!("w{n:03}")).collect();
@@ -21,7 +20,7 @@ fn store(items: usize) -> Tool {
     tool
 }
 
-/// A file in the folder of the test, not yet there.
+/// Returns a new path in the folder of the test.
 fn path(tool: &Tool, name: &str) -> String {
     tool.folder.path().join(name).display().to_string()
 }
@@ -38,7 +37,7 @@ fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-/// The programs that are alive and have `mark` among their arguments, by /proc.
+/// Returns the live programs with `mark` among their arguments, from /proc.
 fn alive(mark: &str) -> Vec<u32> {
     let programs = fs::read_dir("/proc").unwrap().flatten();
     let numbers = programs.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
@@ -55,7 +54,7 @@ fn has_argument(pid: u32, mark: &str) -> bool {
     arguments.split(|byte| *byte == 0).any(|argument| argument == mark.as_bytes())
 }
 
-/// A number of seconds that no other test sleeps: it marks the programs of one test.
+/// Returns a number of seconds that no other test sleeps, to mark the programs of one test.
 fn mark() -> String {
     use std::sync::atomic::{AtomicU32, Ordering};
     static NEXT: AtomicU32 = AtomicU32::new(0);
@@ -99,7 +98,7 @@ mod what_is_stopped {
     }
 
     #[test]
-    fn what_heeds_sigterm_is_not_killed() {
+    fn commands_that_handle_sigterm_are_not_killed() {
         let tool = store(1);
         let cleaned = path(&tool, "cleaned");
         let script = format!("trap 'touch {cleaned}; exit 0' TERM; while :; do sleep 0.05; done");
@@ -116,12 +115,12 @@ mod what_is_stopped {
     }
 
     #[test]
-    fn a_child_in_the_background_holds_no_item() {
+    fn a_background_child_does_not_delay_its_item() {
         let (tool, mark) = (store(1), mark());
         let started = Instant::now();
         tool.fine(&["run", "p", "--", "sh", "-c", &format!("sleep {mark} & echo started")]);
         assert!(started.elapsed() < Duration::from_secs(10));
-        // The item is done, and what it left behind was meant to stay.
+        // The item is done, and its background program may stay.
         let left = alive(&mark);
         assert_eq!(left.len(), 1);
         assert!(Command::new("kill").arg(left[0].to_string()).status().unwrap().success());
@@ -141,13 +140,13 @@ mod what_is_stopped {
         assert!(alive(&mark).is_empty());
         assert_eq!(output.status.code(), Some(130), "{}", stderr_of(&output));
         assert!(stderr_of(&output).contains("w000: failed, stopped"), "{}", stderr_of(&output));
-        // Nothing is lost: the same run goes on, and does both.
+        // Nothing is lost: the same run continues and processes both.
         let (_, stderr) = tool.ends(0, &["run", "p", "--", "true"]);
         assert!(stderr.ends_with("completed: 2 items, 0 of them failed, 2 errors\n"), "{stderr}");
     }
 
     #[test]
-    fn a_reader_that_reads_nothing_does_not_keep_it_from_ending() {
+    fn a_blocked_reader_does_not_prevent_the_end() {
         let (tool, mark) = (store(1), mark());
         let run = ["run", "p", "--", "sh", "-c", "sleep $0 & yes"];
         let mut run = start(&tool, &[&run[..], &[&mark, "{}"]].concat());
@@ -180,7 +179,7 @@ mod what_is_stopped {
     }
 
     #[test]
-    fn a_third_interrupt_does_not_wait_for_the_stubborn() {
+    fn a_third_interrupt_kills_stubborn_commands() {
         let (tool, mark) = (store(1), mark());
         let run = start(&tool, &["run", "p", "--kill-after", "1h", "--", "sh", "-c", &stubborn(&mark)]);
         eventually("the command runs", || alive(&mark).len() >= 2);
@@ -194,7 +193,7 @@ mod what_is_stopped {
     }
 
     #[test]
-    fn the_death_of_the_tool_leaves_nothing_behind() {
+    fn killing_the_tool_leaves_no_commands() {
         for script in [|mark: &str| format!("sleep {mark} & sleep {mark}"), stubborn] {
             let (tool, mark) = (store(2), mark());
             let mut run = start(&tool, &["run", "p", "-j2", "--", "sh", "-c", &script(&mark)]);
@@ -221,7 +220,7 @@ mod what_is_stopped {
         inner.fine(&["run", "p", "--wait=30s", "--", "true"]);
     }
 
-    /// Whenever it is killed, nothing is lost, and at most what was in hand is done twice.
+    /// Kills lose nothing, and repeat at most the items in progress.
     #[test]
     fn killed_at_any_moment_nothing_is_lost() {
         killed_at_random(6);
@@ -243,7 +242,7 @@ mod what_is_stopped {
         let mut random = fastrand::Rng::with_seed(seed);
         let (tool, mark) = (store(kills * 8 + 40), mark());
         let done = path(&tool, "done");
-        // A command is acknowledged by its line: it ends with what the tool is told.
+        // Its line acknowledges a command, since it ends with the output that the tool reads.
         let script = format!("echo $1 >> {done}; sleep 0.02; : {mark}");
         let arguments = ["run", "p", "-j4", "--", "sh", "-c", &script, &mark, "{}"];
         let mut killed = 0;
@@ -279,7 +278,7 @@ mod what_fails {
     use super::*;
 
     #[test]
-    fn sixty_of_two_hundred_starve_nobody() {
+    fn failing_items_do_not_starve_others() {
         let tool = store(200);
         // The first sixty fail, in each pass.
         let script = "test ${1#w} -ge 60";
@@ -311,7 +310,7 @@ mod what_fails {
     }
 
     #[test]
-    fn what_was_not_begun_comes_first_the_next_time() {
+    fn items_not_begun_come_first_in_the_next_run() {
         let tool = store(4);
         tool.ends(3, &["run", "p", "--max-errors", "0", "--", "false"]);
         let (stdout, _) = tool.ends(0, &["run", "p", "--", "echo"]);
@@ -319,7 +318,7 @@ mod what_fails {
     }
 
     #[test]
-    fn halting_soon_lets_the_others_end_and_now_does_not() {
+    fn halt_soon_completes_running_commands_and_now_stops_them() {
         for (halt, left) in [("soon", 0), ("now", 1)] {
             let (tool, begun) = (store(3), mark());
             let begun = path(&tool, &begun);
@@ -349,7 +348,7 @@ mod what_fails {
     }
 
     #[test]
-    fn only_what_failed_is_done_again() {
+    fn only_failed_items_are_repeated() {
         let tool = store(4);
         tool.ends(1, &["run", "p", "--", "sh", "-c", "test $1 != w002", "job", "{}"]);
         tool.fine(&["register", "p", "new"]);
@@ -361,14 +360,14 @@ mod what_fails {
     }
 
     #[test]
-    fn retries_are_one_failure_at_most() {
+    fn retries_count_as_one_failure() {
         let tool = store(2);
         let counter = path(&tool, "count");
         let script =
             format!("echo x >> {counter}; echo why $PROCSTATE_ATTEMPT >&2; test $PROCSTATE_ATTEMPT = 2");
         let run = ["run", "p", "-j2", "--retries", "1", "--max-errors", "0", "--", "sh", "-c", &script];
         let (_, stderr) = tool.ends(0, &run);
-        assert!(stderr.contains("w000: failed, exit status 1: why 1, to be tried again"), "{stderr}");
+        assert!(stderr.contains("w000: failed, exit status 1: why 1, will be retried"), "{stderr}");
         assert!(stderr.ends_with("completed: 2 items, 0 of them failed, 2 errors\n"), "{stderr}");
         assert_eq!(fs::read_to_string(&counter).unwrap().lines().count(), 4);
     }
@@ -383,7 +382,7 @@ mod what_fails {
     }
 
     #[test]
-    fn a_command_that_is_not_there_fails_each_item() {
+    fn a_missing_command_fails_each_item() {
         let (_, stderr) = store(2).ends(1, &["run", "p", "--", "/no/such/program"]);
         assert!(
             stderr.contains("w001: failed, could not run \"/no/such/program\": No such file"),
@@ -425,7 +424,7 @@ mod what_it_says {
     }
 
     #[test]
-    fn binary_output_comes_through_whole() {
+    fn binary_output_is_unchanged() {
         let tool = store(1);
         let bytes: Vec<u8> =
             (0..3_000_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).chain([b'\n']).collect();
@@ -449,7 +448,7 @@ mod what_it_says {
     }
 
     #[test]
-    fn progress_has_the_form_that_is_asked_for() {
+    fn progress_has_the_requested_form() {
         let tool = store(2);
         let said = |style: &str| tool.ends(0, &["run", "p", "--progress", style, "--", "true"]).1;
         assert_eq!(said("none"), "completed: 2 items, 0 of them failed, 0 errors\n");
@@ -458,7 +457,7 @@ mod what_it_says {
     }
 
     #[test]
-    fn no_name_and_no_error_drives_a_terminal() {
+    fn names_and_errors_are_escaped() {
         let tool = Tool::new();
         let name = "a\u{1b}[2J\nb\u{202e}c";
         tool.fine(&["register", "p", name]);
@@ -473,7 +472,7 @@ mod what_it_says {
     }
 
     #[test]
-    fn a_paused_process_is_said_to_be_and_nothing_hangs() {
+    fn a_paused_process_is_reported_at_once() {
         let tool = store(1);
         tool.fine(&["settings", "p", "--int", "flow.paused=1"]);
         let (_, stderr) = tool.ends(2, &["run", "p", "--", "true"]);
@@ -482,7 +481,7 @@ mod what_it_says {
     }
 
     #[test]
-    fn a_process_that_is_not_there_is_no_failed_item() {
+    fn a_missing_process_is_not_a_failed_item() {
         let tool = store(1);
         for option in ["--failed", "--dry-run", "--every=1h"] {
             let (_, stderr) = tool.ends(2, &["run", "nosuch", option, "--", "true"]);
@@ -518,7 +517,7 @@ mod what_a_command_gets {
     use super::*;
 
     #[test]
-    fn parameters_come_as_words_variables_and_json() {
+    fn parameters_are_words_variables_and_json() {
         let tool = Tool::new();
         tool.fine(&["register", "p", "w", "--int", "n=-7", "--str", "s=x y"]);
         tool.fine(&["settings", "p", "--str", "region=eu"]);
@@ -536,12 +535,12 @@ mod what_a_command_gets {
     fn an_unknown_parameter_fails_the_item_and_runs_nothing() {
         let tool = store(1);
         let (_, stderr) = tool.ends(1, &["run", "p", "--", "touch", &path(&tool, "{nope}")]);
-        assert!(stderr.contains("the command names {nope}"), "{stderr}");
+        assert!(stderr.contains("the command uses {nope}"), "{stderr}");
         assert!(!tool.folder.path().join("{nope}").exists());
     }
 
     #[test]
-    fn names_that_are_not_utf8_reach_the_command_as_they_were() {
+    fn names_that_are_not_utf8_reach_the_command_unchanged() {
         use std::os::unix::ffi::OsStringExt;
         let tool = Tool::new();
         let name = std::ffi::OsString::from_vec(b"caf\xe9 100%".to_vec());
@@ -591,7 +590,7 @@ mod what_is_written_down {
         assert_eq!(fs::read_dir(&logs).unwrap().count(), 1, "everything is in the folder of the process");
         let (_, stderr) = tool.ends(1, &["logs", "p", "nope"]);
         assert!(stderr.contains("there is no output of \"nope\""), "{stderr}");
-        // The next run replaces what was there.
+        // The next run replaces the previous output.
         tool.fine(&["run", "p", "--logs", &logs, "--log-max", "8", "--", "echo", "0123456789"]);
         assert_eq!(
             tool.ends(0, &["logs", "p", "plain"]),
@@ -658,12 +657,12 @@ mod when_it_runs {
     }
 
     #[test]
-    fn it_stays_and_runs_on_schedule() {
+    fn it_stays_resident_and_runs_on_schedule() {
         let tool = store(1);
         let mut run = start(&tool, &["run", "p", "--every", "1s", "--", "echo"]);
         let runs = || tool.run(&["--json", "history", "p"]).stdout.split(|byte| *byte == b'\n').count() - 1;
         eventually("three runs", || runs() >= 3);
-        // Between runs others can use the store.
+        // Others can use the store between runs.
         tool.fine(&["run", "p", "--wait", "--dry-run", "--", "echo"]);
         signal(&run, "-TERM");
         let status = run.wait().unwrap();
@@ -671,7 +670,7 @@ mod when_it_runs {
     }
 
     #[test]
-    fn a_run_that_cannot_begin_leaves_no_watchdog() {
+    fn a_run_that_cannot_start_leaves_no_watchdog() {
         let tool = store(1);
         let folder = path(&tool, "folder");
         let mut run = start(&tool, &["run", "p", "--every", "1s", "--joblog", &folder, "--", "true"]);
@@ -695,7 +694,7 @@ mod when_it_runs {
     }
 
     #[test]
-    fn a_senseless_option_is_refused() {
+    fn invalid_options_are_refused() {
         let tool = store(1);
         for (option, value) in [
             ("--cron", "61 * * * *"),
@@ -813,7 +812,7 @@ mod where_it_runs {
         assert!(output.stdout.starts_with(b"{\"attempt\":1"), "{output:?}");
     }
 
-    /// As the first program of a container it takes the status of all that ends.
+    /// As the init program of a container it collects the status of all orphans.
     #[test]
     fn as_the_first_program_of_a_container() {
         let tool = store(3);
@@ -827,7 +826,7 @@ mod where_it_runs {
             println!("IGNORED: this user may not make a pid namespace");
             return;
         }
-        // Each leaves an orphan that ends at once; the last one looks for the dead.
+        // Each leaves an orphan that ends at once; the last one looks for zombies.
         let script = "(sleep 0.01 &) ; if [ $1 = w002 ]; then sleep 1.5; ps -eo stat= | grep -c ^Z; fi; true";
         let output = Command::new(unshare[0])
             .args(&unshare[1..])

@@ -1,6 +1,5 @@
-//! The commands of docs/recovery.md, each on a store that is damaged in just that way, and
-//! those of docs/run.md, one after the other: they print what stands there, and end as it
-//! says.
+//! Runs the commands of docs/recovery.md on stores with the damage in question, and those of
+//! docs/run.md in sequence: their output and exit status must match the text.
 
 mod common;
 #[path = "common/tool.rs"]
@@ -22,7 +21,7 @@ struct Step {
     output: Vec<String>,
 }
 
-/// The headings of a page, and the commands below each.
+/// Returns the headings of a page and the commands below each.
 fn sections(page: &str) -> Vec<(String, Vec<Step>)> {
     let text = fs::read_to_string(page).unwrap();
     let mut sections: Vec<(String, Vec<Step>)> = Vec::new();
@@ -48,7 +47,7 @@ fn step(command: &str) -> Step {
     Step { line: line.to_owned(), status: status.parse().unwrap(), output: Vec::new() }
 }
 
-/// Whether `found` is like `pattern`, in which `[..]` stands for anything.
+/// Reports whether `found` matches `pattern`, in which `[..]` stands for anything.
 fn is_like(found: &str, pattern: &str) -> bool {
     let mut rest = found;
     let mut parts = pattern.split("[..]");
@@ -68,7 +67,7 @@ fn is_like(found: &str, pattern: &str) -> bool {
     rest.is_empty()
 }
 
-/// Whether all lines are like the patterns, in which `...` stands for any lines.
+/// Reports whether the lines match the patterns, in which `...` stands for any lines.
 fn are_like(lines: &[&str], patterns: &[&str]) -> bool {
     match patterns.split_first() {
         None => lines.is_empty(),
@@ -88,7 +87,7 @@ fn run(step: &Step, folder: &Path) {
     check(step, Command::new(program).args(words).current_dir(folder));
 }
 
-/// Runs the command of a step, which must print what stands there.
+/// Runs the command of a step, whose output must match.
 fn check(step: &Step, command: &mut Command) {
     let output = command.output().unwrap();
     let text = [output.stdout, output.stderr].concat();
@@ -104,7 +103,7 @@ fn check(step: &Step, command: &mut Command) {
     );
 }
 
-/// A folder with a store `state` that is as the section says, and what has it open.
+/// Creates a folder with a store `state` in the condition of the section, and its server, if any.
 fn set_up(heading: &str) -> (TempDir, Option<Server>) {
     let folder = killed().folder;
     let state = folder.path().join("state");
@@ -128,7 +127,7 @@ fn set_up(heading: &str) -> (TempDir, Option<Server>) {
         "Index and snapshot are damaged" => {
             procstate("procstate --db state backup backup");
             fs::remove_dir_all(&state).unwrap();
-            // Its log begins behind all that was restored.
+            // Its log starts after everything that was restored.
             procstate("procstate restore backup --into state");
             damage_all(&state.join("index/db"));
             let snapshot = fs::read_dir(state.join("snapshots")).unwrap().next().unwrap().unwrap().path();
@@ -145,7 +144,7 @@ fn set_up(heading: &str) -> (TempDir, Option<Server>) {
             drop(common::won(&store.process("p").unwrap()));
             store.close().unwrap();
         }
-        other => panic!("nobody knows how to set up {other:?}"),
+        other => panic!("there is no setup for {other:?}"),
     }
     (folder, open)
 }
@@ -158,7 +157,7 @@ fn flip(path: &Path, text: &[u8]) {
     fs::write(path, bytes).unwrap();
 }
 
-/// Flips a bit here and there in a file.
+/// Flips bits throughout a file.
 fn damage_all(path: &Path) {
     let mut bytes = fs::read(path).unwrap();
     for at in (100..bytes.len()).step_by(700) {
@@ -168,7 +167,7 @@ fn damage_all(path: &Path) {
 }
 
 #[test]
-fn every_command_of_the_runbook_does_what_stands_there() {
+fn every_command_of_the_runbook_works_as_documented() {
     let sections = sections("docs/recovery.md");
     assert!(sections.len() >= 10, "{}", sections.len());
     for (heading, steps) in sections {
@@ -182,9 +181,9 @@ fn every_command_of_the_runbook_does_what_stands_there() {
     }
 }
 
-/// The commands of the page on the command runner, as a shell runs them.
+/// Runs the commands in the documentation of the command runner in a shell.
 #[test]
-fn every_command_of_the_tour_of_run_does_what_stands_there() {
+fn every_command_of_the_run_manual_works_as_documented() {
     let folder = tempfile::tempdir().unwrap();
     let tools = Path::new(env!("CARGO_BIN_EXE_procstate")).parent().unwrap();
     let path = format!("{}:{}", tools.display(), std::env::var("PATH").unwrap());
@@ -199,7 +198,7 @@ fn every_command_of_the_tour_of_run_does_what_stands_there() {
 }
 
 #[test]
-fn patterns_tell_lines_apart() {
+fn patterns_distinguish_lines() {
     assert!(is_like("abc", "abc") && !is_like("abcd", "abc") && !is_like("ab", "abc"));
     assert!(is_like("a 12 b", "a [..] b") && !is_like("a 12 c", "a [..] b") && is_like("a 12", "a [..]"));
     assert!(is_like("x 1 y 2 y", "x [..] y") && is_like("1 of 2", "[..] of [..]"));

@@ -1,4 +1,4 @@
-//! Runners through the public API: who works on what, when, and how it ends.
+//! Runners through the public API: which thread works on what, when, and how it ends.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 #[path = "common/eventually.rs"]
@@ -31,7 +31,7 @@ fn store(clock: &ManualClock) -> Store {
     common::store(Store::builder().clock(clock.clone()))
 }
 
-/// A process with `items` active items, w00 and so on.
+/// Creates a process with `items` active items, w00 and so on.
 fn process(store: &Store, items: usize) -> ProcessHandle {
     let process = store.process("p").unwrap();
     process.register_all((0..items).map(|n| (format!("w{n:02}"), Params::new()))).unwrap();
@@ -57,12 +57,12 @@ fn state_of(process: &ProcessHandle, name: &str) -> String {
     process.work(name).unwrap().state
 }
 
-/// Lets runners on a standing clock look around.
+/// Lets runners on a standing clock poll.
 fn a_moment() {
     thread::sleep(Duration::from_millis(15));
 }
 
-/// A worker whose every step the test decides.
+/// A worker controlled step by step by the test.
 struct Puppet {
     begun: Sender<String>,
     orders: Mutex<Receiver<Order>>,
@@ -127,7 +127,7 @@ fn until_told(work: &WorkContext) {
 fn two_runners_do_each_item_once_and_never_at_the_same_time() {
     const ITEMS: usize = 20;
     const RUNS: usize = 30;
-    // On a standing clock idle runners look often.
+    // On a standing clock idle runners poll often.
     let store = store(&clock());
     let process = process(&store, ITEMS);
     let done = Arc::new(Mutex::new(BTreeMap::<String, usize>::new()));
@@ -145,7 +145,7 @@ fn two_runners_do_each_item_once_and_never_at_the_same_time() {
     });
     for run in 1..=RUNS {
         eventually("the run ends", || process.history().unwrap().len() >= run);
-        // A change of settings makes the next run due.
+        // Changed settings make the next run due.
         process.set_params(Params::new().int("round", i64::try_from(run).unwrap())).unwrap();
     }
     eventually("the last run ends", || process.history().unwrap().len() > RUNS);
@@ -160,7 +160,7 @@ fn two_runners_do_each_item_once_and_never_at_the_same_time() {
 }
 
 #[test]
-fn a_second_runner_hears_who_holds_the_process() {
+fn a_second_runner_learns_who_holds_the_process() {
     let store = common::store(Store::builder());
     process(&store, 1);
     let (worker, strings) = puppet();
@@ -175,7 +175,7 @@ fn a_second_runner_hears_who_holds_the_process() {
 }
 
 #[test]
-fn slow_but_alive_keeps_its_process_across_a_slot_boundary() {
+fn a_slow_live_worker_keeps_its_process_across_slots() {
     let clock = clock();
     let store = store(&clock);
     process(&store, 1);
@@ -194,7 +194,7 @@ fn slow_but_alive_keeps_its_process_across_a_slot_boundary() {
 }
 
 #[test]
-fn a_wedged_worker_is_taken_over_and_its_late_writes_do_not_land() {
+fn a_wedged_worker_is_taken_over_and_fenced() {
     let clock = clock();
     let store = store(&clock);
     let process = process(&store, 2);
@@ -225,7 +225,7 @@ fn a_wedged_worker_is_taken_over_and_its_late_writes_do_not_land() {
 }
 
 #[test]
-fn a_lapsed_run_is_gone_on_with_by_its_own_runner() {
+fn a_lapsed_run_is_resumed_by_its_own_runner() {
     let clock = clock();
     let store = store(&clock);
     let process = process(&store, 1);
@@ -252,10 +252,9 @@ fn a_lapsed_run_is_gone_on_with_by_its_own_runner() {
     runner.join().unwrap();
 }
 
-/// Whoever takes a run over goes on counting the attempts that failed; the one that was
-/// interrupted is made again.
+/// A takeover keeps the count of failed attempts; the interrupted attempt is repeated.
 #[test]
-fn attempts_that_failed_are_counted_over_a_takeover() {
+fn failed_attempts_are_counted_across_takeovers() {
     let clock = clock();
     let store = store(&clock);
     let process = process(&store, 1);
@@ -284,7 +283,7 @@ fn attempts_that_failed_are_counted_over_a_takeover() {
 }
 
 #[test]
-fn beating_by_itself_keeps_a_silent_worker_alive_within_its_time() {
+fn automatic_heartbeats_keep_a_silent_worker_alive() {
     let clock = clock();
     let store = store(&clock);
     process(&store, 1);
@@ -306,7 +305,7 @@ fn beating_by_itself_keeps_a_silent_worker_alive_within_its_time() {
 }
 
 #[test]
-fn beating_by_itself_ends_with_the_time_of_the_item() {
+fn automatic_heartbeats_end_with_the_item_timeout() {
     let clock = clock();
     let store = store(&clock);
     process(&store, 1);
@@ -319,7 +318,7 @@ fn beating_by_itself_ends_with_the_time_of_the_item() {
         clock.advance(10 * SECOND);
         a_moment();
     }
-    // Over its time now; 30 s later nobody has shown life.
+    // Beyond its timeout; 30 s later there was no heartbeat.
     clock.advance(30 * SECOND);
     let other = runner(&store).worker_fn(|_| Ok(())).build().unwrap();
     assert_eq!(finished(other.run_once().unwrap()).total_errors, 0);
@@ -418,7 +417,7 @@ fn others_are_worked_on_while_an_item_waits_and_the_run_stays_alive() {
 }
 
 #[test]
-fn a_worker_that_heeds_its_timeout() {
+fn a_worker_that_respects_its_timeout() {
     let store = common::store(Store::builder());
     let process = process(&store, 2);
     let status = runner(&store).item_timeout(Duration::from_millis(20)).worker_fn(|work| {
@@ -527,7 +526,7 @@ fn a_worker_that_ignores_the_end_of_its_item_is_left_behind() {
 }
 
 #[test]
-fn four_at_once_and_every_item_once() {
+fn four_workers_process_every_item_once() {
     let store = common::store(Store::builder());
     let process = process(&store, 40);
     let (barrier, calls) = (Barrier::new(4), Arc::new(AtomicUsize::new(0)));
@@ -605,7 +604,7 @@ fn finishing_completes_the_run() {
 }
 
 #[test]
-fn handed_back_is_gone_on_with_at_once() {
+fn a_run_handed_back_is_resumed_at_once() {
     let clock = clock();
     let store = store(&clock);
     let process = process(&store, 3);
@@ -727,7 +726,7 @@ fn pause_and_resume_by_settings() {
     runner.shutdown(Shutdown::Finish);
     strings.finish();
     runner.join().unwrap();
-    // Pausing while it finished: it does not wait for ever.
+    // Paused while it finished: it does not wait forever.
     assert_eq!(state_of(&process, "w02"), "queued");
 }
 
@@ -769,7 +768,7 @@ fn rate_by_settings() {
 }
 
 #[test]
-fn what_is_registered_during_a_run_is_done_by_the_next() {
+fn items_registered_during_a_run_wait_for_the_next() {
     let clock = clock();
     let store = store(&clock);
     let process = process(&store, 1);
@@ -778,7 +777,7 @@ fn what_is_registered_during_a_run_is_done_by_the_next() {
     assert_eq!(strings.begun(), "w00");
     process.register("x", Params::new()).unwrap();
     strings.finish();
-    // The next run comes at once, and does all.
+    // The next run starts at once, and processes all items.
     assert_eq!(strings.begun(), "w00");
     assert_eq!(process.history().unwrap()[0].stats["workItems"], 1.0);
     strings.finish();
@@ -791,7 +790,7 @@ fn what_is_registered_during_a_run_is_done_by_the_next() {
 // What is refused.
 
 #[test]
-fn senseless_options_are_refused() {
+fn invalid_options_are_refused() {
     let store = common::store(Store::builder());
     process(&store, 1);
     let with = || runner(&store).worker_fn(|_| Ok(()));

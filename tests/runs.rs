@@ -1,4 +1,4 @@
-//! What a run does with its items, and what others may do to them meanwhile.
+//! Runs and their items, with concurrent changes.
 
 mod common;
 
@@ -24,12 +24,12 @@ fn registered(store: &TestStore, names: &[&str]) -> ProcessHandle {
     process
 }
 
-/// Does everything that is left, and answers the names.
+/// Processes everything that is left; returns the names.
 fn drain(run: &mut Run) -> Vec<String> {
     std::iter::from_fn(|| run.next_work().unwrap().map(|work| work.name().to_owned())).collect()
 }
 
-/// A new run, or one that goes on, also if none is due.
+/// Claims a new or resumed run, even if none is due.
 fn won_with(process: &ProcessHandle, options: ClaimOptions) -> Run {
     match process.claim_with(&Instance::new(), &options.force(true)).unwrap() {
         Claim::Won(run) => run,
@@ -37,7 +37,7 @@ fn won_with(process: &ProcessHandle, options: ClaimOptions) -> Run {
     }
 }
 
-/// Takes every item that the run gives out, and fails it.
+/// Takes every item of the run and fails it.
 fn fail_all(run: &mut Run) -> Vec<String> {
     let fail = |mut work: procstate::WorkItem| {
         work.add_error("fails");
@@ -132,7 +132,7 @@ on_every_engine! {
         assert_eq!(run.progress().unwrap(), Progress::Merged);
         assert_eq!(work.params(), params(2));
         assert_eq!(run.progress().unwrap(), Progress::Updated);
-        // And once more, unseen by any progress before the end.
+        // And once more, without progress between this and the end.
         process.register("a", params(3)).unwrap();
         work.finish().unwrap();
         let details = process.work("a").unwrap().details.unwrap();
@@ -222,7 +222,7 @@ on_every_engine! {
         let error = run.progress().unwrap_err();
         assert!(error.is_invalid() && error.to_string().contains("work \"big\""), "{error}");
         assert_eq!(run.finish().unwrap().state(), State::Incomplete);
-        // A run that is handed back is so, whatever there is to tell.
+        // A run can be handed back whatever it has to report.
         let mut run = won(&process);
         let mut big = run.next_work().unwrap().unwrap();
         big.add_error("x".repeat(1000));
@@ -359,7 +359,7 @@ on_every_engine! {
         let _ = run.progress().unwrap();
         process.register("e", params(1)).unwrap();
         store.advance(31);
-        // As a crash would leave it.
+        // As after a crash.
         std::mem::forget((run, broken_off));
         store.reopen();
 
@@ -372,7 +372,7 @@ on_every_engine! {
         assert_eq!(status.stats["workItems"], 4.0);
         assert_eq!(status.stats["work.n"], 1.0);
         assert_eq!(status.total_errors, 1);
-        // The second time b was fine.
+        // The retry of b succeeded.
         assert_eq!(status.state(), State::Completed);
         assert_eq!(item_status(&process, "c").stats["n"], 1.0);
     }
@@ -497,7 +497,7 @@ on_every_engine! {
             assert_eq!(fail_all(&mut run), expected);
             assert_eq!(run.finish().unwrap().state(), State::Aborted);
         }
-        // One that gets through brings the usual order back.
+        // A run that completes restores the usual order.
         for expected in [["b", "c", "e", "a", "d"], ["a", "b", "c", "d", "e"]] {
             let mut run = won_with(&process, eager());
             assert_eq!(drain(&mut run), expected);
@@ -515,7 +515,7 @@ on_every_engine! {
         run.next_work().unwrap().unwrap().add_error("fails");
         run.hand_back().unwrap();
         let mut run = won(&process);
-        // c is done, d has failed; a and b are still to come.
+        // c is done, d has failed; a and b remain.
         assert_eq!(drain(&mut run), ["a", "b", "d"]);
         assert_eq!(run.finish().unwrap().stats["workItems"], 4.0);
     }
@@ -532,7 +532,7 @@ on_every_engine! {
         run.next_work().unwrap().unwrap().add_error("b fails again");
         assert_eq!(drain(&mut run), ["c", "d"]);
         run.finish().unwrap();
-        // a was completed before the last run; it stays left out.
+        // a was completed before the last run, and stays skipped.
         let mut run = won_with(&process, options.clone());
         assert_eq!(drain(&mut run), ["b"]);
         run.finish().unwrap();
@@ -559,7 +559,7 @@ on_every_engine! {
         let process = registered(&store, &["a"]);
         let refused: [(&str, f64, &str); 3] = [
             ("runs", 1.0, "statistic \"runs\" was not counted: its label is reserved for what the store counts"),
-            ("n", f64::NAN, "statistic \"n\" was not counted: NaN cannot be added up"),
+            ("n", f64::NAN, "statistic \"n\" was not counted: NaN is not a finite number"),
             (&"x".repeat(257), 1.0, "xxx\" was not counted: its label has 257 bytes, and the limit is 256"),
         ];
         for (label, value, text) in refused {
@@ -610,7 +610,7 @@ on_every_engine! {
     fn a_run_whose_end_is_too_large_stays_unfinished(store: TestStore) {
         let process = registered(&store, &["a"]);
         won(&process).hand_back().unwrap();
-        // Only an import brings a status that leaves no room for the run's end.
+        // Only an import can bring a status without space for the run's end.
         let mut message = process.snapshot().unwrap();
         let status = message.process_status.as_mut().unwrap();
         status.stats.insert("x".repeat((1 << 20) - 110), 1.0);
@@ -630,7 +630,7 @@ on_every_engine! {
         drop(won(&process));
         let status = process.snapshot().unwrap().process_status.unwrap();
         assert_eq!(status.state(), State::Aborted);
-        assert_eq!(status.errors[0].text, "the run was dropped before its end");
+        assert_eq!(status.errors[0].text, "the run was dropped before it finished");
         assert!(matches!(process.claim(&Instance::new()).unwrap(), Claim::Won(_)), "still held");
     }
 
@@ -686,7 +686,7 @@ on_every_engine! {
     fn a_page_has_at_least_one_item(store: TestStore) {
         let process = registered(&store, &["a", "b"]);
         let error = process.list(List::Active, None, 0).unwrap_err();
-        assert!(error.is_invalid() && error.to_string().contains("a page of 0 items"), "{error}");
+        assert!(error.is_invalid() && error.to_string().contains("a page cannot have 0 items"), "{error}");
         let page = process.list(List::Active, None, 1).unwrap();
         assert_eq!((page.items.len(), page.next.as_deref()), (1, Some("a")));
     }
@@ -697,7 +697,7 @@ on_every_engine! {
         let before = store.stats().unwrap().last_seq;
         assert_eq!(process.register_all((0..40).map(|n| (n.to_string(), large()))).unwrap().changed, 40);
         let commits = store.stats().unwrap().last_seq - before;
-        // In etcd each of them takes several revisions, which no transaction could hold.
+        // In etcd each commit takes several revisions, more than a transaction can hold.
         assert!(store.is_in_etcd() || (2..=5).contains(&commits), "{commits} commits");
         assert_eq!(process.list(List::Active, None, 100).unwrap().items.len(), 40);
     }
@@ -713,7 +713,7 @@ on_every_engine! {
         assert_eq!(run.progress().unwrap(), Progress::Merged);
         assert_eq!(work.params(), params(2));
         work.finish().unwrap();
-        // The rest of the active work, and what is to be cleaned up; e waits for the next run.
+        // The rest of the active work, and the cleanups; e waits for the next run.
         assert_eq!(drain(&mut run), ["c", "b", "d", "x"]);
         run.finish().unwrap();
         let states = ["a", "b", "c", "d", "e", "x"].map(|name| state_of(&process, name));
@@ -749,7 +749,7 @@ on_every_engine! {
         run.finish().unwrap();
         assert_eq!(process.history().unwrap().len(), 3);
         assert_eq!(process.snapshot().unwrap().aggregate_stats["runs"], 2.0);
-        // Once more: nothing is new.
+        // Again: nothing changes.
         let before = process.snapshot().unwrap();
         store.import(theirs, ImportMode::Merge).unwrap();
         assert_eq!(process.snapshot().unwrap(), before);
@@ -810,7 +810,7 @@ fn won_and_done(process: &ProcessHandle) {
 
 type Interruption = Box<dyn FnOnce() + Send>;
 
-/// A clock that does something else first when it is asked for the time.
+/// A clock that runs a callback before it returns the time.
 #[derive(Clone)]
 struct Interrupting {
     clock: ManualClock,
@@ -868,14 +868,14 @@ fn work_registered_across_a_claim_waits_for_the_next_run() {
 }
 
 #[test]
-fn a_run_tells_how_it_stands_while_it_writes() {
+fn a_run_can_be_inspected_during_a_write() {
     let (clock, store) = Interrupting::new();
     let process = store.process("p").unwrap();
     process.register("w", params(1)).unwrap();
     let mut run = won(&process);
     let work = run.next_work().unwrap().unwrap();
     let (writes, written) = (channel(), channel::<()>());
-    // Asked for the time, the write waits in the middle of its work.
+    // Reading the time pauses the write in the middle.
     clock.interrupt(move || {
         writes.0.send(()).unwrap();
         let _ = written.1.recv();
@@ -893,10 +893,10 @@ fn a_run_tells_how_it_stands_while_it_writes() {
     run.finish().unwrap();
 }
 
-/// Many threads register and unregister while runs go over the items, and every
-/// name ends where its last call put it.
+/// Many threads register and unregister during runs, and every name ends where its last call put
+/// it.
 #[test]
-fn registering_and_running_at_once_lose_nothing() {
+fn concurrent_registration_and_runs_lose_nothing() {
     let store = TestStore::new(common::Backing::Memory);
     let process = store.handle("p");
     process.set_params(params(0)).unwrap();
@@ -918,7 +918,7 @@ fn registering_and_running_at_once_lose_nothing() {
         scope.spawn(|| {
             for _ in 0..100 {
                 let Claim::Won(mut run) = process.claim_with(&Instance::new(), &eager()).unwrap() else {
-                    panic!("nobody else claims")
+                    panic!("no other thread claims")
                 };
                 while let Some(mut work) = run.next_work().unwrap() {
                     work.add_stat("n", 1.0);

@@ -1,4 +1,4 @@
-//! Schedules through a store: cron expressions, offsets, and what is kept of them.
+//! Schedules through a store: cron expressions, offsets, and their storage.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ fn store(now: &str) -> (ManualClock, Store) {
     (clock, store)
 }
 
-/// When runs begin if somebody asks every ten minutes.
+/// Returns when runs begin if they are polled every ten minutes.
 fn starts(process: &ProcessHandle, clock: &ManualClock, until: &str) -> Vec<String> {
     use procstate::Clock;
     let mut starts = Vec::new();
@@ -63,7 +63,7 @@ fn a_night_with_half_past_two_twice_has_one_run() {
 }
 
 #[test]
-fn missed_nights_are_made_up_for_by_one_run_and_new_work_waits() {
+fn one_run_makes_up_for_missed_nights() {
     let (clock, process) = nightly("2026-01-01T12:00:00Z");
     clock.advance(4 * 24 * HOUR);
     assert_eq!(starts(&process, &clock, "2026-01-05T18:00:00Z"), ["2026-01-05T12:00:00Z"]);
@@ -72,7 +72,7 @@ fn missed_nights_are_made_up_for_by_one_run_and_new_work_waits() {
 }
 
 #[test]
-fn a_schedule_goes_through_export_and_import() {
+fn a_schedule_survives_export_and_import() {
     let (clock, process) = nightly("2026-01-01T12:00:00Z");
     assert_eq!(starts(&process, &clock, "2026-01-02T12:00:00Z").len(), 1);
     process.set_params(Params::new().int("n", 1)).unwrap();
@@ -106,7 +106,7 @@ fn workers_do_not_see_the_schedule_among_the_settings() {
 }
 
 #[test]
-fn an_offset_puts_the_slots_off() {
+fn an_offset_moves_the_slots() {
     let (clock, store) = store("2026-01-01T12:00:00Z");
     store.process("p").unwrap().register("w", Params::new()).unwrap();
     let runner = Runner::builder(&store, "p").every(24 * HOUR).offset(2 * HOUR).worker_fn(|_| Ok(()));
@@ -122,7 +122,7 @@ fn an_offset_puts_the_slots_off() {
 }
 
 #[test]
-fn a_schedule_is_set_once_and_replaced_whole() {
+fn a_schedule_is_replaced_as_a_whole() {
     let (clock, process) = nightly("2026-01-01T12:00:00Z");
     let before = process.settings().unwrap();
     clock.advance(100 * 24 * HOUR);
@@ -136,7 +136,7 @@ fn a_schedule_is_set_once_and_replaced_whole() {
 }
 
 #[test]
-fn a_broken_schedule_from_elsewhere_is_told_and_can_be_mended() {
+fn a_broken_imported_schedule_is_reported_and_replaceable() {
     let (_, store) = store("2026-01-01T12:00:00Z");
     let text = r#"{"processName": "p", "settings": {"stringParams": {"schedule.cron": "at night"}}}"#;
     let read = read_processes("p.json", text.as_bytes(), Unknown::Reject).unwrap().remove(0);
@@ -149,7 +149,7 @@ fn a_broken_schedule_from_elsewhere_is_told_and_can_be_mended() {
 }
 
 #[test]
-fn senseless_schedules_are_refused() {
+fn invalid_schedules_are_refused() {
     let (_, store) = store("2026-01-01T12:00:00Z");
     let process = store.process("p").unwrap();
     for (expression, zone) in

@@ -1,4 +1,4 @@
-//! What the store answers, as JSON by serde.
+//! The store's answers serialized as JSON.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use procstate::{Clock, List, ManualClock, Params, Runner, Store};
 use serde_json::json;
 
 #[test]
-fn what_the_store_answers_is_serialized() {
+fn answers_of_the_store_are_serialized() {
     let clock = ManualClock::new("2026-11-23T12:00:00Z".parse().unwrap());
     let store = Store::builder().clock(clock.clone()).in_memory();
     let process = store.process("p").unwrap();
@@ -49,7 +49,7 @@ fn what_the_store_answers_is_serialized() {
 }
 
 #[test]
-fn a_snapshot_is_found_as_an_export() {
+fn export_equals_snapshot() {
     let store = Store::in_memory();
     let process = store.process("p").unwrap();
     process.register("w", Params::new()).unwrap();

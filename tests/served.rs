@@ -1,5 +1,4 @@
-//! A store that a program has open, used by the tool meanwhile: every command does what it
-//! does on a store that nobody has open.
+//! The tool on a store that a program has open: every command works as on a closed store.
 
 mod common;
 
@@ -28,7 +27,7 @@ const PROCESS: &str = r#"{"processName": "nightly", "instance": "old", "schedule
         "finishTime": "2026-01-01T00:01:00Z", "progressTime": "2026-01-01T00:01:00Z", "stats": {"workItems": 3}},
     "aggregateStats": {"workItems": 9}}"#;
 
-/// How long a program may take to say something.
+/// The timeout for output of a program.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn tool(folder: &Path, arguments: &[&str]) -> Command {
@@ -62,7 +61,7 @@ fn says(output: &Output) -> String {
     format!("{:?}\n{}\n{}", output.status.code(), text(&output.stdout), text(&output.stderr))
 }
 
-/// `procstate serve`, until it is dropped.
+/// A running `procstate serve`, stopped on drop.
 struct Served {
     child: Child,
     urls: Vec<String>,
@@ -105,7 +104,7 @@ impl Drop for Served {
     }
 }
 
-/// A folder with a store in it, and files to import.
+/// Creates a folder with a store and files to import.
 fn folder() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("nightly.json"), PROCESS).unwrap();
@@ -120,7 +119,7 @@ fn socket(folder: &Path) -> PathBuf {
     folder.join("state/control.sock")
 }
 
-/// Every time in a text is the same time.
+/// Replaces every time in a text by the same one.
 fn timeless(text: &str) -> String {
     let mut out = String::new();
     let mut rest = text;
@@ -153,7 +152,7 @@ fn every_command_does_the_same_on_a_store_that_is_served() {
         let (here, there) = (run(closed.path(), arguments, input), run(open.path(), arguments, input));
         let (mut one, mut other) = (timeless(&says(&here)), timeless(&says(&there)));
         if arguments.contains(&"stats") {
-            // A log that is written to has files in store.
+            // An active log has preallocated files.
             for text in [&mut one, &mut other] {
                 text.retain(|c| !c.is_ascii_digit());
             }
@@ -195,7 +194,8 @@ fn every_command_does_the_same_on_a_store_that_is_served() {
         &["backup", "state/backup"],
     ] {
         same(arguments, "");
-        // Only who has the folder knows that a file would lie in it, and one is there already.
+        // Only the owner of the folder knows that a file would be inside it, and one exists
+        // already.
         let is_told_apart = arguments == ["backup", "state/backup"] || arguments.contains(&"backup-2");
         if let Some(url) = served.urls.first().filter(|_| !is_told_apart) {
             let remote =
@@ -254,7 +254,7 @@ fn every_command_does_the_same_on_a_store_that_is_served() {
 }
 
 #[test]
-fn a_program_that_was_killed_is_in_the_way_of_nothing() {
+fn a_killed_server_leaves_no_obstacle() {
     let folder = folder();
     let folder = folder.path();
     let mut served = Served::new(folder, &[]);
@@ -271,7 +271,7 @@ fn a_program_that_was_killed_is_in_the_way_of_nothing() {
 }
 
 #[test]
-fn a_program_that_serves_nothing_is_told_of() {
+fn a_program_without_a_socket_is_reported() {
     let folder = folder();
     let store = Store::open(folder.path().join("state")).unwrap();
     for arguments in [&["ls"][..], &["register", "nightly", "e"], &["log"], &["log", "--follow"]] {
@@ -281,16 +281,16 @@ fn a_program_that_serves_nothing_is_told_of() {
         assert!(text.contains(&format!("in use by pid {}", std::process::id())), "{text}");
         assert!(text.contains("it serves no control socket") && text.contains("procstate serve"), "{text}");
     }
-    // Somebody else's file is not taken for one, and not deleted.
+    // A foreign file is neither used nor deleted.
     fs::write(socket(folder.path()), "thesis").unwrap();
     let text = says(&run(folder.path(), &["ls"], ""));
-    assert!(text.contains("it is no socket"), "{text}");
+    assert!(text.contains("it is not a socket"), "{text}");
     assert!(Server::builder(&store).control_socket().is_err());
     assert_eq!(fs::read(socket(folder.path())).unwrap(), b"thesis");
 }
 
 #[test]
-fn who_does_not_know_the_token_is_refused() {
+fn a_client_without_the_token_is_refused() {
     let folder = folder();
     let folder = folder.path();
     let token = "0123456789abcdef-token";
@@ -303,15 +303,15 @@ fn who_does_not_know_the_token_is_refused() {
     };
     let refused = ask(&["ls"]);
     assert_eq!(refused.status.code(), Some(2));
-    assert!(says(&refused).contains("it asks for another token"), "{}", says(&refused));
+    assert!(says(&refused).contains("it requires another token"), "{}", says(&refused));
     let listed = ask(&["--token-file", "token", "ls"]);
     assert!(says(&listed).contains("nightly"), "{}", says(&listed));
     let changed = ask(&["--token-file", "token", "register", "nightly", "e"]);
     assert_eq!(changed.status.code(), Some(2));
-    assert!(says(&changed).contains("read only; nothing was changed"), "{}", says(&changed));
+    assert!(says(&changed).contains("read-only; nothing was changed"), "{}", says(&changed));
 }
 
-/// Lines of a child, as they come.
+/// Returns the lines of a child as they arrive.
 fn lines(from: impl Read + Send + 'static) -> mpsc::Receiver<String> {
     let (tell, hear) = mpsc::channel();
     std::thread::spawn(move || {
@@ -321,7 +321,7 @@ fn lines(from: impl Read + Send + 'static) -> mpsc::Receiver<String> {
 }
 
 #[test]
-fn a_run_is_seen_and_steered_from_a_second_terminal() {
+fn a_run_is_watched_and_controlled_from_a_second_terminal() {
     const ITEMS: usize = 10_000;
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
@@ -337,7 +337,7 @@ fn a_run_is_seen_and_steered_from_a_second_terminal() {
         .worker_fn(move |work| {
             if work.name() == "05000" {
                 reached.send(())?;
-                // Until everything was looked at.
+                // Waits until everything was inspected.
                 let _ = looking.lock().unwrap().take().unwrap().recv();
             }
             Ok(())
@@ -381,7 +381,7 @@ fn a_run_is_seen_and_steered_from_a_second_terminal() {
 }
 
 #[test]
-fn a_run_of_commands_is_seen_and_steered_too() {
+fn a_command_run_is_watched_and_controlled_too() {
     let folder = folder();
     let folder = folder.path();
     let command = ["run", "weekly", "--", "sh", "-c", "until [ -e go ]; do sleep 0.02; done"];
@@ -389,7 +389,7 @@ fn a_run_of_commands_is_seen_and_steered_too() {
     while !socket(folder).exists() {
         std::thread::sleep(Duration::from_millis(10));
     }
-    // Until an item has begun.
+    // Waits until an item has begun.
     while !fine(folder, &["work", "weekly"]).contains("active") {
         std::thread::sleep(Duration::from_millis(10));
     }
@@ -406,7 +406,7 @@ fn a_run_of_commands_is_seen_and_steered_too() {
 }
 
 #[test]
-fn what_top_shows_is_the_same_wherever_the_store_is() {
+fn top_shows_the_same_wherever_the_store_is() {
     let folder = folder();
     let folder = folder.path();
     let table = |text: String| {
@@ -431,7 +431,7 @@ fn what_top_shows_is_the_same_wherever_the_store_is() {
         let output = output.output().unwrap();
         assert!(output.status.success() && output.stderr.is_empty(), "{}", says(&output));
         let seen = table(String::from_utf8(output.stdout).unwrap());
-        // But for how long ago something was seen.
+        // Except for the ages.
         assert_eq!((&seen[0], &seen[4..]), (&still[0], &still[4..]));
     }
     let lines = fine(folder, &["--json", "top"]);
@@ -440,7 +440,7 @@ fn what_top_shows_is_the_same_wherever_the_store_is() {
     assert_eq!(nightly["failing"][0]["work"], "\u{1b}[31mred");
 }
 
-/// `procstate top` on a terminal, which `script` makes.
+/// `procstate top` on a terminal created by `script`.
 struct Terminal {
     child: Child,
     shown: Vec<u8>,
@@ -464,7 +464,7 @@ impl Terminal {
         }
     }
 
-    /// Reads until it has shown a text.
+    /// Reads until the terminal has shown a text.
     fn wait_for(&mut self, text: &str) {
         let stdout = self.child.stdout.as_mut().unwrap();
         while !self.shown.windows(text.len()).any(|shown| shown == text.as_bytes()) {
@@ -479,7 +479,7 @@ impl Terminal {
         self.child.stdin.as_mut().unwrap().write_all(key).unwrap();
     }
 
-    /// It ended, and left the terminal as it was.
+    /// Checks that it ended and restored the terminal.
     fn check_end(mut self) {
         self.wait_for("\u{1b}[?1049l");
         self.wait_for("it ended with 0");
@@ -492,7 +492,7 @@ impl Terminal {
 }
 
 #[test]
-fn top_is_drawn_again_until_a_key_ends_it() {
+fn top_redraws_until_a_key_ends_it() {
     let folder = folder();
     let folder = folder.path();
     let _served = Served::new(folder, &[]);

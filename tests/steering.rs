@@ -1,4 +1,4 @@
-//! Steering a process from outside its runs, and changes of what was seen only.
+//! Controlling a process from outside its runs, and conditional changes.
 
 mod common;
 #[path = "common/eventually.rs"]
@@ -19,7 +19,8 @@ fn on_each(test: impl Fn(TestStore)) {
     [Backing::Memory, Backing::Disk].map(TestStore::new).into_iter().for_each(test);
 }
 
-/// A runner whose items fail while they have the parameter `fails`, and that notes what it does.
+/// Returns a runner whose items fail while they have the parameter `fails`, and that records its
+/// work.
 fn runner(store: &Store) -> RunnerBuilder {
     Runner::builder(store, "p").every(HOUR).worker_fn(|work| {
         work.add_stat("tries", 1.0);
@@ -35,7 +36,7 @@ fn done(process: &ProcessHandle) -> f64 {
 }
 
 #[test]
-fn a_run_is_due_once_it_is_asked_for() {
+fn a_requested_run_is_due() {
     on_each(|mut store| {
         let process = store.handle("p");
         assert!(process.run_now().unwrap_err().is_not_found());
@@ -52,7 +53,7 @@ fn a_run_is_due_once_it_is_asked_for() {
         let worker = runner(&store).build().unwrap();
         assert!(matches!(worker.run_once().unwrap(), Outcome::Finished(_)));
         assert!(matches!(worker.run_once().unwrap(), Outcome::NotDue { .. }));
-        // Asked for during a run, it is the next one.
+        // Requested during a run, it is the next one.
         let process = store.handle("p");
         process.run_now().unwrap();
         let Claim::Won(run) = process.claim(&Instance::new()).unwrap() else { panic!("not due") };
@@ -65,21 +66,21 @@ fn a_run_is_due_once_it_is_asked_for() {
 
 #[cfg(feature = "cron")]
 #[test]
-fn a_cron_schedule_gives_way_to_who_asks() {
+fn a_request_overrides_a_cron_schedule() {
     let store = TestStore::new(Backing::Memory);
     let process = store.handle("p");
     process.register("a", Params::new()).unwrap();
     process.set_cron("0 0 1 1 *", "UTC").unwrap();
     assert!(matches!(process.claim(&Instance::new()).unwrap(), Claim::NotDue { .. }));
     process.run_now().unwrap();
-    // Before its first run too.
+    // Even before its first run.
     let Claim::Won(run) = process.claim(&Instance::new()).unwrap() else { panic!("not due") };
     run.finish().unwrap();
     assert!(matches!(process.claim(&Instance::new()).unwrap(), Claim::NotDue { .. }));
 }
 
 #[test]
-fn what_failed_is_tried_again_and_the_rest_is_left() {
+fn failed_items_are_retried_and_others_skipped() {
     on_each(|store| {
         let process = store.handle("p");
         process
@@ -94,12 +95,12 @@ fn what_failed_is_tried_again_and_the_rest_is_left() {
         worker.run_once().unwrap();
         assert_eq!((done(&process), process.work("b").unwrap().state), (1.0, "incomplete".to_owned()));
         assert!(matches!(worker.run_once().unwrap(), Outcome::NotDue { .. }));
-        // A whole run that was asked for stays whole.
+        // A requested full run stays a full one.
         process.run_now().unwrap();
         assert_eq!(process.retry_failed().unwrap(), 1);
         worker.run_once().unwrap();
         assert_eq!(done(&process), 3.0);
-        // So is one that its slot brings.
+        // So does one that its slot makes due.
         process.retry_failed().unwrap();
         store.clock.advance(HOUR);
         worker.run_once().unwrap();
@@ -108,7 +109,7 @@ fn what_failed_is_tried_again_and_the_rest_is_left() {
 }
 
 #[test]
-fn a_runner_that_waits_for_its_slot_hears_of_it() {
+fn a_waiting_runner_sees_the_request() {
     let store = Store::in_memory();
     let process = store.process("p").unwrap();
     process.register("a", Params::new()).unwrap();
@@ -126,7 +127,7 @@ fn a_runner_that_waits_for_its_slot_hears_of_it() {
     next();
     process.run_now().unwrap();
     next();
-    // In hand, it would not be queued.
+    // While in progress, it would not be queued.
     eventually("the item is done", || process.work("a").unwrap().state == "completed");
     process.retry(["a"]).unwrap();
     next();
@@ -146,7 +147,7 @@ fn nothing_failed_makes_no_run_due() {
 }
 
 #[test]
-fn items_by_name_are_done_again_completed_or_not() {
+fn named_items_are_repeated_completed_or_not() {
     on_each(|store| {
         let process = store.handle("p");
         process.register_all(["a", "b", "c"].map(|name| (name, Params::new()))).unwrap();
@@ -158,7 +159,7 @@ fn items_by_name_are_done_again_completed_or_not() {
         assert_eq!(process.retry(["c", "a", "a"]).unwrap(), 2);
         worker.run_once().unwrap();
         assert_eq!(done(&process), 2.0);
-        // What is queued already is done all the same.
+        // Queued items are processed too.
         process.register("d", Params::new()).unwrap();
         assert_eq!(process.retry(["d"]).unwrap(), 0);
         worker.run_once().unwrap();
@@ -236,7 +237,7 @@ fn settings_change_only_from_what_was_seen() {
 
 #[cfg(feature = "cron")]
 #[test]
-fn a_cron_expression_and_a_period_take_turns() {
+fn a_cron_expression_and_a_period_exclude_each_other() {
     let store = TestStore::new(Backing::Memory);
     let process = store.handle("p");
     let cron = |text: &str| {
@@ -255,7 +256,7 @@ fn a_cron_expression_and_a_period_take_turns() {
 }
 
 #[test]
-fn items_change_only_from_what_was_seen() {
+fn items_change_only_at_the_expected_version() {
     on_each(|store| {
         let process = store.handle("p");
         let register = |n, precondition| process.register_if("a", Params::new().int("n", n), precondition);
@@ -270,7 +271,7 @@ fn items_change_only_from_what_was_seen() {
         assert!(process.unregister_if("a", stale).unwrap_err().is_precondition_failed());
         let seen = process.item("a").unwrap().unwrap();
         assert_eq!(process.unregister_if("a", Precondition::Version(seen.version)).unwrap(), Effect::Changed);
-        // It is the version of the item on whichever list.
+        // It is the version of the item on any list.
         let gone = process.item("a").unwrap().unwrap();
         assert_eq!((gone.list, gone.work.is_some()), (List::Cleanup, false));
         assert_eq!(register(3, Precondition::Version(gone.version)).unwrap(), Effect::Changed);
@@ -350,7 +351,7 @@ fn active_items_are_counted_by_state_and_what_the_run_has_still_to_do() {
         let counts = process.counts().unwrap();
         assert_eq!((counts.remaining, counts.states["completed"]), (0, 2));
 
-        // Another try leaves out what is completed.
+        // A retry skips completed items.
         process.retry(["a"]).unwrap();
         let Claim::Won(run) = process.claim(&Instance::new()).unwrap() else { panic!("not due") };
         assert_eq!(process.counts().unwrap().remaining, 2, "a and later");

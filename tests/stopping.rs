@@ -19,8 +19,8 @@ use procstate::{
 const HOUR: Duration = Duration::from_secs(3600);
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A store on a clock that stands still, with a process of three items, and a runner whose
-/// worker says which item it is on and then does as it is told.
+/// A store on a standing clock with a process of three items, and a runner whose worker reports
+/// each item and waits for orders.
 struct Scene {
     clock: ManualClock,
     store: Store,
@@ -62,7 +62,7 @@ impl Scene {
         self.process.work(name).unwrap().details.unwrap().status.unwrap()
     }
 
-    /// Whoever claims the process next does the rest.
+    /// Lets the next instance complete the run.
     fn goes_on(&self) -> (Status, Vec<String>) {
         let names = Arc::new(Mutex::new(Vec::new()));
         let seen = names.clone();
@@ -83,13 +83,13 @@ fn until_told(work: &mut WorkContext) -> WorkResult {
     Err("stopped".into())
 }
 
-/// Lets a runner on a standing clock look around.
+/// Lets a runner on a standing clock poll.
 fn a_moment() {
     thread::sleep(Duration::from_millis(15));
 }
 
 #[test]
-fn now_tells_the_worker_and_hands_back() {
+fn stopping_now_interrupts_the_worker_and_hands_back() {
     let (scene, runner) = Scene::new(|builder| builder.retry(Retry::attempts(5)), until_told);
     assert_eq!(scene.begun(), "a");
     runner.shutdown(Shutdown::Now);
@@ -187,7 +187,7 @@ fn an_item_in_hand_is_cancelled_alone() {
         |work| if work.name() == "b" { until_told(work) } else { Ok(()) },
     );
     eventually("b is begun", || scene.begun() == "b");
-    assert!(!runner.cancel("c"), "nobody works on it");
+    assert!(!runner.cancel("c"), "no worker is on it");
     assert!(!runner.cancel("unknown"));
     assert!(runner.cancel("b"));
     eventually("the run ends", || scene.process.history().unwrap().len() == 1);
@@ -197,7 +197,7 @@ fn an_item_in_hand_is_cancelled_alone() {
 }
 
 #[test]
-fn what_a_cancelled_worker_returns_does_not_matter() {
+fn the_result_of_a_cancelled_worker_is_ignored() {
     let (scene, runner) = Scene::new(
         |builder| builder.retry(Retry::attempts(5)),
         |work| {

@@ -1,4 +1,4 @@
-//! Workers tested by themselves.
+//! Tests of workers without a store.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -45,7 +45,7 @@ fn a_worker_is_tested_in_a_few_lines() {
 }
 
 #[test]
-fn an_error_a_panic_and_the_end_for_good_are_told() {
+fn errors_panics_and_drops_are_reported() {
     let outcome = testing::run(Rotate::default(), "w", Params::new().int("failures", 1));
     assert_eq!((outcome.state, outcome.errors), (State::Incomplete, vec!["attempt 1 in None".to_owned()]));
     let outcome = testing::run(Rotate::default(), "w", Params::new().int("panics", 1));

@@ -1,4 +1,4 @@
-//! The rules of the code base that a compiler does not keep.
+//! Checks the rules of the code base that the compiler does not enforce.
 
 #[path = "tidy/imports.rs"]
 mod imports;
@@ -8,13 +8,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// From the bottom up: a module may use those before it, and itself.
+/// The layers from the bottom up: a module may use itself and earlier ones.
 const LAYERS: [&str; 19] = [
     "sync", "text", "error", "proto", "clock", "crc", "model", "record", "disk", "archive", "folder",
     "index", "engine", "recovery", "store", "run", "runner", "tokio", "remote",
 ];
 
-/// Leaves that no layer below the program may use.
+/// Outermost modules, which no layer below the tool may use.
 const OUTERMOST: [&str; 6] = ["http", "interchange", "fuzzing", "serialize", "testing", "typed"];
 
 fn sources(folder: &Path) -> Vec<PathBuf> {
@@ -35,13 +35,13 @@ fn library() -> Vec<PathBuf> {
     sources(Path::new("src")).into_iter().filter(|path| !path.starts_with(bin)).collect()
 }
 
-/// The module under `src/` that a file belongs to.
+/// Returns the module under `src/` of a file.
 fn layer(path: &Path) -> String {
     let below = path.strip_prefix("src").unwrap().components().next().unwrap();
     below.as_os_str().to_string_lossy().trim_end_matches(".rs").to_owned()
 }
 
-/// The modules that a line names after `crate::`.
+/// Returns the modules that a line names after `crate::`.
 fn imports(line: &str) -> Vec<&str> {
     line.match_indices("crate::")
         .filter(|(at, _)| !line[..*at].ends_with('$'))
@@ -91,7 +91,7 @@ fn no_files_use_one_another_in_a_circle() {
     }
 }
 
-/// A folder is read from its names: with many more than these nobody reads them.
+/// A folder should be readable from its file names.
 #[test]
 fn folders_are_small() {
     const FILES_MAX: usize = 12;
@@ -123,8 +123,8 @@ fn the_tool_uses_the_public_api_only() {
     }
 }
 
-/// What stands before a name of the crate: `crate::http` is its own, `crate::interchange`
-/// and `crate::tokio` are modules that are public; `crate::remote` has the engine's own calls.
+/// Names after `crate::`: `crate::http` is the module itself, `crate::interchange` and
+/// `crate::tokio` are public, and `crate::remote` contains the engine's own calls.
 #[test]
 fn http_uses_the_public_api_only() {
     const PUBLIC: [&str; 7] = ["http", "interchange", "proto", "recovery", "remote", "text", "tokio"];
@@ -140,7 +140,7 @@ fn http_uses_the_public_api_only() {
 
 #[test]
 fn nothing_is_left_for_later() {
-    // Spelled so that this file is not found.
+    // Split so that this file does not match.
     let marks =
         ["TO".to_owned() + "DO", "FIX".to_owned() + "ME", "XX".to_owned() + "X", "dbg".to_owned() + "!("];
     for folder in ["src", "tests", "benches", "examples", "proto", "fuzz/fuzz_targets", "fuzz/src"] {
@@ -153,7 +153,7 @@ fn nothing_is_left_for_later() {
     }
 }
 
-/// Whether all of a file is tests.
+/// Reports whether a file contains only tests.
 fn is_test(path: &Path) -> bool {
     let names = path.with_extension("");
     names
@@ -190,7 +190,7 @@ fn files_and_functions_are_small() {
     }
 }
 
-/// The packages that are built with these features, by name.
+/// Returns the names of the packages built with these features.
 fn packages(edges: &str, features: &str) -> BTreeSet<String> {
     let arguments = ["tree", "--offline", "--locked", "--prefix", "none", "--format", "{p}"];
     let mut cargo = Command::new(env!("CARGO"));
@@ -208,7 +208,7 @@ fn the_default_features_need_few_packages() {
     for heavy in ["axum", "clap", "crossterm", "hyper", "serde_json", "tokio"] {
         assert!(!packages.contains(heavy), "{heavy}");
     }
-    // Itself included. Whoever needs one more says here what for.
+    // Includes this package. An increase needs a justification here.
     const PACKAGES_MAX: usize = 45;
     assert!(packages.len() <= PACKAGES_MAX, "{} packages: {packages:?}", packages.len());
 }

@@ -1,4 +1,4 @@
-//! The tool as a program: what it prints, how it ends, what it leaves alone.
+//! The tool as a program: its output, its exit status, and what it leaves unchanged.
 
 mod common;
 #[path = "common/tool.rs"]
@@ -18,7 +18,7 @@ fn json(text: &str) -> serde_json::Value {
 }
 
 #[test]
-fn state_goes_in_and_out_in_both_forms() {
+fn state_is_imported_and_exported_in_both_formats() {
     let tool = Tool::imported();
     let text = tool.fine(&["export"]);
     let mut expected = json(PROCESS);
@@ -28,7 +28,7 @@ fn state_goes_in_and_out_in_both_forms() {
     tool.ends(2, &["import", &binary]);
     tool.fine(&["import", "--replace", &binary]);
     assert_eq!(json(&tool.fine(&["--json", "show", "nightly"])), expected);
-    // From standard input, beside a file.
+    // From standard input, together with a file.
     expected["processName"] = "second".into();
     let mut import = tool.command(&["import", "-"]).stdin(Stdio::piped()).spawn().unwrap();
     import.stdin.take().unwrap().write_all(expected.to_string().as_bytes()).unwrap();
@@ -37,7 +37,7 @@ fn state_goes_in_and_out_in_both_forms() {
 }
 
 #[test]
-fn looking_changes_nothing() {
+fn reading_changes_nothing() {
     let tool = Tool::imported();
     let before = tool.bytes();
     for command in [
@@ -146,7 +146,7 @@ fn retries_and_timeouts() {
 }
 
 #[test]
-fn done_for_good_is_not_done_again() {
+fn dropped_items_are_not_repeated() {
     let tool = Tool::imported();
     tool.fine(&["run", "nightly", "--once", "--", "true"]);
     assert_eq!(tool.state_of("a"), "dropped");
@@ -154,9 +154,9 @@ fn done_for_good_is_not_done_again() {
     assert_eq!(stderr, "completed: 0 items, 0 of them failed, 0 errors\n");
 }
 
-/// Killed with SIGKILL in the middle and started again, it goes on where it was.
+/// Killed with SIGKILL in the middle and restarted, it continues.
 #[test]
-fn a_killed_run_goes_on_where_it_was() {
+fn a_killed_run_continues() {
     let tool = Tool::new();
     for n in 0..12 {
         tool.fine(&["register", "nightly", &format!("w{n:02}")]);
@@ -173,7 +173,7 @@ fn a_killed_run_goes_on_where_it_was() {
         }
         run.kill().unwrap();
         run.wait().unwrap();
-        // The killed tool's last command may still be writing.
+        // The last command of the killed tool may still be writing.
         std::thread::sleep(Duration::from_millis(120));
     }
     tool.fine(&arguments);
@@ -181,7 +181,7 @@ fn a_killed_run_goes_on_where_it_was() {
     let mut times: BTreeMap<&str, usize> = BTreeMap::new();
     text.lines().for_each(|line| *times.entry(line).or_default() += 1);
     assert_eq!(times.len(), 12);
-    // What was in hand at a kill is done again, and nothing else.
+    // Items in progress at a kill are repeated, and no others.
     assert!(times.values().sum::<usize>() <= 14, "{times:?}");
     let show = json(&tool.fine(&["--json", "show", "nightly"]));
     assert_eq!(show["processStatus"]["stats"]["workItems"], 12.0);
@@ -206,16 +206,16 @@ fn an_interrupt_hands_the_run_back() {
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(130), "{stderr}");
     assert!(stderr.contains("a: completed"), "the item in hand is finished: {stderr}");
-    assert!(stderr.ends_with("stopped before the end; the same command goes on from here\n"), "{stderr}");
+    assert!(stderr.ends_with("stopped early; run the same command again to continue\n"), "{stderr}");
     let (_, stderr) = tool.ends(0, &["run", "nightly", "--", "true"]);
     assert!(!stderr.contains("a: ") && stderr.contains("d: completed"), "{stderr}");
 }
 
 #[test]
-fn a_released_lock_is_said_whose() {
+fn release_names_the_former_owner() {
     let tool = Tool::imported();
     let (_, said) = tool.ends(0, &["release", "nightly"]);
-    assert_eq!(said, "took the lock from old, its owner since -\n");
+    assert_eq!(said, "released the lock of old, its owner since -\n");
     let (_, said) = tool.ends(0, &["release", "nightly"]);
     assert_eq!(said, "process \"nightly\" has no owner\n");
 }
@@ -234,14 +234,14 @@ fn absent_names_end_with_1() {
     ] {
         tool.refuses(1, command, absent);
     }
-    // These open the store itself, and the lock file then says who did.
+    // These open the store themselves, so the lock file names them.
     for command in
         [&["unregister", "nope", "w"][..], &["release", "nope"], &["purge", "nope", "--older-than", "1d"]]
     {
         let (_, stderr) = tool.ends(1, command);
         assert_eq!(stderr, format!("procstate: {absent}\n"));
     }
-    // Of this one 1 would say that items failed.
+    // For this command 1 would mean failed items.
     let (_, stderr) = tool.ends(2, &["run", "nope", "--", "true"]);
     assert_eq!(stderr, format!("procstate: {absent}\n"));
     let (stdout, _) = tool.ends(1, &["work", "nightly", "nope"]);
@@ -256,7 +256,7 @@ fn bad_input_is_refused_and_named() {
     tool.refuses(
         2,
         &["import", &cut],
-        "DIR/cut.json, line 4, column 49: in settings: the text ends too early (EOF while parsing an object)",
+        "DIR/cut.json, line 4, column 49: in settings: the text ends prematurely (EOF while parsing an object)",
     );
     let field =
         bad("field.json", br#"{"processName": "p", "activeWork": {"w": {"status": {"state": "DONE"}}}}"#);
@@ -300,7 +300,7 @@ fn bad_input_is_refused_and_named() {
     tool.refuses(
         2,
         &["import", &binary],
-        "DIR/cut.binpb, message 1, byte 2: Process.process_name: the message is cut short: the input ends before it does",
+        "DIR/cut.binpb, message 1, byte 2: Process.process_name: the message is truncated: the input ends before it does",
     );
     tool.refuses(2, &["import", &bad("empty", b"")], "DIR/empty: it is empty");
     let missing = tool.folder.path().join("missing").display().to_string();
@@ -309,7 +309,7 @@ fn bad_input_is_refused_and_named() {
         &["import", &missing],
         "could not read DIR/missing: No such file or directory (os error 2)",
     );
-    // A good file beside a bad one is not stored either.
+    // A valid file next to an invalid one is not stored either.
     let good = bad("good.json", br#"{"processName": "good"}"#);
     let (_, _) = tool.ends(2, &["import", &good, &unknown]);
     tool.ends(1, &["show", "good"]);
@@ -318,7 +318,7 @@ fn bad_input_is_refused_and_named() {
 }
 
 #[test]
-fn bad_stores_are_refused_and_left_alone() {
+fn bad_stores_are_refused_unchanged() {
     let tool = Tool { folder: tempfile::tempdir().unwrap() };
     let absent = "there is no store at DIR/state: check its name. Only if it is to be a new one, create it with `procstate --db DIR/state init` or by opening it from a program";
     for command in [&["ls"][..], &["register", "p", "w"], &["run", "p", "--", "true"]] {
@@ -331,7 +331,7 @@ fn bad_stores_are_refused_and_left_alone() {
         tool.refuses(2, command, foreign);
     }
     let tool = Tool::imported();
-    tool.refuses(2, &["init"], "there is a store at DIR/state already; it was left as it is");
+    tool.refuses(2, &["init"], "a store already exists at DIR/state; it was not changed");
     let db = tool.db().join("index/db");
     let mut bytes = fs::read(&db).unwrap();
     for at in (0..bytes.len()).step_by(64) {
@@ -374,7 +374,7 @@ fn settings_show_and_change_the_schedule() {
         ),
         (
             ["--cron", "0 0 30 2 *"],
-            "invalid argument: the cron expression \"0 0 30 2 * UTC\": none of its times comes in four years",
+            "invalid argument: the cron expression \"0 0 30 2 * UTC\" has no time within the next four years",
         ),
         (
             ["--str", "schedule.cron=0 0 * * * UTC"],
@@ -385,14 +385,14 @@ fn settings_show_and_change_the_schedule() {
         assert_eq!(said, format!("procstate: {why}\n"));
     }
     let (_, said) = tool.ends(2, &["settings", "p", "--every", "1h", "--offset", "1h"]);
-    assert_eq!(said, "procstate: invalid argument: an offset of 3600s; it must be below 3600s, the period\n");
+    assert_eq!(said, "procstate: invalid argument: the offset 3600s must be below the period, 3600s\n");
     tool.fine(&["settings", "p", "--no-schedule"]);
     assert!(settings().starts_with("schedule = none\n"));
     assert!(!tool.fine(&["export", "p"]).contains("schedule"));
 }
 
 #[test]
-fn stats_tell_of_every_part() {
+fn stats_cover_every_part() {
     let tool = Tool::imported();
     let text = tool.fine(&["stats"]);
     let labels: Vec<&str> = text.lines().filter_map(|line| line.split_whitespace().next()).collect();
@@ -407,7 +407,7 @@ fn stats_tell_of_every_part() {
 }
 
 #[test]
-fn a_store_in_use_says_by_whom() {
+fn a_store_in_use_names_the_program() {
     let tool = Tool::imported();
     let store = Store::open(tool.db()).unwrap();
     for command in [&["ls"][..], &["register", "p", "w"]] {
@@ -441,7 +441,7 @@ fn bad_usage_ends_with_2() {
     let stderr = String::from_utf8(nowhere.stderr).unwrap();
     assert_eq!(
         stderr,
-        "procstate: which store? Name its folder with --db DIR or in PROCSTATE_DB, or its address with --url URL\n"
+        "procstate: no store was given: name its folder with --db DIR or in PROCSTATE_DB, or its address with --url URL\n"
     );
     let named = Command::new(env!("CARGO_BIN_EXE_procstate"))
         .arg("ls")

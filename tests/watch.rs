@@ -1,4 +1,4 @@
-//! The change feed, as its readers hear it.
+//! Tests of the change feed.
 
 mod common;
 
@@ -35,7 +35,7 @@ on_every_engine! {
         let what: Vec<Changed> = changes.into_iter().map(|change| change.what).collect();
         assert_eq!(what, [work(List::Active, "w"), Changed::Settings, Changed::Owner]);
         let (second, changes) = next(&watch);
-        assert_eq!(second, first + 1, "what changes nothing is not heard");
+        assert_eq!(second, first + 1, "a call without changes is not delivered");
         let moved: Vec<(Changed, bool)> = changes.into_iter().map(|change| (change.what, change.removed)).collect();
         assert!(moved.contains(&(work(List::Active, "w"), true)));
         assert!(moved.contains(&(work(List::Cleanup, "w"), false)));
@@ -62,7 +62,7 @@ on_every_engine! {
 }
 
 #[test]
-fn a_slow_reader_is_told_how_much_it_missed() {
+fn a_slow_reader_learns_how_much_it_missed() {
     let store = Store::in_memory();
     let watch = store.watch("");
     let process = store.process("p").unwrap();

@@ -1,5 +1,5 @@
-//! Reading all that an archive still has, whatever is wrong with it. Judges nothing:
-//! the envelope of each value tells whether that is sound.
+//! Reads whatever is left of an archive, however damaged. It validates nothing: the envelope of
+//! each value shows whether the value is intact.
 
 use std::path::Path;
 
@@ -11,8 +11,7 @@ use super::format::{
 use crate::disk::{Disk, DiskFile};
 use crate::error::Result;
 
-/// Visits what stands where keys and values should, block by block, as long as the
-/// lengths of the blocks lead on.
+/// Visits presumed keys and values block by block, as long as the block lengths are plausible.
 pub(crate) fn browse(disk: &dyn Disk, path: &Path, visit: &mut dyn FnMut(Bytes, Bytes)) -> Result<()> {
     let file = disk.open(path)?;
     let mut at = first_block(&*file)?;
@@ -31,8 +30,9 @@ pub(crate) fn browse(disk: &dyn Disk, path: &Path, visit: &mut dyn FnMut(Bytes, 
     }
 }
 
-/// Where the blocks begin. The header may be damaged, that tells its format, and so may the
-/// first block.
+/// Returns the offset of the first block.
+///
+/// Both the header, which tells the format, and the first block may be damaged.
 fn first_block(file: &dyn DiskFile) -> Result<u64> {
     for length in [HEADER_LEN, HEADER_LEN_1] {
         if is_block(file, length as u64)? {
@@ -44,7 +44,7 @@ fn first_block(file: &dyn DiskFile) -> Result<u64> {
     Ok(if is_of_format_1 { HEADER_LEN_1 } else { HEADER_LEN } as u64)
 }
 
-/// Whether the first block, sound, stands at `at`.
+/// Reports whether an intact first block starts at `at`.
 fn is_block(file: &dyn DiskFile, at: u64) -> Result<bool> {
     let head = read(file, at, BLOCK_HEAD_LEN)?;
     let Some((mut crc, mut fields)) = head.split_at_checked(4) else { return Ok(false) };

@@ -1,4 +1,4 @@
-//! The numbers of the format of an archive.
+//! Constants of the archive format.
 
 pub(super) const MAGIC: &[u8; 8] = b"PSTATARC";
 pub(super) const FORMAT: u32 = 2;
@@ -9,10 +9,10 @@ pub(super) const FORMAT_1: u32 = 1;
 pub(super) const HEADER_LEN_1: usize = 48;
 pub(super) const BLOCK_HEAD_LEN: usize = 12;
 
-/// A block is closed when its body is at least this long.
+/// A block is closed once its body reaches this length.
 pub(super) const BLOCK_BYTES: usize = 256 << 10;
 
-/// No body is longer: a block, and one record more.
+/// The maximum length of a body: a block plus one record.
 pub(super) const BODY_BYTES_MAX: usize = 4 << 20;
 
 pub(super) const RECORDS: u8 = 1;

@@ -12,10 +12,10 @@
 //! record  length of the key (u16) length of the value (u32) key value
 //! end     records (u64) sum (u64)
 //! ```
-//! Little endian. Blocks are numbered from 0. `seq` is the commit up to which the
-//! archive has everything, and `epoch` that of this commit; the header of format 1 ends
-//! before it. `sum` is the wrapping sum of the records' fingerprints.
-//! Keys ascend. The value is the record's envelope. Nothing follows the end.
+//! Integers are little endian. Blocks are numbered from 0. The archive contains every commit up to
+//! `seq`, whose epoch is `epoch`; the header of format 1 ends before `epoch`. `sum` is the wrapping
+//! sum of the records' fingerprints. Keys ascend. The value is the record's envelope. Nothing
+//! follows the end block.
 
 mod browse;
 mod format;
@@ -30,17 +30,17 @@ pub(crate) use writer::Writer;
 
 use crate::record::{self, Epoch, Position};
 
-/// What an archive holds.
+/// The content of an archive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Summary {
     pub(crate) store: [u8; 16],
-    /// The commit up to which it has everything.
+    /// The last commit that it includes.
     pub(crate) seq: u64,
-    /// That of this commit.
+    /// The epoch of this commit.
     pub(crate) epoch: Option<Epoch>,
     pub(crate) records: u64,
     pub(crate) sum: u64,
-    /// The length of the file.
+    /// The length of the file in bytes.
     pub(crate) bytes: u64,
 }
 

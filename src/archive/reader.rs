@@ -1,4 +1,4 @@
-//! Reading an archive, record by record.
+//! Reads an archive record by record.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,16 +15,17 @@ use crate::error::{Error, Failure, Result};
 use crate::model::limits::SEQ_MAX;
 use crate::record::Epoch;
 
-/// The keys and values of an archive, in order. Only when it has ended without an
-/// error are they known to be all of them.
+/// Iterates over the keys and values of an archive in order.
+///
+/// They are complete only if the iteration ends without an error.
 #[derive(Debug)]
 pub(crate) struct Reader {
     file: Arc<dyn DiskFile>,
     path: PathBuf,
-    /// Where the next block begins.
+    /// The offset of the next block.
     at: u64,
     blocks: u64,
-    /// What remains of the block in hand.
+    /// The rest of the current block.
     block: Bytes,
     last_key: Bytes,
     has_ended: bool,
@@ -50,12 +51,12 @@ impl Reader {
         Ok(reader)
     }
 
-    /// What was read so far; its position is known from the start, and whose it is.
+    /// Returns the summary of what was read so far; position and store id are known from the start.
     pub(crate) fn summary(&self) -> Summary {
         self.found
     }
 
-    /// Reads all of it that is left.
+    /// Reads the rest of the archive.
     pub(crate) fn finish(mut self) -> Result<Summary> {
         while self.record()?.is_some() {}
         Ok(self.found)
@@ -65,7 +66,7 @@ impl Reader {
         let header = self.take(HEADER_LEN_1)?;
         let (body, mut rest) = header.split_at_checked(HEADER_CHECKED).unwrap_or_default();
         let Some(mut body) = body.strip_prefix(MAGIC) else {
-            return Err(self.damaged("it does not begin as an archive does"));
+            return Err(self.damaged("it does not start with the signature of an archive"));
         };
         let crc = rest.get_u32_le();
         if crc != crc32fast::hash(header.get(..HEADER_CHECKED).unwrap_or_default()) {
@@ -83,12 +84,12 @@ impl Reader {
         body.copy_to_slice(&mut self.found.store);
         self.found.seq = body.get_u64_le();
         if self.found.seq > SEQ_MAX {
-            return Err(self.damaged("its sequence number is none"));
+            return Err(self.damaged("its sequence number is invalid"));
         }
         if format == FORMAT { self.epoch(&header) } else { Ok(()) }
     }
 
-    /// What the header has behind that of format 1, which is `header`.
+    /// Reads the part of the header that follows `header`, the header of format 1.
     fn epoch(&mut self, header: &[u8]) -> Result<()> {
         let header = [header, &self.take(HEADER_LEN - HEADER_LEN_1)?].concat();
         let (body, mut rest) = header.split_at_checked(HEADER_LEN - 8).unwrap_or_default();
@@ -109,7 +110,7 @@ impl Reader {
             match kind {
                 RECORDS => self.block = body,
                 END => self.end(body)?,
-                _ => return Err(self.damaged("a block is of no known kind")),
+                _ => return Err(self.damaged("a block has an unknown kind")),
             }
         }
         if self.has_ended {
@@ -124,7 +125,7 @@ impl Reader {
         let key = self.block.split_to(key);
         let value = self.block.split_to(value);
         if key <= self.last_key && self.found.records > 0 {
-            return Err(self.damaged("its keys do not ascend"));
+            return Err(self.damaged("its keys are not in ascending order"));
         }
         self.found.add(&key, &value);
         self.last_key = key.clone();
@@ -136,10 +137,10 @@ impl Reader {
             return Err(self.damaged("its end is cut short"));
         };
         if (records, sum) != (self.found.records, self.found.sum) || !body.is_empty() {
-            return Err(self.damaged("its records are not those that its end counts"));
+            return Err(self.damaged("its records do not match the count and checksum in its end"));
         }
         if self.file.len()? != self.at {
-            return Err(self.damaged("something follows its end"));
+            return Err(self.damaged("there is data after its end"));
         }
         self.found.bytes = self.at;
         self.has_ended = true;
@@ -152,7 +153,7 @@ impl Reader {
         let (crc, length, kind) = (fields.get_u32_le(), fields.get_u32_le(), fields.get_u8());
         let length = usize::try_from(length).unwrap_or(usize::MAX);
         if length > BODY_BYTES_MAX {
-            return Err(self.damaged("the length of a block is absurd"));
+            return Err(self.damaged("the length of a block is out of range"));
         }
         let body = self.take(length)?;
         let checked = [head.get(4..).unwrap_or_default(), &body].concat();
@@ -163,14 +164,16 @@ impl Reader {
         Ok((kind, body))
     }
 
-    /// The next bytes of the file.
+    /// Returns the next bytes of the file.
     fn take(&mut self, length: usize) -> Result<Bytes> {
         let mut bytes = vec![0; length];
         let read = self.file.read_at(&mut bytes, self.at)?;
         if read < length {
             let place = format!("archive {}", self.path.display());
-            let why =
-                format!("at byte {} begin {length} bytes, and the file ends after {read} of them", self.at);
+            let why = format!(
+                "{length} bytes should start at byte {}, but the file ends after {read} of them",
+                self.at
+            );
             return Err(Failure::Corrupt { place, why }.into());
         }
         self.at += length as u64;
@@ -183,7 +186,7 @@ impl Reader {
     }
 }
 
-/// After an error there is nothing more.
+/// Iteration ends after an error.
 impl Iterator for Reader {
     type Item = Result<(Bytes, Bytes)>;
 

@@ -1,22 +1,22 @@
-//! Where an archive is to be.
+//! The path of an archive and of its draft.
 
 use std::path::{Path, PathBuf};
 
-/// The names of an archive that is written.
+/// The paths of an archive being written.
 #[derive(Debug, Clone)]
 pub(crate) struct Target {
     path: PathBuf,
-    /// What it is called until it is complete.
+    /// The temporary path until the archive is complete.
     draft: PathBuf,
 }
 
 impl Target {
-    /// An archive `path` of which nobody else writes a draft.
+    /// An archive at `path`, of which this is the only writer.
     pub(crate) fn new(path: &Path) -> Self {
         Self { path: path.to_owned(), draft: path.with_extension("new") }
     }
 
-    /// An archive `path` beside anybody's files.
+    /// An archive at `path` in a folder with other files.
     pub(crate) fn among_others(path: &Path) -> Self {
         let mut draft = path.as_os_str().to_owned();
         draft.push(format!(".{}.new", uuid::Uuid::now_v7().simple()));

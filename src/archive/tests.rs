@@ -76,7 +76,7 @@ fn golden_bytes() {
     assert_eq!(bytes[85..89], of_block(1, &bytes[89..]).to_le_bytes());
 }
 
-/// As earlier versions wrote it.
+/// The format that earlier versions wrote.
 #[test]
 fn reads_format_1() {
     let disk = SimDisk::new();
@@ -91,7 +91,7 @@ fn reads_format_1() {
     let (found, read) = read_back(&disk).unwrap();
     assert_eq!((found.seq, found.epoch), (7, None));
     assert!(read == records);
-    // Whichever of its bytes tells the format: the blocks are found.
+    // The blocks are found whichever byte of the format number is damaged.
     for damage in [None, Some(8), Some(HEADER_LEN_1 + 20)] {
         disk.change(path(), |bytes| bytes[damage.unwrap_or(20)] ^= 1);
         let mut found = 0;
@@ -102,7 +102,7 @@ fn reads_format_1() {
 }
 
 #[test]
-fn sees_every_flipped_bit_and_every_cut() {
+fn detects_every_flipped_bit_and_every_truncation() {
     let disk = SimDisk::new();
     write(&disk, &records(4, 5)).unwrap();
     let mut sound = Vec::new();
@@ -117,13 +117,13 @@ fn sees_every_flipped_bit_and_every_cut() {
         assert!(read_back(&disk).unwrap_err().is_corrupt(), "cut at {at}");
     }
     disk.change(path(), |content| *content = [&sound[..], &[0]].concat());
-    assert!(read_back(&disk).unwrap_err().to_string().contains("something follows its end"));
+    assert!(read_back(&disk).unwrap_err().to_string().contains("there is data after its end"));
 }
 
 #[test]
-fn sees_blocks_that_changed_places() {
+fn detects_swapped_blocks() {
     let disk = SimDisk::new();
-    // Two records to a block, blocks of one length.
+    // Two records per block, so that all blocks have the same length.
     let half = vec![(Bytes::from_static(b"k"), Bytes::from(vec![1; 200_000])); 6];
     write(&disk, &half).unwrap();
     let block = BLOCK_HEAD_LEN + 2 * (6 + 1 + 200_000);
@@ -134,10 +134,10 @@ fn sees_blocks_that_changed_places() {
     assert!(read_back(&disk).is_err());
 }
 
-/// Whatever goes wrong, a file under the final name is whole, and once `finish`
-/// has answered it is there.
+/// Under any fault, a file under the final name is complete, and it exists once `finish` has
+/// returned.
 #[test]
-fn is_whole_or_not_there() {
+fn is_complete_or_absent() {
     let healthy = SimDisk::new();
     write(&healthy, &records(3000, 300)).unwrap();
     for at in 1..=healthy.operations() + 1 {

@@ -1,5 +1,4 @@
-//! Writing an archive: under another name, which it loses when all of it is
-//! durable.
+//! Writes an archive under a temporary name, and renames it once all of it is durable.
 
 use std::sync::Arc;
 
@@ -19,12 +18,12 @@ pub(crate) struct Writer {
     is_finished: bool,
     summary: Summary,
     blocks: u64,
-    /// The block that is being filled, behind the room for its head.
+    /// The current block, starting with space for its header.
     block: Vec<u8>,
 }
 
 impl Writer {
-    /// Begins an archive of everything up to the commit `upto`.
+    /// Starts an archive of all commits up to `upto`.
     pub(crate) fn create(
         disk: Arc<dyn Disk>,
         target: Target,
@@ -41,10 +40,12 @@ impl Writer {
         Ok(writer)
     }
 
-    /// Adds a record. Keys ascend.
+    /// Adds a record.
+    ///
+    /// Keys must ascend.
     pub(crate) fn add(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
         self.summary.add(key, value);
-        // Keys and values are bounded by far less.
+        // The limits on keys and values are far lower.
         self.block.put_u16_le(u16::try_from(key.len()).unwrap_or(u16::MAX));
         self.block.put_u32_le(u32::try_from(value.len()).unwrap_or(u32::MAX));
         self.block.put_slice(key);
@@ -52,7 +53,7 @@ impl Writer {
         if self.block.len() >= BLOCK_BYTES { self.end_block(RECORDS) } else { Ok(()) }
     }
 
-    /// Completes the archive and gives it its name.
+    /// Completes the archive and renames it to its final name.
     pub(crate) fn finish(mut self) -> Result<Summary> {
         if self.block.len() > BLOCK_HEAD_LEN {
             self.end_block(RECORDS)?;
@@ -103,7 +104,7 @@ impl Writer {
 impl Drop for Writer {
     fn drop(&mut self) {
         if !self.is_finished {
-            // Of no use to anybody, and may be what fills the disk.
+            // A failed draft is useless, and may be what fills the disk.
             let _ = self.disk.remove(self.target.draft());
         }
     }

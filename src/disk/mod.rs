@@ -1,9 +1,8 @@
-//! Disk I/O of the log, the manifest and archives, behind a seam: tests put a disk
-//! there that fails, and that forgets what was not synced.
+//! Disk I/O of the log, the manifest and archives behind a trait. Tests substitute a disk that
+//! fails and that loses unsynced writes.
 //!
-//! What is assumed of a disk is what its methods say, and no more: a write may be
-//! torn and reordered until its file is synced, a name may be lost until its
-//! folder is.
+//! The methods state everything that callers may assume of a disk: a write may be torn or reordered
+//! until its file is synced, and a name may be lost until its folder is synced.
 
 pub(crate) mod mode;
 mod read_only;
@@ -20,24 +19,25 @@ pub(crate) use real::RealDisk;
 
 use crate::error::Result;
 
-/// What to say of a link where a file of a store should be.
+/// The reason given when a symbolic link stands in for a file of the store.
 pub(crate) const LINK: &str = "it is a symbolic link, which no file of a store is; put the file itself there";
 
 pub(crate) trait Disk: Debug + Send + Sync + 'static {
-    /// Creates an empty file; one that is there is emptied.
+    /// Creates an empty file, or truncates an existing one.
     fn create(&self, path: &Path) -> Result<Arc<dyn DiskFile>>;
 
     /// Opens a file for reading and writing.
     fn open(&self, path: &Path) -> Result<Arc<dyn DiskFile>>;
 
-    /// The names of the files in a folder, in no order; none if there is no such
-    /// folder.
+    /// Returns the names of the files in a folder, unordered.
+    ///
+    /// A missing folder has none.
     fn list(&self, dir: &Path) -> Result<Vec<String>>;
 
-    /// Creates a folder, unless it is there, and makes its name durable.
+    /// Creates a folder if it is missing, and makes its name durable.
     fn create_dir(&self, dir: &Path) -> Result<()>;
 
-    /// Gives a file another name in its folder, in place of any that has it.
+    /// Renames a file within its folder, replacing any file with the new name.
     fn rename(&self, from: &Path, to: &Path) -> Result<()>;
 
     fn remove(&self, path: &Path) -> Result<()>;
@@ -45,10 +45,10 @@ pub(crate) trait Disk: Debug + Send + Sync + 'static {
     /// Makes the names in a folder survive power loss.
     fn sync_dir(&self, dir: &Path) -> Result<()>;
 
-    /// How many bytes more may be written to a folder's disk.
+    /// Returns the free space of the folder's disk in bytes.
     fn free_bytes(&self, dir: &Path) -> Result<u64>;
 
-    /// All of a file; `None` if there is none of that name.
+    /// Reads a whole file; `None` if it does not exist.
     fn read(&self, dir: &Path, name: &str) -> Result<Option<Vec<u8>>> {
         if !self.list(dir)?.iter().any(|found| found == name) {
             return Ok(None);
@@ -63,16 +63,20 @@ pub(crate) trait Disk: Debug + Send + Sync + 'static {
 
 /// An open file.
 pub(crate) trait DiskFile: Debug + Send + Sync + 'static {
-    /// Writes all of `bytes`; they survive the program's death once it returns.
+    /// Writes all of `bytes`.
+    ///
+    /// Once this returns they survive the program's death.
     fn write_at(&self, bytes: &[u8], offset: u64) -> Result<()>;
 
-    /// Fills `bytes` from `offset` on, as far as the file goes; answers how far.
+    /// Reads from `offset` until `bytes` is full or the file ends; returns the number of bytes
+    /// read.
     fn read_at(&self, bytes: &mut [u8], offset: u64) -> Result<usize>;
 
-    /// The length of the file in bytes.
+    /// Returns the length of the file in bytes.
     fn len(&self) -> Result<u64>;
 
-    /// Makes what was written survive power loss. After an error nobody knows
-    /// what the disk holds, and a second try tells nothing.
+    /// Makes earlier writes survive power loss.
+    ///
+    /// After an error the content of the disk is unknown, and a retry that succeeds proves nothing.
     fn sync(&self) -> Result<()>;
 }

@@ -1,4 +1,4 @@
-//! The disk of the machine, for looking only: what would change it is an error.
+//! A read-only view of the machine's disk: every operation that would change it fails.
 
 use std::fs::OpenOptions;
 use std::io::{Error as IoError, ErrorKind};
@@ -23,7 +23,8 @@ impl Disk for ReadOnlyDisk {
     }
 
     fn open(&self, path: &Path) -> Result<Arc<dyn DiskFile>> {
-        // Who opens a pipe would wait for a writer; so it cannot be read, like a folder.
+        // Opening a pipe would block until a writer appears. With NONBLOCK it fails like a folder
+        // does.
         real::open(path, "open", OFlags::NONBLOCK, OpenOptions::new().read(true))
     }
 

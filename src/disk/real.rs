@@ -14,12 +14,12 @@ use crate::error::{Error, Result};
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RealDisk {
-    /// Who may read and write the files that it creates, as far as the umask lets them.
+    /// The permissions of created files, before the umask.
     mode: u32,
 }
 
 impl RealDisk {
-    /// What it creates is for its user alone.
+    /// A disk whose files only their owner can read and write.
     pub(crate) const PRIVATE: Self = Self::creating(PRIVATE);
 
     pub(crate) const fn creating(mode: u32) -> Self {
@@ -39,7 +39,7 @@ impl RealFile {
     }
 }
 
-/// Opens no file that a link leads to: it may be anybody's.
+/// Opens a file without following symbolic links, which could lead to anyone's file.
 pub(super) fn open(
     path: &Path,
     action: &'static str,
@@ -52,7 +52,7 @@ pub(super) fn open(
     Ok(Arc::new(RealFile { file, path: path.to_owned() }))
 }
 
-/// What the system says of a link in words.
+/// Explains the system's error for a symbolic link.
 fn explained(path: &Path, error: io::Error) -> io::Error {
     if path.is_symlink() { io::Error::other(LINK) } else { error }
 }
@@ -104,7 +104,7 @@ impl Disk for RealDisk {
     fn free_bytes(&self, dir: &Path) -> Result<u64> {
         let found = rustix::fs::statvfs(dir);
         let found = found.map_err(|error| Error::io("ask for the free space of", dir, error.into()))?;
-        // File systems without blocks, some in user space among them, cannot say.
+        // File systems without blocks, such as some in user space, do not report free space.
         let is_known = found.f_blocks > 0;
         Ok(if is_known { found.f_bavail.saturating_mul(found.f_frsize) } else { u64::MAX })
     }

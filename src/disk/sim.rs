@@ -1,6 +1,6 @@
-//! A disk for tests, of two layers: what programs see, and what is durable. It
-//! counts operations, fails the one it is told to, loses power at the one it is
-//! told to, and then keeps of what was not synced what chance leaves.
+//! A simulated disk for tests with two layers: what programs see, and what is durable. It counts
+//! operations, fails or loses power at a planned one, and then keeps a random part of the unsynced
+//! writes.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -14,7 +14,7 @@ use super::{Disk, DiskFile};
 use crate::error::{Error, Result};
 use crate::sync;
 
-/// Drives write a sector as a whole, or not at all.
+/// Drives write a sector atomically.
 const SECTOR: u64 = 512;
 
 #[derive(Debug, Clone, Default)]
@@ -26,41 +26,41 @@ pub(crate) struct SimDisk {
 struct State {
     files: Vec<Inode>,
     dirs: BTreeMap<PathBuf, Folder>,
-    /// Operations that change something so far.
+    /// The number of changing operations so far.
     operations: u64,
     plan: Option<Plan>,
-    /// The file of the operation that failed first.
+    /// The file of the first failed operation.
     failed: Option<PathBuf>,
-    /// Whether it says that there is no space left.
+    /// Whether writes fail for lack of space.
     is_full: bool,
 }
 
-/// What is to go wrong.
+/// A planned fault.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Plan {
-    /// At which operation, counted from when the plan was set.
+    /// The operation at which it occurs, counted from when the plan was set.
     pub(crate) at: u64,
     pub(crate) what: Fault,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// It fails and does nothing.
+    /// Fails without any effect.
     Error,
-    /// It fails; a write has written half, a sync has lost what it was to save.
+    /// Fails after half of a write, or after losing what a sync should have made durable.
     Torn,
-    /// It fails for want of space.
+    /// Fails for lack of space.
     Full,
-    /// The power goes: it and all that follow fail.
+    /// Loses power: this operation and all later ones fail.
     PowerOff,
 }
 
-/// What of the writes that were not synced survives a power cut.
+/// Which unsynced writes survive a power cut.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Survives {
     Nothing,
     Everything,
-    /// Each sector and each name by chance.
+    /// Each sector and each name survives at random.
     Chance(u64),
 }
 
@@ -68,7 +68,7 @@ pub(crate) enum Survives {
 struct Inode {
     live: Vec<u8>,
     durable: Vec<u8>,
-    /// Since the last sync, in order.
+    /// Writes since the last sync, in order.
     pending: Vec<(u64, Vec<u8>)>,
 }
 
@@ -103,7 +103,7 @@ fn write_into(bytes: &mut Vec<u8>, new: &[u8], offset: usize) {
     bytes[offset..offset + new.len()].copy_from_slice(new);
 }
 
-/// A write cut at the borders of sectors.
+/// Splits a write at sector boundaries.
 fn sectors(offset: u64, bytes: &[u8]) -> Vec<(u64, &[u8])> {
     let mut parts = Vec::new();
     let (mut at, mut rest) = (offset, bytes);
@@ -131,7 +131,7 @@ impl Inode {
 
 impl Folder {
     fn lose_power(&mut self, survives: Survives, rng: &mut Rng) {
-        // Names are journaled in order: what survives is a beginning.
+        // Names are journaled in order, so a prefix of the changes survives.
         for change in std::mem::take(&mut self.pending) {
             if !survives.decide(rng) {
                 break;
@@ -157,12 +157,12 @@ impl SimDisk {
         Self::default()
     }
 
-    /// Operations since the plan was set.
+    /// Returns the number of operations since the plan was set.
     pub(crate) fn operations(&self) -> u64 {
         self.state.lock().operations
     }
 
-    /// Lets something go wrong from now on, or nothing.
+    /// Sets the planned fault, or clears it.
     pub(crate) fn plan(&self, plan: Option<Plan>) {
         let mut state = self.state.lock();
         state.plan = plan;
@@ -170,17 +170,17 @@ impl SimDisk {
         state.operations = 0;
     }
 
-    /// What failed first since the plan was set.
+    /// Returns the file of the first failure since the plan was set.
     pub(crate) fn failed(&self) -> Option<PathBuf> {
         self.state.lock().failed.clone()
     }
 
-    /// Lets it say from now on that it has no space left, or that it has.
+    /// Sets whether writes fail for lack of space.
     pub(crate) fn set_full(&self, is_full: bool) {
         self.state.lock().is_full = is_full;
     }
 
-    /// The power goes and comes back.
+    /// Cuts the power and restores it.
     pub(crate) fn lose_power(&self, survives: Survives) {
         let mut rng = Rng::with_seed(match survives {
             Survives::Chance(seed) => seed,
@@ -192,19 +192,19 @@ impl SimDisk {
         state.plan = None;
     }
 
-    /// Another disk, with what this one has now.
+    /// Returns an independent copy of the disk.
     pub(crate) fn copy(&self) -> Self {
         Self { state: Arc::new(Mutex::new(self.state.lock().clone())) }
     }
 
-    /// Counts an operation that is not the disk's own, such as one of an index
-    /// that stands beside it, and lets it fail as planned.
+    /// Counts an operation outside the disk, such as one of an index next to it, and fails it as
+    /// planned.
     pub(crate) fn operation(&self, path: &Path) -> Result<()> {
         sync::point();
         self.state.lock().operation(path).map_err(|(_, error)| error)
     }
 
-    /// The content of a file as programs see it, for breaking.
+    /// Changes the content of a file as programs see it, to damage it.
     pub(crate) fn change(&self, path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
         let mut state = self.state.lock();
         let file = state.find(path).unwrap();
@@ -350,7 +350,7 @@ impl DiskFile for SimFile {
                 Ok(())
             }
             Err((Fault::Torn, error)) => {
-                // As Linux does: the pages count as clean, and the disk never had them.
+                // As on Linux: the pages count as clean although the disk never received them.
                 inode.pending.clear();
                 Err(error)
             }

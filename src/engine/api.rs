@@ -1,4 +1,4 @@
-//! What every engine offers.
+//! The interface of all engines.
 
 use std::ops::ControlFlow;
 #[cfg(feature = "tokio")]
@@ -16,14 +16,13 @@ use crate::record::{Key, KeyRange, Record, RecordRef};
 /// What a commit survives once it is acknowledged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Durability {
-    /// The program's death: a panic, `kill -9`. Power loss may take the last
-    /// moments.
+    /// The program's death: a panic, `kill -9`. Power loss may take the most recent writes.
     Buffered,
     /// Power loss too.
     Synced,
 }
 
-/// How a commit ended.
+/// The result of a commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
     /// Everything was written, under this sequence number.
@@ -32,14 +31,13 @@ pub(crate) enum Outcome {
     Failed(usize),
 }
 
-/// A backup that was written.
+/// A backup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Backup {
-    /// It has every commit up to the one with this sequence number, and nothing of
-    /// those after.
+    /// The newest commit in the backup, which includes all commits up to it.
     pub seq: u64,
-    /// How many records it holds.
+    /// The number of records.
     pub records: u64,
     /// The length of the file in bytes.
     pub bytes: u64,
@@ -51,23 +49,24 @@ impl From<Summary> for Backup {
     }
 }
 
-/// Called with each record of a scan, in key order.
+/// A callback for each record of a scan, in key order.
 pub(crate) type Visitor<'a> = dyn FnMut(RecordRef<'_>) -> ControlFlow<()> + 'a;
 
-/// A store of records.
+/// A record store.
 ///
-/// Sequence numbers start at 1 and grow by one with every commit that writes.
-/// An error from any write or sync is final: the engine is poisoned, and every
-/// later call but [`close`](Engine::close) says so.
+/// Sequence numbers start at 1 and increase by one with every commit that writes. An error of a
+/// write or sync is final: it poisons the engine, and every later call but [`close`](Engine::close)
+/// fails.
 pub(crate) trait Engine: Send + Sync + 'static {
-    /// The newest committed record under `key`.
+    /// Returns the newest committed record under `key`.
     fn get(&self, key: &Key) -> Result<Option<Record>>;
 
-    /// Visits the records in `range` as they were at one point in time, until
-    /// `visit` breaks. `visit` must not call the engine.
+    /// Visits the records in `range` at one point in time, until `visit` breaks.
+    ///
+    /// `visit` must not call the engine.
     fn scan(&self, range: &KeyRange, visit: &mut Visitor<'_>) -> Result<()>;
 
-    /// As [`scan`](Engine::scan), no more than the first `max` records.
+    /// Visits at most the first `max` records; see [`scan`](Engine::scan).
     fn scan_first(&self, range: &KeyRange, max: usize, visit: &mut Visitor<'_>) -> Result<()> {
         let mut left = max;
         if left == 0 {
@@ -80,7 +79,7 @@ pub(crate) trait Engine: Send + Sync + 'static {
         })
     }
 
-    /// How many records there are in `range`, at one point in time.
+    /// Counts the records in `range` at one point in time.
     fn count(&self, range: &KeyRange) -> Result<u64> {
         let mut count = 0;
         self.scan(range, &mut |_| {
@@ -90,20 +89,21 @@ pub(crate) trait Engine: Send + Sync + 'static {
         Ok(count)
     }
 
-    /// Writes all of `batch` if every precondition holds, and nothing otherwise.
-    /// Once it returns, the commit survives what `durability` says.
+    /// Commits all of `batch` if every precondition holds, and nothing otherwise.
     ///
-    /// A batch without writes checks its preconditions and answers with the
+    /// Once it returns, the commit survives what `durability` promises.
+    /// A batch without writes only checks its preconditions, and returns the newest sequence
+    /// number.
     /// newest sequence number.
     fn commit(&self, batch: Batch, durability: Durability) -> Result<Outcome>;
 
-    /// How many preconditions a commit may have at most.
+    /// Returns the maximum number of preconditions in a commit.
     fn preconditions_max(&self) -> usize {
         usize::MAX
     }
 
-    /// How long progress of a run may wait for the next one to take its place, where a
-    /// commit takes as long as a network does.
+    /// Returns how long a run's progress may wait to be superseded by the next, if commits have the
+    /// latency of a network.
     fn coalesces(&self) -> Option<Duration> {
         None
     }
@@ -111,15 +111,16 @@ pub(crate) trait Engine: Send + Sync + 'static {
     /// Makes every commit so far survive power loss.
     fn sync(&self) -> Result<()>;
 
-    /// Ready once every commit up to `seq` survives power loss; `waker` is woken then.
-    /// Holds no thread meanwhile.
+    /// Polls until every commit up to `seq` survives power loss.
+    ///
+    /// `waker` is woken then; no thread waits.
     #[cfg(feature = "tokio")]
     fn poll_synced(&self, seq: u64, waker: &Waker) -> Poll<Result<()>> {
         let _ = (seq, waker);
         Poll::Ready(self.sync())
     }
 
-    /// Whether a commit would not have to wait for the disk to catch up.
+    /// Reports whether a commit would start without waiting for back-pressure.
     ///
     /// # Errors
     ///
@@ -129,23 +130,27 @@ pub(crate) trait Engine: Send + Sync + 'static {
         Ok(true)
     }
 
-    /// The newest sequence number; 0 for a store that was never written to.
+    /// Returns the newest sequence number; 0 for a store that was never written to.
     fn last_seq(&self) -> u64;
 
-    /// The same, asked of the program that has the store open if that is another one.
+    /// Returns the newest sequence number, asking the program that has the store open, if that is
+    /// another one.
     fn newest_seq(&self) -> Result<u64> {
         Ok(self.last_seq())
     }
 
-    /// Where every commit is announced, in order.
+    /// Returns the feed that announces every commit in order.
     fn feed(&self) -> &Feed;
 
-    /// Writes every record, as they were at one point in time no earlier than this
-    /// call, to a new archive. Commits go on meanwhile.
+    /// Writes all records, as of one moment after the call began, to a new archive.
+    ///
+    /// Commits continue meanwhile.
     fn backup(&self, target: &Target) -> Result<Backup>;
 
-    /// Visits what the log still has after the commit `after`, up to the newest one; for 0
-    /// all that it has. Commits go on meanwhile.
+    /// Visits the commits after `after` that are in the log, up to the newest one; all of them for
+    /// 0.
+    ///
+    /// Commits continue meanwhile.
     ///
     /// # Errors
     ///
@@ -155,9 +160,11 @@ pub(crate) trait Engine: Send + Sync + 'static {
         Err(Error::argument("a store in memory has no log"))
     }
 
-    /// All statistics but the number of processes.
+    /// Returns all statistics except the number of processes.
     fn stats(&self) -> Result<Stats>;
 
-    /// Syncs and closes every file. Later calls fail.
+    /// Syncs and closes every file.
+    ///
+    /// Later calls fail.
     fn close(&self) -> Result<()>;
 }

@@ -1,5 +1,5 @@
-//! The index alone as an engine: each commit is a transaction of its own. Only tests use it, since
-//! it loses what was not synced when the program dies.
+//! The index alone as an engine, one transaction per commit. Only tests use it, since the death of
+//! the program loses unsynced commits.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::record::{self, Key, KeyRange, Position, Record};
 
 #[derive(Debug)]
 pub(crate) struct BareEngine {
-    /// Written by commits: a scan sees all of a transaction, or nothing.
+    /// Locked exclusively by commits, so that a scan sees whole transactions.
     index: RwLock<Option<Index>>,
     feed: Feed,
 }

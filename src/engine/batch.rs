@@ -1,4 +1,4 @@
-//! What a commit is made of.
+//! Batches: the content of a commit.
 
 use bytes::Bytes;
 
@@ -6,14 +6,14 @@ use crate::error::{Failure, Result};
 use crate::model::limits;
 use crate::record::Key;
 
-/// Preconditions and writes, committed together or not at all.
+/// A set of preconditions and writes that commit atomically.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Batch {
     pub(crate) preconditions: Vec<Precondition>,
     pub(crate) writes: Vec<Write>,
 }
 
-/// What must hold of a key for a commit to go through.
+/// A condition on a key that must hold for a commit.
 #[derive(Debug, Clone)]
 pub(crate) struct Precondition {
     pub(crate) key: Key,
@@ -23,12 +23,12 @@ pub(crate) struct Precondition {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Expect {
     Absent,
-    /// The record is there, written by the commit with this sequence number.
+    /// The commit with this sequence number wrote the record.
     Version(u64),
 }
 
 impl Expect {
-    /// Expects a key to be as it was when read.
+    /// Expects a key to be unchanged since it was read.
     pub(crate) fn unchanged(version: Option<u64>) -> Self {
         version.map_or(Self::Absent, Self::Version)
     }
@@ -45,7 +45,7 @@ pub(crate) enum Write {
 }
 
 impl Write {
-    /// Takes the payload out of the write, `None` if it deletes; answers it with the key.
+    /// Takes the payload out of the write (`None` for a deletion); returns it with the key.
     pub(crate) fn take(&mut self) -> (&Key, Option<Bytes>) {
         match self {
             Self::Put { key, payload } => (key, Some(std::mem::take(payload))),
@@ -72,7 +72,7 @@ impl Batch {
         Self::default()
     }
 
-    /// An empty batch with room for so many.
+    /// Returns an empty batch with this capacity.
     pub(crate) fn with_capacity(preconditions: usize, writes: usize) -> Self {
         Self { preconditions: Vec::with_capacity(preconditions), writes: Vec::with_capacity(writes) }
     }
@@ -95,7 +95,7 @@ impl Batch {
         self
     }
 
-    /// Checks the sizes. Every engine does this before anything else.
+    /// Checks the sizes. Every engine does so first.
     pub(crate) fn check(&self) -> Result<()> {
         let mut total = 0;
         for write in &self.writes {

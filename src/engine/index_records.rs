@@ -1,23 +1,23 @@
-//! Reading records from the values that an index holds.
+//! Reads records from index values.
 
 use bytes::Bytes;
 
 use crate::error::{Failure, Result};
 use crate::record::{self, Damage, Key, KeyRef, Record, RecordRef};
 
-/// The version of the value that was found under `key`.
+/// Returns the version of the value under `key`.
 pub(super) fn open_version(key: &Key, value: &[u8]) -> Result<u64> {
     let opened = record::open_ref(key.borrow(), value);
     opened.map(|(version, _)| version).map_err(|damage| corrupt(key.borrow(), damage).into())
 }
 
-/// Opens the value that was found under `key`.
+/// Opens the value under `key`.
 pub(super) fn open_value(key: &Key, value: Bytes) -> Result<Record> {
     let (version, payload) = record::open(key, value).map_err(|damage| corrupt(key.borrow(), damage))?;
     Ok(Record { key: key.clone(), version, payload })
 }
 
-/// Opens an entry that a scan found.
+/// Opens an entry found by a scan.
 pub(super) fn open_entry<'a>(key: &'a [u8], value: &'a [u8]) -> Result<RecordRef<'a>> {
     let key = KeyRef::parse(key).ok_or_else(|| Failure::Corrupt {
         place: "the index".to_owned(),
@@ -31,7 +31,7 @@ fn corrupt(key: KeyRef<'_>, damage: Damage) -> Failure {
     Failure::Corrupt {
         place: key.describe(),
         why: format!(
-            "{damage}. Other records can still be read; closing the store and opening it again checks all of them, and rebuilds the index from snapshot and log"
+            "{damage}. Other records can still be read; reopening the store checks all of them, and rebuilds the index from snapshot and log"
         ),
     }
 }

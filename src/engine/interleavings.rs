@@ -1,4 +1,4 @@
-//! Group commit and the feed, under every interleaving that chance finds.
+//! Tests group commit and the feed under random interleavings.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,7 +20,7 @@ use crate::sync::{Mutex, explore, point};
 const THREADS: u64 = 3;
 const COMMITS: u64 = 3;
 
-/// What a group makes durable. Its own numbers are no scheduling points.
+/// The simulated disk of a group. Its own counters are not scheduling points.
 #[derive(Debug, Default)]
 struct Disk {
     group: GroupCommit,
@@ -33,7 +33,7 @@ impl Disk {
         self.committed.fetch_add(1, Ordering::SeqCst) + 1
     }
 
-    /// Takes its time, and may fail.
+    /// Syncs after a delay, and may fail.
     fn sync(&self, may_fail: bool) -> Result<u64> {
         let upto = self.committed.load(Ordering::SeqCst);
         for _ in 0..thread_rng().gen_range(1..8) {
@@ -67,9 +67,9 @@ fn join(threads: Vec<thread::JoinHandle<()>>) {
     threads.into_iter().for_each(|thread| thread.join().unwrap());
 }
 
-/// Leaders gather too: once they have seen that each sync serves half of those who commit.
+/// Leaders also delay: once they have seen that each sync covers half of the committing threads.
 #[test]
-fn everybody_is_served_by_a_sync_that_covers_it() {
+fn every_commit_is_covered_by_a_sync() {
     explore(|| {
         let disk = Arc::default();
         join(spawn_committers(&disk, false));
@@ -78,7 +78,7 @@ fn everybody_is_served_by_a_sync_that_covers_it() {
 }
 
 #[test]
-fn a_sync_that_fails_keeps_nobody() {
+fn a_failed_sync_blocks_no_thread() {
     explore(|| {
         let disk = Arc::default();
         join(spawn_committers(&disk, true));
@@ -86,10 +86,10 @@ fn a_sync_that_fails_keeps_nobody() {
     });
 }
 
-/// A task waits beside the threads, and is woken by what they do.
+/// A task waits beside the threads, and one of them wakes it.
 #[cfg(feature = "tokio")]
 #[test]
-fn a_task_is_woken_by_whoever_syncs() {
+fn a_task_is_woken_by_any_sync() {
     use std::future::poll_fn;
 
     use shuttle::future::block_on;
@@ -103,7 +103,7 @@ fn a_task_is_woken_by_whoever_syncs() {
             assert!(waiter.durable.load(Ordering::SeqCst) >= seq);
         });
         join(spawn_committers(&disk, false));
-        // The task may have committed after the last of them synced.
+        // The task may have committed after the last of their syncs.
         while disk.committed.load(Ordering::SeqCst) <= THREADS * COMMITS {
             yield_now();
         }
@@ -116,7 +116,7 @@ fn batch() -> Batch {
     Batch::new().put(Key::owner("p"), Bytes::new())
 }
 
-/// Publishes as an engine does: in order, under one lock.
+/// Publishes like an engine: in order, under one lock.
 #[derive(Debug, Default)]
 struct Writer {
     seq: Mutex<u64>,
@@ -138,8 +138,8 @@ impl Writer {
     }
 }
 
-/// What a subscription hears up to the end: each commit once and in order, or counted as
-/// missed, beginning with the first that it hears of.
+/// Checks that a subscription receives each commit once and in order, or counted as missed,
+/// starting with its first.
 fn listen(subscription: &Subscription, mut next: Option<u64>, last: u64) {
     loop {
         match subscription.receive(None) {
@@ -150,14 +150,14 @@ fn listen(subscription: &Subscription, mut next: Option<u64>, last: u64) {
             }
             Received::Missed(missed) => next = next.map(|next| next + missed),
             Received::Closed => break,
-            Received::Nothing => panic!("nobody asked for a time"),
+            Received::Nothing => panic!("no timeout was given"),
         }
     }
     assert!(next.is_none_or(|next| next == last + 1), "{next:?} of {last}");
 }
 
 #[test]
-fn a_subscription_hears_of_each_commit_once_or_as_missed() {
+fn a_subscription_receives_each_commit_once_or_as_missed() {
     explore(|| {
         let writer = Arc::new(Writer::default());
         let listeners: Vec<_> = [(1, true), (2, true), (100, true), (100, false)]
@@ -180,10 +180,10 @@ fn a_subscription_hears_of_each_commit_once_or_as_missed() {
     });
 }
 
-/// Whoever subscribed before a commit began hears of it, whatever others do meanwhile; who
-/// is overlooked waits for ever.
+/// Subscribers from before a commit receive it, regardless of others; an overlooked one would wait
+/// forever.
 #[test]
-fn no_commit_is_overlooked_while_listeners_come_and_go() {
+fn no_commit_is_lost_while_listeners_come_and_go() {
     explore(|| {
         let writer = Arc::new(Writer::default());
         let come_and_go = |_| {
@@ -205,9 +205,9 @@ fn no_commit_is_overlooked_while_listeners_come_and_go() {
     });
 }
 
-/// A reader of changes who sleeps through one waits for ever.
+/// A reader that sleeps through a change would wait forever.
 #[test]
-fn no_change_is_slept_through() {
+fn no_change_is_missed_by_a_sleeping_reader() {
     explore(|| {
         let writer = Arc::new(Writer::default());
         let (changes, last) = (writer.feed.gather(100), THREADS * COMMITS);

@@ -1,7 +1,7 @@
-//! Which owners are alive.
+//! Liveness of owners.
 //!
-//! The engine's side says who is alive, and nobody compares clocks: a folder belongs to one program
-//! at a time, so that signs of life need no disk there ([`InProgram`]); a store that another
+//! The engine decides which owners are alive, without comparing clocks: a folder belongs to one
+//! program at a time, so heartbeats there need no disk ([`InProgram`]); a store that another
 //! program has open asks that program.
 
 use std::collections::HashMap;
@@ -17,38 +17,41 @@ use crate::error::Result;
 use crate::model::ownership;
 use crate::proto::record::Owner;
 
-/// The claims whose runs have not ended. Times are those of the store's monotonic clock.
+/// The claims whose runs have not ended. Times are on the store's monotonic clock.
 pub(crate) trait Liveness: Debug + Send + Sync + 'static {
-    /// The name of this opening of the store, which owner records of its claims have.
+    /// Returns the name of this opening, which is in the owner records of its claims.
     fn opening(&self) -> &str;
 
-    /// Where claims are made that are made here, for people: the program and its machine.
-    /// Empty where that goes without saying.
+    /// Returns where this program claims, for display: program and machine.
+    ///
+    /// Empty if that is obvious.
     fn whereabouts(&self) -> &str {
         ""
     }
 
-    /// A new claim, alive from `now` on. It must be known before its commit is
-    /// visible, or another claimer would take it for dead.
+    /// Starts a claim that is alive from `now` on.
+    ///
+    /// It must be registered before its commit is visible, or another claimer would consider it
+    /// dead.
     ///
     /// # Errors
     ///
     /// If runs cannot be claimed here.
     fn begin(&self, now: Duration, timeout: Duration) -> Result<Arc<Pulse>>;
 
-    /// Ends a claim: its owner is dead from now on.
+    /// Ends a claim, whose owner is dead from now on.
     fn end(&self, claim: u64);
 
-    /// How long `owner` may still go without a sign of life; `None` if it is dead.
+    /// Returns how much longer `owner` may go without a heartbeat; `None` if it is dead.
     ///
     /// # Errors
     ///
-    /// If it cannot be told.
+    /// If this cannot be determined.
     fn lives_for(&self, owner: &Owner, now: Duration) -> Result<Option<Duration>>;
 }
 
-/// The claims of the program that has the store open, kept in its memory. An owner from
-/// any other opening is dead.
+/// The claims of the program that has the store open, in memory. An owner from any other opening is
+/// dead.
 #[derive(Debug)]
 pub(crate) struct InProgram {
     opening: String,
@@ -56,22 +59,22 @@ pub(crate) struct InProgram {
     pulses: Mutex<HashMap<u64, Arc<Pulse>>>,
 }
 
-/// The signs of life of one claim.
+/// The heartbeats of a claim.
 #[derive(Debug)]
 pub(crate) struct Pulse {
     pub(crate) claim: u64,
-    /// How long an owner counts as alive after a sign of life.
+    /// How long an owner counts as alive after a heartbeat.
     pub(crate) timeout: Duration,
     last_nanos: AtomicU64,
     lease: Option<Box<dyn Lease>>,
 }
 
-/// By what others see that a claim is alive who do not share its memory.
+/// Shows other programs that a claim is alive.
 pub(crate) trait Lease: Debug + Send + Sync {
-    /// The claim shows life at `now`.
+    /// Renews the lease at `now`.
     fn renew(&self, now: Duration);
 
-    /// Until when others heed it for sure.
+    /// Returns until when other programs certainly respect it.
     fn until(&self) -> Duration;
 }
 
@@ -80,12 +83,12 @@ impl InProgram {
         Self::of(Uuid::now_v7().to_string())
     }
 
-    /// The claims of the opening with this name.
+    /// Creates the claims of the opening with this name.
     pub(crate) fn of(opening: String) -> Self {
         Self { opening, last_claim: AtomicU64::default(), pulses: Mutex::default() }
     }
 
-    /// Takes in a new claim.
+    /// Registers a new claim.
     pub(crate) fn enter(&self, pulse: Pulse) -> Arc<Pulse> {
         let pulse = Arc::new(pulse);
         self.pulses.lock().insert(pulse.claim, pulse.clone());
@@ -122,13 +125,13 @@ impl Pulse {
         Self { claim, timeout, last_nanos: AtomicU64::new(nanos(now)), lease: None }
     }
 
-    /// One that others see by a lease.
+    /// Attaches a lease that shows other programs that the claim is alive.
     #[cfg(feature = "etcd")]
     pub(crate) fn on_lease(self, lease: Box<dyn Lease>) -> Self {
         Self { lease: Some(lease), ..self }
     }
 
-    /// Notes a sign of life at `now`.
+    /// Records a heartbeat at `now`.
     pub(crate) fn beat(&self, now: Duration) {
         self.last_nanos.fetch_max(nanos(now), Ordering::Relaxed);
         if let Some(lease) = &self.lease {
@@ -136,7 +139,7 @@ impl Pulse {
         }
     }
 
-    /// Until when a claim that showed life at `sign` can count on being alive.
+    /// Returns until when a claim whose last heartbeat was at `sign` is certainly alive.
     pub(crate) fn alive_until(&self, sign: Duration) -> Duration {
         let alive = ownership::alive_until(sign, self.timeout);
         self.lease.as_ref().map_or(alive, |lease| alive.min(lease.until()))
@@ -166,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn alive_until_the_timeout_after_the_last_sign() {
+    fn alive_until_the_timeout_after_the_last_heartbeat() {
         let liveness = InProgram::new();
         let pulse = liveness.begin(second(10), TIMEOUT).unwrap();
         let owner = owner(&liveness, pulse.claim);

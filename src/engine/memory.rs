@@ -1,5 +1,4 @@
-//! The memory engine: a sorted map. For tests, and the reference for every
-//! other engine.
+//! The memory engine: a sorted map. It serves tests, and is the reference for all other engines.
 
 use std::collections::BTreeMap;
 use std::ops::{Bound, ControlFlow};
@@ -32,7 +31,7 @@ impl State {
     }
 }
 
-/// Records as a value: the meaning of a commit, without locks and listeners.
+/// Records as a value: the semantics of a commit, without locks and listeners.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Records {
     map: BTreeMap<Bytes, Record>,
@@ -48,7 +47,7 @@ impl Records {
         self.last_seq
     }
 
-    /// Makes all writes of a batch if every precondition holds.
+    /// Commits all writes of a batch if every precondition holds.
     pub(crate) fn commit(&mut self, batch: &Batch) -> Outcome {
         let failed = batch.preconditions.iter().position(|p| !p.expect.holds(self.version(&p.key)));
         if let Some(failed) = failed {

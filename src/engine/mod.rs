@@ -1,10 +1,9 @@
 //! Engines: get, scan and compare-and-commit over records.
 //!
-//! The one write primitive is [`Engine::commit`]: a [`Batch`] of preconditions
-//! and writes, all or nothing. Claiming, fencing, moving an item between lists
-//! and changing settings without a lost update are each one batch. It is also
-//! what a replicated engine offers (etcd's `Txn`), so an engine for several
-//! machines would be another implementation of this trait.
+//! The only write primitive is [`Engine::commit`]: an atomic [`Batch`] of preconditions and writes.
+//! Claiming, fencing, moving an item between lists and changing settings without lost updates are
+//! each one batch. Replicated engines offer the same primitive (etcd's `Txn`), so an engine for
+//! several machines implements the same trait.
 
 mod api;
 #[cfg(test)]

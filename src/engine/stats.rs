@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-/// Figures of a store. Those of log, memtable, checkpoints, snapshots and index
-/// are 0 for a store in memory. What is counted is counted since the store was
-/// opened.
+/// Statistics of a store.
+///
+/// Those of log, memtable, checkpoints, snapshots and index are 0 for a store in memory. Counters
+/// start when the store is opened.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// The engine that keeps the records: `durable` or `memory`.
+    /// The engine: `durable`, `memory` or another.
     pub engine: &'static str,
     /// Processes in the store.
     pub processes: u64,
@@ -21,31 +22,31 @@ pub struct Stats {
     pub last_seq: u64,
     /// The newest commit that is known to survive power loss.
     pub synced_seq: u64,
-    /// Segments of the log that are in use.
+    /// Log segments in use.
     pub log_segments: u64,
-    /// Bytes of the log that the newest snapshot does not make superfluous.
+    /// The size of the log since the newest snapshot, in bytes.
     pub log_bytes: u64,
-    /// Bytes of files that are ready for more log.
+    /// The size of preallocated, free log files, in bytes.
     pub log_free_bytes: u64,
-    /// Bytes that were appended to the log.
+    /// Bytes appended to the log.
     pub log_written_bytes: u64,
-    /// Records that the log has and the index does not yet.
+    /// Records in the memtable, which the index does not have yet.
     pub memtable_records: u64,
-    /// The memory that they take, roughly.
+    /// The approximate size of the memtable, in bytes.
     pub memtable_bytes: u64,
-    /// The commit up to which the index has everything.
+    /// The last commit in the index.
     pub checkpoint_seq: u64,
-    /// Checkpoints that were written.
+    /// Checkpoints written.
     pub checkpoints: u64,
-    /// How long the last one took.
+    /// The duration of the last checkpoint.
     pub checkpoint_time: Duration,
-    /// The commit up to which the newest snapshot has everything; 0 without one.
+    /// The last commit in the newest snapshot; 0 without one.
     pub snapshot_seq: u64,
-    /// Bytes of the newest snapshot.
+    /// The size of the newest snapshot, in bytes.
     pub snapshot_bytes: u64,
-    /// Snapshots that were written.
+    /// Snapshots written.
     pub snapshots: u64,
-    /// How long the last one took.
+    /// The duration of the last snapshot.
     pub snapshot_time: Duration,
     /// Records in the index.
     pub index_records: u64,

@@ -1,4 +1,4 @@
-//! One suite for every engine.
+//! The test suite for all engines.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -18,7 +18,7 @@ use crate::model::List;
 use crate::model::limits::{COMMIT_BYTES_MAX, RECORD_BYTES_MAX};
 use crate::record::{Key, KeyRange, Record};
 
-/// An engine that a test may close and open again.
+/// An engine that a test may close and reopen.
 pub(crate) struct Subject {
     engine: Option<Box<dyn Engine>>,
     folder: Option<TempDir>,
@@ -46,7 +46,7 @@ impl Subject {
         Self::on_disk(|folder| Ok(Box::new(open_durable(folder, &small())?)))
     }
 
-    /// The same, and each time it is opened its index is gone.
+    /// With its index deleted before each opening.
     fn durable_rebuilt() -> Self {
         Self::on_disk(|folder| {
             let _ = std::fs::remove_dir_all(folder.path().join("index"));
@@ -54,14 +54,14 @@ impl Subject {
         })
     }
 
-    /// One that somebody else has, who may be asked anew.
+    /// An engine in another program, which may be connected to again.
     #[cfg(feature = "http")]
     pub(crate) fn remote(open: impl Fn() -> Box<dyn Engine> + Sync + 'static) -> Self {
         Self::on_disk(move |_| Ok(open()))
     }
 
-    /// In a member of etcd of its own, so that sequence numbers have no gaps; `None`, said as
-    /// IGNORED, where etcd is not installed.
+    /// On an etcd member of its own, so that sequence numbers have no gaps; `None`, reported as
+    /// IGNORED, if etcd is not installed.
     #[cfg(feature = "etcd")]
     fn etcd() -> Option<Self> {
         let member = super::etcd::tests::start()?;
@@ -75,7 +75,7 @@ impl Subject {
         subject
     }
 
-    /// Closes and opens again an engine that keeps its records.
+    /// Closes and reopens an engine that keeps its records.
     fn reopen(&mut self) {
         let Some(folder) = &self.folder else { return };
         if let Some(engine) = self.engine.take() {
@@ -110,7 +110,7 @@ fn open_durable(folder: &TempDir, options: &Options) -> Result<DurableEngine> {
     DurableEngine::open(Folder::open(folder.path(), true)?, &INDEX, options)
 }
 
-/// What comes over a wire takes a moment.
+/// The timeout for delivery over a network.
 const HEARD_WITHIN: Duration = Duration::from_secs(20);
 
 fn key(n: usize) -> Key {
@@ -147,7 +147,7 @@ macro_rules! suite {
     ($($(#[$attribute:meta])* fn $name:ident($engine:ident: $type:ty) $body:block)*) => {
         $(fn $name($engine: $type) $body)*
 
-        /// Each test by its name, for engines that are above this one.
+        /// Returns each test with its name, for engines of higher layers.
         #[cfg(feature = "http")]
         pub(crate) fn all() -> Vec<(&'static str, fn(Subject))> {
             vec![$((stringify!($name), $name)),*]
@@ -385,8 +385,7 @@ suite! {
 
 #[derive(Debug, Clone)]
 enum Step {
-    /// Writes of keys to payloads of a size, or their deletion; on the condition
-    /// that this key is absent.
+    /// Writes keys with payloads of a size, or deletes them, on condition that this key is absent.
     Commit(Vec<(usize, Option<usize>)>, Option<usize>),
     Reopen,
 }
@@ -439,9 +438,9 @@ fn clear(engine: &dyn Engine) {
     commit(engine, &batch);
 }
 
-/// A program killed while it creates a store leaves files that sled never opens.
+/// A program killed while creating a store leaves files that sled never opens.
 #[test]
-fn an_interrupted_creation_is_taken_up_again() {
+fn an_interrupted_creation_is_continued() {
     for length in [0, 4, 20, 58] {
         let folder = tempfile::tempdir().unwrap();
         drop(Folder::open(folder.path(), true).unwrap());
@@ -457,7 +456,7 @@ fn an_interrupted_creation_is_taken_up_again() {
 }
 
 #[test]
-fn a_damaged_record_stops_nobody_else() {
+fn a_damaged_record_affects_no_other() {
     let folder = tempfile::tempdir().unwrap();
     let engine = open_durable(&folder, &Options::default()).unwrap();
     commit(&engine, &put(1, b"a"));

@@ -1,4 +1,4 @@
-//! Copying a store that no program has open.
+//! Copies a store that no program has open.
 
 use std::fs::{self, DirBuilder};
 use std::io::{self, ErrorKind};
@@ -10,9 +10,9 @@ use super::lock::Lock;
 use super::{LOCK, check_is_store};
 use crate::error::{Error, Result};
 
-/// Copies the files of the store at `from` into the folder `to`, which is
-/// created. Nothing at `from` is changed, not even the lock file. A copy that
-/// fails is left as far as it came.
+/// Copies the files of the store at `from` into the new folder `to`.
+///
+/// Nothing at `from` changes, not even the lock file. A failed copy is left incomplete.
 pub(crate) fn copy_files(from: &Path, to: &Path) -> Result<()> {
     check_is_store(from, false)?;
     check_target(from, to)?;
@@ -21,8 +21,8 @@ pub(crate) fn copy_files(from: &Path, to: &Path) -> Result<()> {
     lock.confirm(from)
 }
 
-/// A copy into the store itself would never end, one beside other files would mix
-/// with them.
+/// Refuses a target inside the store, which would be copied without end, and one that holds other
+/// files.
 pub(crate) fn check_target(from: &Path, to: &Path) -> Result<()> {
     check_outside(from, to)?;
     match fs::read_dir(to).map(|mut entries| entries.next().is_none()) {
@@ -34,7 +34,7 @@ pub(crate) fn check_target(from: &Path, to: &Path) -> Result<()> {
     }
 }
 
-/// What is made of a store does not lie in it.
+/// Refuses an output path inside the store.
 pub(crate) fn check_outside(store: &Path, path: &Path) -> Result<()> {
     let (resolved, store_resolved) = (resolve(path)?, resolve(store)?);
     if resolved == store_resolved {
@@ -47,8 +47,7 @@ pub(crate) fn check_outside(store: &Path, path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Where `path` leads, through every link and `..`, once its missing folders are
-/// created.
+/// Resolves every link and `..` in `path`, some of whose folders may not exist yet.
 fn resolve(path: &Path) -> Result<PathBuf> {
     let find = |error| Error::io("find", path, error);
     let mut resolved = PathBuf::new();
@@ -67,7 +66,7 @@ fn resolve(path: &Path) -> Result<PathBuf> {
     Ok(resolved)
 }
 
-/// Copies the regular files in a folder, and in those below.
+/// Copies the regular files in a folder, recursively.
 pub(crate) fn copy_dir(from: &Path, to: &Path) -> Result<()> {
     copy_listed(from, to, Links::Lead)
 }
@@ -87,13 +86,13 @@ fn copy_listed(from: &Path, to: &Path, links: Links) -> Result<()> {
     Ok(())
 }
 
-/// Creates a folder that is not wider than the one at `from`, unless it is there.
+/// Creates a folder, if missing, with permissions no wider than those of `from`.
 fn create_as_wide(from: &Path, to: &Path) -> io::Result<()> {
     let mode = fs::metadata(from)?.permissions().mode() & 0o777;
     DirBuilder::new().recursive(true).mode(mode | 0o700).create(to)
 }
 
-/// A full disk is that of the copy; anything else is told of what is read.
+/// A full disk is reported for the target, any other error for the source.
 fn could_not_copy(source: &Path, target: &Path, error: io::Error) -> Error {
     match error.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
@@ -109,7 +108,7 @@ mod tests {
     use crate::folder::Folder;
 
     #[test]
-    fn a_way_round_leads_into_the_store_all_the_same() {
+    fn indirect_paths_into_the_store_are_refused() {
         let temp = tempfile::tempdir().unwrap();
         let store = temp.path().join("state");
         drop(Folder::open(&store, true).unwrap());

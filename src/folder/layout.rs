@@ -1,4 +1,4 @@
-//! Where the parts of a store are.
+//! The layout of a store's folder.
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,4 @@
-//! What a store's folder holds, as far as it is read: folders and regular files.
+//! Lists the folders and regular files of a store's folder.
 
 use std::fs::{self, DirEntry};
 use std::path::{Path, PathBuf};
@@ -11,18 +11,18 @@ pub(super) enum Listed {
     File(PathBuf),
 }
 
-/// Whether links to folders lead on.
+/// Whether links to folders are followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Links {
-    /// As in a store's own folder, where a part of the store may be on another disk. One
-    /// that leads back does not.
+    /// Followed, unless they lead back: parts of a store may be links to another disk.
     Lead,
-    /// As everywhere below, so that no way goes round for ever.
+    /// Not followed, so that no listing runs in a cycle.
     End,
 }
 
-/// Pipes, sockets and devices are left out: who opens one may wait for ever. What cannot
-/// be told counts as a file: reading it says why.
+/// Lists a folder without pipes, sockets and devices, since opening one may block forever.
+///
+/// Entries of unknown type count as files: reading them reports the cause.
 pub(super) fn list(dir: &Path, links: Links) -> Result<Vec<Listed>> {
     let failed = |error| Error::io("list the folder", dir, error);
     let entries = fs::read_dir(dir).map_err(failed)?.collect::<std::io::Result<Vec<_>>>().map_err(failed)?;
@@ -42,7 +42,7 @@ fn listed(dir: &Path, entry: &DirEntry, links: Links) -> Option<Listed> {
     }
 }
 
-/// Whether `dir` lies in the folder that the link at `path` leads to.
+/// Reports whether the link at `path` leads to a folder that contains `dir`.
 fn leads_back(dir: &Path, path: &Path) -> bool {
     match (dir.canonicalize(), path.canonicalize()) {
         (Ok(dir), Ok(target)) => dir.starts_with(target),
@@ -56,7 +56,7 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     #[test]
-    fn links_lead_on_once_and_never_back() {
+    fn links_are_followed_once_and_never_back() {
         let temp = tempfile::tempdir().unwrap();
         let (store, other) = (temp.path().join("store"), temp.path().join("other"));
         for folder in [&store, &other] {
@@ -81,6 +81,6 @@ mod tests {
         let files = ["file", "link to a file", "link to nothing"];
         assert_eq!(sorted(&store, Links::Lead), ["file", "link", files[1], files[2]]);
         assert_eq!(sorted(&store.join("link"), Links::End), files);
-        assert_eq!(sorted(&other, Links::Lead), files, "all of them lead back");
+        assert_eq!(sorted(&other, Links::Lead), files, "all of these lead back");
     }
 }

@@ -1,7 +1,7 @@
-//! The lock file: one program at a time.
+//! The lock file, which admits one program at a time.
 //!
-//! The lock is the kernel's (`flock`), so it goes with the program that held it,
-//! however that died. The text in the file is for the error message of others.
+//! The kernel holds the lock (`flock`), so it is released however the program dies. The text in the
+//! file serves the error messages of other programs.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Write};
@@ -14,15 +14,15 @@ use rustix::fs::OFlags;
 use super::layout::LOCK;
 use crate::error::{Error, Failure, Result};
 
-/// Held for as long as it lives.
+/// Holds the lock until it is dropped.
 #[derive(Debug)]
 pub(super) struct Lock {
-    /// `None` where there is no lock file: then nobody has the store open.
+    /// `None` without a lock file: then no program has the store open.
     file: Option<File>,
 }
 
 impl Lock {
-    /// Keeps every other program out, and notes who this one is, in a file of this mode.
+    /// Excludes all other programs, and records this one in a lock file of this mode.
     pub(super) fn exclusive(folder: &Path, mode: u32) -> Result<Self> {
         let path = path_in(folder)?;
         let mut file = OpenOptions::new()
@@ -40,9 +40,9 @@ impl Lock {
         Ok(Self { file: Some(file) })
     }
 
-    /// Keeps writers out, and changes nothing. Where there is no lock file nobody
-    /// has had the store open, and nobody is kept out: [`confirm`](Self::confirm)
-    /// that afterwards.
+    /// Excludes writers without changing anything.
+    ///
+    /// Without a lock file it excludes nothing: call [`confirm`](Self::confirm) after reading.
     pub(super) fn shared(folder: &Path) -> Result<Self> {
         let path = path_in(folder)?;
         let mut options = OpenOptions::new();
@@ -56,7 +56,7 @@ impl Lock {
         Ok(Self { file: Some(file) })
     }
 
-    /// Fails if a program has opened the store although this lock was taken.
+    /// Fails if a program has opened the store in spite of this lock.
     pub(super) fn confirm(&self, folder: &Path) -> Result<()> {
         let came = self.file.is_none() && folder.join(LOCK).exists();
         if came { Err(locked(folder)) } else { Ok(()) }
@@ -66,23 +66,23 @@ impl Lock {
 impl Drop for Lock {
     fn drop(&mut self) {
         if let Some(file) = &self.file {
-            // Closing it is not enough: a child that was just forked has it as well,
-            // until it becomes another program.
+            // Closing is not enough: a forked child shares the lock until it executes another
+            // program.
             let _ = file.unlock();
         }
     }
 }
 
-/// Where the lock file is. Who opens a pipe or a device there may wait for ever.
+/// Returns the path of the lock file, unless it is a pipe or a device, which may block forever.
 fn path_in(folder: &Path) -> Result<PathBuf> {
     let path = folder.join(LOCK);
     match fs::symlink_metadata(&path) {
         Ok(found) if !found.is_file() => {
-            let what = if found.is_symlink() { "a symbolic link" } else { "no regular file" };
+            let what = if found.is_symlink() { "a symbolic link" } else { "not a regular file" };
             let why = format!("it is {what}; delete it while no program has the store open");
             Err(Error::io("lock", &path, io::Error::other(why)))
         }
-        // Opening it tells what else may be wrong.
+        // Opening it reports any other fault.
         _ => Ok(path),
     }
 }
@@ -95,7 +95,7 @@ fn taken(folder: &Path, attempt: Result<(), TryLockError>) -> Result<()> {
     }
 }
 
-/// The error that names who has the store.
+/// Returns the error that names the program that holds the lock.
 fn locked(folder: &Path) -> Error {
     let holder = fs::read_to_string(folder.join(LOCK)).unwrap_or_default();
     let holder = match holder.trim() {
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn who_comes_where_there_was_no_lock_file_is_noticed() {
+    fn an_opening_without_a_lock_file_is_detected() {
         let temp = tempfile::tempdir().unwrap();
         let shared = Lock::shared(temp.path()).unwrap();
         shared.confirm(temp.path()).unwrap();
@@ -128,14 +128,14 @@ mod tests {
         assert!(error.is_locked(), "{error}");
         let pid = format!("in use by pid {}", std::process::id());
         assert!(error.to_string().contains(&pid), "{error}");
-        // Where there is one, the lock itself keeps others out.
+        // An existing lock file excludes others by itself.
         let shared = Lock::shared(temp.path()).unwrap();
         assert!(exclusive(temp.path()).unwrap_err().is_locked());
         shared.confirm(temp.path()).unwrap();
     }
 
     #[test]
-    fn nobody_waits_for_a_pipe() {
+    fn a_pipe_does_not_block() {
         let temp = tempfile::tempdir().unwrap();
         let made = std::process::Command::new("mkfifo").arg(temp.path().join(LOCK)).status().unwrap();
         assert!(made.success());
@@ -147,13 +147,13 @@ mod tests {
         });
         for _ in 0..2 {
             let text = hears.recv_timeout(std::time::Duration::from_secs(20)).unwrap();
-            assert!(text.contains("LOCK: it is no regular file; delete it"), "{text}");
+            assert!(text.contains("LOCK: it is not a regular file; delete it"), "{text}");
         }
     }
 
-    /// As a child does that was forked while the store was open.
+    /// As in a child that was forked while the store was open.
     #[test]
-    fn a_copy_of_the_descriptor_keeps_nobody_out() {
+    fn a_copy_of_the_descriptor_does_not_hold_the_lock() {
         let temp = tempfile::tempdir().unwrap();
         let lock = exclusive(temp.path()).unwrap();
         let _copy = lock.file.as_ref().unwrap().try_clone().unwrap();

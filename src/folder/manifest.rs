@@ -1,4 +1,4 @@
-//! The manifest: what this folder is. Lines of text, for the operator's eyes too.
+//! The manifest: the identity of a store, as lines of text that operators can read.
 //!
 //! ```text
 //! procstate store
@@ -11,15 +11,14 @@
 //! crc32 89abcdef
 //! ```
 //!
-//! `index` is a commit that the index durably holds, as it was opened, closed or last
-//! brought up to date, or `none` before there is an index; `epoch` is that of this commit,
-//! `none` if it is not known. An index that holds less was
-//! rolled back, and a log that leads to less lost something. `crc32` is over the lines
-//! before it. The file is replaced as a whole, never changed in place.
+//! `index` is a commit that the index durably holds, as of the last open, close or update, or
+//! `none` before there is an index; `epoch` is the epoch of this commit, or `none` if unknown. An
+//! index that holds less was rolled back, and a log that ends before it lost commits. `crc32`
+//! covers the lines before it. The file is replaced as a whole, never changed in place.
 //!
-//! A store of format 1 has no log: its index holds everything. In format 2 the
-//! commits in the log have no times. In format 3 nothing has an epoch, and there is no note
-//! of what is synced. Opening a store makes it one of the newest format.
+//! A store of format 1 has no log: its index holds everything. In format 2 the commits in the log
+//! have no times. In format 3 there are no epochs and no SYNCED file. Opening a store upgrades it
+//! to the newest format.
 
 use std::path::Path;
 
@@ -35,20 +34,20 @@ pub(super) const TEMPORARY: &str = "MANIFEST.new";
 
 const TITLE: &str = "procstate store";
 const FORMAT: u32 = 4;
-/// The format of stores that have no log.
+/// The format of stores without a log.
 const FORMAT_WITHOUT_LOG: u32 = 1;
-/// The last format of stores without epochs and without a note of what is synced.
+/// The last format without epochs and without a SYNCED file.
 const FORMAT_WITHOUT_EPOCHS: u32 = 3;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Manifest {
-    /// Tells this store from every other.
+    /// The unique id of the store.
     pub(crate) id: String,
     /// A commit that the index durably holds; `None` before there is an index.
     pub(crate) index_seq: Option<u64>,
-    /// That of this commit.
+    /// The epoch of this commit.
     index_epoch: Option<Epoch>,
-    /// Who can have written the newest commit of the log.
+    /// The openings that can have written the newest commit of the log.
     writers: Writers,
     format: u32,
 }
@@ -64,19 +63,19 @@ impl Manifest {
         }
     }
 
-    /// The same, of the newest format, once the index durably has everything up to
-    /// the commit `position`, and the log goes on by `writers`.
+    /// Returns the manifest in the newest format, once the index durably holds everything up to
+    /// `position` and the log continues with `writers`.
     pub(crate) fn noting(&self, position: Position, writers: Writers) -> Self {
         let Position { seq, epoch } = position;
         Self { id: self.id.clone(), index_seq: Some(seq), index_epoch: epoch, writers, format: FORMAT }
     }
 
-    /// A commit that the index durably holds; `None` before there is an index.
+    /// Returns a commit that the index durably holds; `None` before there is an index.
     pub(crate) fn noted(&self) -> Option<Position> {
         Some(Position::new(self.index_seq?, self.index_epoch))
     }
 
-    /// Who can have written the newest commit of the log.
+    /// Returns the openings that can have written the newest commit of the log.
     pub(crate) fn writers(&self) -> Writers {
         self.writers
     }
@@ -85,28 +84,28 @@ impl Manifest {
         Uuid::parse_str(&self.id).ok().map(Uuid::into_bytes)
     }
 
-    /// Whether a log belongs to the store, without which it is not complete.
+    /// Reports whether the store consists of index and log, and is incomplete without the log.
     pub(crate) fn has_log(&self) -> bool {
         self.format > FORMAT_WITHOUT_LOG
     }
 
-    /// Whether there must be some of it: not before the store was completed.
+    /// Reports whether some log must exist, which is so once the store was completed.
     pub(crate) fn must_have_log(&self) -> bool {
         self.has_log() && self.index_seq.is_some()
     }
 
-    /// Whether there must be a note of what is synced.
+    /// Reports whether the SYNCED file must exist.
     pub(crate) fn must_have_synced(&self) -> bool {
         self.must_have_log() && self.format > FORMAT_WITHOUT_EPOCHS
     }
 
-    /// The manifest in `folder`, if there is one.
+    /// Reads the manifest in `folder`, if there is one.
     pub(crate) fn read(disk: &dyn Disk, folder: &Path) -> Result<Option<Self>> {
         let Some(bytes) = disk.read(folder, MANIFEST)? else { return Ok(None) };
         Self::parse(folder, &String::from_utf8_lossy(&bytes)).map(Some)
     }
 
-    /// The id that a damaged manifest in `folder` shows.
+    /// Returns the id that a damaged manifest in `folder` shows.
     pub(crate) fn shown_id(disk: &dyn Disk, folder: &Path) -> Option<[u8; 16]> {
         let bytes = disk.read(folder, MANIFEST).ok()??;
         let text = String::from_utf8_lossy(&bytes);
@@ -141,7 +140,7 @@ impl Manifest {
         Self::parse_body(text).ok_or_else(|| {
             Failure::Corrupt {
                 place: folder.join(MANIFEST).display().to_string(),
-                why: "its text is not what was written (its checksum does not match). Put the right file back; `procstate salvage --output NEWDIR` makes a new store without it"
+                why: "its checksum does not match its text. Restore the right file, or run `procstate salvage --output NEWDIR`, which makes a new store without it"
                     .to_owned(),
             }
             .into()
@@ -159,13 +158,15 @@ impl Manifest {
         let (index_epoch, writers) =
             (epoch("epoch"), Writers { own: epoch("opening"), found: epoch("found") });
         let manifest = Self { id: field("id")?.to_owned(), index_seq, index_epoch, writers, format };
-        // The checksum, and every byte besides.
+        // Compares the checksum and every other byte.
         (manifest.to_text() == text).then_some(manifest)
     }
 }
 
-/// The first two lines and the last are readable in every format, so that a newer one is
-/// told from damage: one whose checksum does not match is none.
+/// Reads the format.
+///
+/// The first two lines and the last one are the same in every format, so that a newer format can be
+/// told from damage, which breaks the checksum.
 fn check_format(folder: &Path, text: &str) -> Result<()> {
     let mut lines = text.lines();
     if lines.next() != Some(TITLE) {
@@ -184,7 +185,7 @@ fn check_format(folder: &Path, text: &str) -> Result<()> {
     }
 }
 
-/// Whether the last line has the checksum of those before it.
+/// Reports whether the last line is the checksum of the lines before it.
 fn is_whole(text: &str) -> bool {
     let Some((body, crc)) = text.rsplit_once("crc32 ") else { return false };
     body.ends_with('\n') && crc.strip_suffix('\n') == Some(&checksum(body))
@@ -236,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn every_changed_byte_is_seen() {
+    fn every_changed_byte_is_detected() {
         let text = Manifest::new().to_text();
         for at in 0..text.len() {
             let mut bytes = text.clone().into_bytes();
@@ -249,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn a_newer_format_is_told_from_damage() {
+    fn a_newer_format_is_not_damage() {
         let body = "procstate store\nformat 9\nwhatever comes then\n";
         let error = parse(&format!("{body}crc32 {}\n", checksum(body))).unwrap_err();
         assert!(!error.is_corrupt());

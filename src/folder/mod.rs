@@ -2,12 +2,12 @@
 //!
 //! ```text
 //! LOCK        held by the program that has the store open; names it
-//! MANIFEST    format, identity, and what the index holds at least
+//! MANIFEST    format, identity, and a commit that the index holds
 //! wal/        the log
 //! SYNCED      how far the log is durable
-//! snapshots/  archives that the index can be rebuilt from
+//! snapshots/  archives from which the index can be rebuilt
 //! index/      the records
-//! control.sock  where the program that has the store open is reached, if it serves that
+//! control.sock  the control socket of the program that has the store open, if it serves one
 //! ```
 
 mod copy;
@@ -38,32 +38,34 @@ use crate::error::{Error, Failure, Result};
 use crate::record::{Position, Writers};
 use lock::Lock;
 
-/// A store's folder, locked for this program.
+/// A store's folder, locked by this program.
 #[derive(Debug)]
 pub(crate) struct Folder {
     layout: Layout,
     manifest: Manifest,
-    /// That of its files.
+    /// The mode of its files.
     mode: u32,
     _lock: Lock,
 }
 
 impl Folder {
-    /// Locks the folder at `path` and reads its manifest. Where there is no store
-    /// one is begun if `create` says so; a beginning that was interrupted is
-    /// taken up again.
+    /// Locks the folder at `path` and reads its manifest.
+    ///
+    /// If there is no store and `create` is set, it starts one, or continues an interrupted
+    /// creation.
     pub(crate) fn open(path: &Path, create: bool) -> Result<Self> {
         Self::open_or_create(path, create.then_some(mode::PRIVATE))
     }
 
-    /// The same; the files of one that is begun have this mode. Those of one that is there
-    /// have the mode of its manifest.
+    /// Opens or creates the folder; `create` is the mode of a new store's files.
+    ///
+    /// An existing store keeps the mode of its manifest.
     pub(crate) fn open_or_create(path: &Path, create: Option<u32>) -> Result<Self> {
         if let Some(mode) = create {
             create_dir(path, mode)?;
         }
         check_is_store(path, create.is_some())?;
-        // Or it would stop the store when that is written next.
+        // A directory under this name would stop the store at the next write of the manifest.
         let temporary = path.join(manifest::TEMPORARY);
         if temporary.is_symlink() {
             return Err(Error::io("write", temporary, std::io::Error::other(LINK)));
@@ -80,7 +82,7 @@ impl Folder {
         Ok(Self { layout, manifest, mode, _lock: lock })
     }
 
-    /// Who may read and write its files.
+    /// Returns the mode of the store's files.
     pub(crate) fn mode(&self) -> u32 {
         self.mode
     }
@@ -93,8 +95,8 @@ impl Folder {
         &self.manifest
     }
 
-    /// Notes that there is a log, and that the index durably holds everything up
-    /// to the commit `position`, and the log goes on by `writers`.
+    /// Records that there is a log, that the index durably holds everything up to `position`, and
+    /// that the log continues with `writers`.
     pub(crate) fn set_index(&mut self, position: Position, writers: Writers) -> Result<()> {
         let manifest = self.manifest.noting(position, writers);
         if manifest == self.manifest {
@@ -113,13 +115,14 @@ fn begin(path: &Path, mode: u32) -> Result<Manifest> {
     Ok(manifest)
 }
 
-/// Makes the names of all folders above the store durable: who created them, this
-/// program or one that was killed, may not have come to it.
+/// Makes the names of all folders above the store durable.
+///
+/// Whoever created them, this program or one that was killed, may not have synced them.
 fn sync_names_of(path: &Path) -> Result<()> {
     let path = path.canonicalize().map_err(|error| Error::io("find", path, error))?;
     for above in path.ancestors().skip(1) {
         match sync_dir(above) {
-            // Nobody created a folder there who could not read it.
+            // A folder that cannot be read was not created by such a program.
             Err(error) if error.is_permission_denied() => {}
             synced => synced?,
         }
@@ -138,7 +141,7 @@ fn create_dir(path: &Path, mode: u32) -> Result<()> {
     }
 }
 
-/// Looks at the folder before anything in it is touched.
+/// Checks the folder before anything in it is touched.
 fn check_is_store(path: &Path, create: bool) -> Result<()> {
     if !path.exists() {
         return Err(Failure::NoStore { path: path.to_owned() }.into());
@@ -150,7 +153,7 @@ fn check_is_store(path: &Path, create: bool) -> Result<()> {
         return Ok(());
     }
     match foreign_file(path)? {
-        // Another program may have begun the store since.
+        // Another program may have created the store meanwhile.
         Some(_) if path.join(MANIFEST).exists() => Ok(()),
         Some(_) if has_parts(path) => Err(without_manifest(path)),
         Some(name) => Err(not_a_store(
@@ -162,7 +165,7 @@ fn check_is_store(path: &Path, create: bool) -> Result<()> {
     }
 }
 
-/// A file that is not what an interrupted beginning leaves.
+/// Returns a file that an interrupted creation cannot have left.
 fn foreign_file(path: &Path) -> Result<Option<String>> {
     let entries = fs::read_dir(path).map_err(|error| Error::io("list the folder", path, error))?;
     for entry in entries {
@@ -175,16 +178,16 @@ fn foreign_file(path: &Path) -> Result<Option<String>> {
     Ok(None)
 }
 
-/// Whether there is what only a store has.
+/// Reports whether the folder has parts that only a store has.
 fn has_parts(path: &Path) -> bool {
     [SYNCED, WAL, SNAPSHOTS, INDEX].iter().any(|part| path.join(part).exists())
 }
 
-/// What is left of a store cannot be taken for none.
+/// The error for the remains of a store, which must not be overwritten by a new one.
 pub(crate) fn without_manifest(path: &Path) -> Error {
     let (place, store) = (format!("store {}", path.display()), path.display());
     let why = format!(
-        "its {MANIFEST} is missing, and other parts of it are there. Nothing was changed. Put the file back; `procstate --db {store} verify` tells what is left, and `procstate --db {store} salvage --output NEWDIR` makes a new store of it"
+        "its {MANIFEST} is missing, but other parts of a store are there. Nothing was changed. Restore the file; `procstate --db {store} verify` shows what is left, and `procstate --db {store} salvage --output NEWDIR` makes a new store from it"
     );
     Failure::Corrupt { place, why }.into()
 }
@@ -207,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn begins_a_store_and_finds_it_again() {
+    fn creates_a_store_and_reopens_it() {
         let temp = tempfile::tempdir().unwrap();
         let path = temp.path().join("a/b");
         let id = Folder::open(&path, true).unwrap().manifest().id.clone();
@@ -216,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_second_opening_hears_who_has_it() {
+    fn a_second_opening_names_the_holder() {
         let temp = tempfile::tempdir().unwrap();
         let _first = Folder::open(temp.path(), true).unwrap();
         let error = Folder::open(temp.path(), true).unwrap_err();
@@ -226,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn creates_nothing_unasked() {
+    fn creates_nothing_without_create() {
         let temp = tempfile::tempdir().unwrap();
         for path in [temp.path().to_owned(), temp.path().join("missing")] {
             let error = Folder::open(&path, false).unwrap_err();
@@ -249,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_who_begin_at_once_one_waits_or_is_locked_out() {
+    fn of_two_concurrent_creations_one_waits_or_is_locked_out() {
         let temp = tempfile::tempdir().unwrap();
         for round in 0..300 {
             let path = temp.path().join(round.to_string());
@@ -268,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn an_interrupted_beginning_is_taken_up_again() {
+    fn an_interrupted_creation_is_continued() {
         let temp = tempfile::tempdir().unwrap();
         fs::write(temp.path().join(LOCK), "pid 1").unwrap();
         fs::write(temp.path().join(manifest::TEMPORARY), "procst").unwrap();

@@ -1,5 +1,4 @@
-//! The folder of a store that no program has open, for looking only. It may be
-//! damaged in any way.
+//! Read-only access to the folder of a store that no program has open, however damaged.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +9,7 @@ use super::{INDEX, LOCK, Layout, MANIFEST, Manifest, SNAPSHOTS, SYNCED, WAL, not
 use crate::disk::ReadOnlyDisk;
 use crate::error::{Error, Failure, Result};
 
-/// Keeps writers out for as long as it lives, and changes nothing.
+/// Excludes writers until it is dropped, and changes nothing.
 #[derive(Debug)]
 pub(crate) struct OfflineFolder {
     layout: Layout,
@@ -18,7 +17,7 @@ pub(crate) struct OfflineFolder {
 }
 
 impl OfflineFolder {
-    /// The store at `path`, as long as some part of one is there.
+    /// Opens the store at `path`, if any part of one exists.
     pub(crate) fn open(path: &Path) -> Result<Self> {
         if !path.exists() {
             return Err(Failure::NoStore { path: path.to_owned() }.into());
@@ -36,7 +35,7 @@ impl OfflineFolder {
         &self.layout
     }
 
-    /// Every folder that holds an index: the one in use, and such as were replaced.
+    /// Returns every folder with an index: the current one and those that were set aside.
     pub(crate) fn index_folders(&self) -> Result<Vec<PathBuf>> {
         let failed = |error| Error::io("list the folder", self.layout.root(), error);
         let mut found = Vec::new();
@@ -50,12 +49,12 @@ impl OfflineFolder {
         Ok(found)
     }
 
-    /// Its manifest, if there is one.
+    /// Reads its manifest, if there is one.
     pub(crate) fn manifest(&self) -> Result<Option<Manifest>> {
         Manifest::read(&ReadOnlyDisk, self.layout.root())
     }
 
-    /// Every regular file but the lock, with its path within the store, sorted.
+    /// Returns the relative paths of all regular files except the lock file, sorted.
     pub(crate) fn files(&self) -> Result<Vec<PathBuf>> {
         let mut found = Vec::new();
         add_files(self.layout.root(), Links::Lead, &mut found)?;
@@ -64,7 +63,7 @@ impl OfflineFolder {
         Ok(found)
     }
 
-    /// Fails if a program has opened the store in spite of all.
+    /// Fails if a program has opened the store in spite of the lock.
     pub(crate) fn confirm(&self) -> Result<()> {
         self.lock.confirm(self.layout.root())
     }

@@ -1,11 +1,11 @@
-//! What a folder takes.
+//! The size of a folder.
 
 use std::fs;
 use std::path::Path;
 
 use crate::error::{Error, Result};
 
-/// The bytes of all files in a folder and its folders; of what is gone meanwhile, none.
+/// Returns the total size of all files in a folder, recursively; files that vanish count as empty.
 pub(crate) fn dir_bytes(dir: &Path) -> Result<u64> {
     let failed = |error| Error::io("list the folder", dir, error);
     let mut bytes = 0;

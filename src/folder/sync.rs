@@ -15,7 +15,7 @@ pub(crate) fn sync_file(path: &Path) -> Result<()> {
     File::open(path).and_then(|file| file.sync_all()).map_err(|error| Error::io("make durable", path, error))
 }
 
-/// Makes a folder survive power loss with all that is in it.
+/// Makes a folder and everything in it survive power loss.
 pub(crate) fn sync_tree(dir: &Path) -> Result<()> {
     let failed = |error| Error::io("list the folder", dir, error);
     for entry in fs::read_dir(dir).map_err(failed)? {

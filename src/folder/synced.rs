@@ -1,13 +1,13 @@
-//! The note of what is synced: how far the log durably goes, outside of the log.
+//! The SYNCED file: records, outside of the log, how far the log is durable.
 //!
 //! ```text
 //! slot    "PSTATSYN" format (u32, 1) zero (u32) counter (u64) id of the store (16 bytes)
 //!         seq (u64) epoch (u64) opening (u64) crc32 of the slot so far (u32), zeroes up to
 //!         512 bytes
 //! ```
-//! Little endian. Two slots, written in turn: a power cut may tear the one, and the other
-//! says what was synced before. The one with the greater counter counts. It is written when
-//! the log is synced, so that it never names more than the log has.
+//! Integers are little endian. The two slots are written in turn: a power cut may tear one, and the
+//! other still has the previous value. The slot with the greater counter is current. A slot is
+//! written after the log is synced, so it never names more than the log durably has.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -24,10 +24,10 @@ use crate::record::{Epoch, Position};
 const MAGIC: &[u8; 8] = b"PSTATSYN";
 const FORMAT: u32 = 1;
 const CHECKED: usize = 64;
-/// A sector: drives write it as a whole, or not at all.
+/// A sector, which drives write atomically.
 const SLOT_BYTES: usize = 512;
 
-/// Where the note of a store is.
+/// The path and identity of a store's SYNCED file.
 #[derive(Debug, Clone)]
 pub(crate) struct SyncedFile {
     pub(crate) disk: Arc<dyn Disk>,
@@ -35,12 +35,12 @@ pub(crate) struct SyncedFile {
     pub(crate) store: [u8; 16],
 }
 
-/// What the note says.
+/// The content of the SYNCED file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Synced {
-    /// The slots that are sound, and of this store.
+    /// The intact slots of this store.
     slots: Vec<Slot>,
-    /// What is wrong with it, if it should be there.
+    /// The fault of a file that should be intact.
     wrong: Option<String>,
 }
 
@@ -53,36 +53,40 @@ impl Synced {
         self.slots.iter().max_by_key(|slot| slot.counter)
     }
 
-    /// The commit up to which the log was synced.
+    /// Returns the commit up to which the log was synced.
     pub(crate) fn position(&self) -> Option<Position> {
         self.newest().map(|slot| slot.position)
     }
 
-    /// The opening that noted it.
+    /// Returns the opening that recorded it.
     pub(crate) fn opening(&self) -> Option<Epoch> {
         self.newest()?.opening
     }
 
-    /// What is wrong with it, if it should be there.
+    /// Returns the fault of a file that should be intact.
     pub(crate) fn wrong(&self) -> Option<String> {
         self.wrong.clone()
     }
 }
 
-/// One that is being kept.
+/// A SYNCED file open for writing.
 #[derive(Debug)]
 pub(crate) struct SyncedNote {
     file: Arc<dyn DiskFile>,
     store: [u8; 16],
     opening: Epoch,
-    /// Of the newest slot.
+    /// The counter of the newest slot.
     counter: u64,
-    /// What it says.
+    /// The newest slot's position.
     noted: Position,
 }
 
 impl SyncedFile {
-    /// What it says. Only what keeps the program from reading anything is an error.
+    /// Reads the file.
+    ///
+    /// # Errors
+    ///
+    /// Only I/O errors are returned; damage is part of the result.
     pub(crate) fn read(&self) -> Result<Synced> {
         let bytes = match self.disk.read(&self.folder, SYNCED) {
             Err(error) if error.is_of_the_system() => return Err(error),
@@ -93,31 +97,32 @@ impl SyncedFile {
         let slots: Vec<Slot> = bytes.chunks(SLOT_BYTES).take(2).filter_map(Slot::decode).collect();
         if let Some(other) = slots.iter().find(|slot| slot.store != self.store) {
             let id = Uuid::from_bytes(other.store);
-            return Ok(Synced::wrong_with(format!("it is of another store, that with the id {id}")));
+            return Ok(Synced::wrong_with(format!("it belongs to another store, with the id {id}")));
         }
         if slots.is_empty() {
-            return Ok(Synced::wrong_with("neither of its two parts is what was written".to_owned()));
+            return Ok(Synced::wrong_with("both of its slots are damaged".to_owned()));
         }
         Ok(Synced { slots, wrong: None })
     }
 
-    /// Opens the note that was `found` to keep it, and lets it say durably that the log is
-    /// synced up to `position`, and that commits of this `opening` follow; one that is not
-    /// there, or damaged, is made anew.
+    /// Opens the file after it was read as `found`, and durably records that the log is synced up
+    /// to `position` and that commits of this `opening` follow.
+    ///
+    /// A missing or damaged file is replaced.
     pub(crate) fn open(&self, found: &Synced, position: Position, opening: Epoch) -> Result<SyncedNote> {
         let Some(newest) = found.newest() else { return self.create(position, opening) };
         let Slot { counter, position: noted, .. } = *newest;
         let file = self.disk.open(&self.path())?;
         let mut note = SyncedNote { file, store: self.store, opening, counter, noted };
         note.write(position)?;
-        // What says more than that must not come back when the newer slot is damaged.
+        // A higher position must not come back when the newer slot is damaged.
         if found.slots.iter().any(|slot| slot.position.seq > position.seq) {
             note.write(position)?;
         }
         Ok(note)
     }
 
-    /// Makes the note anew, whatever is there.
+    /// Creates the file anew, replacing any that exists.
     pub(crate) fn create(&self, position: Position, opening: Epoch) -> Result<SyncedNote> {
         let file = self.create_file()?;
         let mut note = SyncedNote { file, store: self.store, opening, counter: 0, noted: position };
@@ -139,16 +144,17 @@ impl SyncedFile {
 }
 
 impl SyncedNote {
-    /// The length of the file.
+    /// The length of the file in bytes.
     pub(crate) const BYTES: u64 = 2 * SLOT_BYTES as u64;
 
-    /// What it says.
+    /// Returns the recorded position.
     pub(crate) fn noted(&self) -> Position {
         self.noted
     }
 
-    /// Lets it say durably that the log is synced up to `position`. After an error the other
-    /// slot says what it said before.
+    /// Durably records that the log is synced up to `position`.
+    ///
+    /// After an error the other slot still has the previous position.
     pub(crate) fn write(&mut self, position: Position) -> Result<()> {
         let counter = self.counter.wrapping_add(1);
         let slot = Slot { counter, store: self.store, position, opening: Some(self.opening) };
@@ -166,7 +172,7 @@ struct Slot {
     counter: u64,
     store: [u8; 16],
     position: Position,
-    /// That noted it.
+    /// The opening that wrote the slot.
     opening: Option<Epoch>,
 }
 
@@ -255,11 +261,11 @@ mod tests {
         assert_eq!((found.len(), &found[512..576]), (1024, &body[..]));
         assert_eq!(found[576..580], crc32fast::hash(&body).to_le_bytes());
         assert_eq!(found[580..], [0; 444]);
-        assert_eq!((found[16], &found[32..64]), (2, &body[32..]), "the second time in the other slot");
+        assert_eq!((found[16], &found[32..64]), (2, &body[32..]), "the second write goes to the other slot");
     }
 
     #[test]
-    fn says_what_was_written_last_and_else_what_was_before() {
+    fn falls_back_to_the_previous_slot() {
         let disk = SimDisk::new();
         let mut note = open(&file(&disk), at(1));
         for seq in 2..6 {
@@ -269,7 +275,7 @@ mod tests {
             for byte in 0..CHECKED + 4 {
                 disk.change(Path::new("/s/SYNCED"), |bytes| bytes[newest + byte] ^= 1);
                 let found = file(&disk).read().unwrap();
-                // What is of no store is of another one.
+                // Damage to the id makes it that of another store.
                 assert_eq!(found.position().unwrap_or(at(seq - 1)), at(seq - 1), "byte {byte}");
                 disk.change(Path::new("/s/SYNCED"), |bytes| bytes[newest + byte] ^= 1);
             }
@@ -284,19 +290,19 @@ mod tests {
     }
 
     #[test]
-    fn the_note_of_another_store_is_none() {
+    fn the_file_of_another_store_is_refused() {
         let disk = SimDisk::new();
         let other = SyncedFile { store: [7; 16], ..file(&disk) };
         open(&other, at(3));
         let found = file(&disk).read().unwrap();
-        assert!(found.wrong().unwrap().contains("of another store"), "{found:?}");
+        assert!(found.wrong().unwrap().contains("belongs to another store"), "{found:?}");
         open(&file(&disk), at(2));
         assert_eq!(says(&disk), up_to(2));
     }
 
-    /// What was cut off by the will of the user is not missed when a slot is damaged.
+    /// A slot that is higher because the user cut the log must not come back with damage.
     #[test]
-    fn a_lower_note_leaves_no_higher_one() {
+    fn lowering_the_position_overwrites_both_slots() {
         let disk = SimDisk::new();
         let mut note = open(&file(&disk), at(1));
         note.write(at(8)).unwrap();
@@ -309,9 +315,9 @@ mod tests {
         }
     }
 
-    /// Whatever goes wrong at any moment: it says what was noted last, or what was to be.
+    /// Under any fault the file has the last recorded position or the one being recorded.
     #[test]
-    fn no_power_cut_and_no_failure_loses_both() {
+    fn no_power_cut_and_no_failure_loses_both_slots() {
         for at_operation in 1..12 {
             for what in [Fault::PowerOff, Fault::Error, Fault::Torn, Fault::Full] {
                 for survives in [Survives::Nothing, Survives::Everything, Survives::Chance(at_operation)] {
@@ -319,7 +325,7 @@ mod tests {
                     let mut note = open(&file(&disk), at(1));
                     disk.plan(Some(Plan { at: at_operation, what }));
                     let noted = (2..6).take_while(|seq| note.write(at(*seq)).is_ok()).last().unwrap_or(1);
-                    // Who could not write it tries again.
+                    // A writer that failed tries again.
                     if what != Fault::PowerOff && noted < 5 {
                         note.write(at(noted + 1)).unwrap();
                     }

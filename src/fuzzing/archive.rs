@@ -1,4 +1,4 @@
-//! Any bytes as a backup.
+//! Reads arbitrary bytes as a backup.
 
 use std::fs;
 use std::path::Path;
@@ -41,7 +41,7 @@ fn read(mut reader: Reader) -> Result<(Summary, Records)> {
     Ok((reader.summary(), records))
 }
 
-/// What was read can be written, and is read again.
+/// What was read can be written and read again.
 fn check_written(summary: Summary, records: &Records) {
     let disk = MemoryDisk::default();
     let target = Target::new(path());
@@ -49,13 +49,13 @@ fn check_written(summary: Summary, records: &Records) {
         Writer::create(Arc::new(disk.clone()), target, summary.store, summary.position()).unwrap();
     records.iter().for_each(|(key, value)| writer.add(key, value).unwrap());
     let written = writer.finish().unwrap();
-    // It may have had smaller blocks.
+    // The original may have had smaller blocks.
     assert_eq!(Summary { bytes: written.bytes, ..summary }, written);
     let again = read(Reader::open(&disk, path()).unwrap()).unwrap();
     assert_eq!((again.0, &again.1), (written, records));
 }
 
-/// What is restored is all of it, and what is not leaves nothing.
+/// A restore is complete, or leaves nothing.
 fn check_restored(bytes: &[u8], records: Option<Records>, scratch: &Path) {
     let (backup, store) = (scratch.join("backup"), scratch.join("restored"));
     fs::write(&backup, bytes).unwrap();

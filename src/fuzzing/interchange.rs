@@ -1,21 +1,22 @@
-//! Any bytes as the state of processes from elsewhere.
+//! Reads arbitrary bytes as process state.
 
 use crate::interchange::{Unknown, read_processes, to_json, write_delimited};
 use crate::proto::{Encode, Process};
 use crate::store::{ImportMode, Store};
 
-/// Imports `bytes`, JSON or binary: what is accepted comes out of a store, of JSON
-/// and of binary as it went in.
+/// Imports `bytes` as JSON or binary.
+///
+/// Accepted input must leave a store unchanged in both formats.
 pub fn interchange(bytes: &[u8]) {
     let strict = read(bytes, Unknown::Reject);
     let lenient = read(bytes, Unknown::Ignore);
     if let Some(processes) = &strict {
-        // Unknown fields are all that may be ignored.
+        // Only unknown fields may be skipped.
         assert_eq!(lenient.as_deref().map(encoded), Some(encoded(processes)));
     }
     for process in lenient.into_iter().flatten() {
         check_json(&process);
-        // Without a name it is not told from other bytes, and no store takes it.
+        // Without a name it is indistinguishable from other bytes, and no store accepts it.
         if !process.process_name.is_empty() {
             check_binary(&process);
             check_store(process);
@@ -27,7 +28,7 @@ fn read(bytes: &[u8], unknown: Unknown) -> Option<Vec<Process>> {
     read_processes("input", bytes, unknown).ok()
 }
 
-/// NaN is not equal to itself, its bytes are.
+/// Encodes processes for comparison, since NaN is not equal to itself.
 fn encoded(processes: &[Process]) -> Vec<u8> {
     let mut bytes = Vec::new();
     processes.iter().for_each(|process| write_delimited(process, &mut bytes));
@@ -44,7 +45,7 @@ fn check_json(process: &Process) {
     let Ok(text) = to_json(process) else { return };
     let again = read(text.as_bytes(), Unknown::Reject).unwrap();
     assert_eq!(again.len(), 1);
-    // There are many NaNs in binary, and one in JSON.
+    // Binary has many NaNs, JSON has one.
     assert_eq!(to_json(&again[0]).unwrap(), text);
 }
 

@@ -1,4 +1,4 @@
-//! Any bytes as the files of a log.
+//! Reads arbitrary bytes as log files.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,11 +9,10 @@ use super::fixture::memory_disk::MemoryDisk;
 use crate::engine::wal::{Entry, Found, LogEnd, Logged, SegmentDirectory, Survey, read_behind, repair, walk};
 use crate::error::{Error, Result};
 
-/// As long as the files of a log can be at the shortest.
+/// The minimum size of a segment.
 const FILE_BYTES: usize = 8192;
 
-/// Reads `bytes` as the files of a log, one after the other, the last of which may be
-/// shorter.
+/// Reads `bytes` as consecutive log files, of which the last may be shorter.
 pub fn log(bytes: &[u8]) {
     let mut files: Vec<Vec<u8>> = bytes.chunks(FILE_BYTES).map(<[u8]>::to_vec).collect();
     check(&files);
@@ -21,12 +20,12 @@ pub fn log(bytes: &[u8]) {
     check(&files);
 }
 
-/// Commits by number. One that somebody forged may be there twice.
+/// Commits by number. Forged ones may occur twice.
 type Commits = BTreeMap<u64, Vec<Vec<u8>>>;
 
 struct Files {
     disk: MemoryDisk,
-    /// The id of the store that the first one is of.
+    /// The store id in the first file.
     store: [u8; 16],
 }
 
@@ -76,7 +75,7 @@ fn walked(directory: &SegmentDirectory) -> Commits {
     commits
 }
 
-/// What decodes is all of the entry and nothing else.
+/// An entry that decodes is exactly its bytes.
 fn check_entry(bytes: &[u8]) {
     let Some(entry) = Entry::decode(bytes) else { return };
     let (time, writes) = (entry.time, entry.writes().collect::<Vec<_>>());
@@ -104,8 +103,8 @@ fn end_behind(survey: &Survey, known: u64) -> Option<LogEnd> {
     survey.end_behind(known).ok().flatten()
 }
 
-/// A log that is accepted holds commits without a gap, each of which walking through it finds
-/// too, and after its repair the same.
+/// An accepted log has commits without a gap, all of which browsing finds too, and the same after
+/// its repair.
 fn check_end(files: &Files, known: u64, commits: &Commits, ends: Ends) {
     let Ok(directory) = files.load() else { return };
     let Some((end, read)) = read(&directory, known, ends) else { return };
@@ -115,7 +114,7 @@ fn check_end(files: &Files, known: u64, commits: &Commits, ends: Ends) {
     }
     assert!(read.last().is_none_or(|(seq, _)| *seq == end.last_seq));
     match repair(&directory, &end).map_err(Error::before_writing) {
-        // A header that somebody forged may claim any length.
+        // A forged header may claim any length.
         Err(error) if error.is_disk_full() => return,
         repaired => repaired.unwrap(),
     }

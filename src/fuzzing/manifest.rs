@@ -1,4 +1,4 @@
-//! Any bytes as a manifest.
+//! Reads arbitrary bytes as a manifest.
 
 use std::path::Path;
 
@@ -6,8 +6,7 @@ use super::fixture::checksums;
 use super::fixture::memory_disk::MemoryDisk;
 use crate::folder::Manifest;
 
-/// Reads `bytes` as a manifest: one that is accepted is, to the byte, what would be
-/// written.
+/// Reads `bytes` as a manifest: an accepted one is byte for byte what would be written.
 pub fn manifest(bytes: &[u8]) {
     for bytes in [bytes, checksums::seal_manifest(bytes).as_slice()] {
         let (disk, folder) = (MemoryDisk::default(), Path::new("state"));

@@ -1,17 +1,17 @@
-//! What must hold for any bytes: properties that the fuzz targets in `fuzz/` check,
-//! and short tests here.
+//! Properties that must hold for arbitrary bytes, checked by the fuzz targets in `fuzz/` and by
+//! short tests here.
 //!
-//! Each function takes the bytes that a fuzzer made and panics if something does not
-//! hold. Checksums would keep most of such bytes out, so files are read twice: as
-//! they are, and [`resealed`](fixture::checksums), as somebody malicious would make them.
+//! Each function takes a fuzzer's bytes and panics if a property does not hold. Checksums would
+//! reject most such bytes, so files are read twice: as they are, and
+//! [`resealed`](fixture::checksums), as an attacker would forge them.
 //!
-//! Not a part of the API: it is there with `--cfg fuzzing` and in tests only.
+//! Not part of the API: only built with `--cfg fuzzing` and in tests.
 #![allow(
     missing_docs,
     clippy::unwrap_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a panic is how a fuzzer learns of what does not hold"
+    reason = "a panic reports a violated property to the fuzzer"
 )]
 
 mod archive;

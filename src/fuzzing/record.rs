@@ -1,11 +1,11 @@
-//! Any bytes as a record.
+//! Reads arbitrary bytes as a record.
 
 use bytes::Bytes;
 
 use crate::record::{self, Address, Key, Slot};
 use crate::recovery::open_record;
 
-/// Takes `bytes` apart into a key and what may be its value, and reads both.
+/// Splits `bytes` into a key and a possible value, and reads both.
 pub fn record(bytes: &[u8]) {
     let Some((&length, rest)) = bytes.split_first() else { return };
     let (key, value) = rest.split_at(usize::from(length).min(rest.len()));
@@ -15,7 +15,7 @@ pub fn record(bytes: &[u8]) {
     check_payload(&key, value);
 }
 
-/// A key that parses says whose record it is, and there is no other for that.
+/// A key that parses names one record, and is the only key of it.
 fn check_key(key: &Key, bytes: &Bytes) {
     assert_eq!(key.bytes(), bytes);
     assert!(!key.describe().is_empty());
@@ -35,14 +35,14 @@ fn key_of(Address { process, slot }: &Address) -> Key {
     }
 }
 
-/// A value that is taken for sound is what would be written.
+/// An accepted value is what would be written.
 fn check_envelope(key: &Key, value: &Bytes) {
     if let Ok((version, payload)) = record::open(key, value.clone()) {
         assert_eq!(record::seal(key, version, &payload), value);
     }
 }
 
-/// What is sealed is opened, and its message read or refused.
+/// A sealed payload opens, and its message decodes or is refused.
 fn check_payload(key: &Key, payload: &[u8]) {
     let sealed = record::seal(key, 7, payload);
     let (version, opened) = record::open(key, sealed.clone()).unwrap();

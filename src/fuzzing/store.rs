@@ -1,4 +1,4 @@
-//! Any damage to the files of a store.
+//! Damages the files of a store arbitrarily.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,16 +14,17 @@ use crate::recovery::{self, LogCommit, LogEntry, Options, Until, Verified};
 
 /// The store was closed, not killed.
 const CLOSED: u8 = 1;
-/// Checksums are put right after the damage.
+/// Checksums are recomputed after the damage.
 const SEALED: u8 = 2;
-/// Opening may cut the log.
+/// Opening may truncate the log.
 const CUT_LOG: u8 = 4;
-/// It is restored to an earlier moment.
+/// The store is restored to an earlier moment.
 const EARLIER: u8 = 8;
 
-/// Damages a copy of the [`Original`] in the folder `scratch` as `bytes` say: flags,
-/// then [edits](damage). Whatever opens, is read, is restored or is salvaged of it was
-/// once so.
+/// Damages a copy of the [`Original`] in the folder `scratch` according to `bytes`: flags, then
+/// [edits](damage).
+///
+/// Whatever opens, is read, restored or salvaged must be a former state.
 pub fn store(bytes: &[u8], scratch: &Path) {
     static SOUND: OnceLock<Sound> = OnceLock::new();
     let sound = SOUND.get_or_init(Sound::load);
@@ -55,7 +56,7 @@ pub fn store(bytes: &[u8], scratch: &Path) {
     fs::remove_dir_all(&folder).unwrap();
 }
 
-/// What opens is refused by nobody, and salvaged as it opens.
+/// A store that opens is refused by no other reader, and salvaged with the same content.
 fn check_agreement(verified: Option<Verified>, salvaged: Option<Content>, opened: Option<&(u64, Content)>) {
     if let Some(verified) = verified {
         assert_eq!(verified.refused.is_none(), opened.is_some(), "{verified:?}");
@@ -104,12 +105,12 @@ fn seal(files: &mut Files) {
 
 struct Case<'a> {
     sound: &'a Sound,
-    /// Then nobody can tell what was once so, and nothing but an answer is asked for.
+    /// If set, no state can be called wrong, and only termination is checked.
     is_forged: bool,
 }
 
 impl Case<'_> {
-    /// What is said to be the state after the commit `seq` is.
+    /// Checks that this was the content after the commit `seq`.
     fn check_content(&self, seq: u64, content: &Content) {
         if self.is_forged {
             return;
@@ -151,7 +152,9 @@ impl Case<'_> {
         }
     }
 
-    /// Salvages what is there, if it is not of a newer version. Every record was once so.
+    /// Salvages the store, unless a newer version wrote it.
+    ///
+    /// Every record must have existed.
     fn salvage(&self, folder: &Path, into: &Path, scratch: &Path) -> Option<Content> {
         let salvaged = recovery::salvage(folder, into, Options::default().scratch(scratch), |_| {});
         assert_eq!(into.exists(), salvaged.is_ok(), "{salvaged:?}");
@@ -170,7 +173,7 @@ impl Case<'_> {
         Some(content)
     }
 
-    /// What opens was once so, and opens again.
+    /// Checks that a store that opens is a former state, and opens again.
     fn open(&self, folder: &Path, recovery: Recovery) -> Option<(u64, Content)> {
         let (seq, content) = read_store(folder, recovery).ok()?;
         self.check_content(seq, &content);

@@ -1,5 +1,5 @@
-//! The properties for a moment, on arbitrary bytes and on sound ones that are
-//! damaged, and the makers of what the fuzzer starts from.
+//! Runs the properties briefly, on arbitrary bytes and on damaged seeds, and generates the seeds of
+//! the fuzzer.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -32,8 +32,8 @@ impl std::fmt::Debug for Input {
     }
 }
 
-/// Checks a property on the seeds of a target, and `cases` times on one of them with
-/// a few bytes changed, or on arbitrary bytes.
+/// Checks a property on the seeds of a target, and `cases` times on a mutated seed or arbitrary
+/// bytes.
 fn check(target: &str, cases: u32, property: impl Fn(&[u8])) {
     let seeds = seeds(target);
     assert!(!seeds.is_empty(), "{target}");
@@ -99,7 +99,7 @@ fn won(process: &ProcessHandle) -> Run {
     }
 }
 
-/// Adds what stands in the log of a store that is in use.
+/// Adds the commits in the log of an open store.
 fn note(history: &mut History, store: &Path) {
     let disk = std::sync::Arc::new(ReadOnlyDisk);
     let (log, _) = SegmentDirectory::salvage(disk, &store.join("wal"), None).unwrap();
@@ -119,8 +119,9 @@ fn save(files: &Files, to: &Path) {
     }
 }
 
-/// Some life of a store. `note` follows every call, before a checkpoint can take from the
-/// log what the call wrote.
+/// Uses a store.
+///
+/// `note` follows every call, before a checkpoint can release the log of that call.
 fn live(store: &Store, mut note: impl FnMut()) {
     let process = store.process("gckeys").unwrap();
     store.process("a/b").unwrap().register("x", Params::new().string("s", "y")).unwrap();
@@ -140,12 +141,12 @@ fn live(store: &Store, mut note: impl FnMut()) {
         run.finish().unwrap();
         process.unregister(&format!("w{}", round % 4)).unwrap();
         note();
-        // Until a checkpoint that is due is done.
+        // Lets a pending checkpoint finish.
         std::thread::sleep(Duration::from_millis(300));
     }
 }
 
-/// Made the store that the fuzzer damages. For a new format.
+/// Writes the store that the fuzzer damages, for a new format.
 #[test]
 #[ignore = "writes fuzz/original"]
 fn write_original() {
@@ -158,7 +159,7 @@ fn write_original() {
     store.process("gckeys").unwrap().register("last", Params::new()).unwrap();
     let run = won(&store.process("gckeys").unwrap());
     assert_eq!(run.progress_now().unwrap(), Progress::Updated);
-    // Until the log says that all of it is synced.
+    // Waits until SYNCED covers the whole log.
     std::thread::sleep(Duration::from_millis(500));
     note(&mut history, folder.path());
     save(&files(folder.path()), &to.join("killed"));
@@ -170,7 +171,7 @@ fn write_original() {
     fs::write(to.join("history"), history.encode()).unwrap();
 }
 
-/// Made the seeds of the targets.
+/// Writes the seeds of the targets.
 #[test]
 #[ignore = "writes fuzz/seeds"]
 fn write_seeds() {
@@ -231,7 +232,7 @@ fn backup() -> Files {
     files(&archives)
 }
 
-/// One of each kind that the original has.
+/// One record of each kind in the original.
 fn records(original: &Original) -> Vec<Record> {
     let states = original.history.states();
     let (_, content) = states.last_key_value().unwrap();
@@ -244,7 +245,7 @@ fn records(original: &Original) -> Vec<Record> {
     records
 }
 
-/// Every file of the original flipped, zeroed, cut, deleted, and pairs of them.
+/// Every file of the original flipped, zeroed, truncated, deleted, and pairs of these.
 fn damages(count: usize) -> Vec<Vec<u8>> {
     let file = |n: usize| u8::try_from(n).unwrap();
     let each = (0..count).flat_map(move |n| {

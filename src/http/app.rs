@@ -1,4 +1,4 @@
-//! What the handlers share.
+//! The state shared by the handlers.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use super::exchange::problem::Answer;
 use super::metrics::Metrics;
 use crate::{ProcessHandle, Store};
 
-/// What the handlers share.
+/// The state shared by the handlers.
 #[derive(Clone)]
 pub(super) struct App {
     pub(super) store: Store,
@@ -19,12 +19,12 @@ pub(super) struct App {
     pub(super) events: Arc<Hub>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) dashboard: Arc<Dashboard>,
-    /// Turns true when answers without end are to end.
+    /// Becomes true when streaming responses must end.
     pub(super) closes: watch::Receiver<bool>,
 }
 
 impl App {
-    /// What `call` answers of a process.
+    /// Runs `call` on a process.
     pub(super) async fn on<T: Send + 'static>(
         &self,
         name: String,

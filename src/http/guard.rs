@@ -1,4 +1,4 @@
-//! Who may ask at all: hosts, origins, tokens; and what every answer says to browsers.
+//! Access control by hosts, origins and tokens; default security headers.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -16,16 +16,16 @@ use base64::prelude::BASE64_STANDARD;
 use super::Options;
 use super::exchange::problem::{Answer, Problem};
 
-/// Where the requests come from.
+/// The transport of the requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Transport {
-    /// Anything that may carry a web page's requests.
+    /// A transport that web pages can use.
     Network,
-    /// A Unix socket: the file system tells who may use it, and no browser does.
+    /// A Unix socket: the file system controls access, and browsers cannot use it.
     Socket,
 }
 
-/// What every answer says to browsers, unless it says otherwise itself.
+/// The default headers of every response.
 const HEADERS: [(HeaderName, &str); 6] = [
     (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'; base-uri 'none'"),
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
@@ -35,7 +35,7 @@ const HEADERS: [(HeaderName, &str); 6] = [
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
 ];
 
-/// Whoever sees that the program lives may ask without a token, by whatever name.
+/// The paths that need neither a token nor a known host.
 const OPEN: [&str; 2] = ["/healthz", "/readyz"];
 
 struct Guard {
@@ -43,7 +43,7 @@ struct Guard {
     transport: Transport,
 }
 
-/// Puts the guard in front of `router`.
+/// Wraps `router` in the guard.
 pub(super) fn protect(router: Router, options: Options, transport: Transport) -> Router {
     router.layer(from_fn_with_state(Arc::new(Guard { options, transport }), guarded))
 }
@@ -61,7 +61,7 @@ async fn guarded(State(guard): State<Arc<Guard>>, request: Request, next: Next) 
 
 async fn within(time: Duration, answer: impl Future<Output = Response>) -> Response {
     tokio::time::timeout(time, answer).await.unwrap_or_else(|_| {
-        let detail = format!("there was no answer within {time:?}; what was asked may still be done");
+        let detail = format!("there was no answer within {time:?}; the request may still take effect");
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).into_response()
     })
 }
@@ -81,7 +81,7 @@ impl Guard {
         match &self.options.token {
             Some(token) => match presented(headers) {
                 Some(text) if token.is(&text) => Ok(()),
-                Some(_) => Err(unauthorized("the token is not the one of this server")),
+                Some(_) => Err(unauthorized("the token is wrong for this server")),
                 None => Err(unauthorized(
                     "send the header Authorization: Bearer TOKEN; in a browser, give the token as the password",
                 )),
@@ -90,8 +90,10 @@ impl Guard {
         }
     }
 
-    /// A page of another site can have its name point to this machine, but cannot change
-    /// the name in the request.
+    /// Refuses unknown hosts.
+    ///
+    /// Another site can resolve its name to this machine (DNS rebinding), but cannot change the
+    /// name in the request.
     fn check_host(&self, host: Option<&str>) -> Answer<()> {
         if self.options.has_any_host {
             return Ok(());
@@ -104,7 +106,7 @@ impl Guard {
         Err(Problem::new(
             StatusCode::MISDIRECTED_REQUEST,
             format!(
-                "the request is for the host {name:?}, which this server does not go by; ask it as localhost, or have it allow that host, or have it ask for a token"
+                "the request is for the host {name:?}, which this server does not accept; use localhost, or configure the server to allow that host or to require a token"
             ),
         ))
     }
@@ -118,7 +120,7 @@ pub(super) fn is_safe(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
 }
 
-/// Refuses to change anything for a page of another site.
+/// Refuses changes requested by pages of other sites.
 fn refuse_other_sites(uri: &Uri, headers: &HeaderMap) -> Answer<()> {
     let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
     let is_own = match (text("sec-fetch-site"), text("origin")) {
@@ -127,14 +129,14 @@ fn refuse_other_sites(uri: &Uri, headers: &HeaderMap) -> Answer<()> {
             let authority = origin.split_once("://").map(|(_, authority)| authority);
             authority.is_some() && authority == host(uri, headers)
         }
-        // No browser, or one that tells neither.
+        // Not a browser, or one that sends neither header.
         (None, None) => true,
     };
     if is_own {
         return Ok(());
     }
     Err(Problem::forbidden(
-        "a page of another site asked for this; only pages of this server may change anything",
+        "the request came from a page of another site; only pages of this server may change anything",
     ))
 }
 
@@ -150,8 +152,8 @@ fn without_port(host: &str) -> &str {
     }
 }
 
-/// The token that a client brings: as such, or as the password that a person gave to a
-/// browser, whose pages cannot send it otherwise.
+/// Returns the token of a request: a bearer token, or the password of basic authentication, which
+/// is how a person gives it to a browser.
 fn presented(headers: &HeaderMap) -> Option<Cow<'_, [u8]>> {
     let (scheme, rest) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     if scheme.eq_ignore_ascii_case("bearer") {
@@ -165,7 +167,7 @@ fn presented(headers: &HeaderMap) -> Option<Cow<'_, [u8]>> {
     text.get(colon + 1..).map(|password| Cow::Owned(password.to_vec()))
 }
 
-/// Refuses what changes the store.
+/// Refuses requests that change the store.
 pub(super) async fn read_only(request: Request, next: Next) -> Response {
     if is_safe(request.method()) {
         return next.run(request).await;
@@ -178,7 +180,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_comes_as_such_or_as_a_password() {
+    fn tokens_are_accepted_as_bearer_or_password() {
         let of = |text: &str| {
             let headers = HeaderMap::from_iter([(header::AUTHORIZATION, text.parse().unwrap())]);
             presented(&headers).map(|token| String::from_utf8(token.into_owned()).unwrap())
@@ -193,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_is_told_from_its_port() {
+    fn hosts_are_parsed_without_their_port() {
         for (host, name) in
             [("a:80", "a"), ("[::1]:80", "[::1]"), ("[::1]", "[::1]"), ("a", "a"), ("a:b", "a:b"), ("", "")]
         {

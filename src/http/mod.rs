@@ -1,8 +1,7 @@
-//! A store over HTTP, while a program has it open (feature `http`): to see how far it is,
-//! what failed and who has it, and to steer it.
+//! An HTTP API and dashboard for a store that this program has open (feature `http`).
 //!
-//! [`router`] is nested into a service of one's own; [`Server`] serves one by itself, for
-//! programs that have no tokio runtime too:
+//! [`router`] is nested into an existing service; [`Server`] serves on its own, also in programs
+//! without a tokio runtime:
 //!
 //! ```
 //! use procstate::http::Server;
@@ -14,8 +13,7 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 //!
-//! docs/http.md has every address with an example; `/v1/openapi.json` says the same for
-//! programs.
+//! docs/http.md describes every address with an example; `/v1/openapi.json` does so for programs.
 
 mod api;
 mod app;

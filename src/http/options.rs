@@ -1,4 +1,4 @@
-//! What a router and a server are told.
+//! The options of a router and a server.
 
 use std::time::Duration;
 
@@ -6,9 +6,9 @@ use super::Token;
 
 /// How a store is served.
 ///
-/// As it stands, whoever names this machine `localhost`, `127.0.0.1` or `[::1]` may look at
-/// the store and change it: that is right for a listener that only this machine reaches.
-/// For any other, [`token`](Options::token).
+/// By default every client that addresses the host as `localhost`, `127.0.0.1` or `[::1]` may read
+/// and change the store, which suits listeners that only this machine can reach. For all others set
+/// a [`token`](Options::token).
 ///
 /// ```
 /// use procstate::http::{Options, Token};
@@ -21,7 +21,7 @@ use super::Token;
 ///     .body_bytes_max(1 << 20)
 ///     .time_max(Duration::from_secs(10))
 ///     .blocking_max(8);
-/// // Only where another proxy checks the Host header.
+/// // Only behind a proxy that checks the Host header.
 /// let open = options.clone().allow_any_host();
 /// # Ok::<(), std::io::Error>(())
 /// ```
@@ -52,28 +52,30 @@ impl Default for Options {
 }
 
 impl Options {
-    /// The usual options.
+    /// Returns the default options.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Asks every request, but those for `/healthz` and `/readyz`, for this bearer token.
-    /// Such requests may name any host: a page that does not know the token cannot ask.
+    /// Requires this bearer token in every request except for `/healthz` and `/readyz`.
+    ///
+    /// Requests with the token may name any host, since a page of another site does not know it.
     pub fn token(mut self, token: Token) -> Self {
         self.token = Some(token);
         self
     }
 
-    /// Answers requests that name this host too (`state.example.com`, without a port),
-    /// though they bring no token.
+    /// Accepts requests for this host too (`state.example.com`, without a port), even without a
+    /// token.
     pub fn allow_host(mut self, host: impl Into<String>) -> Self {
         self.hosts.push(host.into().to_ascii_lowercase());
         self
     }
 
-    /// Answers requests whatever host they name, though they bring no token. Only for a
-    /// router behind something that tells who asks: else any web page that a person opens
-    /// can reach the store through that person's browser (DNS rebinding).
+    /// Accepts requests for any host without a token.
+    ///
+    /// Only for a router behind something that authenticates clients: otherwise any web page that a
+    /// person opens can reach the store through that person's browser (DNS rebinding).
     pub fn allow_any_host(mut self) -> Self {
         self.has_any_host = true;
         self
@@ -85,20 +87,19 @@ impl Options {
         self
     }
 
-    /// The longest body of a request, in bytes. Default: 16 MiB.
+    /// Sets the maximum length of a request body, in bytes. Default: 16 MiB.
     pub fn body_bytes_max(mut self, bytes: usize) -> Self {
         self.body_bytes_max = bytes;
         self
     }
 
-    /// How long a request may take until its answer begins. Default: 30 s.
+    /// Sets the timeout for the start of a response. Default: 30 s.
     pub fn time_max(mut self, time: Duration) -> Self {
         self.time_max = time;
         self
     }
 
-    /// How many calls of the store may be on at once, 1 or more; others wait for their turn.
-    /// Default: 8.
+    /// Sets how many store calls may run concurrently, at least 1; others wait. Default: 8.
     pub fn blocking_max(mut self, calls: usize) -> Self {
         self.blocking_max = calls.max(1);
         self

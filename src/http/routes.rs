@@ -1,4 +1,4 @@
-//! What is served where.
+//! The routes.
 
 use std::sync::Arc;
 
@@ -19,8 +19,9 @@ use super::exchange::problem::Problem;
 use super::guard::{self, Transport};
 use crate::Store;
 
-/// The API of `store`, to be nested into a service under any prefix. It needs a tokio
-/// runtime with time.
+/// Returns the API of `store`, to be nested into a service under any prefix.
+///
+/// It needs a tokio runtime with time enabled.
 ///
 /// ```
 /// # let store = procstate::Store::in_memory();
@@ -34,7 +35,7 @@ pub fn router(store: &Store, options: Options) -> Router {
     guard::protect(api(store, &options, closes), options, Transport::Network)
 }
 
-/// The same without its guard.
+/// Returns the routes without the guard.
 pub(super) fn api(store: &Store, options: &Options, closes: watch::Receiver<bool>) -> Router {
     let app = App {
         store: store.clone(),
@@ -84,11 +85,11 @@ async fn nothing_here(uri: Uri) -> Problem {
     let path = uri.path();
     Problem::new(
         StatusCode::NOT_FOUND,
-        format!("there is nothing at {path:?}; /v1/openapi.json lists what there is"),
+        format!("there is nothing at {path:?}; see /v1/openapi.json for the available paths"),
     )
 }
 
 async fn no_such_method(method: Method, uri: Uri) -> Problem {
     let path = uri.path();
-    Problem::new(StatusCode::METHOD_NOT_ALLOWED, format!("{method} does nothing at {path:?}"))
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, format!("{path:?} does not support {method}"))
 }

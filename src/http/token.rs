@@ -1,4 +1,4 @@
-//! The secret that a client must know.
+//! The token that clients must present.
 
 use std::path::Path;
 use std::{env, fmt, fs, io};
@@ -7,13 +7,13 @@ use subtle::ConstantTimeEq;
 
 use crate::remote::Remote;
 
-/// The shortest token that is not guessed: 16 characters.
+/// The minimum length that makes guessing infeasible: 16 characters.
 const CHARACTERS_MIN: usize = 16;
 
-/// A bearer token: a secret that every request must bring.
+/// A bearer token, which every request must present.
 ///
-/// It comes from a file or from the environment, never from the arguments of a program,
-/// which every user of the machine can read.
+/// It comes from a file or from the environment, never from a program's arguments, which every user
+/// of the machine can read.
 ///
 /// ```
 /// use procstate::http::Token;
@@ -22,7 +22,7 @@ const CHARACTERS_MIN: usize = 16;
 /// # let file = folder.path().join("token");
 /// # std::fs::write(&file, "a-secret-of-at-least-16-characters\n")?;
 /// let token = Token::from_file(&file)?;
-/// // Or from a variable of the environment, which is an error if it is not set.
+/// // Or from an environment variable, which must be set.
 /// assert!(Token::from_env("A_VARIABLE_THAT_IS_NOT_SET").is_err());
 /// # Ok::<(), std::io::Error>(())
 /// ```
@@ -30,11 +30,11 @@ const CHARACTERS_MIN: usize = 16;
 pub struct Token(String);
 
 impl Token {
-    /// The token in a file: its text without space around it.
+    /// Reads a token from a file, without surrounding whitespace.
     ///
     /// # Errors
     ///
-    /// If the file cannot be read, or its text cannot be a token: at least 16 visible ASCII
+    /// If the file cannot be read, or its text is not a token: at least 16 visible ASCII
     /// characters.
     pub fn from_file(path: impl AsRef<Path>) -> io::Result<Self> {
         let path = path.as_ref();
@@ -45,11 +45,11 @@ impl Token {
         Self::checked(text.trim()).map_err(|why| invalid(&format!("the token in {} {why}", path.display())))
     }
 
-    /// The token in a variable of the environment.
+    /// Reads a token from an environment variable.
     ///
     /// # Errors
     ///
-    /// If the variable is not set, or its text cannot be a token: at least 16 visible ASCII
+    /// If the variable is not set, or its text is not a token: at least 16 visible ASCII
     /// characters.
     pub fn from_env(variable: &str) -> io::Result<Self> {
         let told = |error| invalid(&format!("could not read the token in the variable {variable}: {error}"));
@@ -58,11 +58,11 @@ impl Token {
             .map_err(|why| invalid(&format!("the token in the variable {variable} {why}")))
     }
 
-    /// The token `text`, which the program has from elsewhere.
+    /// Returns the token `text`.
     ///
     /// # Errors
     ///
-    /// If the text cannot be a token: at least 16 visible ASCII characters.
+    /// If the text is not a token: at least 16 visible ASCII characters.
     pub fn new(text: &str) -> io::Result<Self> {
         Self::checked(text).map_err(|why| invalid(&format!("the token {why}")))
     }
@@ -77,8 +77,7 @@ impl Token {
         Ok(Self(text.to_owned()))
     }
 
-    /// Whether `text` is the token; takes as long for one wrong text as for another of the
-    /// same length.
+    /// Compares a text with the token, in a time that depends only on the text's length.
     pub(super) fn is(&self, text: &[u8]) -> bool {
         self.0.as_bytes().ct_eq(text).into()
     }
@@ -88,10 +87,11 @@ fn invalid(text: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, text)
 }
 
-/// Shows nothing of the secret.
+/// Hides the secret.
 impl Remote {
-    /// Shows this token. It is sent as it is: an address that is not this machine's belongs
-    /// behind a tunnel.
+    /// Sends this token.
+    ///
+    /// It is not encrypted: use a tunnel to reach another machine.
     pub fn token(self, token: &Token) -> Self {
         self.bearer(&token.0)
     }
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_a_token_is_refused_without_its_text() {
+    fn invalid_tokens_are_refused_without_showing_them() {
         for text in ["", "secret", "0123456789abcde\u{e9}", "0123456789 abcdef"] {
             let error = Token::new(text).unwrap_err().to_string();
             assert!(text.is_empty() || !error.contains(text), "{error}");

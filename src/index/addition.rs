@@ -1,9 +1,8 @@
-//! Records that replace none.
+//! Adds records to an empty range of the index.
 //!
-//! A transaction asks of every record what it replaces, and that is a third of what
-//! writing it costs. Where a range of the index has nothing, as where a process is
-//! new, there is nothing to ask for: the records go into a batch of sled's, which is
-//! all or nothing as a transaction is.
+//! A transaction reads every record that it replaces, which is a third of the cost of a write. An
+//! empty range, such as that of a new process, has nothing to replace: its records go into a sled
+//! batch, which is as atomic as a transaction.
 
 use sled::{Batch, IVec};
 
@@ -15,8 +14,9 @@ use super::key::record_key;
 use crate::error::Result;
 use crate::record::Position;
 
-/// Records on their way to a range without any. Nobody else may change the index
-/// meanwhile.
+/// Records to be added to an empty range.
+///
+/// The index must not change otherwise meanwhile.
 #[derive(Debug)]
 pub(crate) struct Addition<'a> {
     index: &'a Index,
@@ -26,8 +26,8 @@ pub(crate) struct Addition<'a> {
 }
 
 impl Index {
-    /// Begins an addition of records from `first` up to and including `last`; `None` if
-    /// there are some.
+    /// Starts an addition of records from `first` up to and including `last`; `None` if the range
+    /// is not empty.
     pub(crate) fn add_between(&self, first: &[u8], last: &[u8]) -> Result<Option<Addition<'_>>> {
         if !self.is_vacant(first, last)? {
             return Ok(None);
@@ -45,19 +45,21 @@ impl Index {
 }
 
 impl Addition<'_> {
-    /// The commit up to which the index has everything.
+    /// Returns the last commit that the index includes.
     pub(crate) fn seq(&self) -> u64 {
         self.before.seq
     }
 
-    /// Adds a record. No two have the same key.
+    /// Adds a record.
+    ///
+    /// Keys must be unique.
     pub(crate) fn put(&mut self, key: &[u8], value: &[u8]) {
         let head = if chunks::is_large(key, value) { self.split(value) } else { chunks::whole(value) };
         self.batch.insert(record_key(key), IVec::from(head));
         self.contents.add(key, value);
     }
 
-    /// Puts the parts of a large value, and answers its head.
+    /// Adds the parts of a large value, and returns its head.
     fn split(&mut self, value: &[u8]) -> Vec<u8> {
         self.contents.last_set += 1;
         let set = Set::new(self.contents.last_set, value);
@@ -67,8 +69,9 @@ impl Addition<'_> {
         set.head()
     }
 
-    /// Writes all of it, or nothing. The index has everything up to the commit `to` then,
-    /// if it is given.
+    /// Writes everything or nothing.
+    ///
+    /// If `to` is given, the index then includes all commits up to it.
     pub(crate) fn commit(self, to: Option<Position>) -> Result<()> {
         let Self { index, mut batch, before, mut contents } = self;
         if let Some(to) = to {
@@ -101,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn leaves_what_transactions_leave() {
+    fn has_the_same_result_as_transactions() {
         let folders = [(); 2].map(|()| tempfile::tempdir().unwrap());
         let [added, put] = [&folders[0], &folders[1]].map(open);
         for (keys, seq) in [([b"b" as &[u8], b"c"], 3), ([b"d", b"e"], 7)] {
@@ -126,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn is_not_begun_where_there_is_a_record() {
+    fn is_refused_in_a_nonempty_range() {
         let folder = tempfile::tempdir().unwrap();
         let index = open(&folder);
         add(&index, [b"b", b"d"], 1);

@@ -1,8 +1,7 @@
-//! sled's files of their own, for nodes over 128 KiB. It writes them and never
-//! makes them durable.
+//! The separate files into which sled writes nodes over 128 KiB without making them durable.
 //!
-//! Values are split so that there are none, but hundreds of names of a kilobyte
-//! that agree in most of it still make inner nodes that large.
+//! Values are split so that leaves stay smaller, but hundreds of keys of a kilobyte with long
+//! common prefixes still make inner nodes of that size.
 
 use std::fs;
 use std::path::Path;

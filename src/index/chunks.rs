@@ -1,17 +1,16 @@
-//! Large values, split over several of sled's.
+//! Splits large values over several sled entries.
 //!
-//! sled puts a node over 128 KiB into a file of its own, which it never makes
-//! durable and never deletes. A leaf holds up to 19 entries, so no entry may be
-//! over some 6 KiB.
+//! sled puts a node over 128 KiB into a separate file, which it never makes durable and never
+//! deletes. A leaf holds up to 19 entries, so no entry may exceed about 6 KiB.
 //!
 //! ```text
 //! RECORD key     00 value                                     a small value
 //! RECORD key     01 length (u32) chunks (u32) set (u64)       the head of a large one
 //! CHUNK set n    a part of the value
 //! ```
-//! Numbers of the head are little endian. `set` and `n` are big endian in the
-//! key; a set is one large value. The key of a chunk is short whatever that of
-//! the record is, since sled's inner nodes hold up to 256 keys.
+//! Numbers in the head are little endian; `set` and `n` are big endian in the key. A set is one
+//! large value. The key of a chunk is short, independent of the record's key, because sled's inner
+//! nodes hold up to 256 keys.
 
 use std::borrow::Cow;
 
@@ -22,7 +21,7 @@ use super::guard::Fault;
 use super::key::CHUNK;
 use crate::error::Result;
 
-/// The most bytes of one sled key and value.
+/// The maximum size of a sled key and value together, in bytes.
 const ENTRY_BYTES_MAX: usize = 6 << 10;
 
 const WHOLE: u8 = 0;
@@ -36,12 +35,12 @@ pub(super) struct Set {
     id: u64,
 }
 
-/// Whether the value of `key` is to be split.
+/// Reports whether the value of `key` must be split.
 pub(super) fn is_large(key: &[u8], value: &[u8]) -> bool {
     key.len() + value.len() + 2 > ENTRY_BYTES_MAX
 }
 
-/// A small value as sled gets it.
+/// Encodes a small value for sled.
 pub(super) fn whole(value: &[u8]) -> Vec<u8> {
     let mut head = Vec::with_capacity(value.len() + 1);
     head.push(WHOLE);
@@ -49,12 +48,12 @@ pub(super) fn whole(value: &[u8]) -> Vec<u8> {
     head
 }
 
-/// The value in a small value as sled has it.
+/// Decodes a small value from sled.
 pub(super) fn of_whole(head: &[u8]) -> Option<&[u8]> {
     head.strip_prefix(&[WHOLE])
 }
 
-/// The set and the number of the part with this key.
+/// Returns the set and the part number in this key.
 pub(super) fn part_of_key(key: &[u8]) -> Option<(u64, u32)> {
     let mut rest = key.strip_prefix(&[CHUNK])?;
     if rest.len() != 12 {
@@ -63,20 +62,20 @@ pub(super) fn part_of_key(key: &[u8]) -> Option<(u64, u32)> {
     Some((rest.get_u64(), rest.get_u32()))
 }
 
-/// The parts of a large value.
+/// Returns the parts of a large value.
 fn parts(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.chunks(ENTRY_BYTES_MAX - 16)
 }
 
 impl Set {
     pub(super) fn new(id: u64, value: &[u8]) -> Self {
-        // A value is at most RECORD_BYTES_MAX and its envelope.
+        // A value is at most RECORD_BYTES_MAX plus its envelope.
         let length = u32::try_from(value.len()).unwrap_or(u32::MAX);
         let chunks = u32::try_from(parts(value).count()).unwrap_or(u32::MAX);
         Self { length, chunks, id }
     }
 
-    /// The set that a head names, if it is that of a large value.
+    /// Returns the set in a head, if it is the head of a large value.
     pub(super) fn of_head(head: &[u8]) -> Option<Self> {
         let mut rest = head.strip_prefix(&[SPLIT])?;
         if rest.len() != 16 {
@@ -97,7 +96,7 @@ impl Set {
         self.length.into()
     }
 
-    /// The set and the number of each part.
+    /// Returns the set and number of each part.
     pub(super) fn parts(self) -> impl Iterator<Item = (u64, u32)> {
         (0..self.chunks).map(move |n| (self.id, n))
     }
@@ -111,13 +110,13 @@ impl Set {
         })
     }
 
-    /// The keys and the parts of `value`.
+    /// Returns the keys and parts of `value`.
     pub(super) fn entries(self, value: &[u8]) -> impl Iterator<Item = (Vec<u8>, Vec<u8>)> {
         self.keys().zip(parts(value).map(<[u8]>::to_vec))
     }
 }
 
-/// Puts a value together from its head, and its chunks as `read` answers them.
+/// Joins a value from its head and the chunks that `read` returns.
 pub(super) fn join<E: From<Fault>>(
     head: IVec,
     read: impl Fn(&[u8]) -> Result<Option<IVec>, E>,
@@ -130,7 +129,7 @@ pub(super) fn join<E: From<Fault>>(
     Ok(value)
 }
 
-/// The same of a value that is not to be kept.
+/// Joins a value that is only borrowed.
 pub(super) fn view<'a, E: From<Fault>>(
     head: &'a [u8],
     read: impl Fn(&[u8]) -> Result<Option<IVec>, E>,
@@ -141,7 +140,7 @@ pub(super) fn view<'a, E: From<Fault>>(
     }
 }
 
-/// Puts a large value together.
+/// Joins the parts of a large value.
 fn gather<E: From<Fault>>(
     head: &[u8],
     read: impl Fn(&[u8]) -> Result<Option<IVec>, E>,

@@ -1,41 +1,40 @@
-//! The contents record: what the index holds in all, kept in the same
-//! transaction as every change. A record that is lost, or rolled back to an older
-//! version, shows as a difference.
+//! The contents record: commit, count and checksum of all records in the index, updated in the same
+//! transaction as every change. Lost records, and records rolled back to an older version, show up
+//! as a difference.
 
 use super::guard::Fault;
 use super::key::META;
 use crate::record::{self, Epoch, Position};
 
-/// Where it stands.
+/// The key of the contents record.
 pub(super) const KEY: &[u8] = &[META, b'c'];
 
-/// What to say of a record that does not decode.
+/// The error for a record that does not decode.
 pub(super) const DAMAGED: Fault = Fault::Damaged("its contents record does not decode");
 
-/// Without the id of the store, as earlier versions wrote it.
+/// The length without the store id, as earlier versions wrote it.
 const LEN_1: usize = 36;
-/// Without the epoch.
+/// The length without the epoch.
 const LEN_2: usize = LEN_1 + 16;
 const LEN_3: usize = LEN_2 + 8;
 
-/// Sequence number of the last commit, and count and sum of all records.
+/// The sequence number of the last commit, and the count and sum of all records.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Contents {
     pub(crate) seq: u64,
-    /// That of this commit.
+    /// The epoch of this commit.
     pub(crate) epoch: Option<Epoch>,
     pub(crate) records: u64,
-    /// The sum of the records' fingerprints, whatever their order.
+    /// The sum of the records' fingerprints, independent of their order.
     pub(crate) sum: u64,
     /// The newest set of chunks.
     pub(super) last_set: u64,
-    /// The id of the store of which these are the records; `None` in what an earlier version
-    /// wrote.
+    /// The id of the store; `None` if an earlier version wrote the record.
     pub(crate) store: Option<[u8; 16]>,
 }
 
 impl Contents {
-    /// The commit up to which it has everything.
+    /// Returns the last commit that the index includes.
     pub(crate) fn position(&self) -> Position {
         Position::new(self.seq, self.epoch)
     }
@@ -44,12 +43,12 @@ impl Contents {
         (self.seq, self.epoch) = (position.seq, position.epoch);
     }
 
-    /// The same, said to be of `store`, if that is known.
+    /// Sets the store id, if it is known.
     pub(super) fn of(self, store: Option<[u8; 16]>) -> Self {
         Self { store: store.or(self.store), ..self }
     }
 
-    /// The same without any records, to add them up again.
+    /// Returns the same contents without records, to sum them up again.
     pub(crate) fn emptied(self) -> Self {
         Self { records: 0, sum: 0, ..self }
     }
@@ -127,7 +126,7 @@ mod tests {
         }
     }
 
-    /// As earlier versions wrote it.
+    /// The format that earlier versions wrote.
     #[test]
     fn golden_bytes_without_an_epoch() {
         let body = [&[1, 2, 3, 4].map(u64::to_le_bytes).concat()[..], b"0123456789abcdef"].concat();
@@ -144,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn adding_and_removing_in_any_order_is_nothing() {
+    fn adding_and_removing_cancel_in_any_order() {
         let mut contents = Contents::default();
         contents.add(b"a", b"1");
         contents.add(b"b", b"2");

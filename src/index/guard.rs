@@ -1,17 +1,16 @@
-//! Between sled and everybody else: its panics become errors, its errors get
-//! words.
+//! The boundary to sled: turns its panics into errors, and its errors into messages.
 
 use std::path::Path;
 
 use super::quiet;
 use crate::error::{self, Error, Failure, Result};
 
-/// What went wrong in a call into sled, before `guard` says where.
+/// The cause of a failed sled call, before `guard` adds the place.
 pub(crate) enum Fault {
     Sled(sled::Error),
-    /// What the index holds is not what was written.
+    /// The content of the index is damaged.
     Damaged(&'static str),
-    /// What the caller's own code says.
+    /// An error of the caller's own code.
     Other(Error),
 }
 
@@ -27,8 +26,10 @@ impl From<Error> for Fault {
     }
 }
 
-/// Calls into sled. Its panics are assertions on what it reads: after one, as
-/// after any error, the index is not to be used any more.
+/// Calls into sled.
+///
+/// Its panics are assertions on data that it read; after a panic, as after any error, the index
+/// must not be used any more.
 pub(super) fn guard<T>(
     dir: &Path,
     action: &'static str,
@@ -40,7 +41,7 @@ pub(super) fn guard<T>(
         Ok(Ok(value)) => return Ok(value),
         Ok(Err(Fault::Other(error))) => return Err(error),
         Ok(Err(Fault::Damaged(why))) => {
-            // sled itself is fine: what else it holds can be read.
+            // sled itself is intact, and its other records are readable.
             let place = format!("index {}", dir.display());
             return Err(Failure::Corrupt { place, why: why.to_owned() }.into());
         }
@@ -54,7 +55,7 @@ pub(super) fn guard<T>(
     if !is_panic || told.is_of_the_system() {
         return Err(told);
     }
-    // For programmers of sled.
-    tracing::debug!(%why, action, "sled ended with a panic");
+    // For debugging sled.
+    tracing::debug!(%why, action, "sled panicked");
     Err(error("it is damaged, or sled failed".to_owned()))
 }

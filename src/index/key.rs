@@ -1,10 +1,10 @@
 //! The keys of sled's tree.
 
-/// Leads the key of the contents record.
+/// The prefix of the contents record's key.
 pub(super) const META: u8 = 0;
-/// Leads the keys of records.
+/// The prefix of the keys of records.
 pub(super) const RECORD: u8 = 1;
-/// Leads the keys of the parts of large records.
+/// The prefix of the keys of chunks of large records.
 pub(super) const CHUNK: u8 = 2;
 
 pub(super) fn record_key(key: &[u8]) -> Vec<u8> {

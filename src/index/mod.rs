@@ -1,19 +1,19 @@
-//! The index: an ordered map of bytes in sled. The only code that names sled.
+//! The index: an ordered byte map in sled. Only this module names sled.
 //!
-//! sled 0.34.7 has faults that this module keeps from everybody above (they were
-//! measured; the numbers are those of section 9 of the notes on sled):
+//! This module hides faults of sled 0.34.7 from its users. They were measured; the numbers refer to
+//! section 9 of the notes on sled:
 //!
 //! - `flush` does not reach the disk: [`Index::sync`] adds `fdatasync` on a
-//!   descriptor of our own (11), which also hears of a write-back error that
+//!   descriptor of our own (11), which also reports a write-back error that
 //!   sled's thread swallows.
 //! - A program killed while opening leaves a snapshot that can never be opened:
 //!   `open` moves it aside (2).
-//! - Opening a damaged file panics, or rolls records back without a word: it
-//!   runs under `catch_unwind` (4), and the count and sum of all records, kept
-//!   in the same transaction as every change, are compared (8, 9).
+//! - Opening a damaged file panics, or silently rolls records back: it runs
+//!   under `catch_unwind` (4), and the count and sum of all records, kept in
+//!   the same transaction as every change, are compared (8, 9).
 //! - Large values leak files: values are split (12, `chunks`).
-//! - Calls inside a transaction deadlock the program: a transaction's body gets
-//!   [`Transaction`] and nothing else (13).
+//! - Other calls within a transaction deadlock the program: the body of a
+//!   transaction gets only a [`Transaction`] (13).
 
 mod addition;
 mod blobs;
@@ -43,15 +43,15 @@ use crate::error::{Error, Failure, Result};
 use guard::{Fault, guard};
 use key::{RECORD, record_key};
 
-/// Whom records are shown to where they stand, in key order. A break ends it.
+/// Receives borrowed records in key order. A break ends the visit.
 pub(crate) trait Visit {
-    /// Whether a record is left out: of such a one not even the value is looked at.
+    /// Reports whether to skip a record without reading its value.
     fn skips(&mut self, key: &[u8]) -> ControlFlow<(), bool>;
 
     fn visit(&mut self, key: &[u8], value: &[u8]) -> ControlFlow<()>;
 }
 
-/// One that leaves nothing out.
+/// A visitor that skips nothing.
 impl<F: FnMut(&[u8], &[u8]) -> ControlFlow<()>> Visit for F {
     fn skips(&mut self, _: &[u8]) -> ControlFlow<(), bool> {
         ControlFlow::Continue(false)
@@ -65,12 +65,12 @@ impl<F: FnMut(&[u8], &[u8]) -> ControlFlow<()>> Visit for F {
 #[derive(Debug)]
 pub(crate) struct Index {
     db: sled::Db,
-    /// Our own descriptor of sled's file.
+    /// A descriptor of sled's file of our own.
     file: File,
-    /// One flush at a time.
+    /// Serializes flushes.
     flushing: Mutex<()>,
     dir: PathBuf,
-    /// The id of the store that it belongs to.
+    /// The id of the store that the index belongs to.
     store: Option<[u8; 16]>,
 }
 
@@ -82,15 +82,16 @@ impl Index {
         })
     }
 
-    /// Visits the records from `start` up to but not including `end`. What others
-    /// change meanwhile may or may not be seen.
+    /// Visits the records from `start` up to but not including `end`.
+    ///
+    /// Concurrent changes may or may not be seen.
     pub(crate) fn scan(&self, start: &[u8], end: &[u8], visit: &mut dyn Visit) -> Result<()> {
         if start >= end {
             return Ok(());
         }
         self.guarded("read records", || {
             for entry in self.db.range(record_key(start)..record_key(end)) {
-                // After its first error sled's iterator repeats it for ever.
+                // After its first error sled's iterator repeats it forever.
                 let (key, head) = entry?;
                 if self.visit_one(key.get(1..).unwrap_or_default(), &head, visit)?.is_break() {
                     break;
@@ -110,8 +111,9 @@ impl Index {
         Ok(visit.visit(key, &value))
     }
 
-    /// All records, in key order, one after the other. What others change meanwhile may
-    /// or may not be seen. After an error there is nothing more.
+    /// Iterates over all records in key order.
+    ///
+    /// Concurrent changes may or may not be seen. Iteration ends after an error.
     pub(crate) fn records(&self) -> impl Iterator<Item = Result<(Bytes, Bytes)>> + '_ {
         let mut entries = Some(self.db.range([RECORD]..[RECORD + 1]));
         std::iter::from_fn(move || {
@@ -128,8 +130,9 @@ impl Index {
         })
     }
 
-    /// Runs `body` as one transaction: all of its writes, or none if it stops.
-    /// The body may be run more than once.
+    /// Runs `body` as one transaction, which writes everything, or nothing if `body` stops.
+    ///
+    /// The body may run more than once.
     pub(crate) fn transact<T, R>(
         &self,
         body: impl Fn(&Transaction<'_>) -> Result<T, Stop<R>>,
@@ -137,7 +140,7 @@ impl Index {
         self.guarded("commit", || transaction::run(&self.db, self.store, &body))
     }
 
-    /// What the index holds; `None` if nothing was ever written.
+    /// Returns the contents record; `None` if nothing was ever written.
     pub(crate) fn contents(&self) -> Result<Option<Contents>> {
         self.guarded("read its contents record", || {
             let value = self.db.get(contents::KEY)?;
@@ -145,7 +148,7 @@ impl Index {
         })
     }
 
-    /// Fails if it is another store's.
+    /// Fails if the index belongs to another store.
     fn check_store(&self) -> Result<()> {
         let found = self.contents()?.and_then(|contents| contents.store);
         match (found, self.store) {
@@ -154,7 +157,7 @@ impl Index {
         }
     }
 
-    /// Reads every record and compares count and sum with the contents record.
+    /// Reads every record, and compares count and sum with the contents record.
     pub(crate) fn verify(&self) -> Result<()> {
         let stated = self.contents()?.unwrap_or_default();
         let mut found = stated.emptied();
@@ -166,7 +169,7 @@ impl Index {
             return Ok(());
         }
         Err(self.corrupt(&format!(
-            "it holds {} records where its last commit ({}) left {}, or other ones: some are missing or older than they were",
+            "it holds {} records where its last commit ({}) left {}, or has different ones: some are missing or older versions",
             found.records, stated.seq, stated.records
         )))
     }
@@ -184,7 +187,7 @@ impl Index {
         self.file.sync_data().map_err(|error| Error::io("make durable", self.dir.join("db"), error))
     }
 
-    /// Lets go of the files.
+    /// Closes the files.
     pub(crate) fn close(self) -> Result<()> {
         let Self { db, dir, .. } = self;
         guard(&dir, "close", || {
@@ -206,9 +209,9 @@ impl Index {
     }
 }
 
-/// What to say of an index that is of the store with the id `found`.
+/// The message for an index that belongs to the store with the id `found`.
 pub(crate) fn of_another_store(found: [u8; 16]) -> String {
-    format!("it is the index of another store, that with the id {}", Uuid::from_bytes(found))
+    format!("it is the index of another store, with the id {}", Uuid::from_bytes(found))
 }
 
 #[cfg(test)]
@@ -223,10 +226,10 @@ mod tests {
         written.unwrap();
     }
 
-    /// A record that sled lost or rolled back is sound in itself; that it is not
-    /// the newest shows in the sum alone.
+    /// A record that sled lost or rolled back is intact in itself; only the sum shows that it is
+    /// not the newest version.
     #[test]
-    fn records_that_changed_behind_our_back_are_noticed_at_opening() {
+    fn lost_and_rolled_back_records_are_detected_on_open() {
         let large = vec![7; 20_000];
         let tampers: [fn(&sled::Db); 4] = [
             |db| drop(db.insert(record_key(b"a"), chunks::whole(b"older")).unwrap()),
@@ -246,13 +249,13 @@ mod tests {
             index.close().unwrap();
             let error = Index::open(&dir, &OPTIONS).unwrap_err();
             assert!(error.is_corrupt(), "{n}: {error}");
-            assert!(error.to_string().contains("some are missing or older"), "{n}: {error}");
+            assert!(error.to_string().contains("some are missing or older versions"), "{n}: {error}");
         }
     }
 
-    /// A chunk that is missing is found by reading it.
+    /// Reading detects a missing chunk.
     #[test]
-    fn a_large_record_with_a_missing_part_is_not_answered() {
+    fn a_large_record_with_a_missing_part_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
         let index = Index::open(&folder.path().join("index"), &OPTIONS).unwrap();
         put(&index, b"b", &[7; 20_000]);

@@ -1,4 +1,4 @@
-//! Opening sled with its known faults fenced.
+//! Opens sled, working around its known faults.
 
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -13,22 +13,20 @@ use crate::disk::{Disk, RealDisk, mode};
 use crate::error::{Error, Failure, Result};
 use crate::folder::{sync_dir, sync_file};
 
-/// How long sled's lock on its file may lag behind the end of the one who held
-/// it.
+/// How long sled's file lock may outlive its holder.
 const LOCK_LAG: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Clone)]
 pub(crate) struct Options {
-    /// Memory for pages of the index, in bytes; sled uses a multiple of it. Default: 16 MiB.
+    /// The page cache of the index in bytes; sled uses a multiple of it. Default: 16 MiB.
     pub(crate) cache_bytes: u64,
-    /// Whether every record is read and compared with what was written. Default: yes.
+    /// Whether to read every record and compare count and sum. Default: yes.
     pub(crate) verify: bool,
-    /// The folder of which this one is a private copy, for what is told of it.
+    /// The folder of which this one is a private copy, for messages.
     pub(crate) copy_of: Option<PathBuf>,
-    /// The id of the store that it belongs to: another store's does not open. Without it any
-    /// does.
+    /// The id of the store: the index of another store does not open. `None` accepts any.
     pub(crate) store: Option<[u8; 16]>,
-    /// Who may read and write its files. Default: its user alone.
+    /// The permissions of its files. Default: its user alone.
     pub(crate) mode: u32,
 }
 
@@ -39,8 +37,9 @@ impl Default for Options {
 }
 
 impl Index {
-    /// Opens the index in `dir`, and creates it if there is none. The caller
-    /// holds a lock of its own on the store, so nobody else is here.
+    /// Opens the index in `dir`, creating it if there is none.
+    ///
+    /// The caller holds a lock on the store, so no other program uses the index.
     pub(crate) fn open(dir: &Path, options: &Options) -> Result<Self> {
         if dir.exists() {
             check_files(dir)?;
@@ -61,8 +60,7 @@ impl Index {
     }
 }
 
-/// Fails if there is a pipe or a device in the folder of an index, since who opens one may
-/// wait for ever.
+/// Fails if the folder of an index contains a pipe or a device, which may block forever.
 pub(crate) fn check_files(dir: &Path) -> Result<()> {
     for folder in [dir.to_owned(), dir.join("blobs")].iter().filter(|folder| folder.is_dir()) {
         let failed = |error| Error::io("list the folder", folder, error);
@@ -70,7 +68,7 @@ pub(crate) fn check_files(dir: &Path) -> Result<()> {
             let path = entry.map_err(failed)?.path();
             let found = fs::symlink_metadata(&path);
             if found.is_ok_and(|found| !found.is_file() && !found.is_dir()) {
-                let what = if path.is_symlink() { "a symbolic link" } else { "no regular file" };
+                let what = if path.is_symlink() { "a symbolic link" } else { "not a regular file" };
                 let why = format!("{} is {what}", path.display());
                 return Err(Failure::Corrupt { place: format!("index {}", dir.display()), why }.into());
             }
@@ -79,8 +77,9 @@ pub(crate) fn check_files(dir: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Gives what sled made the mode of the store, where that is narrower. Files that it makes
-/// later, which only the mode of the folder guards, get it when the index is opened next.
+/// Restricts sled's files to the mode of the store.
+///
+/// Files that sled creates later are protected by the mode of the folder until the next open.
 fn narrow(dir: &Path, mode: u32) {
     for folder in [dir.to_owned(), dir.join("blobs")] {
         let entries = fs::read_dir(&folder).into_iter().flatten().flatten();
@@ -89,7 +88,8 @@ fn narrow(dir: &Path, mode: u32) {
             let wanted = if found.is_dir() { mode::of_folder(mode) } else { mode };
             let is_wider = found.permissions().mode() & 0o777 & !wanted != 0;
             if is_wider && !found.is_symlink() {
-                // Whose it is not cannot; the folder of the store guards it all the same.
+                // Only the owner of the file may do so; the mode of the store's folder protects it
+                // anyway.
                 let _ = fs::set_permissions(&path, Permissions::from_mode(wanted));
             }
         }
@@ -100,7 +100,7 @@ fn open_when_unlocked(dir: &Path, options: &Options) -> Result<sled::Db> {
     let give_up = Instant::now() + LOCK_LAG;
     loop {
         let opened = guard(dir, "open", || {
-            // A new configuration each time: a shared one panics.
+            // sled panics on a shared configuration.
             let config =
                 sled::Config::new().path(dir).cache_capacity(options.cache_bytes).flush_every_ms(Some(500));
             Ok(config.open()?)
@@ -119,9 +119,10 @@ fn is_lock_held(error: &Error) -> bool {
     matches!(error.failure(), Failure::Storage { why, .. } if why.contains("could not acquire lock"))
 }
 
-/// sled writes a snapshot under a name that it later takes for a finished one.
-/// One that was cut short would keep the index from ever opening again. `told` is the name
-/// of the folder in the warning.
+/// Sets aside incomplete snapshots of sled.
+///
+/// sled writes a snapshot under its final name, so one that is truncated would keep the index from
+/// ever opening again. `told` is the folder's name in the warning.
 fn set_aside_broken_snapshots(dir: &Path, told: &Path) -> Result<()> {
     let entries = fs::read_dir(dir).map_err(|error| Error::io("list the folder", dir, error))?;
     for entry in entries {
@@ -136,8 +137,7 @@ fn set_aside_broken_snapshots(dir: &Path, told: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Whether a snapshot file has the trailer of a finished one: its length and its
-/// checksum.
+/// Reports whether a snapshot file has its trailer, which is its length and checksum.
 fn is_whole_snapshot(path: &Path) -> Result<bool> {
     let bytes = fs::read(path).map_err(|error| Error::io("read", path, error))?;
     let Some((body, trailer)) = bytes.split_last_chunk::<12>() else { return Ok(false) };
@@ -146,14 +146,14 @@ fn is_whole_snapshot(path: &Path) -> Result<bool> {
 }
 
 fn set_aside(path: &Path, name: &str) -> Result<()> {
-    // Not under "snap.": sled would read it.
+    // Not under "snap.", which sled would read.
     let aside: PathBuf = path.with_file_name(format!("broken-{name}"));
     fs::rename(path, &aside).map_err(|error| Error::io("move aside", path, error))?;
     Ok(())
 }
 
-/// sled never makes the names of its files durable, not even of the snapshot that
-/// each opening writes.
+/// Makes the names of sled's files durable, which sled never does, even for the snapshot of each
+/// opening.
 fn make_names_durable(dir: &Path) -> Result<()> {
     sync_file(&dir.join("conf"))?;
     sync_dir(&dir.join("blobs"))?;

@@ -1,7 +1,7 @@
-//! Panics that are caught say nothing.
+//! Suppresses the output of panics that are caught.
 //!
-//! sled panics on damaged files. That is caught and becomes an error; what the program's
-//! panic hook would print of it, or send to whoever is on call, would only frighten.
+//! sled panics on damaged files. The index catches that and returns an error; the output of the
+//! program's panic hook, or the alarm that it raises, would only mislead.
 
 use std::any::Any;
 use std::cell::Cell;
@@ -9,11 +9,11 @@ use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
 use std::sync::Once;
 
 thread_local! {
-    /// Whether a panic of this thread is caught here.
+    /// Whether panics of this thread are caught here.
     static IS_CAUGHT: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Calls `call` and catches its panic, of which the program's hook does not hear.
+/// Calls `call` and catches its panic, hiding it from the program's hook.
 pub(super) fn catch<T>(call: impl FnOnce() -> T) -> Result<T, Box<dyn Any + Send>> {
     install();
     let before = IS_CAUGHT.replace(true);
@@ -22,11 +22,12 @@ pub(super) fn catch<T>(call: impl FnOnce() -> T) -> Result<T, Box<dyn Any + Send
     outcome
 }
 
-/// Puts a hook before the one that the program has then, once. One that the program sets
-/// later hears of all panics again.
+/// Installs a hook in front of the program's current one, once.
+///
+/// A hook that the program sets later sees all panics again.
 fn install() {
     static INSTALLED: Once = Once::new();
-    // A thread that panics may not change the hook.
+    // A panicking thread may not change the hook.
     if INSTALLED.is_completed() || std::thread::panicking() {
         return;
     }
@@ -35,10 +36,10 @@ fn install() {
 
 type Hook = Box<dyn Fn(&PanicHookInfo<'_>) + Send + Sync>;
 
-/// A hook that passes on to the `usual` one what is not caught.
+/// Returns a hook that passes uncaught panics on to the `usual` one.
 fn before(usual: Hook) -> Hook {
     Box::new(move |panic| {
-        // The thread may be ending.
+        // The thread may be exiting.
         if IS_CAUGHT.try_with(Cell::get).unwrap_or(false) {
             tracing::debug!(%panic, "caught");
         } else {
@@ -55,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_caught_does_not_reach_the_hook() {
+    fn caught_panics_do_not_reach_the_hook() {
         let (heard, own) = (Arc::new(AtomicUsize::new(0)), std::thread::current().id());
         let others = panic::take_hook();
         let counted = heard.clone();
@@ -69,7 +70,7 @@ mod tests {
         let panicked = catch(|| catch(|| panic!("within")).is_err() && panic!("caught")).is_err();
         let within = heard.load(Ordering::SeqCst);
         let passed_on = panic::catch_unwind(|| panic!("of the program's own")).is_err();
-        // Failures are told of again.
+        // Restores the reporting of test failures.
         drop(panic::take_hook());
         assert!(panicked && passed_on && within == 0, "{within}");
         assert_eq!(heard.load(Ordering::SeqCst), 1);

@@ -1,4 +1,4 @@
-//! One sled transaction.
+//! A sled transaction.
 
 use std::cell::Cell;
 
@@ -16,8 +16,9 @@ use super::key::record_key;
 use crate::error::{Error, Result};
 use crate::record::Position;
 
-/// What the body of a transaction may do. It must not touch the index by any
-/// other way: sled would deadlock.
+/// The operations available within a transaction.
+///
+/// Its body must not use the index otherwise, since sled would deadlock.
 pub(crate) struct Transaction<'a> {
     tree: &'a TransactionalTree,
     contents: Cell<Contents>,
@@ -25,11 +26,11 @@ pub(crate) struct Transaction<'a> {
 
 /// Why the body of a transaction stops.
 pub(crate) enum Stop<R> {
-    /// It decided so; nothing is written.
+    /// The body refused; nothing is written.
     Refuse(R),
-    /// What it read is damaged.
+    /// A record that it read is damaged.
     Fail(Fault),
-    /// sled wants out.
+    /// sled aborts the attempt.
     Sled(UnabortableTransactionError),
 }
 
@@ -77,7 +78,7 @@ impl Transaction<'_> {
         self.forget(key, removed)
     }
 
-    /// Takes what stood under `key` out of the contents, and its chunks away.
+    /// Subtracts the record under `key` from the contents, and removes its chunks.
     fn forget<R>(&self, key: &[u8], head: Option<IVec>) -> Result<(), Stop<R>> {
         let Some(head) = head else { return Ok(()) };
         let set = Set::of_head(&head);
@@ -93,13 +94,13 @@ impl Transaction<'_> {
         chunks::join(head, |chunk| Ok(self.tree.get(chunk)?))
     }
 
-    /// The id of a new set of chunks.
+    /// Returns the id of a new set of chunks.
     fn new_set(&self) -> u64 {
         self.update(|contents| contents.last_set += 1);
         self.contents.get().last_set
     }
 
-    /// The commit up to which the index has everything.
+    /// Returns the last commit that the index includes.
     pub(crate) fn seq(&self) -> u64 {
         self.contents.get().seq
     }
@@ -115,7 +116,7 @@ impl Transaction<'_> {
     }
 }
 
-/// Runs `body` in a transaction on the index of `store`; the inner error is its refusal.
+/// Runs `body` in a transaction on the index of `store`; the inner error is the body's refusal.
 pub(super) fn run<T, R>(
     db: &sled::Db,
     store: Option<[u8; 16]>,
@@ -139,7 +140,7 @@ pub(super) fn run<T, R>(
         Err(TransactionError::Abort(Stop::Refuse(refusal))) => Ok(Err(refusal)),
         Err(TransactionError::Abort(Stop::Fail(error))) => Err(error),
         Err(TransactionError::Abort(Stop::Sled(error))) => {
-            // `abort` hands these to sled, which answers them as one of the others.
+            // `abort` passes these to sled, which returns them as one of the others.
             Err(sled::Error::ReportableBug(error.to_string()).into())
         }
         Err(TransactionError::Storage(error)) => Err(error.into()),

@@ -1,4 +1,4 @@
-//! Protobuf binary: one bare message, or many, each led by its length.
+//! Protobuf binary: one bare message, or a stream of length-delimited ones.
 
 use bytes::Buf;
 use prost::Message as _;
@@ -9,7 +9,7 @@ use super::schema;
 use crate::error::{Error, Result};
 use crate::proto::{Encode, Process};
 
-/// Appends a process, led by its length as a varint.
+/// Appends a process, preceded by its length as a varint.
 ///
 /// ```
 /// use procstate::interchange::{Unknown, read_processes, to_binary, write_delimited};
@@ -31,7 +31,7 @@ pub fn write_delimited(process: &Process, output: &mut Vec<u8>) {
     output.extend_from_slice(&message);
 }
 
-/// The bytes of one message, and where they stand.
+/// The bytes of one message, with its position in the input.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Message<'a> {
     bytes: &'a [u8],
@@ -46,8 +46,7 @@ impl<'a> Message<'a> {
     }
 }
 
-/// The messages of an input that is nothing but messages led by their lengths,
-/// each a process with a name.
+/// Splits an input that consists only of length-delimited messages, each a process with a name.
 pub(super) fn split_delimited(input: &[u8]) -> Option<Vec<Message<'_>>> {
     let (messages, rest) = split(input);
     let is_process = |message: &Message<'_>| {
@@ -57,7 +56,7 @@ pub(super) fn split_delimited(input: &[u8]) -> Option<Vec<Message<'_>>> {
     is_stream.then_some(messages)
 }
 
-/// As many messages as there are whole ones, and where they end.
+/// Returns all complete messages at the start of the input, and the offset at which they end.
 fn split(input: &[u8]) -> (Vec<Message<'_>>, usize) {
     let mut messages = Vec::new();
     let mut end = 0;
@@ -72,8 +71,8 @@ fn split(input: &[u8]) -> (Vec<Message<'_>>, usize) {
     (messages, end)
 }
 
-/// What is wrong with an input that begins as a stream of messages led by their
-/// lengths; `None` if it does not.
+/// Returns the error in an input that starts as a stream of length-delimited messages; `None` if it
+/// does not.
 pub(super) fn broken_stream(source: &str, input: &[u8]) -> Option<Error> {
     let (messages, end) = split(input);
     let first = messages.first()?;
@@ -82,10 +81,10 @@ pub(super) fn broken_stream(source: &str, input: &[u8]) -> Option<Error> {
         return Some(error);
     }
     let position = format!(", message {}, byte {end}", messages.len() + 1);
-    Some(invalid(source, position, "the message is cut short: the input ends before it does".to_owned()))
+    Some(invalid(source, position, "the message is truncated: the input ends before it does".to_owned()))
 }
 
-/// One process.
+/// Decodes one process.
 pub(super) fn read(source: &str, message: Message<'_>, unknown: Unknown) -> Result<Process> {
     let position = |at: usize| format!(", message {}, byte {}", message.number, message.offset + at);
     let mut process = Process::default();
@@ -98,9 +97,7 @@ pub(super) fn read(source: &str, message: Message<'_>, unknown: Unknown) -> Resu
         let reflected = DynamicMessage::decode(schema::descriptor::<Process>()?, message.bytes)
             .map_err(|error| invalid(source, position(0), error.to_string()))?;
         if let Some(field) = unknown_field(&reflected) {
-            let why = format!(
-                "unknown field {field}; ask for unknown fields to be ignored to read it without them"
-            );
+            let why = format!("unknown field {field}; to skip unknown fields, ask for them to be ignored");
             return Err(invalid(source, position(0), why));
         }
     }
@@ -111,12 +108,12 @@ fn describe(error: &prost::DecodeError) -> String {
     let text = error.to_string();
     let text = text.trim_start_matches("failed to decode Protobuf message: ");
     match text.strip_suffix("buffer underflow") {
-        Some(field) => format!("{field}the message is cut short: the input ends before it does"),
+        Some(field) => format!("{field}the message is truncated: the input ends before it does"),
         None => format!("this is neither JSON nor a Process message: {text}"),
     }
 }
 
-/// The path of a field that the schema does not know.
+/// Returns the path of a field that the schema does not know.
 fn unknown_field(message: &DynamicMessage) -> Option<String> {
     if let Some(field) = message.unknown_fields().next() {
         return Some(format!("number {} of {}", field.number(), message.descriptor().full_name()));

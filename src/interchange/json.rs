@@ -13,21 +13,22 @@ use super::{negative_zero, times};
 use crate::error::{Error, Failure, Result};
 use crate::proto::Process;
 
-/// A message as canonical JSON, on one line. Equal messages give equal text: the
-/// members of every object are sorted by name.
+/// Returns a message as canonical JSON on one line.
+///
+/// Equal messages give equal text: the members of every object are sorted by name.
 ///
 /// # Errors
 ///
-/// [`is_invalid`](crate::Error::is_invalid) if JSON cannot say it: a time before
-/// the year 1 or after 9999, nanoseconds out of range. Binary can.
+/// [`is_invalid`](crate::Error::is_invalid) if JSON cannot represent it: a time before the year 1
+/// or after 9999, nanoseconds out of range. Binary can.
 pub fn to_json<M: Message>(message: &M) -> Result<String> {
     let reflected = schema::reflect(message)?;
     if let Some(path) = times::unsayable(&reflected) {
-        let why = format!("in {path}: a time that JSON has no form for");
+        let why = format!("in {path}: a time that JSON cannot represent");
         return Err(not_json::<M>(&why));
     }
     let mut track = Track::new();
-    // By way of a value: it sorts what comes from hash maps.
+    // A `Value` sorts the entries of hash maps.
     let serializer = serde_path_to_error::Serializer::new(serde_json::value::Serializer, &mut track);
     let value = reflected
         .serialize_with_options(serializer, &SerializeOptions::new())
@@ -39,12 +40,12 @@ fn not_json<M: Message>(why: &str) -> Error {
     Failure::Argument(format!("{} cannot be written as JSON, {why}; write it as binary", M::NAME)).into()
 }
 
-/// Whether `text` is JSON values and nothing else.
+/// Reports whether `text` consists only of JSON values.
 pub(super) fn is_json(text: &[u8]) -> bool {
     Deserializer::from_slice(text).into_iter::<serde::de::IgnoredAny>().all(|value| value.is_ok())
 }
 
-/// The processes in JSON text, one after the other, in arrays or not.
+/// Reads the processes in a sequence of JSON values or arrays.
 pub(super) fn read(source: &str, text: &[u8], unknown: Unknown) -> Result<Vec<Process>> {
     if is_json(text) {
         refuse_what_would_be_lost(source, text)?;
@@ -97,10 +98,10 @@ fn read_value(
 
 fn describe(error: &serde_json::Error, path: &str) -> String {
     let text = error.to_string();
-    // The position stands in front already.
+    // The position is already in front.
     let text = text.split(" at line ").next().unwrap_or(&text);
-    let what = if error.is_eof() { format!("the text ends too early ({text})") } else { text.to_owned() };
-    // What was not read yet has no name.
+    let what = if error.is_eof() { format!("the text ends prematurely ({text})") } else { text.to_owned() };
+    // A field that was not read yet has no name.
     match path.trim_end_matches(".?") {
         "." | "" | "?" => what,
         path => format!("in {path}: {what}"),

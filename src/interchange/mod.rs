@@ -1,8 +1,7 @@
-//! Process state to and from other programs: canonical protobuf JSON, and
-//! protobuf binary.
+//! Exchanges process state with other programs: canonical protobuf JSON, and protobuf binary.
 //!
-//! Reading loses nothing without a word: a field that the schema does not know is
-//! an error, in JSON and in binary, unless [`Unknown::Ignore`] says otherwise.
+//! Reading never drops data silently: a field that the schema does not know is an error, in JSON
+//! and in binary, unless [`Unknown::Ignore`] is given.
 //!
 //! ```
 //! use procstate::interchange::{Unknown, read_processes, to_json};
@@ -33,26 +32,23 @@ use refusal::invalid;
 use crate::error::Result;
 use crate::proto::Process;
 
-/// Reads the processes in `input`, which `source` names in messages (a file's
-/// path, `<stdin>`).
+/// Reads the processes in `input`.
 ///
-/// The content tells the form:
-/// - JSON: one object a process, one after the other, each on a line or over
-///   several; or arrays of them. Taken for JSON is what begins like it and is JSON
-///   throughout.
-/// - Binary, many: `Process` messages, each led by its length, as
-///   [`write_delimited`] writes them. They must fill the input exactly, and each
-///   must have a name.
-/// - Binary, one: a bare `Process` message. Everything else is taken for that.
+/// `source` names the input in errors (a file's path, `<stdin>`).
+///
+/// The content determines the format:
+/// - JSON: one object per process, each on one line or on several; or arrays of them. The
+///   input must start like JSON and be JSON throughout.
+/// - Binary, many: length-delimited `Process` messages, as [`write_delimited`] writes them.
+///   They must fill the input exactly, and each must have a name.
+/// - Binary, one: a bare `Process` message; everything else is read as such.
 ///
 /// # Errors
 ///
-/// [`is_invalid`](crate::Error::is_invalid), with the position and the field, for
-/// the first thing that is not as it should be.
+/// [`is_invalid`](crate::Error::is_invalid) for the first error, with position and field.
 ///
-/// Not errors: in JSON, a number in quotes that is too large for a double, which is
-/// infinite; in binary, a field or map key that comes twice, of which the last one
-/// counts.
+/// Not errors: in JSON, a quoted number too large for a double, which becomes infinite; in binary,
+/// a duplicate field or map key, of which the last one wins.
 pub fn read_processes(source: &str, input: &[u8], unknown: Unknown) -> Result<Vec<Process>> {
     let text = input.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(input);
     let begins_like_json = matches!(text.trim_ascii_start().first(), Some(b'{' | b'['));
@@ -70,7 +66,7 @@ pub fn read_processes(source: &str, input: &[u8], unknown: Unknown) -> Result<Ve
     }
     let bare = binary::read(source, binary::Message::whole(input), unknown);
     match bare {
-        // Broken JSON is more likely than a message that begins like it.
+        // Broken JSON is more likely than a message that starts like it.
         Err(_) if begins_like_json => json::read(source, text, unknown),
         Err(error) => Err(binary::broken_stream(source, input).unwrap_or(error)),
         Ok(process) => Ok(vec![process]),

@@ -1,5 +1,5 @@
-//! The sign of statistics of -0.0, which goes lost between a dynamic message and one
-//! with a type of its own.
+//! Restores the sign of statistics of -0.0, which is lost between a dynamic message and a generated
+//! type.
 
 use std::collections::BTreeMap;
 

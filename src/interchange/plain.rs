@@ -1,10 +1,9 @@
-//! JSON as most of it is, read straight into messages.
+//! A fast path: reads plain JSON directly into messages.
 //!
-//! Names in camel case, each once, no nulls, numbers without fractions where the schema
-//! wants whole ones: what `to_json` writes, and a little more. Anything else is not read
-//! here at all, but by way of the schema, which costs ten times as much, takes every form
-//! that canonical JSON allows, and tells what is wrong. What is read here is read the same
-//! there.
+//! Plain JSON has names in camel case, no duplicates, no nulls, and integers without fractions:
+//! what `to_json` writes, and a little more. Everything else is left to the reader that uses the
+//! schema: it is ten times as slow, accepts every form of canonical JSON, and explains errors. Both
+//! readers agree on plain JSON.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,21 +18,21 @@ use crate::proto::{Params, Process, RunError, State, Status, Work};
 /// The first second of the year 1, and the last of 9999.
 const SECONDS: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
 
-/// 10,000 years, as the schema's `Duration` has it.
+/// 10,000 years, the limit of the schema's `Duration`.
 const DURATION_SECONDS_MAX: u64 = 315_576_000_000;
 
-/// The processes in JSON text, one after the other; `None` if some of it is not plain.
+/// Reads a sequence of processes; `None` if some of the text is not plain.
 pub(super) fn read(text: &[u8]) -> Option<Vec<Process>> {
     let processes = serde_json::Deserializer::from_slice(text).into_iter::<Plain<Process>>();
     processes.map(|process| process.map(|Plain(process)| process)).collect::<Result<_, _>>().ok()
 }
 
-/// What is read as it stands.
+/// A type that can be read from plain JSON.
 trait Read<'de>: Sized {
     fn read<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error>;
 }
 
-/// A value for who asks for it in the way of serde.
+/// Adapts such a type to serde.
 struct Plain<T>(T);
 
 impl<'de, T: Read<'de>> Deserialize<'de> for Plain<T> {
@@ -42,7 +41,7 @@ impl<'de, T: Read<'de>> Deserialize<'de> for Plain<T> {
     }
 }
 
-/// Reads an object as a message: each of its fields at most once, and no others.
+/// Reads an object as a message with known fields, each at most once.
 macro_rules! object {
     ($message:ident { $($name:literal => $field:ident,)* }) => {
         impl<'de> Read<'de> for $message {
@@ -67,7 +66,7 @@ macro_rules! object {
                             $field = true;
                             fill(&mut message.$field, &mut map)?;
                         })*
-                        _ => return Err(A::Error::custom("a field that is unknown, or comes twice")),
+                        _ => return Err(A::Error::custom("an unknown or duplicate field")),
                     }
                 }
                 Ok(message)
@@ -76,7 +75,7 @@ macro_rules! object {
     };
 }
 
-/// Puts the value of a field where it belongs.
+/// Reads the value of a field.
 fn fill<'de, T: Read<'de>, A: MapAccess<'de>>(field: &mut T, map: &mut A) -> Result<(), A::Error> {
     *field = map.next_value::<Plain<T>>()?.0;
     Ok(())
@@ -151,7 +150,7 @@ impl<'de, T: Read<'de>> Visitor<'de> for Expecting<BTreeMap<String, T>> {
         }
         let count = entries.len();
         let entries = BTreeMap::from_iter(entries);
-        if entries.len() == count { Ok(entries) } else { Err(A::Error::custom("a name comes twice")) }
+        if entries.len() == count { Ok(entries) } else { Err(A::Error::custom("a duplicate name")) }
     }
 }
 
@@ -183,14 +182,14 @@ impl<'de> Read<'de> for String {
     }
 }
 
-/// Written in quotes, since not every reader of JSON has so many digits.
+/// Quoted, since not every JSON reader supports so many digits.
 impl<'de> Read<'de> for i64 {
     fn read<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         <&str>::deserialize(deserializer)?.parse().map_err(D::Error::custom)
     }
 }
 
-/// Numbers only, and no zero with a sign: the schema's way forgets that.
+/// Numbers only, and no negative zero, whose sign the schema's reader loses.
 impl<'de> Read<'de> for f64 {
     fn read<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let number = Self::deserialize(deserializer)?;
@@ -201,7 +200,7 @@ impl<'de> Read<'de> for f64 {
     }
 }
 
-/// The only enumeration that there is, by name.
+/// The only enumeration of the schema, by name.
 impl<'de> Read<'de> for i32 {
     fn read<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let state = State::from_str_name(<&str>::deserialize(deserializer)?);
@@ -218,7 +217,7 @@ impl<'de> Read<'de> for Timestamp {
     }
 }
 
-/// Whether a text looks like `2026-11-01T00:00:00Z` or `2026-11-01T00:00:00.123Z`.
+/// Reports whether a text looks like `2026-11-01T00:00:00Z` or `2026-11-01T00:00:00.123Z`.
 fn is_utc(text: &str) -> bool {
     let Some((date, rest)) = text.as_bytes().split_first_chunk::<19>() else { return false };
     let looks_like = |(byte, form): (&u8, &u8)| {
@@ -227,7 +226,7 @@ fn is_utc(text: &str) -> bool {
     let is_fraction =
         |digits: &[u8]| (1..=9).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit);
     date.iter().zip(b"0000-00-00T00:00:00").all(looks_like)
-        // A leap second is refused, with its place, by the reader that knows the schema.
+        // The schema's reader refuses leap seconds with their position.
         && !date.ends_with(b":60")
         && match rest {
             [b'Z'] => true,
@@ -253,11 +252,11 @@ mod tests {
         json::read("in", text.as_bytes(), super::super::Unknown::Reject).ok()
     }
 
-    /// Every field of the schema, as `to_json` writes it.
+    /// Every field of the schema in the form of `to_json`.
     const WHOLE: &str = r#"{"activeWork":{"w":{"modified":"2026-11-01T00:00:00Z","params":{"intParams":{"n":"-8"},"stringParams":{"s":"t\n"}},"status":{"errors":[{"text":"e","time":"2026-11-01T00:00:00.120Z"}],"finishTime":"2026-11-01T00:00:00Z","lastErrorTime":"2026-11-01T00:00:00Z","progressTime":"2026-11-01T00:00:00Z","startTime":"0001-01-01T00:00:00Z","state":"COMPLETED","stats":{"x":0.5},"totalErrors":"1"}}},"aggregateStats":{"runs":3.0},"cleanupWork":{"c":"9999-12-31T23:59:59.999999999Z"},"droppedWork":{"d":"1969-12-31T23:59:59.500Z"},"instance":"i","processName":"p","processStatus":{"state":"ACTIVE"},"scheduleFrequency":"-3600.500s","settings":{},"settingsTime":"2026-11-01T00:00:00Z"}"#;
 
     #[test]
-    fn what_is_written_is_plain() {
+    fn written_json_is_plain() {
         let processes = read(WHOLE.as_bytes()).unwrap();
         assert_eq!(json::to_json(&processes[0]).unwrap(), WHOLE);
         assert_eq!(Some(processes), slowly(WHOLE));
@@ -265,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_mean_something_else_is_not_plain() {
+    fn ambiguous_json_is_not_plain() {
         for text in [
             "[]",
             "null",

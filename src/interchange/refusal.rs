@@ -1,13 +1,13 @@
-//! What is refused, and how a refusal is told.
+//! The treatment of unknown fields, and errors.
 
 use crate::error::{Error, Failure};
 
-/// What to do about fields that the schema does not know.
+/// How to treat fields that the schema does not know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Unknown {
-    /// They are an error.
+    /// Return an error.
     Reject,
-    /// They are left out.
+    /// Skip them.
     Ignore,
 }
 

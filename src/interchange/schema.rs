@@ -1,4 +1,4 @@
-//! The schema at run time, for what goes by its names.
+//! Access to the schema at run time.
 
 use std::sync::OnceLock;
 
@@ -9,13 +9,13 @@ use crate::proto::{Encode, Process, Status, Work, WorkResponse};
 
 /// A message of the schema that has a JSON form.
 pub trait Message: prost::Message + Default + sealed::Sealed {
-    /// Its name in the schema.
+    /// The name of the message in the schema.
     #[doc(hidden)]
     const NAME: &'static str;
 }
 
 mod sealed {
-    /// Only messages of the schema.
+    /// Implemented only for messages of the schema.
     pub trait Sealed {
         fn bytes(&self) -> Vec<u8>;
     }
@@ -41,25 +41,26 @@ messages! {
     WorkResponse: "process.WorkResponse",
 }
 
-/// A message as protobuf binary, bare. Every value comes out as it is, negative zeros too.
+/// Returns a message as bare protobuf binary, preserving every value, including negative zeros.
 #[must_use]
 pub fn to_binary<M: Message>(message: &M) -> Vec<u8> {
     message.bytes()
 }
 
-/// The description of a message type.
+/// Returns the descriptor of a message type.
 pub(super) fn descriptor<M: Message>() -> Result<MessageDescriptor> {
     static POOL: OnceLock<Option<DescriptorPool>> = OnceLock::new();
     let decode = || {
-        DescriptorPool::decode(include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin")).as_slice()).ok()
+        let bytes = include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/proto/generated/descriptors.bin"));
+        DescriptorPool::decode(bytes.as_slice()).ok()
     };
     let pool = POOL.get_or_init(decode).as_ref();
-    // The build made the descriptors from the same files as the types.
+    // The build generates descriptors and types from the same files.
     let missing = || Failure::Argument(format!("the schema of {} was not built in", M::NAME));
     Ok(pool.and_then(|pool| pool.get_message_by_name(M::NAME)).ok_or_else(missing)?)
 }
 
-/// A message in the form that knows its own fields.
+/// Converts a message into its dynamic form.
 pub(super) fn reflect<M: Message>(message: &M) -> Result<DynamicMessage> {
     let unfit = |error| Failure::Argument(format!("{} does not fit its schema: {error}", M::NAME));
     Ok(DynamicMessage::decode(descriptor::<M>()?, message.bytes().as_slice()).map_err(unfit)?)

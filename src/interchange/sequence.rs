@@ -1,4 +1,4 @@
-//! One JSON value that is a process, or an array of processes.
+//! Reads one JSON value that is a process or an array of processes.
 
 use std::fmt;
 

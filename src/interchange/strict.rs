@@ -1,5 +1,5 @@
-//! What a JSON parser lets pass and this one does not, since something would be lost
-//! without a word: a name that comes twice in an object, and times that are cut.
+//! Refuses JSON that the parser would accept with a silent loss: duplicate names in an object, and
+//! times that would be truncated.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -7,12 +7,12 @@ use std::fmt;
 use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-/// What a JSON value is by the schema, as far as it matters.
+/// The schema type of a JSON value, as far as it matters here.
 #[derive(Debug, Clone)]
 pub(super) enum Strict {
-    /// A message, or an array of them.
+    /// A message, or an array of messages.
     Message(MessageDescriptor),
-    /// An object whose members are all of one kind.
+    /// An object whose members have the same type.
     Map(Box<Strict>),
     Time,
     Period,
@@ -69,7 +69,7 @@ impl<'de> Visitor<'de> for Strict {
         let mut names = HashSet::new();
         while let Some(name) = map.next_key::<String>()? {
             if names.contains(&name) {
-                return Err(A::Error::custom(format!("{name:?} comes twice in one object")));
+                return Err(A::Error::custom(format!("{name:?} occurs twice in one object")));
             }
             let member = self.member(&name);
             names.insert(name);
@@ -113,12 +113,14 @@ impl<'de> Visitor<'de> for Strict {
     }
 }
 
-/// Why a time, if it is one, would not be taken as it is written.
+/// Returns why a time would not be read exactly as written, if so.
 fn time_refusal(text: &str) -> Option<&'static str> {
-    // "2026-06-30T23:59:60": two digits of seconds stand behind the second colon.
+    // "2026-06-30T23:59:60": the seconds are the two digits after the second colon.
     let seconds = text.splitn(3, ':').nth(2).and_then(|rest| rest.get(..2));
     if seconds == Some("60") {
-        return Some("is a leap second, which a timestamp cannot say; give the second before or after it");
+        return Some(
+            "is a leap second, which a timestamp cannot represent; give the second before or after it",
+        );
     }
     digits_refusal(text)
 }
@@ -126,5 +128,5 @@ fn time_refusal(text: &str) -> Option<&'static str> {
 fn digits_refusal(text: &str) -> Option<&'static str> {
     let (_, rest) = text.split_once('.')?;
     let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
-    (digits > 9).then_some("has more than nine digits of a second; give nanoseconds at most")
+    (digits > 9).then_some("has more than nine fractional digits; give nanoseconds at most")
 }

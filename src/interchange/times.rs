@@ -1,8 +1,8 @@
-//! Times that JSON cannot say.
+//! Finds times that JSON cannot represent.
 //!
-//! Binary holds any seconds and nanoseconds. Canonical JSON has only times of the
-//! years 1 to 9999 and periods of up to 10,000 years, with nanoseconds in range
-//! and of the same sign; what else a serializer makes of them is another time.
+//! Binary can hold any seconds and nanoseconds. Canonical JSON allows only times of the years 1 to
+//! 9999 and periods of up to 10,000 years, with nanoseconds in range and of the same sign; a
+//! serializer turns anything else into a different time.
 
 use prost_reflect::{DynamicMessage, ReflectMessage, Value};
 
@@ -10,7 +10,7 @@ const YEAR_1: i64 = -62_135_596_800;
 const YEAR_9999_END: i64 = 253_402_300_799;
 const PERIOD_SECONDS_MAX: i64 = 315_576_000_000;
 
-/// The path of a time or period that JSON cannot say.
+/// Returns the path of a time or period that JSON cannot represent.
 pub(super) fn unsayable(message: &DynamicMessage) -> Option<String> {
     message
         .fields()
@@ -35,7 +35,7 @@ fn unsayable_value(value: &Value) -> Option<String> {
     }
 }
 
-/// Whether JSON can say a time or a period; `None` for any other message.
+/// Reports whether JSON can represent a time or a period; `None` for any other message.
 fn is_sayable(message: &DynamicMessage) -> Option<bool> {
     let number = |name| message.get_field_by_name(name);
     let seconds = || number("seconds").and_then(|value| value.as_i64()).unwrap_or_default();

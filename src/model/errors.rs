@@ -1,20 +1,20 @@
-//! The errors that are kept of a run and of an item.
+//! The errors kept for a run and for an item.
 
 use jiff::Timestamp;
 
 use super::time;
 use crate::proto::{RunError, Status};
 
-/// The most errors kept of one item. An attempt that has more is over.
+/// The maximum number of errors kept for an item. An attempt that exceeds it ends.
 pub(crate) const ITEM_ERRORS_MAX: usize = 10;
 
-/// The most errors kept of one run.
+/// The maximum number of errors kept for a run.
 pub(crate) const RUN_ERRORS_MAX: usize = 25;
 
-/// The longest text of an error, in bytes; a longer one is cut.
+/// The maximum length of an error's text, in bytes; longer texts are truncated.
 pub(crate) const TEXT_BYTES_MAX: usize = 1024;
 
-/// Counts an error in `status`, and keeps it if fewer than `kept_max` are.
+/// Counts an error in `status`, and keeps it if fewer than `kept_max` are kept.
 pub(crate) fn record(status: &mut Status, kept_max: usize, now: Timestamp, text: &str) {
     let error = count(status, now, text);
     if status.errors.len() < kept_max {
@@ -22,8 +22,7 @@ pub(crate) fn record(status: &mut Status, kept_max: usize, now: Timestamp, text:
     }
 }
 
-/// Counts an error that must be kept: it takes the place of the last one kept if
-/// there is no room beside it.
+/// Counts an error that must be kept, replacing the last kept error if the list is full.
 pub(crate) fn record_reason(status: &mut Status, kept_max: usize, now: Timestamp, text: &str) {
     let error = count(status, now, text);
     status.errors.truncate(kept_max.saturating_sub(1));
@@ -37,7 +36,7 @@ fn count(status: &mut Status, now: Timestamp, text: &str) -> RunError {
     RunError { time, text: cut(text).to_owned() }
 }
 
-/// The text up to the limit, cut between two characters.
+/// Truncates the text to the limit at a character boundary.
 pub(crate) fn cut(text: &str) -> &str {
     let end = (0..=TEXT_BYTES_MAX.min(text.len())).rev().find(|&end| text.is_char_boundary(end));
     text.get(..end.unwrap_or_default()).unwrap_or_default()
@@ -59,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reason_is_kept_where_nothing_else_would_be() {
+    fn a_reason_is_kept_in_a_full_list() {
         let mut status = Status::default();
         for n in 0..3 {
             record(&mut status, 3, Timestamp::UNIX_EPOCH, &n.to_string());

@@ -6,7 +6,8 @@ use super::{limits, run, stats, time};
 use crate::proto::record::{Item, ItemHead, RunStatus, StatusHead, WorkHead};
 use crate::proto::{Encode, Params, State, Status, Work};
 
-/// The item without its parameters, statistics and errors: enough for what is to be done with it.
+/// Converts to an item without parameters, statistics and errors, which suffices for the rules of
+/// what a run does with it.
 impl From<ItemHead> for Item {
     fn from(head: ItemHead) -> Self {
         let ItemHead { work, registered, run, ended, failed_attempts } = head;
@@ -39,8 +40,9 @@ impl From<ItemHead> for Item {
     }
 }
 
-/// What registering a name with `params` makes of it. `active` is the item if
-/// the name is on the active list; `None` as the answer: nothing changes.
+/// Returns the item after registering a name with `params`, or `None` if nothing changes.
+///
+/// `active` is the item if the name is on the active list.
 pub(crate) fn register(
     active: Option<&Item>,
     params: &Params,
@@ -63,8 +65,7 @@ pub(crate) fn register(
     Some(requeue(&item, run).unwrap_or(item))
 }
 
-/// The item with its work still to be done; `None` if it is queued already or a run has it
-/// in hand.
+/// Queues the item again; `None` if it is already queued or a run is working on it.
 pub(crate) fn requeue(item: &Item, run: Option<&RunStatus>) -> Option<Item> {
     let is_queued = status(item).is_some_and(|status| *status == queued());
     if is_queued || is_in_hand(item, run) {
@@ -72,7 +73,7 @@ pub(crate) fn requeue(item: &Item, run: Option<&RunStatus>) -> Option<Item> {
     }
     let mut again = item.clone();
     again.work.get_or_insert_default().status = Some(queued());
-    // A run that goes on with it knows what to take back.
+    // A run that resumes the item must know which count to revert.
     let ended = run.filter(|run| run::is_unfinished(run)).and_then(|run| ended_before(item, run));
     again.set_ended(ended.unwrap_or_default());
     again.run = if ended.is_some() { item.run } else { 0 };
@@ -83,17 +84,16 @@ fn queued() -> Status {
     Status { state: State::New.into(), ..Status::default() }
 }
 
-/// Whether the run that is on works on the item right now.
+/// Reports whether the current run is working on the item.
 fn is_in_hand(item: &Item, run: Option<&RunStatus>) -> bool {
     let active = status(item).is_some_and(|status| status.state() == State::Active);
     active && run.is_some_and(|run| run::is_unfinished(run) && belongs_to(item, run))
 }
 
-/// Whether the item's status is of this run, over all its takeovers, and not of
-/// an earlier one.
+/// Reports whether the item's status was written by this run, under any of its owners.
 ///
-/// Imported items carry no run: what happened to them since the start of an
-/// imported run is of that run.
+/// Imported items carry no run number. Whatever happened to them since the start of an imported run
+/// belongs to that run.
 pub(crate) fn belongs_to(item: &Item, run: &RunStatus) -> bool {
     if item.run != 0 {
         return item.run == run.run;
@@ -110,24 +110,24 @@ fn was_touched_in(item: &Item, run: &RunStatus) -> bool {
     touched.is_some() && touched >= started
 }
 
-/// Whether a run has still to do the item.
+/// Reports whether a run still has to process the item.
 ///
-/// Items that were put on the list after the run began wait for the next one.
-/// An item that this run completed is not done again when the run is resumed.
+/// Items registered after the run began wait for the next one. A resumed run does not repeat an
+/// item that it completed.
 pub(crate) fn is_to_do(item: &Item, run: &RunStatus) -> bool {
     let is_completed = status(item).is_some_and(|status| status.state() == State::Completed);
     let is_skipped = run.skips_completed && item.run >= run.completed_since;
     item.registered < run.run && !(is_completed && (is_skipped || belongs_to(item, run)))
 }
 
-/// Whether the item waits until the run has begun those that an aborted run did not
-/// come to.
+/// Reports whether the item comes after those that an aborted run did not reach.
 pub(crate) fn comes_later(item: &Item, run: &RunStatus) -> bool {
     run.begun_since != 0 && item.run >= run.begun_since
 }
 
-/// What the run must undo in its own counts before it does the item again: the
-/// state in which it ended it before.
+/// Returns the state in which this run ended the item before.
+///
+/// The run must revert its count for that state before it processes the item again.
 pub(crate) fn ended_before(item: &Item, run: &RunStatus) -> Option<State> {
     let ended = match item.ended() {
         State::Unspecified => status(item)?.state(),
@@ -137,8 +137,10 @@ pub(crate) fn ended_before(item: &Item, run: &RunStatus) -> Option<State> {
     (is_end && belongs_to(item, run)).then_some(ended)
 }
 
-/// The item as a run takes it in hand. Within one run, across its takeovers, the
-/// item's statistics and errors go on; they add up to the run's.
+/// Starts an attempt on the item.
+///
+/// Within one run, across takeovers, the item's statistics and errors accumulate, so that they add
+/// up to those of the run.
 pub(crate) fn begin(item: &mut Item, run: &RunStatus, now: Timestamp) {
     let goes_on = belongs_to(item, run);
     item.run = run.run;
@@ -166,16 +168,17 @@ pub(crate) fn finish(item: &mut Item, state: State, now: Timestamp) {
     status.set_state(state);
 }
 
-/// Undoes [`finish`]: the end could not be stored.
+/// Undoes [`finish`], because the end could not be stored.
 pub(crate) fn reopen(item: &mut Item) {
     let status = item.work.get_or_insert_default().status.get_or_insert_default();
     status.finish_time = None;
     status.set_state(State::Active);
 }
 
-/// Puts a run's view of an item onto what others made of it meanwhile: the
-/// parameters are theirs, the status is the run's. `None` if it is no longer the
-/// same registration; the run must leave it alone.
+/// Merges a run's copy of an item with the stored one: the stored parameters and the run's status
+/// win.
+///
+/// `None` if the item has been registered anew; the run must not write it.
 pub(crate) fn merge(ours: &Item, theirs: Option<&Item>) -> Option<Item> {
     let theirs = theirs.filter(|theirs| theirs.registered == ours.registered)?;
     let mut merged = theirs.clone();
@@ -184,7 +187,7 @@ pub(crate) fn merge(ours: &Item, theirs: Option<&Item>) -> Option<Item> {
     Some(merged)
 }
 
-/// Whether the record of an item has room for another counter.
+/// Reports whether the record of an item has room for another counter.
 pub(crate) fn has_room_for(item: &Item, label: &str) -> bool {
     let is_known = status(item).is_some_and(|status| status.stats.contains_key(label));
     is_known || item.exact_len() + label.len() + stats::COUNTER_BYTES <= limits::ITEM_BYTES_MAX
@@ -258,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_that_was_registered_over_is_taken_back_once() {
+    fn the_count_of_a_reregistered_item_is_reverted_once() {
         let native = new_run(RUN, now());
         let imported = new_run(0, now());
         for run in [native, imported] {
@@ -280,19 +283,19 @@ mod tests {
     }
 
     #[test]
-    fn an_item_in_hand_keeps_its_status_and_gets_the_params() {
+    fn a_running_item_keeps_its_status_and_gets_the_params() {
         let run = new_run(RUN, now());
         let again = register(Some(&in_hand()), &params(2), Some(&run), later(), 9).unwrap();
         assert_eq!(state(&again), State::Active);
         assert_eq!(again.work.unwrap().params, Some(params(2)));
-        // Left active by a run that is over: it is in nobody's hand.
+        // Left active by a run that is over, so no run is working on it.
         let other = new_run(RUN + 1, now());
         let again = register(Some(&in_hand()), &params(2), Some(&other), later(), 9).unwrap();
         assert_eq!(state(&again), State::New);
     }
 
     #[test]
-    fn a_run_does_what_was_there_when_it_began_and_nothing_twice() {
+    fn a_run_processes_the_items_of_its_start_once() {
         let run = new_run(RUN, now());
         let mut item = registered();
         assert!(is_to_do(&item, &run));
@@ -308,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn a_resumed_import_goes_by_times() {
+    fn a_resumed_import_is_judged_by_times() {
         let resumed = run::resume(new_run(0, now()), RUN, later());
         let mut item = Item { run: 0, ..in_hand() };
         finish(&mut item, State::Completed, now());
@@ -316,7 +319,7 @@ mod tests {
         let before = "2026-01-01T09:00:00Z".parse().unwrap();
         finish(&mut item, State::Completed, before);
         assert!(is_to_do(&item, &resumed));
-        // One that it ended with errors is done again, and goes on where it was.
+        // An item that it ended with errors is processed again, and its statistics continue.
         stats::add(&mut item.work.as_mut().unwrap().status.as_mut().unwrap().stats, "n", 3.0);
         finish(&mut item, State::Incomplete, now());
         assert_eq!(ended_before(&item, &resumed), Some(State::Incomplete));
@@ -325,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn statistics_go_on_within_a_run_and_begin_anew_in_the_next() {
+    fn statistics_accumulate_within_a_run_and_reset_in_the_next() {
         let mut item = in_hand();
         stats::add(&mut item.work.as_mut().unwrap().status.as_mut().unwrap().stats, "n", 3.0);
         let mut same = item.clone();

@@ -1,7 +1,7 @@
-//! What a process that comes from elsewhere makes of work that is here.
+//! Merging an imported process into the local one.
 //!
-//! Of work that both have the later word counts: who registered it, changed its parameters
-//! or unregistered it last. At the same time it is theirs, since somebody asked for it.
+//! For work that both sides have, the later change wins: registration, new parameters or
+//! unregistration. If both are equally late, the import wins, because an operator asked for it.
 
 use jiff::Timestamp;
 
@@ -9,17 +9,19 @@ use super::{List, item, run, time};
 use crate::proto::record::{Item, RunStatus};
 use crate::proto::{Params, Status, Work};
 
-/// Where a name stands here.
+/// The local state of a name.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Here<'a> {
     Active(&'a Item),
-    /// On the cleanup or the dropped list, since then.
+    /// On the cleanup or the dropped list, since this time.
     Left(Option<Timestamp>),
     Nowhere,
 }
 
-/// What becomes of work that is active there; `None`: it stays as it is here. `run` is the
-/// one here.
+/// Returns the local work item after merging active work of the import; `None` if it does not
+/// change.
+///
+/// `run` is the local run.
 pub(crate) fn active(
     here: Here<'_>,
     theirs: &Work,
@@ -27,7 +29,7 @@ pub(crate) fn active(
     now: Timestamp,
     seq: u64,
 ) -> Option<Item> {
-    // Who writes a message by hand and gives no time means now.
+    // In a hand-written message a missing time means now.
     let modified = time::read(&theirs.modified).unwrap_or(now);
     match here {
         Here::Nowhere => Some(come(theirs, seq)),
@@ -40,7 +42,7 @@ fn come(theirs: &Work, seq: u64) -> Item {
     Item { work: Some(theirs.clone()), registered: seq, ..Item::default() }
 }
 
-/// Work that is active here and there.
+/// Merges work that is active on both sides.
 fn both(
     ours: &Item,
     theirs: &Work,
@@ -55,9 +57,9 @@ fn both(
     let is_equal = work.and_then(|work| work.params.as_ref()).unwrap_or(&none) == params;
     let ours_modified = work.and_then(|work| time::read(&work.modified));
     let is_later = ours_modified.is_none_or(|ours| modified >= ours);
-    // What a run here does it counts, and it goes on from there.
+    // A local run counts what it does to the item and continues from its own status.
     let is_free = !run.is_some_and(run::is_unfinished);
-    // One from before the last registration here says nothing of that.
+    // An imported status from before the last local registration does not describe it.
     let ours_at = latest(work.and_then(|work| work.status.as_ref())).max(ours_modified);
     let is_ahead = is_free && latest(theirs.status.as_ref()) > ours_at;
     if is_ahead && (is_equal || is_later) {
@@ -66,19 +68,21 @@ fn both(
     if is_equal || !is_later {
         return None;
     }
-    // Not back before either: what is merged again must find it as late as it was.
+    // Never earlier than either side, so that repeating the merge changes nothing.
     let at = now.max(modified).max(ours_modified.unwrap_or(now));
     item::register(Some(ours), params, run, at, seq)
 }
 
-/// The last time that a status tells of.
+/// Returns the latest time in a status.
 fn latest(status: Option<&Status>) -> Option<Timestamp> {
     let status = status?;
     [&status.start_time, &status.progress_time, &status.finish_time].into_iter().filter_map(time::read).max()
 }
 
-/// The list on which work comes that is on `list` there since `since`; `None`: it stays
-/// where it is here. What is active here is cleaned up here too.
+/// Returns the list to which work moves that is on `list` in the import since `since`; `None` if it
+/// stays on its local list.
+///
+/// Locally active work is cleaned up here too.
 pub(crate) fn left(here: Here<'_>, list: List, since: &prost_types::Timestamp) -> Option<List> {
     match here {
         Here::Nowhere => Some(list),
@@ -119,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn new_work_comes_as_it_is() {
+    fn new_work_is_imported_unchanged() {
         let theirs = work(Some(1), 1, Some(2));
         let expected = Item { work: Some(theirs.clone()), registered: 9, ..Item::default() };
         assert_eq!(active(Here::Nowhere, &theirs, None, at(59), 9), Some(expected.clone()));
@@ -129,14 +133,14 @@ mod tests {
     }
 
     #[test]
-    fn the_later_parameters_count() {
+    fn the_later_parameters_win() {
         let ours = item(work(Some(10), 1, Some(20)));
         assert_eq!(merged(&ours, &work(Some(9), 2, None), None), None, "older ones do not");
         assert_eq!(merged(&ours, &work(Some(10), 1, None), None), None, "nothing is new");
         for modified in [Some(10), Some(11), None] {
             let merged = merged(&ours, &work(modified, 2, None), None).unwrap();
             assert_eq!(merged.params, Some(Params::new().int("n", 2)));
-            assert_eq!(merged.status.unwrap().state(), State::New, "it is to be done anew");
+            assert_eq!(merged.status.unwrap().state(), State::New, "it is queued again");
         }
     }
 
@@ -154,19 +158,19 @@ mod tests {
     }
 
     #[test]
-    fn the_later_status_counts_unless_a_run_is_on_here() {
+    fn the_later_status_wins_unless_a_local_run_is_active() {
         let ours = item(work(Some(10), 1, Some(20)));
         let ahead = work(Some(10), 1, Some(30));
         assert_eq!(merged(&ours, &ahead, None), Some(ahead.clone()));
         assert_eq!(merged(&ours, &work(Some(10), 1, Some(20)), None), None);
         let run = run::begin(2, &RunStatus::default(), false, at(5));
         assert_eq!(merged(&ours, &ahead, Some(&run)), None);
-        // Of other, older parameters a status says nothing.
+        // A status says nothing about other, older parameters.
         assert_eq!(merged(&ours, &work(Some(9), 2, Some(30)), None), None);
     }
 
     #[test]
-    fn unregistering_counts_if_it_is_later() {
+    fn a_later_unregistration_wins() {
         let ours = item(work(Some(10), 1, None));
         let since = |minute| time::to_wire(at(minute));
         assert_eq!(left(Here::Active(&ours), List::Cleanup, &since(10)), None);

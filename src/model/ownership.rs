@@ -8,12 +8,12 @@ use super::schedule::{Due, Schedule};
 use super::{run, run_limits, time};
 use crate::proto::record::{RunStatus, Settings};
 
-/// What a claim goes by.
+/// The facts that decide a claim.
 #[derive(Debug)]
 pub(crate) struct Situation<'a> {
     pub(crate) now: Timestamp,
-    /// How long the owner may still go without a sign of life; `None` for an
-    /// owner that is dead or has finished.
+    /// How much longer the owner may go without a heartbeat; `None` for an owner that is dead or
+    /// has finished.
     pub(crate) owner_lives_for: Option<Duration>,
     pub(crate) status: Option<&'a RunStatus>,
     pub(crate) settings: &'a Settings,
@@ -22,38 +22,44 @@ pub(crate) struct Situation<'a> {
     pub(crate) terms: Terms,
 }
 
-/// What a caller wants of a claim.
+/// What the caller of a claim asks for.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Terms {
-    /// A run whether or not one is due.
+    /// Start a run whether or not one is due.
     pub(crate) forced: bool,
-    /// No new run sooner than this after the latest one began; `None`: as the settings say.
+    /// The minimum time between the starts of two runs; `None`: use the settings.
     pub(crate) min_interval: Option<Duration>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Decision {
-    /// Another instance is on it; if it shows no life, until this time.
+    /// Another instance holds the process, until this time unless it sends a heartbeat.
     Held {
         until: Timestamp,
     },
     NotDue {
         at: Timestamp,
     },
-    /// A run is to begin.
+    /// Start a new run.
     Start,
-    /// A run that never finished is to go on.
+    /// Resume a run that never finished.
     Resume,
 }
 
-/// Until when, by the monotonic clock, an owner counts as alive that showed life at `sign`.
-/// Claimers and the owner itself go by this: it knows that it has lapsed before anyone can
-/// have taken its place.
+/// Returns the monotonic time until which an owner whose last heartbeat was at `sign` counts as
+/// alive.
+///
+/// Claimers and the owner itself both use it, so the owner knows that its claim has lapsed before
+/// another instance can take over.
 pub(crate) fn alive_until(sign: Duration, timeout: Duration) -> Duration {
     sign.saturating_add(timeout)
 }
 
-/// What a claim comes to; an error if that is up to a schedule that cannot be used.
+/// Decides a claim.
+///
+/// # Errors
+///
+/// Returns an error if the decision depends on a schedule that cannot be used.
 pub(crate) fn decide(situation: &Situation<'_>) -> Result<Decision, String> {
     let now = situation.now;
     let unfinished = situation.status.is_some_and(run::is_unfinished);
@@ -91,20 +97,20 @@ fn due(situation: &Situation<'_>) -> Result<Due, String> {
         let due = || schedule.due(last_start(situation), situation.now);
         return Ok(if has_changed { Due::Now } else { due() });
     }
-    // The times before it was set are none of it.
+    // Times before the schedule was set do not count.
     let set = time::read(&situation.settings.schedule_set);
     let never_run = || time::read(&situation.settings.settings_time);
     let since = last_start(situation).max(set).or_else(never_run);
     Ok(schedule.due(since, situation.now))
 }
 
-/// Whether somebody asked for a run since the latest one began.
+/// Reports whether a run was requested since the latest one began.
 pub(crate) fn is_requested(settings: &Settings, latest: Option<&RunStatus>) -> bool {
     settings.run_requested != 0 && settings.run_requested >= latest.map_or(0, |run| run.run)
 }
 
-/// Whether a run that begins now is one that was asked for, to do again what is not
-/// completed, and no other.
+/// Reports whether a run that begins now only retries incomplete items, because it was requested
+/// and is not due for another reason.
 pub(crate) fn skips_completed(situation: &Situation<'_>) -> bool {
     let asked = is_requested(situation.settings, situation.status);
     let is_slot = || match Schedule::read(situation.settings) {
@@ -114,8 +120,10 @@ pub(crate) fn skips_completed(situation: &Situation<'_>) -> bool {
     asked && situation.settings.requested_skips_completed && !situation.terms.forced && !is_slot()
 }
 
-/// When the latest run began long enough ago. A start that is farther ahead than the
-/// interval was made by a clock that has since been set back, and keeps nobody waiting.
+/// Returns when the minimum interval since the latest run ends.
+///
+/// A start farther ahead than the interval was recorded by a clock that has since been set back,
+/// and is ignored.
 fn rested(min_interval: Duration, last_start: Option<Timestamp>, now: Timestamp) -> Due {
     let add = |time: Timestamp| time.saturating_add(min_interval).unwrap_or(Timestamp::MAX);
     match last_start {
@@ -128,9 +136,9 @@ fn last_start(situation: &Situation<'_>) -> Option<Timestamp> {
     time::read(&situation.status?.status.as_ref()?.start_time)
 }
 
-/// Whether the settings changed after the latest run started. Sequence numbers
-/// tell, whatever the clocks did; for a run that came in by import only its
-/// times can.
+/// Reports whether the settings changed after the latest run started.
+///
+/// Sequence numbers decide, independent of clocks; only imported runs are compared by time.
 fn settings_changed(situation: &Situation<'_>, status: &RunStatus) -> bool {
     if status.run != 0 {
         return situation.settings_version >= status.run;
@@ -186,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_live_owner_holds_even_against_force_and_a_new_slot() {
+    fn a_live_owner_holds_against_force_and_a_new_slot() {
         let (status, settings) = (started("2026-01-01T08:00:00Z", 5), hourly());
         let situation =
             Situation { owner_lives_for: LIFE, terms: FORCED, ..situation(Some(&status), &settings) };
@@ -217,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn imported_state_goes_by_its_times() {
+    fn imported_state_is_judged_by_times() {
         let (status, mut settings) = (finished("2026-01-01T10:00:00Z", 0), hourly());
         settings.settings_time = Some(to_wire(at("2026-01-01T09:59:59Z")));
         let decision = |settings: &Settings| {
@@ -245,15 +253,15 @@ mod tests {
         assert_eq!(with("2026-01-01T11:00:01Z", 0), Decision::Start);
         assert_eq!(with("2026-01-01T11:00:01Z", 30), Decision::NotDue { at: at("2026-01-01T11:29:00Z") });
         assert_eq!(with("2026-01-01T11:29:00Z", 30), Decision::Start);
-        // The slot counts where it comes later.
+        // The slot decides if it begins later.
         assert_eq!(with("2026-01-01T10:59:10Z", 1), Decision::NotDue { at: at("2026-01-01T11:00:00Z") });
-        // A clock that was set back by more keeps nobody waiting.
+        // A start far ahead, from before the clock was set back, does not delay the run.
         assert_eq!(with("2026-01-01T09:00:00Z", 30), Decision::Start);
         assert_eq!(with("2026-01-01T10:40:00Z", 30), Decision::NotDue { at: at("2026-01-01T11:29:00Z") });
     }
 
     #[test]
-    fn the_interval_keeps_changes_waiting_but_neither_force_nor_a_run_that_goes_on() {
+    fn the_interval_delays_changes_but_neither_force_nor_resumption() {
         let (ended, broken) = (finished("2026-01-01T10:29:00Z", 5), started("2026-01-01T10:29:00Z", 5));
         let settings = hourly();
         let terms = Terms { min_interval: Some(Duration::from_secs(600)), ..Terms::default() };
@@ -265,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_schedule_matters_only_where_it_decides() {
+    fn a_broken_schedule_fails_only_claims_that_depend_on_it() {
         let broken =
             Settings { settings: Some(Params::new().string("schedule.cron", "x")), ..Settings::default() };
         let (ended, unfinished) = (finished("2026-01-01T10:29:00Z", 5), started("2026-01-01T10:29:00Z", 5));
@@ -279,7 +287,7 @@ mod tests {
 
     #[cfg(feature = "cron")]
     #[test]
-    fn a_cron_schedule_is_due_at_its_times_alone() {
+    fn a_cron_schedule_is_due_only_at_its_times() {
         let settings = Settings {
             settings: Some(Params::new().string("schedule.cron", "30 2 * * * Europe/Berlin")),
             schedule_set: Some(to_wire(at("2026-01-01T12:00:00Z"))),
@@ -289,12 +297,12 @@ mod tests {
         let decided = |status: Option<&RunStatus>, now: &str| {
             decided(&Situation { now: at(now), settings_version: 99, ..situation(status, &settings) })
         };
-        // Never run: from when the schedule was set.
+        // No run yet: counted from when the schedule was set.
         let next = Decision::NotDue { at: at("2026-01-02T01:30:00Z") };
         assert_eq!(decided(None, "2026-01-01T12:00:00Z"), next);
         assert_eq!(decided(None, "2026-01-02T01:29:59Z"), next);
         assert_eq!(decided(None, "2026-01-02T01:30:00Z"), Decision::Start);
-        // One run makes up for three days, and changes do not make one due.
+        // One run makes up for three days, and changes do not make a run due.
         let status = finished("2026-01-02T01:30:00Z", 5);
         assert_eq!(decided(Some(&status), "2026-01-05T09:00:00Z"), Decision::Start);
         let status = finished("2026-01-05T09:00:00Z", 5);
@@ -304,7 +312,7 @@ mod tests {
         let status = finished("2025-12-31T00:00:00Z", 5);
         let next = Decision::NotDue { at: at("2026-01-02T01:30:00Z") };
         assert_eq!(decided(Some(&status), "2026-01-01T13:00:00Z"), next);
-        // A start ahead of the clock, which was set back.
+        // The start is ahead of the clock, which was set back.
         let status = finished("2026-03-01T01:30:00Z", 5);
         assert_eq!(decided(Some(&status), "2026-02-20T09:00:00Z"), Decision::Start);
     }

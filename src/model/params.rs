@@ -2,7 +2,7 @@
 
 use crate::proto::Params;
 
-/// Parameters, of a process (its settings) or of one work item.
+/// Parameters of a process (its settings) or of one work item.
 ///
 /// ```
 /// use procstate::Params;
@@ -13,33 +13,33 @@ use crate::proto::Params;
 /// assert_eq!(params.get_int("region"), None);
 /// ```
 impl Params {
-    /// No parameters.
+    /// Returns an empty set of parameters.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// With the whole number `value` as `name`.
+    /// Adds the integer `value` under `name`.
     #[must_use]
     pub fn int(mut self, name: impl Into<String>, value: i64) -> Self {
         self.int_params.insert(name.into(), value);
         self
     }
 
-    /// With the text `value` as `name`.
+    /// Adds the string `value` under `name`.
     #[must_use]
     pub fn string(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.string_params.insert(name.into(), value.into());
         self
     }
 
-    /// The whole number `name`.
+    /// Returns the integer under `name`.
     #[must_use]
     pub fn get_int(&self, name: &str) -> Option<i64> {
         self.int_params.get(name).copied()
     }
 
-    /// The text `name`.
+    /// Returns the string under `name`.
     #[must_use]
     pub fn get_string(&self, name: &str) -> Option<&str> {
         self.string_params.get(name).map(String::as_str)

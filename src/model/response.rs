@@ -1,10 +1,10 @@
-//! One work item as an endpoint answers it.
+//! The representation of one work item at an endpoint.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::proto::{State, Work, WorkResponse};
 
-/// What may stand in a path segment as it is (RFC 3986, "unreserved").
+/// The characters allowed unescaped in a path segment (RFC 3986, "unreserved").
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// Where a work item was found.
@@ -29,13 +29,13 @@ pub(crate) fn work_response(process: &str, name: &str, found: Found) -> WorkResp
     WorkResponse { id: name.to_owned(), state: state.to_owned(), details, uri: uri(process, name) }
 }
 
-/// What is said of work on the cleanup list.
+/// The state of work on the cleanup list.
 pub(crate) const CLEANUP: &str = "cleanup";
 
-/// The same of the dropped list.
+/// The state of work on the dropped list.
 pub(crate) const DROPPED: &str = "dropped";
 
-/// The same of active work.
+/// Returns the name of a state of active work.
 pub(crate) fn active_state(state: State) -> &'static str {
     match state {
         State::Unspecified => "unspecified",
@@ -58,7 +58,7 @@ mod tests {
     use crate::proto::Status;
 
     #[test]
-    fn every_state_by_its_name() {
+    fn states_are_named() {
         let names = ["unspecified", "queued", "active", "aborted", "incomplete", "completed"];
         for (number, name) in (0..).zip(names) {
             let work =

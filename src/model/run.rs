@@ -1,4 +1,4 @@
-//! The status of a run: its beginning, its end, and what it adds up to.
+//! The status of a run: its start, its end, and its totals.
 
 use jiff::Timestamp;
 
@@ -6,10 +6,10 @@ use super::{stats, time};
 use crate::proto::record::{History, RunStatus};
 use crate::proto::{State, Status};
 
-/// How many of a run's errors its line of history keeps.
+/// The number of errors that a run's history entry keeps.
 const HISTORY_ERRORS_MAX: usize = 3;
 
-/// The run that begins at `now`, after the run `before` of the same process.
+/// Returns a run that begins at `now`, after the run `before` of the same process.
 pub(crate) fn begin(run: u64, before: &RunStatus, skips_completed: bool, now: Timestamp) -> RunStatus {
     let since = if before.skips_completed { before.completed_since } else { before.run };
     RunStatus {
@@ -22,8 +22,8 @@ pub(crate) fn begin(run: u64, before: &RunStatus, skips_completed: bool, now: Ti
     }
 }
 
-/// Since which run an item that was begun waits for those that were not: however
-/// often runs are aborted, each item has its turn.
+/// Returns the run since which begun items wait for those not begun, so that every item gets its
+/// turn however often runs are aborted.
 fn begun_since(before: &RunStatus) -> u64 {
     let was_aborted = before.status.as_ref().is_some_and(|status| status.state() == State::Aborted);
     match (was_aborted, before.begun_since) {
@@ -33,7 +33,7 @@ fn begun_since(before: &RunStatus) -> u64 {
     }
 }
 
-/// How many items have failed in the run so far, for good.
+/// Returns how many items have failed for good in the run so far.
 pub(crate) fn failed_items(run: &RunStatus) -> f64 {
     run.status.as_ref().map_or(0.0, |status| {
         stats::get(&status.stats, stats::WORK_ITEMS_DIRTY)
@@ -41,14 +41,15 @@ pub(crate) fn failed_items(run: &RunStatus) -> f64 {
     })
 }
 
-/// The run as it goes on under a new owner. One that came in by import gets the
-/// number `run`.
+/// Resumes the run under a new owner.
+///
+/// An imported run gets the number `run`.
 pub(crate) fn resume(mut earlier: RunStatus, run: u64, now: Timestamp) -> RunStatus {
     if earlier.run == 0 {
         earlier.run = run;
         earlier.continues_import = true;
     }
-    // Every cleanup that failed is done again.
+    // Every failed cleanup is done again.
     let failed = [
         (State::Incomplete, std::mem::take(&mut earlier.cleanups_dirty)),
         (State::Aborted, std::mem::take(&mut earlier.cleanups_aborted)),
@@ -67,17 +68,17 @@ fn running(now: Timestamp) -> Status {
     Status { start_time: now, progress_time: now, state: State::Active.into(), ..Status::default() }
 }
 
-/// A run that started and did not come to an end.
+/// Reports whether a run has started and not finished.
 pub(crate) fn is_unfinished(run: &RunStatus) -> bool {
     run.status.as_ref().is_some_and(|status| status.start_time.is_some() && status.finish_time.is_none())
 }
 
-/// How a run that was not aborted ends.
+/// Returns the final state of a run that was not aborted.
 pub(crate) fn final_state(run: &RunStatus) -> State {
     if failed_items(run) > 0.0 || run.run_errors > 0 { State::Incomplete } else { State::Completed }
 }
 
-/// Ends a run: its times, its state, and the statistics of its end.
+/// Finishes a run: sets its times, its state, and its final statistics.
 pub(crate) fn finish(status: &mut Status, state: State, now: Timestamp) {
     status.set_state(state);
     status.progress_time = Some(time::to_wire(now));
@@ -96,12 +97,12 @@ fn seconds_since_start(status: &Status, now: Timestamp) -> f64 {
     now.duration_since(start).as_secs_f64().max(0.0)
 }
 
-/// A state by its name on the wire, in lower case.
+/// Returns the wire name of a state in lower case.
 pub(crate) fn state_name(state: State) -> String {
     state.as_str_name().to_ascii_lowercase()
 }
 
-/// The line of history that a finished run leaves.
+/// Returns the history entry of a finished run.
 pub(crate) fn history(instance: &str, status: &Status) -> History {
     History {
         instance: instance.to_owned(),
@@ -133,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn after_an_aborted_run_the_others_come_first_until_all_were_begun() {
+    fn after_an_aborted_run_items_not_begun_come_first() {
         let now = at("2026-01-01T10:00:00Z");
         let first = ended(new(10, now), State::Aborted);
         let second = ended(begin(20, &first, false, now), State::Aborted);
@@ -145,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn runs_that_skip_what_is_completed_go_back_to_the_last_whole_one() {
+    fn runs_that_skip_completed_items_refer_to_the_last_full_run() {
         let now = at("2026-01-01T10:00:00Z");
         let whole = new(10, now);
         let second = begin(20, &whole, true, now);
@@ -170,16 +171,16 @@ mod tests {
     }
 
     #[test]
-    fn an_end_before_the_start_lasts_no_time() {
+    fn a_run_that_ends_before_its_start_has_zero_duration() {
         let mut status = running(at("2026-01-01T10:00:00Z"));
         finish(&mut status, State::Completed, at("2025-01-01T10:00:00Z"));
         assert!(stats::get(&status.stats, stats::DURATION).abs() < f64::EPSILON);
     }
 
     #[test]
-    fn errors_that_remain_make_it_incomplete() {
+    fn remaining_errors_make_it_incomplete() {
         let mut run = new(1, at("2026-01-01T10:00:00Z"));
-        // An error that a retry made good is counted and does not remain.
+        // An error followed by a successful retry is counted but does not remain.
         run.status.as_mut().unwrap().total_errors = 1;
         assert_eq!(final_state(&run), State::Completed);
         stats::add(&mut run.status.as_mut().unwrap().stats, stats::WORK_ITEMS_DIRTY, 1.0);
@@ -200,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn resuming_takes_failed_cleanups_back_once() {
+    fn resuming_reverts_failed_cleanups_once() {
         let mut earlier = new(7, at("2026-01-01T10:00:00Z"));
         let stats = &mut earlier.status.as_mut().unwrap().stats;
         for state in [State::Incomplete, State::Incomplete, State::Aborted, State::Incomplete] {

@@ -1,4 +1,4 @@
-//! Statistics: counters by label, of an item, a run, and over all runs.
+//! Statistics: labelled counters of an item, a run, and all runs.
 
 use std::collections::BTreeMap;
 
@@ -15,28 +15,28 @@ pub(crate) const ERRORS: &str = "errors";
 pub(crate) const DURATION: &str = "duration";
 pub(crate) const RUNS: &str = "runs";
 
-/// The most bytes that a counter takes in a record besides its label.
+/// The maximum size of a counter in a record, in bytes, without its label.
 pub(crate) const COUNTER_BYTES: usize = 20;
 
-/// Why a worker cannot add `value` to the counter `label` of `stats`, if it cannot.
+/// Returns why a worker cannot add `value` to the counter `label` of `stats`, if so.
 pub(crate) fn refusal(stats: &Stats, label: &str, value: f64) -> Option<String> {
     if label.len() > limits::LABEL_BYTES_MAX {
         let (length, limit) = (label.len(), limits::LABEL_BYTES_MAX);
         return Some(format!("its label has {length} bytes, and the limit is {limit}"));
     }
     if !value.is_finite() {
-        return Some(format!("{value} cannot be added up"));
+        return Some(format!("{value} is not a finite number"));
     }
     no_room(stats, label)
 }
 
-/// Why `stats` takes no other label, if it does not.
+/// Returns why `stats` has no room for another label, if so.
 pub(crate) fn no_room(stats: &Stats, label: &str) -> Option<String> {
     let is_full = stats.len() >= limits::LABELS_MAX && !stats.contains_key(label);
     is_full.then(|| format!("there are {} other labels, which is the limit", limits::LABELS_MAX))
 }
 
-/// Whether the store itself counts under `label` in a run.
+/// Reports whether the store itself counts under `label` in a run.
 pub(crate) fn is_reserved(label: &str) -> bool {
     is_own(label) || label.starts_with("work.")
 }
@@ -57,21 +57,22 @@ pub(crate) fn add(stats: &mut Stats, label: &str, value: f64) {
     }
 }
 
-/// Takes `value` back from the counter `label`, which does not go below zero.
+/// Subtracts `value` from the counter `label`, down to zero at most.
 pub(crate) fn take_back(stats: &mut Stats, label: &str, value: f64) {
     if let Some(sum) = stats.get_mut(label) {
         *sum = (*sum - value).max(0.0);
     }
 }
 
-/// The label under which a process counts what its items count as `label`.
+/// Returns the process label for the item label `label`.
 pub(crate) fn of_work(label: &str) -> String {
-    // Faster than `format!`, and called for each statistic that a worker adds.
+    // Faster than `format!`; every statistic that a worker adds calls this.
     ["work.", label].concat()
 }
 
-/// Adds every counter of a run to the totals of its process. Once those are full,
-/// labels that are new to them are left out; answers how many.
+/// Adds every counter of a run to the totals of its process; returns how many were left out.
+///
+/// Full totals accept no new labels.
 pub(crate) fn add_to_totals(totals: &mut Stats, stats: &Stats) -> usize {
     let size = |label: &str| label.len() + COUNTER_BYTES;
     let mut taken: usize = totals.keys().map(|label| size(label)).sum();
@@ -90,7 +91,7 @@ pub(crate) fn add_to_totals(totals: &mut Stats, stats: &Stats) -> usize {
     left_out
 }
 
-/// The counter `label`, 0 if it was never added to.
+/// Returns the counter `label`, or 0 if it does not exist.
 pub(crate) fn get(stats: &Stats, label: &str) -> f64 {
     stats.get(label).copied().unwrap_or_default()
 }
@@ -100,13 +101,13 @@ pub(crate) fn count_end(stats: &mut Stats, state: State) {
     counters(state).for_each(|label| add(stats, label, 1.0));
 }
 
-/// Takes back that items ended in `state`, so many `times`.
+/// Subtracts `times` items that ended in `state`.
 pub(crate) fn take_back_ends(stats: &mut Stats, state: State, times: u64) {
     #[allow(clippy::cast_precision_loss, reason = "a count of items is far below 2^52")]
     counters(state).for_each(|label| take_back(stats, label, times as f64));
 }
 
-/// The counters of a run that an item's end in `state` adds to.
+/// The run's counters for an item that ends in `state`.
 fn counters(state: State) -> impl Iterator<Item = &'static str> {
     let failed = match state {
         State::Incomplete => Some(WORK_ITEMS_DIRTY),
@@ -125,13 +126,13 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_counted_is_told_why() {
+    fn invalid_counters_are_explained() {
         let none = Stats::new();
         assert_eq!(refusal(&none, &"x".repeat(256), -1.5), None);
         let why = refusal(&none, &"ü".repeat(129), 1.0);
         assert_eq!(why.as_deref(), Some("its label has 258 bytes, and the limit is 256"));
         for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
-            assert_eq!(refusal(&none, "n", value), Some(format!("{value} cannot be added up")));
+            assert_eq!(refusal(&none, "n", value), Some(format!("{value} is not a finite number")));
         }
         let mut full = many(limits::LABELS_MAX - 1);
         assert_eq!(refusal(&full, "n", 1.0), None);
@@ -150,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn full_totals_go_on_counting_what_they_know_and_what_a_run_adds() {
+    fn full_totals_keep_counting_known_and_reserved_labels() {
         let (mut totals, run) = (Stats::new(), many(5000));
         let left_out = add_to_totals(&mut totals, &run);
         assert!((1000..2000).contains(&left_out), "{left_out}");

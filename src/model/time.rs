@@ -1,8 +1,7 @@
-//! Times and durations between the wire and the program.
+//! Conversion of times and durations from and to the wire types.
 //!
-//! The wire allows what a calendar does not (a nanosecond count of minus five,
-//! the year 200,000). Such values are stored and given back as they are; the
-//! rules treat them as absent.
+//! The wire types can hold values that no calendar has (minus five nanoseconds, the year 200,000).
+//! The store returns such values unchanged; the rules treat them as absent.
 
 use std::time::Duration;
 
@@ -12,8 +11,7 @@ use prost_types::{Duration as WireDuration, Timestamp as WireTimestamp};
 pub(crate) const NANOS_PER_SECOND: i128 = 1_000_000_000;
 
 pub(crate) fn to_wire(time: Timestamp) -> WireTimestamp {
-    // jiff counts nanoseconds back from the second before the epoch, the wire
-    // always counts ahead.
+    // jiff counts nanoseconds backwards before the epoch; the wire type always counts forwards.
     let nanos = time.as_nanosecond();
     WireTimestamp {
         seconds: i64::try_from(nanos.div_euclid(NANOS_PER_SECOND)).unwrap_or(i64::MAX),
@@ -21,7 +19,7 @@ pub(crate) fn to_wire(time: Timestamp) -> WireTimestamp {
     }
 }
 
-/// The time that a wire timestamp means; `None` if it means none.
+/// Returns the time of a wire timestamp; `None` if it is invalid.
 pub(crate) fn from_wire(wire: &WireTimestamp) -> Option<Timestamp> {
     if !(0..1_000_000_000).contains(&wire.nanos) {
         return None;
@@ -30,23 +28,23 @@ pub(crate) fn from_wire(wire: &WireTimestamp) -> Option<Timestamp> {
     Timestamp::from_nanosecond(nanos).ok()
 }
 
-/// The time in an optional wire field.
+/// Reads an optional wire field.
 pub(crate) fn read(wire: &Option<WireTimestamp>) -> Option<Timestamp> {
     wire.as_ref().and_then(from_wire)
 }
 
-/// The wire form of a period; `None` if it is longer than the wire can say.
+/// Returns the wire form of a period; `None` if it is too long.
 pub(crate) fn period_to_wire(period: Duration) -> Option<WireDuration> {
     let nanos = i32::try_from(period.subsec_nanos()).ok()?;
     Some(WireDuration { seconds: i64::try_from(period.as_secs()).ok()?, nanos })
 }
 
-/// A period as JSON has it: `7200s`.
+/// Parses a period in its JSON form: `7200s`.
 pub(crate) fn period_from_text(text: &str) -> Option<Duration> {
     Duration::try_from(text.parse::<WireDuration>().ok()?).ok()
 }
 
-/// The period that a schedule means; `None` for none: absent, zero or negative.
+/// Returns the period of a schedule; `None` if it is absent, zero or negative.
 pub(crate) fn period(wire: &Option<WireDuration>) -> Option<Duration> {
     let wire = wire.as_ref()?;
     let nanos = i128::from(wire.seconds) * NANOS_PER_SECOND + i128::from(wire.nanos);
@@ -67,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_calendar_has_is_absent() {
+    fn invalid_times_are_absent() {
         for (seconds, nanos) in [(0, -1), (0, 1_000_000_000), (i64::MAX, 0), (i64::MIN, 0)] {
             assert_eq!(from_wire(&WireTimestamp { seconds, nanos }), None);
         }

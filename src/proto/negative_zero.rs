@@ -1,8 +1,8 @@
-//! Statistics of -0.0 on the wire.
+//! Encoding of statistics of -0.0.
 //!
-//! prost leaves out a value that equals its type's default, and -0.0 equals 0.0, so
-//! that its sign would be lost. Messages with such a statistic (hardly any) are encoded
-//! without it, and it comes behind them: whoever decodes the whole merges the parts.
+//! prost omits a value that equals its type's default, and -0.0 equals 0.0, so that the sign would
+//! be lost. Such statistics, which are rare, are left out of the message and appended after it;
+//! decoding merges the two parts.
 
 use std::collections::BTreeMap;
 
@@ -13,13 +13,13 @@ use prost_types::Timestamp;
 use super::record::{History, Item, Owner, RunStatus, Settings, Totals};
 use super::{Process, Status, Work, WorkResponse};
 
-/// A message that is encoded as it is, to the sign of each zero.
+/// A message whose encoding keeps the sign of each zero.
 pub(crate) trait Encode: Message + Clone {
     fn has_negative_zero(&self) -> bool {
         false
     }
 
-    /// Takes out every statistic of -0.0, and answers their encoding.
+    /// Removes every statistic of -0.0, and returns their encoding.
     fn take_negative_zeros(&mut self) -> Vec<u8> {
         Vec::new()
     }
@@ -54,7 +54,7 @@ fn any_of<M: Encode>(message: &Option<M>) -> bool {
     message.as_ref().is_some_and(M::has_negative_zero)
 }
 
-/// Takes those of the map field `tag`.
+/// Removes the zeros of the map field `tag`.
 fn take(tag: u32, stats: &mut Stats, zeros: &mut Vec<u8>) {
     for label in stats.iter().filter(|(_, value)| is_negative_zero(**value)).map(|(label, _)| label) {
         let mut entry = Vec::new();
@@ -65,7 +65,7 @@ fn take(tag: u32, stats: &mut Stats, zeros: &mut Vec<u8>) {
     stats.retain(|_, value| !is_negative_zero(*value));
 }
 
-/// Takes those of the message field `tag`.
+/// Removes the zeros of the message field `tag`.
 fn take_of<M: Encode>(tag: u32, message: &mut Option<M>, zeros: &mut Vec<u8>) {
     let Some(message) = message.as_mut().filter(|message| message.has_negative_zero()) else { return };
     append(tag, &message.take_negative_zeros(), zeros);
@@ -116,7 +116,7 @@ impl Encode for Process {
 
     fn take_negative_zeros(&mut self) -> Vec<u8> {
         let mut zeros = Vec::new();
-        // Of two entries with one key the last counts, so these go whole.
+        // The last of two entries with the same key wins, so these are moved as a whole.
         for (name, work) in self.active_work.iter().filter(|(_, work)| work.has_negative_zero()) {
             let mut entry = Vec::new();
             string::encode(1, name, &mut entry);
@@ -149,7 +149,7 @@ mod tests {
         Work { status: Some(status()), params: Some(Params::new().int("n", 1)), ..Work::default() }
     }
 
-    /// `{:?}` tells -0.0 from 0.0.
+    /// `{:?}` distinguishes -0.0 from 0.0.
     fn comes_back<M: Encode + Default + std::fmt::Debug>(message: &M) {
         assert!(message.has_negative_zero());
         let again = M::decode(message.encode_exactly().as_slice()).unwrap();
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn the_sign_of_zero_comes_back() {
+    fn the_sign_of_zero_is_preserved() {
         comes_back(&status());
         comes_back(&work());
         comes_back(&WorkResponse { details: Some(work()), ..WorkResponse::default() });
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn without_one_the_encoding_is_that_of_prost() {
+    fn other_messages_encode_as_in_prost() {
         let plain = Status { stats: [("c".to_owned(), 0.0)].into(), ..Status::default() };
         assert_eq!(plain.encode_exactly(), plain.encode_to_vec());
     }

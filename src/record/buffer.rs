@@ -1,4 +1,4 @@
-//! Records that are copied from where a scan shows them, into one piece of memory.
+//! Records copied out of a scan into one allocation.
 
 use std::collections::VecDeque;
 
@@ -7,15 +7,15 @@ use bytes::BytesMut;
 use super::key::{Key, Kind};
 use super::{Record, RecordRef};
 
-/// Records to be taken one after the other. Each shares the memory of all.
+/// A queue of records. They share the memory.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct RecordBuffer {
-    /// The key and the payload of each.
+    /// The key and the payload of each record.
     bytes: BytesMut,
     parts: VecDeque<Parts>,
 }
 
-/// What the next bytes are.
+/// The layout of the next record.
 #[derive(Debug, Clone, Copy)]
 struct Parts {
     kind: Kind,
@@ -47,7 +47,7 @@ impl RecordBuffer {
         self.parts.len()
     }
 
-    /// The memory that the records take.
+    /// Returns the total length of keys and payloads.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes.len()
     }

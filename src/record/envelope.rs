@@ -1,5 +1,5 @@
-//! The value envelope: tells whether a value is what was written, under this
-//! key, and by which commit.
+//! The value envelope: shows whether a value is intact, stored under its own key, and which commit
+//! wrote it.
 //!
 //! ```text
 //! offset  size
@@ -11,7 +11,7 @@
 //!     18     -  payload: a message of record.proto
 //! ```
 //!
-//! The key is in the checksum, so that a value found under another key is seen.
+//! The checksum covers the key, so that a value under another key is detected.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use crc32fast::Hasher;
@@ -23,27 +23,27 @@ const FORMAT: u8 = 1;
 const CRC_LEN: usize = 4;
 pub(crate) const HEADER_LEN: usize = 18;
 
-/// Why a value is not a sound envelope for its key.
+/// Why a value is not a valid envelope for its key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Damage {
     #[error("its value is cut short")]
     Truncated,
     #[error("its value is in format {0}, which this version does not know")]
     Format(u8),
-    #[error("its checksum does not match: the bytes are not those that were written under this key")]
+    #[error("its checksum does not match: these bytes were not written under this key")]
     Checksum,
     #[error("its value belongs to another kind of record")]
     Kind,
 }
 
-/// Seals `payload` for storing under `key` by the commit `version`.
+/// Seals `payload` for storage under `key` by the commit `version`.
 pub(crate) fn seal(key: &Key, version: u64, payload: &[u8]) -> Bytes {
     let mut value = BytesMut::with_capacity(HEADER_LEN + payload.len());
     value.put_u32_le(0);
     value.put_u8(FORMAT);
     value.put_u8(key.kind().tag());
     value.put_u64_le(version);
-    // A payload is at most RECORD_BYTES_MAX, which a commit checks.
+    // A commit checks that a payload is at most RECORD_BYTES_MAX.
     value.put_u32_le(u32::try_from(payload.len()).unwrap_or(u32::MAX));
     value.put_slice(payload);
     let crc = checksum(key.bytes(), value.get(CRC_LEN..).unwrap_or_default());
@@ -53,14 +53,15 @@ pub(crate) fn seal(key: &Key, version: u64, payload: &[u8]) -> Bytes {
     value.freeze()
 }
 
-/// Opens the envelope found under `key`: its version and its payload.
+/// Opens the envelope found under `key`; returns its version and its payload, which shares the
+/// value's memory.
 pub(crate) fn open(key: &Key, mut value: Bytes) -> Result<(u64, Bytes), Damage> {
     let (version, _) = open_ref(key.borrow(), &value)?;
     value.advance(HEADER_LEN);
     Ok((version, value))
 }
 
-/// The same of a value that is not to be kept.
+/// Opens an envelope that is only borrowed.
 pub(crate) fn open_ref<'a>(key: KeyRef<'_>, value: &'a [u8]) -> Result<(u64, &'a [u8]), Damage> {
     if value.len() < HEADER_LEN {
         return Err(Damage::Truncated);
@@ -86,20 +87,21 @@ pub(crate) fn open_ref<'a>(key: KeyRef<'_>, value: &'a [u8]) -> Result<(u64, &'a
     Ok((version, head))
 }
 
-/// What the beginning of an envelope says of it. Nothing of it is checked: that takes
-/// the key.
+/// The unverified header of an envelope.
+///
+/// Verifying it takes the key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Head {
-    /// Over the key and all that follows.
+    /// The checksum of the key and everything that follows.
     pub(crate) crc: u32,
     pub(crate) kind: Kind,
     payload_len: usize,
 }
 
 impl Head {
-    /// The head that `bytes` begin with, if they can be the beginning of an envelope.
+    /// Parses the header at the start of `bytes`, if they can be the start of an envelope.
     pub(crate) fn parse(mut bytes: &[u8]) -> Option<Self> {
-        // Cheap, and most of what is no envelope fails here: searches rely on it.
+        // This cheap check rejects most non-envelopes; searches rely on it.
         if bytes.get(CRC_LEN) != Some(&FORMAT) {
             return None;
         }
@@ -148,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn sees_every_flipped_bit_and_every_cut() {
+    fn detects_every_flipped_bit_and_every_truncation() {
         let key = Key::owner("p");
         let sound = seal(&key, 300, b"some payload");
         for byte in 0..sound.len() {
@@ -162,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn sees_a_value_under_another_key() {
+    fn detects_a_value_under_another_key() {
         let value = seal(&Key::item("p", List::Active, "a"), 1, b"x");
         let other = Key::item("p", List::Active, "b");
         assert_eq!(open(&other, value), Err(Damage::Checksum));

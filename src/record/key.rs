@@ -1,4 +1,4 @@
-//! Keys: where a record stands.
+//! Keys of records.
 //!
 //! ```text
 //! key      = KEYSPACE name TERMINATOR tag [detail]
@@ -11,21 +11,22 @@
 //!          | start seconds (i64, sign flipped) nanos (u32) run (u64), big endian (history)
 //! ```
 //!
-//! A tag is below FF, so that a terminator is never taken for an escaped 00:
-//! the records of one process are one range, each list is one range in it, and
-//! processes sort by the bytes of their names.
+//! Tags are below FF, so that a terminator is never mistaken for an escaped 00: the records of a
+//! process form one range, each list is one range within it, and processes sort by the bytes of
+//! their names.
 
 use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::model::List;
 
-/// What every key begins with.
+/// The first byte of every key.
 pub(crate) const KEYSPACE: u8 = 0x01;
 const NUL: u8 = 0x00;
 const ESCAPE: u8 = 0xFF;
 
-/// What a record holds. The number is the key's tag and stands in the envelope
-/// too.
+/// The kind of a record.
+///
+/// The number is the key's tag, and also stored in the envelope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub(crate) enum Kind {
@@ -77,21 +78,21 @@ pub(crate) struct Key {
     kind: Kind,
 }
 
-/// The same where it stands, which is not copied.
+/// A borrowed key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct KeyRef<'a> {
     bytes: &'a [u8],
     kind: Kind,
 }
 
-/// What a key says: whose record, and which.
+/// A decoded key: the process, and the record within it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Address {
     pub(crate) process: String,
     pub(crate) slot: Slot,
 }
 
-/// A record's place within its process. `N` is the name of a work item.
+/// The record within a process. `N` is the name of a work item.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Slot<N = String> {
     Owner,
@@ -123,8 +124,9 @@ impl Key {
         Self::build(process, list.into(), work.as_bytes())
     }
 
-    /// The record of the run that started at this time. Runs sort by start; the
-    /// run number tells apart runs that a clock gave the same start.
+    /// The record of the run that started at this time.
+    ///
+    /// Runs sort by start; the run number distinguishes runs with the same start.
     pub(crate) fn history(process: &str, seconds: i64, nanos: u32, run: u64) -> Self {
         let mut detail = [0; 20];
         let mut rest = detail.as_mut_slice();
@@ -141,13 +143,13 @@ impl Key {
         Self { bytes: bytes.freeze(), kind }
     }
 
-    /// Takes bytes read from a file for a key; `None` if no key looks like that.
+    /// Parses a key read from a file; `None` if it is not a key.
     pub(crate) fn from_bytes(bytes: Bytes) -> Option<Self> {
         let kind = KeyRef::parse(&bytes)?.kind;
         Some(Self { bytes, kind })
     }
 
-    /// The key that [`KeyRef::bytes`] of this kind were copied from.
+    /// Returns the key whose [`KeyRef::bytes`] were copied.
     pub(super) fn of_copy(bytes: Bytes, kind: Kind) -> Self {
         Self { bytes, kind }
     }
@@ -168,14 +170,14 @@ impl Key {
         self.borrow().address()
     }
 
-    /// The record in words, for messages.
+    /// Describes the record for messages.
     pub(crate) fn describe(&self) -> String {
         self.borrow().describe()
     }
 }
 
 impl<'a> KeyRef<'a> {
-    /// Takes bytes read from a file for a key; `None` if no key looks like that.
+    /// Parses a key read from a file; `None` if it is not a key.
     pub(crate) fn parse(bytes: &'a [u8]) -> Option<Self> {
         let (_, kind, detail) = split(bytes)?;
         parse_slot(kind, detail)?;
@@ -200,7 +202,7 @@ impl<'a> KeyRef<'a> {
         Some(Address { process: unescape(name)?, slot: parse_slot(kind, detail)?.to_owned() })
     }
 
-    /// The record in words, for messages.
+    /// Describes the record for messages.
     pub(crate) fn describe(self) -> String {
         match self.address() {
             Some(address) => address.describe(),
@@ -250,12 +252,12 @@ pub(crate) struct KeyRange {
 }
 
 impl KeyRange {
-    /// Every record of every process.
+    /// All records of all processes.
     pub(crate) fn all() -> Self {
         Self { start: Bytes::from_static(&[KEYSPACE]), end: Bytes::from_static(&[KEYSPACE + 1]) }
     }
 
-    /// Every record of one process, its owner record first.
+    /// All records of one process, its owner record first.
     pub(crate) fn process(process: &str) -> Self {
         let start = process_prefix(process, 0);
         let mut end = start.clone();
@@ -263,12 +265,12 @@ impl KeyRange {
         Self { start: start.freeze(), end: end.freeze() }
     }
 
-    /// The records of one kind of one process.
+    /// The records of one kind in one process.
     pub(crate) fn kind(process: &str, kind: Kind) -> Self {
         Self::names(process, kind, "")
     }
 
-    /// Those of them that are about work whose name begins with `prefix`.
+    /// The records of one kind whose work names begin with `prefix`.
     pub(crate) fn names(process: &str, kind: Kind, prefix: &str) -> Self {
         let start = Key::build(process, kind, prefix.as_bytes()).bytes;
         let mut end = BytesMut::from(&start[..]);
@@ -279,15 +281,15 @@ impl KeyRange {
         Self { start, end: end.freeze() }
     }
 
-    /// What comes after the last record of a process.
+    /// Everything after the last record of a process.
     pub(crate) fn after_process(process: &str) -> Self {
         Self { start: Self::process(process).end, end: Self::all().end }
     }
 
-    /// What comes from the first process on whose name is `name` or sorts after it.
+    /// Everything from the first process whose name is `name` or sorts after it.
     pub(crate) fn from_process(name: &str) -> Self {
         let mut start = process_prefix(name, 0);
-        // Without its terminator: names that begin with it come after the name itself.
+        // Without the terminator: names that start with `name` sort after it.
         start.truncate(start.len() - 1);
         Self { start: start.freeze(), end: Self::all().end }
     }
@@ -298,12 +300,12 @@ impl KeyRange {
         self
     }
 
-    /// The part of this range that is in `other`, too.
+    /// The part of this range that is also in `other`.
     pub(crate) fn within(self, other: Self) -> Self {
         Self { start: self.start.max(other.start), end: self.end.min(other.end) }
     }
 
-    /// The part of this range that comes after `key`.
+    /// The part of this range after `key`.
     pub(crate) fn after(mut self, key: &Key) -> Self {
         self.start = just_after(key).max(self.start);
         self
@@ -321,7 +323,7 @@ impl KeyRange {
     }
 }
 
-/// What follows `key`, before every other key.
+/// Returns the immediate successor of `key`.
 fn just_after(key: &Key) -> Bytes {
     let mut bytes = BytesMut::with_capacity(key.bytes.len() + 1);
     bytes.put_slice(&key.bytes);
@@ -329,7 +331,7 @@ fn just_after(key: &Key) -> Bytes {
     bytes.freeze()
 }
 
-/// `KEYSPACE name TERMINATOR`, with room for a tag and `more` bytes.
+/// Returns `KEYSPACE name TERMINATOR` with capacity for a tag and `more` bytes.
 fn process_prefix(process: &str, more: usize) -> BytesMut {
     let mut bytes = BytesMut::with_capacity(process.len() + more + 3);
     bytes.put_u8(KEYSPACE);

@@ -1,9 +1,8 @@
-//! How state becomes bytes: keys, value envelopes, limits.
+//! The encoding of state as bytes: keys, value envelopes, limits.
 //!
-//! Every process and each of its parts is a record of its own. A record is
-//! found by its [`Key`], and its value is sealed in an envelope that tells
-//! whether the bytes are those that were written, under this key, by which
-//! commit. `docs/format.md` describes both byte by byte.
+//! Every process and each of its parts is a separate record. A [`Key`] locates a record, and its
+//! value is sealed in an envelope that shows whether the bytes are intact, belong to this key, and
+//! which commit wrote them. `docs/format.md` describes both byte by byte.
 
 mod buffer;
 mod envelope;
@@ -21,7 +20,7 @@ pub(crate) use position::{Epoch, Position, Writers};
 
 use bytes::Bytes;
 
-/// One stored record: what a read answers.
+/// A stored record, as reads return it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Record {
     pub(crate) key: Key,
@@ -30,7 +29,7 @@ pub(crate) struct Record {
     pub(crate) payload: Bytes,
 }
 
-/// A record where it stands: what a scan shows, without a copy of anything.
+/// A borrowed record, as scans present it without copying.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RecordRef<'a> {
     pub(crate) key: KeyRef<'a>,

@@ -1,4 +1,4 @@
-//! Payloads: the messages of `record.proto` and which records hold them.
+//! The messages of `record.proto`, and the records that hold them.
 
 use bytes::Bytes;
 use prost::Message;
@@ -34,7 +34,7 @@ fn decode<M: Message + Default>(record: RecordRef<'_>) -> Result<M> {
     M::decode(record.payload).map_err(|error| {
         Failure::Corrupt {
             place: record.key.describe(),
-            why: format!("its checksum is right and its message does not decode: {error}"),
+            why: format!("its checksum matches, but its message does not decode: {error}"),
         }
         .into()
     })
@@ -46,5 +46,5 @@ impl Payload for RunStatus {}
 impl Payload for Totals {}
 impl Payload for Item {}
 impl Payload for History {}
-/// When a cleanup was asked for, or an item dropped.
+/// The time when a cleanup was requested, or an item dropped.
 impl Payload for Timestamp {}

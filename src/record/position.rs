@@ -1,28 +1,27 @@
-//! A place in the history of a store.
+//! A position in the history of a store.
 //!
-//! The number of a commit says which one it is as long as one program writes after the
-//! other. Copies of a store may each be written to, and then there are two commits of the
-//! same number. So each opening draws a number of its own, its *epoch*, and the log says by
-//! which opening a commit was written, as the log of Raft says in which term. Two histories
-//! that have the same epoch at a commit are the same up to there.
+//! A commit number identifies a commit only as long as programs write one after the other. If two
+//! copies of a store are both written to, different commits get the same number. So each opening
+//! draws a random number, its *epoch*, and the log records which opening wrote a commit, as Raft's
+//! log records the term. Two histories with the same epoch at a commit are identical up to it.
 
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::num::NonZeroU64;
 
-/// An opening of a store for writing. No two have the same one.
+/// A unique opening of a store for writing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Epoch(NonZeroU64);
 
 impl Epoch {
-    /// A new one.
+    /// Draws a new epoch.
     pub(crate) fn draw() -> Self {
-        // Seeded by the system: two programs that start alike must not draw alike.
+        // Seeded by the system, so that programs that start alike draw different numbers.
         let mut draws = (0_u64..).map(|n| RandomState::new().hash_one(n));
         Self(draws.find_map(NonZeroU64::new).unwrap_or(NonZeroU64::MAX))
     }
 
-    /// As it is stored: 0 is none.
+    /// Returns its stored form; 0 stands for none.
     pub(crate) fn stored(epoch: Option<Self>) -> u64 {
         epoch.map_or(0, |epoch| epoch.0.get())
     }
@@ -38,21 +37,21 @@ impl fmt::Display for Epoch {
     }
 }
 
-/// The openings that can have written the newest commit of a log, as one of them noted it
-/// before it wrote any.
+/// The openings that can have written the newest commit of a log, as one of them recorded before
+/// its first write.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Writers {
-    /// The opening that noted this.
+    /// The opening that recorded this.
     pub(crate) own: Option<Epoch>,
-    /// That of the newest commit that it found.
+    /// The epoch of the newest commit that it found.
     pub(crate) found: Option<Epoch>,
 }
 
-/// A commit, and by which opening it was written.
+/// A commit, and the opening that wrote it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Position {
     pub(crate) seq: u64,
-    /// `None` if that is not known: earlier versions did not note it.
+    /// `None` if unknown, because earlier versions did not record it.
     pub(crate) epoch: Option<Epoch>,
 }
 
@@ -61,8 +60,8 @@ impl Position {
         Self { seq, epoch }
     }
 
-    /// Whether the commit of this number is known to have been written by another opening
-    /// than `other`: then these are two histories.
+    /// Reports whether another opening than `other` is known to have written the commit of this
+    /// number, so that the two histories differ.
     pub(crate) fn contradicts(self, other: Option<Epoch>) -> bool {
         matches!((self.epoch, other), (Some(one), Some(other)) if one != other)
     }
@@ -73,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_epoch_is_drawn_twice() {
+    fn epochs_are_unique() {
         let mut drawn: Vec<u64> = (0..1000).map(|_| Epoch::stored(Some(Epoch::draw()))).collect();
         drawn.sort_unstable();
         drawn.dedup();
@@ -82,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_known_contradicts_nothing() {
+    fn unknown_epochs_contradict_nothing() {
         let [one, other] = [1, 2].map(Epoch::from_stored);
         assert_eq!((Epoch::from_stored(0), Epoch::stored(None)), (None, 0));
         assert!(Position::new(7, one).contradicts(other));

@@ -1,4 +1,4 @@
-//! Giving space back.
+//! Reclaims disk space.
 
 use std::fs;
 use std::path::Path;
@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::folder::{Folder, OfflineFolder};
 use crate::index;
 
-/// What compacting gained, in bytes of the store's files.
+/// The size of the store's files before and after compaction, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Compacted {
@@ -18,19 +18,20 @@ pub struct Compacted {
     pub after: u64,
 }
 
-/// Makes the index of a store anew, without the space that old versions of records
-/// take, and deletes log that a new snapshot makes superfluous; but keeps the index that
-/// there is, or the log, where the new one, or the snapshot, would take more. Needs free
-/// space for a copy of the index, the new one and the snapshot meanwhile. Interrupted at
-/// any moment, the store is as complete as before, and is mended when it is opened next.
+/// Rebuilds the index of a store without obsolete versions of records, and deletes log that a new
+/// snapshot makes obsolete.
 ///
-/// A store that was closed takes no more than before. One whose program died may, when
-/// what was in the log alone is in the index too.
+/// The old index or log is kept if the new index or the snapshot would be larger. Needs free space
+/// for a copy of the index, the new one and the snapshot. An interruption loses nothing, and the
+/// next opening repairs the store.
+///
+/// A store that was closed does not grow. One whose program died may, when the index takes in what
+/// only the log had.
 ///
 /// # Errors
 ///
-/// As [`Store::open`](crate::Store::open); if there is not enough space. No
-/// commit is lost by that; what opening the store mended or rebuilt stays so.
+/// As [`Store::open`](crate::Store::open); if there is not enough space. No commit is lost then,
+/// and repairs made by opening the store remain.
 ///
 /// ```
 /// use procstate::recovery::{compact, remove_damaged};
@@ -50,13 +51,13 @@ pub fn compact(store: impl AsRef<Path>) -> Result<Compacted> {
     Ok(Compacted { before, after: size(store)? })
 }
 
-/// Deletes the damaged indexes that openings of a store kept for inspection when
-/// they rebuilt it. Answers how many there were.
+/// Deletes the damaged indexes that openings of a store kept for inspection when they rebuilt it;
+/// returns their number.
 ///
 /// # Errors
 ///
-/// [`is_locked`](crate::Error::is_locked) while a program has the store open; if
-/// they cannot be deleted.
+/// [`is_locked`](crate::Error::is_locked) while a program has the store open; if a folder cannot be
+/// deleted.
 pub fn remove_damaged(store: impl AsRef<Path>) -> Result<usize> {
     let store = store.as_ref();
     let _folder = Folder::open(store, false)?;

@@ -1,19 +1,19 @@
-//! What verifying a store finds.
+//! The findings of verification.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// How much a finding matters.
+/// The severity of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Severity {
-    /// Nothing is wrong with what the store holds.
+    /// The data is intact.
     Note,
-    /// Something is damaged, and another part of the store has the same: opening the
-    /// store mends it, and nothing is lost.
+    /// Something is damaged, but another part of the store has the same content: opening the store
+    /// repairs it, and nothing is lost.
     Warning,
-    /// Something is damaged that nothing else in the store makes good: opening it is
-    /// refused, or it would answer what was not written.
+    /// Something is damaged without another copy in the store: opening is refused, or would
+    /// return wrong data.
     Damage,
 }
 
@@ -27,7 +27,7 @@ impl fmt::Display for Severity {
     }
 }
 
-/// Something that verifying a store found.
+/// A finding of verification.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Finding {
@@ -35,13 +35,13 @@ pub struct Finding {
     pub severity: Severity,
     /// The file or folder.
     pub file: PathBuf,
-    /// The byte of the file, where that can be told.
+    /// The offset in the file, if known.
     pub offset: Option<u64>,
-    /// The record, where it is about one.
+    /// The affected record, if any.
     pub record: Option<String>,
     /// What is wrong.
     pub what: String,
-    /// What that means for the data.
+    /// The consequence for the data.
     pub meaning: String,
     /// What to do next.
     pub help: String,

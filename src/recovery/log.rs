@@ -1,4 +1,4 @@
-//! The log in words: what each commit changed.
+//! Describes the commits in the log.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -12,25 +12,26 @@ use crate::error::Result;
 use crate::proto::record::Owner;
 use crate::record::{Kind, Payload, Record};
 
-/// Something in a log, from the oldest on.
+/// An entry of a log, from oldest to newest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LogEntry {
     /// A commit.
     Commit(LogCommit),
-    /// Something is missing here: commits, or a part of a file. At the end of a log
-    /// of which the program or the machine died it may be what was never synced.
+    /// Missing commits, or an unreadable part of a file.
+    ///
+    /// At the end of the log of a program or machine that died this may be what was never synced.
     Gap {
         /// The file.
         path: PathBuf,
-        /// The byte where it begins.
+        /// The offset at which the gap starts.
         offset: u64,
-        /// The last commit that was read before it; 0 for none.
+        /// The last commit read before the gap; 0 for none.
         after: u64,
     },
 }
 
-/// A commit as the log has it.
+/// A commit in the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LogCommit {
@@ -38,10 +39,10 @@ pub struct LogCommit {
     pub seq: u64,
     /// When it was made; `None` in logs of earlier versions.
     pub time: Option<Timestamp>,
-    /// The instance that claimed a process with it, or that owned the process whose
-    /// status it wrote, if the log tells.
+    /// The instance that claimed a process with this commit, or that owned the process whose status
+    /// it wrote, if known.
     pub by: Option<String>,
-    /// What it wrote.
+    /// The records that it wrote.
     pub changes: Vec<LogChange>,
 }
 
@@ -51,25 +52,25 @@ pub struct LogCommit {
 pub struct LogChange {
     /// The process.
     pub process: String,
-    /// Which record of it: `owner`, `settings`, `status`, `totals`, `active`,
-    /// `cleanup`, `dropped` or `history`.
+    /// The record: `owner`, `settings`, `status`, `totals`, `active`, `cleanup`, `dropped` or
+    /// `history`.
     pub record: &'static str,
     /// The work item, for a record on one of the lists.
     pub work: Option<String>,
-    /// The length of what was written; `None` if the record was deleted.
+    /// The length of the new value in bytes; `None` if the record was deleted.
     pub bytes: Option<usize>,
 }
 
-/// Reads the log of a store that no program has open, and visits its commits from
-/// `from` on, and what is missing between them. The log goes back to the newest
-/// snapshot, or farther. Answers the last commit in it, 0 if there is none. Nothing is
-/// changed.
+/// Visits the commits from `from` on, and the gaps between them, in the log of a store that no
+/// program has open; returns the last commit in the log, or 0.
+///
+/// The log goes back at least to the newest snapshot. Nothing is changed.
 ///
 /// # Errors
 ///
 /// [`is_not_found`](crate::Error::is_not_found) if there is no store;
-/// [`is_locked`](crate::Error::is_locked) while a program has it open; if a newer
-/// version wrote it; if a file cannot be read; what `visit` answers.
+/// [`is_locked`](crate::Error::is_locked) while a program has it open; if a newer version wrote it;
+/// if a file cannot be read; any error of `visit`.
 ///
 /// ```
 /// use procstate::recovery::{LogEntry, read_log};
@@ -102,7 +103,7 @@ pub fn read_log(
     Ok(describer.last)
 }
 
-/// Tells of what stands in a log in words.
+/// Describes log entries.
 pub(crate) struct LogDescriber {
     from: u64,
     owners: HashMap<String, String>,
@@ -111,7 +112,7 @@ pub(crate) struct LogDescriber {
 }
 
 impl LogDescriber {
-    /// Tells of commits from `from` on.
+    /// Describes commits from `from` on.
     pub(crate) fn new(from: u64) -> Self {
         Self { from, owners: HashMap::new(), last: 0 }
     }

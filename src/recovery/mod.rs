@@ -1,12 +1,10 @@
-//! Recovery: what can be done with a store that no program has open, down to one
-//! that does not open any more.
+//! Recovery: operations on a store that no program has open, which may not open any more.
 //!
-//! Nothing here changes the store it is called for, but for [`compact`] and
-//! [`remove_damaged`], which say so. What is made anew is made under another name,
-//! verified, and renamed when it is complete.
+//! Only [`compact`] and [`remove_damaged`] change the store they are called for. New stores are
+//! made under a temporary name, verified, and renamed once complete.
 //!
-//! `docs/recovery.md` is the runbook for operators; the tool `procstate` has a
-//! command for each of these.
+//! `docs/recovery.md` is the runbook for operators; the tool `procstate` has a command for each of
+//! these functions.
 
 mod carve;
 mod compact;

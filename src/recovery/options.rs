@@ -1,4 +1,4 @@
-//! How a store is looked at that no program has open.
+//! Options for reading a closed store.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -19,7 +19,7 @@ impl fmt::Debug for Options<'_> {
     }
 }
 
-/// How far long work is, in bytes. An estimate.
+/// The estimated progress of a long operation, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Progress {
@@ -30,16 +30,17 @@ pub struct Progress {
 }
 
 impl<'a> Options<'a> {
-    /// Where copies go that are opened instead of the store, in a folder of their own
-    /// that is deleted afterwards. Default: the system's folder for temporary files. On
-    /// the file system of the store a copy may cost no space, if that can share blocks.
+    /// Sets the folder for copies that are opened instead of the store, each in a subfolder that is
+    /// deleted afterwards. Default: the system's folder for temporary files.
+    ///
+    /// On the store's own file system a copy may cost no space, if that can share blocks.
     #[must_use]
     pub fn scratch(mut self, folder: impl Into<PathBuf>) -> Self {
         self.scratch = Some(folder.into());
         self
     }
 
-    /// Called from time to time with how far the work is.
+    /// Sets a callback that receives the progress from time to time.
     #[must_use]
     pub fn progress(mut self, tell: impl FnMut(Progress) + 'a) -> Self {
         self.progress = Some(Box::new(tell));
@@ -50,7 +51,7 @@ impl<'a> Options<'a> {
         self.scratch.clone().unwrap_or_else(std::env::temp_dir)
     }
 
-    /// Counts work of `total` bytes.
+    /// Starts counting work of `total` bytes.
     pub(super) fn meter(self, total: u64) -> Meter<'a> {
         Meter {
             total: Cell::new(total),
@@ -61,7 +62,7 @@ impl<'a> Options<'a> {
     }
 }
 
-/// Counts bytes that were worked through.
+/// Counts processed bytes.
 pub(super) struct Meter<'a> {
     total: Cell<u64>,
     done: Cell<u64>,
@@ -70,10 +71,10 @@ pub(super) struct Meter<'a> {
 }
 
 impl Meter<'_> {
-    /// How many bytes go by between two calls.
+    /// The number of bytes between two calls.
     const STEP: u64 = 1 << 20;
 
-    /// There is more to do than was thought.
+    /// Adds to the expected total.
     pub(super) fn expect(&self, bytes: u64) {
         self.total.set(self.total.get().saturating_add(bytes));
     }
@@ -90,7 +91,7 @@ impl Meter<'_> {
     }
 }
 
-/// The bytes of a file; 0 if it cannot be told.
+/// Returns the size of a file in bytes; 0 if unknown.
 pub(super) fn bytes_of(path: &Path) -> u64 {
     std::fs::metadata(path).map_or(0, |metadata| metadata.len())
 }

@@ -1,4 +1,4 @@
-//! Where a store is served.
+//! The address at which a store is served.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -11,18 +11,18 @@ const PORT: u16 = 80;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Address {
-    /// By the socket in this folder.
+    /// The control socket in this folder.
     Folder(PathBuf),
     Tcp {
         host: String,
         port: u16,
-        /// Without a slash at its end.
+        /// Without a trailing slash.
         prefix: String,
     },
 }
 
 impl Address {
-    /// Reads `http://HOST[:PORT][/PREFIX]`.
+    /// Parses `http://HOST[:PORT][/PREFIX]`.
     pub(super) fn parse(url: &str) -> Result<Self> {
         let wrong = |why: &str| Error::argument(format!("the address {url:?} cannot be used: {why}"));
         let uri: Uri = url.parse().map_err(|error| wrong(&format!("{error}; write http://HOST:PORT")))?;
@@ -30,7 +30,7 @@ impl Address {
             Some("http") => {}
             Some("https") => {
                 return Err(wrong(
-                    "there is no TLS here; have a tunnel lead to it (`ssh -L 8080:localhost:8080 HOST`) and name that, http://localhost:8080",
+                    "TLS is not supported; open a tunnel (`ssh -L 8080:localhost:8080 HOST`) and use its address, http://localhost:8080",
                 ));
             }
             _ => return Err(wrong("write http://HOST:PORT")),
@@ -47,7 +47,7 @@ impl Address {
         })
     }
 
-    /// What requests name as their host.
+    /// Returns the `Host` header of requests.
     pub(super) fn host(&self) -> String {
         match self {
             Self::Folder(_) => "localhost".to_owned(),
@@ -63,7 +63,7 @@ impl Address {
     }
 }
 
-/// As it goes behind "the connection to".
+/// Formats the address to follow "the connection to".
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_are_read() {
+    fn addresses_are_parsed() {
         for (url, host, prefix) in [
             ("http://localhost:8080", "localhost:8080", ""),
             ("http://[::1]:1/", "[::1]:1", ""),

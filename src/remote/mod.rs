@@ -1,20 +1,19 @@
-//! A store that another program has open, used there (feature `http`).
+//! Access to a store that another program has open (feature `http`).
 //!
-//! A folder belongs to one program at a time. That program can serve it: then others open the
-//! store [through it](Remote), as if they had it open themselves, and every call does what it
-//! does there. What cannot be done from outside is to run: claims are for the program that
-//! has the store open.
+//! A folder belongs to one program at a time. That program can serve it; others then open the store
+//! [through it](Remote) and call it as if they had it open themselves. Only claims, and so runs,
+//! are reserved to the program that has the store open.
 //!
 //! ```text
 //! Store -- typed operations -- engine over the wire ~~ HTTP ~~ service -- engine
 //! ```
 //!
-//! Every change is a batch of preconditions and writes, here as there: what another program
-//! wrote meanwhile is noticed, whoever it was. A change whose answer was lost is not tried
-//! again: [`is_uncertain`](crate::Error::is_uncertain) tells of it.
+//! Every change is a batch of preconditions and writes, so that concurrent writes of any program
+//! are detected. A change whose answer was lost is not retried:
+//! [`is_uncertain`](crate::Error::is_uncertain) reports it.
 //!
-//! The program that has the store open serves it by a socket in its folder, `control.sock`,
-//! or under an address; see [`http::Server`](crate::http::Server).
+//! The program that has the store open serves it on a socket in its folder, `control.sock`, or at
+//! an address; see [`http::Server`](crate::http::Server).
 
 mod address;
 mod client;
@@ -39,7 +38,7 @@ use client::RemoteEngine;
 use crate::error::Result;
 use crate::store::Store;
 
-/// Where a store is that another program has open.
+/// The location of a store that another program has open.
 ///
 /// ```
 /// use procstate::Store;
@@ -63,7 +62,7 @@ use crate::store::Store;
 ///
 /// let token = Token::new("a-secret-of-at-least-16-characters")?;
 /// let remote = Remote::url("http://127.0.0.1:8080")?.token(&token);
-/// // Fails, since nobody serves a store there.
+/// // Fails because no store is served there.
 /// assert!(Remote::url("http://127.0.0.1:1")?.token(&token).open().unwrap_err().is_unreachable());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -75,32 +74,34 @@ pub struct Remote {
 }
 
 impl Remote {
-    /// The store in this folder, by the socket in it.
+    /// Refers to the store in this folder, through the socket in it.
     pub fn folder(path: impl AsRef<Path>) -> Self {
         Self { address: Address::Folder(path.as_ref().to_owned()), token: None }
     }
 
-    /// The store that is served under this address: `http://HOST[:PORT][/PREFIX]`.
+    /// Refers to the store served at this address: `http://HOST[:PORT][/PREFIX]`.
     ///
     /// # Errors
     ///
-    /// [`is_invalid`](crate::Error::is_invalid) if it is none.
+    /// [`is_invalid`](crate::Error::is_invalid) if the address is malformed.
     pub fn url(url: &str) -> Result<Self> {
         Ok(Self { address: Address::parse(url)?, token: None })
     }
 
-    /// Shows this text as its bearer token; it is made of visible ASCII characters.
+    /// Sets the bearer token, which consists of visible ASCII characters.
     pub(crate) fn bearer(mut self, text: &str) -> Self {
         self.token = Some(text.to_owned());
         self
     }
 
-    /// Opens it there. To [close](Store::close) it closes nothing but the connection.
+    /// Connects to the store.
+    ///
+    /// [Closing](Store::close) it closes only the connection.
     ///
     /// # Errors
     ///
-    /// [`is_unreachable`](crate::Error::is_unreachable) if nobody serves it there, or not so
-    /// that this program can use it: the text says why.
+    /// [`is_unreachable`](crate::Error::is_unreachable) if no store is served there, or by an
+    /// incompatible program: the text tells the reason.
     pub fn open(&self) -> Result<Store> {
         let path = match &self.address {
             Address::Folder(path) => Some(path.clone()),
@@ -111,7 +112,7 @@ impl Remote {
     }
 }
 
-/// Without its token.
+/// Omits the token.
 impl fmt::Debug for Remote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Remote").field("address", &self.address).finish_non_exhaustive()

@@ -1,4 +1,4 @@
-//! Errors on the wire: a caller hears the words that the program itself would use.
+//! Errors on the wire, which reach a caller in the program's own words.
 
 use crate::error::{Error, Failure, Trouble, chain};
 use crate::proto::engine::Problem;
@@ -9,12 +9,12 @@ impl Problem {
         Self { kind: kind.into(), text: text.into() }
     }
 
-    /// What a caller hears who asked `place`.
+    /// Converts the problem into the error of a caller of `place`.
     pub(super) fn into_error(self, place: &str) -> Error {
         let kind = self.kind();
         let trouble = match kind {
             Kind::Closed => {
-                let why = "it closes the store".to_owned();
+                let why = "it is closing the store".to_owned();
                 return Failure::Unreachable { place: place.to_owned(), why }.into();
             }
             Kind::OtherOpening | Kind::Protocol => {

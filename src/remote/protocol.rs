@@ -1,14 +1,15 @@
-//! What both halves of the protocol agree on, besides its messages.
+//! The constants that both halves of the protocol share.
 
-/// The protocol of `proto/engine/v1/engine.proto`. What changes the meaning of a call is
-/// another version.
+/// The version of `proto/engine/v1/engine.proto`.
+///
+/// Every change of a call's meaning gets a new version.
 pub(super) const PROTOCOL: u32 = 1;
 
-/// The version of the protocol that a request is in.
+/// The header with the protocol version of a request.
 pub(super) const PROTOCOL_HEADER: &str = "procstate-protocol";
 
-/// The opening of the store that a request is for.
+/// The header with the opening of the store that a request is for.
 pub(super) const OPENING_HEADER: &str = "procstate-opening";
 
-/// Where every call is.
+/// The path prefix of all calls.
 pub(super) const PREFIX: &str = "/engine/v1/";

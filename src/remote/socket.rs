@@ -1,8 +1,8 @@
-//! The control socket: `control.sock` in a store's folder, by which the program that has the
-//! store open is reached.
+//! The control socket `control.sock` in a store's folder, on which the program that has the store
+//! open can be reached.
 //!
-//! It is made and replaced by who holds `LOCK` alone, so that one that is there already is of
-//! a program that is gone. What is no socket, or another user's, is left where it is.
+//! Only the holder of `LOCK` creates and replaces it, so an existing socket was left by a program
+//! that is gone. Anything that is not a socket, or belongs to another user, is left alone.
 
 use std::fs::{self, Metadata, Permissions};
 use std::io::{self, Error, ErrorKind};
@@ -18,23 +18,25 @@ use crate::store::Store;
 
 const NAME: &str = "control.sock";
 
-/// Connections that wait to be accepted.
+/// The maximum number of connections waiting to be accepted.
 const BACKLOG: i32 = 128;
 
-/// Its user's alone.
+/// Accessible to the user alone.
 const MODE: u32 = 0o600;
 
-/// A control socket, which goes with its value. The store is open until then.
+/// A control socket, which is removed when dropped.
+///
+/// The store is open until then.
 #[derive(Debug)]
 pub(crate) struct ControlSocket {
     path: PathBuf,
-    /// Device and number: whether it is still this one.
+    /// Device and inode, to check that the file is still this socket.
     id: (u64, u64),
     _store: Store,
 }
 
 impl ControlSocket {
-    /// Makes the socket of a store that this program has open in a folder.
+    /// Creates the socket of a store that this program has open in a folder.
     pub(crate) fn bind(store: &Store) -> io::Result<(Self, UnixListener)> {
         let folder = store.path().filter(|_| !store.is_remote()).ok_or_else(|| {
             Error::new(
@@ -54,7 +56,7 @@ impl ControlSocket {
 impl Drop for ControlSocket {
     fn drop(&mut self) {
         if fs::symlink_metadata(&self.path).is_ok_and(|found| id(&found) == self.id) {
-            // One that stays is in the way of nobody.
+            // A remaining socket does no harm.
             let _ = fs::remove_file(&self.path);
         }
     }
@@ -64,7 +66,7 @@ fn id(found: &Metadata) -> (u64, u64) {
     (found.dev(), found.ino())
 }
 
-/// A socket takes connections only once its mode is set.
+/// The socket accepts connections only after its mode is set.
 fn listen(folder: &Path, path: &Path) -> io::Result<UnixListener> {
     let short = ShortPath::of(folder)?;
     let socket =
@@ -88,14 +90,14 @@ fn remove_stale(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Fails for what is no socket of `owner`.
+/// Fails unless the file is a socket of `owner`.
 fn check(found: &Metadata, owner: u32) -> io::Result<()> {
     let why = if found.is_symlink() {
         "it is a symbolic link"
     } else if !found.file_type().is_socket() {
-        "it is no socket"
+        "it is not a socket"
     } else if found.uid() != owner {
-        "it is another user's"
+        "it belongs to another user"
     } else {
         return Ok(());
     };
@@ -108,7 +110,7 @@ pub(super) async fn connect(folder: &Path) -> io::Result<UnixStream> {
         ErrorKind::NotFound => Error::new(ErrorKind::NotFound, "it serves no control socket"),
         _ => error,
     })?;
-    // Nobody else's: it would hear what is written, and answer what it likes.
+    // A socket of another user could read all requests and forge answers.
     check(&found, fs::metadata(folder)?.uid()).or_else(|why| {
         let own = rustix::process::geteuid().as_raw();
         check(&found, own).map_err(|_| why)
@@ -117,10 +119,10 @@ pub(super) async fn connect(folder: &Path) -> io::Result<UnixStream> {
     UnixStream::connect(&short.path).await
 }
 
-/// The socket of a folder by a name that the address of a socket can hold.
+/// A path of the socket that fits into a socket address.
 struct ShortPath {
     path: PathBuf,
-    /// Has a link to the folder, where its own name is too long.
+    /// Contains a link to the folder if its path is too long.
     _link: Option<TempDir>,
 }
 
@@ -149,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_for_its_user_alone_and_goes_with_its_value() {
+    fn is_private_and_removed_on_drop() {
         let temp = tempfile::tempdir().unwrap();
         let store = Store::builder().private(false).open(temp.path().join("s")).unwrap();
         let path = temp.path().join("s").join(NAME);
@@ -161,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stale_one_is_replaced_and_a_newer_one_left() {
+    fn a_stale_socket_is_replaced_and_a_newer_one_kept() {
         let temp = tempfile::tempdir().unwrap();
         let store = Store::open(temp.path().join("s")).unwrap();
         let (old, _old) = bound(&store).unwrap();
@@ -173,12 +175,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_socket_is_left() {
+    fn other_files_are_left_alone() {
         let temp = tempfile::tempdir().unwrap();
         let store = Store::open(temp.path().join("s")).unwrap();
         let path = temp.path().join("s").join(NAME);
         fs::write(&path, "thesis").unwrap();
-        assert!(bound(&store).unwrap_err().to_string().contains("it is no socket, and was left"));
+        assert!(bound(&store).unwrap_err().to_string().contains("it is not a socket, and was left"));
         assert_eq!(fs::read(&path).unwrap(), b"thesis");
         fs::remove_file(&path).unwrap();
         let elsewhere = temp.path().join("elsewhere");
@@ -189,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_path_is_no_hindrance() {
+    fn long_paths_work() {
         let temp = tempfile::tempdir().unwrap();
         let folder = temp.path().join("x".repeat(100)).join("y".repeat(100));
         let store = Store::open(&folder).unwrap();

@@ -1,4 +1,4 @@
-//! Both halves, over a real socket.
+//! Tests of client and server over a real socket.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use super::*;
 use crate::engine::suite::{self, Subject};
 use crate::{Claim, Durability, Instance, List, Params};
 
-/// A store that is served by the socket in its folder until this is dropped.
+/// A store served on the socket in its folder until this is dropped.
 struct Served {
     store: Store,
     runtime: Option<tokio::runtime::Runtime>,
@@ -40,7 +40,7 @@ impl Drop for Served {
 }
 
 #[test]
-fn passes_the_suite_of_engines() {
+fn passes_the_engine_suite() {
     for (name, test) in suite::all() {
         println!("{name}");
         let temp = tempfile::tempdir().unwrap();
@@ -62,7 +62,7 @@ fn served() -> (tempfile::TempDir, Served, Store) {
 }
 
 #[test]
-fn who_lives_is_for_the_program_that_has_the_store() {
+fn liveness_is_decided_by_the_program_with_the_store() {
     let (_temp, served, remote) = served();
     let process = served.store.process("p").unwrap();
     process.register("a", Params::new()).unwrap();
@@ -82,14 +82,14 @@ fn who_lives_is_for_the_program_that_has_the_store() {
 }
 
 #[test]
-fn a_backup_comes_whole_and_restores() {
+fn a_backup_is_complete_and_restores() {
     let (temp, served, remote) = served();
     let process = remote.process("p").unwrap();
     process.register_all((0..5000).map(|n| (format!("{n:05}"), Params::new().int("n", n)))).unwrap();
     let file = temp.path().join("backup");
     let backup = remote.backup(&file).unwrap();
     assert_eq!(backup.bytes, std::fs::metadata(&file).unwrap().len());
-    assert!(remote.backup(&file).unwrap_err().is_invalid(), "it is there already");
+    assert!(remote.backup(&file).unwrap_err().is_invalid(), "the file exists");
     assert!(remote.backup(temp.path().join("state/backup")).unwrap_err().is_invalid());
     let into = temp.path().join("restored");
     crate::recovery::restore(&file, &into, crate::recovery::Until::End).unwrap();
@@ -101,7 +101,7 @@ fn a_backup_comes_whole_and_restores() {
 }
 
 #[test]
-fn the_log_is_read_while_it_is_written() {
+fn the_log_can_be_read_during_writes() {
     let (_temp, served, remote) = served();
     for n in 0..20 {
         remote.process("p").unwrap().register(&format!("w{n}"), Params::new()).unwrap();
@@ -121,7 +121,7 @@ fn the_log_is_read_while_it_is_written() {
 }
 
 #[test]
-fn changes_are_heard_from_both_sides() {
+fn both_sides_receive_changes() {
     let (_temp, served, remote) = served();
     let watch = remote.watch("");
     served.store.process("p").unwrap().register("a", Params::new()).unwrap();
@@ -134,11 +134,11 @@ fn changes_are_heard_from_both_sides() {
         .collect();
     assert_eq!(seqs, [1, 2]);
     drop(served);
-    assert_eq!(watch.into_iter().next(), None, "the program is gone");
+    assert_eq!(watch.into_iter().next(), None, "the server is gone");
 }
 
 #[test]
-fn a_store_that_is_opened_again_is_another() {
+fn a_reopened_store_is_a_different_opening() {
     let (temp, served, remote) = served();
     remote.process("p").unwrap().register("a", Params::new()).unwrap();
     let Served { store, .. } = &served;
@@ -153,7 +153,7 @@ fn a_store_that_is_opened_again_is_another() {
 }
 
 #[test]
-fn nothing_is_changed_where_it_may_only_be_read() {
+fn a_read_only_store_rejects_changes() {
     let temp = tempfile::tempdir().unwrap();
     let store = Store::open(temp.path().join("s")).unwrap();
     store.process("p").unwrap().register("a", Params::new()).unwrap();
@@ -167,9 +167,9 @@ fn nothing_is_changed_where_it_may_only_be_read() {
     assert!(error.unwrap_err().to_string().contains("read only"));
 }
 
-/// A program that takes a commit and dies before it answers.
+/// A server that receives a commit and dies before it answers.
 #[test]
-fn an_answer_that_was_lost_is_told_of_and_not_asked_for_again() {
+fn a_lost_answer_is_reported_and_not_retried() {
     use std::io::{Read, Write};
     let temp = tempfile::tempdir().unwrap();
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

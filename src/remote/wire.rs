@@ -1,4 +1,4 @@
-//! The messages of the protocol, and what they stand for.
+//! Converts between the messages of the protocol and their types.
 
 use std::time::Duration;
 
@@ -13,11 +13,11 @@ use crate::proto::engine::frame::What;
 use crate::proto::engine::{self as wire, Frame};
 use crate::record::{Key, KeyRange, Record, RecordRef};
 
-/// No frame is longer: an entry of the log has a whole commit.
+/// The maximum length of a frame: a log entry holds a whole commit.
 const FRAME_BYTES_MAX: usize = 2 * COMMIT_BYTES_MAX;
 
 pub(super) fn key(bytes: Bytes) -> Result<Key> {
-    Key::from_bytes(bytes).ok_or_else(|| Error::argument("a key that is none"))
+    Key::from_bytes(bytes).ok_or_else(|| Error::argument("a malformed key"))
 }
 
 pub(super) fn record(record: Record) -> wire::Record {
@@ -145,7 +145,7 @@ pub(super) fn stats(stats: &Stats) -> wire::Stats {
 }
 
 pub(super) fn to_stats(stats: wire::Stats) -> Stats {
-    /// The names of engines that are known here.
+    /// The names of known engines.
     const ENGINES: [&str; 2] = ["durable", "memory"];
     Stats {
         engine: ENGINES.into_iter().find(|name| *name == stats.engine).unwrap_or("other"),
@@ -172,7 +172,7 @@ pub(super) fn to_stats(stats: wire::Stats) -> Stats {
     }
 }
 
-/// What is too long for a message is as long as one can say.
+/// Converts a duration, saturating at the longest one.
 pub(super) fn duration(duration: Duration) -> prost_types::Duration {
     duration.try_into().unwrap_or(prost_types::Duration { seconds: i64::MAX, nanos: 0 })
 }
@@ -181,12 +181,12 @@ pub(super) fn to_duration(duration: Option<prost_types::Duration>) -> Duration {
     duration.and_then(|duration| duration.try_into().ok()).unwrap_or_default()
 }
 
-/// A frame, led by its length.
+/// Encodes a frame with its length.
 pub(super) fn encode(what: Option<What>) -> Vec<u8> {
     Frame { what }.encode_length_delimited_to_vec()
 }
 
-/// Takes frames out of what has come.
+/// Extracts frames from received data.
 #[derive(Debug, Default)]
 pub(super) struct Frames {
     buffer: BytesMut,
@@ -197,14 +197,16 @@ impl Frames {
         self.buffer.extend_from_slice(bytes);
     }
 
-    /// The next frame; `None` until all of it has come. Signs of life are left out.
+    /// Returns the next complete frame; `None` if more data is needed.
+    ///
+    /// Heartbeats are skipped.
     pub(super) fn next(&mut self) -> Result<Option<What>, String> {
         loop {
             let mut rest = &self.buffer[..];
             let length = match prost::decode_length_delimiter(&mut rest) {
                 Ok(length) if length > FRAME_BYTES_MAX => return Err("a frame is too long".to_owned()),
                 Ok(length) => length,
-                // Ten bytes are a length, or nothing is.
+                // A length takes at most ten bytes.
                 Err(_) if self.buffer.len() < 10 => return Ok(None),
                 Err(error) => return Err(error.to_string()),
             };

@@ -1,4 +1,4 @@
-//! How a run ends: it finishes, is handed back, or is left for another instance.
+//! Ends a run: finishes it, hands it back, or leaves it to another instance.
 
 use super::fenced::FencedRun;
 use super::state::State;
@@ -11,7 +11,9 @@ use crate::record::{Key, Payload};
 use crate::store::Versioned;
 
 impl FencedRun {
-    /// Ends the run. If its end cannot be written, it stays unfinished.
+    /// Finishes the run.
+    ///
+    /// If that cannot be written, the run stays unfinished.
     pub(super) fn finish(&self, durability: Durability) -> Result<Status> {
         let mut state = self.lock();
         self.check(&mut state)?;
@@ -34,26 +36,25 @@ impl FencedRun {
             let left_out = stats::add_to_totals(&mut totals.value.aggregate_stats, &status.stats);
             if left_out > 0 {
                 let process = self.handle.name();
-                tracing::warn!(process, left_out, "the totals are full; labels new to them were left out");
+                tracing::warn!(process, left_out, "the totals are full; new labels were left out");
             }
             self.handle.put_history(batch.put(key, totals.value.to_payload()), &self.instance, &run)
         })?;
         Ok(status)
     }
 
-    /// Gives the process up with the run unfinished, for the next instance to go
-    /// on with at once.
+    /// Releases the process with the run unfinished, for the next instance to resume at once.
     pub(super) fn hand_back(&self, durability: Durability) -> Result<()> {
         let mut state = self.lock();
         self.check_open(&state)?;
-        // Still the last instance that had it, and from now on a dead one.
+        // Still recorded as the last owner, but dead from now on.
         let owner: Versioned<Owner> = self.handle.read_owner()?;
         let gone = gone(owner.value);
         self.write(&mut state, durability, &mut |batch| {
             Ok(batch.put(self.owner_key.clone(), gone.to_payload()))
         })?;
         self.end(&mut state);
-        // The run goes on all the same, and does that item again.
+        // The run is handed back anyway, and repeats that item.
         state.pending.take().map_or(Ok(()), Err)
     }
 
@@ -62,12 +63,12 @@ impl FencedRun {
         self.handle.store.inner.liveness.end(self.pulse.claim);
     }
 
-    /// Writes no more, and leaves the run unfinished for whoever takes it over.
+    /// Stops writing, and leaves the run unfinished for the next owner.
     pub(super) fn leave(&self) {
         self.end(&mut self.lock());
     }
 
-    /// Ends a run whose handle is gone, as well as can be.
+    /// Finishes a run whose handle is gone, as far as possible.
     pub(super) fn end_dropped(&self) {
         if self.lock().is_closed() {
             return;
@@ -75,19 +76,19 @@ impl FencedRun {
         let why = if std::thread::panicking() {
             "the worker panicked"
         } else {
-            "the run was dropped before its end"
+            "the run was dropped before it finished"
         };
         self.lock().pending = None;
         self.abort(why);
         if let Err(error) = self.finish(Durability::Synced) {
             tracing::warn!(process = self.handle.name(), %error, "a dropped run could not be finished");
         }
-        // Or an item still in hand would be stored as done when it is dropped.
+        // Otherwise dropping an item in progress would store it as completed.
         self.leave();
     }
 }
 
-/// The owner of a process that it has handed back: a dead one.
+/// Returns the owner record of a process that was handed back, which counts as dead.
 pub(super) fn gone(owner: Owner) -> Owner {
     Owner { opening: String::new(), claim: 0, whereabouts: String::new(), ..owner }
 }

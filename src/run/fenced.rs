@@ -1,4 +1,4 @@
-//! What a run and its items share: the fenced write, and all that leads to one.
+//! The state shared by a run and its items, and the fenced write.
 
 use std::fmt;
 use std::sync::Arc;
@@ -23,16 +23,16 @@ use crate::store::{ProcessHandle, Versioned};
 /// What makes this run the owner.
 pub(super) struct Token {
     pub(super) instance: Arc<str>,
-    /// The version of the owner record: the fencing token.
+    /// The version of the owner record, which is the fencing token.
     pub(super) version: u64,
     pub(super) pulse: Arc<Pulse>,
-    /// When the claim was sent, by the monotonic clock.
+    /// When the claim was sent, on the monotonic clock.
     pub(super) sent: Duration,
-    /// How many items were active at the claim, where that matters.
+    /// The number of active items at the claim, where needed.
     pub(super) active: u64,
 }
 
-/// The preconditions before those of items: of the owner, and of the settings.
+/// The number of preconditions on owner and settings, which precede those on items.
 const FENCES: usize = 2;
 
 pub(super) struct FencedRun {
@@ -44,7 +44,7 @@ pub(super) struct FencedRun {
     pub(super) owner_key: Key,
     settings_key: Key,
     status_key: Key,
-    /// How many items were active at the claim, where that matters.
+    /// The number of active items at the claim, where needed.
     active: u64,
     state: Mutex<State>,
     pub(super) heartbeat: Arc<Heartbeat>,
@@ -91,7 +91,7 @@ impl FencedRun {
         self.token
     }
 
-    /// Until when, by the monotonic clock, nobody can have taken the process over.
+    /// Returns the monotonic time until which no other instance can have claimed the process.
     pub(super) fn deadline(&self) -> Duration {
         self.pulse.alive_until(self.heartbeat.sent())
     }
@@ -100,7 +100,7 @@ impl FencedRun {
         self.monotonic() >= self.deadline()
     }
 
-    /// The worker should stop: the run is aborted, lost, or over.
+    /// Reports whether the worker should stop: the run is aborted, lost, or over.
     pub(super) fn is_over(&self) -> bool {
         self.heartbeat.is_over()
     }
@@ -109,13 +109,13 @@ impl FencedRun {
         self.handle.store.inner.clock.monotonic()
     }
 
-    /// The time, never before any other that this run has written.
+    /// Returns the time, which never goes back within the run.
     pub(super) fn now(&self, state: &mut State) -> Timestamp {
         state.latest = state.latest.max(self.handle.store.now());
         state.latest
     }
 
-    /// Fails if a call that could not answer failed, or the run is lost or over.
+    /// Fails if an earlier call without a result failed, or the run is lost or over.
     pub(super) fn check(&self, state: &mut State) -> Result<()> {
         match state.pending.take() {
             Some(error) => Err(error),
@@ -139,7 +139,7 @@ impl FencedRun {
         Failure::Conflict { process, by: loss.by.clone(), since: loss.since }.into()
     }
 
-    /// Says how far the run is, unless it did so a moment ago.
+    /// Reports progress, unless the last report was too recent.
     pub(super) fn progress(self: &Arc<Self>, throttled: bool) -> Result<Progress> {
         let mut state = self.lock();
         match self.check(&mut state) {
@@ -167,15 +167,14 @@ impl FencedRun {
         })
     }
 
-    /// Whether the last progress is not as old as the interval yet.
+    /// Reports whether the progress interval has not passed yet.
     fn is_early(&self) -> bool {
         let interval = self.options.interval();
         !interval.is_zero() && self.monotonic().saturating_sub(self.heartbeat.sent()) < interval
     }
 
-    /// Writes the status, every changed item in hand, and what `more` adds, all
-    /// or nothing and only as the owner. Answers whether others' changes were
-    /// taken in on the way.
+    /// Writes the status, every changed item in progress, and what `more` adds, atomically and only
+    /// as the owner; returns whether concurrent changes were merged.
     pub(super) fn write(
         &self,
         state: &mut State,
@@ -189,8 +188,8 @@ impl FencedRun {
         Ok(merged)
     }
 
-    /// One attempt at [`write`](FencedRun::write); false if it took in what others changed, and
-    /// wrote nothing.
+    /// Attempts a [`write`](FencedRun::write); false if it merged concurrent changes instead of
+    /// writing.
     pub(super) fn try_write(
         &self,
         state: &mut State,
@@ -201,8 +200,8 @@ impl FencedRun {
         let expected = batch.preconditions.len();
         let batch = more(batch)?;
         let sent = self.monotonic();
-        // Before the commit is visible: a claimer that sees it must see this, or it takes the
-        // process from a run that had lapsed, and by this write has not.
+        // Before the commit is visible: a claimer that sees the commit must see the heartbeat too,
+        // or it would take over a run that had lapsed and is alive again through this write.
         self.pulse.beat(sent);
         match self.handle.store.inner.engine.commit(batch, durability)? {
             Outcome::Committed(version) => {
@@ -215,7 +214,7 @@ impl FencedRun {
                 let item = state.in_flight.to_write().nth(index - FENCES).map(|(id, ..)| id);
                 item.map_or(Ok(()), |id| self.merge(state, id))?;
             }
-            // What `more` expects; it reads anew.
+            // A precondition of `more` failed, which rereads.
             Outcome::Failed(_) => {}
         }
         Ok(false)
@@ -233,11 +232,11 @@ impl FencedRun {
         batch
     }
 
-    /// Notes who has the process now.
+    /// Records the new owner.
     fn lose(&self, state: &mut State) -> Result<Error> {
         let owner: Versioned<Owner> = self.handle.read_owner()?;
         let since = time::read(&owner.value.claimed);
-        // Nobody claimed it who only came with an import.
+        // An imported owner did not claim the process.
         let by = if owner.value.claimed.is_some() { owner.value.instance } else { String::new() };
         let loss = Loss { by, since };
         self.handle.store.inner.liveness.end(self.pulse.claim);
@@ -246,18 +245,20 @@ impl FencedRun {
         Ok(error)
     }
 
-    /// Takes in what others changed. Every change that a run must notice moves the
-    /// version of the settings: with them unchanged, so are the items that the run
-    /// has nothing to write of.
+    /// Merges concurrent changes.
+    ///
+    /// Every change that a run must notice increases the version of the settings: if that is
+    /// unchanged, so are the items without pending writes.
     fn read_anew(&self, state: &mut State) -> Result<()> {
-        // Before the items: what changes after this fails the next attempt.
+        // Before the items, so that a later change fails the next attempt.
         state.settings = self.handle.read_settings()?;
         self.heartbeat.set_settings(state.settings.value.settings.clone().unwrap_or_default());
         state.ids().into_iter().try_for_each(|id| self.merge(state, id))
     }
 
-    /// Takes in what others made of an item in hand. Work that was registered
-    /// anew is not the run's to write, nor is a cleanup that was asked for again.
+    /// Merges concurrent changes of an item in progress.
+    ///
+    /// Work registered anew, and a cleanup requested again, are no longer the run's to write.
     fn merge(&self, state: &mut State, id: ItemId) -> Result<()> {
         let Some(item) = state.in_flight.get_mut(id) else { return Ok(()) };
         let record = self.handle.store.inner.engine.get(&item.key)?;
@@ -313,15 +314,16 @@ impl FencedRun {
         self.note_refusal(&mut state, added);
     }
 
-    /// Adds to a counter of an item, and of the run.
+    /// Adds to a counter of an item and of the run.
     pub(super) fn add_item_stat(&self, id: ItemId, label: &str, value: f64) {
         let mut state = self.lock();
         let added = state.add_item_stat(id, label, value);
         self.note_refusal(&mut state, added);
     }
 
-    /// A statistic that was refused is an error of the run. The first one says it
-    /// for all: whoever makes labels up makes many.
+    /// Records a refused statistic as an error of the run.
+    ///
+    /// Only the first one: a program that makes up labels makes many.
     fn note_refusal(&self, state: &mut State, added: Result<(), Refused>) {
         let Err(Refused(text)) = added else { return };
         if !std::mem::replace(&mut state.has_refused, true) {
@@ -330,15 +332,14 @@ impl FencedRun {
         }
     }
 
-    /// Notes that the run is to stop early, with the reason as an error of it.
+    /// Aborts the run early, with the reason as an error.
     pub(super) fn abort(&self, reason: &str) {
         let mut state = self.lock();
         let now = self.now(&mut state);
         state.abort(now, reason);
     }
 
-    /// Keeps a failure of a call that cannot answer, for the run's next one that
-    /// can.
+    /// Keeps the failure of a call without a result for the next call that can return it.
     pub(super) fn keep_failure(&self, error: Error) {
         let mut state = self.lock();
         if state.loss().is_none() {
@@ -347,8 +348,7 @@ impl FencedRun {
     }
 }
 
-/// Adds what every write of an owner expects: that it is the owner still, and that the
-/// settings are those that it knows.
+/// Adds the preconditions of every owner write: the owner is unchanged, and so are the settings.
 pub(super) fn fenced(batch: Batch, owner: (&Key, u64), settings: (&Key, Expect)) -> Batch {
     batch.expect(owner.0.clone(), Expect::Version(owner.1)).expect(settings.0.clone(), settings.1)
 }

@@ -1,4 +1,4 @@
-//! The handle on a run.
+//! The handle of a run.
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,10 +16,9 @@ use crate::store::ProcessHandle;
 
 /// A run that this instance owns.
 ///
-/// It ends with [`finish`](Run::finish), [`abort`](Run::abort) or
-/// [`hand_back`](Run::hand_back); a run that is dropped before (a panic, an early
-/// return) is finished as aborted, as well as can be. After a crash of the
-/// program the next claim goes on with it.
+/// It ends with [`finish`](Run::finish), [`abort`](Run::abort) or [`hand_back`](Run::hand_back).
+/// Dropping it (a panic, an early return) finishes the run as aborted, as far as possible. After a
+/// crash of the program the next claim resumes it.
 ///
 /// ```
 /// use procstate::{Claim, Instance, Params, Store};
@@ -28,7 +27,7 @@ use crate::store::ProcessHandle;
 /// let keys = store.process("gckeys")?;
 /// keys.register("project-1", Params::new().int("keysPerAccount", 8))?;
 ///
-/// let Claim::Won(mut run) = keys.claim(&Instance::new())? else { panic!("nobody else is here") };
+/// let Claim::Won(mut run) = keys.claim(&Instance::new())? else { panic!("no other instance holds the process") };
 /// while let Some(mut work) = run.next_work()? {
 ///     work.add_stat("keysRemoved", 2.0);
 /// }
@@ -42,7 +41,7 @@ use crate::store::ProcessHandle;
 ///
 /// let keys = Store::in_memory().process("gckeys")?;
 /// keys.register("project-1", Params::new())?;
-/// let Claim::Won(mut run) = keys.claim(&Instance::named("collector"))? else { panic!("nobody else is here") };
+/// let Claim::Won(mut run) = keys.claim(&Instance::named("collector"))? else { panic!("no other instance holds the process") };
 /// assert_eq!(run.origin(), &Origin::New);
 /// println!("{} works under the fencing token {}", run.instance(), run.token());
 ///
@@ -50,7 +49,7 @@ use crate::store::ProcessHandle;
 ///     if run.is_lapsed() {
 ///         break; // another instance may take over: stop at once
 ///     }
-///     println!("{}: {:?} left to show life", work.name(), run.lapses_in());
+///     println!("{}: {:?} until the next heartbeat is due", work.name(), run.lapses_in());
 ///     work.finish()?;
 /// }
 /// run.add_error("the region was not reachable");
@@ -59,24 +58,23 @@ use crate::store::ProcessHandle;
 /// } else if run.status().total_errors > 5 {
 ///     run.abort("too many errors")?;
 /// } else {
-///     run.hand_back()?; // the next instance goes on with it
+///     run.hand_back()?; // the next instance resumes it
 /// }
 /// # Ok::<(), procstate::Error>(())
 /// ```
 pub struct Run {
     fenced: Arc<FencedRun>,
     origin: Origin,
-    /// Dropped, it is left unfinished.
+    /// Whether dropping it leaves the run unfinished.
     is_left_when_dropped: bool,
 }
 
-/// What comes after the end of items.
+/// The result of advancing.
 #[derive(Debug)]
 pub(crate) struct Advanced {
-    /// The next items. Fewer than asked for: there are no more, or the run takes no more.
+    /// The next items; fewer than requested if there are no more, or the run takes no more.
     pub(crate) items: Vec<WorkItem>,
-    /// The settings have changed with the ends, and may say that nothing is to begin: ask
-    /// again.
+    /// Whether the settings changed with the ends, and may say that nothing is to begin: ask again.
     pub(crate) has_new_settings: bool,
 }
 
@@ -85,64 +83,66 @@ impl Run {
         Self { fenced, origin, is_left_when_dropped: false }
     }
 
-    /// The process.
+    /// Returns the process.
     #[must_use]
     pub fn process(&self) -> &ProcessHandle {
         &self.fenced.handle
     }
 
-    /// The id of the instance that owns the run.
+    /// Returns the id of the instance that owns the run.
     #[must_use]
     pub fn instance(&self) -> &str {
         &self.fenced.instance
     }
 
-    /// The fencing token: grows with every claim of the process. InFlight it to other
-    /// systems that the run writes to, so that they can refuse an earlier owner.
+    /// Returns the fencing token, which increases with every claim of the process.
+    ///
+    /// Pass it to other systems that the run writes to, so that they can refuse an earlier owner.
     #[must_use]
     pub fn token(&self) -> u64 {
         self.fenced.token()
     }
 
-    /// Whether this is a new run, or goes on with one that never finished.
+    /// Returns whether this is a new run or a resumed one.
     #[must_use]
     pub fn origin(&self) -> &Origin {
         &self.origin
     }
 
-    /// The parameters of the process, as of the run's last write.
+    /// Returns the parameters of the process, as of the run's last write.
     #[must_use]
     pub fn settings(&self) -> Params {
         self.fenced.lock().params()
     }
 
-    /// The status of the run so far.
+    /// Returns the status of the run so far.
     #[must_use]
     pub fn status(&self) -> Status {
         self.fenced.lock().status().clone()
     }
 
-    /// The next work item: active items in name order, then those to clean up.
-    /// `None` once there are no more, or the run is aborted or stopped by its
+    /// Returns the next work item: active items in name order, then those to clean up; `None` at
+    /// the end, or if the run is aborted or stopped by its
     /// [limit](crate::ClaimOptions::max_failed_items).
     ///
-    /// Items that are registered while the run is on wait for the next run; an
-    /// item that is unregistered meanwhile is skipped. Items may be handed to
-    /// other threads and be in hand at the same time; one that is unregistered
-    /// while in hand is cleaned up by the next run, unless it is done before its
+    /// Items registered during the run wait for the next run; unregistered items are skipped.
+    /// Several items may be in progress at the same time, in different threads; one that is
+    /// unregistered while in progress is cleaned up by the next run, unless it ends before this
+    /// run's cleanup.
     /// turn comes.
     ///
     /// # Errors
     ///
-    /// [`is_conflict`](crate::Error::is_conflict) if the run has lost the
-    /// process; if the store cannot be read or written.
+    /// [`is_conflict`](crate::Error::is_conflict) if the run has lost the process; if the store
+    /// cannot be read or written.
     pub fn next_work(&mut self) -> Result<Option<WorkItem>> {
         Ok(self.advance(Vec::new(), 1)?.items.pop())
     }
 
-    /// Stores the ends of items and begins up to `takes` others; all in one commit, which
-    /// threads that call this at the same time share. If an end cannot be stored, no
-    /// other item begins.
+    /// Stores the ends of items and begins up to `takes` others, in one commit that concurrent
+    /// threads share.
+    ///
+    /// If an end cannot be stored, no other item begins.
     pub(crate) fn advance(&self, ends: Vec<Ending>, takes: usize) -> Result<Advanced> {
         let ends = ends.into_iter().map(|end| (end.id, end.how)).collect();
         let granted = self.fenced.advance(Advance { ends, takes })?;
@@ -153,36 +153,36 @@ impl Run {
         })
     }
 
-    /// Adds `value` to the counter `label` of the run. Stored with the next
-    /// progress.
+    /// Adds `value` to the counter `label` of the run, stored with the next progress.
     ///
-    /// A label has at most 256 bytes, a run 1000 labels, and what the store itself
-    /// counts in a run (`runs`, `state.…`, `work.…` and so on) is reserved. A
-    /// statistic that breaks a limit, or is not finite, is not counted; the first
-    /// one in a run is an error of it that says why.
+    /// A label may have 256 bytes, a run 1,000 labels, and the store's own labels in a run (`runs`,
+    /// `state.…`, `work.…` and so on) are reserved. A statistic that violates a limit, or is not
+    /// finite, is not counted; the first one in a run is recorded as an error with the reason.
     pub fn add_stat(&self, label: &str, value: f64) {
         self.fenced.add_stat(label, value);
     }
 
-    /// Counts an error of the run as a whole. Stored with the next progress; a run
-    /// with such an error ends incomplete.
+    /// Counts an error of the run as a whole, stored with the next progress.
+    ///
+    /// A run with such an error ends incomplete.
     pub fn add_error(&self, text: impl AsRef<str>) {
         self.fenced.run_error(text.as_ref());
     }
 
-    /// Says how far the run is: stores its status and that of the items in hand,
-    /// unless that was done less than the progress interval ago. It is also the
-    /// run's sign of life.
+    /// Reports progress: stores the status of the run and of its items in progress, unless that was
+    /// done within the progress interval.
+    ///
+    /// It is also the run's heartbeat.
     ///
     /// # Errors
     ///
-    /// If the store cannot be written. Having lost the process is no error here
-    /// but [`Progress::Conflict`]; [`loss`](Run::loss) then tells by whom.
+    /// If the store cannot be written. A lost process is not an error but [`Progress::Conflict`];
+    /// [`loss`](Run::loss) then tells the new owner.
     pub fn progress(&self) -> Result<Progress> {
         self.fenced.progress(true)
     }
 
-    /// [`progress`](Run::progress) at once, however short ago the last one was.
+    /// Reports [`progress`](Run::progress) regardless of the progress interval.
     ///
     /// # Errors
     ///
@@ -191,39 +191,41 @@ impl Run {
         self.fenced.progress(false)
     }
 
-    /// Who took the process over, once the run has heard of it.
+    /// Returns the new owner of the process, once the run knows that it lost it.
     #[must_use]
     pub fn loss(&self) -> Option<Loss> {
         self.fenced.lock().loss().cloned()
     }
 
-    /// Whether another instance may have taken the process over because this run
-    /// has shown no life for too long. True before anyone can have. Answers at
-    /// once, also while progress is being written.
+    /// Reports whether another instance may have claimed the process because this run has sent no
+    /// heartbeat for too long.
+    ///
+    /// It is true before any instance can have done so, and returns at once, even during a write.
     #[must_use]
     pub fn is_lapsed(&self) -> bool {
         self.fenced.is_lapsed()
     }
 
-    /// How long the run may still go without progress before it is lapsed.
+    /// Returns how long the run may go without progress before it lapses.
     #[must_use]
     pub fn lapses_in(&self) -> Duration {
         self.fenced.deadline().saturating_sub(self.fenced.monotonic())
     }
 
-    /// Ends the run: completed, incomplete if errors remain, aborted if they
-    /// stopped it. Its statistics are added to the totals of the process.
-    /// Survives power loss once the call returns.
+    /// Finishes the run: completed, incomplete if errors remain, aborted if they stopped it.
+    ///
+    /// Its statistics are added to the totals of the process. The end survives power loss once the
+    /// call returns.
     ///
     /// # Errors
     ///
-    /// [`is_conflict`](crate::Error::is_conflict) if the run has lost the
-    /// process; if the store cannot be written.
+    /// [`is_conflict`](crate::Error::is_conflict) if the run has lost the process; if the store
+    /// cannot be written.
     pub fn finish(self) -> Result<Status> {
         self.fenced.finish(Durability::Synced)
     }
 
-    /// Ends the run as aborted, with `reason` as an error of it.
+    /// Finishes the run as aborted, with `reason` as an error.
     ///
     /// # Errors
     ///
@@ -233,73 +235,73 @@ impl Run {
         self.fenced.finish(Durability::Synced)
     }
 
-    /// Gives the process up without an end of the run: the next instance that
-    /// claims it goes on with the run at once.
+    /// Releases the process without finishing the run: the next instance that claims it resumes the
+    /// run at once.
     ///
     /// # Errors
     ///
-    /// As [`finish`](Run::finish); if the end of an item that was dropped could not
-    /// be stored: the process is handed back all the same.
+    /// As [`finish`](Run::finish); if the end of a dropped item could not be stored, in which case
+    /// the process is handed back anyway.
     pub fn hand_back(self) -> Result<()> {
         self.fenced.hand_back(Durability::Synced)
     }
 
-    /// [`finish`](Run::finish) without the wait for the disk.
+    /// Finishes the run without waiting for the disk.
     #[cfg(feature = "tokio")]
     pub(crate) fn finish_buffered(self) -> Result<Status> {
         self.fenced.finish(Durability::Buffered)
     }
 
-    /// [`hand_back`](Run::hand_back) without the wait for the disk.
+    /// Hands the run back without waiting for the disk.
     #[cfg(feature = "tokio")]
     pub(crate) fn hand_back_buffered(self) -> Result<()> {
         self.fenced.hand_back(Durability::Buffered)
     }
 
-    /// Writes no more, and leaves the run unfinished: it has lapsed.
+    /// Stops writing and leaves the run unfinished, because it has lapsed.
     pub(crate) fn leave(&self) {
         self.fenced.leave();
     }
 
-    /// Has the run left unfinished when it is dropped before its end: the next instance
-    /// that claims the process goes on with it at once. Nothing is written then.
+    /// Makes dropping the run leave it unfinished without a write; the next instance that claims
+    /// the process resumes it at once.
     #[cfg(feature = "tokio")]
     pub(crate) fn leave_when_dropped(&mut self) {
         self.is_left_when_dropped = true;
     }
 
-    /// Whether errors have stopped the run, or it is lost.
+    /// Reports whether errors have stopped the run, or it is lost.
     pub(crate) fn is_over(&self) -> bool {
         self.fenced.is_over()
     }
 
-    /// Whether the run takes no more items although there may be some.
+    /// Reports whether the run takes no more items although there may be some.
     pub(crate) fn takes_no_more(&self) -> bool {
         self.fenced.heartbeat.takes_no_more()
     }
 
-    /// A whole number among the settings, as of the run's last write.
+    /// Returns an integer setting, as of the run's last write.
     pub(crate) fn setting(&self, name: &str) -> Option<i64> {
         self.fenced.heartbeat.setting(name)
     }
 
-    /// How often the settings have changed since the claim.
+    /// Returns how often the settings have changed since the claim.
     pub(crate) fn settings_version(&self) -> u64 {
         self.fenced.heartbeat.settings_version()
     }
 
-    /// As [`finish`](Run::finish), for a run that threads share.
+    /// Finishes a run that threads share.
     pub(crate) fn finish_shared(&self) -> Result<Status> {
         self.fenced.finish(Durability::Synced)
     }
 
-    /// As [`abort`](Run::abort), for a run that threads share.
+    /// Aborts a run that threads share.
     pub(crate) fn abort_shared(&self, reason: &str) -> Result<Status> {
         self.fenced.abort(reason);
         self.fenced.finish(Durability::Synced)
     }
 
-    /// As [`hand_back`](Run::hand_back), for a run that threads share.
+    /// Hands back a run that threads share.
     pub(crate) fn hand_back_shared(&self) -> Result<()> {
         self.fenced.hand_back(Durability::Synced)
     }

@@ -1,4 +1,4 @@
-//! One work item in the hands of a run.
+//! A work item in progress.
 
 use std::sync::Arc;
 
@@ -10,30 +10,29 @@ use crate::error::Result;
 use crate::model::{List, errors};
 use crate::proto::{Params, State, Status};
 
-/// One work item that a run is on: active work to process, or cleanup work to
-/// clean up ([`list`](WorkItem::list) tells which).
+/// A work item that a run works on: active work to process, or cleanup work to clean up
+/// ([`list`](WorkItem::list) tells which).
 ///
-/// Its end is stored by [`finish`](WorkItem::finish), or when it is dropped:
-/// completed if it had no errors, incomplete if it had, aborted if the thread
-/// panics. Cleanup work that completes moves to the dropped list. A drop that
-/// fails is told by the next call of the run that can.
+/// Its end is stored by [`finish`](WorkItem::finish) or on drop: completed if it had no errors,
+/// incomplete if it had, aborted if the thread panics. Cleanup work that completes moves to the
+/// dropped list. A failed drop is reported by the run's next call that returns a result.
 ///
 /// ```
 /// use procstate::{Claim, Instance, Params, Store};
 ///
 /// let keys = Store::in_memory().process("gckeys")?;
 /// keys.register_all([("project-1", Params::new()), ("project-2", Params::new())])?;
-/// let Claim::Won(mut run) = keys.claim(&Instance::new())? else { panic!("nobody else is here") };
+/// let Claim::Won(mut run) = keys.claim(&Instance::new())? else { panic!("no other instance holds the process") };
 ///
 /// let Some(mut work) = run.next_work()? else { panic!("there are two") };
 /// work.add_error("the first attempt failed");
 /// work.begin_attempt();
-/// work.drop_when_done(); // later runs do not do it again
+/// work.drop_when_done(); // later runs do not repeat it
 /// assert_eq!((work.name(), work.status().total_errors), ("project-1", 1));
 /// work.finish()?;
 ///
 /// let Some(work) = run.next_work()? else { panic!("there are two") };
-/// work.abort("its parameters make no sense")?;
+/// work.abort("its parameters are invalid")?;
 /// run.finish()?;
 /// # Ok::<(), procstate::Error>(())
 /// ```
@@ -43,7 +42,7 @@ pub struct WorkItem {
     id: ItemId,
     name: String,
     list: List,
-    /// How many errors it had since the last attempt began.
+    /// The number of errors in the current attempt.
     attempt_errors: usize,
     failed_attempts: u32,
     is_finished: bool,
@@ -55,19 +54,19 @@ impl WorkItem {
         Self { fenced, id, name, list, attempt_errors: 0, failed_attempts, is_finished: false }
     }
 
-    /// The name of the work.
+    /// Returns the name of the work.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The list it is on: [`List::Active`] or [`List::Cleanup`].
+    /// Returns the list it is on: [`List::Active`] or [`List::Cleanup`].
     #[must_use]
     pub fn list(&self) -> List {
         self.list
     }
 
-    /// Its parameters, as of the run's last write. Cleanup work has none.
+    /// Returns its parameters, as of the run's last write. Cleanup work has none.
     #[must_use]
     pub fn params(&self) -> Params {
         let mut state = self.fenced.lock();
@@ -75,46 +74,45 @@ impl WorkItem {
         work.and_then(|work| work.params.clone()).unwrap_or_default()
     }
 
-    /// The parameters of the process, as of the run's last write.
+    /// Returns the parameters of the process, as of the run's last write.
     #[must_use]
     pub fn settings(&self) -> Params {
         self.fenced.lock().params()
     }
 
-    /// Its status so far in this run.
+    /// Returns its status so far in this run.
     #[must_use]
     pub fn status(&self) -> Status {
         self.fenced.lock().item(self.id).map(|item| item.status().clone()).unwrap_or_default()
     }
 
-    /// Adds `value` to the counter `label` of this item, and to `work.LABEL` of
-    /// the process. Stored with the next progress.
+    /// Adds `value` to the counter `label` of this item, and to `work.LABEL` of the process, stored
+    /// with the next progress.
     ///
-    /// A label has at most 256 bytes; an item has at most 1000 labels, and so have
-    /// all items of a run together. A statistic that breaks a limit, or is not
-    /// finite, is not counted; the first one in a run is an error of the run that
-    /// says why.
+    /// A label may have 256 bytes; an item may have 1,000 labels, and so may all items of a run
+    /// together. A statistic that violates a limit, or is not finite, is not counted; the first one
+    /// in a run is recorded as an error with the reason.
     pub fn add_stat(&mut self, label: &str, value: f64) {
         self.fenced.add_item_stat(self.id, label, value);
     }
 
-    /// Counts an error of this item, and of the run. Stored with the next
-    /// progress. The first 10 of an item and 25 of a run are kept, each up to
-    /// 1 KiB; all are counted. An item with more than 10 in one attempt should stop,
-    /// and ends aborted.
+    /// Counts an error of this item and of the run, stored with the next progress.
+    ///
+    /// The first 10 of an item and 25 of a run are kept, each up to 1 KiB; all are counted. An item
+    /// with more than 10 errors in one attempt should stop, and ends aborted.
     pub fn add_error(&mut self, text: impl AsRef<str>) {
         self.attempt_errors += 1;
         self.fenced.item_error(self.id, text.as_ref());
     }
 
-    /// Which attempt at the item within the run this is: 1, and one more for each that
-    /// failed and was not the last, also under an earlier owner of the run.
+    /// Returns the number of the attempt within the run: 1, plus one for each earlier attempt that
+    /// failed, also under an earlier owner of the run.
     #[must_use]
     pub fn attempt(&self) -> u32 {
         self.failed_attempts.saturating_add(1)
     }
 
-    /// Counts an attempt that failed and is not the last. Stored with the next progress.
+    /// Counts a failed attempt that will be retried, stored with the next progress.
     pub(crate) fn note_failed_attempt(&mut self) {
         self.failed_attempts = self.failed_attempts.saturating_add(1);
         if let Some(item) = self.fenced.lock().change(self.id) {
@@ -122,8 +120,7 @@ impl WorkItem {
         }
     }
 
-    /// Begins another attempt: the errors so far stay counted, and no longer make
-    /// the item incomplete.
+    /// Begins another attempt: earlier errors stay counted, but no longer make the item incomplete.
     pub fn begin_attempt(&mut self) {
         self.attempt_errors = 0;
         if let Some(item) = self.fenced.lock().item(self.id) {
@@ -131,16 +128,18 @@ impl WorkItem {
         }
     }
 
-    /// When the item completes it is done for good: it moves to the dropped list,
-    /// and later runs do not do it again. If it is registered with other parameters
-    /// meanwhile, this is taken back, and the next run does it by those.
+    /// Drops the item when it completes: it moves to the dropped list, and later runs do not repeat
+    /// it.
+    ///
+    /// If it is registered with other parameters meanwhile, this is reverted, and the next run
+    /// processes it.
     pub fn drop_when_done(&mut self) {
         if let Some(item) = self.fenced.lock().item(self.id) {
             item.drop_when_done = true;
         }
     }
 
-    /// Says how far the run is; as [`Run::progress`](crate::Run::progress).
+    /// Reports progress; see [`Run::progress`](crate::Run::progress).
     ///
     /// # Errors
     ///
@@ -149,8 +148,10 @@ impl WorkItem {
         self.fenced.progress(true)
     }
 
-    /// Whether the worker should stop: the item has had too many errors, or the run
-    /// is aborted, lost, or over. Answers at once, also while progress is being written.
+    /// Reports whether the worker should stop: the item has too many errors, or the run is aborted,
+    /// lost, or over.
+    ///
+    /// Returns at once, even during a write.
     #[must_use]
     pub fn should_stop(&self) -> bool {
         self.fenced.is_over() || self.has_too_many_errors()
@@ -160,8 +161,8 @@ impl WorkItem {
         self.attempt_errors > errors::ITEM_ERRORS_MAX
     }
 
-    /// Stores the end of the item: completed, incomplete if it had errors, aborted if
-    /// it had too many.
+    /// Stores the end of the item: completed, incomplete if it had errors, aborted if it had too
+    /// many.
     ///
     /// # Errors
     ///
@@ -186,13 +187,15 @@ impl WorkItem {
         self.fenced.advance(Advance { ends: vec![(self.id, how)], takes: 0 }).map(drop)
     }
 
-    /// Its end, for [`Run::advance`](crate::Run::advance) to store: as [`finish`](WorkItem::finish).
+    /// Returns its end, as by [`finish`](WorkItem::finish), for
+    /// [`Run::advance`](crate::Run::advance) to store.
     pub(crate) fn into_end(mut self) -> Ending {
         self.is_finished = true;
         Ending { id: self.id, how: self.has_too_many_errors().then_some(State::Aborted) }
     }
 
-    /// Its end as [`abort`](WorkItem::abort) has it, for [`Run::advance`](crate::Run::advance).
+    /// Returns its end, as by [`abort`](WorkItem::abort), for [`Run::advance`](crate::Run::advance)
+    /// to store.
     pub(crate) fn into_abort(mut self, reason: &str) -> Ending {
         self.fenced.item_error(self.id, reason);
         self.is_finished = true;
@@ -200,7 +203,7 @@ impl WorkItem {
     }
 }
 
-/// The end of an item, still to be stored.
+/// The end of an item, not stored yet.
 #[derive(Debug)]
 #[must_use = "an end that is not stored leaves the item active"]
 pub(crate) struct Ending {

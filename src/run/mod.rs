@@ -1,8 +1,8 @@
 //! The owner's view: claim a process, work through its items, finish.
 //!
-//! Every write of a run is fenced: it carries the precondition that the owner
-//! record still has the version that the claim gave it. Who lost the process
-//! learns so at its next write, and none of its later writes lands.
+//! Every write of a run is fenced: it has the precondition that the owner record still has the
+//! version of the run's claim. An instance that lost the process learns so at its next write, and
+//! none of its later writes succeeds.
 
 mod advance;
 mod claim;

@@ -1,5 +1,5 @@
-//! Progress that waits for the next to take its place, where a commit takes as long as a
-//! network does: of what a run reports within an interval, the newest is written.
+//! Coalesces progress where commits have the latency of a network: of the reports within an
+//! interval, only the newest is written.
 
 use std::sync::Arc;
 use std::thread;
@@ -12,7 +12,7 @@ use crate::engine::Durability;
 use crate::model::time;
 
 impl FencedRun {
-    /// Notes progress to be written within the interval; `None` if it is to be written now.
+    /// Registers progress to be written within the interval; `None` if it must be written now.
     pub(super) fn owe(self: &Arc<Self>, state: &mut State) -> Option<Progress> {
         if self.options.durability != Durability::Buffered || state.takes_no_more() {
             return None;
@@ -28,7 +28,7 @@ impl FencedRun {
         Some(if merged { Progress::Merged } else { Progress::Updated })
     }
 
-    /// At most one a run: it has one write under way.
+    /// Starts the writer thread; at most one per run, since a run has one write in progress.
     fn hire_payer(self: &Arc<Self>, left: Duration) -> Option<()> {
         let core = Arc::downgrade(self);
         let pay = move || {

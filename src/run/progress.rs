@@ -1,32 +1,32 @@
-//! What a run hears when it says how far it is.
+//! The result of reporting progress.
 
 use jiff::Timestamp;
 
-/// The answer to [`Run::progress`](crate::Run::progress).
+/// The result of [`Run::progress`](crate::Run::progress).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[must_use = "a run that has lost its process must stop"]
 pub enum Progress {
     /// Too early since the last write; nothing was written.
     None,
-    /// It is stored.
+    /// The progress is stored.
     Updated,
-    /// It is stored, and the settings or work changed meanwhile: the run now sees
-    /// the new ones.
+    /// The progress is stored, and settings or work changed concurrently: the run now sees the new
+    /// ones.
     Merged,
-    /// Another instance has taken the process over. Nothing was written, and
-    /// nothing that this run does will be: stop.
+    /// Another instance has claimed the process. Nothing was written, and no later write of this
+    /// run will succeed: stop.
     Conflict,
     /// Errors have stopped the run: finish it.
     Aborted,
 }
 
-/// Who took a process away from a run.
+/// The new owner of a process that a run has lost.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Loss {
     /// The instance that owns the process now; empty if the lock was released or
     /// the process replaced.
     pub by: String,
-    /// Since when.
+    /// When it claimed the process.
     pub since: Option<Timestamp>,
 }

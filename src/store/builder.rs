@@ -1,4 +1,4 @@
-//! Opening a store with other than the usual options.
+//! Opens a store with options.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::error::Result;
 use crate::folder::Folder;
 use crate::index;
 
-/// Options of a store; made by [`Store::builder`].
+/// The options for opening a store; see [`Store::builder`].
 ///
 /// ```
 /// use procstate::{Recovery, Store, SystemClock};
@@ -43,7 +43,7 @@ use crate::index;
 #[derive(Debug, Clone)]
 pub struct StoreBuilder {
     create: bool,
-    /// That of the files of a new store.
+    /// The mode of a new store's files.
     mode: u32,
     history_max: usize,
     engine: engine::Options,
@@ -51,7 +51,7 @@ pub struct StoreBuilder {
 }
 
 impl Store {
-    /// Opens a store with other than the usual options.
+    /// Returns the default options for opening a store.
     #[must_use]
     pub fn builder() -> StoreBuilder {
         StoreBuilder::new()
@@ -69,91 +69,97 @@ impl StoreBuilder {
         }
     }
 
-    /// Takes times from `clock` instead of the machine's.
+    /// Takes times from `clock` instead of the system clock.
     #[must_use]
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.engine.clock = Arc::new(clock);
         self
     }
 
-    /// Whether opening creates a store where there is none. Default: yes.
+    /// Sets whether opening creates a missing store. Default: yes.
     #[must_use]
     pub fn create(mut self, create: bool) -> Self {
         self.create = create;
         self
     }
 
-    /// Whether a new store is for its user alone: its folders have the mode 0700, its files
-    /// 0600. Otherwise who may read it is up to the umask, and what is made in the store later
-    /// has the mode of its `MANIFEST`. Default: yes.
+    /// Sets whether a new store is accessible to its user alone. Default: yes.
+    ///
+    /// A private store has folders of mode 0700 and files of mode 0600. Otherwise the umask
+    /// decides. Files created in the store later have the mode of its `MANIFEST`.
     #[must_use]
     pub fn private(mut self, private: bool) -> Self {
         self.mode = if private { mode::PRIVATE } else { mode::OPEN };
         self
     }
 
-    /// How many past runs of each process are kept; at least 1. Default: 100.
+    /// Sets how many past runs of each process are kept; at least 1. Default: 100.
     #[must_use]
     pub fn history(mut self, runs: usize) -> Self {
         self.history_max = runs.max(1);
         self
     }
 
-    /// A store that lives in memory and is gone with its last handle.
+    /// Creates a store in memory, which ends with its last handle.
     #[must_use]
     pub fn in_memory(self) -> Store {
         self.store(Arc::new(MemoryEngine::new()), OpenReport::default(), None)
     }
 
-    /// How long a [`Buffered`](crate::Durability::Buffered) write may wait for its
-    /// sync: what a power loss can take of them. For a write that waits for none
-    /// there is [`Synced`](crate::Durability::Synced). Default: 200 ms; at least
-    /// 1 ms.
+    /// Sets how long a [`Buffered`](crate::Durability::Buffered) write may wait for its sync.
+    /// Default: 200 ms; at least 1 ms.
+    ///
+    /// A power loss can take the writes of this interval. [`Synced`](crate::Durability::Synced)
+    /// writes are durable when they return.
     #[must_use]
     pub fn sync_interval(mut self, interval: Duration) -> Self {
         self.engine.sync_interval = interval.max(Duration::from_millis(1));
         self
     }
 
-    /// Memory for what the log has and the index does not yet, in bytes: beyond it
-    /// writers wait for the disk. One large import is let in all the same.
-    /// Default: 64 MiB; at least 64 KiB.
+    /// Sets the size of the memtable, in bytes. Default: 64 MiB; at least 64 KiB.
+    ///
+    /// The memtable holds what the log has and the index does not yet. Beyond this size writers
+    /// wait for the disk; a single larger import is still admitted.
     #[must_use]
     pub fn memtable_bytes(mut self, bytes: usize) -> Self {
         self.engine.memtable_bytes = bytes.max(64 << 10);
         self
     }
 
-    /// The length of the files of the log, which are written in full when they are
-    /// made, and used again. Default: 4 MiB; from 16 KiB to 1 GiB, in steps of 4 KiB.
+    /// Sets the size of a log segment, in bytes. Default: 4 MiB; from 16 KiB to 1 GiB, in steps of
+    /// 4 KiB.
+    ///
+    /// Segments are preallocated in full and recycled.
     #[must_use]
     pub fn segment_bytes(mut self, bytes: u32) -> Self {
         self.engine.segment_bytes = bytes.clamp(SEGMENT_BYTES_MIN, 1 << 30) & !4095;
         self
     }
 
-    /// How much log there is at least, in bytes, when a snapshot is written that
-    /// makes it superfluous. The log is let outgrow the state first, so that
-    /// snapshots do not cost more than the commits. Default: 64 MiB; at least
-    /// 64 KiB.
+    /// Sets the minimum amount of log, in bytes, that triggers a snapshot, which makes this log
+    /// obsolete. Default: 64 MiB; at least 64 KiB.
+    ///
+    /// The log must also have outgrown the state, so that snapshots do not cost more than the
+    /// commits.
     #[must_use]
     pub fn snapshot_log_bytes(mut self, bytes: u64) -> Self {
         self.engine.snapshot_log_bytes = bytes.max(64 << 10);
         self
     }
 
-    /// Memory for the cache of the index, in bytes; sled uses a multiple of it.
-    /// Default: 16 MiB; at least 1 MiB.
+    /// Sets the size of the index cache, in bytes; sled uses a multiple of it. Default: 16 MiB; at
+    /// least 1 MiB.
     #[must_use]
     pub fn cache_bytes(mut self, bytes: u64) -> Self {
         self.index.cache_bytes = bytes.max(1 << 20);
         self
     }
 
-    /// Whether opening reads every record and all of the log and compares them with
-    /// what was written, so that damage is found, and mended, while there is
-    /// another copy of everything. Takes a few seconds for a million records.
-    /// Default: yes.
+    /// Sets whether opening reads every record and the whole log to verify them. Default: yes.
+    ///
+    /// This finds damage, and repairs it, while there is another copy of everything. It takes a few
+    /// seconds per million records.
     #[must_use]
     pub fn verify(mut self, verify: bool) -> Self {
         self.index.verify = verify;
@@ -161,7 +167,7 @@ impl StoreBuilder {
         self
     }
 
-    /// What opening does about damaged log that nothing else has. Default:
+    /// Sets how opening treats damaged log that has no other copy. Default:
     /// [`Refuse`](Recovery::Refuse).
     #[must_use]
     pub fn recovery(mut self, recovery: Recovery) -> Self {
@@ -169,12 +175,12 @@ impl StoreBuilder {
         self
     }
 
-    /// Opens the store in the folder `path`, and creates it if there is none.
+    /// Opens the store in the folder `path`, creating it if there is none.
     ///
     /// # Errors
     ///
-    /// As [`Store::open`]; [`is_not_found`](crate::Error::is_not_found) if there
-    /// is no store and none is to be created.
+    /// As [`Store::open`]; [`is_not_found`](crate::Error::is_not_found) if there is no store and
+    /// [`create`](StoreBuilder::create) is off.
     pub fn open(self, path: impl AsRef<Path>) -> Result<Store> {
         let path = path.as_ref();
         let folder = Folder::open_or_create(path, self.create.then_some(self.mode))?;
@@ -183,8 +189,10 @@ impl StoreBuilder {
         Ok(self.store(Arc::new(engine), report, Some(path.to_owned())))
     }
 
-    /// Connects to a store in etcd. Of the options those count that are not about files:
-    /// clock, history, [`sync_interval`](StoreBuilder::sync_interval).
+    /// Connects to a store in etcd.
+    ///
+    /// Only options that do not concern files apply: clock, history,
+    /// [`sync_interval`](StoreBuilder::sync_interval).
     ///
     /// # Errors
     ///

@@ -38,10 +38,10 @@ use crate::error::{Error, Result};
 use crate::folder;
 use crate::record::{Key, KeyRange};
 
-/// A store of process state: one folder that one program has open.
+/// A store of process state, in a folder that one program has open.
 ///
-/// Clones share the store; the last one to go closes it. See
-/// [`close`](Store::close) for doing so with an answer.
+/// Clones share the store, and dropping the last one closes it; [`close`](Store::close) does so and
+/// reports errors.
 ///
 /// ```
 /// use procstate::{Params, Store};
@@ -61,65 +61,63 @@ pub struct Store {
 pub(crate) struct Inner {
     pub(crate) engine: Arc<dyn Engine>,
     pub(crate) clock: Arc<dyn Clock>,
-    /// Who lives.
+    /// Decides which owners are alive.
     pub(crate) liveness: Arc<dyn Liveness>,
     pub(crate) history_max: usize,
     report: OpenReport,
     path: Option<PathBuf>,
-    /// Another program has it open.
+    /// Whether another program has the store open.
     is_remote: bool,
 }
 
 impl Store {
-    /// Opens the store in the folder `path`, and creates it if there is none.
+    /// Opens the store in the folder `path`, creating it if there is none.
     ///
-    /// sled, in which the index is, panics on some damaged files. That is caught, and the
-    /// program's panic hook does not hear of it, unless it is set after the first store was
-    /// opened. A program that is built with `panic = "abort"` cannot catch it: it ends there,
-    /// and each time that it opens that store. `procstate verify` and `procstate compact`
-    /// tell of such damage and mend it.
+    /// The index is in sled, which panics on some damaged files. Opening catches these panics and
+    /// hides them from the program's panic hook, unless the hook is set after the first store was
+    /// opened. A program built with `panic = "abort"` cannot catch them: it aborts whenever it
+    /// opens that store. `procstate verify` and `procstate compact` report and repair such damage.
     ///
     /// # Errors
     ///
-    /// [`is_locked`](crate::Error::is_locked) while another program, or another
-    /// `Store` of this one, has it open; [`is_corrupt`](crate::Error::is_corrupt)
-    /// if what it holds is not what was written; an error that says why if the
-    /// folder is something else, is not writable, or has a newer format. In each
-    /// case nothing is changed.
+    /// [`is_locked`](crate::Error::is_locked) while another program, or another `Store` of this
+    /// one, has it open; [`is_corrupt`](crate::Error::is_corrupt) if its data is damaged; an error
+    /// with the reason if the folder is not a store, is not writable, or has a newer format. In all
+    /// these cases nothing is changed.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         Self::builder().open(path)
     }
 
-    /// Connects to a store in etcd, and creates it if there is none (feature `etcd`).
+    /// Connects to a store in etcd, creating it if there is none (feature `etcd`).
     ///
-    /// It is used as one in a folder is, by any number of programs on any number of
-    /// machines. What differs:
+    /// Any number of programs on any number of machines can use it like a store in a folder, with
+    /// these differences:
     ///
-    /// - Every acknowledged write is on the disks of a majority of the members, also a
+    /// - Every acknowledged write is on the disks of a majority of the members, even a
     ///   [`Buffered`](Durability::Buffered) one. Only progress that a run reports more often
-    ///   than [`sync_interval`](StoreBuilder::sync_interval) is written once in that time, the
-    ///   newest: the program's death may take the last such report.
-    /// - An owner whose program has died is taken for dead when its lease has run out.
-    /// - What changes more records at once than etcd takes is refused, or, if it only writes
-    ///   them (an import), made in parts that become visible together.
+    ///   than [`sync_interval`](StoreBuilder::sync_interval) is coalesced to the newest report
+    ///   per interval: the program's death may lose the last one.
+    /// - An owner whose program has died counts as dead when its lease has expired.
+    /// - A change of more records than etcd allows per transaction is refused, or, if it only
+    ///   writes them (an import), split into parts that become visible together.
     ///
     /// # Errors
     ///
-    /// [`is_unreachable`](crate::Error::is_unreachable) if no majority of the members
-    /// answers, or they do not let this user in; [`is_corrupt`](crate::Error::is_corrupt) if
-    /// another program's data has this prefix.
+    /// [`is_unreachable`](crate::Error::is_unreachable) if no majority of the members answers, or
+    /// they refuse this user; [`is_corrupt`](crate::Error::is_corrupt) if the prefix holds another
+    /// program's data.
     #[cfg(feature = "etcd")]
     pub fn connect(options: impl std::borrow::Borrow<crate::engine::EtcdOptions>) -> Result<Self> {
         Self::builder().connect(options)
     }
 
-    /// A store that lives in memory and is gone with its last handle. For tests.
+    /// Creates a store in memory, which ends with its last handle. For tests.
     #[must_use]
     pub fn in_memory() -> Self {
         Self::builder().in_memory()
     }
 
-    /// The names of all processes, sorted by their bytes.
+    /// Returns the names of all processes, sorted by their bytes.
     ///
     /// # Errors
     ///
@@ -136,7 +134,7 @@ impl Store {
         Ok(names)
     }
 
-    /// The process of the first record in `range`.
+    /// Returns the process of the first record in `range`.
     pub(crate) fn first_process(&self, range: &KeyRange) -> Result<Option<String>> {
         let mut first = None;
         self.inner.engine.scan_first(range, 1, &mut |record| {
@@ -146,30 +144,32 @@ impl Store {
         Ok(first.map(|address| address.process))
     }
 
-    /// Copies the files of a store that no program has open into a new or empty
-    /// folder, and changes nothing in it: to look at a store, open a copy.
+    /// Copies the files of a store that no program has open into a new or empty folder, without
+    /// changing the store.
+    ///
+    /// To inspect a store without changing it, open a copy.
     ///
     /// # Errors
     ///
-    /// [`is_locked`](crate::Error::is_locked) while a program has it open, or
-    /// opened it meanwhile; [`is_not_found`](crate::Error::is_not_found) if there
-    /// is no store at `from`; [`is_invalid`](crate::Error::is_invalid) if `to`
-    /// lies inside it or is not empty; if a file cannot be read or written. What
-    /// was copied until then is of no use: delete it.
+    /// [`is_locked`](crate::Error::is_locked) while a program has it open, or if one opened it
+    /// meanwhile; [`is_not_found`](crate::Error::is_not_found) if there is no store at `from`;
+    /// [`is_invalid`](crate::Error::is_invalid) if `to` lies inside the store or is not empty; if a
+    /// file cannot be read or written. A failed copy is unusable: delete it.
     pub fn copy_files(from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<()> {
         folder::copy_files(from.as_ref(), to.as_ref())
     }
 
-    /// Writes a backup of the whole store to the file `path`, while it is used: as
-    /// the store was at one moment, no earlier than this call. Nobody waits for it
-    /// but calls to [`close`](Store::close). It has another name until it is complete and
-    /// durable. [`recovery::restore`](crate::recovery::restore) makes a store of it.
+    /// Writes a backup of the whole store, as of one moment after the call began, to the file
+    /// `path`.
+    ///
+    /// The store stays usable; only [`close`](Store::close) waits for the backup. The file has a
+    /// temporary name until it is complete and durable.
+    /// [`recovery::restore`](crate::recovery::restore) makes a store from it.
     ///
     /// # Errors
     ///
-    /// [`is_invalid`](crate::Error::is_invalid) if there is a file `path` already, or if
-    /// it would lie inside the store; if it cannot be written, for which the store is
-    /// none the worse.
+    /// [`is_invalid`](crate::Error::is_invalid) if the file `path` exists or would lie inside the
+    /// store; if it cannot be written, which does not affect the store.
     ///
     /// ```
     /// # use procstate::{Params, Store};
@@ -193,7 +193,7 @@ impl Store {
         let path = path.as_ref();
         let path = std::path::absolute(path).map_err(|error| Error::io("find", path, error))?;
         if path.exists() {
-            let taken = format!("{} is there already; name a new file", path.display());
+            let taken = format!("{} already exists; name a new file", path.display());
             return Err(Error::argument(taken));
         }
         if let Some(store) = &self.inner.path {
@@ -206,13 +206,14 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// If the disk fails; the store is then poisoned and must be opened again.
+    /// If the disk fails, which poisons the store: it must be opened again.
     pub fn sync(&self) -> Result<()> {
         self.inner.engine.sync()
     }
 
-    /// Whether the store can be read and written, as far as it knows: it was not closed, and
-    /// no earlier error has stopped it. Costs next to nothing.
+    /// Checks that the store was not closed and no earlier error has stopped it.
+    ///
+    /// Costs next to nothing.
     ///
     /// # Errors
     ///
@@ -221,7 +222,7 @@ impl Store {
         self.inner.engine.commit(Batch::new(), Durability::Buffered).map(drop)
     }
 
-    /// Figures of the store.
+    /// Returns statistics of the store.
     ///
     /// # Errors
     ///
@@ -230,41 +231,42 @@ impl Store {
         Ok(Stats { processes: self.processes()?.len() as u64, ..self.inner.engine.stats()? })
     }
 
-    /// The sequence number of the newest commit; 0 for a store that was never written to.
+    /// Returns the sequence number of the newest commit; 0 if there is none.
     #[must_use]
     pub fn last_seq(&self) -> u64 {
         self.inner.engine.last_seq()
     }
 
-    /// What opening the store found and did.
+    /// Returns what opening the store found and did.
     #[must_use]
     pub fn open_report(&self) -> &OpenReport {
         &self.inner.report
     }
 
-    /// The folder of the store; `None` for one in memory.
+    /// Returns the folder of the store; `None` for a store in memory.
     #[must_use]
     pub fn path(&self) -> Option<&Path> {
         self.inner.path.as_deref()
     }
 
-    /// Whether another program has it open, and it is used through that one
+    /// Reports whether another program has the store open and this one uses it through that program
     /// (`procstate::remote`, feature `http`).
     #[must_use]
     pub fn is_remote(&self) -> bool {
         self.inner.is_remote
     }
 
-    /// A store that another program has open.
+    /// Wraps a store that another program has open.
     #[cfg(feature = "http")]
     pub(crate) fn over(engine: Arc<dyn Engine>, liveness: Arc<dyn Liveness>, path: Option<PathBuf>) -> Self {
         Self::builder().remote(engine, liveness, path)
     }
 
-    /// Makes everything durable and lets go of the folder. Every other handle
-    /// fails from now on.
+    /// Makes everything durable and releases the folder.
     ///
-    /// Dropping the last handle does the same and can only log what fails.
+    /// All other handles fail from now on.
+    ///
+    /// Dropping the last handle does the same, but can only log errors.
     ///
     /// # Errors
     ///

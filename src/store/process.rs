@@ -1,4 +1,4 @@
-//! A handle on one process.
+//! A handle to one process.
 
 use std::sync::Arc;
 
@@ -12,9 +12,8 @@ use crate::record::{Key, Payload};
 
 /// One process of a store.
 ///
-/// A handle is cheap to make and to clone. Every change through it survives
-/// power loss once the call returns, unless
-/// [`with_durability`](ProcessHandle::with_durability) says otherwise.
+/// A handle is cheap to create and to clone. Changes through it survive power loss once the call
+/// returns, unless [`with_durability`](ProcessHandle::with_durability) says otherwise.
 ///
 /// ```
 /// use procstate::{Effect, Params, Precondition, Store};
@@ -26,7 +25,7 @@ use crate::record::{Key, Payload};
 /// keys.register_all([("project-1", Params::new()), ("project-2", Params::new())])?;
 /// assert!(keys.exists()? && keys.store().processes_page("gc", None, 10)?.names == [keys.name()]);
 ///
-/// // Changes only what the caller has seen.
+/// // Changes the item only if it is at the version read.
 /// let item = keys.item("project-1")?.expect("it was registered");
 /// let seen = Precondition::Version(item.version);
 /// keys.register_if("project-1", Params::new().int("keysPerAccount", 8), seen)?;
@@ -41,7 +40,7 @@ use crate::record::{Key, Payload};
 /// let summary = keys.summary()?;
 /// assert_eq!((summary.active, summary.cleanup), (1, 3));
 /// assert!(keys.status()?.is_none() && keys.totals()?.is_empty() && keys.history()?.is_empty());
-/// assert!(keys.release()?.is_none(), "nobody has it");
+/// assert!(keys.release()?.is_none(), "it has no owner");
 /// keys.purge(Duration::from_secs(30 * 86_400))?;
 /// # Ok::<(), procstate::Error>(())
 /// ```
@@ -55,15 +54,16 @@ pub struct ProcessHandle {
 /// Whether a call changed anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Effect {
-    /// The change is in the store.
+    /// The change was written.
     Changed,
-    /// It was like that already; nothing was written.
+    /// The state was already as requested; nothing was written.
     Unchanged,
 }
 
 impl Store {
-    /// The process `name`, whether or not it is in the store yet: registering
-    /// work and changing settings create it.
+    /// Returns a handle to the process `name`, which need not exist yet.
+    ///
+    /// Registering work and changing settings create it.
     ///
     /// # Errors
     ///
@@ -79,28 +79,28 @@ impl ProcessHandle {
         Self { store, name: name.into(), durability: Durability::Synced }
     }
 
-    /// The name of the process.
+    /// Returns the name of the process.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The store that the process is in.
+    /// Returns the store of the process.
     #[must_use]
     pub fn store(&self) -> &Store {
         &self.store
     }
 
-    /// The same process, with changes through this handle as durable as
-    /// `durability` says. Claims and the end of a run are always
-    /// [`Synced`](Durability::Synced).
+    /// Returns a handle whose changes have this durability.
+    ///
+    /// Claims and the finish of a run are always [`Synced`](Durability::Synced).
     #[must_use]
     pub fn with_durability(mut self, durability: Durability) -> Self {
         self.durability = durability;
         self
     }
 
-    /// Whether the process is in the store.
+    /// Reports whether the process exists.
     ///
     /// # Errors
     ///
@@ -109,7 +109,7 @@ impl ProcessHandle {
         Ok(self.store.inner.engine.get(&Key::owner(&self.name))?.is_some())
     }
 
-    /// Fails if the process is not in the store.
+    /// Fails if the process does not exist.
     pub(crate) fn must_exist(&self) -> Result<()> {
         if self.exists()? { Ok(()) } else { Err(self.not_found()) }
     }
@@ -126,7 +126,7 @@ impl ProcessHandle {
         self.store.read(&Key::status(&self.name))
     }
 
-    /// The owner record of a process that must be there.
+    /// Reads the owner record of a process that must exist.
     pub(crate) fn existing_owner(&self) -> Result<Versioned<Owner>> {
         let owner = self.read_owner()?;
         if owner.is_present() { Ok(owner) } else { Err(self.not_found()) }
@@ -136,8 +136,7 @@ impl ProcessHandle {
         Failure::NoProcess { process: self.name().to_owned() }.into()
     }
 
-    /// Adds to a batch that the owner is as it was read, and the creation of the
-    /// process if it is not there yet.
+    /// Adds a precondition on the owner to a batch, and creates the process if it does not exist.
     pub(super) fn create_in(&self, batch: Batch, owner: &Versioned<Owner>) -> Batch {
         let key = Key::owner(&self.name);
         let batch = batch.expect(key.clone(), owner.unchanged());
@@ -148,8 +147,9 @@ impl ProcessHandle {
         batch.put(key, owner.to_payload())
     }
 
-    /// Adds a change of the settings to a batch: every change that a run must
-    /// notice moves the version of this record.
+    /// Adds a change of the settings to a batch.
+    ///
+    /// Every change that a run must notice increases the version of this record.
     pub(super) fn put_settings(
         &self,
         batch: Batch,

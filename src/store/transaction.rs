@@ -1,5 +1,5 @@
-//! Typed reads, and the loop around every change: read, decide, commit, and
-//! again if somebody else wrote meanwhile.
+//! Typed reads, and the optimistic loop of every change: read, decide, commit, and retry if a
+//! concurrent write intervened.
 
 use std::ops::ControlFlow;
 
@@ -9,7 +9,7 @@ use crate::record::{Key, KeyRange, Payload, RecordRef};
 
 use super::Store;
 
-/// A message as it was read, with what a precondition needs to know of it.
+/// A message with the version needed for preconditions.
 #[derive(Debug, Clone)]
 pub(crate) struct Versioned<T> {
     /// `None` if the record is absent.
@@ -42,11 +42,11 @@ impl<T: Payload> Versioned<T> {
     }
 }
 
-/// What a change came to after reading.
+/// The result of one attempt at a change.
 pub(crate) enum Attempt<T> {
-    /// Nothing is to be written.
+    /// Nothing needs to be written.
     Done(T),
-    /// This is to be written; if a precondition fails, all is read again.
+    /// Commit this batch; if a precondition fails, read everything again.
     Commit(Batch, T),
 }
 
@@ -56,8 +56,7 @@ impl Store {
         record.map_or_else(|| Ok(Versioned::absent()), |record| Versioned::of(record.borrow()))
     }
 
-    /// Shows the records in `range` to `visit`, as they were at one point in time, until
-    /// it has enough or fails.
+    /// Visits the records in `range` at one point in time, until `visit` stops or fails.
     pub(crate) fn scan(
         &self,
         range: &KeyRange,
@@ -66,7 +65,7 @@ impl Store {
         self.scan_first(range, usize::MAX, visit)
     }
 
-    /// The same, no more than the first `max` records.
+    /// Visits at most the first `max` records.
     pub(crate) fn scan_first(
         &self,
         range: &KeyRange,
@@ -83,8 +82,9 @@ impl Store {
         outcome
     }
 
-    /// Repeats `attempt` until its batch goes through. Each failure means that
-    /// another commit did, so somebody always gets on.
+    /// Repeats `attempt` until its batch commits.
+    ///
+    /// Each failure means that another commit succeeded, so the system always makes progress.
     pub(crate) fn change<T>(
         &self,
         durability: Durability,

@@ -1,12 +1,12 @@
-//! The primitives in unit tests, and the exploration of interleavings.
+//! The primitives in unit tests, and the exploration of thread interleavings.
 //!
-//! Within [`explore`] the threads are shuttle's: one runs at a time, and before each operation
-//! of this module a scheduler decides which one goes on. A lock is the real one all the same:
-//! who does not get it lets others run, until it does. Everywhere else these are what a program
-//! uses.
+//! Within [`explore`] the threads are shuttle's: one runs at a time, and a scheduler picks the next
+//! one before each operation of this module. Locks are still the real ones: a thread that does not
+//! get a lock yields until it does. Outside of an exploration these are the primitives of
+//! production.
 //!
-//! Every interleaving of these operations may come up, each seen by all threads in one order:
-//! what a processor makes of `Ordering` does not show here.
+//! An exploration may choose any sequentially consistent interleaving of these operations. It does
+//! not show the effects of weaker memory orderings.
 
 use std::cell::Cell;
 use std::sync::atomic::{self, Ordering};
@@ -17,22 +17,23 @@ use parking_lot::{MutexGuard, RwLockReadGuard, RwLockWriteGuard};
 use shuttle::scheduler::{PctScheduler, RandomScheduler};
 use shuttle::{Config, MaxSteps, Runner};
 
-/// Schedules that each exploration tries by default, of either kind.
+/// Schedules per exploration and kind, by default.
 const SCHEDULES: usize = 300;
 
-/// A thread of more steps waits for what does not come.
+/// A thread with more steps than this waits for an event that never comes.
 const STEPS_MAX: usize = 50_000;
 
-/// How often a thread is interrupted in a schedule that lets each run as long as it can.
+/// The number of preemptions in a schedule that otherwise lets threads run as long as they can.
 const INTERRUPTIONS: usize = 3;
 
 const STACK_BYTES: usize = 1 << 20;
 
-/// Calls `test` again and again, each time under another schedule of the threads that it spawns
-/// with `shuttle::thread`: half of them change the thread at random, the others seldom, at
-/// moments drawn by chance.
+/// Calls `test` repeatedly, each time under another schedule of the threads that it spawns with
+/// `shuttle::thread`.
 ///
-/// A failure prints its schedule, for `shuttle::replay`; `PROCSTATE_SEED` repeats all of them.
+/// Half of the schedules switch threads at random, the others rarely, at random moments.
+///
+/// A failure prints its schedule for `shuttle::replay`; `PROCSTATE_SEED` repeats them all.
 pub(crate) fn explore(test: impl Fn() + Copy + Send + Sync + 'static) {
     let number = |name| std::env::var(name).ok().and_then(|value| value.parse::<u64>().ok());
     let seed = number("PROCSTATE_SEED").unwrap_or_else(|| fastrand::u64(..));
@@ -48,7 +49,7 @@ pub(crate) fn explore(test: impl Fn() + Copy + Send + Sync + 'static) {
 }
 
 thread_local! {
-    /// Whether shuttle's threads run on this one.
+    /// Whether this thread is running an exploration.
     static IS_EXPLORING: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -56,15 +57,15 @@ fn is_explored() -> bool {
     IS_EXPLORING.get() && shuttle::current::try_get_current_task().is_some()
 }
 
-/// Another thread may go on here.
+/// Lets the scheduler switch threads here.
 pub(crate) fn point() {
     if is_explored() {
-        // The name notwithstanding, it takes no time.
+        // Despite its name, this takes no time.
         shuttle::thread::sleep(Duration::ZERO);
     }
 }
 
-/// This thread has nothing to do until another has gone on.
+/// Yields until another thread has made progress.
 pub(crate) fn yield_now() {
     if is_explored() { shuttle::thread::yield_now() } else { std::thread::yield_now() }
 }
@@ -73,7 +74,7 @@ pub(crate) fn spin_loop() {
     if is_explored() { shuttle::thread::yield_now() } else { std::hint::spin_loop() }
 }
 
-/// In an exploration each step takes a microsecond.
+/// In an exploration every step takes a microsecond.
 pub(crate) fn now() -> Instant {
     static ORIGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
     if !is_explored() {
@@ -82,7 +83,9 @@ pub(crate) fn now() -> Instant {
     *ORIGIN + Duration::from_micros(shuttle::current::context_switches() as u64)
 }
 
-/// Takes a lock: in an exploration, where blocking would stop all threads, by trying.
+/// Acquires a lock.
+///
+/// An exploration polls, because blocking would stop all threads.
 fn acquire<G>(try_lock: impl Fn() -> Option<G>, lock: impl FnOnce() -> G) -> G {
     if !is_explored() {
         return lock();
@@ -174,7 +177,7 @@ atomics! {
     AtomicUsize, usize, [fetch_add];
 }
 
-/// Where the thread that made it sleeps until it is woken.
+/// A place for its thread to sleep until it is woken.
 #[derive(Debug)]
 pub(crate) enum Parker {
     Real(crossbeam_utils::sync::Parker),
@@ -213,7 +216,7 @@ impl Parker {
         }
     }
 
-    /// Whether it was woken since it was last asked.
+    /// Reports whether it was woken since the last call.
     fn take_wake(&self) -> bool {
         let Self::Explored(Unparker::Explored { is_woken, .. }) = self else { return false };
         point();
@@ -236,7 +239,7 @@ impl Unparker {
 #[derive(Debug, Default)]
 pub(crate) struct Condvar {
     real: parking_lot::Condvar,
-    /// Those who wait in an exploration.
+    /// The threads that wait in an exploration.
     waiting: parking_lot::Mutex<Vec<Unparker>>,
 }
 
@@ -277,7 +280,7 @@ impl Condvar {
         let mutex = MutexGuard::mutex(guard);
         MutexGuard::unlocked(guard, || {
             wait(&parker);
-            // Nobody takes it between this and the lock at the end of `unlocked`.
+            // No other thread takes the lock between this check and the end of `unlocked`.
             while mutex.is_locked() {
                 yield_now();
             }

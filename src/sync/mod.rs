@@ -1,7 +1,7 @@
-//! What threads meet at: locks, atomics, waiting, and the time that they wait.
+//! Synchronization: locks, atomics, waiting, and the clock of waits.
 //!
-//! These are parking_lot's, crossbeam's and std's. In the unit tests each operation is a
-//! scheduling point too, and the interleavings of threads can be explored: see `explored`.
+//! The primitives are those of parking_lot, crossbeam and std. In unit tests each operation is also
+//! a scheduling point, so that thread interleavings can be explored: see `explored`.
 
 #[cfg(test)]
 mod explored;
@@ -17,7 +17,7 @@ mod real {
     pub(crate) use crossbeam_utils::sync::{Parker, Unparker};
     pub(crate) use parking_lot::{Condvar, Mutex, RwLock};
 
-    /// The time by which threads wait.
+    /// The clock for timed waits.
     #[inline]
     pub(crate) fn now() -> Instant {
         Instant::now()

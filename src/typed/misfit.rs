@@ -1,8 +1,8 @@
-//! Why a value does not fit.
+//! Conversion errors.
 
 use std::fmt::Display;
 
-/// Why a value does not fit, in words.
+/// Why a value cannot be converted.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct Misfit(pub(super) String);

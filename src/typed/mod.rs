@@ -1,9 +1,8 @@
-//! Parameters as a type of one's own, by serde (feature `serde`).
+//! Converts parameters to and from user types with serde (feature `serde`).
 //!
-//! Parameters hold whole numbers and texts by name, so these go in and out, and what is
-//! written as them: booleans as 0 and 1, characters and enums without data as texts,
-//! optional fields, which are absent if they are `None`. Everything else is refused by
-//! the name of its field.
+//! Parameters are integers and strings by name. Supported are these, booleans as 0 and 1,
+//! characters and unit variants as strings, and optional fields, which are absent if `None`. Errors
+//! name the field that has any other type.
 
 mod misfit;
 mod read;
@@ -17,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::proto::Params;
 
 impl Params {
-    /// The parameters as a `T`.
+    /// Converts the parameters to a `T`.
     ///
     /// ```
     /// use procstate::Params;
@@ -41,18 +40,18 @@ impl Params {
     ///
     /// # Errors
     ///
-    /// [`is_invalid`](Error::is_invalid), with the name of the field, if one is missing,
-    /// of another kind, or out of the range of its type.
+    /// [`is_invalid`](Error::is_invalid), with the name of the field, if one is missing, has
+    /// another type, or is out of range.
     pub fn to<T: DeserializeOwned>(&self) -> Result<T> {
         T::deserialize(read::Reader(self)).map_err(|error| read_error::<T>(&error))
     }
 
-    /// The parameters that a value says: a struct, or a map by name.
+    /// Converts a struct or a map to parameters.
     ///
     /// # Errors
     ///
-    /// [`is_invalid`](Error::is_invalid), with the name of the field, if one is a
-    /// fraction, a list, a struct or a map, or a number beyond 64 bits with a sign.
+    /// [`is_invalid`](Error::is_invalid), with the name of the field, if one is a float, a list, a
+    /// struct or a map, or an integer that does not fit an `i64`.
     pub fn from_serde<T: Serialize + ?Sized>(value: &T) -> Result<Self> {
         value
             .serialize(write::Writer)
@@ -61,10 +60,10 @@ impl Params {
 }
 
 fn read_error<T>(error: &Misfit) -> Error {
-    Error::argument(format!("the parameters are no {}: {error}", short_name::<T>()))
+    Error::argument(format!("the parameters do not fit {}: {error}", short_name::<T>()))
 }
 
-/// The name of a type without its path.
+/// Returns the name of a type without its path.
 fn short_name<T: ?Sized>() -> &'static str {
     let name = std::any::type_name::<T>();
     let end = name.find('<').unwrap_or(name.len());

@@ -1,4 +1,4 @@
-//! From parameters to a type.
+//! Converts parameters to a type.
 
 use std::collections::btree_map;
 use std::iter::Peekable;
@@ -18,7 +18,7 @@ impl<'de> Deserializer<'de> for Reader<'de> {
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
         let (ints, strings) = (&self.0.int_params, &self.0.string_params);
         if let Some(name) = ints.keys().find(|name| strings.contains_key(*name)) {
-            return Err(Misfit::of(name, "there is a number and a text of this name"));
+            return Err(Misfit::of(name, "there are a number and a string of this name"));
         }
         visitor.visit_map(Members { ints: ints.iter().peekable(), strings: strings.iter(), value: None })
     }
@@ -40,7 +40,7 @@ impl<'de> Deserializer<'de> for Reader<'de> {
 struct Members<'de> {
     ints: Peekable<btree_map::Iter<'de, String, i64>>,
     strings: btree_map::Iter<'de, String, String>,
-    /// The value of the name that was read last.
+    /// The value of the last name.
     value: Option<(&'de str, Value<'de>)>,
 }
 
@@ -80,7 +80,7 @@ impl<'de> Deserializer<'de> for Value<'de> {
     fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
         match self {
             Self::Int(value @ (0 | 1)) => visitor.visit_bool(value == 1),
-            Self::Int(value) => Err(Misfit(format!("it is {value}; a boolean is 0 or 1"))),
+            Self::Int(value) => Err(Misfit(format!("it is {value}; a boolean must be 0 or 1"))),
             Self::Text(value) => visitor.visit_borrowed_str(value),
         }
     }
@@ -119,5 +119,5 @@ impl<'de> Deserializer<'de> for Value<'de> {
 }
 
 fn self_named<T>(value: i64) -> Result<T, Misfit> {
-    Err(Misfit(format!("it is the number {value}; one of several choices is a text")))
+    Err(Misfit(format!("it is the number {value}; an enum must be a string")))
 }

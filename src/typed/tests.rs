@@ -72,25 +72,25 @@ struct Small {
 #[test]
 fn what_does_not_fit_is_named() {
     let why = |params: Params| params.to::<Small>().unwrap_err().to_string();
-    let head = "invalid argument: the parameters are no Small: ";
+    let head = "invalid argument: the parameters do not fit Small: ";
     for (params, expected) in [
         (Params::new(), "missing field `n`"),
         (Params::new().int("n", 256), "n: invalid value: integer `256`, expected u8"),
         (Params::new().string("n", "5"), "n: invalid type: string \"5\", expected u8"),
         (Params::new().int("n", 5).int("m", 5), "unknown field `m`, expected `n`"),
-        (Params::new().int("n", 5).string("n", "5"), "n: there is a number and a text of this name"),
+        (Params::new().int("n", 5).string("n", "5"), "n: there are a number and a string of this name"),
     ] {
         assert_eq!(why(params), format!("{head}{expected}"));
     }
     let params = Params::from_serde(&job()).unwrap();
     let broken = |params: Params| params.to::<Job>().unwrap_err().to_string();
-    assert!(broken(params.clone().int("isDry", 2)).ends_with("isDry: it is 2; a boolean is 0 or 1"));
+    assert!(broken(params.clone().int("isDry", 2)).ends_with("isDry: it is 2; a boolean must be 0 or 1"));
     let text = broken(params.clone().string("mode", "slow"));
     assert!(text.ends_with("mode: unknown variant `slow`, expected `Fast` or `by-hand`"), "{text}");
     let mut numbered = params;
     numbered.string_params.remove("mode");
     let text = broken(numbered.int("mode", 1));
-    assert!(text.ends_with("mode: it is the number 1; one of several choices is a text"), "{text}");
+    assert!(text.ends_with("mode: it is the number 1; an enum must be a string"), "{text}");
 }
 
 #[test]
@@ -107,8 +107,8 @@ fn what_parameters_cannot_hold_is_named() {
     assert!(why(0.5).starts_with("inner: it is a fraction"), "{}", why(0.5));
     assert!(why(vec![1]).starts_with("inner: it is nested"));
     assert!(why(Small { n: 1 }).starts_with("inner: it is nested"));
-    assert!(why(Some(u64::MAX)).starts_with("inner: it is beyond the range"));
-    assert!(why(i128::MIN).starts_with("inner: it is beyond the range"));
+    assert!(why(Some(u64::MAX)).starts_with("inner: it is out of the range"));
+    assert!(why(i128::MIN).starts_with("inner: it is out of the range"));
     let error = Params::from_serde(&5).unwrap_err().to_string();
     assert_eq!(
         error,

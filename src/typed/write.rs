@@ -1,4 +1,4 @@
-//! From a type to parameters.
+//! Converts a type to parameters.
 
 use serde::Serialize;
 use serde::ser::{Error, Impossible, SerializeMap, SerializeStruct, Serializer};
@@ -7,17 +7,17 @@ use super::misfit::Misfit;
 use crate::proto::Params;
 
 const NOT_NAMED: &str = "parameters have names; it must be a struct or a map";
-const NESTED: &str = "it is nested; parameters are whole numbers and texts";
-const FRACTION: &str = "it is a fraction, which parameters do not have; store it as a text, or as a whole number of a smaller unit";
-const TOO_LARGE: &str = "it is beyond the range of 64 bits with a sign";
+const NESTED: &str = "it is nested; parameters are integers and strings";
+const FRACTION: &str = "it is a fraction, which parameters cannot hold; store it as a string, or as an integer in a smaller unit";
+const TOO_LARGE: &str = "it is out of the range of signed 64-bit integers";
 
 pub(super) struct Writer;
 
-/// The parameters so far.
+/// The parameters converted so far.
 #[derive(Default)]
 pub(super) struct Members {
     params: Params,
-    /// The name of the next value of a map.
+    /// The name of a map's next value.
     name: Option<String>,
 }
 
@@ -56,7 +56,7 @@ impl SerializeMap for Members {
     fn serialize_key<T: Serialize + ?Sized>(&mut self, name: &T) -> Result<(), Misfit> {
         match name.serialize(ValueWriter)? {
             Value::Text(name) => self.name = Some(name),
-            Value::Int(_) | Value::None => return Err(Misfit::custom("a name that is not a text")),
+            Value::Int(_) | Value::None => return Err(Misfit::custom("a name that is not a string")),
         }
         Ok(())
     }
@@ -71,7 +71,7 @@ impl SerializeMap for Members {
     }
 }
 
-/// What one parameter is.
+/// The value of one parameter.
 enum Value {
     None,
     Int(i64),
@@ -80,7 +80,7 @@ enum Value {
 
 struct ValueWriter;
 
-/// The answers to every kind of value that is refused with one text.
+/// Implements serializer methods that return an error.
 macro_rules! refuse {
     ($ok:ty, $why:expr; $($method:ident($($type:ty),*)),* $(,)?) => {$(
         fn $method(self, $(_: $type),*) -> Result<$ok, Misfit> {
@@ -89,7 +89,7 @@ macro_rules! refuse {
     )*};
 }
 
-/// The same for those that would hold other values.
+/// Implements compound serializer methods that return an error.
 macro_rules! refuse_compound {
     ($ok:ty, $why:expr; $($method:ident($($type:ty),*): $compound:ident),* $(,)?) => {$(
         fn $method(self, $(_: $type),*) -> Result<Self::$compound, Misfit> {

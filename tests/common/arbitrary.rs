@@ -1,4 +1,4 @@
-//! Arbitrary processes: whatever the schema allows.
+//! Arbitrary processes within the schema.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
 use prost_types::{Duration, Timestamp};
 
-/// Keeps the seeds of failures beside the test, in `regressions/`.
+/// Stores the seeds of failures next to the test, in `regressions/`.
 pub fn config() -> ProptestConfig {
     let persistence = FileFailurePersistence::WithSource("regressions");
     ProptestConfig { failure_persistence: Some(Box::new(persistence)), ..ProptestConfig::default() }
@@ -21,13 +21,13 @@ fn name() -> impl Strategy<Value = String> {
     prop_oneof!["[a-c/]{1,3}", "[\\x00\\x01/\u{7f}é\u{10FFFF}]{1,4}", ".{1,12}"]
 }
 
-/// Times that JSON can say.
+/// Times that JSON can represent.
 fn timestamp() -> impl Strategy<Value = Timestamp> {
     let nanos = prop_oneof![Just(0), 0..1_000_000_000, (0..1000).prop_map(|ms| ms * 1_000_000)];
     (-62_135_596_800_i64..=253_402_300_799, nanos).prop_map(|(seconds, nanos)| Timestamp { seconds, nanos })
 }
 
-/// Periods that JSON can say: up to 10,000 years either way.
+/// Periods that JSON can represent: up to 10,000 years either way.
 fn duration() -> impl Strategy<Value = Duration> {
     (0..=315_576_000_000_i64, 0..1_000_000_000_i32, any::<bool>()).prop_map(|(seconds, nanos, negative)| {
         if negative { Duration { seconds: -seconds, nanos: -nanos } } else { Duration { seconds, nanos } }
@@ -79,7 +79,7 @@ fn work() -> impl Strategy<Value = Work> {
         .prop_map(|(modified, params, status)| Work { modified, params, status })
 }
 
-/// A process that a store takes: it has a name, and no work is on two lists.
+/// A process that a store accepts: it has a name, and no work is on two lists.
 pub fn process() -> impl Strategy<Value = Process> {
     let lists = btree_map(name(), (0..3, work(), timestamp()), 0..8);
     let parts = (name(), ".{0,8}", option::of(duration()), lists, option::of(params()));

@@ -1,9 +1,9 @@
-//! Waiting for what another thread is to do.
+//! Waits for the effect of other threads.
 
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Waits until `holds`, for ten seconds at most.
+/// Waits until `holds`, for at most ten seconds.
 #[track_caller]
 pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(10);

@@ -1,5 +1,5 @@
-//! What the integration tests share: a store in a folder of its own, on every
-//! engine, checked from end to end when a test is done with it.
+//! Shared parts of the integration tests: a temporary store for each engine, which is checked when
+//! a test ends.
 #![allow(dead_code, unreachable_pub, reason = "each test target uses a part of it")]
 
 #[cfg(feature = "etcd")]
@@ -14,7 +14,7 @@ use std::time::Duration;
 use procstate::{Claim, ClaimOptions, Instance, ManualClock, ProcessHandle, Run, Store, StoreBuilder};
 use tempfile::TempDir;
 
-/// Where a test store keeps its records.
+/// The engine of a test store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Backing {
     Memory,
@@ -23,8 +23,8 @@ pub enum Backing {
     Etcd,
 }
 
-/// Opens stores with so little of everything that checkpoints and snapshots are
-/// always under way, and copies are cheap.
+/// Returns options of a store so small that checkpoints and snapshots are always in progress, and
+/// copies are cheap.
 pub fn small() -> StoreBuilder {
     Store::builder()
         .segment_bytes(16 << 10)
@@ -33,16 +33,17 @@ pub fn small() -> StoreBuilder {
         .sync_interval(Duration::from_millis(5))
 }
 
-/// A store of a test's own, in a member that all tests of a program share; `None`, said as
-/// IGNORED, where etcd is not installed. It is written to as the caller says: what reads it at
-/// once sees all progress.
+/// Options of a separate store on an etcd member that all tests of a program share; `None`,
+/// reported as IGNORED, if etcd is not installed.
+///
+/// Progress is written at once, so that tests can read it.
 #[cfg(feature = "etcd")]
 pub fn etcd_options() -> Option<procstate::EtcdOptions> {
     static MEMBER: std::sync::OnceLock<Option<etcd::Cluster>> = std::sync::OnceLock::new();
     MEMBER.get_or_init(|| etcd::Cluster::start(1)).as_ref().map(options)
 }
 
-/// A store that nobody else uses.
+/// Options of a store that no other test uses.
 #[cfg(feature = "etcd")]
 fn options(cluster: &etcd::Cluster) -> procstate::EtcdOptions {
     use std::sync::atomic::{AtomicUsize, Ordering};
@@ -51,8 +52,7 @@ fn options(cluster: &etcd::Cluster) -> procstate::EtcdOptions {
     procstate::EtcdOptions::new(cluster.endpoints()).prefix(prefix).coalesce(false)
 }
 
-/// A member that one test has for as long as it takes, and then the next: nobody else moves
-/// its sequence numbers.
+/// An etcd member lent to one test at a time, so that no other test changes its revisions.
 #[cfg(feature = "etcd")]
 pub struct Lent {
     cluster: Option<etcd::Cluster>,
@@ -79,8 +79,7 @@ impl Drop for Lent {
     }
 }
 
-/// A store in memory; or in etcd, where a test program was started to be tried there, which
-/// [`in_etcd_too`] does.
+/// Creates a store in memory, or in etcd if [`in_etcd_too`] started this program.
 pub fn store(builder: StoreBuilder) -> Store {
     #[cfg(feature = "etcd")]
     if std::env::var_os(IN_ETCD).is_some() {
@@ -92,7 +91,7 @@ pub fn store(builder: StoreBuilder) -> Store {
 #[cfg(feature = "etcd")]
 const IN_ETCD: &str = "PROCSTATE_TEST_IN_ETCD";
 
-/// Runs every test of this program once more, with their stores in etcd.
+/// Runs every test of this program again with stores in etcd.
 #[cfg(feature = "etcd")]
 pub fn in_etcd_too(this: &str) {
     if std::env::var_os(IN_ETCD).is_some() || !etcd::is_installed() {
@@ -103,20 +102,21 @@ pub fn in_etcd_too(this: &str) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
 }
 
-/// The test `victim` of this program, to be started again and killed: by the variable `name` it
-/// learns in which folder its store is. What it prints is read.
+/// Returns a command that restarts this program's test `victim`, to be killed later.
+///
+/// The variable `name` tells it the folder of its store. Its output is read.
 pub fn victim(name: &str, folder: &Path) -> Command {
     let mut victim = Command::new(std::env::current_exe().unwrap());
     victim.args(["--exact", "victim", "--nocapture"]).env(name, folder).stdout(Stdio::piped());
     victim
 }
 
-/// A number in the environment: how long a run is to be, or which one is to be repeated.
+/// Reads a number from the environment: the length of a run, or the seed to repeat.
 pub fn from_env(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
 
-/// A store for one test.
+/// A temporary store.
 pub struct TestStore {
     store: Option<Store>,
     folder: Option<TempDir>,
@@ -142,7 +142,7 @@ impl TestStore {
         test
     }
 
-    /// One in etcd; `None`, said as IGNORED, where etcd is not installed.
+    /// Creates a store in etcd; `None`, reported as IGNORED, if etcd is not installed.
     #[cfg(feature = "etcd")]
     pub fn in_etcd() -> Option<Self> {
         etcd::is_installed().then(|| Self::new(Backing::Etcd))
@@ -163,8 +163,10 @@ impl TestStore {
         }
     }
 
-    /// Closes the store and opens it again, as a restart of the program would; now
-    /// and then its index is lost meanwhile. A store in memory stays as it is.
+    /// Closes the store and reopens it, as a program restart would, sometimes after deleting its
+    /// index.
+    ///
+    /// A store in memory is kept.
     pub fn reopen(&mut self) {
         #[cfg(feature = "etcd")]
         if self.etcd.is_some() {
@@ -199,8 +201,7 @@ impl TestStore {
         self.process(name).unwrap()
     }
 
-    /// Claims a process that must be free, due or not, without a pause between
-    /// writes of progress.
+    /// Claims a process that must be free, due or not, without a progress interval.
     pub fn won(&self, name: &str) -> Run {
         won(&self.handle(name))
     }
@@ -254,7 +255,7 @@ pub fn check(store: &Store) {
     }
 }
 
-/// Copies the files of a store, open or not, as a kill leaves them.
+/// Copies the files of a store, possibly open, as a kill would leave them.
 pub fn copy_as_it_is(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
@@ -268,19 +269,19 @@ pub fn copy_as_it_is(from: &Path, to: &Path) {
     }
 }
 
-/// Says past the test harness, which hides what a passing test prints, that this
-/// test does nothing here.
+/// Reports that a test is ignored, bypassing the test harness, which hides the output of passing
+/// tests.
 pub fn ignored(why: &str) {
     let _ = writeln!(std::io::stderr(), "\nIGNORED: {why}");
 }
 
-/// A mount that goes with its value, also in a panic.
+/// A mount that is removed on drop, even in a panic.
 pub struct Mount {
     at: TempDir,
 }
 
 impl Mount {
-    /// Calls `mount` with `options` and a folder; says so where that cannot be.
+    /// Mounts with `options` on a temporary folder; reports if that is not permitted.
     pub fn new(options: &[&str]) -> Option<Self> {
         let at = tempfile::tempdir().unwrap();
         let mounted = Command::new("mount").args(options).arg(at.path()).output();
@@ -297,7 +298,7 @@ impl Mount {
         self.at.path()
     }
 
-    /// Unmounts it, even if somebody still uses it.
+    /// Unmounts it, even if it is in use.
     pub fn detach(&self) {
         let _ = Command::new("umount").arg("-lq").arg(self.at.path()).status();
     }
@@ -309,7 +310,7 @@ impl Drop for Mount {
     }
 }
 
-/// Defines tests that run over every engine: each takes a [`TestStore`].
+/// Defines tests for every engine: each takes a [`TestStore`].
 #[macro_export]
 macro_rules! on_every_engine {
     ($($(#[$attribute:meta])* fn $name:ident($store:ident: $type:ty) $body:block)*) => {
@@ -338,7 +339,7 @@ macro_rules! on_every_engine {
     };
 }
 
-/// A manifest as a program would write it whose format is this one.
+/// Returns a manifest with this format number and a valid checksum.
 pub fn of_format(manifest: &str, format: u32) -> String {
     let body: Vec<String> = manifest
         .lines()

@@ -1,4 +1,4 @@
-//! The tool as a program, on a store of its own.
+//! Runs the tool on a temporary store.
 #![allow(dead_code, unreachable_pub, reason = "each test target uses a part of it")]
 
 use std::collections::BTreeMap;
@@ -22,14 +22,14 @@ pub struct Tool {
 }
 
 impl Tool {
-    /// An empty store.
+    /// Creates an empty store.
     pub fn new() -> Self {
         let tool = Self { folder: tempfile::tempdir().unwrap() };
         tool.fine(&["init"]);
         tool
     }
 
-    /// A store with one process.
+    /// Creates a store with one process.
     pub fn imported() -> Self {
         let tool = Self::new();
         tool.fine(&["import", &tool.file("nightly.json", PROCESS)]);
@@ -52,7 +52,7 @@ impl Tool {
         command
     }
 
-    /// Runs a command on another store that must end with 0.
+    /// Runs a command on another store that must succeed.
     pub fn fine_at(&self, db: &str, arguments: &[&str]) -> String {
         let output =
             Command::new(env!("CARGO_BIN_EXE_procstate")).arg("--db").arg(db).args(arguments).output();
@@ -65,12 +65,12 @@ impl Tool {
         self.command(arguments).output().unwrap()
     }
 
-    /// Runs a command that must end with 0, and answers its output.
+    /// Runs a command that must succeed; returns its output.
     pub fn fine(&self, arguments: &[&str]) -> String {
         self.ends(0, arguments).0
     }
 
-    /// Runs a command that must end with `status`: its output, and what it says.
+    /// Runs a command that must end with `status`; returns its output and messages.
     pub fn ends(&self, status: i32, arguments: &[&str]) -> (String, String) {
         let output = self.run(arguments);
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
@@ -79,8 +79,7 @@ impl Tool {
         (stdout, stderr)
     }
 
-    /// Runs a command that must fail with `status` and this message, and leave
-    /// the store as it is.
+    /// Runs a command that must fail with `status` and this message without changing the store.
     pub fn refuses(&self, status: i32, arguments: &[&str], message: &str) {
         let before = self.bytes();
         let (stdout, stderr) = self.ends(status, arguments);
@@ -94,7 +93,7 @@ impl Tool {
         assert!(self.bytes() == before, "{arguments:?} changed the store");
     }
 
-    /// Every file of the store.
+    /// Returns every file of the store.
     pub fn bytes(&self) -> BTreeMap<PathBuf, Vec<u8>> {
         fn add(folder: &Path, files: &mut BTreeMap<PathBuf, Vec<u8>>) {
             for entry in fs::read_dir(folder).unwrap() {
@@ -120,7 +119,7 @@ impl Tool {
     }
 }
 
-/// A store whose program was killed, with 40 commits that only the log has.
+/// Creates a store whose program was killed, with 40 commits that only the log has.
 pub fn killed() -> Tool {
     let tool = Tool { folder: tempfile::tempdir().unwrap() };
     let running = tool.folder.path().join("running");
@@ -128,7 +127,7 @@ pub fn killed() -> Tool {
     for n in 0..40 {
         store.process("p").unwrap().register(&format!("w{n:02}"), Params::new().int("n", n)).unwrap();
     }
-    // Until the log itself says that all of it is synced.
+    // Waits until SYNCED covers the whole log.
     std::thread::sleep(Duration::from_millis(100));
     copy_as_it_is(&running, &tool.db());
     store.close().unwrap();

@@ -1,4 +1,4 @@
-//! A real browser, headless, with a profile that is thrown away.
+//! A headless browser with a temporary profile.
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
@@ -18,17 +18,17 @@ use url::{ParseError, Url};
 use crate::client::Site;
 use crate::common::ignored;
 
-/// How long a page may take to show what it is to show.
+/// How long to wait for a page.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// ChromeDriver, and one browser of it.
+/// ChromeDriver with one browser.
 pub struct Browser {
     pub client: Client,
     _driver: Driver,
     _profile: TempDir,
 }
 
-/// ChromeDriver's command for what a browser has logged.
+/// ChromeDriver's command for reading the browser's logs.
 #[derive(Debug)]
 struct ReadLog(&'static str);
 
@@ -42,7 +42,7 @@ impl WebDriverCompatibleCommand for ReadLog {
     }
 }
 
-/// Ended with its value, also in a panic.
+/// A ChromeDriver process that is killed on drop, even in a panic.
 struct Driver {
     child: Child,
     port: u16,
@@ -50,7 +50,7 @@ struct Driver {
 
 impl Drop for Driver {
     fn drop(&mut self) {
-        // Its browser is of its group, and would stay.
+        // The browser is in its group, and would survive it otherwise.
         let group = Pid::from_child(&self.child);
         let _ = rustix::process::kill_process_group(group, Signal::KILL);
         let _ = self.child.wait();
@@ -66,14 +66,14 @@ impl Driver {
             let line = line.unwrap();
             line.split_once("successfully on port ")?.1.trim_end_matches('.').parse().ok()
         });
-        // What it says later is read and thrown away: it must not wait for a reader.
+        // Later output is discarded, so that it never blocks.
         std::thread::spawn(move || lines.for_each(drop));
         Ok(Self { child, port: port.expect("chromedriver says its port") })
     }
 }
 
 impl Browser {
-    /// A browser; `None`, said as IGNORED, where there is none and none is required.
+    /// Starts a browser; `None`, reported as IGNORED, if there is none and none is required.
     pub async fn start() -> Option<Self> {
         let driver = match Driver::start() {
             Ok(driver) => driver,
@@ -127,7 +127,7 @@ impl Browser {
         self.find(css).await.click().await.unwrap();
     }
 
-    /// Puts `text` in the place of what stands in a field.
+    /// Replaces the text of a field.
     pub async fn type_into(&self, css: &str, text: &str) {
         let field = self.find(css).await;
         field.clear().await.unwrap();
@@ -139,7 +139,7 @@ impl Browser {
         let deadline = Instant::now() + PATIENCE;
         let mut shown = String::new();
         while Instant::now() < deadline {
-            // An element that is replaced while it is asked for is asked for again.
+            // The element may be replaced during the request.
             if let Ok(element) = self.client.find(Locator::Css(css)).await
                 && let Ok(now) = element.text().await
             {
@@ -163,7 +163,7 @@ impl Browser {
         }
     }
 
-    /// Marks the page, to tell whether it was loaded anew since.
+    /// Marks the page, to detect reloads.
     pub async fn mark(&self) {
         self.client.execute("window.marked = true;", Vec::new()).await.unwrap();
     }
@@ -172,14 +172,14 @@ impl Browser {
         self.client.execute("return window.marked === true;", Vec::new()).await.unwrap() == json!(true)
     }
 
-    /// The entries of one of the browser's logs since the last call.
+    /// Returns new entries of one of the browser's logs.
     async fn log(&self, kind: &'static str) -> Vec<Value> {
         let entries = self.client.issue_cmd(ReadLog(kind)).await.unwrap();
         entries.as_array().unwrap().clone()
     }
 
-    /// Ends it, if it had nothing to complain of but what `expected` says, and asked nobody
-    /// but `site` for anything.
+    /// Ends the browser; fails on console messages other than `expected`, and on requests to any
+    /// server but `site`.
     pub async fn end(self, site: &Site, expected: &[&str]) {
         let complaints: Vec<String> = self
             .log("browser")
@@ -188,17 +188,17 @@ impl Browser {
             .map(Value::to_string)
             .filter(|entry| !expected.iter().any(|text| entry.contains(text)))
             .collect();
-        assert!(complaints.is_empty(), "the console says {complaints:#?}");
+        assert!(complaints.is_empty(), "console messages: {complaints:#?}");
         let own = format!("http://{}/", site.address());
         let mut asked = 0;
         for entry in self.log("performance").await {
             let message: Value = serde_json::from_str(entry["message"].as_str().unwrap()).unwrap();
             let (method, request) = (&message["message"]["method"], &message["message"]["params"]);
-            // What the browser's own pages ask for is its own affair.
+            // Requests of the browser's own pages do not matter.
             let is_of_page = request["documentURL"].as_str().is_some_and(|url| url.starts_with(&own));
             if method == "Network.requestWillBeSent" && is_of_page {
                 let url = request["request"]["url"].as_str().unwrap();
-                assert!(url.starts_with(&own), "a page asked for {url}");
+                assert!(url.starts_with(&own), "a page requested {url}");
                 asked += 1;
             }
         }

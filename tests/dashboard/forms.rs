@@ -1,4 +1,4 @@
-//! What the forms do, and for whom.
+//! Tests of the forms.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::client::Site;
 use crate::common::eager;
 
 #[test]
-fn actions_ask_first_and_are_done_once_confirmed() {
+fn actions_require_confirmation() {
     let site = Site::new();
     let process = process(&site, "a/b");
     let act = |button: &str| {
@@ -21,12 +21,12 @@ fn actions_ask_first_and_are_done_once_confirmed() {
     };
     let paused = act("Pause");
     assert!(paused.shows("The process is paused.") && process.is_paused().unwrap());
-    assert!(act("Resume").shows("The process goes on.") && !process.is_paused().unwrap());
+    assert!(act("Resume").shows("The process is resumed.") && !process.is_paused().unwrap());
     let failed = process.summary().unwrap().failed;
     assert!(failed > 0);
     assert!(act("Retry failed").shows(&format!("{failed} queued again.")));
     assert!(act("Run now").shows("A run is due now."));
-    assert!(act("Release").shows("The process has no owner any more."));
+    assert!(act("Release").shows("The process no longer has an owner."));
     assert_eq!(process.summary().unwrap().instance, "");
 }
 
@@ -40,7 +40,7 @@ fn a_live_owner_is_not_released() {
     assert!(!page.shows(">Release<"), "{}", page.html);
     let answer = post(&site, "/processes/p/do/release", &[]);
     assert_eq!(answer.status, 409);
-    assert!(Page::of("", &answer).shows("That cannot be done now"), "{}", answer.text());
+    assert!(Page::of("", &answer).shows("This is not possible now"), "{}", answer.text());
     drop(run);
 }
 
@@ -66,7 +66,7 @@ fn work_is_registered_changed_retried_and_unregistered() {
 
     let taken = post(&site, "/processes/new%2Fone/register", &[("work", "<b>w</b>"), ("params", "")]);
     assert_eq!(taken.status, 409);
-    assert!(Page::of("", &taken).shows("There is work of that name already"));
+    assert!(Page::of("", &taken).shows("Work of that name already exists"));
     assert_eq!(params(), Params::new().int("size", 9));
 
     let item = Page::get(&site, &item.path.replace("?done=register", ""));
@@ -83,7 +83,7 @@ fn version_of(page: &Page) -> String {
 }
 
 #[test]
-fn what_cannot_be_read_is_told_beside_what_was_typed() {
+fn invalid_input_is_explained_and_kept() {
     let site = Site::new();
     let process = process(&site, "p");
     for (path, fields, why) in [
@@ -115,7 +115,7 @@ fn settings_that_changed_meanwhile_are_not_overwritten() {
     let text = super::site::unescaped(text.split("</textarea>").next().unwrap().trim_start_matches('\n'));
     let version = version_of(&form);
 
-    // Saved as it is, nothing is lost.
+    // Saving it unchanged loses nothing.
     let fields = [("every", "1h 30m"), ("offset", "60"), ("params", text.as_str()), ("version", &version)];
     let saved = follow(&site, &post(&site, "/processes/p/settings", &fields));
     assert!(
@@ -127,16 +127,16 @@ fn settings_that_changed_meanwhile_are_not_overwritten() {
     assert_eq!(settings.schedule, Some(Duration::from_secs(5400)));
     assert_eq!(settings.params, Params::new().int("size", 8).string(NAMES[7], NAMES[8]));
 
-    // The other tab is told.
+    // The other tab sees the conflict.
     let fields = [("every", "2h"), ("params", "size = 10"), ("version", version.as_str())];
     let answer = post(&site, "/processes/p/settings", &fields);
     assert_eq!(answer.status, 409, "{}", answer.text());
     let page = Page::of("", &answer);
-    assert!(page.shows("Somebody else has changed these settings") && page.shows("every 1h 30m"));
+    assert!(page.shows("These settings have changed") && page.shows("every 1h 30m"));
     assert!(page.shows("size = 8") && page.shows("size = 10"), "{}", page.html);
     assert_eq!(process.settings().unwrap(), settings);
 
-    // Saved again with both in view, it counts.
+    // Saving again overwrites it.
     let version = version_of(&page);
     let fields = [("every", "2h"), ("params", "size = 10"), ("version", version.as_str())];
     follow(&site, &post(&site, "/processes/p/settings", &fields));
@@ -160,7 +160,7 @@ fn forms_of_other_sites_change_nothing() {
 }
 
 #[test]
-fn a_store_that_is_served_read_only_has_no_buttons() {
+fn a_read_only_dashboard_has_no_buttons() {
     let store = Store::in_memory();
     let writable = Site::with(store.clone(), Options::new());
     let process = process(&writable, "p");

@@ -1,4 +1,4 @@
-//! The dashboard in a browser, while a process runs.
+//! Tests of the dashboard in a browser while a process runs.
 
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -11,7 +11,7 @@ use super::browser::Browser;
 use super::site::{NAMES, process};
 use crate::client::Site;
 
-/// Does an item each time that it is told how it is to end.
+/// A worker that ends each item as the test tells it.
 struct Told {
     ends: Mutex<Receiver<WorkResult>>,
 }
@@ -59,7 +59,7 @@ async fn a_run_is_watched_from_its_start_to_its_end() {
     browser.sees("#processes tbody", "active").await;
     (0..10).for_each(|_| ends.send(Ok(())).unwrap());
     browser.sees("#processes tbody", "10 of 20").await;
-    assert!(browser.is_marked().await, "the page was loaded anew");
+    assert!(browser.is_marked().await, "the page was reloaded");
 
     browser.click_link("gckeys").await;
     browser.sees("#now", "10 of 20").await;
@@ -69,12 +69,12 @@ async fn a_run_is_watched_from_its_start_to_its_end() {
     (0..9).for_each(|_| ends.send(Ok(())).unwrap());
     browser.sees("#now", "19 of 20").await;
     browser.sees("#now", "Time left").await;
-    browser.sees("#history", "No run has come to its end yet").await;
+    browser.sees("#history", "No run has finished yet").await;
     ends.send(Ok(())).unwrap();
     browser.sees("#now", "completed").await;
     browser.sees("#history", "The last 1 runs as a table").await;
     browser.sees("#totals", "work.bytes").await;
-    assert!(browser.is_marked().await, "the page was loaded anew");
+    assert!(browser.is_marked().await, "the page was reloaded");
     drop(runner);
     browser.end(&site, &[]).await;
 }
@@ -97,7 +97,7 @@ async fn an_item_fails_and_is_retried() {
     browser.sees("#now", "incomplete").await;
     browser.sees("#problems", "the bucket <b>is</b> gone\\u{202e}").await;
     browser.click_link("Retry").await;
-    browser.sees("main", "Do this item once more?").await;
+    browser.sees("main", "Retry this item?").await;
     browser.click("form.confirm button").await;
     browser.sees(".notice", "Queued again.").await;
     browser.sees("#connection", "live").await;
@@ -105,7 +105,7 @@ async fn an_item_fails_and_is_retried() {
     browser.sees("#now", "active").await;
     ends.send(Ok(())).unwrap();
     browser.sees("#now", "completed").await;
-    assert!(browser.is_marked().await, "the page was loaded anew");
+    assert!(browser.is_marked().await, "the page was reloaded");
     drop(runner);
     browser.end(&site, &[]).await;
 }
@@ -123,7 +123,7 @@ async fn a_process_is_paused_and_resumed() {
     browser.sees("#now", "paused").await;
     browser.sees(".notice", "The process is paused.").await;
     assert!(process.is_paused().unwrap());
-    // The one that is being worked on comes to its end.
+    // The item in progress completes.
     ends.send(Ok(())).unwrap();
     browser.sees("#now", "1 of 4").await;
     browser.click_link("Resume").await;
@@ -152,7 +152,7 @@ async fn of_two_tabs_that_edit_the_settings_one_is_told() {
         browser.type_into("#params", params).await;
         browser.click("form.edit button").await;
     }
-    browser.sees("#conflict-title", "Somebody else has changed these settings").await;
+    browser.sees("#conflict-title", "These settings have changed").await;
     browser.sees("section.problem", "size = 1").await;
     assert_eq!(browser.find("#params").await.prop("value").await.unwrap().unwrap(), "size = 2");
     assert_eq!(process.settings().unwrap().params, Params::new().int("size", 1));
@@ -161,7 +161,7 @@ async fn of_two_tabs_that_edit_the_settings_one_is_told() {
     browser.client.switch_to_window(first).await.unwrap();
     browser.sees("#settings", "every 2h").await;
     assert_eq!(process.settings().unwrap().params, Params::new().int("size", 2));
-    // Chromium says so of each page with such a status.
+    // Chromium logs each page with such a status.
     browser.end(&site, &["409 (Conflict)"]).await;
 }
 
@@ -178,10 +178,10 @@ async fn names_are_text_whatever_is_in_them() {
         browser.sees("h1", &visible(name)).await;
         browser.sees("#connection", "live").await;
         browser.mark().await;
-        // The script takes over what changes, and knows the process by its name.
+        // The script applies the change, and identifies the process by name.
         site.store.process(name).unwrap().set_params(Params::new().string(name, name)).unwrap();
         browser.sees("#settings", " = \"").await;
-        assert!(browser.is_marked().await, "the page was loaded anew");
+        assert!(browser.is_marked().await, "the page was reloaded");
         browser.click_link(&visible(NAMES[7])).await;
         browser.sees("h1", &visible(NAMES[7])).await;
     }
@@ -200,7 +200,7 @@ async fn keys_and_phones_do() {
         browser.open(&site, path).await;
         // No wider than the screen.
         browser.comes_true("document.documentElement.scrollWidth <= innerWidth").await;
-        // The first that the Tab key comes to leads past what every page begins with.
+        // The first link that the Tab key reaches skips the page header.
         let body = browser.client.active_element().await.unwrap();
         body.send_keys("\u{E004}").await.unwrap();
         let link = browser.client.active_element().await.unwrap();

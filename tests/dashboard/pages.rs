@@ -1,4 +1,4 @@
-//! What the pages show, and where they lead.
+//! Tests of the pages and their links.
 
 use std::collections::BTreeSet;
 
@@ -9,8 +9,7 @@ use procstate::{Params, Store};
 use super::site::{NAMES, Page, process};
 use crate::client::{Site, TOKEN};
 
-/// Every page that links lead to from the overview, and the queries of none but the first
-/// that have each path.
+/// Follows all links from the overview, with queries only for the first page of each path.
 fn crawl(site: &Site, home: &str) -> Vec<Page> {
     let mut seen = BTreeSet::new();
     let mut waiting = vec![home.to_owned()];
@@ -28,7 +27,7 @@ fn crawl(site: &Site, home: &str) -> Vec<Page> {
 }
 
 #[test]
-fn any_name_is_shown_as_text_and_its_links_resolve() {
+fn names_are_escaped_and_their_links_resolve() {
     let site = Site::new();
     for name in NAMES {
         process(&site, name);
@@ -46,7 +45,7 @@ fn any_name_is_shown_as_text_and_its_links_resolve() {
 }
 
 #[test]
-fn no_page_has_anything_that_is_not_of_this_server() {
+fn pages_refer_to_this_server_only() {
     let site = Site::new();
     process(&site, NAMES[1]);
     process(&site, NAMES[7]);
@@ -62,7 +61,7 @@ fn no_page_has_anything_that_is_not_of_this_server() {
         }
         let lower = html.to_lowercase();
         for forbidden in ["<style", " style=", " onerror=", " onclick=", "<img", "<script>", "javascript:"] {
-            // What was escaped is text.
+            // Escaped text is harmless.
             let found = lower.replace("&#62;&#60;img src=x onerror=", "").contains(forbidden);
             assert!(!found, "{path}: {forbidden}");
         }
@@ -72,7 +71,7 @@ fn no_page_has_anything_that_is_not_of_this_server() {
 }
 
 #[test]
-fn pages_tell_browsers_to_load_and_send_nothing_elsewhere() {
+fn pages_forbid_loading_from_and_sending_to_other_sites() {
     let site = Site::new();
     process(&site, "p");
     for path in ["/", "/processes/p", "/processes/p/settings", "/processes/nothing"] {
@@ -89,7 +88,7 @@ fn pages_tell_browsers_to_load_and_send_nothing_elsewhere() {
 }
 
 #[test]
-fn assets_are_kept_for_ever_under_names_that_change_with_them() {
+fn assets_are_cached_under_content_hashes() {
     let site = Site::new();
     let page = Page::get(&site, "/");
     let assets: Vec<String> = [page.attributes("href"), page.attributes("src")]
@@ -121,7 +120,7 @@ fn an_overview_is_paged_and_filtered() {
     assert_eq!(Page::get(&site, &third.link("First page")).html, first.html);
     let some = Page::get(&site, "/?prefix=p11");
     assert!(some.shows(">p110<") && some.shows(">p119<") && !some.shows(">p109<"));
-    assert!(Page::get(&site, "/?prefix=q").shows("There are no processes whose names begin so"));
+    assert!(Page::get(&site, "/?prefix=q").shows("There are no processes with this prefix"));
 }
 
 #[test]
@@ -148,7 +147,7 @@ fn items_are_paged_and_filtered() {
 
 #[ignore = "registers a million items, which takes a minute"]
 #[test]
-fn the_last_of_a_million_items_are_shown_like_the_first() {
+fn a_million_items_can_be_paged() {
     let site = Site::new();
     let process = site.store.process("p").unwrap();
     process.register_all((0..1_000_000).map(|n| (format!("w{n:07}"), Params::new()))).unwrap();
@@ -165,7 +164,7 @@ fn the_last_of_a_million_items_are_shown_like_the_first() {
 }
 
 #[test]
-fn what_is_not_there_is_told_on_a_page() {
+fn errors_are_rendered_as_pages() {
     let site = Site::new();
     process(&site, "p");
     for (path, status, text) in [
@@ -193,7 +192,7 @@ fn past_runs_are_a_chart_and_a_table() {
 }
 
 #[test]
-fn nested_under_a_prefix_every_link_has_it() {
+fn links_include_the_prefix() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let site = Site::new();
     process(&site, "a/b");
@@ -227,7 +226,7 @@ fn a_browser_is_asked_for_the_token_as_a_password() {
     let answer = site.get("/");
     assert_eq!(answer.status, 401);
     assert!(answer.head.contains("Basic realm=\"procstate\""), "{}", answer.head);
-    // me:0123456789abcdef, and another password.
+    // The first is the token with any user name, the second another password.
     for (given, status) in [("bWU6MDEyMzQ1Njc4OWFiY2RlZg==", 200), ("bWU6MDEyMzQ1Njc4OWFiY2RlZQ==", 401)] {
         let header = format!("Authorization: Basic {given}");
         assert_eq!(site.ask("GET", "/", &[&header], b"").status, status);
@@ -235,7 +234,7 @@ fn a_browser_is_asked_for_the_token_as_a_password() {
 }
 
 #[test]
-fn a_store_that_has_stopped_says_so() {
+fn a_stopped_store_is_reported() {
     let site = Site::with(Store::in_memory(), Options::new());
     process(&site, "p");
     site.store.clone().close().unwrap();

@@ -1,4 +1,5 @@
-//! The picture in the README: the pages of a process that reads this repository.
+//! Makes the picture in the README: the pages of a process that counts the lines of this
+//! repository.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -38,7 +39,7 @@ fn reader(store: &Store, folder: &str) -> RunnerBuilder {
     Runner::builder(store, folder).label("reader").worker_fn(count_lines)
 }
 
-/// Reads a folder so many times, each time more of its files, the last ones within a limit.
+/// Runs over a folder several times, each time over more files, the last ones with a limit.
 fn read(store: &Store, folder: &str, times: usize) {
     let process = store.process(folder).unwrap();
     let files = files(folder);

@@ -1,4 +1,4 @@
-//! Pages as a browser without scripts reads them.
+//! Pages as a browser without scripts receives them.
 
 use procstate::proto::State;
 use procstate::{Params, ProcessHandle};
@@ -6,7 +6,7 @@ use procstate::{Params, ProcessHandle};
 use crate::client::{Answer, Site};
 use crate::common::won;
 
-/// Names that would do something to a page, a path or a reader.
+/// Names that could break a page, a path or the text direction.
 pub const NAMES: [&str; 12] = [
     "plain",
     "<script>alert(1)</script>",
@@ -22,14 +22,14 @@ pub const NAMES: [&str; 12] = [
     "שלום 日本 \u{1F600}\u{200d}",
 ];
 
-/// A page, and where it came from.
+/// A page and its path.
 pub struct Page {
     pub path: String,
     pub html: String,
 }
 
 impl Page {
-    /// A page that must be fine.
+    /// Gets a page that must succeed.
     pub fn get(site: &Site, path: &str) -> Self {
         let answer = site.get(path);
         assert_eq!(answer.status, 200, "{path}: {}", answer.text());
@@ -48,7 +48,7 @@ impl Page {
         values.map(|rest| unescaped(rest.split('"').next().unwrap())).collect()
     }
 
-    /// The links whose text is this.
+    /// Returns the links with this text.
     pub fn link(&self, text: &str) -> String {
         let links = self.html.split("<a ").skip(1).map(|rest| rest.split("</a>").next().unwrap());
         let found = links.filter(|link| {
@@ -59,19 +59,19 @@ impl Page {
         unescaped(page.split("href=\"").nth(1).unwrap().split('"').next().unwrap())
     }
 
-    /// Whether the text is on it, as a reader sees it.
+    /// Reports whether the page shows the text after unescaping.
     pub fn shows(&self, text: &str) -> bool {
         unescaped(&self.html).contains(text)
     }
 }
 
-/// What the references of HTML stand for.
+/// Decodes HTML character references.
 pub fn unescaped(text: &str) -> String {
     let known = [("&#60;", "<"), ("&#62;", ">"), ("&#34;", "\""), ("&#39;", "'"), ("&#38;", "&")];
     known.iter().fold(text.to_owned(), |text, (reference, stands)| text.replace(reference, stands))
 }
 
-/// A process with items, some of which a run did.
+/// Creates a process with items, some of which were processed by a run.
 pub fn process(site: &Site, name: &str) -> ProcessHandle {
     let process = site.store.process(name).unwrap();
     for name in NAMES {
@@ -95,7 +95,7 @@ pub fn process(site: &Site, name: &str) -> ProcessHandle {
     process
 }
 
-/// A form, sent by a page of this server.
+/// Posts a form as a page of this server.
 pub fn post(site: &Site, path: &str, fields: &[(&str, &str)]) -> Answer {
     let origin = format!("Origin: http://{}", site.address());
     let host = format!("Host: {}", site.address());
@@ -115,7 +115,7 @@ fn percent(text: &str) -> String {
     text.bytes().map(|byte| format!("%{byte:02X}")).collect()
 }
 
-/// The page that a form leads to.
+/// Follows the redirect of a form.
 pub fn follow(site: &Site, answer: &Answer) -> Page {
     assert_eq!(answer.status, 303, "{}", answer.text());
     Page::get(site, answer.header("location"))

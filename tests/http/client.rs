@@ -1,4 +1,4 @@
-//! A client that sends what it is told, byte for byte.
+//! A client that sends requests byte for byte.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -10,7 +10,7 @@ use serde_json::Value;
 
 pub const TOKEN: &str = "0123456789abcdef";
 
-/// An answer.
+/// A response.
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
@@ -19,7 +19,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// The value of a header; panics if there is none.
+    /// Returns the value of a header, which must exist.
     pub fn header(&self, name: &str) -> &str {
         self.find(name).unwrap_or_else(|| panic!("no {name} in {}", self.head))
     }
@@ -39,7 +39,7 @@ impl Answer {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {:?}", self.text()))
     }
 
-    /// What a problem says, which must be of this status.
+    /// Returns the detail of a problem, which must have this status.
     pub fn problem(&self, status: u16) -> String {
         assert_eq!(self.status, status, "{}", self.text());
         assert_eq!(self.header("content-type"), "application/problem+json");
@@ -48,14 +48,14 @@ impl Answer {
         json["detail"].as_str().unwrap().to_owned()
     }
 
-    /// The body of an answer that must be fine.
+    /// Returns the body of a response, which must be successful.
     pub fn ok(&self) -> Value {
         assert!((200..300).contains(&self.status), "{} {}", self.status, self.text());
         self.json()
     }
 }
 
-/// A server that is asked things.
+/// A server under test.
 pub struct Site {
     pub server: Server,
     pub store: Store,
@@ -87,12 +87,12 @@ impl Site {
         self.ask(method, path, &["Content-Type: application/json"], body.as_bytes())
     }
 
-    /// Asks on a connection of its own.
+    /// Sends a request on a new connection.
     pub fn ask(&self, method: &str, path: &str, headers: &[&str], body: &[u8]) -> Answer {
         Self::ask_at(self.address(), method, path, headers, body)
     }
 
-    /// The same of a server elsewhere.
+    /// Sends a request to another server.
     pub fn ask_at(address: SocketAddr, method: &str, path: &str, headers: &[&str], body: &[u8]) -> Answer {
         let mut head = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\n");
         if !headers.iter().any(|header| header.to_ascii_lowercase().starts_with("host:")) {
@@ -104,7 +104,7 @@ impl Site {
         head.push_str(&format!("Content-Length: {}\r\n\r\n", body.len()));
         let mut stream = connect(address);
         stream.write_all(head.as_bytes()).unwrap();
-        // A server that has refused the head need not read the body.
+        // A server that has refused the header need not read the body.
         let _ = stream.write_all(body);
         read(&mut stream)
     }
@@ -116,7 +116,7 @@ fn connect(address: SocketAddr) -> TcpStream {
     stream
 }
 
-/// Reads an answer up to the end of the connection.
+/// Reads a response up to the end of the connection.
 pub fn read(stream: &mut impl Read) -> Answer {
     let mut bytes = Vec::new();
     if let Err(error) = stream.read_to_end(&mut bytes) {

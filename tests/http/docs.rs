@@ -1,4 +1,4 @@
-//! The commands in docs/http.md do what it says.
+//! Runs the commands in docs/http.md.
 
 use std::process::Command;
 

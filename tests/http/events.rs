@@ -1,4 +1,4 @@
-//! What changes, as it changes.
+//! Tests of the event stream.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::client::Site;
 
-/// A client that listens.
+/// A client of the event stream.
 struct Listener {
     reader: BufReader<TcpStream>,
 }
@@ -42,12 +42,12 @@ impl Listener {
         (read > 0).then(|| line.trim_end().to_owned())
     }
 
-    /// The next event; `None` at the end.
+    /// Returns the next event; `None` at the end.
     fn next(&mut self) -> Option<Heard> {
         let (mut id, mut name) = (None, String::new());
         loop {
             let line = self.line()?;
-            // Chunks begin with their length, which is no field.
+            // Skips the lengths of chunks, which are not fields.
             match line.split_once(": ") {
                 Some(("id", text)) => id = Some(text.parse().unwrap()),
                 Some(("event", text)) => name = text.to_owned(),
@@ -59,7 +59,7 @@ impl Listener {
         }
     }
 
-    /// Reads until work of this name has changed; the id of that event.
+    /// Reads until work of this name has changed; returns the id of that event.
     fn hears_of(&mut self, work: &str) -> u64 {
         loop {
             let heard = self.next().expect("an event");
@@ -72,7 +72,7 @@ impl Listener {
 }
 
 #[test]
-fn a_client_hears_what_changes_and_reads_on_where_it_was() {
+fn a_client_receives_changes_and_resumes() {
     let site = Site::new();
     let process = site.store.process("p").unwrap();
     process.register("before", Params::new()).unwrap();
@@ -95,7 +95,7 @@ fn a_client_hears_what_changes_and_reads_on_where_it_was() {
     let mut again = Listener::new(&site, "", Some(heard.id));
     assert_eq!(again.next().unwrap().name, "ready");
     again.hears_of("b");
-    // One that has heard all hears nothing of it again.
+    // A client that has received everything receives nothing of it again.
     process.register("c", Params::new()).unwrap();
     let last = again.hears_of("c");
     let mut third = Listener::new(&site, &format!("?lastEventId={last}"), None);
@@ -103,7 +103,7 @@ fn a_client_hears_what_changes_and_reads_on_where_it_was() {
 }
 
 impl Listener {
-    /// The id of the next event, which a change of `process` makes.
+    /// Returns the id of the next event, caused by a change of `process`.
     fn next_after(&mut self, process: &procstate::ProcessHandle) -> u64 {
         process.register("next", Params::new()).unwrap();
         self.next().unwrap().id
@@ -111,7 +111,7 @@ impl Listener {
 }
 
 #[test]
-fn who_cannot_read_on_is_told_to_read_again() {
+fn a_client_that_cannot_resume_is_told_to_read_again() {
     let site = Site::new();
     let process = site.store.process("p").unwrap();
     process.register("a", Params::new()).unwrap();
@@ -123,7 +123,7 @@ fn who_cannot_read_on_is_told_to_read_again() {
     }
     let mut listener = Listener::new(&site, "", None);
     listener.next().unwrap();
-    // More than one event names.
+    // More than one event can name.
     process.register_all((0..9000).map(|n| (format!("{n}"), Params::new()))).unwrap();
     let names: Vec<String> = std::iter::from_fn(|| listener.next().map(|heard| heard.name)).take(1).collect();
     assert!(["missed", "changes"].contains(&names[0].as_str()), "{names:?}");
@@ -139,7 +139,7 @@ fn who_cannot_read_on_is_told_to_read_again() {
 }
 
 #[test]
-fn a_client_hears_of_the_processes_it_asks_for() {
+fn a_client_receives_the_requested_processes() {
     let site = Site::new();
     let mut listener = Listener::new(&site, "?prefix=a", None);
     listener.next().unwrap();
@@ -151,7 +151,7 @@ fn a_client_hears_of_the_processes_it_asks_for() {
 }
 
 #[test]
-fn a_client_that_reads_nothing_slows_no_writer() {
+fn a_blocked_client_does_not_slow_writers() {
     let site = Site::new();
     let process = site.store.process("p").unwrap().with_durability(Durability::Buffered);
     let idle: Vec<Listener> = (0..20).map(|_| Listener::new(&site, "", None)).collect();

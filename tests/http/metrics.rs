@@ -1,11 +1,11 @@
-//! Figures for monitoring.
+//! Tests of the metrics.
 
 use procstate::{Params, Runner};
 
 use super::client::Site;
 
 #[test]
-fn a_monitoring_system_reads_how_far_everything_is() {
+fn metrics_show_the_progress() {
     let site = Site::new();
     let process = site.store.process("p\"\n\\").unwrap();
     process.register_all([("a", Params::new()), ("b", Params::new().int("fails", 1))]).unwrap();
@@ -48,7 +48,7 @@ fn a_monitoring_system_reads_how_far_everything_is() {
 }
 
 #[test]
-fn figures_of_the_store_are_told() {
+fn metrics_describe_the_store() {
     let site = Site::new();
     site.store.process("p").unwrap().register("w", Params::new()).unwrap();
     let stats = site.get("/v1/stats").ok();

@@ -1,4 +1,4 @@
-//! The description of the API says what is served, and what is answered.
+//! Checks that the OpenAPI document matches routes and responses.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ fn document(site: &Site) -> Value {
     site.get("/v1/openapi.json").ok()
 }
 
-/// Every method and path of the document.
+/// Returns every method and path of the document.
 fn described(document: &Value) -> BTreeSet<(String, String)> {
     let paths = document["paths"].as_object().unwrap();
     let operations = paths.iter().flat_map(|(path, operations)| {
@@ -50,7 +50,7 @@ fn every_route_is_described_and_every_description_is_served() {
 }
 
 #[test]
-fn answers_look_as_they_are_described() {
+fn responses_match_their_schemas() {
     let site = Site::new();
     let document = document(&site);
     let process = site.store.process("p").unwrap();
@@ -96,7 +96,7 @@ fn answers_look_as_they_are_described() {
     assert_eq!(described(&document), seen);
 }
 
-/// Checks that an answer is one of those that an operation is said to have.
+/// Checks that a response is one of those documented for an operation.
 fn check(document: &Value, method: &str, path: &str, answer: &Answer) {
     let response = &document["paths"][path][method]["responses"][answer.status.to_string()];
     let response = resolve(document, response);
@@ -117,7 +117,7 @@ fn resolve<'a>(document: &'a Value, value: &'a Value) -> &'a Value {
     }
 }
 
-/// Where a value is not as its schema says, as far as this document uses JSON Schema.
+/// Returns how a value differs from its schema, as far as this document uses JSON Schema.
 fn mismatch(document: &Value, schema: &Value, value: &Value) -> Option<String> {
     let schema = resolve(document, schema);
     if let Some(choices) = schema["oneOf"].as_array() {
@@ -167,7 +167,7 @@ fn mismatch(document: &Value, schema: &Value, value: &Value) -> Option<String> {
 }
 
 #[test]
-fn what_is_not_as_described_is_found() {
+fn mismatches_are_detected() {
     let schema = json!({"type": "object", "required": ["a"], "additionalProperties": false,
         "properties": {"a": {"type": ["string", "null"]}}});
     let fits = |value: Value| mismatch(&json!({}), &schema, &value).is_none();

@@ -1,4 +1,4 @@
-//! Looking at processes and their work.
+//! Tests of reading processes and work.
 
 use std::time::Duration;
 
@@ -81,7 +81,7 @@ fn process_with(states: &[&str]) -> procstate::Process {
 }
 
 #[test]
-fn lists_come_in_pages_and_by_filter() {
+fn lists_are_paged_and_filtered() {
     let site = Site::new();
     let process = site.store.process("p").unwrap();
     process.register_all((0..250).map(|n| (format!("{n:03}"), Params::new().int("n", n)))).unwrap();
@@ -142,7 +142,7 @@ fn processes_are_listed_by_prefix_in_pages() {
 }
 
 #[test]
-fn a_process_is_shown_with_what_it_did() {
+fn a_process_is_shown_with_its_runs() {
     let site = Site::new();
     let process = site.store.process("p").unwrap();
     process.register("w", Params::new()).unwrap();
@@ -180,7 +180,7 @@ fn worker_runs(store: &Store, times: usize) {
 }
 
 #[test]
-fn the_whole_state_comes_as_json_or_as_protobuf() {
+fn the_whole_state_is_json_or_protobuf() {
     let site = Site::new();
     let mut message = process_with(&["w"]);
     message.aggregate_stats.insert("negative".to_owned(), -0.0);

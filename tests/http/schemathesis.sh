@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The API by a client that makes its requests up from the description: schemathesis (PyPI).
-# Installs it into a folder of its own if it is not there.
+# Tests the HTTP API with schemathesis (PyPI), which generates requests from the OpenAPI document.
+# Installs schemathesis into its own folder if it is missing.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -14,12 +14,12 @@ state=$(mktemp -d)
 trap 'rm -rf "$state"' EXIT
 coproc server { target/debug/examples/http "$state/store" 127.0.0.1:0; }
 read -r url <&"${server[0]}"
-# Something to find.
+# Test data.
 for name in a b c; do
     curl -sf -o /dev/null -X PUT -H "Content-Type: application/json" "$url/v1/processes/p/work/$name" \
         -d '{"params": {"intParams": {"n": "1"}}}'
 done
-# Work that is unregistered is still known: it is to be cleaned up.
+# Unregistered work is still known: it awaits cleanup.
 schemathesis --config-file tests/http/schemathesis.toml run "$url/v1/openapi.json" --url "$url" \
     --max-examples "${EXAMPLES:-30}" --seed "${SEED:-1}" --checks all --exclude-checks ignored_auth,use_after_free \
     --no-color "$@"

@@ -1,4 +1,4 @@
-//! Who may ask.
+//! Tests of access control.
 
 use procstate::Store;
 use procstate::http::{Options, Token};
@@ -27,7 +27,7 @@ fn only_known_hosts_are_answered() {
     {
         let answer = site.ask("GET", "/v1/processes", &[&format!("Host: {host}")], b"");
         assert!([400, 421].contains(&answer.status), "{host}: {}", answer.status);
-        // Whoever sees that the program lives may ask by any name.
+        // The health checks accept any host.
         if answer.status == 421 {
             assert_eq!(site.ask("GET", "/healthz", &[&format!("Host: {host}")], b"").status, 200);
         }
@@ -61,7 +61,7 @@ fn pages_of_other_sites_change_nothing() {
 }
 
 #[test]
-fn a_token_is_asked_for_where_there_is_one() {
+fn a_configured_token_is_required() {
     let options = Options::new().token(Token::new(TOKEN).unwrap());
     let site = Site::with(Store::in_memory(), options);
     let get = |headers: &[&str]| site.ask("GET", "/v1/processes", headers, b"");
@@ -73,7 +73,7 @@ fn a_token_is_asked_for_where_there_is_one() {
     {
         get(&[&format!("Authorization: {wrong}")]).problem(401);
     }
-    // Who knows the token may ask by any name.
+    // Clients with the token may use any host.
     let right = format!("Authorization: bearer {TOKEN}");
     assert_eq!(get(&[&right, "Host: state.example"]).status, 200);
     put(&site, &[&right]).ok();

@@ -1,4 +1,4 @@
-//! Starting, limits, and the end.
+//! Tests of startup, limits, and shutdown.
 
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -28,7 +28,7 @@ fn a_store_that_was_closed_is_not_ready() {
 }
 
 #[test]
-fn every_answer_tells_browsers_to_be_strict() {
+fn every_response_has_security_headers() {
     let site = Site::new();
     for path in ["/healthz", "/nothing"] {
         let answer = site.get(path);
@@ -72,7 +72,7 @@ fn an_address_in_use_is_named() {
 }
 
 #[test]
-fn a_task_that_starts_a_server_hears_why_it_cannot() {
+fn starting_a_server_in_a_task_reports_errors() {
     let site = Site::new();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
@@ -83,7 +83,7 @@ fn a_task_that_starts_a_server_hears_why_it_cannot() {
 }
 
 #[test]
-fn a_head_without_end_is_refused() {
+fn an_endless_header_is_refused() {
     let site = Site::new();
     let mut stream = site.connect();
     let header = format!("X-Filler: {}\r\n", "x".repeat(1000));
@@ -118,7 +118,7 @@ fn a_server_stops_with_connections_open() {
     site.server.shutdown(Duration::from_secs(30));
     assert!(std::net::TcpStream::connect(address).is_err());
     drop(idle);
-    // One that is dropped stops too.
+    // Dropping a server stops it too.
     let site = Site::new();
     let address = site.address();
     drop(site.server);

@@ -1,4 +1,4 @@
-//! Changing processes and their work.
+//! Tests of changing processes and work.
 
 use procstate::http::Options;
 use procstate::{Claim, Instance, Outcome, Params, Runner, Store};
@@ -41,7 +41,7 @@ fn work_is_registered_changed_and_unregistered() {
 }
 
 #[test]
-fn items_change_only_from_what_was_seen() {
+fn items_change_only_at_the_expected_version() {
     let site = Site::new();
     let path = "/v1/processes/p/work/w";
     let put = |n: i32, condition: &str| {
@@ -81,7 +81,7 @@ fn many_items_are_registered_at_once() {
 }
 
 #[test]
-fn settings_are_patched_from_what_was_seen() {
+fn settings_change_only_at_the_expected_version() {
     let site = Site::new();
     site.get(SETTINGS).problem(404);
     let patch = |body: &str, condition: Option<&str>| {
@@ -118,7 +118,7 @@ fn settings_are_patched_from_what_was_seen() {
 
 #[cfg(feature = "cron")]
 #[test]
-fn a_cron_expression_and_a_period_take_turns() {
+fn a_cron_expression_and_a_period_exclude_each_other() {
     let site = Site::new();
     let patch = |body: &str| site.send("PATCH", SETTINGS, body);
     assert_eq!(patch(r#"{"cron": "30 2 * * * Europe/Berlin"}"#).ok()["cron"], "30 2 * * * Europe/Berlin");
@@ -131,7 +131,7 @@ fn a_cron_expression_and_a_period_take_turns() {
 }
 
 #[test]
-fn a_process_is_steered() {
+fn a_process_is_paused_resumed_and_retried() {
     let site = Site::new();
     let post = |action: &str, body: &str| site.send("POST", &format!("/v1/processes/p/{action}"), body);
     for action in ["pause", "resume", "run", "release"] {
@@ -149,7 +149,7 @@ fn a_process_is_steered() {
     assert!(process.is_paused().unwrap());
     assert_eq!(post("pause", "").ok(), json!({"changed": false}));
     assert_eq!(post("resume", "").ok(), json!({"changed": true}));
-    // Changed settings have made one due.
+    // The changed settings have made a run due.
     worker.run_once().unwrap();
     assert!(matches!(worker.run_once().unwrap(), Outcome::NotDue { .. }));
     assert!(post("run", "").ok()["nextDue"].is_string());
@@ -168,14 +168,14 @@ fn a_process_is_steered() {
     post("purge", r#"{"olderThanSeconds": -1}"#).problem(400);
     process.run_now().unwrap();
     let Claim::Won(run) = process.claim(&Instance::new()).unwrap() else { panic!("not due") };
-    assert!(post("release", "").problem(409).contains("shows life"));
+    assert!(post("release", "").problem(409).contains("whose run is alive"));
     drop(run);
     assert!(post("release", "").ok()["released"]["instance"].is_string());
     assert_eq!(post("release", "").ok(), json!({"released": null}));
 }
 
 #[test]
-fn a_store_that_is_served_read_only_is_not_changed() {
+fn a_read_only_server_changes_nothing() {
     let store = Store::in_memory();
     store.process("p").unwrap().register("w", Params::new()).unwrap();
     let site = Site::with(store, Options::new().read_only(true));

@@ -1,5 +1,5 @@
-//! Lives of one store, one after another: each begins with the disk that the last
-//! power cut left, and ends with the next.
+//! Consecutive lives of one store: each starts with the disk that the last power cut left, and ends
+//! with the next cut.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -11,19 +11,19 @@ use super::oracle::{self, Promises, Verdict};
 use super::script::{Plan, State, Style};
 use super::victim::{self, Line, Told, Victim};
 
-/// How long a victim may take until its power goes.
+/// How long a victim may take until its power cut.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Cuts of one store; then another is begun.
+/// The number of cuts per store.
 pub const LIVES: u64 = 8;
 const THREADS: usize = 3;
-/// The store on the disk, in folders that it has to create.
+/// The path of the store, whose folders it must create.
 const STORE: &str = "new/folders/state";
 
-/// How a chain is to differ from an honest one.
+/// Faults to inject into a chain.
 #[derive(Debug, Clone, Copy)]
 pub struct Faults {
     pub honesty: Honesty,
-    /// The victim's sync interval in place of the one it is judged by.
+    /// A sync interval of the victim that differs from the one in its promises.
     pub sync_interval: Option<Duration>,
     /// The style of each life.
     pub style: Option<Style>,
@@ -37,27 +37,27 @@ impl Faults {
     }
 }
 
-/// When the power goes.
+/// When the power is cut.
 #[derive(Debug, Clone, Copy)]
 enum Moment {
-    /// At this call of the file system, from the start of the victim on.
+    /// At this file system call of the victim.
     Call(usize),
-    /// So long after the start.
+    /// This long after the start.
     After(Duration),
 }
 
-/// What came of some cuts.
+/// The totals of some cuts.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Tally {
     pub cuts: u64,
-    /// Cuts before the store was open.
+    /// Cuts while the store was being opened.
     pub opening: u64,
     pub acknowledged: u64,
-    /// Cuts with a kill under power before them.
+    /// Cuts preceded by kills without a power cut.
     pub after_kills: u64,
-    /// Buffered, acknowledged and lost, as it may be.
+    /// Acknowledged buffered steps that were lost, as permitted.
     pub lost: u64,
-    /// Bytes that were not synced when the power went.
+    /// Bytes not synced at the power cut.
     pub unsynced_bytes: u64,
 }
 
@@ -79,27 +79,26 @@ pub struct Chain {
     random: fastrand::Rng,
     folder: tempfile::TempDir,
     disk: Disk,
-    /// What the disk holds, opened and closed once.
+    /// The disk's content, opened and closed once.
     before: PathBuf,
     /// The newest fencing token of each thread.
     tokens: Vec<u64>,
     life: u64,
 }
 
-/// What one victim did, from its start to its end.
+/// The actions of one victim.
 struct Life {
     plan: Plan,
     told: Told,
-    /// The store that it began with, opened and closed once.
+    /// The store at its start, opened and closed once.
     before: PathBuf,
-    /// When it was killed; nothing is synced from then until the next life has opened the
-    /// store.
+    /// When it was killed; nothing is synced from then until the next life has opened the store.
     until: u64,
 }
 
-/// One cut, for its judgement and for what is left of it.
+/// A cut with everything needed to judge it.
 struct Cut {
-    /// More than one if victims were killed under power.
+    /// More than one if victims were killed without a power cut.
     lives: Vec<Life>,
     events: Vec<Event>,
     unsynced: (u64, usize),
@@ -116,7 +115,7 @@ impl Chain {
         Self { seed, number, faults, random, folder, disk, before, tokens: vec![0; THREADS], life: 0 }
     }
 
-    /// Lives once more, now and then twice, and cuts the power.
+    /// Runs one life, sometimes two, and cuts the power.
     pub fn cut(&mut self) -> Result<Tally, String> {
         let is_killed_first = self.faults.style.is_none() && self.random.u8(..6) == 0;
         let first = is_killed_first.then(|| (self.plan(false).0, self.random.usize(1..500)));
@@ -158,7 +157,7 @@ impl Chain {
             Style::Busy => *random.choice(&[5, 50, 200]).unwrap(),
             Style::Flood => 10_000,
         };
-        // Creating a store, and opening it again, is cut more often than it is long.
+        // Creation and recovery are cut more often than their duration suggests.
         let is_early = random.u8(..10) < if self.life == 1 || after_kill { 5 } else { 2 };
         let moment = match style {
             Style::Buffered => Moment::After(Duration::from_millis(random.u64(300..900))),
@@ -181,8 +180,10 @@ impl Chain {
         }
     }
 
-    /// Runs a victim until the power goes; before it one that is killed while the
-    /// power stays on, if `first` says when. Fails with the disk as it is then.
+    /// Runs a victim until the power cut, preceded by one killed without a cut at `first`, if
+    /// given.
+    ///
+    /// A failure includes the disk at that time.
     fn live(
         &mut self,
         cut: &mut Cut,
@@ -229,7 +230,7 @@ impl Chain {
         })
     }
 
-    /// Runs a victim until `is_alive` has seen enough of it and answers so.
+    /// Runs a victim until `is_alive` returns.
     fn run(
         &mut self,
         cut: &mut Cut,
@@ -240,7 +241,7 @@ impl Chain {
         let folder = self.folder.path().join("mount").join(STORE);
         let mut victim = Victim::start(&folder, Plan { sync_interval, ..plan });
         let is_alive = is_alive(&mut victim);
-        // Now and then it gets to see the errors.
+        // Sometimes it sees the I/O errors.
         if self.random.bool() {
             std::thread::sleep(Duration::from_millis(2));
         }
@@ -252,7 +253,7 @@ impl Chain {
         if is_alive { tokens } else { Err(format!("the victim had power and failed: {error}; {errors}")) }
     }
 
-    /// Judges what a victim that was killed leaves: all that it was told.
+    /// Judges the store of a killed victim, which must have everything acknowledged.
     fn judge_kill(&mut self, cut: &Cut, disk: &Disk) -> Result<(), String> {
         let opened = self.folder.path().join(format!("before-{}", self.life));
         disk.write_to(&opened).unwrap();
@@ -265,7 +266,7 @@ impl Chain {
         Ok(())
     }
 
-    /// Opens what the cut left as the next program would, and judges it.
+    /// Opens the store after the cut as the next program would, and judges it.
     fn judge(&mut self, cut: &Cut, image: &Path) -> Result<Tally, String> {
         let opened = self.folder.path().join(format!("before-{}", self.life + 1));
         copy_all(image, &opened);
@@ -287,8 +288,8 @@ impl Chain {
         })
     }
 
-    /// The cut may reach back into the life of a victim that was killed before,
-    /// as long as nothing is promised of the last one.
+    /// The cut may reach back into the life of an earlier killed victim if nothing is promised of
+    /// the last one.
     fn judge_lives(&self, cut: &Cut, found: &[State]) -> Result<Verdict, String> {
         let mut failures = Vec::new();
         for life in cut.lives.iter().rev() {
@@ -306,7 +307,7 @@ impl Chain {
         Err(failures.join("\nand before it: "))
     }
 
-    /// A copy of the store that a victim began with.
+    /// Returns a copy of the store at a victim's start.
     fn reference(&self, life: &Life) -> PathBuf {
         let reference = self.folder.path().join("reference");
         let _ = std::fs::remove_dir_all(&reference);
@@ -316,7 +317,7 @@ impl Chain {
         reference.join(STORE)
     }
 
-    /// A fencing token never comes twice, and claims are durable.
+    /// Fencing tokens never repeat, and claims are durable.
     fn check_tokens(&mut self, told: &Told) -> Result<(), String> {
         for line in &told.lines {
             if let Line::Acknowledges { thread, token: Some(token), .. } = *line {
@@ -332,7 +333,7 @@ impl Chain {
         Ok(())
     }
 
-    /// Puts aside what a failure can be looked into with, and says where.
+    /// Saves what is needed to analyse a failure; returns the path.
     fn keep(&self, cut: &Cut, image: &Path, context: &str) -> String {
         if !self.faults.are_none() {
             return String::new();
@@ -352,7 +353,7 @@ impl Chain {
     }
 }
 
-/// Waits until something is so; false if the victim ends before, or does nothing.
+/// Waits until a condition holds; false if the victim ends before, or is idle.
 fn wait(victim: &mut Victim, mut is_so: impl FnMut() -> bool) -> bool {
     let give_up = Instant::now() + PATIENCE;
     while Instant::now() < give_up {

@@ -1,7 +1,7 @@
-//! A disk as a power cut leaves it: what was synced, and an arbitrary part of the
-//! rest. Kept in memory; `mount` puts it under a folder.
+//! A disk after a power cut: what was synced, and an arbitrary part of the rest. It is kept in
+//! memory; `mount` makes it a folder.
 //!
-//! What is durable, and what of it real file systems promise:
+//! What is durable, and which file systems promise it:
 //!
 //! - **The content of a file** after `fsync` or `fdatasync` of it, its length
 //!   included. ext4 and XFS promise that, with barriers on. Until then each 512
@@ -24,35 +24,35 @@ use std::path::Path;
 
 use fuser::Errno;
 
-/// What a disk writes at once.
+/// The atomic unit of a disk.
 pub const SECTOR: u64 = 512;
 pub const ROOT: u64 = 1;
 
 pub type Result<T> = std::result::Result<T, Errno>;
 
-/// What survives of that which was not synced.
+/// Which unsynced changes survive.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Survival {
     /// Nothing.
     Nothing,
     /// Everything, as if only the program had died.
     Everything,
-    /// What a page cache leaves that is being written back: of each sector the
-    /// content of some moment, names in the order in which they changed.
+    /// What the writeback of a page cache leaves: each sector has the content of some moment, and
+    /// names change in order.
     Cached { keep: f64 },
     /// Any sectors of any writes, any names.
     Any { keep: f64 },
-    /// As `Any`, applied in any order, and torn within a sector.
+    /// As `Any`, in any order, and torn within sectors.
     Torn { keep: f64 },
 }
 
-/// Syncs that do not do what they say: for testing the test.
+/// Syncs that break their promise, to test the test.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Honesty {
     Honest,
-    /// A sync does nothing, and says that it did.
+    /// Syncs do nothing, but report success.
     NeverSyncs,
-    /// Each sync forgets some of the sectors that it should have written.
+    /// Each sync forgets some sectors.
     ForgetsSectors,
     /// Syncs of folders do nothing.
     ForgetsNames,
@@ -68,7 +68,7 @@ enum Inode {
 struct File {
     live: Vec<u8>,
     durable: Vec<u8>,
-    /// What separates the two, in order.
+    /// The unsynced changes, in order.
     unsynced: Vec<Change>,
 }
 
@@ -95,13 +95,13 @@ struct Renaming {
 pub struct Disk {
     inodes: BTreeMap<u64, Inode>,
     last: u64,
-    /// Changes of names that are not durable yet, in order.
+    /// Name changes that are not durable yet, in order.
     renamings: Vec<Renaming>,
     honesty: Honesty,
     random: fastrand::Rng,
 }
 
-/// What there is to say about a file or folder.
+/// The attributes of a file or folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Attributes {
     pub inode: u64,
@@ -156,7 +156,7 @@ impl Disk {
         Ok(self.folder(folder)?.live.iter().map(|(name, inode)| (name.clone(), *inode)).collect())
     }
 
-    /// Changes names at once, to be durable some time.
+    /// Changes names atomically, to become durable later.
     fn rename_all(&mut self, folder: u64, names: Vec<(OsString, Option<u64>)>) -> Result<()> {
         let Some(Inode::Folder(found)) = self.inodes.get_mut(&folder) else { return Err(Errno::ENOTDIR) };
         set_names(&mut found.live, &names);
@@ -190,8 +190,8 @@ impl Disk {
         self.rename_all(folder, vec![(name.to_owned(), None)])
     }
 
-    /// From one folder to another it is `EXDEV`, as between file systems: nobody
-    /// here needs it, and what a cut leaves of it differs between file systems.
+    /// Renaming between folders is `EXDEV`, as between file systems: it is not needed here, and
+    /// file systems differ in what a cut leaves of it.
     pub fn rename(&mut self, folder: u64, from: &OsStr, new_folder: u64, to: &OsStr) -> Result<()> {
         if folder != new_folder {
             return Err(Errno::EXDEV);
@@ -257,7 +257,7 @@ impl Disk {
         }
     }
 
-    /// The disk that a power cut leaves.
+    /// Returns the disk after a power cut.
     pub fn after_power_cut(&self, survival: Survival, random: &mut fastrand::Rng) -> Self {
         let mut cut = self.clone();
         let renamings = std::mem::take(&mut cut.renamings);
@@ -269,7 +269,7 @@ impl Disk {
         next
     }
 
-    /// Takes along what can be reached by durable names.
+    /// Copies what durable names reach.
     fn copy_durable(
         &self,
         from: u64,
@@ -299,7 +299,7 @@ impl Disk {
         }
     }
 
-    /// Writes the live files below a folder of this disk into one of the machine.
+    /// Writes the live files below a folder of this disk to the machine's disk.
     pub fn write_to(&self, path: &Path) -> io::Result<()> {
         self.write_folder(ROOT, path)
     }
@@ -316,7 +316,7 @@ impl Disk {
         Ok(())
     }
 
-    /// How much is not durable: bytes in files, and changes of names.
+    /// Returns how much is not durable: bytes in files, and changes of names.
     pub fn unsynced(&self) -> (u64, usize) {
         let bytes = self.inodes.values().map(|inode| match inode {
             Inode::File(file) => file.unsynced.iter().map(Change::length).sum(),
@@ -364,11 +364,11 @@ impl Change {
         }
     }
 
-    /// The change in parts of `unit` bytes at most: what is put where.
+    /// Splits the change into parts of at most `unit` bytes.
     fn parts(&self, unit: u64) -> Vec<(u64, Vec<u8>)> {
         let (offset, end) = match self {
             Self::Write { offset, bytes } => (*offset, offset + bytes.len() as u64),
-            // What is cut off reads as zeroes should the file grow again.
+            // A truncated part reads as zeroes if the file grows again.
             Self::Length { from, to } => (*to, *from),
         };
         let mut parts = Vec::new();
@@ -396,7 +396,7 @@ fn put(content: &mut Vec<u8>, offset: u64, bytes: &[u8]) {
     content[start..end].copy_from_slice(bytes);
 }
 
-/// What becomes of one write.
+/// The fate of a write.
 #[derive(Clone, Copy, PartialEq)]
 enum Fate {
     Kept,
@@ -431,8 +431,8 @@ impl File {
         }
     }
 
-    /// The durable content with an arbitrary part of the rest, of an arbitrary
-    /// length among those that it had.
+    /// Returns the durable content with an arbitrary part of the rest, and one of the file's
+    /// lengths.
     fn mixed(&self, keep: f64, unit: u64, order: Order, random: &mut fastrand::Rng) -> Vec<u8> {
         let mut parts: Vec<(u64, Vec<u8>)> = Vec::new();
         let mut stopped: BTreeMap<u64, ()> = BTreeMap::new();
@@ -466,7 +466,7 @@ impl File {
         content
     }
 
-    /// A length that the file had since it was synced.
+    /// Returns a length that the file had since its last sync.
     fn some_length(&self, random: &mut fastrand::Rng) -> usize {
         let mut lengths = vec![self.durable.len()];
         for change in &self.unsynced {
@@ -484,13 +484,13 @@ impl File {
     }
 }
 
-/// In which order parts of writes reach the disk.
+/// The order in which parts of writes reach the disk.
 #[derive(Clone, Copy, PartialEq)]
 enum Order {
-    /// What a sector gets is what it had at some moment.
+    /// A sector has the content of some moment.
     OfEachSector,
-    /// A later write of a sector may be there without an earlier one.
+    /// A later write of a sector may survive without an earlier one.
     Kept,
-    /// An earlier write may be there in place of a later one.
+    /// An earlier write may overwrite a later one.
     None,
 }

@@ -1,4 +1,4 @@
-//! That the disk keeps what it is to keep, and forgets the rest.
+//! Tests that the disk keeps what it must keep, and may lose the rest.
 
 use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
@@ -21,13 +21,13 @@ fn content(disk: &mut Disk, file: &str) -> Option<Vec<u8>> {
     Some(disk.read(inode, 0, usize::MAX / 2).unwrap().to_owned())
 }
 
-/// What is left of a file in each of many cuts.
+/// Returns the content of a file after each of many cuts.
 fn after_cuts(disk: &Disk, survival: Survival, file: &str) -> Vec<Option<Vec<u8>>> {
     let mut random = fastrand::Rng::with_seed(5);
     (0..1000).map(|_| content(&mut disk.after_power_cut(survival, &mut random), file)).collect()
 }
 
-/// A disk with a durable file of `sectors` sectors of `byte`.
+/// Creates a disk with a durable file of `sectors` sectors of `byte`.
 fn disk_with_file(sectors: u64, byte: u8) -> (Disk, u64) {
     let mut disk = Disk::new();
     let inode = disk.create(ROOT, name("f")).unwrap();
@@ -38,7 +38,7 @@ fn disk_with_file(sectors: u64, byte: u8) -> (Disk, u64) {
 }
 
 #[test]
-fn what_is_synced_survives_whatever_else_does() {
+fn synced_data_always_survives() {
     let (mut disk, inode) = disk_with_file(4, b'a');
     disk.write(inode, 100, b"newer").unwrap();
     disk.sync(inode).unwrap();
@@ -52,7 +52,7 @@ fn what_is_synced_survives_whatever_else_does() {
 }
 
 #[test]
-fn what_is_not_synced_may_be_there_or_not_sector_by_sector() {
+fn unsynced_sectors_survive_independently() {
     let (mut disk, inode) = disk_with_file(4, b'a');
     disk.write(inode, 0, &[b'b'; 4 * SECTOR as usize]).unwrap();
     assert_eq!(after_cuts(&disk, Survival::Nothing, "f")[0].as_ref().unwrap()[..], [b'a'; 2048]);
@@ -80,9 +80,9 @@ fn what_is_not_synced_may_be_there_or_not_sector_by_sector() {
     assert!(after_cuts(&disk, Survival::Torn { keep: 0.5 }, "f").iter().any(is_torn));
 }
 
-/// A page cache holds one content of a sector at a time.
+/// A page cache holds one content per sector.
 #[test]
-fn a_cached_sector_has_no_later_write_without_the_earlier() {
+fn a_cached_sector_keeps_the_order_of_writes() {
     let (mut disk, inode) = disk_with_file(1, b'-');
     disk.write(inode, 0, b"1").unwrap();
     disk.write(inode, 1, b"2").unwrap();
@@ -106,7 +106,7 @@ fn lengths_survive_either_way() {
     }
     disk.sync(inode).unwrap();
     assert_eq!(after_cuts(&disk, Survival::Nothing, "f")[0].as_deref(), Some(&[b'a'; 10][..]));
-    // What was cut off does not come back.
+    // Truncated data does not come back.
     disk.set_length(inode, 20).unwrap();
     assert_eq!(content(&mut disk, "f").unwrap()[10..], [0; 10]);
 }
@@ -160,9 +160,9 @@ fn a_rename_happens_as_a_whole_or_not_at_all() {
     }
 }
 
-/// What programs do to files arrives as they do it, and nothing after the cut.
+/// Changes arrive as programs make them, and none after the cut.
 #[test]
-fn the_mounted_disk_does_what_programs_ask_of_it() {
+fn the_mounted_disk_supports_file_operations() {
     if !can_mount() {
         return;
     }
@@ -191,7 +191,7 @@ fn the_mounted_disk_does_what_programs_ask_of_it() {
     assert_eq!(names, ["f", "new"]);
     fs::remove_file(path.join("f")).unwrap();
     assert!(!path.join("f").exists());
-    // Still there for whoever has it open.
+    // It remains usable through open descriptors.
     assert_eq!(file.metadata().unwrap().len(), 2_000_000);
     for folder in [folder.path(), &folder.path().join("a"), &path] {
         File::open(folder).unwrap().sync_all().unwrap();

@@ -1,5 +1,5 @@
-//! The power goes at any moment, and a store opened again has everything that was
-//! promised to survive that, and nothing is torn.
+//! Cuts the power at random moments: the reopened store has everything that it promised to keep,
+//! and nothing is torn.
 #![cfg(target_os = "linux")]
 #![allow(unreachable_pub, reason = "a test program has no outside")]
 
@@ -25,14 +25,16 @@ use disk::{Disk, Honesty};
 use mount::{Mounted, Power};
 use script::Style;
 
-/// The program whose power goes, when it is started as that.
+/// The victim, if this program was started as one.
 #[test]
 fn victim() {
     victim::live();
 }
 
-/// Whether a file system can be mounted here. If not, it says so past the test
-/// harness; with `PROCSTATE_REQUIRE_FUSE` it fails where there is a `/dev/fuse`.
+/// Reports whether a file system can be mounted.
+///
+/// If not, it prints that past the test harness; with `PROCSTATE_REQUIRE_FUSE` it fails if
+/// `/dev/fuse` exists.
 fn can_mount() -> bool {
     mount::clean_leftovers();
     let folder = mount::folder();
@@ -44,7 +46,7 @@ fn can_mount() -> bool {
     false
 }
 
-/// Cuts the power `cuts` times, on two stores at once; the first failure ends it.
+/// Cuts the power `cuts` times, on two stores in parallel, until the first failure.
 fn cut_all(seed: u64, chains: impl Iterator<Item = u64>, cuts: u64) -> Result<Tally, String> {
     let chains: Vec<u64> = chains.collect();
     let (next, left) = (AtomicU64::new(0), AtomicU64::new(cuts));
@@ -76,7 +78,7 @@ fn cut_all(seed: u64, chains: impl Iterator<Item = u64>, cuts: u64) -> Result<Ta
 }
 
 #[test]
-fn power_cuts_lose_nothing_that_was_promised() {
+fn power_cuts_keep_all_promises() {
     if !can_mount() {
         return;
     }
@@ -98,7 +100,7 @@ fn power_cuts_lose_nothing_that_was_promised() {
     }
 }
 
-/// The first failure among the cuts of a chain with faults.
+/// Returns the first failure in a chain with faults.
 fn first_failure(faults: Faults, cuts: u64) -> Option<String> {
     (0..cuts.div_ceil(LIVES)).find_map(|number| {
         let mut chain = Chain::new(7, number, faults);
@@ -106,23 +108,22 @@ fn first_failure(faults: Faults, cuts: u64) -> Option<String> {
     })
 }
 
-/// The canary: were it not found out that a disk lies, the other test would be
-/// worth nothing.
+/// The canary: if a lying disk went unnoticed, the other test would be worthless.
 #[test]
-fn a_disk_that_lies_is_found_out() {
+fn a_lying_disk_is_detected() {
     if !can_mount() {
         return;
     }
     for honesty in [Honesty::NeverSyncs, Honesty::ForgetsSectors, Honesty::ForgetsNames] {
         let found = first_failure(Faults { honesty, ..Faults::NONE }, 30);
-        let why = found.unwrap_or_else(|| panic!("nobody noticed: {honesty:?}"));
+        let why = found.unwrap_or_else(|| panic!("not detected: {honesty:?}"));
         println!("{honesty:?}: {why}");
     }
 }
 
-/// The same for the bound on what is lost of buffered writes.
+/// The same for the limit on lost buffered writes.
 #[test]
-fn a_store_that_syncs_too_late_is_found_out() {
+fn a_store_that_syncs_too_late_is_detected() {
     if !can_mount() {
         return;
     }

@@ -1,7 +1,7 @@
-//! The disk under a folder: a FUSE file system that can be cut off.
+//! The simulated disk as a FUSE file system that can be cut off.
 //!
-//! Nothing is cached on the way: each write of the program is one of ours, in
-//! order, also when the program is killed right after it.
+//! Nothing is cached on the way: each write of the program arrives as one write, in order, even if
+//! the program is killed right afterwards.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -19,13 +19,13 @@ use fuser::{
 
 use super::disk::{Attributes, Disk, Result};
 
-/// Names our mounts and folders, with the pid of whoever made them.
+/// The prefix of our mounts and folders, followed by the pid of their program.
 const SOURCE: &str = "procstate-power-";
 const MEMORY: &str = "/dev/shm";
-/// The kernel is our only client: what it knows stays so.
+/// The kernel is the only client, so its caches stay valid.
 const FOR_EVER: Duration = Duration::from_secs(3600);
 
-/// One call that changes something, for the record.
+/// A recorded call that changes something.
 #[derive(Debug, Clone, Copy)]
 pub struct Event {
     pub nanos: u64,
@@ -46,12 +46,12 @@ impl fmt::Display for Event {
 struct State {
     disk: Disk,
     events: Vec<Event>,
-    /// The power goes at this event.
+    /// The event at which the power is cut.
     cut_at: usize,
     is_cut: bool,
 }
 
-/// What the file system and the test share.
+/// The state shared by file system and test.
 #[derive(Debug, Clone)]
 pub struct Power {
     shared: Arc<(Mutex<State>, Condvar)>,
@@ -67,49 +67,50 @@ impl Power {
         self.shared.0.lock().unwrap()
     }
 
-    /// The power goes at the call number `calls` from now on.
+    /// Cuts the power at the call number `calls` from now on.
     pub fn cut_after(&self, calls: usize) {
         let mut state = self.lock();
         state.cut_at = state.events.len() + calls;
     }
 
-    /// How many calls have changed something.
+    /// Returns the number of changing calls so far.
     pub fn calls(&self) -> usize {
         self.lock().events.len()
     }
 
-    /// The disk as programs see it now.
+    /// Returns the disk as programs see it now.
     pub fn disk(&self) -> Disk {
         self.lock().disk.clone()
     }
 
-    /// The power goes now, unless it went before.
+    /// Cuts the power now, if it is still on.
     pub fn cut(&self) {
         self.lock().is_cut = true;
         self.shared.1.notify_all();
     }
 
-    /// Waits for the power to go; false if `time` passes before.
+    /// Waits for the power cut; false if `time` passes first.
     pub fn wait_for_cut(&self, time: Duration) -> bool {
         let (_state, timeout) =
             self.shared.1.wait_timeout_while(self.lock(), time, |state| !state.is_cut).unwrap();
         !timeout.timed_out()
     }
 
-    /// The disk as the program saw it last, and all that was done to it.
+    /// Returns the disk as the program saw it last, and all recorded events.
     pub fn take(&self) -> (Disk, Vec<Event>) {
         let mut state = self.lock();
         (std::mem::replace(&mut state.disk, Disk::new()), std::mem::take(&mut state.events))
     }
 
-    /// A call that changes nothing. Without power there is no answer.
+    /// Makes a call that changes nothing. Without power there is no answer.
     fn look<T>(&self, call: impl FnOnce(&mut Disk) -> Result<T>) -> Result<T> {
         let mut state = self.lock();
         if state.is_cut { Err(Errno::EIO) } else { call(&mut state.disk) }
     }
 
-    /// A call that changes something. If the power goes during a write or a
-    /// change of names, it is among that which may survive; a sync is not done.
+    /// Makes a call that changes something.
+    ///
+    /// A write or name change interrupted by the cut may survive; a sync is not done.
     fn change<T>(
         &self,
         what: &'static str,
@@ -137,7 +138,7 @@ pub fn now_nanos() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64
 }
 
-/// A mounted disk; unmounted when it goes, also in a panic.
+/// A mounted disk, which is unmounted on drop, even in a panic.
 pub struct Mounted {
     session: Option<BackgroundSession>,
     path: PathBuf,
@@ -164,26 +165,25 @@ impl Drop for Mounted {
     }
 }
 
-/// Unmounts even what is in use or has lost its server.
+/// Unmounts a folder even if it is in use or has lost its server.
 fn detach(path: &Path) {
     let _ = Command::new("umount").arg("-l").arg(path).output();
 }
 
-/// A folder for a chain of cuts, in memory where there is one: syncs cost nothing
-/// there.
+/// Returns a folder for a chain of cuts, in memory if possible, where syncs cost nothing.
 pub fn folder() -> tempfile::TempDir {
     let prefix = format!("{SOURCE}{}-", std::process::id());
     let builder = || tempfile::Builder::new().prefix(&prefix).to_owned();
     builder().tempdir_in(MEMORY).or_else(|_| builder().tempdir()).unwrap()
 }
 
-/// Whether a mount or a folder is that of a test program that was killed.
+/// Reports whether a mount or a folder was left by a killed test program.
 fn is_left_over(name: &str) -> bool {
     let pid = name.strip_prefix(SOURCE).and_then(|rest| rest.split('-').next());
     pid.is_some_and(|pid| !Path::new("/proc").join(pid).exists())
 }
 
-/// Unmounts what test programs left that were killed, and deletes it.
+/// Unmounts and deletes what killed test programs left.
 pub fn clean_leftovers() {
     let mounts = std::fs::read_to_string("/proc/mounts").unwrap_or_default();
     for line in mounts.lines() {
@@ -392,7 +392,7 @@ impl Filesystem for Power {
     }
 
     fn flush(&self, _: &Request, _: INodeNo, _: FileHandle, _: LockOwner, reply: ReplyEmpty) {
-        // Once answered so, the kernel does not ask again.
+        // After this answer the kernel does not ask again.
         reply.error(Errno::ENOSYS);
     }
 

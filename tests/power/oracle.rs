@@ -1,4 +1,4 @@
-//! What a store may hold after a power cut, judged by what the victim was told.
+//! Judges a store after a power cut by what the victim was told.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -7,32 +7,32 @@ use super::mount::Event;
 use super::script::{Plan, Script, State, Wrote};
 use super::victim::{self, Line, Told};
 
-/// How long a buffered write may go without its sync beyond the interval: what a
-/// sync takes, and what a busy machine takes away.
+/// How much longer than the interval a buffered write may stay unsynced: the duration of a sync,
+/// and delays of a busy machine.
 const ALLOWANCE: Duration = Duration::from_millis(150);
-/// A longer pause between two calls of the victim is the machine's: it does not
-/// count.
+/// The limit of a pause between two calls of the victim; longer ones are caused by the machine and
+/// do not count.
 const PAUSE_MAX: Duration = Duration::from_millis(20);
 
-/// For each thread a number of steps: those before it.
+/// A number of steps per thread.
 pub type Steps = Vec<u64>;
 
-/// What must have survived, step by step.
+/// Which steps must have survived.
 #[derive(Debug)]
 pub struct Promises {
-    /// At least so many steps of each thread.
+    /// The promised number of steps of each thread.
     pub kept: Steps,
-    /// All that were begun.
+    /// The steps begun.
     pub begun: Steps,
-    /// For each step of each thread, what was acknowledged when it began: it is
-    /// not there without them.
+    /// For each step of each thread, what was acknowledged when it began and must therefore be
+    /// present if it is.
     before: Vec<Vec<Steps>>,
 }
 
-/// How long ago each moment was by the file system's own record.
+/// The age of each event at the cut, according to the file system's record.
 struct Age<'a> {
     events: &'a [Event],
-    /// For each event, the time from it to the cut, pauses shortened.
+    /// For each event, the time from it to the cut, with long pauses shortened.
     to_cut: Vec<u64>,
 }
 
@@ -53,8 +53,8 @@ impl<'a> Age<'a> {
 }
 
 impl Promises {
-    /// A step is promised if it was acknowledged and is `Synced`, or old, or was
-    /// acknowledged before a `Synced` one began: what is durable has no holes.
+    /// A step is promised if it was acknowledged and is `Synced`, or is old, or was acknowledged
+    /// before a `Synced` one began: durable history has no holes.
     pub fn new(plan: Plan, interval: Duration, told: &Told, events: &[Event]) -> Self {
         let mut kept = vec![0; plan.threads];
         let mut acknowledged = vec![0; plan.threads];
@@ -86,7 +86,7 @@ impl Promises {
 }
 
 impl Promises {
-    /// What survives a kill while the power stays on: all that was acknowledged.
+    /// Returns the promises after a kill without a power cut: everything acknowledged.
     pub fn of_kill(plan: Plan, told: &Told) -> Self {
         let mut promises = Self::new(plan, Duration::MAX, told, &[]);
         for line in &told.lines {
@@ -99,20 +99,20 @@ impl Promises {
         promises
     }
 
-    /// Whether any step is promised.
+    /// Reports whether any step is promised.
     pub fn are_any(&self) -> bool {
         self.kept.iter().any(|kept| *kept > 0)
     }
 }
 
-/// A state that a store may be in, and after how many steps.
+/// A possible state of the store, and the number of steps that led to it.
 struct Candidate {
     steps: u64,
     state: State,
 }
 
-/// Takes the victim's steps again, with the store in `folder` that it began with.
-/// Answers for each thread the states from `from` steps on.
+/// Replays the victim's steps on the store in `folder` that it started with; returns the states of
+/// each thread from `from` steps on.
 fn replay(folder: &Path, plan: Plan, told: &Told, from: &[u64]) -> procstate::Result<Vec<Vec<Candidate>>> {
     let mut store = victim::open(plan, folder)?;
     let mut scripts: Vec<Script> =
@@ -148,15 +148,16 @@ fn replay(folder: &Path, plan: Plan, told: &Told, from: &[u64]) -> procstate::Re
     Ok(candidates)
 }
 
-/// What a check found out.
+/// The result of a check.
 #[derive(Debug, Default)]
 pub struct Verdict {
-    /// Steps that were acknowledged, buffered, and lost, as they may be.
+    /// Acknowledged buffered steps that were lost, as permitted.
     pub lost: u64,
 }
 
-/// Holds what was found after the cut against every state that may be. `before`
-/// gives a copy of the store that the victim began with.
+/// Compares the store found after the cut with every permitted state.
+///
+/// `before` returns a copy of the store at the victim's start.
 pub fn judge(
     found: &[State],
     before: &dyn Fn() -> PathBuf,
@@ -192,7 +193,7 @@ pub fn judge(
     Ok(verdict)
 }
 
-/// A step that is there implies those that were acknowledged before it began.
+/// A step that is present implies those acknowledged before it began.
 fn check_holes(fits: &[(u64, u64)], promises: &Promises) -> Result<(), String> {
     for (thread, (first, _)) in fits.iter().enumerate().filter(|(_, (first, _))| *first > 0) {
         let before = &promises.before[thread][*first as usize - 1];
@@ -228,7 +229,7 @@ fn describe(
     }
 }
 
-/// In words, how a state differs from the first and the last it might be.
+/// Describes how a state differs from the first and the last permitted one.
 fn differences(found: &State, candidates: &[Candidate]) -> String {
     let ends = [candidates.first(), candidates.last()];
     let described = ends.into_iter().flatten().map(|candidate| {

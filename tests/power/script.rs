@@ -1,6 +1,5 @@
-//! What a victim does with its store, step by step: the same steps each time for
-//! the same plan, so that the checker can take them again and know every state
-//! that the store may be in.
+//! The steps of a victim: the same each time for the same plan, so that the checker can replay them
+//! and knows every state that the store may be in.
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -15,13 +14,12 @@ use prost_types::Timestamp as WireTime;
 /// The last steps of a phase end the run.
 const LAST_STEPS: u64 = 2;
 
-/// What kind of a life a victim leads.
+/// The workload of a victim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Style {
-    /// Everything, as fast as it goes.
+    /// All operations, as fast as possible.
     Busy,
-    /// Buffered writes alone, by one thread, some hundred in a second: how many are
-    /// lost?
+    /// Only buffered writes of one thread, some hundred per second, to measure the loss.
     Buffered,
     /// Buffered writes alone, large, as fast as it goes: much is not synced when
     /// the power goes, and what was before must stay.
@@ -32,7 +30,7 @@ impl Style {
     const ALL: [Self; 3] = [Self::Busy, Self::Buffered, Self::Flood];
 }
 
-/// All that a victim's life follows from.
+/// The parameters that determine a victim's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Plan {
     pub seed: u64,
@@ -43,7 +41,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// The plan as text, for the environment of a victim.
+    /// Formats the plan for the environment of a victim.
     pub fn to_text(self) -> String {
         let Self { seed, life, style, threads, sync_interval } = self;
         format!("{seed} {life} {} {threads} {}", style as usize, sync_interval.as_millis())
@@ -60,23 +58,23 @@ impl Plan {
         }
     }
 
-    /// Steps of a script between two closings of the store.
+    /// Returns the number of steps between two closings of the store.
     pub fn steps_per_phase(self) -> u64 {
         match self.style {
             Style::Busy => 120,
             Style::Flood => 400,
-            // The end of a phase is durable: there is none.
+            // The end of a phase would be durable, so there is none.
             Style::Buffered => u64::MAX,
         }
     }
 
-    /// Whether a thread has anything to do.
+    /// Reports whether a thread has anything to do.
     pub fn is_active(self, thread: usize) -> bool {
         self.style != Style::Buffered || thread == 0
     }
 
-    /// How victims and checkers open their stores. Small settings: what a store
-    /// does in the background it does often.
+    /// Returns the options of victims and checkers: small limits, so that background work is
+    /// frequent.
     pub fn builder(self) -> StoreBuilder {
         let builder = Store::builder()
             .clock(StepClock)
@@ -87,7 +85,7 @@ impl Plan {
             Style::Busy | Style::Flood => {
                 builder.segment_bytes(16 << 10).memtable_bytes(64 << 10).snapshot_log_bytes(64 << 10)
             }
-            // Nothing but the store's own clock is to make it sync.
+            // Only the store's own clock triggers syncs.
             Style::Buffered => builder,
         }
     }
@@ -128,17 +126,17 @@ impl Wrote {
     }
 }
 
-/// A step that was taken.
+/// A completed step.
 #[derive(Debug, Clone, Copy)]
 pub struct Step {
     pub wrote: Wrote,
-    /// The token of a claim.
+    /// The fencing token of a claim.
     pub token: Option<u64>,
-    /// It was a purge: the only call with two commits.
+    /// Whether it was a purge, the only call with two commits.
     pub is_purge: bool,
 }
 
-/// All that one script has in a store, as far as it follows from its plan.
+/// The part of a store that follows from a script's plan.
 #[derive(Debug, Clone, PartialEq)]
 pub struct State {
     pub work: Option<Process>,
@@ -157,7 +155,7 @@ impl State {
         if imported.exists()? {
             state.imported = Some(imported.snapshot()?);
         }
-        // The second half of an instance's id is arbitrary.
+        // The second half of an instance's id is random.
         let instances = state.runs.iter_mut().map(|run| &mut run.instance);
         for instance in instances.chain(state.work.as_mut().map(|work| &mut work.instance)) {
             *instance = instance.split('/').next().unwrap_or_default().to_owned();
@@ -165,7 +163,7 @@ impl State {
         Ok(state)
     }
 
-    /// Between the two commits of a purge: dropped items are gone, runs not yet.
+    /// The state between the two commits of a purge: dropped items are removed, runs are not yet.
     pub fn half_purged(before: &Self, after: &Self) -> Self {
         Self { runs: before.runs.clone(), ..after.clone() }
     }
@@ -185,10 +183,10 @@ pub struct Script {
     store: Store,
     process: ProcessHandle,
     random: fastrand::Rng,
-    /// Before the run: it is to be dropped first.
+    /// Before `run`, so that it is dropped first.
     item: Option<WorkItem>,
     run: Option<Run>,
-    /// How the run stores progress.
+    /// The durability of the run's progress.
     durability: Durability,
     steps: u64,
 }
@@ -212,13 +210,13 @@ impl Script {
         }
     }
 
-    /// Goes on with a store that was opened again.
+    /// Continues with a reopened store.
     pub fn reopened(&mut self, store: &Store) {
         self.store = store.clone();
         self.process = store.process(&worked_on(self.thread)).unwrap();
     }
 
-    /// Whether the store is to be closed and opened before the next step.
+    /// Reports whether the store must be reopened before the next step.
     pub fn is_phase_over(&self) -> bool {
         self.steps.is_multiple_of(self.plan.steps_per_phase())
     }
@@ -284,7 +282,7 @@ impl Script {
         }
     }
 
-    /// The next thing to do for whoever owns the process.
+    /// Takes the next step of the process's owner.
     fn go_on(&mut self) -> Result<Step> {
         if self.item.is_some() {
             return self.work();
@@ -317,7 +315,7 @@ impl Script {
                 self.run = Some(run);
                 Ok(Step { wrote: Wrote::Synced, token, is_purge: false })
             }
-            other => panic!("nobody else is here: {other:?}"),
+            other => panic!("no other instance holds the process: {other:?}"),
         }
     }
 
@@ -325,11 +323,11 @@ impl Script {
         let Some(run) = &mut self.run else { return Ok(wrote(Wrote::Nothing)) };
         self.item = run.next_work()?;
         match &self.item {
-            // Its end is a step of its own.
+            // Its end is a separate step.
             None => Ok(wrote(
                 self.run.take().map(Run::finish).transpose()?.map_or(Wrote::Nothing, |_| Wrote::Synced),
             )),
-            // Only active work has a status that is stored.
+            // Only active work has a stored status.
             Some(item) if item.list() == List::Active => Ok(wrote(Wrote::with(self.durability))),
             Some(_) => Ok(wrote(Wrote::Nothing)),
         }
@@ -353,7 +351,7 @@ impl Script {
         }
     }
 
-    /// Progress if that can be, or what comes before it.
+    /// Makes progress if possible, or what must come before it.
     fn progress_only(&mut self) -> Result<Step> {
         let Some(item) = &mut self.item else {
             return if self.run.is_some() { self.next_work() } else { self.claim() };
@@ -383,7 +381,7 @@ impl Script {
         Ok(changed(effect, durability))
     }
 
-    /// Many items in one commit: all of them, or none.
+    /// Registers many items in one atomic commit.
     fn register_many(&mut self, durability: Durability) -> Result<Step> {
         let items: Vec<_> = (0..self.random.usize(5..25)).map(|_| (self.name(), self.params())).collect();
         let count = self.handle(durability).register_all(items)?.changed;
@@ -408,7 +406,7 @@ impl Script {
         Ok(Step { wrote: did, token: None, is_purge: true })
     }
 
-    /// A whole process in one commit.
+    /// Imports a whole process in one commit.
     fn import(&mut self) -> Result<Step> {
         let mut process = Process { process_name: replaced(self.thread), ..Process::default() };
         for n in 0..self.random.usize(1..60) {
@@ -444,6 +442,6 @@ fn progress(answer: Result<Progress>, durability: Durability) -> Result<Wrote> {
     Ok(match answer? {
         Progress::None => Wrote::Nothing,
         Progress::Updated | Progress::Merged | Progress::Aborted => Wrote::with(durability),
-        Progress::Conflict => panic!("nobody else is here"),
+        Progress::Conflict => panic!("no other instance holds the process"),
     })
 }

@@ -1,5 +1,5 @@
-//! The program that loses its power: it says what it is about to do, does it,
-//! and says that it was done, before it goes on.
+//! The program whose power is cut: it announces each step, does it, and acknowledges it before the
+//! next one.
 
 use std::io::{Read, Write};
 use std::path::Path;
@@ -18,7 +18,7 @@ use super::script::{Plan, Script, Style, Wrote};
 const FOLDER: &str = "PROCSTATE_POWER_FOLDER";
 const PLAN: &str = "PROCSTATE_POWER_PLAN";
 
-/// The body of the test `victim`: nothing, unless it was started as one.
+/// The body of the test `victim`, which does nothing unless started as one.
 pub fn live() {
     let (Ok(folder), Ok(plan)) = (std::env::var(FOLDER), std::env::var(PLAN)) else { return };
     let plan = Plan::parse(&plan);
@@ -66,13 +66,12 @@ fn acknowledge(thread: usize, n: u64, wrote: Wrote, token: Option<u64>) {
     say(format_args!("a {thread} {n} {wrote} {} {}", token.unwrap_or_default(), now_nanos()));
 }
 
-/// One write a line.
+/// Prints one line with one write.
 fn say(what: std::fmt::Arguments<'_>) {
     let _ = std::io::stdout().write_all(format!("\n@{what}\n").as_bytes());
 }
 
-/// After an error there is nothing left to do but wait for the end, which is near
-/// unless whoever is to bring it is dead.
+/// Waits for the end after an error, unless the test program is dead.
 fn or_die<T>(result: procstate::Result<T>) -> T {
     result.unwrap_or_else(|error| {
         say(format_args!("! {error}"));
@@ -81,22 +80,22 @@ fn or_die<T>(result: procstate::Result<T>) -> T {
     })
 }
 
-/// One line of a victim.
+/// A line of a victim's output.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Line {
-    /// It begins step `n`.
+    /// Step `n` begins.
     Intends { thread: usize, n: u64 },
     /// The step is done.
     Acknowledges { thread: usize, n: u64, wrote: Wrote, token: Option<u64>, nanos: u64 },
 }
 
-/// What a victim said.
+/// The output of a victim.
 #[derive(Debug, Default)]
 pub struct Told {
     pub lines: Vec<Line>,
-    /// The first error that it had.
+    /// Its first error.
     pub error: Option<String>,
-    /// All of it, with what the test harness says.
+    /// All of its output, including the test harness.
     pub text: String,
 }
 
@@ -117,19 +116,19 @@ impl Told {
                     token: Some(number(4)).filter(|token| *token > 0),
                     nanos: number(5),
                 }),
-                _ => panic!("what is {line:?}?"),
+                _ => panic!("unexpected line {line:?}"),
             }
         }
         told.text = text;
         told
     }
 
-    /// How many steps were acknowledged.
+    /// Returns the number of acknowledged steps.
     pub fn acknowledged(&self) -> u64 {
         self.lines.iter().filter(|line| matches!(line, Line::Acknowledges { .. })).count() as u64
     }
 
-    /// How many steps a thread has begun.
+    /// Returns how many steps a thread has begun.
     pub fn begun(&self, of: usize) -> u64 {
         let begun =
             self.lines.iter().filter(|line| matches!(line, Line::Intends { thread, .. } if *thread == of));
@@ -137,7 +136,7 @@ impl Told {
     }
 }
 
-/// A victim under way.
+/// A running victim.
 pub struct Victim {
     child: Child,
     reader: Option<JoinHandle<String>>,
@@ -161,12 +160,12 @@ impl Victim {
         Self { child, reader: Some(reader), errors: Some(errors), has_failed }
     }
 
-    /// Whether it ended, or met an error.
+    /// Reports whether it has ended, or met an error.
     pub fn is_over(&mut self) -> bool {
         self.has_failed.load(Ordering::Relaxed) || self.child.try_wait().unwrap().is_some()
     }
 
-    /// Kills it; answers all that it said, and what it said on stderr.
+    /// Kills it; returns its output and its stderr.
     pub fn kill(mut self) -> (Told, String) {
         self.end();
         let text = self.reader.take().unwrap().join().unwrap();
@@ -203,7 +202,7 @@ fn read_all(mut input: impl Read, has_failed: &AtomicBool) -> String {
     }
 }
 
-/// Opens a store as a victim does.
+/// Opens a store like a victim.
 pub fn open(plan: Plan, folder: &Path) -> procstate::Result<Store> {
     plan.builder().open(folder)
 }

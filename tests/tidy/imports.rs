@@ -1,26 +1,26 @@
-//! Which file of `src` uses which other one, as `use` and paths in the code say.
+//! Determines which files of `src` use each other, from `use` statements and paths.
 //!
-//! A re-export is no use: a name that `mod.rs` hands on leads to the file that defines it.
+//! A re-export is not a use: a name re-exported by `mod.rs` leads to the file that defines it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// A file, with what stands in it outside of tests.
+/// The module of a file without its tests.
 struct Module {
-    /// From the crate on.
+    /// The path from the crate root.
     path: Vec<String>,
-    /// Names that it hands on, and the paths that they stand for.
+    /// Re-exported names and their paths.
     exports: BTreeMap<String, Vec<String>>,
     /// The paths that it uses.
     uses: BTreeSet<Vec<String>>,
 }
 
-/// The files, and those that each of them uses.
+/// The files that each file uses.
 pub(crate) struct Imports(BTreeMap<PathBuf, BTreeSet<PathBuf>>);
 
 impl Imports {
-    /// Of these files, which are all of the crate in the folder `root` but for its tests.
+    /// Analyses these files, which are the whole crate in `root` without tests.
     pub(crate) fn of(root: &Path, files: &[PathBuf]) -> Self {
         let modules: BTreeMap<PathBuf, Module> =
             files.iter().map(|file| (file.clone(), Module::read(root, file))).collect();
@@ -37,7 +37,7 @@ impl Imports {
         self.0.values().map(BTreeSet::len).sum()
     }
 
-    /// A circle of files each of which uses the next, if there is one.
+    /// Returns a cycle of files that use each other, if any.
     pub(crate) fn circle(&self) -> Option<Vec<&Path>> {
         let mut done = BTreeSet::new();
         self.0.keys().find_map(|file| self.circle_from(file, &mut Vec::new(), &mut done))
@@ -63,7 +63,7 @@ impl Imports {
     }
 }
 
-/// The file that defines what `path` names.
+/// Returns the file that defines `path`.
 fn resolve(
     path: &[String],
     by_path: &BTreeMap<Vec<String>, &PathBuf>,
@@ -105,7 +105,7 @@ impl Module {
         module
     }
 
-    /// From the crate on; `None` if it leads to another crate.
+    /// Returns the path from the crate root; `None` if it leads to another crate.
     fn absolute(&self, used: &[String]) -> Option<Vec<String>> {
         let supers = used.iter().take_while(|segment| *segment == "super").count();
         let own = |up: usize| self.path[..self.path.len().saturating_sub(up)].to_vec();
@@ -113,7 +113,7 @@ impl Module {
             "crate" => Some(used.to_vec()),
             "super" => Some([own(supers), used[supers..].to_vec()].concat()),
             "self" => Some([own(0), used[1..].to_vec()].concat()),
-            // A child, or another crate, which then is not found.
+            // A child module, or another crate, which is then not found.
             _ => Some([own(0), used.to_vec()].concat()),
         }
     }
@@ -126,7 +126,7 @@ fn module_path(root: &Path, file: &Path) -> Vec<String> {
     std::iter::once("crate".to_owned()).chain(names).collect()
 }
 
-/// The `use` statements of a file, and whether each is a re-export; and the rest of it. Without
+/// Returns the `use` statements of a file with whether each is a re-export, and the rest, without
 /// tests and comments.
 fn split(text: &str) -> (Vec<(String, bool)>, String) {
     let (mut statements, mut code) = (Vec::new(), String::new());
@@ -155,7 +155,7 @@ fn split(text: &str) -> (Vec<(String, bool)>, String) {
     (statements, code)
 }
 
-/// The names that a `use` statement brings in, and the paths that they stand for.
+/// Returns the names that a `use` statement imports with their paths.
 fn expand(statement: &str) -> Vec<(String, Vec<String>)> {
     let tree = statement.trim_start_matches("use ").trim_end_matches(';');
     let mut found = Vec::new();
@@ -183,7 +183,7 @@ fn expand_tree(tree: &str, before: &[String], found: &mut Vec<(String, Vec<Strin
     found.extend(name.map(|name| (name, path)));
 }
 
-/// The branches of a tree, which commas divide.
+/// Splits a use tree at its commas.
 fn branches(inner: &str) -> Vec<&str> {
     let (mut depth, mut start, mut found) = (0, 0, Vec::new());
     for (at, c) in inner.char_indices() {
@@ -201,7 +201,7 @@ fn branches(inner: &str) -> Vec<&str> {
     found.into_iter().filter(|branch| !branch.trim().is_empty()).collect()
 }
 
-/// Paths from the crate or a parent module on, in code.
+/// Returns the paths in code that start at the crate or a parent module.
 fn paths(code: &str) -> Vec<Vec<String>> {
     let is_path = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
     let words = code.split(|c| !is_path(c));

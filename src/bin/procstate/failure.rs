@@ -3,15 +3,15 @@
 use std::error::Error;
 use std::{fmt, io};
 
-/// What a command that could run has to report.
+/// The result of a command that could run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CommandStatus {
     Success,
-    /// What was asked for is not there, or not all work was done.
+    /// The requested name does not exist, or work was left undone.
     Findings,
     /// A run stopped because too many items failed.
     Limit,
-    /// Somebody asked the program to stop.
+    /// The program was interrupted.
     Interrupted,
 }
 
@@ -21,7 +21,7 @@ impl CommandStatus {
             Self::Success => 0,
             Self::Findings => 1,
             Self::Limit => 3,
-            // As a shell tells of a program that SIGINT has ended.
+            // As shells report a program killed by SIGINT.
             Self::Interrupted => 130,
         }
     }
@@ -30,11 +30,11 @@ impl CommandStatus {
 /// Why a command ends early.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// What was asked for is not there.
+    /// The requested name does not exist.
     Absent(String),
     /// It could not run.
     Failed(String),
-    /// Nobody reads the output any more, which is fine.
+    /// The output pipe is closed, which is not an error.
     ClosedPipe,
 }
 
@@ -52,7 +52,7 @@ impl Failure {
     }
 }
 
-/// An error and its causes, in one line.
+/// Formats an error and its causes on one line.
 pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
@@ -82,7 +82,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Absent(text) | Self::Failed(text) => f.write_str(text),
-            Self::ClosedPipe => f.write_str("nobody reads the output"),
+            Self::ClosedPipe => f.write_str("the output pipe is closed"),
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The command-line tool of procstate: look at a store, change it, run commands
-//! for its work items.
+//! The command-line tool of procstate: inspects and changes a store, and runs commands for its work
+//! items.
 #![forbid(unsafe_code)]
 #![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss)]

@@ -1,5 +1,4 @@
-//! Opening the store that a command is about, wherever it is: in a folder that is free, or
-//! through the program that has it open.
+//! Opens the store of a command: directly in its folder, or through the program that has it open.
 
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
@@ -15,15 +14,15 @@ use crate::args::Args;
 use crate::failure::{Failure, chain};
 use crate::terminal::log;
 
-/// The variable with the token.
+/// The environment variable with the token.
 const TOKEN: &str = "PROCSTATE_TOKEN";
 
-/// How often it is tried again while a program may be about to open or close the store.
+/// The number of retries while another program may be opening or closing the store.
 const TRIES: u32 = 10;
 
 const PAUSE: Duration = Duration::from_millis(30);
 
-/// Where a store is.
+/// The location of a store.
 pub(crate) enum Location {
     Folder(PathBuf),
     Served(Remote),
@@ -45,14 +44,14 @@ impl Location {
             }
             (None, Some(folder)) => Ok(Self::Folder(folder.clone())),
             (None, None) => {
-                let text = "which store? Name its folder with --db DIR or in PROCSTATE_DB, or its address with --url URL";
+                let text = "no store was given: name its folder with --db DIR or in PROCSTATE_DB, or its address with --url URL";
                 Err(Failure::Failed(text.to_owned()))
             }
         }
     }
 
-    /// The same, unless it is served by a program: what is done in the program that has the
-    /// store open.
+    /// Returns the location, unless it is a served store, for commands that must open the store
+    /// themselves.
     pub(crate) fn to_have(&self) -> Result<&Self, Failure> {
         match self {
             Self::Served(_) => self.folder().map(|_| self),
@@ -60,29 +59,30 @@ impl Location {
         }
     }
 
-    /// Whether programs on other machines may have the store open too.
+    /// Reports whether programs on other machines may have the store open too.
     pub(crate) fn is_shared(&self) -> bool {
         !matches!(self, Self::Folder(_))
     }
 
-    /// The folder, for what is done with files that no program has open.
+    /// Returns the folder, for commands on the files of a closed store.
     pub(crate) fn folder(&self) -> Result<&Path, Failure> {
         match self {
             Self::Folder(folder) => Ok(folder),
             #[cfg(feature = "etcd")]
             Self::Etcd(_) => {
-                let text = "this is done with the folder of a store, and etcd keeps its files itself: `etcdctl` looks after them (defrag, snapshot save); `procstate --etcd URL backup FILE` and `procstate restore FILE --into NEWDIR` make a folder of the store";
+                let text = "this command works on the folder of a store, but etcd manages its own files: use `etcdctl` (defrag, snapshot save) for them; `procstate --etcd URL backup FILE` and `procstate restore FILE --into NEWDIR` make a folder from the store";
                 Err(Failure::Failed(text.to_owned()))
             }
             Self::Served(_) => {
-                let text = "this is done with the folder of the store: name it with --db DIR, and not --url";
+                let text =
+                    "this command works on the folder of the store: name it with --db DIR instead of --url";
                 Err(Failure::Failed(text.to_owned()))
             }
         }
     }
 }
 
-/// The store in etcd that is named.
+/// Returns the store in etcd given by the arguments.
 #[cfg(feature = "etcd")]
 pub(crate) fn etcd(args: &crate::args::Etcd) -> Result<Option<procstate::EtcdOptions>, Failure> {
     if args.members.is_empty() {
@@ -109,15 +109,16 @@ pub(crate) fn etcd(args: &crate::args::Etcd) -> Result<Option<procstate::EtcdOpt
     Ok(Some(options))
 }
 
-/// Connects to a store that must be there.
+/// Connects to a store that must exist.
 #[cfg(feature = "etcd")]
 fn connected(place: &Location) -> Result<Store, Failure> {
-    // A store that cannot be used is no absent name: it ends with 2.
+    // An unusable store is not an absent name: the exit status is 2.
     to_have(place).map_err(|error| Failure::failed(&error))
 }
 
-/// The token from a file, or from the environment; never from the arguments, which every
-/// user of the machine can read.
+/// Reads the token from a file or the environment.
+///
+/// Never from the arguments, which every user of the machine can read.
 pub(crate) fn token(file: Option<&Path>) -> Result<Option<Token>, Failure> {
     let token = match file {
         Some(file) => Token::from_file(file).map(Some),
@@ -127,11 +128,11 @@ pub(crate) fn token(file: Option<&Path>) -> Result<Option<Token>, Failure> {
     token.map_err(|error| Failure::Failed(error.to_string()))
 }
 
-/// A store to look at.
+/// A store opened for reading.
 pub(crate) struct Looked {
-    // Dropped first: the store lets go of the folder before that is removed.
+    // Dropped first, so that the store releases the folder before it is removed.
     store: Store,
-    /// Where its private copy is: opening a store writes to it.
+    /// The folder of its private copy, since opening a store writes to it.
     _copy: Option<TempDir>,
 }
 
@@ -143,8 +144,8 @@ impl Deref for Looked {
     }
 }
 
-/// Opens a store to look at it, and leaves it as it is: a copy of it, or the store itself
-/// through the program that has it open.
+/// Opens a store for reading without changing it: a private copy, or the store through the program
+/// that has it open.
 pub(crate) fn for_looking(place: &Location) -> Result<Looked, Failure> {
     match place {
         Location::Folder(folder) => {
@@ -156,7 +157,7 @@ pub(crate) fn for_looking(place: &Location) -> Result<Looked, Failure> {
     }
 }
 
-/// Opens a store, which must be there, to change it.
+/// Opens an existing store for changes.
 pub(crate) fn for_changing(place: &Location) -> Result<Store, Failure> {
     match place {
         Location::Folder(folder) => {
@@ -168,10 +169,10 @@ pub(crate) fn for_changing(place: &Location) -> Result<Store, Failure> {
     }
 }
 
-/// The store through the program that has it open.
+/// Opens the store through the program that has it open.
 pub(crate) fn where_it_is_open(place: &Location) -> Result<Store, Failure> {
     let Location::Folder(folder) = place else { return for_changing(place) };
-    // Says so if there is no store, or if it is free.
+    // Determines the error for a missing store or one that is not open.
     let text = || {
         format!(
             "no program has store {} open: there is nothing to follow; leave out --follow",
@@ -208,13 +209,13 @@ pub(crate) fn read_log(
     store.read_log(from, visit).map_err(|error| Failure::failed(&error))
 }
 
-/// Where a log was read, or is to be.
+/// Where a log was read, or must be read.
 enum Read {
     Here(u64),
     There(Store),
 }
 
-/// Opens a store, which must be there, to be the program that has it; not through another.
+/// Opens an existing store directly, not through another program.
 pub(crate) fn to_have(place: &Location) -> procstate::Result<Store> {
     match place {
         Location::Folder(folder) => existing(folder),
@@ -228,13 +229,13 @@ pub(crate) fn existing(path: &Path) -> procstate::Result<Store> {
     Store::builder().create(false).open(path)
 }
 
-/// Why a store was not opened here.
+/// Why a store was not opened directly.
 enum Trouble {
     Opening(Error),
     Other(Failure),
 }
 
-/// Does it `here`, or, where a program has the store open, through that one.
+/// Runs `here`, or, if a program has the store open, uses that.
 fn here_or_there<T>(
     folder: &Path,
     mut here: impl FnMut() -> Result<T, Trouble>,
@@ -251,7 +252,7 @@ fn here_or_there<T>(
         tries += 1;
         match Remote::folder(folder).open() {
             Ok(store) => return Ok(there(store)),
-            // It may be about to serve it, or to end.
+            // That program may be about to serve the store, or to end.
             Err(error) if error.is_unreachable() && tries < TRIES => std::thread::sleep(PAUSE),
             Err(error) => return Err(Failure::Failed(in_use(&locked, &error))),
         }
@@ -283,13 +284,13 @@ fn copied(path: &Path) -> Result<Looked, Trouble> {
     }
 }
 
-/// An unreadable store is no absent name: it ends with 2.
+/// An unreadable store is not an absent name: the exit status is 2.
 fn not_opened(error: &Error) -> Failure {
     let text = chain(error);
-    // The index tells of a full disk in its own words.
+    // The index reports a full disk as text.
     if error.is_disk_full() || text.contains("No space left") {
         return Failure::Failed(format!(
-            "there is no room in {} for a private copy of the store, which is opened instead of it. The store was not changed. Make room, or name a folder on another disk with TMPDIR=DIR",
+            "there is not enough space in {} for a private copy of the store, which is opened instead of it. The store was not changed. Free some space, or name a folder on another disk with TMPDIR=DIR",
             std::env::temp_dir().display()
         ));
     }

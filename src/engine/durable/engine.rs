@@ -1,4 +1,4 @@
-//! The durable engine: its parts put together.
+//! The durable engine, composed of its parts.
 
 use std::sync::Arc;
 #[cfg(feature = "tokio")]
@@ -24,7 +24,7 @@ use crate::folder::{Folder, SyncedNote};
 use crate::index;
 use crate::record::{Key, KeyRange, Record};
 
-/// Each field may use those above it.
+/// Fields may use only those above them.
 #[derive(Debug)]
 pub(crate) struct DurableEngine {
     pub(super) shared: Arc<Shared>,
@@ -33,12 +33,12 @@ pub(crate) struct DurableEngine {
     pub(super) commits: Arc<CommitPath>,
     pub(super) checkpointer: Arc<Checkpointer>,
     report: OpenReport,
-    /// `None` before they are spawned, and once the store is closed.
+    /// `None` before they are spawned, and after the store was closed.
     threads: Mutex<Option<Threads>>,
 }
 
 impl DurableEngine {
-    /// Opens the store in `folder`, and creates it in a new one.
+    /// Opens the store in `folder`, or creates it in a new one.
     pub(crate) fn open(folder: Folder, index: &index::Options, options: &Options) -> Result<Self> {
         let place = folder.layout().root().display().to_string();
         let files = StoreFiles::new(folder, index, options.segment_bytes)?;
@@ -49,17 +49,19 @@ impl DurableEngine {
         Ok(engine)
     }
 
-    /// Makes the index of the store in `folder` anew, and deletes what log it does not
-    /// need, where that takes less than there is.
+    /// Rebuilds the index of the store in `folder`, and deletes unneeded log, where that saves
+    /// space.
     pub(crate) fn compact(folder: Folder, index: &index::Options, options: &Options) -> Result<()> {
         let place = folder.layout().root().display().to_string();
-        // What is left of the log fits into the shortest segment.
+        // The rest of the log fits into the shortest segment.
         let options = Options { segment_bytes: SEGMENT_BYTES_MIN, ..options.clone() };
         let files = StoreFiles::keeping_index(folder, index, options.segment_bytes)?;
         Self::without_threads(files, options, place)?.compact_and_close()
     }
 
-    /// Opens the store that has these files. `place` is its name in messages.
+    /// Opens the store with these files.
+    ///
+    /// `place` is its name in messages.
     pub(super) fn without_threads(files: StoreFiles, options: Options, place: String) -> Result<Self> {
         let Recovered { index, log, pool, unapplied, applied, leftover, snapshot, synced, report } =
             recover(&files, &options)?;
@@ -82,7 +84,7 @@ impl DurableEngine {
         self.checkpointer.compact(index, self.report.replayed == 0)
     }
 
-    /// What opening found and did.
+    /// Returns what opening found and did.
     pub(crate) fn report(&self) -> &OpenReport {
         &self.report
     }
@@ -121,7 +123,7 @@ impl Engine for DurableEngine {
         if self.commits.poll_synced(seq, waker).is_ready() {
             return Poll::Ready(Ok(()));
         }
-        // Registered first: whatever poisons or closes the store after this look wakes the task.
+        // Registered first, so that a later failure or close wakes the task.
         self.index.with(|_| Ok(()))?;
         self.shared.sync_thread.work();
         Poll::Pending
@@ -171,9 +173,9 @@ impl Engine for DurableEngine {
 
 impl Drop for DurableEngine {
     fn drop(&mut self) {
-        // Without threads it was closed, or a test lets the program die here.
+        // Without threads it was closed, or a test simulates the program's death.
         if self.threads.get_mut().is_some() {
-            // Callers that need to know whether it worked call `close`.
+            // Callers that need the result call `close`.
             let _ = self.close();
         }
     }

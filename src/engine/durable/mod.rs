@@ -18,32 +18,32 @@
 //! | [`wal`] | the segments of the log, on disk | |
 //! | [`memtable`] | the newest state of each key that the index lacks | |
 //!
-//! [`engine`] puts them together, [`threads`] runs what happens in the background, and
-//! [`shared`] has the little that all of them need, and the order of the locks.
+//! [`engine`] composes them, [`threads`] runs the background work, and [`shared`] has the few
+//! things that all of them need, and the lock order.
 //!
 //! - **A commit** checks its preconditions, appends one entry to the log and puts its records
 //!   into the memtable, under the writer lock, which orders commits. The thread that holds the
 //!   lock commits every queued batch in one write. One sync serves all commits that wait for
 //!   one.
-//! - **Reads** ask the memtable first, then the index. A scan takes a view of the memtable,
-//!   which costs nothing and never changes; whatever a checkpoint changes in the index, the view
-//!   has itself.
+//! - **Reads** consult the memtable first, then the index. A scan takes a view of the memtable,
+//!   which costs nothing and never changes; the view itself has everything that a checkpoint
+//!   changes in the index.
 //! - **A checkpoint** freezes the memtable, syncs the log up to there, waits for readers that
-//!   do not see the frozen part, and puts it into the index in bounded steps. Each step checks
+//!   do not see the frozen part, and applies it to the index in bounded steps. Each step checks
 //!   that the index is where the last checkpoint left it, and that an owner record is replaced
-//!   by its successor only. Then the manifest notes how far index and log have everything.
+//!   only by its successor. Then the manifest records the last commit in index and log.
 //! - **A snapshot** is an archive of the index between two checkpoints. The log that it covers
 //!   is released: snapshot and log are always complete.
-//! - **What is synced** is noted outside of the log too (in SYNCED), by the thread that syncs:
-//!   a log that ends before that lost something.
-//! - **An epoch** is drawn by each opening, and the log says of each commit which opening wrote
-//!   it. A file that comes from another copy of the store is recognized by that.
-//! - **Opening** reads the log after `applied` and judges its end; an index that is missing,
+//! - **SYNCED** records, outside of the log, how far the log is synced. The syncing thread
+//!   writes it, so that a log that ends earlier is known to be incomplete.
+//! - **An epoch** is drawn by each opening, and the log records which opening wrote each
+//!   commit. It identifies files that come from another copy of the store.
+//! - **Opening** reads the log after `applied` and judges its end. An index that is missing,
 //!   damaged or behind is rebuilt from snapshot and log.
-//! - **A failed write or sync** stops the store for good. A disk that is full before anything
-//!   was written does not.
+//! - **A failed write or sync** poisons the store. A disk that is full before anything was
+//!   written does not.
 //!
-//! `docs/durability.md` says what that promises, `docs/format.md` what the files hold.
+//! `docs/durability.md` describes the promises, `docs/format.md` the files.
 
 mod checkpoint;
 mod commit;

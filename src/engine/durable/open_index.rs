@@ -1,4 +1,4 @@
-//! The index of an open store, until the store is closed.
+//! The index of an open store.
 
 use std::sync::Arc;
 
@@ -7,8 +7,7 @@ use super::storage::IndexBackend;
 use crate::error::{Failure, Result};
 use crate::sync::RwLock;
 
-/// Every call on the store reads the index for as long as it takes, so that closing waits for
-/// the calls under way.
+/// Every call on the store holds a read lock on the index, so that closing waits for running calls.
 #[derive(Debug)]
 pub(crate) struct OpenIndex {
     shared: Arc<Shared>,
@@ -23,15 +22,15 @@ impl OpenIndex {
 
     /// Calls `call` with the index, unless the store is closed or poisoned.
     pub(crate) fn with<T>(&self, call: impl FnOnce(&dyn IndexBackend) -> Result<T>) -> Result<T> {
-        // Recursively: a call from within a scan must not wait behind `close`, which waits for
-        // that scan.
+        // Recursive, because a call from within a scan must not wait behind `close`, which waits
+        // for that scan.
         let index = self.index.read_recursive();
         let index = index.as_deref().ok_or(Failure::Closed)?;
         self.shared.poison.check()?;
         call(index)
     }
 
-    /// Takes the index once no call uses it. Answers `None` the second time.
+    /// Takes the index once no call uses it; `None` the second time.
     pub(crate) fn take(&self) -> Option<Box<dyn IndexBackend>> {
         self.index.write().take()
     }

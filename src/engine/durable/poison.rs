@@ -1,11 +1,11 @@
-//! Poison: after a failed write or sync nobody knows what the disk holds, so
-//! nothing is read or written until the store is opened again.
+//! Poisoning: after a failed write or sync the content of the disk is unknown, so nothing is read
+//! or written until the store is reopened.
 
 use std::sync::OnceLock;
 
 use crate::error::{self, Error, Failure, Result};
 
-/// Remembers the first failure of a store.
+/// Stores the first failure.
 #[derive(Debug)]
 pub(crate) struct Poison {
     place: String,
@@ -26,9 +26,10 @@ impl Poison {
         }
     }
 
-    /// Poisons the store if the result is an error, and hands the result on. A damaged record does
-    /// not poison it: it is found before anything is written, and fails only the calls that need
-    /// it.
+    /// Poisons the store if the result is an error, and returns the result.
+    ///
+    /// A damaged record does not poison it: it is detected before anything is written, and fails
+    /// only the calls that need it.
     pub(crate) fn on_error<T>(&self, result: Result<T>) -> Result<T> {
         result.inspect_err(|error| {
             if !error.is_corrupt() {

@@ -1,14 +1,14 @@
-//! What the parts of an open store share: it is small, and has no logic of its own.
+//! The state shared by the parts of an open store.
 //!
-//! The locks of an open store are taken in the order in which the parts own one another:
+//! The locks of an open store are taken in the order of ownership:
 //!
 //! 1. [`OpenIndex`](super::open_index::OpenIndex): every call reads it, closing writes it;
 //! 2. the checkpointer's state, then its lock on readers that count;
 //! 3. the commit path's writer lock, which orders commits;
 //! 4. the memtable here.
 //!
-//! The locks inside the queue, group commit, back-pressure, the pool of segments and the
-//! statistics are leaves: whoever holds one takes no other.
+//! The locks in the queue, group commit, back-pressure, the pool of segments and the statistics are
+//! leaves: no other lock is taken while one of them is held.
 
 use super::memtable::{Generation, Memtable};
 use super::options::Options;
@@ -23,9 +23,9 @@ pub(crate) struct Shared {
     pub(crate) options: Options,
     pub(crate) files: StoreFiles,
     pub(crate) poison: Poison,
-    /// What the log has and the index does not.
+    /// The commits that the log has and the index does not.
     pub(crate) memtable: RwLock<Memtable>,
-    /// The newest commit that readers see.
+    /// The newest visible commit.
     last_seq: AtomicU64,
     /// The last commit at opening.
     opened: Position,
@@ -36,7 +36,9 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// `opened` is the last commit of the log, and `unapplied` what the index lacks of it.
+    /// Creates the state after opening, where `opened` is the last commit of the log, and
+    /// `unapplied` the commits that the index lacks.
+    ///
     /// `place` is the store's name in messages.
     pub(crate) fn new(
         files: StoreFiles,
@@ -61,17 +63,17 @@ impl Shared {
         self.last_seq.load(Ordering::Acquire)
     }
 
-    /// Shows readers the commits up to `seq`, which the memtable has.
+    /// Makes the commits up to `seq`, which are in the memtable, visible.
     pub(crate) fn show_up_to(&self, seq: u64) {
         self.last_seq.store(seq, Ordering::Release);
     }
 
-    /// The commit `seq`, which is not before the last one at opening.
+    /// Returns the position of the commit `seq`, which must not be before the last one at opening.
     pub(crate) fn position(&self, seq: u64) -> Position {
         if seq <= self.opened.seq { self.opened } else { Position::new(seq, Some(self.files.log.epoch)) }
     }
 
-    /// Who can have written the newest commit of the log.
+    /// Returns the openings that can have written the newest commit of the log.
     pub(crate) fn writers(&self) -> Writers {
         self.files.writers(self.opened)
     }

@@ -41,7 +41,7 @@ impl Signal {
         self.state.lock().stop
     }
 
-    /// Waits until there is work, the thread is to stop, or the time is up.
+    /// Waits until there is work, the thread must stop, or the time is up.
     pub(crate) fn wait(&self, timeout: Duration) -> Woken {
         let deadline = sync::now().checked_add(timeout);
         let mut state = self.state.lock();

@@ -1,4 +1,4 @@
-//! The threads of an open store.
+//! The background threads of an open store.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use super::shared::Shared;
 use super::signal::Woken;
 use crate::error::{Error, Failure, Result, panic_text};
 
-/// How long the checkpoint thread sleeps if nothing wakes it.
+/// How long the checkpoint thread sleeps without a signal.
 const IDLE: Duration = Duration::from_secs(3600);
 
 #[derive(Debug)]
@@ -44,7 +44,7 @@ impl Threads {
         let shared = self.shared.clone();
         let body = move || {
             if let Err(panic) = catch_unwind(AssertUnwindSafe(run)) {
-                shared.poison.poison(&failed("go on with its work", &panic_text(panic)));
+                shared.poison.poison(&failed("continue its work", &panic_text(panic)));
             }
         };
         let spawned = Builder::new().name(name.to_owned()).spawn(body);
@@ -52,18 +52,18 @@ impl Threads {
         Ok(())
     }
 
-    /// Ends the threads once they have done what they are at.
+    /// Stops the threads after their current work.
     pub(crate) fn stop(self) {
         self.shared.sync_thread.stop();
         self.shared.checkpoint_thread.stop();
         for handle in self.handles {
-            // Its panic was caught.
+            // Its panic was already handled.
             let _ = handle.join();
         }
     }
 }
 
-/// Syncs the log each interval, and when it is woken.
+/// Syncs the log at each interval, and when woken.
 pub(crate) fn sync_until_stopped(shared: &Shared, commits: &CommitPath) {
     while shared.sync_thread.wait(shared.options.sync_interval) != Woken::Stop {
         // A failure poisons the store; the next call reports it.

@@ -49,7 +49,7 @@ pub(super) struct Core {
 impl Client {
     pub(super) fn connect(options: &EtcdOptions) -> Result<Self> {
         let runtime = runtime()
-            .map_err(|error| Error::io("start the threads that speak to", options.place(), error))?;
+            .map_err(|error| Error::io("start the threads that connect to", options.place(), error))?;
         let (keys, opening) = (Keys::new(&options.prefix), Uuid::now_v7().to_string());
         let line = {
             let _entered = runtime.enter();

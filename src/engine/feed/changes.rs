@@ -1,5 +1,5 @@
-//! Which keys were written since the last look, each once: what a listener needs that looks
-//! now and then. A commit that rewrites the same keys costs it no memory and wakes nobody.
+//! A coalescing listener: the keys written since the last look, each once, for listeners that poll.
+//! Rewriting the same keys takes no memory and wakes no thread.
 
 use std::collections::HashMap;
 use std::sync::Arc;

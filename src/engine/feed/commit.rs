@@ -1,4 +1,4 @@
-//! What the feed tells of a commit.
+//! The content of a commit in the feed.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! The feed of commits: tells listeners what was written, in order.
+//! The feed of commits: announces writes to listeners, in order.
 
 mod changes;
 mod commit;
@@ -18,8 +18,9 @@ use super::batch::{Batch, Write};
 use crate::record::Key;
 use crate::sync::{self, AtomicUsize, Condvar, Mutex, Ordering};
 
-/// Announces commits to subscriptions. Costs one atomic read per commit while
-/// nobody listens.
+/// Announces commits to subscriptions.
+///
+/// Without listeners it costs one atomic read per commit.
 #[derive(Debug, Default)]
 pub(crate) struct Feed {
     listening: AtomicUsize,
@@ -35,25 +36,25 @@ struct Listeners {
     closed: bool,
 }
 
-/// What a subscription hears next.
+/// The next event of a subscription.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Received {
     Commit(Commit),
     /// The reader was too slow; this many commits were dropped.
     Missed(u64),
-    /// Nothing came in the time given.
+    /// Nothing arrived in the given time.
     Nothing,
-    /// The store was closed, and everything before was heard.
+    /// The store was closed, and all earlier events were delivered.
     Closed,
 }
 
-/// One listener. Its queue is bounded: a writer never waits for a reader.
+/// A listener with a bounded queue: a writer never waits for a reader.
 #[derive(Debug)]
 pub(crate) struct Subscription {
     queue: Arc<Queue>,
 }
 
-/// Calls a function for as long as it is kept; see [`Feed::alarm`].
+/// Calls a function until dropped; see [`Feed::alarm`].
 #[derive(Debug)]
 pub(crate) struct Alarm {
     _watched: Arc<Watched>,
@@ -76,7 +77,7 @@ struct State {
     commits: VecDeque<Commit>,
     missed: u64,
     closed: bool,
-    /// The task that waits for the next.
+    /// The task that waits for the next event.
     waker: Option<Waker>,
 }
 
@@ -90,7 +91,7 @@ impl Feed {
         Subscription { queue }
     }
 
-    /// Gathers which keys are written from now on, up to `capacity` of them between two looks.
+    /// Collects the keys written from now on, up to `capacity` between two looks.
     pub(crate) fn gather(&self, capacity: usize) -> Changes {
         let mut listeners = self.listeners.lock();
         let gatherer = Arc::new(Gatherer::new(capacity, listeners.closed));
@@ -99,8 +100,9 @@ impl Feed {
         Changes::new(gatherer)
     }
 
-    /// Calls `call` after each commit that writes one of `keys`, and when the feed is
-    /// closed. It is called under the lock of the engine, and must be quick.
+    /// Calls `call` after each commit that writes one of `keys`, and when the feed is closed.
+    ///
+    /// The call happens under the lock of the engine, and must be quick.
     pub(crate) fn alarm(&self, keys: Vec<Key>, call: impl Fn() + Send + Sync + 'static) -> Alarm {
         let watched = Arc::new(Watched { keys, call: Box::new(call) });
         let mut listeners = self.listeners.lock();
@@ -112,8 +114,9 @@ impl Feed {
         Alarm { _watched: watched }
     }
 
-    /// Announces a commit. Engines call this in commit order, under the lock that
-    /// makes that order.
+    /// Announces a commit.
+    ///
+    /// Engines call this in commit order, under the lock that orders commits.
     pub(crate) fn publish(&self, seq: u64, batch: &Batch) {
         if self.listening.load(Ordering::Acquire) == 0 {
             return;
@@ -123,7 +126,7 @@ impl Feed {
         self.announce(seq, keys, commit);
     }
 
-    /// Tells every listener that so many commits were missed.
+    /// Reports to every listener that commits were missed.
     #[cfg(any(feature = "etcd", feature = "http"))]
     pub(crate) fn miss(&self, commits: u64) {
         let mut listeners = self.listeners.lock();
@@ -133,15 +136,16 @@ impl Feed {
         self.count(&listeners);
     }
 
-    /// Announces a commit by the keys that it wrote.
+    /// Announces a commit with the keys that it wrote.
     #[cfg(any(feature = "etcd", feature = "http"))]
     pub(crate) fn relay(&self, commit: &Commit) {
         let keys = || commit.keys.iter().map(|(key, written)| (key, *written));
         self.announce(commit.seq, keys, || commit.clone());
     }
 
-    /// Announces the commit `seq`, which wrote `keys`. `commit` makes what subscriptions keep of
-    /// it, if there are any.
+    /// Announces the commit `seq`, which wrote `keys`.
+    ///
+    /// `commit` creates what subscriptions keep of it, if there are any.
     fn announce<'a, K>(&self, seq: u64, keys: impl Fn() -> K, commit: impl FnOnce() -> Commit)
     where
         K: Iterator<Item = (&'a Key, Written)>,
@@ -160,7 +164,7 @@ impl Feed {
         self.count(&listeners);
     }
 
-    /// Tells every listener that nothing more will come.
+    /// Reports the end of the feed to every listener.
     pub(crate) fn close(&self) {
         let mut listeners = self.listeners.lock();
         listeners.closed = true;
@@ -178,7 +182,7 @@ impl Feed {
     }
 }
 
-/// Tells the listeners that still exist, and forgets the others.
+/// Notifies the live listeners, and removes the others.
 fn each<T>(listeners: &mut Vec<Weak<T>>, tell: impl Fn(&T)) {
     listeners.retain(|listener| listener.upgrade().inspect(|listener| tell(listener)).is_some());
 }
@@ -200,7 +204,7 @@ fn written(write: &Write) -> (&Key, Written) {
 impl Queue {
     fn push(&self, commit: Commit) {
         self.change(|state| {
-            // A reader that is behind hears so before any later commit.
+            // A slow reader learns of the gap before any later commit.
             if state.missed > 0 || state.commits.len() == self.capacity {
                 state.missed += 1;
             } else {
@@ -222,7 +226,7 @@ impl Queue {
 }
 
 impl State {
-    /// What the reader hears next, if there is anything.
+    /// Returns the next event, if there is one.
     fn next(&mut self) -> Option<Received> {
         if let Some(commit) = self.commits.pop_front() {
             return Some(Received::Commit(commit));
@@ -235,7 +239,9 @@ impl State {
 }
 
 impl Subscription {
-    /// The next commit; `waker` is woken once there is one. One task may wait at a time.
+    /// Polls for the next commit.
+    ///
+    /// Only one task may wait at a time.
     #[cfg(feature = "tokio")]
     pub(crate) fn poll(&self, waker: &Waker) -> Poll<Received> {
         let mut state = self.queue.state.lock();
@@ -248,7 +254,7 @@ impl Subscription {
         }
     }
 
-    /// Waits for the next commit, for at most `timeout`; `None` waits for ever.
+    /// Waits for the next commit, for at most `timeout`; `None` waits forever.
     pub(crate) fn receive(&self, timeout: Option<Duration>) -> Received {
         let deadline = timeout.and_then(|timeout| sync::now().checked_add(timeout));
         let mut state = self.queue.state.lock();
@@ -283,14 +289,14 @@ mod tests {
     }
 
     #[test]
-    fn a_slow_reader_hears_what_it_missed_and_goes_on() {
+    fn a_slow_reader_learns_what_it_missed_and_continues() {
         let feed = Feed::default();
         let slow = feed.subscribe(2);
         for n in 1..=5 {
             feed.publish(n, &batch("p"));
         }
         assert_eq!(seq(slow.receive(None)), 1);
-        // Still behind: what comes now must not be heard before the gap.
+        // Still behind: the next commit must not arrive before the gap.
         feed.publish(6, &batch("p"));
         assert_eq!(seq(slow.receive(None)), 2);
         assert_eq!(slow.receive(None), Received::Missed(4));
@@ -311,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn an_alarm_hears_of_its_keys_and_of_the_end() {
+    fn an_alarm_is_called_for_its_keys_and_the_end() {
         let (feed, calls) = (Feed::default(), Arc::new(AtomicUsize::new(0)));
         let counted = calls.clone();
         let alarm = feed.alarm(vec![Key::owner("p"), Key::settings("p")], move || {

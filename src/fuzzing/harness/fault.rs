@@ -1,4 +1,4 @@
-//! What happens to the files of a store.
+//! Faults in the files of a store.
 //!
 //! ```text
 //! fault = kind (u8, modulo 9) file (u8) argument (u16) other (u16)
@@ -14,8 +14,8 @@
 //! flags = 0 to 11 nothing | 12 the whole folder as it was at an earlier moment
 //!       | 13 to 15 each file as it was when a copier came by, while the program went on
 //! ```
-//! Numbers that are too large begin again at 0; arguments that are places in a file are
-//! parts of 65,536 of its length.
+//! Numbers that are too large wrap around; arguments that are positions in a file are in units of
+//! 1/65,536 of its length.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -27,7 +27,7 @@ use super::life::{Folder, Life, Moment};
 
 const PAGE: usize = 4096;
 
-/// No more faults than this.
+/// The maximum number of faults.
 const FAULTS_MAX: usize = 3;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,15 +63,15 @@ struct Fault {
     other: u16,
 }
 
-/// What the files of one moment became.
+/// The files of one moment after the damage.
 pub(super) struct Damaged {
     pub(super) life: usize,
-    /// That of its files, or the last of several.
+    /// The moment of the files, or the last one of several.
     pub(super) moment: usize,
     pub(super) files: Folder,
-    /// Files that a fault may have changed.
+    /// The files that a fault may have changed.
     pub(super) touched: BTreeSet<PathBuf>,
-    /// The first moment of which a file can be, if they are of several.
+    /// The earliest moment of a file, if the files are of several.
     pub(super) copied_from: Option<usize>,
     pub(super) has_fork: bool,
     pub(super) has_foreign: bool,
@@ -116,7 +116,7 @@ impl Damaged {
         let kind = KINDS[usize::from(bytes.try_get_u8().ok()?) % KINDS.len()];
         let file = usize::from(bytes.try_get_u8().ok()?);
         let (argument, other) = (bytes.try_get_u16().ok()?, bytes.try_get_u16().ok()?);
-        // An earlier copy may bring back what is gone by now.
+        // An earlier copy may restore a file that is gone by now.
         let all = life.main.moments.iter().flat_map(|moment| moment.files.keys());
         let paths: BTreeSet<_> = match kind {
             Kind::Older | Kind::Fork => self.files.keys().chain(all).collect(),
@@ -126,7 +126,7 @@ impl Damaged {
         Some(Fault { kind, file, argument, other })
     }
 
-    /// The whole folder as it was before.
+    /// Replaces the whole folder by an earlier one.
     fn roll_back(&mut self, moments: &[Moment], moment: usize, back: usize) {
         let earlier = moment.saturating_sub(1 + back % 4);
         self.files = moments[earlier].files.clone();
@@ -134,13 +134,13 @@ impl Damaged {
         self.what += &format!(", rolled back to moment {earlier}");
     }
 
-    /// A program copies file by file while another writes.
+    /// Copies file by file while another program writes.
     fn copy_live(&mut self, moments: &[Moment], moment: usize, back: usize) {
         let from = moment.saturating_sub(1 + back % 4);
         let span = &moments[from..=moment];
         let paths: BTreeSet<&PathBuf> = span.iter().flat_map(|moment| moment.files.keys()).collect();
         let count = paths.len().max(1);
-        // Folders are listed in no order that anybody knows.
+        // The order of a folder listing is arbitrary.
         let paths: Vec<_> = if back.is_multiple_of(2) {
             paths.into_iter().collect()
         } else {
@@ -185,7 +185,7 @@ impl Damaged {
         self.what += &format!("; {what}");
     }
 
-    /// The file as it was at another moment, which may be that it was not there.
+    /// Replaces a file by its state at another moment, which may be absent.
     fn replace(&mut self, moments: &[Moment], file: &Path, moment: usize) -> String {
         let moment = moment % moments.len();
         match moments[moment].files.get(file) {

@@ -17,15 +17,15 @@ use crate::proto::Params;
 use crate::run::{Claim, ClaimOptions, Instance};
 use crate::store::{ProcessHandle, Store, StoreBuilder};
 
-/// The files of a store, by their path in it.
+/// The files of a store by relative path.
 pub(super) type Folder = BTreeMap<PathBuf, Vec<u8>>;
 
 /// How a store is used.
 #[derive(Debug, Clone, Copy)]
 struct Plan {
-    /// 64 KiB make checkpoints every few steps.
+    /// 64 KiB cause a checkpoint every few steps.
     memtable_bytes: usize,
-    /// 64 KiB make snapshots every few checkpoints.
+    /// 64 KiB cause a snapshot every few checkpoints.
     snapshot_log_bytes: u64,
     sync_interval: Duration,
     payload_bytes: usize,
@@ -36,7 +36,7 @@ struct Plan {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
-    /// It goes on: a moment is what a kill would leave.
+    /// It continues: a moment is what a kill would leave.
     Never,
     Killed,
     Closed,
@@ -82,17 +82,17 @@ impl Plan {
 #[derive(Debug, Clone)]
 pub(super) struct Moment {
     pub(super) files: Folder,
-    /// The newest commit that was acknowledged.
+    /// The newest acknowledged commit.
     pub(super) acked: u64,
-    /// The newest commit that the store had at least a sync interval to note in `SYNCED`.
+    /// The newest commit for which the store had at least a sync interval to update `SYNCED`.
     pub(super) noted: u64,
-    /// The newest commit that MANIFEST notes.
+    /// The newest commit in MANIFEST.
     pub(super) checkpointed: u64,
 }
 
 impl Moment {
-    /// The commit up to which a store must have everything of which these files are touched:
-    /// what the log alone says of its end goes with its end.
+    /// Returns the commit up to which the store must be complete when these files are damaged: what
+    /// only the end of the log records is lost with that end.
     pub(super) fn bound(&self, touched: &BTreeSet<PathBuf>) -> u64 {
         let is_touched = |name: &str| touched.iter().any(|path| path.starts_with(name));
         match (is_touched("wal"), is_touched("SYNCED"), is_touched("MANIFEST")) {
@@ -107,13 +107,13 @@ impl Moment {
 /// A history without a fork.
 #[derive(Debug, Default)]
 pub(super) struct Branch {
-    /// In their order.
+    /// The moments in order.
     pub(super) moments: Vec<Moment>,
-    /// What the store held after each commit.
+    /// The content of the store after each commit.
     pub(super) states: BTreeMap<u64, Content>,
 }
 
-/// A store, and a copy of it that went on by itself.
+/// A store, and a copy of it that diverged.
 #[derive(Debug)]
 pub(super) struct Life {
     pub(super) main: Branch,
@@ -126,8 +126,9 @@ impl Life {
     }
 }
 
-/// One life for each plan. What differs from run to run is what a store draws by chance:
-/// ids and times.
+/// Creates one life per plan.
+///
+/// Runs differ only in what a store draws at random: ids and times.
 pub(super) fn all() -> Vec<Life> {
     std::thread::scope(|scope| {
         let lives: Vec<_> =
@@ -146,7 +147,7 @@ fn live(plan: Plan, seed: u64) -> Life {
     Life { main: main.finish(), fork: fork.finish() }
 }
 
-/// Whoever uses the store, and notes what it was told.
+/// Uses the store, and records every answer.
 struct Writer {
     plan: Plan,
     random: fastrand::Rng,
@@ -172,7 +173,7 @@ impl Writer {
         writer
     }
 
-    /// Goes on in a copy of the files, with steps of its own.
+    /// Continues in a copy of the files with different steps.
     fn fork(&mut self, seed: u64) -> Self {
         self.take_moment();
         let last = self.moments.last().unwrap().clone();
@@ -245,7 +246,7 @@ impl Writer {
         self.open();
     }
 
-    /// What MANIFEST notes by now.
+    /// Returns the commit in MANIFEST now.
     fn checkpointed(&self) -> u64 {
         let manifest = Manifest::read(&ReadOnlyDisk, self.folder.path()).unwrap().unwrap();
         manifest.noted().map_or(0, |position| position.seq)
@@ -258,7 +259,7 @@ impl Writer {
         self.folder = copy;
     }
 
-    /// The files once nothing happens in the background any more.
+    /// Returns the files once all background work has ended.
     fn settled(&self) -> Folder {
         let interval = self.plan.sync_interval.min(SHORT);
         let mut before = Folder::new();

@@ -1,12 +1,10 @@
-//! The damage harness: stores whose whole history is known, damaged in the ways that
-//! disks, people and copies damage them, and an oracle that says what every reader of
-//! the result may answer.
+//! The damage harness: stores with a fully known history, damaged the way disks, people and copies
+//! damage them, and an oracle for the permitted answers of every reader.
 //!
-//! - [`life`] runs a store through some history and keeps all files as they were at
-//!   several moments, with every state that the store ever had.
-//! - [`fault`] says what happens to the files of one moment.
-//! - [`oracle`] verifies, salvages and opens what is left, writes to it, and opens it
-//!   again.
+//! - [`life`] runs a store through a history, and keeps all files at several moments together
+//!   with every state that the store ever had.
+//! - [`fault`] damages the files of one moment.
+//! - [`oracle`] verifies, salvages and opens what is left, writes to it, and opens it again.
 
 mod fault;
 mod life;
@@ -22,13 +20,13 @@ use fault::Damaged;
 use life::Life;
 pub use oracle::Answer;
 
-/// Damages a store as `bytes` say and checks what becomes of it in the folder `scratch`:
+/// Damages a store according to `bytes`, and checks the outcome in the folder `scratch`:
 ///
 /// ```text
 /// bytes = life (u8) moment (u8) flags (u8) fault...
 /// ```
 ///
-/// with faults as [`fault`] describes them. Every input is some damage.
+/// with the faults of [`fault`]. Every input is some damage.
 pub fn harness(bytes: &[u8], scratch: &Path) -> Option<Answer> {
     static LIVES: OnceLock<Vec<Life>> = OnceLock::new();
     let lives = LIVES.get_or_init(life::all);

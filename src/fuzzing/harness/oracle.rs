@@ -1,9 +1,9 @@
-//! What may be answered of a damaged store.
+//! The permitted answers for a damaged store.
 //!
-//! Files alone are evidence of more than one past: a folder whose log was replaced by an
-//! older copy is the folder of that older moment, if nothing else in it has changed since.
-//! So the oracle collects every moment that the *untouched* files agree with. Whoever
-//! opens the store may answer with any of these, and with nothing less.
+//! Files alone are evidence of more than one past: a folder whose log was replaced by an older copy
+//! equals the folder of that older moment, if nothing else in it has changed since. So the oracle
+//! collects every moment that is consistent with the *undamaged* files. Opening the store may
+//! return any of these, and nothing older.
 
 use std::fs;
 use std::path::Path;
@@ -16,22 +16,21 @@ use crate::proto::Params;
 use crate::recovery::{self, Options, Salvaged, Verified};
 use crate::store::Store;
 
-/// What opening a damaged store came to.
+/// The result of opening a damaged store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Answer {
-    /// It has everything that was acknowledged.
+    /// Everything acknowledged is there.
     Whole,
-    /// It has less, as the files of an earlier moment would, of which nothing untouched
-    /// tells it.
+    /// Less is there, as at an earlier moment that the undamaged files are consistent with.
     Earlier,
     /// An error.
     Refused,
 }
 
-/// A past that the files may have.
+/// A past that is consistent with the files.
 struct Past<'a> {
     branch: &'a Branch,
-    /// It has all commits up to this one.
+    /// The last commit that it has at least.
     bound: u64,
 }
 
@@ -64,7 +63,7 @@ pub(super) fn check(lives: &[Life], damaged: &Damaged, scratch: &Path) -> Answer
     answer
 }
 
-/// Every past that the untouched files agree with.
+/// Returns every past that is consistent with the undamaged files.
 fn pasts<'a>(lives: &'a [Life], damaged: &Damaged) -> Vec<Past<'a>> {
     let branches = lives.iter().flat_map(Life::branches);
     let moments = branches.flat_map(|branch| branch.moments.iter().map(move |moment| (branch, moment)));
@@ -79,8 +78,8 @@ fn pasts<'a>(lives: &'a [Life], damaged: &Damaged) -> Vec<Past<'a>> {
     pasts
 }
 
-/// The fork, if its log and one of the two notes are there: the other note may be as old as the
-/// copy. Whatever it notes, the fork must have too.
+/// Returns the fork, if its log and one of MANIFEST and SYNCED are there: the other one may be as
+/// old as the copy. The fork must have whatever it records.
 fn fork<'a>(life: &'a Life, damaged: &Damaged) -> Option<Past<'a>> {
     let has = |name: &str| damaged.touched.iter().any(|path| path.starts_with(name));
     let moment = life.main.moments.get(damaged.copied_from.unwrap_or(damaged.moment))?;
@@ -113,7 +112,7 @@ impl Case<'_> {
         verified.unwrap_or_else(|error| panic!("{}: verify: {error}", self.damaged))
     }
 
-    /// Nothing is invented, and what is called complete is.
+    /// Checks that salvage invents nothing, and that what it calls complete is complete.
     fn salvage(&self, folder: &Path, into: &Path, scratch: &Path) {
         let salvaged = recovery::salvage(folder, into, Options::default().scratch(scratch), |_| {});
         let salvaged = salvaged.unwrap_or_else(|error| panic!("{}: salvage: {error}", self.damaged));
@@ -155,7 +154,7 @@ impl Case<'_> {
         );
     }
 
-    /// What opened is right, takes a write, and opens again.
+    /// Checks that an opened store is correct, accepts a write, and opens again.
     fn check_opened(&self, folder: &Path, seq: u64, content: &Content, verified: &Verified) -> Answer {
         self.check_allowed("opened", seq, content);
         if verified.is_sound() {
@@ -186,7 +185,7 @@ impl Case<'_> {
         assert!(content.values().any(|(version, _)| *version == seq), "{}: the write is gone", self.damaged);
     }
 
-    /// If the log may be cut, what is left was once so, and opens again.
+    /// Checks that a truncated log leaves a former state, which opens again.
     fn check_cut(&self, folder: &Path) {
         let Ok((seq, content)) = read_store(folder, Recovery::CutLog) else { return };
         let was = |branch: &&Branch| branch.states.get(&seq) == Some(&content);

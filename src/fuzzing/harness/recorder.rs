@@ -1,4 +1,4 @@
-//! An engine that remembers every commit that was acknowledged.
+//! An engine that records every acknowledged commit.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,19 +14,19 @@ use crate::fuzzing::fixture::content::Content;
 use crate::record::{Key, KeyRange, Record};
 use crate::store::Store;
 
-/// What each commit wrote.
+/// The writes of each commit.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Commits {
     writes: Arc<Mutex<BTreeMap<u64, Vec<Write>>>>,
 }
 
 impl Commits {
-    /// A history that begins like this one, and goes on by itself.
+    /// Returns a copy of the history that continues separately.
     pub(super) fn fork(&self) -> Self {
         Self { writes: Arc::new(Mutex::new(self.writes.lock().clone())) }
     }
 
-    /// Remembers every commit to `store` from now on.
+    /// Records every commit to `store` from now on.
     pub(super) fn record(&self, mut store: Store) -> Store {
         let inner = Arc::get_mut(&mut store.inner).unwrap();
         let engine = std::mem::replace(&mut inner.engine, Arc::new(MemoryEngine::default()));
@@ -34,7 +34,7 @@ impl Commits {
         store
     }
 
-    /// What the store held after each commit.
+    /// Returns the content of the store after each commit.
     pub(super) fn states(&self) -> BTreeMap<u64, Content> {
         let mut states = BTreeMap::from([(0, Content::new())]);
         let mut now = Content::new();

@@ -1,4 +1,4 @@
-//! Random damage, by default 500 times. The long form:
+//! Random damage, 500 times by default. The long form:
 //! `PROCSTATE_DAMAGES=50000 cargo test --release --all-features --lib damaged_stores`.
 
 use std::collections::BTreeMap;
@@ -18,7 +18,7 @@ fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok().map(|value| value.parse().unwrap())
 }
 
-/// A life, a moment, flags, and one to three faults.
+/// Draws a life, a moment, flags, and one to three faults.
 fn input(seed: u64) -> Vec<u8> {
     let mut random = fastrand::Rng::with_seed(seed);
     let faults = random.usize(1..=3);
@@ -26,7 +26,7 @@ fn input(seed: u64) -> Vec<u8> {
 }
 
 #[test]
-fn damaged_stores_answer_the_truth_or_refuse() {
+fn damaged_stores_are_correct_or_refused() {
     let cases = number("PROCSTATE_DAMAGES").unwrap_or(500);
     let first = number("PROCSTATE_SEED").unwrap_or_else(|| fastrand::u64(..1 << 48));
     let (next, answers, failed) = (AtomicU64::new(0), Mutex::new(BTreeMap::new()), Mutex::new(Vec::new()));
@@ -55,7 +55,7 @@ fn damaged_stores_answer_the_truth_or_refuse() {
     assert!(cases < 100 || wanted.iter().all(|answer| answers.lock().contains_key(answer)));
 }
 
-/// What the oracle goes by.
+/// Checks the assumptions of the oracle.
 #[test]
 fn every_moment_opens_as_it_was() {
     for (n, life) in life::all().iter().enumerate() {
@@ -76,10 +76,10 @@ fn every_moment_opens_as_it_was() {
     }
 }
 
-/// The oracle knows of no other past: what is rolled back has lost commits.
+/// The oracle knows no other past: a store that was rolled back has lost commits.
 #[test]
 #[should_panic(expected = "was due")]
-fn a_store_that_lost_commits_is_found_out() {
+fn a_store_that_lost_commits_is_detected() {
     let mut lives = life::all();
     let rolled_back = Damaged::decode(&lives, &[3, 255, 12]).unwrap();
     for life in &mut lives {
@@ -91,7 +91,7 @@ fn a_store_that_lost_commits_is_found_out() {
     oracle::check(&lives, &rolled_back, scratch.path());
 }
 
-/// Made the seeds of the fuzz target: a few of each kind.
+/// Writes the seeds of the fuzz target, a few of each kind.
 #[test]
 #[ignore = "writes fuzz/seeds/damaged"]
 fn write_seeds() {

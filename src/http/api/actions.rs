@@ -1,4 +1,4 @@
-//! Actions: what is done to a process as a whole.
+//! Actions on a whole process.
 
 use std::time::Duration;
 
@@ -11,14 +11,14 @@ use crate::http::exchange::answer::{effect, json};
 use crate::http::exchange::input::{Json, Names};
 use crate::http::exchange::problem::{Answer, Problem};
 
-/// What is let go of.
+/// What to purge.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Purge {
     older_than_seconds: f64,
 }
 
-/// What is tried again: items by name, or all that failed.
+/// What to retry: items by name, or all failed ones.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Retry {
@@ -48,7 +48,7 @@ pub(crate) async fn purge(
     if seconds < 0.0 {
         return Err(Problem::bad_request(format!("olderThanSeconds is {seconds}; it must be 0 or more")));
     }
-    // What is older than anything is nothing.
+    // Nothing is older than a retention beyond the limit.
     let retention = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
     app.on(name, move |process| {
         let purged = process.purge(retention)?;

@@ -1,4 +1,4 @@
-//! Whether the program lives, and whether its store can be used.
+//! Liveness and readiness.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -6,12 +6,12 @@ use axum::http::StatusCode;
 use crate::http::app::App;
 use crate::http::exchange::problem::{Answer, Problem};
 
-/// The program answers.
+/// Reports that the program answers.
 pub(crate) async fn lives() -> &'static str {
     "ok\n"
 }
 
-/// The store can be read, and nothing has stopped it.
+/// Reports whether the store is usable.
 pub(crate) async fn is_ready(State(app): State<App>) -> Answer<&'static str> {
     let store = app.store.clone();
     app.calls

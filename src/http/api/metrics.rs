@@ -1,4 +1,4 @@
-//! Figures, for monitoring and for programs.
+//! Metrics for monitoring and for programs.
 
 use axum::extract::State;
 use axum::http::header;

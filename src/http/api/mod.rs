@@ -1,7 +1,7 @@
 //! The endpoints of the JSON API, a file for each kind of resource.
 //!
-//! Each takes a request apart with [`super::exchange`], calls the public API of the library,
-//! and answers canonical protobuf JSON.
+//! Each parses a request with [`super::exchange`], calls the public API of the library, and returns
+//! canonical protobuf JSON.
 
 pub(super) mod actions;
 pub(super) mod health;

@@ -1,5 +1,4 @@
-//! Parameters in requests: canonical protobuf JSON, in which a whole number is a text or a
-//! number.
+//! Parameters in requests: canonical protobuf JSON, in which an integer is a string or a number.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +18,7 @@ pub(crate) struct ParamsBody {
     string_params: BTreeMap<String, String>,
 }
 
-/// A change of parameters: `null` takes one away.
+/// A patch of parameters: `null` removes one.
 #[derive(Debug, Default, Clone, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct ParamsPatch {
@@ -38,7 +37,7 @@ impl From<ParamsBody> for Params {
     }
 }
 
-/// Parameters as they are answered.
+/// Converts parameters to JSON.
 pub(crate) fn to_value(params: &Params) -> Value {
     let ints: BTreeMap<&String, String> =
         params.int_params.iter().map(|(name, value)| (name, value.to_string())).collect();
@@ -62,7 +61,7 @@ impl ParamsPatch {
     }
 }
 
-/// A whole number of 64 bits, as a text or as a number.
+/// A 64-bit integer, as a string or a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Whole(i64);
 
@@ -78,7 +77,7 @@ impl Visitor<'_> for Digits {
     type Value = Whole;
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("a whole number of 64 bits, as a text or as a number")
+        f.write_str("a 64-bit integer, as a string or a number")
     }
 
     fn visit_i64<E: Error>(self, value: i64) -> Result<Whole, E> {
@@ -92,7 +91,7 @@ impl Visitor<'_> for Digits {
     #[allow(clippy::cast_possible_truncation, reason = "it is whole, and within what a double tells apart")]
     fn visit_f64<E: Error>(self, value: f64) -> Result<Whole, E> {
         const EXACT_MAX: f64 = (1_u64 << 53) as f64;
-        // To some writers of JSON 1 and 1.0 are the same.
+        // Some JSON writers do not distinguish 1 and 1.0.
         if value.fract() == 0.0 && value.abs() <= EXACT_MAX {
             return Ok(Whole(value as i64));
         }
@@ -109,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_come_as_texts_or_as_numbers() {
+    fn integers_are_strings_or_numbers() {
         let read = |text: &str| serde_json::from_str::<ParamsBody>(text).map(Params::from);
         let params =
             read(r#"{"intParams": {"a": "-9223372036854775808", "b": 7.0}, "stringParams": {"c": ""}}"#);
@@ -121,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_patch_leaves_what_it_does_not_name() {
+    fn a_patch_keeps_other_parameters() {
         let patch: ParamsPatch = serde_json::from_str(
             r#"{"intParams": {"a": null, "b": 2}, "stringParams": {"c": "x", "d": null}}"#,
         )

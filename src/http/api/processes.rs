@@ -1,4 +1,4 @@
-//! Processes: the list of them, one of them, its whole state, its past runs.
+//! Processes: list, summary, whole state, past runs.
 
 use axum::extract::State;
 use axum::http::header::{self, HeaderMap};
@@ -15,7 +15,7 @@ use crate::http::exchange::paging::page_size;
 use crate::http::exchange::problem::Answer;
 use crate::{ProcessHandle, interchange};
 
-/// Which page of the processes.
+/// Selects a page of processes.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Listing {
@@ -25,7 +25,7 @@ pub(crate) struct Listing {
     page_token: Option<String>,
 }
 
-/// Which page of the past runs.
+/// Selects a page of past runs.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Past {
@@ -52,7 +52,7 @@ pub(crate) async fn list(
         .await
 }
 
-/// A process at a glance.
+/// Returns the summary of a process.
 fn glance(prefix: &Prefix, process: &ProcessHandle) -> Answer<serde_json::Value> {
     let mut summary = value(&process.summary()?)?;
     if let Some(members) = summary.as_object_mut() {

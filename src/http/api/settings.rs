@@ -13,8 +13,7 @@ use crate::http::exchange::input::{Condition, Json, Names, Object};
 use crate::http::exchange::problem::{Answer, Problem};
 use crate::{ProcessHandle, Settings};
 
-/// A change of settings, as a merge patch (RFC 7396): what it leaves out stays, `null` takes
-/// it away.
+/// A merge patch of settings (RFC 7396): omitted members stay, `null` removes one.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Patch {
@@ -28,14 +27,14 @@ pub(crate) struct Patch {
     params: Object<ParamsPatch>,
 }
 
-/// Tells `null` from what is left out.
+/// Distinguishes `null` from an omitted member.
 fn named<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Option<T>>, D::Error> {
     Option::deserialize(deserializer).map(Some)
 }
 
-/// What of the schedule is to be; `None`: it stays.
+/// A change of the schedule; `None`: no change.
 #[derive(Default)]
 struct Change {
     schedule: Option<Option<Duration>>,
@@ -48,7 +47,7 @@ impl Patch {
         let is_period = matches!(self.schedule_seconds, Some(Some(_)));
         if is_period && matches!(self.cron, Some(Some(_))) {
             return Err(Problem::bad_request(
-                "scheduleSeconds and cron are two schedules, and a process has one; send one of them",
+                "a process has one schedule; send either scheduleSeconds or cron",
             ));
         }
         let period = |field, asked: Option<Option<f64>>| {
@@ -57,7 +56,7 @@ impl Patch {
         Ok(Change {
             schedule: period("scheduleSeconds", self.schedule_seconds)?,
             offset: period("offsetSeconds", self.offset_seconds)?,
-            // A period takes the place of times.
+            // A period replaces a cron expression.
             cron: if is_period { Some(None) } else { self.cron.clone() },
         })
     }
@@ -66,7 +65,7 @@ impl Patch {
 impl Change {
     fn apply(&self, settings: &mut Settings) {
         if let Some(cron) = &self.cron {
-            // Without the times there is no schedule, unless one is given.
+            // Removing the expression removes the schedule, unless another is given.
             if cron.is_none() && settings.cron.is_some() {
                 (settings.schedule, settings.offset) = (None, None);
             }
@@ -85,7 +84,7 @@ impl Change {
     }
 }
 
-/// Some 30,000 years.
+/// About 30,000 years.
 const SECONDS_MAX: f64 = 1e12;
 
 fn duration(field: &str, seconds: f64) -> Answer<Duration> {
@@ -96,7 +95,7 @@ fn duration(field: &str, seconds: f64) -> Answer<Duration> {
         .map_err(|error| Problem::bad_request(format!("{field} is {seconds}: {error}")))
 }
 
-/// Settings as they are answered.
+/// Converts settings to JSON.
 pub(crate) fn to_value(settings: &Settings) -> Value {
     json!({
         "scheduleSeconds": settings.schedule.map(|period| period.as_secs_f64()),

@@ -1,4 +1,4 @@
-//! Work items: lists of them, one of them, registered and unregistered.
+//! Work items: list, read, register, unregister.
 
 use axum::extract::State;
 use serde::Deserialize;
@@ -14,17 +14,17 @@ use crate::http::exchange::problem::{Answer, Problem};
 use crate::proto::WorkResponse;
 use crate::{Item, List, Params, ProcessHandle, StoredItem};
 
-/// How many items a request looks at for those that it asks for. Beyond, it answers what it
-/// has found, and where to go on.
+/// The maximum number of items that a request reads. Beyond it, the answer has the items found and
+/// a token to continue.
 const LOOKED_AT_MAX: usize = 20_000;
 
-/// Which items.
+/// Selects items.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Listing {
     #[serde(default)]
     pub(crate) list: ListName,
-    /// As a `WorkResponse` has it.
+    /// The state as in a `WorkResponse`.
     pub(crate) state: Option<String>,
     #[serde(default)]
     pub(crate) prefix: String,
@@ -43,7 +43,7 @@ pub(crate) enum ListName {
     Dropped,
 }
 
-/// What is registered.
+/// The parameters to register.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Registration {
@@ -51,12 +51,12 @@ pub(crate) struct Registration {
     params: Object<ParamsBody>,
 }
 
-/// What is registered at once.
+/// Items to register together.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Batch {
     items: Vec<Object<Named>>,
-    /// All other active work is unregistered.
+    /// Whether to unregister all other active work.
     #[serde(default)]
     exact: bool,
 }
@@ -88,7 +88,9 @@ impl Listing {
         match &self.state {
             Some(state) if !STATES.contains(&state.as_str()) => {
                 let states = STATES.join(", ");
-                Err(Problem::bad_request(format!("{state:?} is no state of work; there are {states}")))
+                Err(Problem::bad_request(format!(
+                    "{state:?} is not a state of work; the states are {states}"
+                )))
             }
             _ => Ok(()),
         }
@@ -119,10 +121,10 @@ pub(crate) async fn list(
     .await
 }
 
-/// An item, and what is answered of it.
+/// An item and its response.
 pub(crate) type Found = (Item, WorkResponse);
 
-/// A page of the items that are asked for, and the name to go on after.
+/// Returns a page of selected items, and the name after which to continue.
 pub(crate) fn find(process: &ProcessHandle, asked: &Listing) -> Answer<(Vec<Found>, Option<String>)> {
     let wanted = page_size(asked.page_size)?;
     asked.check()?;
@@ -155,7 +157,7 @@ pub(crate) async fn show(
     app.on(name, move |process| respond(&process, &work, &prefix)).await
 }
 
-/// What there is to say of an item.
+/// Returns the response for an item.
 fn respond(process: &ProcessHandle, work: &str, prefix: &Prefix) -> Answer {
     let item = process.item(work)?;
     let version = item.as_ref().map(|item| item.version);

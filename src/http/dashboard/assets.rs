@@ -1,5 +1,5 @@
-//! The style sheet, the script and the icon: part of the program, under addresses that change
-//! with what they say.
+//! The style sheet, the script and the icon, compiled in, at addresses that contain a hash of the
+//! content.
 
 use std::sync::LazyLock;
 
@@ -12,7 +12,7 @@ use super::super::exchange::problem::{Answer, Problem};
 /// A file that pages refer to.
 #[derive(Debug)]
 pub(super) struct Asset {
-    /// Its name, with a hash of its text.
+    /// The name, with a hash of the content.
     pub(super) file: String,
     kind: &'static str,
     text: &'static str,

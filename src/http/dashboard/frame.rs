@@ -1,4 +1,4 @@
-//! What is around every page.
+//! The layout around every page.
 
 use askama::Template;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
@@ -12,27 +12,27 @@ use super::assets;
 use super::links::Link;
 use crate::text::visible_json;
 
-/// What is around a page.
+/// The layout around a page.
 pub(super) struct Frame {
     pub(super) title: String,
     pub(super) home: String,
-    /// What stands before every path.
+    /// The prefix of every path.
     pub(super) root: String,
     pub(super) style: String,
     pub(super) script: String,
     pub(super) icon: String,
     pub(super) crumbs: Vec<Link>,
     pub(super) is_read_only: bool,
-    /// What was done, on the page after.
+    /// The notice about a completed action.
     pub(super) notice: Option<String>,
-    /// What the script listens to, where the page is one that changes.
+    /// The events that the script follows, on pages that update.
     pub(super) watch: Option<Watch>,
 }
 
-/// Which changes a page shows.
+/// The changes that a page shows.
 pub(super) struct Watch {
     pub(super) events: String,
-    /// Of which process and item, in JSON.
+    /// The process and item, in JSON.
     pub(super) of: String,
 }
 
@@ -63,18 +63,18 @@ impl Frame {
         self
     }
 
-    /// Has the page follow the changes of everything, of a process, or of one of its items.
+    /// Makes the page follow all changes, or those of a process or an item.
     pub(super) fn follow(mut self, prefix: &Prefix, process: Option<&str>, work: Option<&str>) -> Self {
         let events = format!("{}/v1/events", prefix.as_str());
         let events = process.map_or(events.clone(), |name| format!("{events}?prefix={}", encoded(name)));
         let of: Value = json!({ "process": process, "work": work });
-        // A page cannot have every character in it, and JSON can say every one.
+        // HTML cannot represent every character, but JSON can escape them.
         self.watch = Some(Watch { events, of: visible_json(&of.to_string()).into_owned() });
         self
     }
 }
 
-/// A page, written.
+/// Renders a page.
 pub(super) fn page(template: &impl Template) -> Answer {
     let text = template.render().map_err(|error| {
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, format!("the page could not be written: {error}"))
@@ -89,19 +89,20 @@ struct ProblemPage {
     detail: String,
 }
 
-/// The page of what went wrong.
+/// Renders the page for an error.
 pub(super) fn problem(app: &App, prefix: &Prefix, status: StatusCode, detail: &str) -> Answer {
     let title = match status {
-        StatusCode::NOT_FOUND => "There is no such thing",
-        StatusCode::CONFLICT => "That cannot be done now",
+        StatusCode::NOT_FOUND => "Not found",
+        StatusCode::CONFLICT => "This is not possible now",
         status if status.is_server_error() => "Something went wrong",
-        _ => "That cannot be done",
+        _ => "This is not possible",
     };
     page(&ProblemPage { frame: Frame::new(app, prefix, title), detail: super::show::lines(detail) })
 }
 
-/// What browsers are told of a page. A form says where it comes from, which the guard asks
-/// for, and other sites learn nothing.
+/// Adds the security headers.
+///
+/// Forms must send their origin, which the guard requires, but other sites learn nothing.
 fn html(text: String) -> Response {
     const HEADERS: [(HeaderName, &str); 3] = [
         (header::CONTENT_TYPE, "text/html; charset=utf-8"),

@@ -1,14 +1,14 @@
-//! Addresses of pages, for any name.
+//! Addresses of pages.
 
 use serde::Deserialize;
 
 use super::super::exchange::address::{Prefix, encoded};
 use super::show;
 
-/// A name as a segment of a page's address.
+/// A name as a path segment of a page.
 ///
-/// Browsers take the segments `.` and `..` for steps up, encoded or not: such a name has a
-/// tilde before it, and so has one that begins with a tilde.
+/// Browsers treat the segments `.` and `..` as relative, even if encoded, so these are prefixed by
+/// a tilde, and so are names that start with a tilde.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(from = "String")]
 pub(super) struct Name(pub(super) String);
@@ -24,7 +24,7 @@ fn segment(name: &str) -> String {
     format!("{tilde}{}", encoded(name))
 }
 
-/// An address, and what it is shown as.
+/// A link with its text.
 #[derive(Debug, Clone)]
 pub(super) struct Link {
     pub(super) text: String,
@@ -32,17 +32,17 @@ pub(super) struct Link {
 }
 
 impl Prefix {
-    /// The address of the overview.
+    /// Returns the address of the overview.
     pub(super) fn home(&self) -> String {
         if self.as_str().is_empty() { "/".to_owned() } else { self.as_str().to_owned() }
     }
 
-    /// The address of the page of a process.
+    /// Returns the address of a process page.
     pub(super) fn page(&self, process: &str) -> String {
         format!("{}/processes/{}", self.as_str(), segment(process))
     }
 
-    /// The address of the page of a work item.
+    /// Returns the address of an item page.
     pub(super) fn item_page(&self, process: &str, work: &str) -> String {
         format!("{}/work/{}", self.page(process), segment(work))
     }
@@ -56,7 +56,7 @@ impl Prefix {
     }
 }
 
-/// An address with a query. What is empty is left out.
+/// Adds a query, omitting empty values.
 pub(super) fn with_query(address: &str, query: &[(&str, &str)]) -> String {
     let pairs: Vec<String> = query
         .iter()
@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_name_is_a_step_up_for_a_browser() {
+    fn no_name_is_a_relative_segment() {
         for (name, expected) in [
             ("gc", "gc"),
             (".", "~."),

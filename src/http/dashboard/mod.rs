@@ -1,11 +1,11 @@
-//! Pages for people: how far the processes are, what failed, and what can be done about it.
+//! The dashboard: pages that show progress and failures, and offer actions.
 //!
-//! Every page is made here and works without a script: links, forms, and pages that ask
-//! before something is changed. The script listens to the change feed, asks for the same page
-//! once more when something on it has changed, and takes over what is different.
+//! Every page is rendered here and works without a script, with links, forms, and confirmation
+//! pages. The script follows the change feed, fetches the same page again after a change, and
+//! applies the differences.
 //!
-//! What comes from the store goes through [`show`], which makes everything visible that would
-//! hide text or turn its order round; the templates escape the rest for HTML.
+//! Text from the store goes through [`show`], which escapes characters that would hide or reorder
+//! text; the templates escape the rest for HTML.
 
 mod assets;
 mod forms;
@@ -26,7 +26,7 @@ use super::app::App;
 use super::exchange::address::Prefix;
 use super::exchange::problem::Detail;
 
-/// The pages, and what they need.
+/// Returns the routes of pages and assets.
 pub(super) fn routes(app: &App) -> Router<App> {
     let pages = Router::new()
         .route("/", get(pages::overview::show))
@@ -51,7 +51,7 @@ pub(super) fn routes(app: &App) -> Router<App> {
         .route("/assets/{file}", get(assets::serve))
 }
 
-/// Makes pages of the problems that the API answers in JSON.
+/// Renders problems as pages instead of JSON.
 async fn tell_problems(
     axum::extract::State(app): axum::extract::State<App>,
     prefix: Prefix,

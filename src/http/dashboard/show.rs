@@ -1,4 +1,4 @@
-//! Figures, times and texts as people read them.
+//! Formats figures, times and texts for people.
 
 use std::time::Duration;
 
@@ -8,17 +8,17 @@ use crate::Timestamp;
 use crate::proto::State;
 use crate::text::visible;
 
-/// A text on one line, with everything visible that it has.
+/// Formats a text on one line, with everything visible.
 pub(super) fn text(text: &str) -> String {
     visible(text).into_owned()
 }
 
-/// The same of a text with several lines.
+/// Formats a text of several lines.
 pub(super) fn lines(text: &str) -> String {
     text.lines().map(self::text).collect::<Vec<_>>().join("\n")
 }
 
-/// The beginning of the first line that says something.
+/// Returns the start of the first non-empty line.
 pub(super) fn first_line(text: &str) -> String {
     const CHARS_MAX: usize = 160;
     let line = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
@@ -31,11 +31,11 @@ pub(super) fn first_line(text: &str) -> String {
 /// A point in time.
 #[derive(Debug, Clone)]
 pub(super) struct ShownTime {
-    /// For machines.
+    /// The exact time, for machines.
     pub(super) exact: String,
-    /// To the second.
+    /// The time to the second.
     pub(super) shown: String,
-    /// As seen from now.
+    /// The time relative to now.
     pub(super) age: String,
 }
 
@@ -59,7 +59,7 @@ pub(super) fn wire_moment(wire: Option<&Wire>, now: Timestamp) -> Option<ShownTi
     from_wire(wire).map(|time| moment(time, now))
 }
 
-/// A number of seconds, in one unit.
+/// Formats seconds in one unit.
 pub(super) fn seconds_text(seconds: f64) -> String {
     const UNITS: [(f64, f64, &str); 4] = [
         (120.0, 1.0, "s"),
@@ -78,12 +78,12 @@ pub(super) fn seconds_text(seconds: f64) -> String {
     format!("{:.0} {unit}", (seconds / size).floor())
 }
 
-/// A duration as it can be typed in again.
+/// Formats a duration so that it can be parsed again.
 pub(super) fn typed(period: Duration) -> String {
     humantime::format_duration(period).to_string()
 }
 
-/// A count, its thousands apart.
+/// Formats a count with separators.
 pub(super) fn count(count: u64) -> String {
     let digits = count.to_string();
     let mut text = String::new();
@@ -96,12 +96,12 @@ pub(super) fn count(count: u64) -> String {
     text
 }
 
-/// A figure that somebody counted: whole, or with a few decimals.
+/// Formats a statistic, with a few decimals if needed.
 pub(super) fn figure(value: f64) -> String {
     if value.fract() == 0.0 || !value.is_finite() { value.to_string() } else { format!("{value:.3}") }
 }
 
-/// Items a second.
+/// Formats items per second.
 pub(super) fn rate(per_second: f64) -> String {
     if per_second >= 10.0 {
         format!("{per_second:.0}/s")
@@ -112,7 +112,7 @@ pub(super) fn rate(per_second: f64) -> String {
     }
 }
 
-/// The state of a run, in a word.
+/// Returns the name of a run's state.
 pub(super) fn state(state: State) -> String {
     state.as_str_name().to_ascii_lowercase()
 }
@@ -122,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_time_is_told_as_seen_from_now() {
+    fn times_are_relative_to_now() {
         let now: Timestamp = "2026-01-01T10:00:00Z".parse().unwrap();
         let age = |time: &str| moment(time.parse().unwrap(), now).age;
         assert_eq!(age("2026-01-01T10:00:00.4Z"), "now");
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_show_everything_that_is_in_them() {
+    fn texts_are_fully_visible() {
         assert_eq!(lines("a\r\nb\u{202e}c\0"), "a\nb\\u{202e}c\\u{0}");
         assert_eq!(first_line("\n  what went wrong \nmore"), "what went wrong");
         assert_eq!(first_line(&"ä".repeat(200)).chars().count(), 161);

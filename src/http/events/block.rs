@@ -1,27 +1,26 @@
-//! What changed within a moment, as one event.
+//! The changes of an interval as one event.
 
 use axum::body::Bytes;
 use serde_json::{Value, json};
 
 use crate::{Change, ChangeSet, Changed};
 
-/// The most records that one event names. Where more have changed, a client reads again.
+/// The maximum number of records in an event. After more changes, clients must read again.
 pub(super) const CHANGES_MAX: usize = 2000;
 
-/// What changed between the event before and this one.
+/// The changes since the previous event.
 #[derive(Debug)]
 pub(super) struct Block {
-    /// The commit up to which it has everything.
+    /// The last commit that it includes.
     pub(super) seq: u64,
-    /// `None`: too much to tell.
+    /// `None` if there are too many.
     changes: Option<Vec<Change>>,
-    /// The event with all of its changes.
+    /// The event with all changes.
     text: Bytes,
 }
 
 impl Block {
-    /// The block of what changed, none of it from before the commit `since`; `None` if
-    /// nothing did.
+    /// Returns the block for the changes after the commit `since`; `None` if there are none.
     pub(super) fn new(set: ChangeSet, since: u64) -> Option<Self> {
         let ChangeSet { seq, changes, is_incomplete } = set;
         let seq = seq.max(since);
@@ -32,13 +31,13 @@ impl Block {
         (!changes.is_empty()).then_some(Self { seq, changes: Some(changes), text })
     }
 
-    /// The bytes that it takes, roughly.
+    /// Returns its approximate size in bytes.
     pub(super) fn size(&self) -> usize {
-        // Its text, and the same names once more.
+        // The text, and the names once more.
         2 * self.text.len() + 256
     }
 
-    /// The event for a client that listens to processes whose names begin with `prefix`.
+    /// Returns the event for a client that follows processes with this prefix.
     pub(super) fn event(&self, prefix: &str) -> Option<Bytes> {
         let Some(changes) = self.changes.as_ref().filter(|_| !prefix.is_empty()) else {
             return Some(self.text.clone());
@@ -49,12 +48,12 @@ impl Block {
     }
 }
 
-/// The event of a connection that begins, and has nothing to be told of before `seq`.
+/// The first event of a connection, which is up to date at `seq`.
 pub(super) fn ready(seq: u64) -> Bytes {
     Bytes::from(format!("retry: 2000\n{}", event("ready", seq, &json!({ "seq": seq }))))
 }
 
-/// The event for who is to read again.
+/// The event for a client that must read again.
 pub(super) fn missed(seq: u64) -> Bytes {
     Bytes::from(event("missed", seq, &json!({ "seq": seq })))
 }
@@ -64,7 +63,7 @@ fn changed<'a>(seq: u64, changes: impl Iterator<Item = &'a Change>) -> Bytes {
     Bytes::from(event("changes", seq, &json!({ "seq": seq, "changes": changes })))
 }
 
-/// JSON has no line breaks of its own, and so is one line of data.
+/// Formats an event. JSON has no raw line breaks, so it is one line of data.
 fn event(name: &str, seq: u64, data: &Value) -> String {
     format!("id: {seq}\nevent: {name}\ndata: {data}\n\n")
 }
@@ -95,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_is_told_of_the_processes_it_listens_to() {
+    fn clients_receive_changes_of_their_prefix() {
         let what = Changed::Work { list: List::Active, name: "w".to_owned() };
         let changes = vec![Change { process: "p\n".to_owned(), what, removed: false }];
         let block = Block::new(ChangeSet { seq: 5, changes, is_incomplete: false }, 0).unwrap();
@@ -106,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn who_cannot_be_told_all_reads_again() {
+    fn too_many_changes_make_clients_read_again() {
         let set = |is_incomplete| ChangeSet { seq: 7, changes: Vec::new(), is_incomplete };
         let missed = "id: 7\nevent: missed\ndata: {\"seq\":7}\n\n";
         assert_eq!(text(&Block::new(set(true), 0).unwrap(), "q").unwrap(), missed);

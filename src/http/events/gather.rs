@@ -1,4 +1,4 @@
-//! The one reader of the change feed.
+//! The only reader of the change feed.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -11,24 +11,24 @@ use super::block::{Block, CHANGES_MAX};
 use super::ring::Ring;
 use crate::{ChangeSet, Changes, Result, Store};
 
-/// The shortest time between two events.
+/// The minimum interval between two events.
 const INTERVAL_MIN: Duration = Duration::from_millis(200);
 
-/// The same for each client: however many listen, they are told 500 times a second together.
+/// The additional interval per client, which limits all of them together to 500 events per second.
 const INTERVAL_PER_CLIENT: Duration = Duration::from_millis(2);
 
-/// What all clients listen to.
+/// The hub that all clients listen to.
 #[derive(Debug)]
 pub(in crate::http) struct Hub {
     state: Mutex<State>,
-    /// Moves with each block.
+    /// Changes with each block.
     moved: watch::Sender<u64>,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct State {
     pub(super) ring: Ring,
-    /// Whether anybody reads the feed.
+    /// Whether a task reads the feed.
     is_on: bool,
 }
 
@@ -48,21 +48,20 @@ impl Hub {
         self.state.lock().is_on
     }
 
-    /// Begins to watch the store: it may read it.
+    /// Starts to watch the store, which may read it.
     pub(super) fn watch(&self, store: &Store) -> Result<Watched> {
         let changes = store.changes("", CHANGES_MAX);
         let since = store.last_seq();
-        // What the feed still has to tell of the commits up to `since`, it tells before this
-        // answers.
+        // Waits until the feed has delivered all commits up to `since`.
         store.check_usable()?;
         Ok(Watched { changes, since })
     }
 
-    /// Has a task of the runtime read the feed, unless one does.
+    /// Starts a task that reads the feed, unless one is running.
     pub(super) fn start(self: &Arc<Self>, Watched { changes, since }: Watched) {
         let mut state = self.state.lock();
         if !state.is_on {
-            // Blocks keep their numbers: clients of an earlier reader may be about.
+            // Block numbers continue, for clients of an earlier reader.
             state.ring = Ring::new(state.ring.end(), since);
             state.is_on = true;
             tokio::spawn(read(On(Arc::downgrade(self)), changes));
@@ -91,7 +90,7 @@ impl Hub {
     }
 }
 
-/// The reader of a hub, for as long as there is one. Whatever ends it, the clients hear.
+/// Marks the reader as running; dropping it notifies the clients, however the reader ends.
 struct On(Weak<Hub>);
 
 impl Drop for On {

@@ -1,10 +1,10 @@
-//! What changes, as server-sent events.
+//! The change feed as server-sent events.
 //!
-//! One reader of the change feed serves all clients: a commit costs the same however many
-//! listen. It gathers what comes within a fifth of a second, and longer where more than a
-//! hundred listen, into one block, in which each record comes once, and keeps the last blocks
-//! for clients that come back. A client reads them at its own pace; one that is too slow for
-//! them is told that it missed something, and holds nobody up.
+//! One reader of the change feed serves all clients, so that the cost of a commit does not depend
+//! on their number. It collects the changes of a fifth of a second, or more with over a hundred
+//! clients, into one block with each record once, and keeps the last blocks for reconnecting
+//! clients. Clients read the blocks at their own pace; a client that is too slow is told that it
+//! missed changes, and never blocks others.
 
 mod block;
 mod gather;
@@ -23,11 +23,11 @@ use super::app::App;
 use super::exchange::input::ParsedQuery;
 use super::exchange::problem::{Answer, Problem};
 
-/// Which events.
+/// Selects events.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Listening {
-    /// Of processes whose names begin so.
+    /// The prefix of the process names.
     #[serde(default)]
     prefix: String,
     /// For clients that cannot send the header.
@@ -41,7 +41,7 @@ pub(super) async fn listen(
 ) -> Answer {
     let last = last_event_id(&headers)?.or(asked.last_event_id);
     if !app.events.is_on() {
-        // It reads the store, for a moment.
+        // This may read the store.
         let (hub, store) = (app.events.clone(), app.store.clone());
         let watched = app.calls.run(move || Ok(hub.watch(&store)?)).await?;
         app.events.start(watched);

@@ -1,38 +1,37 @@
-//! The last blocks, for clients that are behind or come back.
+//! The last blocks, for slow and reconnecting clients.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::block::Block;
 
-/// How many blocks are kept: some minutes of a store that is always busy.
+/// The number of blocks kept: some minutes of a busy store.
 const BLOCKS_MAX: usize = 1024;
 
-/// The most bytes that the blocks take together.
+/// The maximum total size of the blocks.
 const BYTES_MAX: usize = 16 << 20;
 
 #[derive(Debug, Default)]
 pub(super) struct Ring {
     blocks: VecDeque<Arc<Block>>,
     bytes: usize,
-    /// The number of the first block that is kept.
+    /// The number of the oldest block.
     first: u64,
-    /// The blocks have everything after this commit.
+    /// The blocks include every commit after this one.
     since: u64,
 }
 
-/// Where a client reads on.
+/// The position of a client.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Place {
-    /// With the block of this number; it has been told everything before.
+    /// At this block, having received everything before.
     At(u64),
-    /// With the block of this number; of what was before it is not known what it misses.
+    /// At this block, having possibly missed changes before.
     Lost(u64),
 }
 
 impl Ring {
-    /// A ring that has everything after the commit `since`. Its blocks are numbered from
-    /// `first` on.
+    /// Returns a ring for all commits after `since`, whose blocks are numbered from `first`.
     pub(super) fn new(first: u64, since: u64) -> Self {
         Self { first, since, ..Self::default() }
     }
@@ -48,17 +47,17 @@ impl Ring {
         }
     }
 
-    /// The number of the block that comes next.
+    /// Returns the number of the next block.
     pub(super) fn end(&self) -> u64 {
         self.first + self.blocks.len() as u64
     }
 
-    /// The commit up to which the blocks have everything.
+    /// Returns the last commit in the blocks.
     pub(super) fn seq(&self) -> u64 {
         self.blocks.back().map_or(self.since, |block| block.seq)
     }
 
-    /// Where a client reads on that has heard of everything up to the commit `seq`.
+    /// Returns the position of a client that has received all commits up to `seq`.
     pub(super) fn after(&self, seq: u64) -> Place {
         if seq < self.since || seq > self.seq() {
             return Place::Lost(self.end());
@@ -67,7 +66,7 @@ impl Ring {
         Place::At(self.first + heard as u64)
     }
 
-    /// The block `number`, if there is one yet.
+    /// Returns the block `number`, if it exists already.
     pub(super) fn get(&self, number: u64) -> Result<Option<Arc<Block>>, Place> {
         let Some(index) = number.checked_sub(self.first) else { return Err(Place::Lost(self.end())) };
         Ok(usize::try_from(index).ok().and_then(|index| self.blocks.get(index)).cloned())
@@ -86,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_reads_on_where_it_was_or_is_told_that_it_missed_something() {
+    fn clients_resume_or_learn_that_they_missed_changes() {
         let mut ring = Ring::new(5, 100);
         assert_eq!((ring.end(), ring.seq(), ring.after(100)), (5, 100, Place::At(5)));
         push(&mut ring, 103);

@@ -1,4 +1,4 @@
-//! What one client is sent.
+//! The event stream of a client.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -13,30 +13,30 @@ use super::block;
 use super::gather::Hub;
 use super::ring::Place;
 
-/// How often a client hears something, if only that it is still connected.
+/// The keep-alive interval.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
-/// A client, and how far it has been told.
+/// A client and its position.
 pub(super) struct Client {
     hub: Arc<Hub>,
     moves: watch::Receiver<u64>,
     prefix: String,
     next: u64,
-    /// What it is to be told first.
+    /// The first event to send.
     first: Option<Bytes>,
 }
 
 impl Client {
-    /// A client that has heard of everything up to the event `last`.
+    /// Creates a client that has received all events up to `last`.
     pub(super) fn new(hub: &Arc<Hub>, last: Option<u64>, prefix: String) -> Self {
-        // Before it looks, so that no move is lost.
+        // Subscribes before it looks, so that no block is missed.
         let moves = hub.moves();
         let (seq, place) = hub.with(|state| {
             let ring = &state.ring;
             (ring.seq(), last.map_or(Place::At(ring.end()), |last| ring.after(last)))
         });
         let (next, first) = match (place, last) {
-            // Its id must not leave out what it is about to be told.
+            // The event id must not skip the events that follow.
             (Place::At(next), Some(last)) => (next, block::ready(last)),
             (Place::At(next), None) => (next, block::ready(seq)),
             (Place::Lost(next), _) => (next, block::missed(seq)),
@@ -44,7 +44,7 @@ impl Client {
         Self { hub: hub.clone(), moves, prefix, next, first: Some(first) }
     }
 
-    /// The events, until the store is closed or `closes` turns true.
+    /// Returns the events until the store is closed or `closes` becomes true.
     pub(super) fn into_stream(
         self,
         closes: watch::Receiver<bool>,
@@ -75,7 +75,7 @@ impl Client {
         }
     }
 
-    /// The next event that is there already.
+    /// Returns the next event, if it is available.
     fn waiting(&mut self) -> Option<Bytes> {
         loop {
             let (found, seq) = self.hub.with(|state| (state.ring.get(self.next), state.ring.seq()));
@@ -98,7 +98,7 @@ impl Client {
 
 async fn closing(mut closes: watch::Receiver<bool>) {
     if closes.wait_for(|is_closing| *is_closing).await.is_err() {
-        // There is nobody who could close it.
+        // Without a sender it never closes.
         std::future::pending().await
     }
 }

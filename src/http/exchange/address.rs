@@ -1,4 +1,4 @@
-//! Where something is served, under whatever prefix the router was nested at.
+//! Addresses below the prefix at which the router is nested.
 
 use std::convert::Infallible;
 
@@ -6,10 +6,10 @@ use axum::extract::{FromRequestParts, OriginalUri};
 use axum::http::request::Parts;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-/// What may stand in a path segment as it is (RFC 3986, "unreserved").
+/// The characters allowed unescaped in a path segment (RFC 3986, "unreserved").
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// What stands before the paths of this router in the address that the client asked.
+/// The part of the requested address before this router's paths.
 #[derive(Debug, Clone)]
 pub(crate) struct Prefix(String);
 
@@ -19,7 +19,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Prefix {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
         let own = parts.uri.path();
         let whole = parts.extensions.get::<OriginalUri>().map_or(own, |OriginalUri(uri)| uri.path());
-        // Nested at `/admin`, the root is asked for without a slash.
+        // If nested at `/admin`, the root is requested without a slash.
         let prefix = if own == "/" {
             whole.trim_end_matches('/')
         } else {
@@ -34,19 +34,20 @@ impl Prefix {
         &self.0
     }
 
-    /// The address of a work item.
+    /// Returns the address of a work item.
     pub(crate) fn work(&self, process: &str, work: &str) -> String {
         format!("{}/work/{}", self.process(process), segment(work))
     }
 
-    /// The address of a process.
+    /// Returns the address of a process.
     pub(crate) fn process(&self, process: &str) -> String {
         format!("{}/v1/processes/{}", self.0, segment(process))
     }
 }
 
-/// A name as one segment of a path. Clients take a segment of dots for a step up, unless the
-/// dots are encoded.
+/// Encodes a name as a path segment.
+///
+/// Clients treat segments of dots as relative, unless the dots are encoded.
 fn segment(name: &str) -> String {
     match name {
         "." => "%2E".to_owned(),
@@ -55,7 +56,7 @@ fn segment(name: &str) -> String {
     }
 }
 
-/// Text as a part of a path or a query.
+/// Encodes text for a path or a query.
 pub(crate) fn encoded(text: &str) -> String {
     utf8_percent_encode(text, SEGMENT).to_string()
 }

@@ -1,4 +1,4 @@
-//! The forms of answers.
+//! Responses.
 
 use axum::http::StatusCode;
 use axum::http::header::{self, HeaderMap};
@@ -10,12 +10,12 @@ use super::problem::{Answer, Problem};
 use crate::Effect;
 use crate::interchange::{self, Message};
 
-/// An answer in JSON.
+/// Returns a JSON response.
 pub(crate) fn json(text: impl Into<String>) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], text.into()).into_response()
 }
 
-/// The same of something that has a version.
+/// Returns a JSON response with the version as its ETag.
 pub(crate) fn json_at(version: Option<u64>, text: impl Into<String>) -> Response {
     match version {
         Some(version) => ([(header::ETAG, tag(version))], json(text)).into_response(),
@@ -23,18 +23,18 @@ pub(crate) fn json_at(version: Option<u64>, text: impl Into<String>) -> Response
     }
 }
 
-/// A message in its canonical JSON.
+/// Formats a message as canonical JSON.
 pub(crate) fn canonical<M: Message>(message: &M) -> Answer<String> {
-    // What is stored came in as binary: it is no fault of who asks.
+    // Stored data that came in as binary may have no JSON form; the request is not at fault.
     interchange::to_json(message).map_err(|error| Problem::new(StatusCode::NOT_ACCEPTABLE, error.to_string()))
 }
 
-/// The same as a part of an answer.
+/// Converts a message to a JSON value for a larger response.
 pub(crate) fn canonical_value<M: Message>(message: &M) -> Answer<Value> {
     serde_json::from_str(&canonical(message)?).map_err(|error| unwritten(&error))
 }
 
-/// What the library says of something.
+/// Serializes a type of the library.
 pub(crate) fn value(of: &impl serde::Serialize) -> Answer<Value> {
     serde_json::to_value(of).map_err(|error| unwritten(&error))
 }
@@ -43,7 +43,7 @@ fn unwritten(error: &serde_json::Error) -> Problem {
     Problem::new(StatusCode::INTERNAL_SERVER_ERROR, format!("the answer could not be written: {error}"))
 }
 
-/// Whether the client would rather have protobuf than JSON.
+/// Reports whether the client prefers protobuf to JSON.
 pub(crate) fn prefers_protobuf(headers: &HeaderMap) -> bool {
     const KINDS: [&str; 3] =
         ["application/x-protobuf", "application/protobuf", "application/vnd.google.protobuf"];
@@ -65,8 +65,7 @@ pub(crate) fn prefers_protobuf(headers: &HeaderMap) -> bool {
     protobuf > 0.0 && (protobuf >= json)
 }
 
-/// Whether a call changed anything.
-/// Whether a change changed anything.
+/// Returns whether a call changed anything.
 pub(crate) fn effect(effect: Effect) -> Response {
     json(json_of!({ "changed": effect == Effect::Changed }).to_string())
 }
@@ -76,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn accept_tells_the_form() {
+    fn accept_selects_the_format() {
         let of = |accept: &str| {
             let mut headers = HeaderMap::new();
             headers.insert(header::ACCEPT, accept.parse().unwrap());

@@ -1,4 +1,4 @@
-//! Calls of the store, which block, away from the threads that serve connections.
+//! Runs blocking store calls off the threads that serve connections.
 
 use std::sync::Arc;
 
@@ -8,8 +8,9 @@ use tokio::task;
 
 use super::problem::{Answer, Problem};
 
-/// Lets so many calls be on at once. A call that nobody waits for any more goes on, and
-/// counts until it is over.
+/// Limits concurrent calls.
+///
+/// A call whose client is gone continues, and counts until it ends.
 #[derive(Debug, Clone)]
 pub(crate) struct Calls {
     permits: Arc<Semaphore>,
@@ -20,12 +21,12 @@ impl Calls {
         Self { permits: Arc::new(Semaphore::new(max)) }
     }
 
-    /// What `call` answers.
+    /// Runs `call`.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
         call: impl FnOnce() -> Answer<T> + Send + 'static,
     ) -> Answer<T> {
-        let ended = |_| Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the server is being shut down");
+        let ended = |_| Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the server is shutting down");
         let permit = self.permits.clone().acquire_owned().await.map_err(ended)?;
         let called = task::spawn_blocking(move || {
             let answer = call();
@@ -33,7 +34,7 @@ impl Calls {
             answer
         });
         called.await.unwrap_or_else(|error| {
-            let detail = format!("the call did not come to its end: {error}");
+            let detail = format!("the call failed: {error}");
             Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail))
         })
     }

@@ -1,5 +1,4 @@
-//! What a request asks for: names, queries, preconditions and bodies, or why it cannot be
-//! understood.
+//! Extracts names, queries, preconditions and bodies from requests.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -16,7 +15,7 @@ use serde::{Deserialize, Deserializer};
 use super::problem::{Answer, Problem};
 use crate::Precondition;
 
-/// The names in the path: each a segment of its own, percent-encoded.
+/// The names in the path, each a percent-encoded segment.
 #[derive(Debug)]
 pub(crate) struct Names<T>(pub(crate) T);
 
@@ -33,8 +32,7 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Names<T
     }
 }
 
-/// The query of an address. What it does not know is an error: a filter that is misspelt
-/// must not list everything.
+/// The query. Unknown parameters are errors: a misspelt filter must not list everything.
 #[derive(Debug)]
 pub(crate) struct ParsedQuery<T>(pub(crate) T);
 
@@ -49,7 +47,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for ParsedQuery<T>
     }
 }
 
-/// A body in JSON. What it does not know is an error.
+/// A JSON body. Unknown members are errors.
 #[derive(Debug)]
 pub(crate) struct Json<T>(pub(crate) T);
 
@@ -71,7 +69,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     }
 }
 
-/// An object of JSON: what is made of one would be made of an array too.
+/// Accepts only JSON objects, since serde also accepts arrays for structs.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Object<T>(pub(crate) T);
 
@@ -95,7 +93,7 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for Members<T> {
     }
 }
 
-/// A page of another site can send other kinds without being asked first.
+/// Requires a JSON content type, which other sites cannot send without a preflight request.
 fn check_kind(headers: &HeaderMap) -> Answer<()> {
     const KINDS: [&str; 2] = ["application/json", "application/merge-patch+json"];
     let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
@@ -107,7 +105,7 @@ fn check_kind(headers: &HeaderMap) -> Answer<()> {
     Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail))
 }
 
-/// What `If-Match` and `If-None-Match` say.
+/// The condition in `If-Match` and `If-None-Match`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Condition(pub(crate) Precondition);
 
@@ -135,16 +133,16 @@ fn condition(headers: &HeaderMap) -> Answer<Precondition> {
             StatusCode::PRECONDITION_FAILED,
             "If-Match and If-None-Match: * cannot both hold; nothing was changed",
         )),
-        _ => Err(Problem::bad_request("of If-None-Match only * is understood")),
+        _ => Err(Problem::bad_request("If-None-Match supports only *")),
     }
 }
 
-/// The version that an entity tag stands for.
+/// Returns the version in an entity tag.
 fn version(tag: &str) -> Option<u64> {
     tag.strip_prefix('"')?.strip_suffix('"')?.parse().ok()
 }
 
-/// The entity tag of a version.
+/// Returns the entity tag of a version.
 pub(crate) fn tag(version: u64) -> String {
     format!("\"{version}\"")
 }

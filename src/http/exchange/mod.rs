@@ -1,5 +1,5 @@
-//! What all endpoints and pages share: reading a request, forming an answer or a problem,
-//! addresses under a prefix, and blocking calls of the store.
+//! The shared parts of all endpoints and pages: requests, responses, problems, addresses under a
+//! prefix, and blocking calls of the store.
 //!
 //! Knows nothing about particular resources.
 

@@ -1,8 +1,8 @@
-//! How many things a page of a list has.
+//! Page sizes.
 
 use super::problem::{Answer, Problem};
 
-/// How many things a page has, unless asked for fewer or more; and the most.
+/// The default and the maximum page size.
 pub(crate) const PAGE: usize = 100;
 pub(crate) const PAGE_MAX: usize = 1000;
 
@@ -11,5 +11,5 @@ pub(crate) fn page_size(asked: Option<usize>) -> Answer<usize> {
     if (1..=PAGE_MAX).contains(&size) {
         return Ok(size);
     }
-    Err(Problem::bad_request(format!("a page of {size}; ask for 1 to {PAGE_MAX}")))
+    Err(Problem::bad_request(format!("a page cannot have {size} entries; request 1 to {PAGE_MAX}")))
 }

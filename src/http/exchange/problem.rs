@@ -1,4 +1,4 @@
-//! What went wrong, as `application/problem+json` (RFC 9457), in the library's own words.
+//! Errors as `application/problem+json` (RFC 9457) in the library's own words.
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -13,11 +13,11 @@ pub(crate) struct Problem {
     detail: String,
 }
 
-/// What a problem said, beside the response that says it, for who puts it in another form.
+/// The text of a problem as a response extension, for rendering in another form.
 #[derive(Debug, Clone)]
 pub(crate) struct Detail(pub(crate) String);
 
-/// An answer, or why there is none.
+/// A result of a handler.
 pub(crate) type Answer<T = Response> = Result<T, Problem>;
 
 impl Problem {
@@ -25,12 +25,12 @@ impl Problem {
         Self { status, detail: detail.into() }
     }
 
-    /// The request makes no sense.
+    /// The request is invalid.
     pub(crate) fn bad_request(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, detail)
     }
 
-    /// The request is not for whoever sent it.
+    /// The request is not permitted.
     pub(crate) fn forbidden(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::FORBIDDEN, detail)
     }
@@ -38,7 +38,7 @@ impl Problem {
 
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
-        // With its causes, in one line.
+        // Includes the causes, on one line.
         Self::new(status(&error), format!("{error:?}"))
     }
 }
@@ -78,7 +78,7 @@ impl IntoResponse for Problem {
         if self.status == StatusCode::UNAUTHORIZED {
             let scheme = HeaderValue::from_static("Bearer realm=\"procstate\"");
             response.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
-            // For browsers, which then ask for it.
+            // Makes browsers prompt for it.
             let scheme = HeaderValue::from_static("Basic realm=\"procstate\", charset=\"UTF-8\"");
             response.headers_mut().append(header::WWW_AUTHENTICATE, scheme);
         }

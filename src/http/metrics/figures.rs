@@ -1,4 +1,4 @@
-//! What is counted.
+//! The exported metrics.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
@@ -12,17 +12,17 @@ use prometheus_client::registry::{Registry, Unit};
 use crate::proto::{State, Status};
 use crate::{List, ProcessHandle, Result, Stats, Store, Timestamp};
 
-/// How many processes have figures of their own.
+/// The maximum number of processes with metrics of their own.
 const PROCESSES_MAX: usize = 1000;
 
-/// How many items are read at once.
+/// The number of items per read.
 const PAGE: usize = 1000;
 
 type Labels = Vec<(&'static str, String)>;
 type Number = Gauge<f64, AtomicU64>;
 type Numbers = Family<Labels, Number>;
 
-/// The figures of the processes.
+/// The metrics of the processes.
 struct Processes {
     states: Numbers,
     items: Numbers,
@@ -34,7 +34,7 @@ struct Processes {
     left_out: Number,
 }
 
-/// All figures of the store. What cannot be read of a store that has stopped is left out.
+/// Formats all metrics, omitting those that a stopped store cannot provide.
 pub(super) fn text(store: &Store) -> Result<String, std::fmt::Error> {
     let mut registry = Registry::with_prefix("procstate");
     let usable = store.check_usable();
@@ -60,7 +60,7 @@ pub(super) fn text(store: &Store) -> Result<String, std::fmt::Error> {
 #[allow(clippy::cast_precision_loss, reason = "figures for charts")]
 fn add_stats(registry: &mut Registry, stats: &Stats) {
     let counters = [
-        ("commits", "Commits since the store was made", stats.last_seq),
+        ("commits", "Commits since the store was created", stats.last_seq),
         (
             "log_written_bytes",
             "Bytes appended to the log since the store was opened",
@@ -78,11 +78,11 @@ fn add_stats(registry: &mut Registry, stats: &Stats) {
         ("synced_commits", "The newest commit that survives power loss", stats.synced_seq),
         ("log_segments", "Segments of the log that are in use", stats.log_segments),
         ("log_bytes", "Bytes of the log since the newest snapshot", stats.log_bytes),
-        ("log_free_bytes", "Bytes of files that are ready for more log", stats.log_free_bytes),
-        ("memtable_records", "Records that the index does not have yet", stats.memtable_records),
-        ("memtable_bytes", "The memory that those take, roughly", stats.memtable_bytes),
-        ("checkpoint_commits", "The commit up to which the index has everything", stats.checkpoint_seq),
-        ("snapshot_commits", "The commit up to which the snapshot has everything", stats.snapshot_seq),
+        ("log_free_bytes", "Bytes of preallocated segments ready for use", stats.log_free_bytes),
+        ("memtable_records", "Records in the memtable", stats.memtable_records),
+        ("memtable_bytes", "Approximate size of the memtable in bytes", stats.memtable_bytes),
+        ("checkpoint_commits", "The last commit in the index", stats.checkpoint_seq),
+        ("snapshot_commits", "The last commit in the newest snapshot", stats.snapshot_seq),
         ("snapshot_bytes", "Bytes of the newest snapshot", stats.snapshot_bytes),
         ("index_records", "Records in the index", stats.index_records),
         ("index_bytes", "Bytes in the files of the index", stats.index_bytes),
@@ -91,8 +91,8 @@ fn add_stats(registry: &mut Registry, stats: &Stats) {
         registry.register(name, help, ConstGauge::new(value as f64));
     }
     let times = [
-        ("checkpoint_duration", "How long the last checkpoint took", stats.checkpoint_time),
-        ("snapshot_duration", "How long the last snapshot took", stats.snapshot_time),
+        ("checkpoint_duration", "Duration of the last checkpoint", stats.checkpoint_time),
+        ("snapshot_duration", "Duration of the last snapshot", stats.snapshot_time),
     ];
     for (name, help, time) in times {
         registry.register_with_unit(name, help, Unit::Seconds, ConstGauge::new(time.as_secs_f64()));
@@ -114,18 +114,18 @@ impl Processes {
         let families = [
             ("processes", "Processes by the state of their latest run", &this.states),
             ("items", "Work items by list and state", &this.items),
-            ("held", "Whether an instance has a run on that shows life", &this.held),
+            ("held", "Whether a live instance holds the process", &this.held),
             ("paused", "Whether the process is paused", &this.paused),
             ("run_errors", "Errors of the latest run", &this.errors),
         ];
         for (name, help, family) in families {
             registry.register(name, help, family.clone());
         }
-        let help = "How long ago the last progress was";
+        let help = "Time since the last progress";
         registry.register_with_unit("progress_age", help, Unit::Seconds, this.progress_age.clone());
-        let help = "How long the latest run took, or takes so far";
+        let help = "Duration of the latest run, so far if it is active";
         registry.register_with_unit("run_duration", help, Unit::Seconds, this.duration.clone());
-        let help = "Processes that have no figures of their own here: there are too many";
+        let help = "Processes without metrics of their own, because there are too many";
         registry.register("processes_left_out", help, this.left_out.clone());
         this
     }
@@ -152,7 +152,7 @@ impl Processes {
     }
 
     fn count_one(&self, process: &ProcessHandle) -> Result<()> {
-        // One that is gone meanwhile is not counted.
+        // A process removed meanwhile is not counted.
         let summary = match process.summary() {
             Err(error) if error.is_not_found() => return Ok(()),
             summary => summary?,

@@ -1,4 +1,4 @@
-//! Figures for monitoring, as OpenMetrics text.
+//! Metrics in the OpenMetrics format.
 
 use std::time::{Duration, Instant};
 
@@ -10,8 +10,8 @@ use crate::Store;
 
 mod figures;
 
-/// How much longer than it took to count them, counts are answered again: reading every item
-/// of a large store once a scrape must not slow it down.
+/// How long counts are reused, as a multiple of the time they took, so that frequent scrapes do not
+/// slow down a large store.
 const REUSE: u32 = 10;
 
 /// The last scrape.
@@ -27,8 +27,9 @@ struct Scrape {
 }
 
 impl Metrics {
-    /// The figures as text. A caller that comes while they are counted waits for the same
-    /// ones.
+    /// Returns the metrics.
+    ///
+    /// Callers that arrive during a count share its result.
     pub(super) fn text(&self, store: &Store) -> Answer<String> {
         let mut last = self.last.lock();
         if let Some(scrape) = last.as_ref().filter(|scrape| Instant::now() < scrape.until) {

@@ -1,4 +1,4 @@
-//! Accepting connections and serving them, within limits.
+//! Accepts and serves connections, within limits.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,37 +15,38 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio_io_timeout::TimeoutStream;
 
-/// How long a client may take for the head of a request, and leave a connection unused.
+/// The timeout for the header of a request, and for idle connections.
 const HEAD_TIME_MAX: Duration = Duration::from_secs(15);
 
-/// How long a client may take nothing of an answer.
+/// How long a client may accept nothing of a response.
 const WRITE_TIME_MAX: Duration = Duration::from_secs(30);
 
-/// The most bytes of a request's head, and of what is buffered for a connection. A work
-/// name of 1 KiB takes 3 KiB in an address, and there may be two names in one.
+/// The maximum size of a request's header and of a connection's buffer.
+///
+/// A work name of 1 KiB takes 3 KiB in an address, which may contain two names.
 const BUFFER_BYTES_MAX: usize = 32 << 10;
 
 const HEADERS_MAX: usize = 64;
 
-/// How long to wait where no connection can be accepted: the program has no more files.
+/// The pause when accepting fails, because the program has too many open files.
 const ACCEPT_WAIT: Duration = Duration::from_millis(100);
 
-/// Where connections come from.
+/// A source of connections.
 pub(crate) enum Listener {
     Tcp(TcpListener),
     Unix(UnixListener),
 }
 
-/// What is served.
+/// The service and its limits.
 pub(crate) struct Site {
     pub(crate) network: Router,
     pub(crate) socket: Router,
     pub(crate) connections_max: usize,
-    /// Tells answers without end to end.
+    /// Tells streaming responses to end.
     pub(crate) closing: watch::Sender<bool>,
 }
 
-/// Serves until `stop` says how long the rest may take.
+/// Serves until `stop` receives the time limit for open responses.
 pub(crate) fn run(runtime: Runtime, listeners: Vec<Listener>, site: Site, stop: oneshot::Receiver<Duration>) {
     let time = runtime.block_on(async {
         let graceful = Arc::new(GracefulShutdown::new());
@@ -62,7 +63,7 @@ pub(crate) fn run(runtime: Runtime, listeners: Vec<Listener>, site: Site, stop: 
         accepting.shutdown().await;
         site.closing.send_replace(true);
         if let Some(graceful) = Arc::into_inner(graceful) {
-            // What is not over by then is broken off with the runtime.
+            // Dropping the runtime aborts what is left after that.
             let _ = tokio::time::timeout(time, graceful.shutdown()).await;
         }
         time
@@ -79,7 +80,7 @@ async fn accept(
     while let Ok(permit) = permits.clone().acquire_owned().await {
         let accepted = match &listener {
             Listener::Tcp(listener) => listener.accept().await.map(|(stream, _)| {
-                // Answers are written whole; one that waits for an acknowledgement is late.
+                // Responses are written whole; waiting for acknowledgements would only delay them.
                 let _ = stream.set_nodelay(true);
                 serve(stream, service.clone(), graceful.watcher(), permit);
             }),
@@ -95,7 +96,7 @@ async fn accept(
     }
 }
 
-/// Serves one connection, as a task of its own.
+/// Serves one connection in a task.
 fn serve<S>(stream: S, service: Router, watcher: Watcher, permit: OwnedSemaphorePermit)
 where
     S: AsyncRead + AsyncWrite + Send + 'static,

@@ -1,5 +1,5 @@
-//! A server with a thread and a runtime of its own: it accepts connections, limits them, and
-//! stops in good order.
+//! A server with its own thread and runtime: accepts connections, limits them, and shuts down
+//! gracefully.
 //!
 //! Serves whatever router it is given.
 

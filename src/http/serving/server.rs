@@ -1,4 +1,4 @@
-//! A server with a thread and a runtime of its own.
+//! A server with its own thread and runtime.
 
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::os::unix::net::UnixListener;
@@ -15,7 +15,7 @@ use crate::http::guard::{self, Transport};
 use crate::http::{Options, routes};
 use crate::remote::{self, ControlSocket};
 
-/// How long a server that is dropped waits for the answers that are under way.
+/// How long dropping a server waits for open responses.
 const DROP_WAIT: Duration = Duration::from_secs(1);
 
 /// Serves a store until it is shut down or dropped.
@@ -25,11 +25,11 @@ pub struct Server {
     addresses: Vec<SocketAddr>,
     stop: Option<oneshot::Sender<Duration>>,
     thread: Option<thread::JoinHandle<()>>,
-    /// Goes when nobody is served any more.
+    /// Removed when the server ends.
     _control: Option<ControlSocket>,
 }
 
-/// How a store is to be served.
+/// The configuration of a server.
 ///
 /// ```
 /// use procstate::Store;
@@ -59,7 +59,7 @@ pub struct ServerBuilder {
 }
 
 impl Server {
-    /// A server for `store`.
+    /// Returns the configuration of a server for `store`.
     pub fn builder(store: &Store) -> ServerBuilder {
         ServerBuilder {
             store: store.clone(),
@@ -72,21 +72,23 @@ impl Server {
         }
     }
 
-    /// The TCP addresses that it listens on, with the ports that the system gave.
+    /// Returns the TCP addresses that it listens on, with the actual ports.
     #[must_use]
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
     }
 
-    /// Takes no more connections, lets the answers that are under way come to their end
-    /// within `time`, and breaks off the rest. It blocks meanwhile.
+    /// Stops accepting connections, lets open responses complete within `time`, and aborts the
+    /// rest.
+    ///
+    /// Blocks meanwhile.
     pub fn shutdown(mut self, time: Duration) {
         self.stop(time);
     }
 
     fn stop(&mut self, time: Duration) {
         if let Some(stop) = self.stop.take() {
-            // It is gone where the runtime has ended by itself.
+            // The receiver is gone if the runtime has ended by itself.
             let _ = stop.send(time);
         }
         if let Some(thread) = self.thread.take()
@@ -104,59 +106,64 @@ impl Drop for Server {
 }
 
 impl ServerBuilder {
-    /// Serves it with other than the usual options.
+    /// Sets the options.
     pub fn options(mut self, options: Options) -> Self {
         self.options = options;
         self
     }
 
-    /// Listens on this TCP address (`127.0.0.1:8080`; port 0: any). Called again, on another
-    /// one too. An address that other machines reach needs a [token](Options::token).
+    /// Listens on this TCP address (`127.0.0.1:8080`; port 0: any).
+    ///
+    /// May be called several times. An address that other machines can reach requires a
+    /// [token](Options::token).
     pub fn listen(mut self, address: impl ToSocketAddrs) -> Self {
         self.addresses.push(address.to_socket_addrs().map(Iterator::collect));
         self
     }
 
-    /// Serves the control socket too: `control.sock` in the folder of the store, for its user
-    /// alone. Who opens the store by its folder while this program has it, as the tool
-    /// `procstate` does, [uses it through that](crate::remote).
+    /// Also serves the control socket `control.sock` in the store's folder, which only its user can
+    /// access.
+    ///
+    /// Programs that open the folder meanwhile, such as the tool `procstate`, [use the store
+    /// through it](crate::remote).
     ///
     /// # Errors
     ///
-    /// If the store is in no folder, or the socket cannot be made: what is in its place and
-    /// is no socket, or another user's, is left as it is.
+    /// If the store is not in a folder, or the socket cannot be created: a file in its place that
+    /// is not a socket, or belongs to another user, is left alone.
     pub fn control_socket(mut self) -> io::Result<Self> {
         let (control, listener) = ControlSocket::bind(&self.store)?;
         self.control = Some(control);
         Ok(self.listener(listener))
     }
 
-    /// Accepts from this Unix socket too. Whoever may connect to it may ask for everything
-    /// that the options allow, without a token.
+    /// Also listens on this Unix socket.
+    ///
+    /// Clients that may connect to it can do everything that the options allow, without a token.
     pub fn listener(mut self, listener: UnixListener) -> Self {
         self.sockets.push(listener);
         self
     }
 
-    /// How many connections may be open at once; more wait. Default: 1024.
+    /// Sets how many connections may be open at once; more wait. Default: 1024.
     pub fn connections_max(mut self, connections: usize) -> Self {
         self.connections_max = connections.max(1);
         self
     }
 
-    /// Serves `routes` beside its own, behind the same guard.
+    /// Also serves `routes` behind the same guard.
     #[allow(dead_code, reason = "the seam for the engine over the wire")]
     pub(crate) fn merge(mut self, routes: Router) -> Self {
         self.more = self.more.merge(routes);
         self
     }
 
-    /// Starts it, on a thread of its own.
+    /// Starts the server on a thread of its own.
     ///
     /// # Errors
     ///
-    /// If it is not to listen anywhere; if an address cannot be listened on, or is one that
-    /// other machines reach and there is no token.
+    /// If there is nothing to listen on; if it cannot listen on an address, or other machines can
+    /// reach it and there is no token.
     pub fn start(self) -> io::Result<Server> {
         let mut bound = Vec::new();
         for candidates in self.addresses {
@@ -171,7 +178,7 @@ impl ServerBuilder {
         let listeners = match enter(&runtime, bound, self.sockets) {
             Ok(listeners) => listeners,
             Err(error) => {
-                // The caller may be a task, in which no runtime may be waited for.
+                // The caller may be a task, which must not block on a runtime.
                 runtime.shutdown_background();
                 return Err(error);
             }
@@ -194,7 +201,7 @@ impl ServerBuilder {
     }
 }
 
-/// Hands listeners over to the runtime.
+/// Registers listeners with the runtime.
 fn enter(
     runtime: &Runtime,
     bound: Vec<TcpListener>,
@@ -213,13 +220,13 @@ fn enter(
     Ok(listeners)
 }
 
-/// Listens on the first of an address's forms that can be listened on.
+/// Listens on the first possible one of an address's forms.
 fn bind(addresses: &[SocketAddr], has_token: bool) -> io::Result<TcpListener> {
     let mut last = None;
     for address in addresses {
         if !address.ip().is_loopback() && !has_token {
             let text = format!(
-                "other machines reach {address}, and there is no token to tell who asks: give the server one, or listen on 127.0.0.1"
+                "other machines can reach {address}, but there is no token to authenticate clients: configure a token, or listen on 127.0.0.1"
             );
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         }
@@ -230,5 +237,7 @@ fn bind(addresses: &[SocketAddr], has_token: bool) -> io::Result<TcpListener> {
             }
         }
     }
-    Err(last.unwrap_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the address names no machine")))
+    Err(last.unwrap_or_else(|| {
+        io::Error::new(io::ErrorKind::InvalidInput, "the address does not resolve to a machine")
+    }))
 }

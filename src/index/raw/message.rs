@@ -1,4 +1,4 @@
-//! The messages of sled's log.
+//! Decodes the messages of sled's log.
 //!
 //! ```text
 //! segment  524288 bytes: 20 of a header, then messages
@@ -8,7 +8,7 @@
 //! varint   0-240 itself | 241-248 two bytes | 249 three | 250-255 three to eight, behind it
 //! blob     crc32 (u32) kind (u8: 9 a node | 11 a change) body: a file of its own
 //! ```
-//! The crc32 is over the body and then the rest of the head, and inverted.
+//! The crc32 covers the body and then the rest of the header, and is inverted.
 
 use bytes::Buf;
 
@@ -23,8 +23,9 @@ const NODE: u8 = 8;
 const BLOB_NODE: u8 = 9;
 const CHANGE: u8 = 10;
 const BLOB_CHANGE: u8 = 11;
-/// What may be read of the nodes of a segment in vain. Damage makes much less, and only
-/// bytes that somebody made for it come near.
+/// How many bytes of node contents to decode in vain per segment.
+///
+/// Damage stays far below this; only bytes forged for the purpose come near.
 const VAIN_BYTES_MAX: usize = 16 * SEGMENT_BYTES;
 
 const KINDS: std::ops::RangeInclusive<u8> = 1..=BLOB_CHANGE;
@@ -34,32 +35,31 @@ pub(super) struct Message<'a> {
     kind: u8,
     pub(super) page: u64,
     body: &'a [u8],
-    /// Where the body stands in what was read.
+    /// The offset of the body in the bytes read.
     at: usize,
-    /// Whether its checksum is right.
+    /// Whether its checksum matches.
     pub(super) is_sound: bool,
 }
 
 impl<'a> Message<'a> {
-    /// The node that it holds, if that holds records.
+    /// Returns its node, if that holds records.
     pub(super) fn leaf(&self) -> Option<Leaf<'a>> {
         (self.kind == NODE).then(|| node::leaf(self.body)).flatten()
     }
 
-    /// The key, without the prefix of its node, and the value that it sets.
+    /// Returns the key, without the prefix of its node, and the value that it sets.
     pub(super) fn change(&self) -> Option<(&'a [u8], &'a [u8])> {
         (self.kind == CHANGE).then(|| node::set(self.body)).flatten()
     }
 
-    /// Where a part of its body stands in what was read.
+    /// Returns the offset of a part of its body in the bytes read.
     pub(super) fn offset_of(&self, part: &[u8]) -> u64 {
         let within = (part.as_ptr().addr()).saturating_sub(self.body.as_ptr().addr());
         (self.at + within) as u64
     }
 }
 
-/// Visits the messages of a segment, and what may be one although its checksum is
-/// wrong.
+/// Visits the messages of a segment, including possible ones with a wrong checksum.
 pub(super) fn each<'a>(segment: &'a [u8], visit: &mut dyn FnMut(Message<'a>)) {
     let mut checksums = Checksums::of(segment);
     let (mut at, mut vain_bytes) = (0, VAIN_BYTES_MAX);
@@ -88,7 +88,7 @@ fn parse<'a>(checksums: &mut Checksums<'a>, at: usize) -> Option<(Message<'a>, u
     let mut rest = bytes;
     let crc = rest.try_get_u32_le().ok()?;
     let kind = rest.try_get_u8().ok()?;
-    // Cheap, and most of what is no message fails here.
+    // This cheap check rejects most non-messages.
     if !KINDS.contains(&kind) {
         return None;
     }
@@ -97,14 +97,14 @@ fn parse<'a>(checksums: &mut Checksums<'a>, at: usize) -> Option<(Message<'a>, u
     let page = node::varint(&mut rest)?;
     let head = bytes.len() - rest.len();
     let body = rest.get(..length)?;
-    // That of the body, if the whole one is right: the rest of the head comes behind.
+    // The body's length is right if the checksum is: the rest of the header follows the body.
     let after = bytes.get(CRC_LEN..head)?;
     let of_body = without_zeros(!crc ^ crc32fast::hash(after), after.len());
     let is_sound = checksums.is(0, at + head..at + head + length, of_body);
     Some((Message { kind, page, body, at: at + head, is_sound }, head + length))
 }
 
-/// The message that a file of its own is.
+/// Returns the message in a separate file.
 pub(super) fn of_blob(bytes: &[u8]) -> Option<Message<'_>> {
     let mut body = bytes;
     let crc = body.try_get_u32_le().ok()?;
@@ -114,7 +114,7 @@ pub(super) fn of_blob(bytes: &[u8]) -> Option<Message<'_>> {
         _ => return None,
     };
     let is_sound = crc32fast::hash(bytes.get(CRC_LEN..)?) == crc;
-    // Which page it is stands in the log, and what it says of a page is not needed.
+    // The log tells which page it belongs to; what the file says about pages is not needed.
     Some(Message { kind, page: u64::MAX, body, at: CRC_LEN + 1, is_sound })
 }
 
@@ -123,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nodes_that_are_none_are_read_within_bounds() {
+    fn forged_nodes_are_decoded_within_bounds() {
         let fake = [7, 7, 7, 7, NODE, 250, 0, 0, 3, 1, 1];
         let segment = fake.repeat(SEGMENT_BYTES / fake.len());
         let mut read = 0;

@@ -1,10 +1,9 @@
-//! An index read without sled, whatever is wrong with its files: for what sled does
-//! not open any more, or rolls back in silence.
+//! Reads a damaged index without sled, for files that sled does not open any more or silently rolls
+//! back.
 //!
-//! sled's file is a log of messages: whole nodes, and changes to them. Most of what
-//! stands there is older than what the index holds, and some of it was deleted. So
-//! all that comes from here is a candidate: its envelope tells whether it is a record,
-//! and the version in that which is newer.
+//! sled's file is a log of messages: whole nodes, and changes to them. Most of them are older than
+//! the index's content, and some were deleted. So everything found here is a candidate: its
+//! envelope shows whether it is a record, and its version which one is newest.
 
 mod message;
 mod node;
@@ -22,16 +21,17 @@ use super::key::{CHUNK, RECORD};
 use crate::error::{Error, Result};
 use message::{Message, SEGMENT_BYTES};
 
-/// Called with a key and what may be its value.
+/// A callback for a key and a presumed value.
 pub(crate) type Visitor<'a> = dyn FnMut(Bytes, Bytes) + 'a;
 
-/// Visits all that looks like a record in the files of the index in `dir`. `passed` is
-/// called with how many bytes of them were worked through since it was called last.
+/// Visits everything that looks like a record in the files of the index in `dir`.
+///
+/// `passed` receives the number of bytes processed since its last call.
 pub(crate) fn read(dir: &Path, passed: &dyn Fn(u64), visit: &mut Visitor<'_>) -> Result<()> {
     go_through(dir, passed, visit)?.join_large()
 }
 
-/// The id of the store of which the index in `dir` is, if anything in its files tells.
+/// Returns the id of the store that the index in `dir` belongs to, if its files tell.
 pub(crate) fn store_of(dir: &Path) -> Option<[u8; 16]> {
     go_through(dir, &|_| {}, &mut |_, _| {}).ok()?.store
 }
@@ -46,8 +46,8 @@ fn go_through<'a, 'b>(
     let files: Vec<_> = std::iter::once(log.clone()).chain(blobs.iter().cloned()).collect();
     let (prefixes, heads, parts) = (HashMap::new(), HashMap::new(), HashMap::new());
     let mut reader = Reader { visit, files, prefixes, heads, parts, store: None };
-    // A change names its key without the prefix that the keys of its node share, which
-    // only a whole node tells.
+    // A change contains its key without the common prefix of its node, which only a whole node
+    // tells.
     for pass in [Pass::Nodes, Pass::Changes] {
         each_segment(&log, &mut |segment, at| {
             message::each(segment, &mut |message| reader.message(pass, &message, LOG, at));
@@ -85,7 +85,7 @@ fn each_segment(log: &Path, visit: &mut dyn FnMut(&[u8], u64)) -> Result<()> {
     Ok(())
 }
 
-/// The files of nodes that were too large for the log.
+/// Lists the files of nodes that were too large for the log.
 fn blobs(dir: &Path) -> Result<Vec<PathBuf>> {
     if !dir.is_dir() {
         return Ok(Vec::new());
@@ -96,7 +96,7 @@ fn blobs(dir: &Path) -> Result<Vec<PathBuf>> {
     paths.filter(|path| path.as_ref().map_or(true, |path| is_readable(path))).collect()
 }
 
-/// Whether a file is a regular one, or cannot be told: of a pipe nothing would ever come.
+/// Reports whether a file is regular, or its type unknown; reading a pipe would block.
 fn is_readable(path: &Path) -> bool {
     fs::metadata(path).map_or(true, |metadata| metadata.is_file())
 }
@@ -108,19 +108,19 @@ enum Pass {
 }
 
 impl Pass {
-    /// How much of the work on so many bytes is done in this pass.
+    /// Returns the share of the work on `bytes` bytes that this pass does.
     fn share(self, bytes: usize) -> u64 {
         let half = bytes as u64 / 2;
         if self == Self::Nodes { half } else { bytes as u64 - half }
     }
 }
 
-/// The place of the log in the list of files.
+/// The position of the log in the list of files.
 const LOG: usize = 0;
 
-/// Where a part of a large value stands.
+/// The location of a part of a large value.
 struct Place {
-    /// By its place in the list.
+    /// The position in the list of files.
     file: usize,
     at: u64,
     bytes: usize,
@@ -130,12 +130,12 @@ struct Place {
 struct Reader<'a, 'b> {
     visit: &'a mut Visitor<'b>,
     files: Vec<PathBuf>,
-    /// What the keys of each node began with, at any time.
+    /// Every prefix that the keys of each node ever had.
     prefixes: HashMap<u64, Vec<Vec<u8>>>,
     heads: HashMap<Set, Vec<Bytes>>,
-    /// By set and number.
+    /// Keyed by set and part number.
     parts: HashMap<(u64, u32), Place>,
-    /// What a contents record says of whose it is.
+    /// The store id of a contents record.
     store: Option<[u8; 16]>,
 }
 
@@ -211,7 +211,7 @@ impl Reader<'_, '_> {
     }
 }
 
-/// A large value, if all parts of it are there.
+/// Joins a large value, if all its parts were found.
 fn join(set: Set, parts: &HashMap<(u64, u32), Place>, files: &[PathBuf]) -> Result<Option<Bytes>> {
     let mut value = BytesMut::new();
     for part in set.parts() {

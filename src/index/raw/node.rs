@@ -1,4 +1,4 @@
-//! sled's nodes and the changes to them.
+//! Decodes sled's nodes and the changes to them.
 //!
 //! ```text
 //! node    next (varint) merging child (varint) merging (u8) length of the prefix (u8)
@@ -7,12 +7,11 @@
 //! change  0 (u8) key (bytes) value (bytes)
 //! bytes   length (varint) and as many bytes
 //! ```
-//! The keys of a node go without the prefix that they share, which is the beginning of
-//! its lowest key.
+//! The keys of a node are stored without their common prefix, which is the start of its lowest key.
 
 use bytes::Buf;
 
-/// A node that holds records, as far as it can be read.
+/// The readable part of a node that holds records.
 #[derive(Debug)]
 pub(super) struct Leaf<'a> {
     pub(super) prefix: &'a [u8],
@@ -36,7 +35,7 @@ pub(super) fn leaf(mut body: &[u8]) -> Option<Leaf<'_>> {
     Some(Leaf { prefix, entries: keys.into_iter().zip(values).collect() })
 }
 
-/// The key and the value that a change sets.
+/// Returns the key and the value that a change sets.
 pub(super) fn set(mut body: &[u8]) -> Option<(&[u8], &[u8])> {
     if body.try_get_u8().ok()? != 0 {
         return None;

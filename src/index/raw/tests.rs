@@ -23,7 +23,7 @@ fn value(n: u32, round: u32) -> Vec<u8> {
     format!("{n} {round} ").into_bytes().into_iter().cycle().take(large + n as usize % 7).collect()
 }
 
-/// An index of some history, closed.
+/// Creates an index with some history and closes it.
 fn written(dir: &Path) {
     let index = Index::open(dir, &OPTIONS).unwrap();
     for round in 0..4 {
@@ -37,7 +37,7 @@ fn written(dir: &Path) {
     index.close().unwrap();
 }
 
-/// The newest value of each key.
+/// Returns the newest value of each key.
 fn newest(n: u32) -> Vec<u8> {
     let round = (0..4).rev().find(|round| n >= *round && (n - round).is_multiple_of(round + 1)).unwrap();
     value(n, round)
@@ -55,7 +55,7 @@ fn finds_everything_that_sled_does() {
 }
 
 #[test]
-fn tells_how_far_it_is() {
+fn reports_progress() {
     let folder = tempfile::tempdir().unwrap();
     written(folder.path());
     let told = std::cell::Cell::new(0);
@@ -63,14 +63,14 @@ fn tells_how_far_it_is() {
     assert_eq!(told.get(), fs::metadata(folder.path().join("db")).unwrap().len());
 }
 
-/// With each of them read to its end this would take hours.
+/// Reading each of them to its end would take hours.
 #[test]
 fn messages_that_claim_much_cost_little() {
     let folder = tempfile::tempdir().unwrap();
     written(folder.path());
     let log = folder.path().join("db");
     let sound = fs::read(&log).unwrap();
-    // A node of nearly half a segment.
+    // A node of almost half a segment.
     let fake = [7, 7, 7, 7, 8, 250, 0, 0, 3, 1, 1];
     let bytes = [sound, fake.repeat((4 << 20) / fake.len())].concat();
     fs::write(&log, bytes).unwrap();
@@ -102,7 +102,7 @@ fn finds_nearly_everything_in_a_damaged_file() {
 }
 
 #[test]
-fn a_file_that_is_cut_short_or_missing_is_read_as_far_as_it_goes() {
+fn truncated_or_missing_files_are_read_as_far_as_possible() {
     let folder = tempfile::tempdir().unwrap();
     assert!(found(folder.path()).is_empty());
     written(folder.path());

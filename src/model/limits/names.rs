@@ -1,4 +1,4 @@
-//! Which names a process and a work item may have.
+//! The names that processes and work items may have.
 
 use crate::error::{Failure, Result};
 use crate::model::limits::NAME_BYTES_MAX;
@@ -21,7 +21,7 @@ fn check(what: &'static str, name: &str) -> Result<()> {
         }
         _ => return Ok(()),
     };
-    // Enough of a long name to know it by.
+    // The first characters identify a long name.
     let name = name.chars().take(60).collect();
     Err(Failure::Name { what, name, why }.into())
 }
@@ -38,7 +38,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_none_and_too_much() {
+    fn refuses_empty_and_oversized_names() {
         let error = check_work("").unwrap_err();
         assert!(error.is_invalid());
         assert_eq!(error.to_string(), "work name \"\" cannot be used: it is empty");

@@ -3,23 +3,24 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// How many items may fail for good before a run stops: it takes no more items,
-/// those in hand come to their end, and the run ends aborted.
+/// How many items may fail for good before a run stops.
 ///
-/// An item that another attempt made good has not failed. The next run begins with
-/// the items that this one did not come to.
+/// A run that stops takes no more items, lets the running ones finish, and ends aborted.
 ///
-/// As text it is a number, a share like `12.5%`, or `none`.
+/// An item whose retry succeeded has not failed. The next run begins with the items that this one
+/// did not reach.
+///
+/// Its text is a number, a percentage like `12.5%`, or `none`.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 #[non_exhaustive]
 pub enum FailureLimit {
-    /// Any number: every item gets its turn.
+    /// Unlimited: the run tries every item.
     #[default]
     None,
-    /// The run stops once more than so many have failed.
+    /// The run stops when more than this many items have failed.
     Items(u64),
-    /// The run stops once more than this share has failed, from 0.0 to 1.0, of the
-    /// items that were active when the run was claimed.
+    /// The run stops when more than this share, from 0.0 to 1.0, of the items that were active at
+    /// the claim have failed.
     Share(f64),
 }
 
@@ -28,7 +29,7 @@ impl FailureLimit {
         !matches!(self, Self::Share(share) if !(0.0..=1.0).contains(&share))
     }
 
-    /// Why `failed` items are too many of `active`, if they are.
+    /// Returns why `failed` of `active` items are too many, or `None` if they are not.
     pub(crate) fn excess(self, failed: f64, active: u64) -> Option<String> {
         #[allow(clippy::cast_precision_loss, reason = "a count of items is far below 2^52")]
         let (limit, active) = match self {
@@ -55,7 +56,7 @@ impl fmt::Display for FailureLimit {
             Self::None => f.write_str("none"),
             Self::Items(items) => write!(f, "{items}"),
             Self::Share(share) => {
-                // A hundred times a share is seldom what a person wrote, to the last digit.
+                // Multiplying the share by 100 is inexact in the last digits.
                 let percent = format!("{:.10}", share * 100.0);
                 write!(f, "{}%", percent.trim_end_matches('0').trim_end_matches('.'))
             }
@@ -64,7 +65,7 @@ impl fmt::Display for FailureLimit {
 }
 
 impl FromStr for FailureLimit {
-    /// Why the text is no limit.
+    /// The reason why the text is not a limit.
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {

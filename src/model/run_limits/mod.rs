@@ -1,6 +1,6 @@
-//! What operators say of all runs of a process, where the schema has no fields for it: how
-//! many items may fail, and how soon the next run may begin. As with schedules, it is kept in
-//! parameters among the settings, which other programs hand on.
+//! Limits that operators set for all runs of a process: how many items may fail, and how soon the
+//! next run may begin. The schema has no fields for them, so like schedules they are parameters in
+//! the settings, which other programs preserve.
 
 mod failure_limit;
 
@@ -15,23 +15,23 @@ use crate::proto::record::Settings;
 pub(crate) const MAX_FAILED_ITEMS: &str = "run.max_failed_items";
 pub(crate) const MIN_INTERVAL: &str = "run.min_interval";
 
-/// How many items may fail, if the settings say so.
+/// Returns the failure limit of the settings, if they have one.
 pub(crate) fn max_failed_items(settings: &Settings) -> Result<Option<FailureLimit>, String> {
     let Some(text) = schedule::text(settings, MAX_FAILED_ITEMS) else { return Ok(None) };
     text.parse().map(Some).map_err(|why| format!("the setting {MAX_FAILED_ITEMS} is {text:?}; {why}"))
 }
 
-/// How soon after the beginning of a run the next one may begin, if the settings say so.
+/// Returns the minimum time between the starts of two runs, if the settings have one.
 pub(crate) fn min_interval(settings: &Settings) -> Result<Option<Duration>, String> {
     schedule::period(settings, MIN_INTERVAL)
 }
 
-/// Whether a parameter is part of the schedule or a limit of runs.
+/// Reports whether a parameter is part of the schedule or a limit of runs.
 pub(crate) fn is_reserved(name: &str) -> bool {
     schedule::is_reserved(name) || [MAX_FAILED_ITEMS, MIN_INTERVAL].contains(&name)
 }
 
-/// The parameters without those.
+/// Removes these parameters.
 pub(crate) fn without_reserved(mut params: Params) -> Params {
     params.string_params.retain(|name, _| !is_reserved(name));
     params
@@ -54,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_said() {
+    fn invalid_limits_are_explained() {
         let why = max_failed_items(&with(MAX_FAILED_ITEMS, "few")).unwrap_err();
         assert!(why.starts_with("the setting run.max_failed_items is \"few\"; it must be a number"), "{why}");
         for wrong in ["soon", "-1s", ""] {

@@ -1,9 +1,9 @@
 //! The times of a cron expression.
 //!
-//! An expression with fixed hours means times on the clock on the wall, each of which
-//! comes once a day: one that daylight saving leaves out comes as much later as the
-//! clock is put on, and one that comes twice counts the first time. An expression whose
-//! hours begin with `*` goes by the hours as they pass, as cron itself has it.
+//! An expression with fixed hours is evaluated in local wall-clock time, and each time occurs once
+//! a day: a time skipped by daylight saving moves later by the length of the gap, and an ambiguous
+//! time means the first occurrence. An expression whose hours begin with `*` follows elapsed hours,
+//! as cron does.
 
 use std::time::Duration;
 
@@ -14,25 +14,24 @@ use jiff::Timestamp;
 
 use crate::model::time::NANOS_PER_SECOND;
 
-/// The fields of an expression, besides its time zone.
+/// The number of fields of an expression, without its time zone.
 const FIELDS: usize = 5;
 
-/// Between these the calendar has room for the years that are searched; past its end
-/// cronexpr panics.
+/// The range of years in which the search stays within the calendar; cronexpr panics past its end.
 const YEAR_1: i64 = -62_135_596_800;
 const YEAR_9990: i64 = 253_086_768_000;
 
 #[derive(Debug)]
 pub(crate) struct Cron {
-    /// Its times by the clock on the wall, as if that were UTC.
+    /// Evaluated in local wall-clock time as if that were UTC.
     wall: Crontab,
-    /// Its times as hours pass, if it goes by those.
+    /// Evaluated in elapsed hours, for expressions that follow those.
     passing: Option<Crontab>,
     zone: TimeZone,
 }
 
 impl Cron {
-    /// Reads five fields and the name of a time zone.
+    /// Parses five fields and the name of a time zone.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let words: Vec<&str> = text.split_whitespace().collect();
         let Some((fields, [zone])) = words.split_at_checked(FIELDS) else {
@@ -47,7 +46,7 @@ impl Cron {
         })?;
         let read = |zone: &str| {
             cronexpr::parse_crontab(&format!("{} {zone}", fields.join(" "))).map_err(|error| {
-                // The lines before the last one show the text.
+                // All lines but the last repeat the text.
                 let error = error.to_string();
                 let why = error.lines().last().unwrap_or_default().trim_start_matches([' ', '^']);
                 format!("{text:?} is not a cron expression: {why}")
@@ -58,9 +57,9 @@ impl Cron {
         Ok(Self { wall: read("UTC")?, passing, zone: found })
     }
 
-    /// The first time after `after`; `None` if none comes within four years.
+    /// Returns the first time after `after`; `None` if there is none within four years.
     pub(crate) fn next(&self, after: Timestamp) -> Option<Timestamp> {
-        // Expressions mean whole seconds.
+        // Expressions have a resolution of one second.
         let seconds = i64::try_from(after.as_nanosecond().div_euclid(NANOS_PER_SECOND)).ok()?;
         if seconds > YEAR_9990 {
             return None;
@@ -73,7 +72,7 @@ impl Cron {
         Timestamp::from_second(next.as_second()).ok()
     }
 
-    /// The shortest time between any of the next ten times; a year if only one comes.
+    /// Returns the shortest interval among the next ten times, or a year if there is only one.
     pub(crate) fn shortest_period(&self, now: Timestamp) -> Option<Duration> {
         const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
         let first = self.next(now)?;
@@ -86,7 +85,7 @@ impl Cron {
     fn next_on_the_wall(&self, after: Instant) -> Option<Instant> {
         let day = SignedDuration::from_hours(24);
         let day_before = after.checked_sub(day).ok()?;
-        // If the clock was put on since, times from before that may be still to come.
+        // If the clock was put forward since, times from before that may still be ahead.
         let begin = if self.is_steady(day_before, after) { after } else { day_before };
         let mut wall = begin.to_zoned(self.zone.clone()).datetime();
         let mut found: Option<Zoned> = None;
@@ -106,7 +105,7 @@ impl Cron {
             if is_steady {
                 return Some(time.timestamp());
             }
-            // A later time on the wall may come before one that was put on.
+            // A later wall-clock time may come before one that moved over the gap.
             found = Some(time);
         }
     }
@@ -130,7 +129,7 @@ mod tests {
         text.parse().unwrap()
     }
 
-    /// The times between two times.
+    /// Returns the times between two times.
     fn times(expression: &str, after: &str, until: &str) -> Vec<String> {
         let cron = Cron::parse(expression).unwrap();
         let next = |time: &Timestamp| cron.next(*time);
@@ -139,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn by_the_clock_of_the_zone() {
+    fn times_follow_the_zones_wall_clock() {
         assert_eq!(
             times("30 2 * * * Europe/Berlin", "2026-01-01T01:30:00Z", "2026-01-03T12:00:00Z"),
             ["2026-01-02T01:30:00Z", "2026-01-03T01:30:00Z"]
@@ -151,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_that_does_not_exist_comes_later_and_once() {
+    fn skipped_times_move_later_once() {
         // In Berlin 02:00 is followed by 03:00 on 2026-03-29.
         assert_eq!(
             times("30 2 * * * Europe/Berlin", "2026-03-28T00:00:00Z", "2026-03-30T12:00:00Z"),
@@ -162,7 +161,7 @@ mod tests {
             times("0,30 2,3 * * * Europe/Berlin", "2026-03-28T23:00:00Z", "2026-03-29T12:00:00Z"),
             ["2026-03-29T01:00:00Z", "2026-03-29T01:30:00Z"]
         );
-        // A day that does not exist at all.
+        // A day that the time zone skipped.
         assert_eq!(
             times("0 12 * * * Pacific/Apia", "2011-12-29T12:00:00Z", "2012-01-01T12:00:00Z"),
             ["2011-12-29T22:00:00Z", "2011-12-30T22:00:00Z", "2011-12-31T22:00:00Z"]
@@ -170,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_that_comes_twice_counts_the_first_time() {
+    fn ambiguous_times_occur_once() {
         // In Berlin 03:00 is followed by 02:00 on 2026-10-25.
         assert_eq!(
             times("30 2 * * * Europe/Berlin", "2026-10-24T12:00:00Z", "2026-10-26T12:00:00Z"),
@@ -183,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn every_hour_is_every_hour_whatever_the_clocks_do() {
+    fn hourly_expressions_ignore_clock_changes() {
         assert_eq!(
             times("30 * * * * Europe/Berlin", "2026-10-24T23:59:00Z", "2026-10-25T02:59:00Z"),
             ["2026-10-25T00:30:00Z", "2026-10-25T01:30:00Z", "2026-10-25T02:30:00Z"]
@@ -196,7 +195,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_and_no_time_is_a_panic(
+        fn parsing_and_searching_never_panic(
             text in prop_oneof![
                 ".{0,40}",
                 "([0-9*/,LWH#-]{1,5} ){5}(UTC|Europe/Berlin|[A-Z/.]{0,6})",
@@ -214,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn what_never_comes_and_what_is_no_expression() {
+    fn impossible_and_invalid_expressions() {
         assert_eq!(Cron::parse("0 0 30 2 * UTC").unwrap().next(at("2026-01-01T00:00:00Z")), None);
         assert_eq!(Cron::parse("0 0 * * * UTC").unwrap().next(Timestamp::MAX), None);
         assert!(

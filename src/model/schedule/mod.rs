@@ -1,8 +1,7 @@
 //! When a run is due.
 //!
-//! Time is cut into slots, and each slot gets one run. The slots of a period are
-//! counted from the epoch in UTC, put off by an offset; those of a cron expression begin
-//! at its times.
+//! Time is divided into slots, and each slot gets one run. The slots of a period are counted from
+//! the Unix epoch in UTC plus an offset; those of a cron expression begin at its times.
 
 #[cfg(feature = "cron")]
 pub(crate) mod cron;
@@ -17,9 +16,8 @@ use super::time::{self, NANOS_PER_SECOND};
 use crate::proto::Params;
 use crate::proto::record::Settings;
 
-/// The parameters among the settings that say more of a schedule than the schema has
-/// fields for. They go wherever the settings go: through other programs, and through
-/// older versions of this one.
+/// Schedule parameters in the settings for which the schema has no fields. Other programs and older
+/// versions of this one preserve them like any other parameter.
 pub(crate) const CRON: &str = "schedule.cron";
 pub(crate) const OFFSET: &str = "schedule.offset";
 
@@ -29,10 +27,10 @@ pub(crate) enum Due {
     At(Timestamp),
 }
 
-/// What a process is run by.
+/// What makes a process due.
 #[derive(Debug)]
 pub(crate) enum Schedule {
-    /// Whenever nobody holds it.
+    /// Due whenever it is not held.
     Always,
     Every {
         period: Duration,
@@ -43,7 +41,11 @@ pub(crate) enum Schedule {
 }
 
 impl Schedule {
-    /// The schedule in the settings, or why they have none that can be used.
+    /// Reads the schedule from the settings.
+    ///
+    /// # Errors
+    ///
+    /// Returns the reason if it cannot be used.
     pub(crate) fn read(settings: &Settings) -> Result<Self, String> {
         if let Some(cron) = text(settings, CRON) {
             return read_cron(cron);
@@ -53,8 +55,9 @@ impl Schedule {
         Ok(Self::Every { period, offset })
     }
 
-    /// Whether changed settings and work make a run due: not where people have said at
-    /// which times one is.
+    /// Reports whether changed settings and work make a run due.
+    ///
+    /// They do not if the schedule names explicit times.
     pub(crate) fn heeds_changes(&self) -> bool {
         match self {
             Self::Always | Self::Every { .. } => true,
@@ -63,11 +66,10 @@ impl Schedule {
         }
     }
 
-    /// Whether a run is due at `now`, if the latest one started at `last_start`.
+    /// Reports whether a run is due at `now`, given that the latest one started at `last_start`.
     ///
-    /// A start after the current slot was made by a clock that has since been set
-    /// back. It is not believed: at most one run comes early, and none waits longer
-    /// than to the next slot.
+    /// A start after the current slot was recorded by a clock that has since been set back, and is
+    /// ignored: at most one run comes early, and none waits past the next slot.
     pub(crate) fn due(&self, last_start: Option<Timestamp>, now: Timestamp) -> Due {
         let Some(last_start) = last_start else { return Due::Now };
         match self {
@@ -79,17 +81,17 @@ impl Schedule {
     }
 }
 
-/// The offset of the slots, which is the period's at most.
+/// Returns the offset of the slots.
 pub(crate) fn offset(settings: &Settings) -> Result<Option<Duration>, String> {
     period(settings, OFFSET)
 }
 
-/// The cron expression with its time zone.
+/// Returns the cron expression with its time zone.
 pub(crate) fn cron(settings: &Settings) -> Option<&str> {
     text(settings, CRON)
 }
 
-/// The period that the parameter `name` among the settings says, if there is one.
+/// Returns the period under the parameter `name` in the settings, if there is one.
 pub(super) fn period(settings: &Settings, name: &str) -> Result<Option<Duration>, String> {
     let Some(text) = text(settings, name) else { return Ok(None) };
     time::period_from_text(text)
@@ -101,13 +103,13 @@ pub(super) fn text<'a>(settings: &'a Settings, name: &str) -> Option<&'a str> {
     settings.settings.as_ref()?.get_string(name)
 }
 
-/// The parameters without those that are part of the schedule.
+/// Removes the parameters of the schedule.
 pub(crate) fn without_schedule(mut params: Params) -> Params {
     params.string_params.retain(|name, _| !is_reserved(name));
     params
 }
 
-/// Whether a parameter is part of the schedule.
+/// Reports whether a parameter is part of the schedule.
 pub(crate) fn is_reserved(name: &str) -> bool {
     [CRON, OFFSET].contains(&name)
 }
@@ -139,7 +141,7 @@ fn nanos(period: Duration) -> i128 {
 
 #[cfg(feature = "cron")]
 fn due_cron(cron: &Cron, last_start: Timestamp, now: Timestamp) -> Due {
-    // A slot has begun between the two, whichever is first.
+    // A slot has begun between the two times, whichever is first.
     let next = cron.next(last_start.min(now));
     if next.is_some_and(|next| next <= last_start.max(now)) {
         return Due::Now;
@@ -166,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn once_a_slot() {
+    fn a_run_is_due_once_per_slot() {
         let next = Due::At(at("2026-01-01T11:00:00Z"));
         assert_eq!(hourly("2026-01-01T10:00:00Z", "2026-01-01T10:00:00Z"), next);
         assert_eq!(hourly("2026-01-01T10:05:00Z", "2026-01-01T10:59:59Z"), next);
@@ -176,13 +178,13 @@ mod tests {
     }
 
     #[test]
-    fn slots_are_counted_from_the_epoch_and_put_off_by_the_offset() {
+    fn slots_start_at_the_epoch_plus_the_offset() {
         let (day, two) = (24 * HOUR, 2 * HOUR);
         let next = Due::At(at("2026-01-02T02:00:00Z"));
         assert_eq!(every(day, two, "2026-01-01T02:00:00Z", "2026-01-02T01:59:59Z"), next);
         assert_eq!(every(day, two, "2026-01-01T02:00:00Z", "2026-01-02T02:00:00Z"), Due::Now);
         assert_eq!(every(day, two, "2026-01-01T23:00:00Z", "2026-01-02T00:30:00Z"), next);
-        // Of an offset that is longer than the period only the rest counts.
+        // An offset longer than the period counts modulo the period.
         assert_eq!(every(day, two + 5 * day, "2026-01-01T02:00:00Z", "2026-01-02T00:00:00Z"), next);
         let next = Due::At(at("2026-01-02T00:00:00Z"));
         assert_eq!(every(day, Duration::ZERO, "2026-01-01T13:00:00Z", "2026-01-01T23:00:00Z"), next);
@@ -196,8 +198,8 @@ mod tests {
     }
 
     #[test]
-    fn a_start_ahead_of_the_clock_locks_nobody_out() {
-        // A little ahead, same slot: as if it were now.
+    fn a_start_in_the_future_does_not_block_runs() {
+        // Slightly ahead, in the same slot: treated as now.
         let next = Due::At(at("2026-01-01T11:00:00Z"));
         assert_eq!(hourly("2026-01-01T10:05:00Z", "2026-01-01T10:04:59Z"), next);
         // A day ahead: the clock was set back.
@@ -213,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_settings_say_of_a_schedule() {
+    fn schedules_are_read_from_the_settings() {
         let with = |name: &str, value: &str| Settings {
             settings: Some(Params::new().string(name, value).string("s", "x")),
             schedule_frequency: time::period_to_wire(HOUR),

@@ -1,4 +1,4 @@
-//! Keys that stand right before an envelope and are known from nowhere else.
+//! Finds keys that directly precede an envelope and are known from nowhere else.
 
 use std::collections::HashMap;
 
@@ -7,24 +7,26 @@ use bytes::Bytes;
 use crate::crc::{Checksums, without_zeros};
 use crate::record::{KEYSPACE, Key};
 
-/// The longest key: two escaped names of a kilobyte and what stands around them.
+/// The maximum length of a key: two escaped names of a kilobyte, and the rest.
 pub(super) const KEY_BYTES_MAX: usize = 4 << 10;
 
-/// Where keys may begin. Asked for one place after another, from the first on.
+/// Finds the start of a key.
 ///
-/// What begins at s and ends at e has a checksum that the checksums up to s and up to e
-/// tell. Solved for s, this is an equation between what s alone and what e alone and the
-/// checksum tell: so a look into a map answers which beginning fits.
+/// Called for ascending positions.
+///
+/// The checksum of the bytes from s to e follows from the prefix checksums of s and e. Solved for
+/// s, this is an equation between a value of s alone and a value of e and the wanted checksum, so
+/// that one map lookup finds the matching start.
 #[derive(Debug, Default)]
 pub(super) struct KeyStarts {
-    /// The last of each.
+    /// The last position of each value.
     places: HashMap<u32, usize>,
-    /// How far they are in the map.
+    /// The end of the positions in the map.
     until: usize,
 }
 
 impl KeyStarts {
-    /// The shortest key with the checksum `wanted` that ends at `end`.
+    /// Returns the shortest key with the checksum `wanted` that ends at `end`.
     pub(super) fn key(&mut self, checksums: &mut Checksums<'_>, end: usize, wanted: u32) -> Option<Key> {
         let bytes = checksums.bytes();
         let first = end.saturating_sub(KEY_BYTES_MAX);

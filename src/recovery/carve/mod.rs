@@ -1,9 +1,9 @@
-//! Carving: records out of the bytes of any file, whatever is left of its structure.
+//! Carving: recovers records from the bytes of any file, whatever is left of its structure.
 //!
-//! An envelope begins with a checksum over the key and all that follows. So it tells
-//! what checksum its key has, and with that which of the known keys is its key: the
-//! two need not stand together. Where a key is known from nowhere else it is looked for
-//! right before the envelope, where archives have it.
+//! An envelope starts with a checksum over its key and everything that follows. It therefore
+//! determines the checksum of its key, and with that which known key it belongs to: the two need
+//! not be adjacent. A key that is known from nowhere else is searched directly before the envelope,
+//! which is where archives have it.
 
 mod key_starts;
 
@@ -22,22 +22,23 @@ use crate::model::limits::RECORD_BYTES_MAX;
 use crate::record::{ENVELOPE_HEADER_LEN, Head, Key};
 use key_starts::{KEY_BYTES_MAX, KeyStarts};
 
-/// How much of a file is in memory at once.
+/// How much of a file is in memory at a time.
 const WINDOW_BYTES: usize = 4 << 20;
 
 const ENVELOPE_BYTES_MAX: usize = RECORD_BYTES_MAX + ENVELOPE_HEADER_LEN;
 
-/// What may be decoded of a window in vain. Only bytes that somebody made for it come
-/// near: a checksum is right by chance once in four thousand million times.
+/// The number of payload bytes per window that may fail to decode.
+///
+/// Only forged data comes near: a checksum matches by chance once in four billion times.
 const VAIN_BYTES_MAX: usize = 16 * WINDOW_BYTES;
 
-/// Called with each record: key, version, value.
+/// A callback for each record: key, version, value.
 pub(super) type Visitor<'a> = dyn FnMut(Key, u64, Bytes) + 'a;
 
 /// Finds records in files.
 #[derive(Debug)]
 pub(super) struct Carver {
-    /// By their checksum.
+    /// Known keys by checksum.
     keys: HashMap<u32, Vec<Key>>,
 }
 
@@ -46,19 +47,21 @@ impl Carver {
         Self { keys: HashMap::new() }
     }
 
-    /// Makes a key known.
+    /// Adds a known key.
     pub(super) fn know(&mut self, key: &Key) {
-        // Hardly two of a million share a checksum.
+        // Hardly two in a million keys share a checksum.
         let known = self.keys.entry(crc32fast::hash(key.bytes())).or_insert_with(|| Vec::with_capacity(1));
         if !known.contains(key) {
             known.push(key.clone());
         }
     }
 
-    /// Visits every record in a file. In what is no regular file there are none.
+    /// Visits every record in a file.
+    ///
+    /// Files that are not regular have none.
     pub(super) fn carve(&self, path: &Path, meter: &Meter<'_>, visit: &mut Visitor<'_>) -> Result<()> {
         let failed = |error| Error::io("read", path, error);
-        // Before it is opened: of a pipe nothing would ever come.
+        // Checked before opening: reading a pipe would block.
         if !std::fs::metadata(path).map_err(failed)?.is_file() {
             return Ok(());
         }
@@ -67,7 +70,7 @@ impl Carver {
         let mut bytes = Vec::new();
         let mut start = 0;
         while start < length {
-            // The keys before the first envelopes, and all of the last ones.
+            // Includes the keys before the first envelopes and the whole last ones.
             let from = start.saturating_sub(KEY_BYTES_MAX as u64);
             let until = length.min(start + (WINDOW_BYTES + ENVELOPE_BYTES_MAX) as u64);
             bytes.resize(usize::try_from(until - from).unwrap_or(usize::MAX), 0);
@@ -80,8 +83,8 @@ impl Carver {
         Ok(())
     }
 
-    /// The key of this kind with this checksum, among several the one that `before` ends
-    /// with: which of them it is, a checksum does not tell.
+    /// Returns the known key of this kind and checksum; among several the one that `before` ends
+    /// with, since the checksum alone is ambiguous.
     fn known(&self, checksum: u32, head: Head, before: &[u8]) -> Option<&Key> {
         let mut keys = self.keys.get(&checksum)?.iter().filter(|key| key.kind() == head.kind);
         match (keys.next(), keys.next()) {
@@ -99,7 +102,7 @@ struct Window<'a> {
     carver: &'a Carver,
     checksums: Checksums<'a>,
     starts: KeyStarts,
-    /// How much more may be decoded in vain.
+    /// The remaining budget of bytes that fail to decode.
     vain_bytes: usize,
 }
 
@@ -109,7 +112,7 @@ impl<'a> Window<'a> {
         Self { carver, checksums, starts: KeyStarts::default(), vain_bytes: VAIN_BYTES_MAX }
     }
 
-    /// Visits the records whose envelopes begin in this range.
+    /// Visits the records whose envelopes start in this range.
     fn carve(&mut self, range: std::ops::Range<usize>, visit: &mut Visitor<'_>) {
         let mut at = range.start;
         while at < range.end && at < self.checksums.bytes().len() {

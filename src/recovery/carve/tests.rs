@@ -22,7 +22,7 @@ fn carved(carver: &Carver, bytes: &[u8]) -> Vec<(Key, u64)> {
     found
 }
 
-/// A message of any kind, with a field that nobody knows.
+/// A message of any kind with an unknown field.
 fn message(bytes: usize) -> Vec<u8> {
     let mut message = vec![0xc2, 0x3e];
     prost::encoding::encode_varint(bytes as u64, &mut message);
@@ -30,7 +30,7 @@ fn message(bytes: usize) -> Vec<u8> {
     message
 }
 
-/// The beginning of an envelope that is none.
+/// The header of a fake envelope.
 fn fake(payload_len: u32) -> Vec<u8> {
     let kind = Key::owner("p").kind().tag();
     [&[7, 7, 7, 7, 1, kind][..], &9_u64.to_le_bytes(), &payload_len.to_le_bytes()].concat()
@@ -52,7 +52,7 @@ fn finds_values_of_known_keys_wherever_they_are() {
     }
     let expected: Vec<_> = keys().into_iter().zip(0..).collect();
     assert_eq!(carved(&carver, &bytes), expected);
-    assert_eq!(carved(&Carver::new(), &bytes), [], "nobody knows the keys");
+    assert_eq!(carved(&Carver::new(), &bytes), [], "the keys are unknown");
 }
 
 #[test]
@@ -82,7 +82,7 @@ fn finds_nothing_where_a_bit_is_flipped() {
 }
 
 #[test]
-fn tells_how_far_it_is() {
+fn reports_progress() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("file");
     let length = 2 * WINDOW_BYTES as u64 + 77;
@@ -94,9 +94,9 @@ fn tells_how_far_it_is() {
     assert_eq!(told, [WINDOW_BYTES as u64, 2 * WINDOW_BYTES as u64]);
 }
 
-/// With each of them read to its end this would take hours.
+/// Reading each of them to its end would take hours.
 #[test]
-fn heads_that_claim_much_cost_little() {
+fn headers_with_large_lengths_cost_little() {
     let key = Key::settings("p");
     let mut bytes = fake(1 << 20).repeat((5 << 20) / ENVELOPE_HEADER_LEN);
     bytes.extend_from_slice(key.bytes());
@@ -105,9 +105,9 @@ fn heads_that_claim_much_cost_little() {
     assert_eq!(carved(&Carver::new(), &bytes), [(key, 99)]);
 }
 
-/// Each has the right checksum for a key, and holds all that come behind it.
+/// Each has the right checksum for a key, and includes all that follow it.
 #[test]
-fn what_does_not_decode_is_tried_within_bounds() {
+fn undecodable_payloads_are_tried_within_bounds() {
     let (key, other) = (Key::settings("p"), Key::settings("q"));
     let mut carver = Carver::new();
     [&key, &other].into_iter().for_each(|key| carver.know(key));
@@ -123,9 +123,9 @@ fn what_does_not_decode_is_tried_within_bounds() {
     assert!(window.vain_bytes < RECORD_BYTES_MAX, "{} bytes are left", window.vain_bytes);
 }
 
-/// The same with keys that may begin everywhere.
+/// The same with possible keys at every position.
 #[test]
-fn beginnings_of_keys_cost_little() {
+fn possible_key_starts_cost_little() {
     let mut unit = vec![1; 3000];
     unit.extend(fake(60_000));
     assert_eq!(carved(&Carver::new(), &unit.repeat(700)), []);
@@ -133,7 +133,7 @@ fn beginnings_of_keys_cost_little() {
 }
 
 #[test]
-fn what_does_not_decode_is_no_record() {
+fn undecodable_payloads_are_not_records() {
     let key = Key::owner("p");
     let of = |version, payload: &[u8]| [key.bytes(), &record::seal(&key, version, payload)[..]].concat();
     let mut carver = Carver::new();
@@ -147,7 +147,7 @@ fn what_does_not_decode_is_no_record() {
 }
 
 #[test]
-fn of_keys_with_the_same_checksum_only_the_one_beside_the_value_is_taken() {
+fn of_keys_with_equal_checksums_the_adjacent_one_is_taken() {
     let mut names: HashMap<u32, String> = HashMap::new();
     let name = |n: u32| format!("{:08x}", n.wrapping_mul(0x9e37_79b9));
     let twins = (0..).find_map(|n| {
@@ -162,7 +162,7 @@ fn of_keys_with_the_same_checksum_only_the_one_beside_the_value_is_taken() {
     assert_eq!(carved(&carver, &[other.bytes(), &value[..]].concat()), [(other, 3)]);
 }
 
-/// The same, without anything clever.
+/// The same by brute force.
 fn carved_simply(known: &[Key], bytes: &[u8]) -> Vec<(Key, u64)> {
     let (mut found, mut at) = (Vec::new(), 0);
     while at < bytes.len() {
@@ -199,7 +199,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn finds_what_trying_everything_finds(
+    fn finds_the_same_as_brute_force(
         pieces in proptest::collection::vec(pieces(), 0..20),
         known in 0..20_usize,
     ) {

@@ -1,11 +1,11 @@
-//! Which store files are of.
+//! Determines the store that files belong to.
 
 use std::collections::BTreeMap;
 
-/// What a file that bears the id of a store is.
+/// The kind of a file that contains a store id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
-    /// One that is damaged, and shows an id.
+    /// A damaged manifest that still shows an id.
     Manifest,
     Segment,
     Snapshot,
@@ -15,15 +15,15 @@ pub(crate) enum Kind {
 /// The id of a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Identity {
-    /// `None` if nothing bears one.
+    /// `None` if no file contains one.
     pub(crate) id: Option<[u8; 16]>,
-    /// Whether it is certain: by the manifest, or since all files agree, of which there are
+    /// Whether it is certain: because the manifest is intact, or because all files agree and are of
     /// several kinds.
     pub(crate) is_certain: bool,
 }
 
 impl Identity {
-    /// Without a manifest: the id that most files bear.
+    /// Returns the id that most files contain, for a store without a manifest.
     pub(crate) fn of_files(files: impl IntoIterator<Item = (Kind, [u8; 16])>) -> Self {
         let mut kinds = BTreeMap::<[u8; 16], Vec<Kind>>::new();
         for (kind, id) in files {
@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_id_of_most_files_is_taken_and_of_several_kinds_certain() {
+    fn the_majority_id_is_taken_and_certain_if_several_kinds_agree() {
         use Kind::{Index, Segment, Snapshot};
         let of = |files: &[(Kind, u8)]| {
             let identity = Identity::of_files(files.iter().map(|(kind, id)| (*kind, [*id; 16])));

@@ -1,4 +1,4 @@
-//! A copy of an index, since opening one writes to it.
+//! A private copy of an index, since opening one writes to it.
 
 use std::fs;
 use std::path::Path;
@@ -12,21 +12,22 @@ use crate::folder::{copy_dir, dir_bytes};
 use crate::index::{self, Contents, Index};
 use crate::recovery::options::bytes_of;
 
-/// What else may be written to the copy while it is open.
+/// Space for writes to the copy while it is open.
 const HEADROOM_BYTES: u64 = 8 << 20;
 
-/// An index that was found sound, in a private folder.
+/// An intact index in a private folder.
 #[derive(Debug)]
 pub(crate) struct IndexCopy {
-    // Dropped first: sled lets go of the folder before that is removed.
+    // Dropped first, so that sled closes its files before the folder is removed.
     pub(crate) index: Index,
     pub(crate) contents: Contents,
     _folder: TempDir,
 }
 
 impl IndexCopy {
-    /// Copies the index in `dir` to a folder in `scratch`, opens it, and compares all it
-    /// holds with what it should hold. Answers what is wrong with it if that fails.
+    /// Copies the index in `dir` to a folder in `scratch`, opens it, and verifies its content.
+    ///
+    /// The inner error is the damage.
     pub(crate) fn open(dir: &Path, scratch: &Path) -> Result<Result<Self, String>> {
         let file = dir.join("db");
         match fs::metadata(&file).map_err(|error| Error::io("look at", &file, error)) {
@@ -34,7 +35,7 @@ impl IndexCopy {
             Ok(found) if found.is_file() => {}
             _ => return Ok(Err(MISSING_INDEX.to_owned())),
         }
-        // sled would take it for one that is to be made.
+        // sled would create a new index.
         if bytes_of(&dir.join("db")) == 0 {
             return Ok(Err("its file is empty".to_owned()));
         }
@@ -56,10 +57,10 @@ impl IndexCopy {
         let opened = copy_dir(dir, &copy).map_err(Error::before_writing).and_then(|()| open(&copy, dir));
         match opened {
             Ok((index, contents)) => Ok(Ok(Self { index, contents, _folder: folder })),
-            // Others wrote to that disk meanwhile.
+            // Other programs wrote to that disk meanwhile.
             Err(error) if error.is_disk_full() => Err(no_room(dir, scratch)?),
             Err(error) if error.is_of_the_system() => Err(error),
-            // What is wrong with the copy is wrong with the index.
+            // Damage of the copy is damage of the index.
             Err(error) => Ok(Err(chain(&error).replace(&*copy.to_string_lossy(), &dir.to_string_lossy()))),
         }
     }

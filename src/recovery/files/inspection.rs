@@ -1,4 +1,4 @@
-//! The files of a store that nobody has open, and the facts of which depends what it opens to.
+//! The files of a closed store, and the facts that decide what it opens to.
 
 use std::path::{Path, PathBuf};
 
@@ -13,18 +13,18 @@ use crate::index::of_another_store;
 use crate::record::Position;
 use crate::recovery::options::{Meter, bytes_of};
 
-/// A store as it was found, whatever is wrong with it.
+/// The state in which a store was found, however damaged.
 pub(crate) struct Inspection {
     pub(crate) facts: Facts,
-    /// The files of the snapshots, in the order of the facts.
+    /// The snapshot files, in the order of the facts.
     pub(crate) snapshots: Vec<Snapshot>,
-    /// What of the log can be read.
+    /// The readable part of the log.
     pub(crate) readable_log: SegmentDirectory,
-    /// Files of the log with which something is wrong.
+    /// The damaged files of the log, with the reason.
     pub(crate) wrong_log_files: Vec<(PathBuf, String)>,
-    /// A copy of the index, if it is sound.
+    /// A copy of the index, if it is intact.
     pub(crate) index: Option<IndexCopy>,
-    /// Whether it is certain whose files these are.
+    /// Whether the store that the files belong to is certain.
     pub(crate) is_identity_certain: bool,
 }
 
@@ -54,39 +54,39 @@ impl Inspection {
         Ok(Self { facts, snapshots, readable_log, wrong_log_files, index, is_identity_certain })
     }
 
-    /// The newest snapshot by its name, sound or not: opening looks at no other.
+    /// Returns the newest snapshot by name, intact or not; opening looks at no other.
     pub(crate) fn newest_snapshot(&self) -> Option<(&Snapshot, &Integrity)> {
         let soundness = self.facts.snapshots.iter().map(|snapshot| &snapshot.soundness);
         self.snapshots.iter().zip(soundness).next()
     }
 
-    /// The snapshots, newest first, and whether each is sound.
+    /// Returns the snapshots, newest first, each with whether it is intact.
     pub(crate) fn archives(&self) -> impl Iterator<Item = (&Snapshot, bool)> {
         let is_sound = self.facts.snapshots.iter().map(|found| found.soundness == Integrity::Intact);
         self.snapshots.iter().zip(is_sound)
     }
 
-    /// The commit up to which the newest snapshot has everything, 0 if there is none.
+    /// Returns the last commit in the newest snapshot, 0 without one.
     pub(crate) fn snapshot_seq(&self) -> u64 {
         self.snapshots.first().map_or(0, |newest| newest.seq)
     }
 
-    /// Whether a log belongs to the store, as far as its manifest tells.
+    /// Reports whether the store has a log according to its manifest.
     pub(crate) fn has_log(&self) -> bool {
         self.facts.manifest.as_ref().map_or(true, |noted| noted.must_have_log)
     }
 
-    /// Whether the log is of another history of the store: that of a copy of it.
+    /// Reports whether the log belongs to another history of the store, that of a copy.
     pub(crate) fn is_other_log(&self) -> bool {
         self.facts.log.as_ref().is_ok_and(|log| other_history(&self.facts, log).is_some())
     }
 
-    /// Whether the index is.
+    /// Reports whether the index belongs to another history.
     pub(crate) fn is_other_index(&self) -> bool {
         matches!(self.judge().index, Err(IndexFault::OtherHistory { .. }))
     }
 
-    /// What opening the store comes to.
+    /// Decides what opening the store results in.
     pub(crate) fn judge(&self) -> Verdict {
         judge(&self.facts, Recovery::Refuse)
     }
@@ -96,7 +96,7 @@ fn manifest(store: &Offline) -> Result<Result<Manifest, String>> {
     match store.closed.manifest() {
         Ok(Some(manifest)) => Ok(Ok(manifest)),
         Ok(None) => Ok(Err("it is missing".to_owned())),
-        // Whatever else is wrong, this version, or this user, cannot tell.
+        // This version or this user cannot examine anything else.
         Err(error) if matches!(error.failure(), Failure::NewerFormat { .. }) => Err(error),
         Err(error) if error.is_of_the_system() => Err(error),
         Err(error) => Ok(Err(chain(&error))),

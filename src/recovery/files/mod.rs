@@ -1,5 +1,5 @@
-//! The files of a store that no program has open: which store they belong to, what is in them,
-//! and the new store that a recovery writes.
+//! The files of a closed store: the store they belong to, their content, and the new store that a
+//! recovery writes.
 //!
 //! Reads the damaged store and never writes to it; only [`new_store`] creates files.
 

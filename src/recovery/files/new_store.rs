@@ -1,4 +1,4 @@
-//! A new store on its way: under another name until it is complete.
+//! A new store under construction, with a temporary name until it is complete.
 
 use std::fs::{self, DirBuilder};
 use std::io::{self, ErrorKind};
@@ -15,7 +15,7 @@ use crate::index;
 use crate::recovery::options::Options;
 use crate::recovery::verify::verify;
 
-/// A folder that holds what becomes `target`, and is gone with this value.
+/// The folder of what becomes `target`; dropping it removes the folder.
 #[derive(Debug)]
 pub(crate) struct NewStore {
     folder: PathBuf,
@@ -23,14 +23,13 @@ pub(crate) struct NewStore {
 }
 
 impl NewStore {
-    /// Begins what is to be `target`, which is not there yet, or empty. It lies
-    /// outside of `source`, of which it is made.
+    /// Starts a new store at `target`, which must be missing or empty and outside of `source`.
     pub(crate) fn begin(source: &Path, target: &Path) -> Result<Self> {
         let target = std::path::absolute(target).map_err(|error| Error::io("find", target, error))?;
         let (Some(parent), Some(name)) = (target.parent(), target.file_name()) else {
             return Err(Error::argument(format!("{} cannot be a new store", target.display())));
         };
-        // Without the slash that may stand behind it, and leads through a link.
+        // Without a trailing slash, which would follow a symbolic link.
         let target = parent.join(name);
         if target.is_symlink() {
             let why = "is a symbolic link, and a new store is a folder; name that, or a new one";
@@ -47,13 +46,12 @@ impl NewStore {
         Ok(new_store)
     }
 
-    /// Where the new store is, for now.
+    /// Returns the current path of the new store.
     fn path(&self) -> PathBuf {
         self.folder.join("store")
     }
 
-    /// Makes it a store that has these records, in the order of their keys, as of the
-    /// commit `seq`.
+    /// Fills the store with these records, in key order, as of the commit `seq`.
     pub(crate) fn fill(
         &self,
         seq: u64,
@@ -63,8 +61,8 @@ impl NewStore {
         engine::create(folder, &index::Options::default(), seq, &mut records)
     }
 
-    /// Verifies the new store, with a copy of its index in `scratch`, or beside it; then
-    /// asks `confirm`, and gives the store its name, durably.
+    /// Verifies the new store with a copy of its index in `scratch`, or beside it, calls `confirm`,
+    /// and durably renames the store to its target.
     pub(crate) fn finish(self, scratch: Option<&Path>, confirm: impl FnOnce() -> Result<()>) -> Result<()> {
         let path = self.path();
         match scratch {
@@ -79,7 +77,7 @@ impl NewStore {
 }
 
 impl NewStore {
-    /// Where there is no other folder to choose, what is full is the disk of the target.
+    /// Without a choice of another folder, a full disk is that of the target.
     fn without_room(&self, error: Error) -> Error {
         let Failure::NoRoom { needed, free, .. } = error.failure() else { return error };
         let why = format!("verifying the new store takes {needed} bytes more, and {free} are free");
@@ -88,7 +86,7 @@ impl NewStore {
     }
 }
 
-/// Builds folders for their user alone.
+/// Returns a builder of folders that only their user can access.
 fn private() -> DirBuilder {
     let mut builder = DirBuilder::new();
     builder.mode(0o700);
@@ -97,12 +95,12 @@ fn private() -> DirBuilder {
 
 impl Drop for NewStore {
     fn drop(&mut self) {
-        // Its name says what it is, should this fail.
+        // Its name shows what it is, should this fail.
         let _ = fs::remove_dir_all(&self.folder);
     }
 }
 
-/// Fails unless the new store is sound.
+/// Fails unless the new store is intact.
 fn check(store: &Path, scratch: &Path) -> Result<()> {
     let mut first = None;
     let verified = verify(store, Options::default().scratch(scratch), |finding| {
@@ -131,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_store_that_was_opened_meanwhile_gets_no_copy() {
+    fn a_store_opened_meanwhile_is_not_copied() {
         let temp = tempfile::tempdir().unwrap();
         let failure = || Err(Failure::Closed.into());
         begun(temp.path()).finish(None, failure).unwrap_err();
@@ -143,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn no_room_for_verifying_is_a_full_disk() {
+    fn no_space_for_verifying_is_a_full_disk() {
         let temp = tempfile::tempdir().unwrap();
         let error = Failure::NoRoom { path: temp.path().to_owned(), needed: 9, free: 5 }.into();
         let error = begun(temp.path()).without_room(error);
@@ -152,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_store_that_is_damaged_gets_no_name() {
+    fn a_damaged_new_store_is_not_renamed() {
         let temp = tempfile::tempdir().unwrap();
         let new_store = begun(temp.path());
         fs::write(new_store.path().join("MANIFEST"), "procstate store\n").unwrap();

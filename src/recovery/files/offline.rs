@@ -1,4 +1,4 @@
-//! The files of a store that nobody has open, sound or not.
+//! The files of a closed store, intact or not.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::error::{Failure, Result};
 use crate::folder::{Manifest, OfflineFolder, Synced, SyncedFile};
 use crate::index::raw;
 
-/// A store that is only looked at.
+/// A store opened for reading only.
 #[derive(Debug)]
 pub(crate) struct Offline {
     pub(crate) closed: OfflineFolder,
@@ -21,13 +21,15 @@ pub(crate) struct Offline {
 }
 
 impl Offline {
-    /// Fails if a newer version wrote it: what that means this one cannot tell, whatever
-    /// of it can be read.
+    /// Opens the store at `path`.
+    ///
+    /// Fails if a newer version wrote it, even if parts of it are readable, since this version
+    /// cannot interpret them.
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let (closed, disk) = (OfflineFolder::open(path)?, Arc::new(ReadOnlyDisk));
         let told = match closed.manifest() {
             Err(error) if matches!(error.failure(), Failure::NewerFormat { .. }) => return Err(error),
-            // What else is wrong with it is for the caller to say.
+            // The caller reports other damage.
             manifest => manifest.ok().flatten().and_then(|manifest| manifest.id_bytes()),
         };
         let mut store = Self { closed, disk, identity: Identity { id: told, is_certain: true } };
@@ -37,7 +39,7 @@ impl Offline {
         Ok(store)
     }
 
-    /// The ids that files bear.
+    /// Returns the store ids in the files.
     fn ids(&self) -> Result<Vec<(Kind, [u8; 16])>> {
         let layout = self.closed.layout();
         let segments = stores_of(&*self.disk, &layout.wal())?.into_iter().map(|id| (Kind::Segment, id));
@@ -50,7 +52,7 @@ impl Offline {
         Ok(segments.chain(snapshots).chain(index).chain(shown).collect())
     }
 
-    /// Whether a segment or a snapshot says that it is another store's.
+    /// Reports whether a segment or snapshot belongs to another store.
     pub(crate) fn is_foreign(&self, file: &Path) -> bool {
         let layout = self.closed.layout();
         let bears = if file.starts_with(layout.wal()) {
@@ -63,29 +65,28 @@ impl Offline {
         matches!((bears, self.id()), (Some(other), Some(own)) if other != own)
     }
 
-    /// The id of the store, as far as can be told.
+    /// Returns the id of the store, if it can be determined.
     pub(crate) fn id(&self) -> Option<[u8; 16]> {
         self.identity.id
     }
 
-    /// The log as opening takes it, and fails if it may not.
+    /// Opens the log as opening the store would; fails if that is refused.
     pub(crate) fn log(&self) -> Result<SegmentDirectory> {
         SegmentDirectory::load(self.disk.clone(), &self.closed.layout().wal(), self.id().unwrap_or_default())
     }
 
-    /// All of the log that can be read, and the files of it that are not as they
-    /// should be, with what is wrong with them.
+    /// Returns the readable part of the log, and its damaged files with the reason.
     pub(crate) fn log_anyhow(&self) -> Result<(SegmentDirectory, Vec<(PathBuf, String)>)> {
         SegmentDirectory::salvage(self.disk.clone(), &self.closed.layout().wal(), self.id())
     }
 
-    /// What is noted of how far the log is durable.
+    /// Reads how far the log is recorded as durable.
     pub(crate) fn synced(&self) -> Result<Synced> {
         let folder = self.closed.layout().root().to_owned();
         SyncedFile { disk: self.disk.clone(), folder, store: self.id().unwrap_or_default() }.read()
     }
 
-    /// The snapshots, newest first.
+    /// Returns the snapshots, newest first.
     pub(crate) fn snapshots(&self) -> Result<Vec<Snapshot>> {
         self.snapshots_of(self.id().unwrap_or_default()).list()
     }
@@ -94,13 +95,14 @@ impl Offline {
         Snapshots { disk: self.disk.clone(), dir: self.closed.layout().snapshots(), store }
     }
 
-    /// The records of a snapshot of this store.
+    /// Opens a snapshot of this store.
     pub(crate) fn snapshot(&self, snapshot: &Snapshot) -> Result<archive::Reader> {
         self.snapshots_of(self.id().unwrap_or_default()).read(snapshot)
     }
 
-    /// Reads a snapshot to its end. Where the manifest does not tell the id of the store
-    /// any store's will do.
+    /// Reads a snapshot to its end.
+    ///
+    /// If the manifest does not have the store id, that of any store is accepted.
     pub(crate) fn verify_snapshot(&self, snapshot: &Snapshot) -> Result<Summary> {
         let id = match self.id() {
             Some(id) => id,

@@ -1,5 +1,4 @@
-//! What a log changes: the newest version of each record, over what there was
-//! before.
+//! The changes of a log: the newest version of each record, on top of a base.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Iter;
@@ -11,20 +10,20 @@ use crate::engine::wal::Logged;
 use crate::error::Result;
 use crate::record;
 
-/// Where a version of a record was found.
+/// The origin of a record version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Origin {
-    /// In something that has everything up to some commit.
+    /// A base with everything up to some commit.
     Base,
     /// In the log.
     Log,
-    /// In a snapshot of which a part is damaged.
+    /// A snapshot that is partly damaged.
     Archive,
-    /// Somewhere.
+    /// Carved from anywhere.
     Carved,
 }
 
-/// The newest version of a record: its envelope, or whatever of it is wanted.
+/// The newest version of a record: its envelope, or the part of it that is needed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Newest<V = Bytes> {
     pub(crate) version: u64,
@@ -33,7 +32,7 @@ pub(crate) struct Newest<V = Bytes> {
     pub(crate) origin: Origin,
 }
 
-/// Of each record that changed, what it is now.
+/// The newest version of each changed record.
 #[derive(Debug, Clone)]
 pub(crate) struct Changes<V = Bytes> {
     records: BTreeMap<Bytes, Newest<V>>,
@@ -46,7 +45,7 @@ impl<V> Default for Changes<V> {
 }
 
 impl<V: From<Bytes> + Clone> Changes<V> {
-    /// Adds what the commit `seq` wrote.
+    /// Adds the writes of the commit `seq`.
     pub(crate) fn add(&mut self, seq: u64, writes: impl IntoIterator<Item = Logged>) {
         for write in writes {
             let value = write.payload.map(|payload| record::seal(&write.key, seq, &payload).into());
@@ -54,8 +53,9 @@ impl<V: From<Bytes> + Clone> Changes<V> {
         }
     }
 
-    /// Adds a version of a record, unless a newer one is known, or the same from
-    /// elsewhere. Of what one commit in the log wrote the last counts.
+    /// Adds a version of a record, unless a newer or equal one is known.
+    ///
+    /// Within one commit of the log the last write wins.
     pub(crate) fn put(&mut self, key: Bytes, newest: Newest<V>) {
         match self.records.get(&key) {
             Some(known) if known.version > newest.version => {}
@@ -72,7 +72,7 @@ impl<V: From<Bytes> + Clone> Changes<V> {
         self.records.keys()
     }
 
-    /// The records of `base`, which ascend, with these changes.
+    /// Merges these changes over the sorted records of `base`.
     pub(crate) fn over<B: Iterator<Item = Result<(Bytes, V)>>>(&self, base: B) -> Merged<'_, V, B> {
         Merged { base: base.peekable(), changes: self.records.iter().peekable() }
     }
@@ -92,7 +92,7 @@ impl<V> From<Current<V>> for (Bytes, V) {
     }
 }
 
-/// Records in the order of their keys.
+/// Records in key order.
 pub(crate) struct Merged<'a, V, B: Iterator<Item = Result<(Bytes, V)>>> {
     base: Peekable<B>,
     changes: Peekable<Iter<'a, Bytes, Newest<V>>>,
@@ -114,7 +114,7 @@ impl<V: Clone, B: Iterator<Item = Result<(Bytes, V)>>> Iterator for Merged<'_, V
                 return self.base.next().map(|record| record.map(current));
             }
             let (key, newest) = self.changes.next()?;
-            // The version before.
+            // Skips the previous version.
             let _ = self.base.next_if(|record| record.as_ref().is_ok_and(|(base, _)| base == key));
             if let Some(value) = newest.value.clone() {
                 return Some(Ok(Current { key: key.clone(), value, origin: newest.origin }));
@@ -131,7 +131,7 @@ mod tests {
         keys.bytes().map(|key| Ok((Bytes::copy_from_slice(&[key]), Bytes::from_static(b"-"))))
     }
 
-    /// Capital letters are changed, a hyphen before one deletes it.
+    /// Capital letters are changes; a hyphen before a letter deletes it.
     fn merged(keys: &str, changed: &str, deleted: &str) -> String {
         let mut changes = Changes::<Bytes>::default();
         let mut put = |key: u8, value: Option<Bytes>| {
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn changes_stand_over_what_there_was() {
+    fn changes_replace_the_base() {
         assert_eq!(merged("ace", "", ""), "a-c-e-");
         assert_eq!(merged("ace", "bcf", ""), "a-b+c+e-f+");
         assert_eq!(merged("ace", "a", "cez"), "a+");
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_version_wins_whenever_it_comes() {
+    fn the_newest_version_wins_in_any_order() {
         let mut changes = Changes::<Bytes>::default();
         let key = Bytes::from_static(b"k");
         for version in [2, 5, 3] {

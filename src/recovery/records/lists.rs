@@ -7,8 +7,10 @@ use std::hash::{BuildHasher, RandomState};
 use crate::model::List;
 use crate::record::{Address, Slot};
 
-/// Which list each item was seen on. Knows items by a hash of 64 bits, since there may
-/// be millions: that two of a million share one has a chance of 1 in 37 million.
+/// The list on which each item was seen.
+///
+/// Items are keyed by a 64-bit hash, since there may be millions: the chance of a collision among a
+/// million is 1 in 37 million.
 #[derive(Debug, Default)]
 pub(crate) struct Lists {
     seen: HashMap<u64, (List, u64)>,
@@ -16,8 +18,8 @@ pub(crate) struct Lists {
 }
 
 impl Lists {
-    /// Notes an item with its version; answers another list that it was seen on, and
-    /// keeps the newer version.
+    /// Adds an item with its version, keeping the newer version; returns another list that it was
+    /// seen on.
     pub(crate) fn add(&mut self, address: &Address, version: u64) -> Option<List> {
         let Slot::Item(list, work) = &address.slot else { return None };
         match self.seen.entry(self.hasher.hash_one((&address.process, work))) {
@@ -35,7 +37,7 @@ impl Lists {
         }
     }
 
-    /// Whether an item has its newest version on another list.
+    /// Reports whether the newest version of an item is on another list.
     pub(crate) fn has_elsewhere(&self, address: &Address) -> bool {
         let Slot::Item(list, work) = &address.slot else { return false };
         let newest = self.seen.get(&self.hasher.hash_one((&address.process, work)));
@@ -52,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn an_item_is_on_the_list_with_its_newest_version() {
+    fn an_item_is_on_the_list_of_its_newest_version() {
         let mut lists = Lists::default();
         assert_eq!(lists.add(&item("p", List::Active, "w"), 3), None);
         assert_eq!(lists.add(&item("p", List::Active, "x"), 3), None);
@@ -61,7 +63,7 @@ mod tests {
         assert_eq!(lists.add(&item("p", List::Dropped, "w"), 5), Some(List::Cleanup));
         assert!(lists.has_elsewhere(&item("p", List::Active, "w")));
         assert!(!lists.has_elsewhere(&item("p", List::Cleanup, "w")));
-        // Of equal versions the first is taken.
+        // The first of two equal versions wins.
         assert_eq!(lists.add(&item("p", List::Dropped, "x"), 3), Some(List::Active));
         assert!(lists.has_elsewhere(&item("p", List::Dropped, "x")));
         let owner = Address { process: "p".to_owned(), slot: Slot::Owner };

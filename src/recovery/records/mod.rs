@@ -1,5 +1,4 @@
-//! The records found in files: whether each is valid, which is newest, and the rules that hold
-//! between them.
+//! The records found in files: their validity, their newest versions, and the rules between them.
 //!
 //! Works on bytes and keys; opens no file.
 

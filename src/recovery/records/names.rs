@@ -1,10 +1,10 @@
-//! Which record is which, in words for users.
+//! Names records for users.
 
 use crate::model::List;
 use crate::record::{Address, Slot};
 
-/// The process, the kind of the record (`owner`, `settings`, `status`, `totals`,
-/// `active`, `cleanup`, `dropped`, `history`), and the work item it is of.
+/// Returns the process, the kind of the record (`owner`, `settings`, `status`, `totals`, `active`,
+/// `cleanup`, `dropped`, `history`), and its work item.
 pub(crate) fn named_in_process(address: Address) -> (String, &'static str, Option<String>) {
     let (record, work) = match address.slot {
         Slot::Owner => ("owner", None),

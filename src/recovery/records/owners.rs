@@ -1,17 +1,17 @@
-//! The rule that each process has an owner record, which comes first of its records:
-//! without it the others are not found.
+//! The rule that each process has an owner record as its first record: without it the others are
+//! not found.
 
 use crate::record::{Address, Slot};
 
-/// Goes through the records of a store in order.
+/// Checks the records of a store in order.
 #[derive(Debug, Default)]
 pub(crate) struct Owners {
-    /// The process that was seen last.
+    /// The process of the previous record.
     process: Option<String>,
 }
 
 impl Owners {
-    /// Whether this is the first record of its process, and should be its owner record.
+    /// Reports whether this is the first record of its process but not an owner record.
     pub(crate) fn is_missing_before(&mut self, address: &Address) -> bool {
         if self.process.as_deref() == Some(&address.process) {
             return false;
@@ -26,7 +26,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_record_of_a_process_is_its_owner_record() {
+    fn the_first_record_of_a_process_must_be_its_owner_record() {
         let mut owners = Owners::default();
         let mut is_missing = |process: &str, slot: Slot| {
             owners.is_missing_before(&Address { process: process.to_owned(), slot })

@@ -1,4 +1,4 @@
-//! Whether a record is sound: its key, its envelope, its message.
+//! Validates a record: its key, its envelope, its message.
 
 use bytes::Bytes;
 use prost_types::Timestamp;
@@ -8,7 +8,7 @@ use crate::model::limits::SEQ_MAX;
 use crate::proto::record::{History, Item, Owner, RunStatus, Settings, Totals};
 use crate::record::{self, Key, Kind, Payload, Record};
 
-/// The record with this key and value, or what is wrong with it.
+/// Opens a record; fails with the reason if it is damaged.
 pub(crate) fn open_record(key: &Bytes, value: &Bytes) -> Result<Record, String> {
     let Some(key) = Key::from_bytes(key.clone()) else {
         return Err(format!("no record has a key like {:02x?}", key.as_ref()));
@@ -20,13 +20,14 @@ pub(crate) fn open_record(key: &Bytes, value: &Bytes) -> Result<Record, String> 
     Ok(record)
 }
 
-/// The record that this may be, where many are tried: a checksum that is right proves
-/// little there.
+/// Opens a possible record.
+///
+/// Among many candidates a matching checksum proves little, so the message must decode too.
 pub(crate) fn found_record(key: &Bytes, value: &Bytes) -> Option<Record> {
     open_record(key, value).ok().filter(|record| record.version <= SEQ_MAX)
 }
 
-/// Decodes the message of a record; fails with what is wrong with it.
+/// Decodes the message of a record; fails with the reason if it is damaged.
 pub(crate) fn decode(record: &Record) -> Result<(), String> {
     fn is<P: Payload>(record: &Record) -> crate::Result<()> {
         P::from_record(record).map(drop)
@@ -48,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_does_not_decode_is_not_found() {
+    fn undecodable_records_are_not_found() {
         let key = Key::status("p");
         let found = |version, payload: &[u8]| {
             let value = record::seal(&key, version, payload);

@@ -1,4 +1,4 @@
-//! A new store from a backup, or from what another store was at some moment.
+//! Makes a new store from a backup, or from the state of another store at some moment.
 
 pub(super) mod replay;
 pub(super) mod until;
@@ -20,31 +20,31 @@ use crate::error::{Error, Failure, Result};
 use crate::folder::{Manifest, Synced, without_manifest};
 use crate::record::Position;
 
-/// What was restored.
+/// The result of a restore.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Restored {
-    /// The new store has every commit up to this one, and nothing of those after.
+    /// The last commit of the new store, which has all commits up to it.
     pub seq: u64,
-    /// When that one was made, if its log entry was read and tells.
+    /// When this commit was made, if its log entry was read and has a time.
     pub time: Option<Timestamp>,
-    /// How many records the new store has.
+    /// The number of records in the new store.
     pub records: u64,
 }
 
-/// Makes a new store in the folder `into` of the backup file `from`, or of the
-/// store in the folder `from`, which no program has open and which is not changed.
-/// Every record is checked as it is read. The new store has an id of its own, is
-/// verified, and appears under its name when it is complete and durable.
+/// Makes a new store in the folder `into` from the backup file `from`, or from the closed store in
+/// the folder `from`, which does not change.
+///
+/// Every record is checked. The new store has an id of its own, is verified, and gets its final
+/// name once it is complete and durable.
 ///
 /// # Errors
 ///
-/// [`is_invalid`](crate::Error::is_invalid) if `into` is not empty, or if the
-/// backup or the log of the store does not reach back, or ahead, to `until`;
-/// [`is_corrupt`](crate::Error::is_corrupt) if what is needed is damaged, or if the
-/// store is known to have had more than its log leads to;
-/// [`is_locked`](crate::Error::is_locked) while a program has the store open. In
-/// each case nothing is left at `into`.
+/// [`is_invalid`](crate::Error::is_invalid) if `into` is not empty, or if the backup or the log
+/// does not extend to `until`; [`is_corrupt`](crate::Error::is_corrupt) if needed data is damaged,
+/// or if the store is known to have had more than its log contains;
+/// [`is_locked`](crate::Error::is_locked) while a program has the store open. In all these cases
+/// nothing is left at `into`.
 ///
 /// ```
 /// use procstate::recovery::{Until, restore};
@@ -64,19 +64,20 @@ pub fn restore(from: impl AsRef<Path>, into: impl AsRef<Path>, until: Until) -> 
     let (from, into) = (from.as_ref(), into.as_ref());
     if from.is_dir() {
         let what_next = format!(
-            "`procstate --db {} salvage --output NEWDIR` makes a new store of all that can still be read",
+            "`procstate --db {} salvage --output NEWDIR` copies everything still readable into a new store",
             from.display()
         );
         return restore_store(from, into, until).map_err(|error| advising(error, &what_next));
     }
-    let what_next = "A backup is restored whole or not at all: take another one, or salvage the store that it was made of";
+    let what_next = "A backup is restored whole or not at all: use another backup, or salvage the store that it was made from";
     restore_backup(from, into, until).map_err(|error| advising(error, what_next))
 }
 
-/// Makes a new store in etcd of the backup file `from` (feature `etcd`). Every record is
-/// checked as it is read, and none is seen before all are there: what an interrupted attempt
-/// leaves is no store, and the next one removes it. A backup of the store in etcd, restored
-/// by [`restore`], is the way back.
+/// Makes a new store in etcd from the backup file `from` (feature `etcd`).
+///
+/// Every record is checked, and none is visible before all are there: an interrupted attempt leaves
+/// no store, and the next one removes its data. To go back, make a backup of the store in etcd and
+/// [`restore`] it.
 ///
 /// ```no_run
 /// use procstate::{EtcdOptions, recovery};
@@ -88,7 +89,7 @@ pub fn restore(from: impl AsRef<Path>, into: impl AsRef<Path>, until: Until) -> 
 ///
 /// # Errors
 ///
-/// [`is_invalid`](crate::Error::is_invalid) if something is there already;
+/// [`is_invalid`](crate::Error::is_invalid) if the prefix already holds data;
 /// [`is_corrupt`](crate::Error::is_corrupt) if the backup is damaged;
 /// [`is_unreachable`](crate::Error::is_unreachable) as [`Store::connect`](crate::Store::connect).
 #[cfg(feature = "etcd")]
@@ -100,7 +101,7 @@ pub fn restore_to_etcd(from: impl AsRef<Path>, into: &crate::engine::EtcdOptions
             from.display()
         )));
     }
-    // All of it is read before anything is made of it.
+    // Reads the whole backup before creating anything.
     let seq = archive::Reader::open(&ReadOnlyDisk, from)?.finish()?.seq;
     let checked = archive::Reader::open(&ReadOnlyDisk, from)?.map(|record| {
         let (key, value) = record?;
@@ -113,11 +114,11 @@ pub fn restore_to_etcd(from: impl AsRef<Path>, into: &crate::engine::EtcdOptions
     Ok(Restored { seq, time: None, records })
 }
 
-/// Says what damage means here, and what to do.
+/// Adds the consequence of damage and what to do.
 fn advising(error: Error, what_next: &str) -> Error {
     match error.failure() {
         Failure::Corrupt { place, why } if !why.contains("salvage") => {
-            let why = format!("{why}. Nothing was made of it. {what_next}");
+            let why = format!("{why}. Nothing was restored. {what_next}");
             Failure::Corrupt { place: place.clone(), why }.into()
         }
         _ => error,
@@ -125,17 +126,17 @@ fn advising(error: Error, what_next: &str) -> Error {
 }
 
 fn restore_backup(from: &Path, into: &Path, until: Until) -> Result<Restored> {
-    // A backup may be named by a link, which no file of a store is.
+    // A backup may be named by a symbolic link, unlike files of a store.
     let target = if from.is_symlink() { from.canonicalize().ok() } else { None };
     let from = target.as_deref().unwrap_or(from);
-    // All of it is read before anything is made of it.
+    // Reads the whole backup before creating anything.
     let seq = archive::Reader::open(&ReadOnlyDisk, from)?.finish()?.seq;
     match until {
         Until::End => {}
         Until::Seq(wanted) if wanted == seq => {}
         Until::Seq(_) | Until::Time(_) => {
             return Err(Error::argument(format!(
-                "{} is a backup of one moment, that of commit {seq}, and can be restored to no other; name the folder of a store to choose",
+                "{} is a backup as of commit {seq} and cannot be restored to another; to choose a commit, name the folder of a store",
                 from.display()
             )));
         }
@@ -153,12 +154,12 @@ fn restore_store(from: &Path, into: &Path, until: Until) -> Result<Restored> {
         Some(manifest) if manifest.has_log() => manifest,
         Some(_) => {
             let why =
-                "is of an earlier format and has no log; open it once with this version, which begins one";
+                "is of an earlier format and has no log; open it once with this version, which starts one";
             return Err(Error::argument(format!("the store {} {why}", from.display())));
         }
         None => return Err(without_manifest(from)),
     };
-    // Before much work for nothing.
+    // Checked before expensive work.
     let new_store = NewStore::begin(from, into)?;
     let newest = store.snapshots()?.into_iter().next();
     let base = newest.as_ref().map(|newest| store.snapshot(newest)).transpose()?;
@@ -174,13 +175,13 @@ fn restore_store(from: &Path, into: &Path, until: Until) -> Result<Restored> {
     Ok(Restored { seq: replayed.seq, time: replayed.time, records })
 }
 
-/// What is known of a store besides its log. The index is of no use here.
+/// Returns what is known of a store besides its log; the index does not matter here.
 fn facts(manifest: &Manifest, synced: &Synced, newest: Option<Position>) -> Facts {
     let snapshot = newest.map(|position| SnapshotFacts { position, soundness: Integrity::Unchecked });
     Facts { snapshots: snapshot.into_iter().collect(), ..Facts::noted(Ok(manifest), synced) }
 }
 
-/// Makes the new store: `base` with what was replayed. Answers how many records it has.
+/// Fills the new store with `base` and the replayed changes; returns the number of records.
 fn fill(
     new_store: &NewStore,
     source: &Path,

@@ -1,44 +1,55 @@
-//! What a store was at some moment: what its log adds to a snapshot up to then.
+//! Replays the log on top of a snapshot up to some moment.
 
 use jiff::Timestamp;
 
 use super::until::Until;
 use crate::engine::policy::{Facts, LogFault, MissingCommits, judge_restoring};
-use crate::engine::wal::{Entry, Found, LogDamage, LogEnd, SegmentDirectory, Spot, read_behind, walk};
+use crate::engine::wal::{
+    Entry, Found, LogDamage, LogEnd, SegmentDirectory, Spot, read_behind, survey, walk,
+};
 use crate::error::{Error, Failure, Result};
 use crate::recovery::records::changes::Changes;
 
-/// What a log adds to the snapshot before it.
+/// The changes of the log after the snapshot.
 pub(crate) struct Replayed {
     pub(crate) changes: Changes,
-    /// The last commit of it.
+    /// The last replayed commit.
     pub(crate) seq: u64,
-    /// When that was made, if the log tells.
+    /// When it was made, if the log has the time.
     pub(crate) time: Option<Timestamp>,
 }
 
 impl Replayed {
-    /// A snapshot of the commit `seq`, as it is.
+    /// The result without any log after the snapshot of the commit `seq`.
     pub(crate) fn nothing_after(seq: u64) -> Self {
         Self { changes: Changes::default(), seq, time: None }
     }
 }
 
-/// Reads what the log has behind the newest snapshot, which is of the commit `base`, without
-/// a gap, as far as `until`. `facts` are what else is known of the store.
+/// Replays the log after the newest snapshot, which is of commit `base`, without a gap up to
+/// `until`.
+///
+/// `facts` are what else is known of the store.
 pub(crate) fn replay(log: &SegmentDirectory, base: u64, facts: Facts, until: Until) -> Result<Replayed> {
+    let facts = Facts { log: Ok(survey(log, base)?), ..facts };
+    let judged = judge_restoring(&facts);
+    let end = match (&judged, &facts.log) {
+        (Err(_), Ok(survey)) => survey.end_before_damage(base),
+        (judged, _) => judged.clone().ok().flatten(),
+    };
+    let log = &end.map_or_else(|| log.clone(), |end| end.own_segments(log));
     let mut replay = Replay { replayed: Replayed::nothing_after(base), until, passed: None };
-    let survey = read_behind(log, base, &mut |seq, entry| replay.commit(seq, entry));
+    let read = read_behind(log, base, &mut |seq, entry| replay.commit(seq, entry));
     let Replay { mut replayed, passed, .. } = replay;
     if replayed.seq == base && base > 0 {
         replayed.time = time_of(log, base)?;
     }
     let asked = Asked { base, until, passed };
-    let survey = survey.map_err(|error| undecodable(error, replayed.seq))?;
-    match judge_restoring(&Facts { log: Ok(survey), ..facts }) {
-        // A copy may have gone its own way before what is asked for.
+    read.map_err(|error| undecodable(error, replayed.seq))?;
+    match judged {
+        // A copy may have diverged before the requested commit.
         Err(fault @ LogFault::OtherHistory { .. }) => return Err(told(&fault, log, &replayed, until)?),
-        // What comes behind is not asked for.
+        // Anything after the requested commit does not matter.
         _ if asked.is_reached(replayed.seq) => asked.check_begin(&replayed)?,
         Ok(end) => asked.check_end(&replayed, end.as_ref())?,
         Err(fault) => return Err(told(&fault, log, &replayed, until)?),
@@ -46,14 +57,14 @@ pub(crate) fn replay(log: &SegmentDirectory, base: u64, facts: Facts, until: Unt
     Ok(replayed)
 }
 
-/// Commits on their way, up to the first that is not asked for.
+/// A replay up to the first commit that is not requested.
 struct Replay {
     replayed: Replayed,
     until: Until,
     passed: Option<Passed>,
 }
 
-/// The first commit that is later than was asked for.
+/// The first commit after the requested time.
 #[derive(Debug, Clone, Copy)]
 struct Passed {
     seq: u64,
@@ -84,18 +95,18 @@ impl Replay {
 
 fn decoded(seq: u64, entry: &[u8]) -> Result<Entry<'_>> {
     Entry::decode(entry).ok_or_else(|| {
-        let why = "its checksum is right and it does not decode".to_owned();
+        let why = "its checksum matches, but it does not decode".to_owned();
         Failure::Corrupt { place: format!("commit {seq} in the log"), why }.into()
     })
 }
 
 fn without_time(seq: u64) -> Error {
     Error::argument(format!(
-        "commit {seq} is of an earlier version, which did not note times; name a sequence number"
+        "commit {seq} was written by an earlier version, which did not record times; name a sequence number"
     ))
 }
 
-/// When a commit was made, if the log still has it.
+/// Returns when a commit was made, if the log still has it.
 fn time_of(log: &SegmentDirectory, wanted: u64) -> Result<Option<Timestamp>> {
     let mut time = None;
     walk(log, wanted.saturating_sub(1), &mut |found| {
@@ -109,7 +120,7 @@ fn time_of(log: &SegmentDirectory, wanted: u64) -> Result<Option<Timestamp>> {
     Ok(time)
 }
 
-/// What is to be restored, of which store.
+/// The requested moment, and the store.
 struct Asked {
     base: u64,
     until: Until,
@@ -117,7 +128,7 @@ struct Asked {
 }
 
 impl Asked {
-    /// Whether all that was asked for is there, or what was asked for is too early.
+    /// Reports whether everything requested was replayed, or the requested moment is too early.
     fn is_reached(&self, seq: u64) -> bool {
         match self.until {
             Until::End => false,
@@ -126,7 +137,7 @@ impl Asked {
         }
     }
 
-    /// Fails if what is asked for was before what the store still has.
+    /// Fails if the requested moment is earlier than what the store still has.
     fn check_begin(&self, replayed: &Replayed) -> Result<()> {
         let base = self.base;
         let why = match (self.until, self.passed) {
@@ -134,7 +145,7 @@ impl Asked {
                 "commit {wanted} is before the snapshot of commit {base}, the earliest moment to which the store can be restored"
             ),
             (Until::Time(wanted), Some(Passed { seq, time: Some(time) })) if replayed.seq == 0 => {
-                format!("{wanted} is before commit {seq}, the first of the store, which is of {time}")
+                format!("{wanted} is before commit {seq}, the first one of the store, made at {time}")
             }
             (Until::Time(wanted), _) if self.is_before_base(wanted, replayed) => {
                 self.does_not_reach_back(wanted)
@@ -150,18 +161,18 @@ impl Asked {
 
     fn does_not_reach_back(&self, wanted: Timestamp) -> String {
         format!(
-            "the log does not reach back to {wanted}: the snapshot of commit {base} is later, or its time is not in the log any more; `--until {base}` is the earliest moment to which the store can be restored",
+            "the log does not reach back to {wanted}: the snapshot of commit {base} is later, or its time is no longer in the log; `--until {base}` is the earliest moment to which the store can be restored",
             base = self.base
         )
     }
 
-    /// Fails if the log, which is sound, ends before what was asked for.
+    /// Fails if the intact log ends before the requested moment.
     fn check_end(&self, replayed: &Replayed, end: Option<&LogEnd>) -> Result<()> {
         let (base, seq) = (self.base, replayed.seq);
         match self.until {
             Until::Seq(wanted) => {
                 let torn = end.and_then(|end| end.torn).map(|torn| format!(
-                    "; what stands behind it, of commits up to {torn}, was not known to be durable when program or machine died"
+                    "; the data after it, from commits up to {torn}, was not known to be durable when the program or machine died"
                 ));
                 Err(Error::argument(format!(
                     "the log ends with commit {seq}, before {wanted}{}; the store can be restored to any commit from {base} to {seq}",
@@ -176,7 +187,7 @@ impl Asked {
     }
 }
 
-/// What is wrong with the log, and how far it leads.
+/// Describes the damage of the log, and how far it is readable.
 fn told(fault: &LogFault, log: &SegmentDirectory, replayed: &Replayed, until: Until) -> Result<Error> {
     let reached = replayed.seq;
     let LogFault::Damaged(LogDamage { at: Spot { path, offset }, why, last, .. }) = fault else {
@@ -190,7 +201,7 @@ fn told(fault: &LogFault, log: &SegmentDirectory, replayed: &Replayed, until: Un
     Ok(damaged(format!("missing: {missing} ({place})"), reached))
 }
 
-/// Names the last commit before one that does not decode.
+/// Adds the last commit before one that does not decode.
 fn undecodable(error: Error, reached: u64) -> Error {
     match error.failure() {
         Failure::Corrupt { place, why } => damaged(format!("{place}: {why}"), reached),
@@ -206,8 +217,7 @@ fn damaged(why: String, reached: u64) -> Error {
     Failure::Corrupt { place: "the log".to_owned(), why: format!("{why}{leads}") }.into()
 }
 
-/// Which commits after `reached` cannot be read, up to the last that can, or that is
-/// wanted.
+/// Returns the unreadable commits after `reached`, up to the last readable or requested one.
 fn missing_after(log: &SegmentDirectory, reached: u64, until: Until) -> Result<Vec<String>> {
     let wanted = if let Until::Seq(wanted) = until { wanted } else { u64::MAX };
     let (mut covered, mut missing) = (reached, Vec::new());

@@ -1,14 +1,14 @@
-//! Up to where a store is restored.
+//! The moment to which a store is restored.
 
 use jiff::Timestamp;
 
-/// Up to where a store is restored.
+/// The moment to which a store is restored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Until {
-    /// All that is there.
+    /// The newest commit.
     End,
-    /// The commit with this sequence number, and nothing after.
+    /// The commit with this sequence number.
     Seq(u64),
-    /// The last commit before the first that is later than this.
+    /// The last commit before the first one after this time.
     Time(Timestamp),
 }

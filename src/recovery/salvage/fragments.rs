@@ -1,4 +1,4 @@
-//! Versions of records that missing commits wrote, from all bytes of a store.
+//! Finds record versions of missing commits in all files of a store.
 
 use std::path::{Path, PathBuf};
 
@@ -26,10 +26,10 @@ pub(super) fn gather(
     sources: &mut Sources<'_>,
 ) -> Result<()> {
     let (mut folders, mut files) = (store.closed.index_folders()?, store.closed.files()?);
-    // What another store has was never in this one.
+    // The data of another store was never in this one.
     let foreign: Vec<_> = folders.extract_if(.., |folder| is_foreign(store, folder)).collect();
     files.retain(|file| !foreign.iter().any(|folder| file.starts_with(folder)) && !store.is_foreign(file));
-    // Nor what a copy of it has since it went its own way.
+    // Nor was that of a copy of it after the two diverged.
     let layout = store.closed.layout();
     folders.retain(|folder| !(inspection.is_other_index() && *folder == layout.index()));
     let others = [(inspection.is_other_log(), layout.wal()), (inspection.is_other_index(), layout.index())];
@@ -61,26 +61,28 @@ pub(super) fn gather(
     Ok(())
 }
 
-/// Whether an index is another store's. An earlier version did not note whose it is.
+/// Reports whether an index belongs to another store.
+///
+/// Earlier versions did not record the id.
 fn is_foreign(store: &Offline, index: &Path) -> bool {
     store.id().is_some_and(|own| raw::store_of(index).is_some_and(|of| of != own))
 }
 
-/// How many bytes are to be gone through: those of all files, and of an index twice.
+/// Returns the number of bytes to process: those of all files, with indexes counted twice.
 fn work(folders: &[PathBuf], files: &[PathBuf]) -> u64 {
     let times = |file: &Path| 1 + u64::from(folders.iter().any(|folder| file.starts_with(folder)));
     files.iter().map(|file| times(file) * bytes_of(file)).sum()
 }
 
-/// What an older snapshot has may have been deleted before the newest was written.
+/// A record in an older snapshot may have been deleted before the newest was written.
 fn origin_of(snapshot: &Snapshot, inspection: &Inspection) -> Origin {
     if snapshot.seq == inspection.snapshot_seq() { Origin::Archive } else { Origin::Carved }
 }
 
-/// What the system does not read is missing, like so much else.
+/// A file that the system cannot read counts as missing.
 fn read_or_not(read: Result<()>) {
     if let Err(error) = read {
-        tracing::warn!(error = %chain(&error), "a file was left out that could not be read");
+        tracing::warn!(error = %chain(&error), "an unreadable file was skipped");
     }
 }
 
@@ -98,7 +100,7 @@ impl Fragments<'_, '_> {
         }
     }
 
-    /// What stands in the damaged snapshot of the commit `of`.
+    /// Adds a record from the damaged snapshot of the commit `of`.
     fn archived(&mut self, key: Bytes, value: &Bytes, of: u64, origin: Origin) {
         let Some(key) = Key::from_bytes(key) else { return };
         self.carver.know(&key);
@@ -108,7 +110,7 @@ impl Fragments<'_, '_> {
         }
     }
 
-    /// What may stand in the index.
+    /// Adds a possible record from an index.
     fn indexed(&mut self, key: &Bytes, value: Bytes) {
         let Some(record) = found_record(key, &value) else { return };
         self.carver.know(&record.key);

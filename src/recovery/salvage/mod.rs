@@ -1,10 +1,9 @@
-//! Salvage: a new store of whatever can still be read of a damaged one.
+//! Salvage: makes a new store from everything that is still readable in a damaged one.
 //!
-//! What is complete comes first: the index if it is sound, else the newest snapshot
-//! that is, else nothing, and over it every commit that the log has behind that. If
-//! that leads without a gap to the end of the log, it is all that there was. Where
-//! commits are missing, versions of records that these commits wrote are looked for in
-//! all other bytes of the store, and the newest of each is taken.
+//! A complete base comes first: the index if it is intact, otherwise the newest intact snapshot,
+//! otherwise nothing. Every later commit in the log is replayed over it. If the log has no gap, the
+//! result is the whole store. If commits are missing, the record versions that they wrote are
+//! searched in all other bytes of the store, and the newest of each record is used.
 
 mod fragments;
 mod report;
@@ -23,76 +22,76 @@ use report::Report;
 pub use report::{Fate, SalvagedRecord};
 use sources::Sources;
 
-/// What a salvaged store was made of.
+/// What a salvaged store was made from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum MadeOf {
-    /// The index, and the log behind it.
+    /// The index and the log after it.
     Index,
-    /// A snapshot, and the log behind it: the index could not be used.
+    /// A snapshot and the log after it, because the index could not be used.
     Snapshot,
     /// The log, from its first commit on.
     Log,
-    /// All that could be found: commits are missing.
+    /// Everything that could be found: commits are missing.
     Pieces,
 }
 
-/// What salvaging a store came to.
+/// The result of a salvage.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Salvaged {
-    /// What the new store was made of.
+    /// What the new store was made from.
     pub made_of: MadeOf,
-    /// The newest commit of which anything is in the new store.
+    /// The newest commit of which the new store contains anything.
     pub seq: u64,
-    /// How many records are as the store last had them.
+    /// The number of records in their last version.
     pub kept: u64,
-    /// How many are there in the newest version that can be read, which commits that are
-    /// missing may have changed or deleted since.
+    /// The number of records in their newest readable version, which missing commits may have
+    /// changed or deleted.
     pub uncertain: u64,
-    /// How many are there in an older version.
+    /// The number of records in a version known to be outdated.
     pub older: u64,
-    /// How many are there that may have been changed or deleted since.
+    /// The number of records that may have been changed or deleted since.
     pub suspicious: u64,
-    /// How many are known to have been there, and are not.
+    /// The number of records known to have existed that could not be recovered.
     pub lost: u64,
-    /// How many were left out since the same work item is on another list in a newer
-    /// version.
+    /// The number of records left out because a newer version of the work item is on another list.
     pub superseded: u64,
-    /// Commits of which nothing is known but what was found of them in other places.
+    /// The commits that are missing from the log.
     pub missing: Vec<MissingCommits>,
-    /// The end of the log that was cut off, as opening the store would.
+    /// The end of the log that was truncated, as opening the store would.
     pub torn_tail: Option<TornTail>,
     /// Why opening the original is refused; `None` if it opens.
     pub refused: Option<String>,
 }
 
 impl Salvaged {
-    /// Whether the new store has all that the original was ever known to hold.
+    /// Reports whether the new store has everything that the original was ever known to hold.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.missing.is_empty() && [self.uncertain, self.older, self.suspicious, self.lost] == [0; 4]
     }
 
-    /// How many records the new store has.
+    /// Returns the number of records in the new store.
     #[must_use]
     pub fn records(&self) -> u64 {
         self.kept + self.uncertain + self.older + self.suspicious
     }
 }
 
-/// Makes a new store in the folder `into` of whatever can still be read of the store in
-/// the folder `from`, which no program has open and which is not changed. The new store
-/// has an id of its own, is verified, and appears under its name when it is complete
-/// and durable. Every record is handed to `visit` with what became of it.
+/// Makes a new store in the folder `into` from everything readable in the store in the folder
+/// `from`, which no program has open and which does not change.
+///
+/// The new store has an id of its own, is verified, and gets its final name once it is complete and
+/// durable. `visit` receives every record with its fate.
 ///
 /// # Errors
 ///
-/// [`is_invalid`](crate::Error::is_invalid) if `into` is not empty or lies inside the
-/// store; [`is_not_found`](crate::Error::is_not_found) if there is no store;
+/// [`is_invalid`](crate::Error::is_invalid) if `into` is not empty or lies inside the store;
+/// [`is_not_found`](crate::Error::is_not_found) if there is no store;
 /// [`is_locked`](crate::Error::is_locked) while a program has it open;
-/// [`is_disk_full`](crate::Error::is_disk_full) if there is no room; if a newer version
-/// wrote it. In each case nothing is left at `into`. Damage is no error.
+/// [`is_disk_full`](crate::Error::is_disk_full) if there is not enough space; if a newer version
+/// wrote it. In all these cases nothing is left at `into`. Damage is not an error.
 ///
 /// ```
 /// use procstate::recovery::{Fate, Options, salvage};
@@ -121,7 +120,7 @@ pub fn salvage(
 ) -> Result<Salvaged> {
     let (from, into) = (from.as_ref(), into.as_ref());
     let store = Offline::open(from)?;
-    // Before much work for nothing.
+    // Checked before expensive work.
     let new_store = NewStore::begin(from, into)?;
     let bytes: u64 = store.closed.files()?.iter().map(|file| bytes_of(file)).sum();
     let scratch = options.scratch_folder();

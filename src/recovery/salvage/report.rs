@@ -1,4 +1,4 @@
-//! What became of each record.
+//! The fate of each salvaged record.
 
 use std::collections::BTreeSet;
 
@@ -14,24 +14,24 @@ use crate::recovery::records::names::named_in_process;
 use crate::recovery::records::owners::Owners;
 use crate::recovery::records::validate::open_record;
 
-/// What became of a record.
+/// The fate of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Fate {
-    /// It is there as the store last had it.
+    /// It is kept in its last version.
     Kept,
-    /// It is the newest version that can be read, from where it must have been. A commit
-    /// that is missing and came later may have changed or deleted it.
+    /// It is kept in its newest readable version, from a place where it belonged. A later commit
+    /// that is missing may have changed or deleted it.
     Uncertain,
-    /// It is there in an older version: a newer one is known to have been.
+    /// It is kept in an older version: a newer one is known to have existed.
     Older,
-    /// It is there, found among bytes of a commit that is missing: it may have been
-    /// changed or deleted since. Or it is an owner record without an owner, in place of
-    /// one that is lost: without any the rest of its process would not be found.
+    /// It was found among the bytes of a missing commit, and may have been changed or deleted
+    /// since. Or it is an empty owner record in place of a lost one, without which the rest of its
+    /// process would not be found.
     Suspicious,
-    /// It is left out: the same work item is on another list in a newer version.
+    /// It is left out because a newer version of the work item is on another list.
     Superseded,
-    /// It is known to have been there, and nothing of it can be read.
+    /// It is known to have existed, and no version is readable.
     Lost,
 }
 
@@ -48,7 +48,7 @@ impl std::fmt::Display for Fate {
     }
 }
 
-/// A record of a store that is salvaged.
+/// A record of a salvaged store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SalvagedRecord {
@@ -56,13 +56,13 @@ pub struct SalvagedRecord {
     pub fate: Fate,
     /// The process.
     pub process: String,
-    /// Which record of it: `owner`, `settings`, `status`, `totals`, `active`,
-    /// `cleanup`, `dropped` or `history`.
+    /// The record: `owner`, `settings`, `status`, `totals`, `active`, `cleanup`, `dropped` or
+    /// `history`.
     pub record: &'static str,
     /// The work item, for a record on one of the lists.
     pub work: Option<String>,
-    /// The commit that wrote the version which the new store has; of a lost one, a commit
-    /// at which it was there.
+    /// The commit that wrote the version in the new store; for a lost record, a commit at which it
+    /// existed.
     pub version: u64,
 }
 
@@ -86,7 +86,7 @@ pub(super) struct Report<'a> {
     sources: &'a Sources<'a>,
     visit: &'a mut dyn FnMut(SalvagedRecord),
     counts: Counts,
-    /// Records of which something is unreadable, that are there all the same.
+    /// Records with an unreadable version that were recovered.
     found: BTreeSet<Bytes>,
 }
 
@@ -99,8 +99,9 @@ impl<'a> Report<'a> {
         self.counts
     }
 
-    /// The records that go into the new store, each told of as it passes. `lists` knows
-    /// the items that stand on several lists, if any may.
+    /// Returns the records for the new store, reporting each as it passes.
+    ///
+    /// `lists` knows the items that may be on several lists.
     pub(super) fn passing<'b>(
         &'b mut self,
         records: impl Iterator<Item = Result<Current>> + 'b,
@@ -158,12 +159,12 @@ impl<'a> Report<'a> {
         Some(Passed { key: opened.key, value })
     }
 
-    /// Tells of the records that are not in the new store at all.
+    /// Reports the records that are not in the new store.
     pub(super) fn tell_lost(&mut self) {
         let sources = self.sources;
         for (key, unreadable) in &sources.unreadable {
             let (Unreadable::Version(version) | Unreadable::At(version)) = unreadable;
-            // One that was written or deleted later is not lost.
+            // A record that was written or deleted later is not lost.
             let has_newer = sources.changes.get(key).is_some_and(|newest| newest.version >= *version);
             if has_newer || self.found.contains(key) {
                 continue;

@@ -1,4 +1,4 @@
-//! What a damaged store still has: something complete, the log behind it, and pieces.
+//! The readable parts of a damaged store: a complete base, the log after it, and fragments.
 
 use std::collections::BTreeMap;
 use std::iter;
@@ -18,35 +18,38 @@ use crate::recovery::records::validate::open_record;
 
 pub(super) struct Sources<'a> {
     inspection: &'a Inspection,
-    /// What has everything up to some commit.
+    /// The base, with everything up to some commit.
     pub(super) source: Source,
-    /// What there is over that.
+    /// The changes on top of it.
     pub(super) changes: Changes,
     pub(super) missing: Coverage,
-    /// Records of which something is not to be had, by key.
+    /// Records with unreadable versions, by key.
     pub(super) unreadable: BTreeMap<Bytes, Unreadable>,
     pub(super) torn_tail: Option<TornTail>,
-    /// The newest commit of which there is anything.
+    /// The newest commit of which anything was found.
     pub(super) seq: u64,
     pub(super) lists: Lists,
 }
 
-/// What is known of a version of a record that cannot be read.
+/// What is known of an unreadable version of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Unreadable {
-    /// It is this one.
+    /// The version itself.
     Version(u64),
-    /// It was there after this commit.
+    /// The record existed after this commit.
     At(u64),
 }
 
 impl<'a> Sources<'a> {
-    /// Reads what is complete, and the log behind it.
+    /// Reads the base and the log after it.
     pub(super) fn read(inspection: &'a Inspection) -> Result<Self> {
         let (facts, log) = (&inspection.facts, &inspection.readable_log);
         let (source, seq) = policy::source(facts);
-        let remains = policy::remains(facts, &survey(log, seq)?, seq, inspection.is_identity_certain);
+        let found = survey(log, seq)?;
+        let remains = policy::remains(facts, &found, seq, inspection.is_identity_certain);
         let Remains { coverage, end, torn_tail } = remains;
+        let sound_end = end.and_then(|_| found.end_behind(seq).ok().flatten());
+        let log = &sound_end.map_or_else(|| log.clone(), |end| end.own_segments(log));
         let mut sources = Self {
             inspection,
             source,
@@ -57,9 +60,9 @@ impl<'a> Sources<'a> {
             seq,
             lists: Lists::default(),
         };
-        // What stands behind a sound end is a torn tail.
+        // Data after an intact end is a torn tail.
         let is_wanted = |found: u64| seq < found && end.is_none_or(|end| found <= end);
-        // A file of a copy of the store may have other commits of the same numbers, behind.
+        // A file of a diverged copy may have other commits of the same numbers later.
         let mut last = seq;
         walk(log, seq, &mut |found| {
             match found {
@@ -76,21 +79,20 @@ impl<'a> Sources<'a> {
         Ok(sources)
     }
 
-    /// Goes through all that was found: what is the newest of it, and which list each item
-    /// is on.
+    /// Determines the newest version of each record found, and the list of each item.
     pub(super) fn sort_out(&mut self, store: &Offline) -> Result<()> {
         self.seq = self.seq.max(self.missing.until());
         self.lists = self.lists(store)?;
         Ok(())
     }
 
-    /// All records, in order.
+    /// Returns all records in key order.
     pub(super) fn records(&self, store: &Offline) -> Result<Records<'_>> {
         Ok(self.changes.over(self.base_records(store)?))
     }
 
-    /// Goes through all records: which list each item was last on, since pieces of several
-    /// moments may have it on more than one; and the newest version of all.
+    /// Returns the newest list of each item, since fragments of several moments may have it on more
+    /// than one list, and determines the newest version overall.
     fn lists(&mut self, store: &Offline) -> Result<Lists> {
         let (mut lists, mut newest) = (Lists::default(), self.seq);
         for record in self.records(store)? {
@@ -129,8 +131,9 @@ impl<'a> Sources<'a> {
         }
     }
 
-    /// Adds a version of a record that was found somewhere. Only what a missing commit
-    /// wrote says anything: of the others it is known what they left.
+    /// Adds a record version that was found somewhere.
+    ///
+    /// Only versions of missing commits matter: the effects of the others are known.
     pub(super) fn add(&mut self, key: &Key, version: u64, value: Bytes, origin: Origin) {
         if self.missing.is_missing(version) {
             self.seq = self.seq.max(version);

@@ -1,10 +1,10 @@
-//! What is kept of a value, to tell whether another is the same.
+//! A digest of a value for comparison.
 
 use bytes::Bytes;
 
 use crate::record::Head;
 
-/// The checksum of an envelope, which is over its key, version and payload.
+/// The checksum of an envelope, which covers key, version and payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Digest {
     crc: Option<u32>,

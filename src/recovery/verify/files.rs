@@ -1,4 +1,4 @@
-//! The manifest, and files that are no part of a store.
+//! Verifies the manifest, and reports files that are not part of a store.
 
 use std::path::{Path, PathBuf};
 
@@ -13,7 +13,7 @@ pub(super) fn check(store: &Offline, files: &[PathBuf], inspection: &Inspection,
         let finding = report.wrong(
             &manifest,
             why.clone(),
-            "the store does not open without it, though records and log may all be sound",
+            "the store does not open without it, although records and log may all be intact",
         );
         report.tell(finding);
     }
@@ -25,7 +25,7 @@ pub(super) fn check(store: &Offline, files: &[PathBuf], inspection: &Inspection,
     for file in files {
         let top = top(store, file);
         let Some(kind) = kind_of(file, &top, inspection) else { continue };
-        // Of a folder once, not of each file in it.
+        // Reported once per folder, not per file.
         let place = if is_folder(&top) { store.closed.layout().root().join(&top) } else { file.clone() };
         if !told.contains(&place) {
             let finding = match kind {
@@ -50,7 +50,7 @@ enum Kind {
     Foreign,
 }
 
-/// What a file is; `None` if it is a part of the store.
+/// Classifies a file; `None` if it is part of the store.
 fn kind_of(file: &Path, top: &Path, inspection: &Inspection) -> Option<Kind> {
     let name = file.file_name()?.to_string_lossy();
     let what = match &*top.to_string_lossy() {
@@ -74,12 +74,12 @@ fn kind_of(file: &Path, top: &Path, inspection: &Inspection) -> Option<Kind> {
     what.map(Kind::LeftOver)
 }
 
-/// Whether it is the snapshot that opening would use.
+/// Reports whether it is the snapshot that opening would use.
 fn is_snapshot(file: &Path, snapshots: &[Snapshot]) -> bool {
     snapshots.first().is_some_and(|newest| newest.path == file)
 }
 
-/// Where `path` is in the store, for sorting it in.
+/// Returns the top-level path component within the store.
 fn top(store: &Offline, path: &Path) -> PathBuf {
     let within = path.strip_prefix(store.closed.layout().root()).unwrap_or(path);
     within.components().next().map(|first| PathBuf::from(first.as_os_str())).unwrap_or_default()

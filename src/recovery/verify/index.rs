@@ -1,4 +1,4 @@
-//! The index: each record in it, and whether it has what snapshot and log say.
+//! Verifies the records of the index, and compares them with snapshot and log.
 
 use std::iter::Peekable;
 use std::ops::ControlFlow;
@@ -69,9 +69,9 @@ pub(super) fn check(
 
 type Records<'a> = Box<dyn Iterator<Item = Result<(Bytes, Digest)>> + 'a>;
 
-/// What snapshot and log say that the index holds.
+/// The expected records of the index according to snapshot and log.
 struct Expected<'a> {
-    /// `None` if they do not say.
+    /// `None` if snapshot and log do not determine them.
     records: Option<Peekable<Records<'a>>>,
 }
 
@@ -90,8 +90,8 @@ struct Reader<'a, 'b> {
     file: PathBuf,
     lists: Lists,
     owners: Owners,
-    /// What the log has behind what the index has in full: an interrupted checkpoint
-    /// may have put any part of it there.
+    /// Log after the last commit of the index, any part of which an interrupted checkpoint may have
+    /// applied.
     rest: &'a Changes<Digest>,
     report: &'a mut Report<'b>,
 }
@@ -116,8 +116,8 @@ impl Reader<'_, '_> {
             Err(why) => return self.wrong(&file, key, &why, "this record cannot be read"),
         };
         if record.version > self.report.newest_seq() {
-            let what = format!("its version is {}, and the store has no such commit", record.version);
-            self.wrong(&file, key, &what, "a later commit may be taken for the one that wrote it");
+            let what = format!("its version is {}, but the store has no such commit", record.version);
+            self.wrong(&file, key, &what, "a later commit may be mistaken for the one that wrote it");
         }
         self.check_rules(&record.key);
     }
@@ -130,11 +130,11 @@ impl Reader<'_, '_> {
             self.wrong(&file, key.bytes(), "its process has no owner record", meaning);
         }
         let Some(other) = self.lists.add(&address, 0) else { return };
-        let what = format!("it is on the {other} list as well");
+        let what = format!("it is also on the {other} list");
         self.wrong(&file, key.bytes(), &what, "a work item is on one list only");
     }
 
-    /// Compares a record of the index with what should be there.
+    /// Compares a record of the index with the expected one.
     fn compare(&mut self, key: &Bytes, value: &Bytes, expected: &mut Expected<'_>) -> Result<()> {
         let Some(records) = &mut expected.records else { return Ok(()) };
         while let Some(missing) =
@@ -153,7 +153,7 @@ impl Reader<'_, '_> {
         Ok(())
     }
 
-    /// What the index does not have, and should; all of it where there is no index.
+    /// Reports expected records that are missing from the index; all of them without an index.
     fn read_rest(&mut self, expected: &mut Expected<'_>) -> Result<()> {
         let Some(records) = &mut expected.records else { return Ok(()) };
         let has_index = self.report.verdict.index.is_ok();
@@ -162,7 +162,7 @@ impl Reader<'_, '_> {
             if has_index {
                 self.missing(&key);
             } else if let Some(key) = Key::from_bytes(key) {
-                // Its value was read with the snapshot, or with the log.
+                // Its value was read with the snapshot or the log.
                 self.check_rules(&key);
             }
         }

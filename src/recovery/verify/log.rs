@@ -1,4 +1,4 @@
-//! The log: its files, frames, commits, and what it adds to the newest snapshot.
+//! Verifies the log: its files, frames and commits, and its changes since the newest snapshot.
 
 use std::collections::HashMap;
 
@@ -14,12 +14,12 @@ use crate::recovery::finding::{Finding, Severity};
 use crate::recovery::records::changes::Changes;
 use crate::recovery::records::validate::decode as decode_message;
 
-/// What the log holds behind the newest snapshot.
+/// The log's changes after the newest snapshot.
 #[derive(Default)]
 pub(super) struct Behind {
-    /// Up to the commit up to which the index has everything.
+    /// Up to the last commit in the index.
     pub(super) applied: Changes<Digest>,
-    /// After that.
+    /// After that commit.
     pub(super) rest: Changes<Digest>,
 }
 
@@ -37,12 +37,14 @@ pub(super) fn check(store: &Offline, inspection: &Inspection, report: &mut Repor
         has_gap: false,
         report,
     };
-    walk(&inspection.readable_log, reader.snapshot, &mut |found| {
+    let log = &inspection.readable_log;
+    let log = reader.report.end().map_or_else(|| log.clone(), |end| end.own_segments(log));
+    walk(&log, reader.snapshot, &mut |found| {
         reader.visit(found);
         Ok(())
     })?;
     let Reader { behind, has_gap, .. } = reader;
-    // What browsing did not come upon: files that are gone, cut short, of another store.
+    // Damage that browsing does not see: files that are gone, truncated, or of another store.
     if let Err(Refusal::Log { fault, .. }) = &report.verdict.opens
         && !has_gap
     {
@@ -57,15 +59,12 @@ fn tell_of_torn_tail(store: &Offline, report: &mut Report<'_>) {
     let Some(end) = report.end() else { return };
     let Some(newest) = end.torn else { return };
     let last = end.last_seq;
-    let behind = if newest > last {
-        format!("parts of commits up to {newest}")
-    } else {
-        "something that cannot be read".to_owned()
-    };
+    let behind =
+        if newest > last { format!("parts of commits up to {newest}") } else { "unreadable data".to_owned() };
     let what = format!(
-        "the log ends with commit {last}; behind it stand {behind}, cut off when program or machine died"
+        "the log ends with commit {last}; after it there are {behind}, cut off when the program or machine died"
     );
-    let meaning = "none of them was ever known to be durable; opening the store cuts them off";
+    let meaning = "none of this was ever known to be durable; opening the store removes it";
     let wal = store.closed.layout().wal();
     report.tell(Finding::new(Severity::Note, &wal, what, meaning, "nothing needs to be done"));
 }
@@ -74,8 +73,7 @@ struct Reader<'a, 'b> {
     snapshot: u64,
     applied: u64,
     behind: Behind,
-    /// The version of the newest owner record of each process.
-    /// The version of each owner record, 0 for none, and the commit that made it so.
+    /// The version of each owner record, 0 for none, and the commit that set it.
     owners: HashMap<Key, (u64, u64)>,
     has_gap: bool,
     report: &'a mut Report<'b>,
@@ -86,13 +84,13 @@ impl Reader<'_, '_> {
         match found {
             Found::Commit { seq, entry, at } => self.commit(seq, entry, &at),
             Found::Gap { at, after, until } => self.gap(&at, after, until),
-            // The gap behind it is told of.
+            // The gap after it is reported.
             Found::Begun { .. } => {}
         }
     }
 
     fn gap(&mut self, at: &Spot, after: u64, until: u64) {
-        // What is missing there may have replaced any of them.
+        // Missing commits may have replaced any of them.
         self.owners.clear();
         if self.report.end().is_some_and(|end| after >= end.last_seq) {
             return;
@@ -106,7 +104,7 @@ impl Reader<'_, '_> {
     fn commit(&mut self, seq: u64, entry: &[u8], at: &Spot) {
         self.report.count_commit(seq);
         let Some(entry) = Entry::decode(entry) else {
-            return self.wrong(seq, at, "its checksum is right and it does not decode", None);
+            return self.wrong(seq, at, "its checksum matches, but it does not decode", None);
         };
         for write in entry.writes() {
             self.check(seq, &write, at);
@@ -131,21 +129,21 @@ impl Reader<'_, '_> {
         }
     }
 
-    /// Each owner record replaces the one before.
+    /// Checks that an owner record replaces its predecessor.
     fn check_owner(&mut self, seq: u64, write: &Logged, at: &Spot) {
         let version = write.payload.as_ref().map_or(0, |_| seq);
         let before = self.owners.insert(write.key.clone(), (version, seq));
         let replaces = write.replaces.unwrap_or(0);
-        // A commit that deletes it and puts it anew says both times what was there before.
+        // A commit that deletes and recreates it names the previous version both times.
         if before.is_some_and(|(before, at)| before != replaces && at != seq) {
-            let what = format!("it replaces version {replaces} of an owner record, which was not there");
+            let what = format!("it replaces version {replaces} of an owner record, which did not exist");
             self.wrong(seq, at, &what, Some(&write.key));
         }
     }
 
     fn wrong(&mut self, seq: u64, at: &Spot, what: &str, key: Option<&Key>) {
         let what = format!("commit {seq}: {what}");
-        let meaning = "it was written like that: other software, or a fault of this one";
+        let meaning = "it was written this way: by other software, or because of a bug in this one";
         let finding = self.report.wrong(&at.path, what, meaning).at(at.offset);
         self.report.tell(match key {
             Some(key) => finding.of(key.describe()),

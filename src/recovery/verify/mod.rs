@@ -1,8 +1,8 @@
-//! Verifying a store: everything in it is read, and nothing is changed.
+//! Verifies a store: reads everything in it, and changes nothing.
 //!
-//! What a finding means depends on what else is sound: damage to the index is a
-//! warning where snapshot and log have the same, and damage where they do not. So
-//! the parts are judged first, as opening judges them, and told of then.
+//! The severity of damage depends on the other parts: damage to the index is a warning if snapshot
+//! and log have the same content, and damage otherwise. So all parts are first judged as opening
+//! judges them, and then reported.
 
 mod digest;
 mod files;
@@ -23,18 +23,18 @@ use super::options::{Options, bytes_of};
 use crate::error::Result;
 use report::Report;
 
-/// Reads every file of a store that no program has open: manifest, log, snapshots and
-/// index, each checksum, envelope, key and message, the rule that a work item is on
-/// one list, the order of commits, and whether the index is what snapshot and log say.
-/// Not a byte of the store is changed; a copy of the index is opened instead of it.
-/// Each finding is handed to `visit` as it is made.
+/// Reads every file of a store that no program has open and passes each finding to `visit`.
+///
+/// It checks manifest, log, snapshots and index; each checksum, envelope, key and message; the rule
+/// that a work item is on one list; the order of commits; and whether the index agrees with
+/// snapshot and log. Not a byte of the store changes; a copy of the index is opened instead of it.
 ///
 /// # Errors
 ///
 /// [`is_not_found`](crate::Error::is_not_found) if there is no store;
 /// [`is_locked`](crate::Error::is_locked) while a program has it open;
-/// [`is_disk_full`](crate::Error::is_disk_full) if there is no room for the copy; if
-/// a newer version wrote it. Damage is no error, but a finding.
+/// [`is_disk_full`](crate::Error::is_disk_full) if there is not enough space for the copy; if a
+/// newer version wrote it. Damage is a finding, not an error.
 ///
 /// # Examples
 ///

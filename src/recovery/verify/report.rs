@@ -1,4 +1,4 @@
-//! Findings on their way out, with the words for what each class of them means.
+//! Collects findings, and words the consequence of each class.
 
 use std::path::{Path, PathBuf};
 
@@ -49,12 +49,12 @@ impl<'a> Report<'a> {
         }
     }
 
-    /// Where the log ends that opening goes on with.
+    /// Returns the end of the log with which opening continues.
     pub(super) fn end(&self) -> Option<&LogEnd> {
         self.verdict.opens.as_ref().ok()?.log.as_ref()
     }
 
-    /// The newest commit that there is anything of.
+    /// Returns the newest commit of which anything was found.
     pub(super) fn newest_seq(&self) -> u64 {
         self.verified.last_seq
     }
@@ -69,25 +69,25 @@ impl<'a> Report<'a> {
         self.verified
     }
 
-    /// Something lies there that is no part of the store.
+    /// Returns a finding for a file that is not part of the store.
     pub(super) fn left_over(&self, file: &Path, what: impl Into<String>) -> Finding {
         let (meaning, help) = match self.verdict.opens {
             Ok(_) => ("opening the store does without it", "it may be deleted"),
             Err(_) => (
                 "opening the store would do without it",
-                "keep it: `procstate salvage` may find in it what is missing",
+                "keep it: `procstate salvage` may find missing records in it",
             ),
         };
         Finding::new(Severity::Note, file, what, meaning, help)
     }
 
-    /// Something that nobody knows here.
+    /// Returns a finding for an unknown file.
     pub(super) fn foreign(&self, file: &Path) -> Finding {
         let (what, meaning) = ("it is not a file of this store", "the store does without it");
         Finding::new(Severity::Note, file, what, meaning, "ask who put it there")
     }
 
-    /// Something is damaged; another part has the same if `spare` says which.
+    /// Returns a finding for damage; `spare` is the part that has the same content.
     pub(super) fn broken(&self, file: &Path, what: impl Into<String>, spare: Option<&str>) -> Finding {
         match spare {
             Some(spare) => Finding::new(
@@ -96,7 +96,7 @@ impl<'a> Report<'a> {
                 what,
                 format!("nothing is lost: {spare} has all that is needed"),
                 format!(
-                    "start the program, which mends it, or run `procstate --db {} compact`",
+                    "start the program, which repairs it, or run `procstate --db {} compact`",
                     self.store.display()
                 ),
             ),
@@ -104,33 +104,33 @@ impl<'a> Report<'a> {
                 Severity::Damage,
                 file,
                 what,
-                "opening the store needs it: nothing else that is read then has what it held",
+                "opening the store needs it: nothing else that opening reads has its content",
                 self.get_it_back(),
             ),
         }
     }
 
-    /// What notes how far the log is durable does not say so.
+    /// Returns a finding for a damaged record of how far the log is durable.
     pub(super) fn unnoted(&self, file: &Path, what: impl Into<String>) -> Finding {
         Finding::new(
             Severity::Warning,
             file,
             what,
-            "the store opens without it; but if the end of the log was lost as well, nothing tells",
-            "start the program, which writes it anew",
+            "the store opens without it; but the loss of the end of the log would go unnoticed",
+            "start the program, which rewrites it",
         )
     }
 
-    /// The store is as somebody wrote it, and that is wrong.
+    /// Returns a finding for intact data that is wrong.
     pub(super) fn wrong(&self, file: &Path, what: impl Into<String>, meaning: &str) -> Finding {
         Finding::new(Severity::Damage, file, what, meaning, self.get_it_back())
     }
 
-    /// What to do when opening is refused.
+    /// Returns the advice for a store that does not open.
     fn get_it_back(&self) -> String {
         let store = self.store.display();
         format!(
-            "put back what was moved or deleted, or `procstate restore BACKUP --into NEWDIR`, or `procstate --db {store} salvage --output NEWDIR` for all that can still be read"
+            "restore what was moved or deleted, or run `procstate restore BACKUP --into NEWDIR`, or `procstate --db {store} salvage --output NEWDIR` for everything still readable"
         )
     }
 }

@@ -1,4 +1,4 @@
-//! The newest snapshot.
+//! Verifies the newest snapshot.
 
 use std::path::Path;
 
@@ -17,7 +17,7 @@ pub(super) fn check(store: &Offline, inspection: &Inspection, report: &mut Repor
             report.tell(finding);
         }
         Some((newest, _)) => check_records(store, &newest.path, report)?,
-        // An index alone cannot be rebuilt when it is damaged.
+        // Without a snapshot the index could not be rebuilt.
         None if inspection.has_log() && (report.verdict.opens.is_ok() || report.verdict.index.is_err()) => {
             let Err(why) = &report.verdict.copies else { return Ok(()) };
             let what =
@@ -31,12 +31,12 @@ pub(super) fn check(store: &Offline, inspection: &Inspection, report: &mut Repor
     Ok(())
 }
 
-/// The checksums of the file are right: whether what was written was, too.
+/// Checks records in a file whose checksums match: they may have been written wrongly.
 fn check_records(store: &Offline, path: &Path, report: &mut Report<'_>) -> Result<()> {
     for record in store.archive(path)? {
         let (key, value) = record?;
         if let Err(why) = open_record(&key, &value) {
-            let meaning = "it was written like that: other software, or a fault of this one";
+            let meaning = "it was written this way: by other software, or because of a bug in this one";
             let finding = report.wrong(path, why, meaning);
             report.tell(finding);
         }

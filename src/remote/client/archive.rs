@@ -1,4 +1,4 @@
-//! A backup that comes over the wire, into a file of this side.
+//! Receives a backup over the wire into a local file.
 
 use std::sync::Arc;
 
@@ -11,12 +11,14 @@ use crate::error::Result;
 use crate::proto::engine as proto;
 use crate::proto::engine::frame::What;
 
-/// The file has its name once it is complete, durable, and read to its end.
+/// Fetches a backup.
+///
+/// The file gets its final name once it is complete, durable, and verified.
 pub(super) fn fetch(wire: &Arc<Wire>, target: &Target) -> Result<Backup> {
     let disk = RealDisk::PRIVATE;
     let written = write(wire, &disk, target);
     if written.is_err() {
-        // Of no use to anybody, and may be what fills the disk.
+        // A failed draft is useless, and may be what fills the disk.
         let _ = disk.remove(target.draft());
     }
     written

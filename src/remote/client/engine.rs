@@ -1,4 +1,4 @@
-//! Calls of the engine as messages.
+//! Sends calls of the engine as messages.
 
 use std::sync::atomic::Ordering;
 
@@ -28,7 +28,7 @@ impl Engine for RemoteEngine {
         if max == 0 {
             return Ok(());
         }
-        // 0 asks for all.
+        // 0 means no limit.
         let asked = if max == usize::MAX { 0 } else { max as u64 };
         let scan = proto::Scan { start: range.start.clone(), end: range.end.clone(), max: asked };
         let mut listing = Listing::begin(&self.wire, "scan", &scan)?;
@@ -46,7 +46,7 @@ impl Engine for RemoteEngine {
         Ok(self.wire.read::<proto::Counted>("count", &count)?.records)
     }
 
-    /// Never sent twice: a commit of which the answer was lost may have been made.
+    /// Never sent twice: a commit whose answer was lost may have been made.
     fn commit(&self, batch: Batch, durability: Durability) -> Result<Outcome> {
         batch.check()?;
         let commit = wire::commit(batch, durability == Durability::Synced);
@@ -61,7 +61,7 @@ impl Engine for RemoteEngine {
                 Ok(Outcome::Failed(usize::try_from(index).unwrap_or(usize::MAX)))
             }
             None => {
-                let (place, why) = (self.wire.line.address.to_string(), "its answer says nothing".to_owned());
+                let (place, why) = (self.wire.line.address.to_string(), "its answer is empty".to_owned());
                 Err(Failure::Uncertain { place, why }.into())
             }
         }
@@ -81,7 +81,7 @@ impl Engine for RemoteEngine {
         Ok(welcome.last_seq)
     }
 
-    /// The first time it is asked for, commits begin to be heard.
+    /// The first call subscribes to commits.
     fn feed(&self) -> &Feed {
         self.listen();
         &self.feed
@@ -107,7 +107,7 @@ impl Engine for RemoteEngine {
         self.wire.read("stats", &proto::Hello {}).map(wire::to_stats)
     }
 
-    /// Ends the connection; the store stays open where it is.
+    /// Closes the connection; the store stays open in its program.
     fn close(&self) -> Result<()> {
         self.wire.close();
         self.feed.close();

@@ -1,4 +1,4 @@
-//! Commits as they are made, wherever.
+//! Receives the commits of the other program as they are made.
 
 use std::sync::Arc;
 
@@ -13,7 +13,9 @@ use crate::proto::engine as proto;
 use crate::proto::engine::frame::What;
 
 impl RemoteEngine {
-    /// Has every commit from now on announced here. If that cannot be, or ends, the feed ends.
+    /// Subscribes to every commit from now on.
+    ///
+    /// If that fails or ends, the feed ends.
     pub(super) fn listen(&self) {
         let mut listening = self.listening.lock();
         if *listening == Listening::Since {
@@ -31,7 +33,7 @@ impl RemoteEngine {
                 };
                 if let Err(lost) = ended {
                     let error = line.failed(lost);
-                    tracing::warn!(%error, "commits are not heard any more");
+                    tracing::warn!(%error, "the change feed has ended");
                 }
                 feed.close();
             });
@@ -54,7 +56,7 @@ async fn follow(
         while let Some(what) = frames.next().map_err(Lost::After)? {
             match what {
                 What::Listening(_) => {
-                    // There is room for one, and one comes.
+                    // The channel has capacity for the only message.
                     let _ = begun.try_send(());
                 }
                 What::Announced(announced) => {

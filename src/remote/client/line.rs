@@ -1,7 +1,7 @@
 //! Connections, and requests on them.
 //!
-//! A request that is known never to have left is sent again on a new connection: the program
-//! closes those that are not used. One that may have arrived is not.
+//! A request that certainly never left is sent again on a new connection, since the server closes
+//! idle ones. A request that may have arrived is not.
 
 use std::fmt;
 use std::sync::OnceLock;
@@ -25,43 +25,43 @@ use super::super::socket;
 use crate::error::{Error, Failure};
 use crate::proto::engine::Problem;
 
-/// How long it may take to be let in.
+/// The timeout for connecting.
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(10);
 
-/// How long an answer may take to begin.
+/// The timeout for the start of an answer.
 pub(super) const ANSWER_TIME_MAX: Duration = Duration::from_secs(120);
 
-/// How long nothing of an answer may come: there are signs of life more often.
+/// The maximum silence within an answer; heartbeats are more frequent.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
 
-/// Connections that are kept for the next request.
+/// The number of idle connections to keep.
 const IDLE_MAX: usize = 4;
 
 type Sender = SendRequest<Full<Bytes>>;
 
-/// The way to the program that has the store.
+/// The connection pool to the program that has the store open.
 pub(super) struct Line {
     pub(super) address: Address,
     token: Option<String>,
-    /// The opening of the store that was met at first.
+    /// The opening of the store seen in the first answer.
     pub(super) opening: OnceLock<String>,
     idle: Mutex<Vec<Sender>>,
 }
 
-/// Without its token.
+/// Omits the token.
 impl fmt::Debug for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Line").field("address", &self.address).finish_non_exhaustive()
     }
 }
 
-/// How a call came to nothing.
+/// Why a call failed.
 pub(super) enum Lost {
-    /// It was not heard, or refused: nothing was done.
+    /// The call was not received, or refused: it had no effect.
     Before(String),
-    /// Whether it was done is not known.
+    /// Whether the call had an effect is unknown.
     After(String),
-    /// The program answered why not.
+    /// The program returned an error.
     Told(Problem),
 }
 
@@ -70,7 +70,7 @@ impl Line {
         Self { address, token, opening: OnceLock::new(), idle: Mutex::default() }
     }
 
-    /// A call that is answered by one message.
+    /// Makes a call that returns one message.
     pub(super) async fn call<A: Message + Default>(
         &self,
         call: &'static str,
@@ -86,7 +86,7 @@ impl Line {
         A::decode(&*bytes).map_err(|error| Lost::After(format!("its answer does not decode: {error}")))
     }
 
-    /// A call of which the answer has begun.
+    /// Makes a call, and returns once its answer has begun.
     pub(super) async fn ask(
         &self,
         call: &'static str,
@@ -161,10 +161,10 @@ impl Line {
             }
         };
         let connected = tokio::time::timeout(CONNECT_TIME_MAX, connecting).await;
-        connected.map_err(|_| format!("nobody answered within {CONNECT_TIME_MAX:?}"))?
+        connected.map_err(|_| format!("the connection timed out after {CONNECT_TIME_MAX:?}"))?
     }
 
-    /// Keeps the connection of an answer that was heard to its end.
+    /// Keeps the connection of a completed answer.
     pub(super) fn keep(&self, answer: Answer) {
         let mut idle = self.idle.lock();
         if idle.len() < IDLE_MAX && !answer.sender.is_closed() {
@@ -172,7 +172,7 @@ impl Line {
         }
     }
 
-    /// What became of a call that changes nothing.
+    /// Converts the failure of a call that changes nothing.
     pub(super) fn failed(&self, lost: Lost) -> Error {
         let place = self.address.to_string();
         match lost {
@@ -181,7 +181,7 @@ impl Line {
         }
     }
 
-    /// What became of a call that may have changed something.
+    /// Converts the failure of a call that may have had an effect.
     pub(super) fn uncertain(&self, lost: Lost) -> Error {
         match lost {
             Lost::After(why) => Failure::Uncertain { place: self.address.to_string(), why }.into(),
@@ -196,7 +196,7 @@ async fn shake_hands<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     let (sender, connection) =
         http1::handshake(TokioIo::new(stream)).await.map_err(|error| error.to_string())?;
     tokio::spawn(async move {
-        // Whoever waits for an answer hears of it.
+        // Callers that wait for an answer see the error.
         let _ = connection.await;
     });
     Ok(sender)
@@ -210,22 +210,22 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    /// The next part; `None` at the end.
+    /// Returns the next part; `None` at the end.
     pub(super) async fn chunk(&mut self) -> Result<Option<Bytes>, String> {
         loop {
             let frame = tokio::time::timeout(SILENCE_MAX, self.body.frame()).await;
-            let frame = frame.map_err(|_| format!("nothing came for {SILENCE_MAX:?}"))?;
+            let frame = frame.map_err(|_| format!("nothing was received for {SILENCE_MAX:?}"))?;
             let Some(frame) = frame else { return Ok(None) };
-            // Trailers say nothing here.
+            // Trailers carry nothing here.
             if let Ok(chunk) = frame.map_err(|error| error.to_string())?.into_data() {
                 return Ok(Some(chunk));
             }
         }
     }
 
-    /// Why it is none: in the words of the program, or of what stands before it.
+    /// Reads why a call was refused, from the program or a proxy before it.
     async fn refusal(&mut self, status: StatusCode) -> Lost {
-        /// No text of a refusal is longer.
+        /// The maximum length of a refusal's text.
         const TEXT_BYTES: usize = 64 << 10;
         let mut bytes = Vec::new();
         while let Ok(Some(chunk)) = self.chunk().await {
@@ -234,7 +234,7 @@ impl Answer {
                 break;
             }
         }
-        // JSON begins with what no message of the protocol has.
+        // No message of the protocol starts like JSON.
         let is_told = !bytes.starts_with(b"{");
         if let (true, Ok(problem)) = (is_told, Problem::decode(&*bytes))
             && !problem.text.is_empty()
@@ -243,15 +243,15 @@ impl Answer {
         }
         let why = match status {
             StatusCode::UNAUTHORIZED => {
-                "it asks for another token; name the file with it (--token-file FILE, PROCSTATE_TOKEN)"
+                "it requires another token; name its file (--token-file FILE) or set PROCSTATE_TOKEN"
                     .to_owned()
             }
             StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => {
-                "there is no store, or one of an older version of procstate".to_owned()
+                "it serves no store, or an older version of procstate serves it".to_owned()
             }
             _ => format!("it answered {status}"),
         };
-        // It may have given up waiting for what is still done.
+        // A proxy may have given up while the call continues.
         if status.is_server_error() { Lost::After(why) } else { Lost::Before(why) }
     }
 }

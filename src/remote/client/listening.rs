@@ -1,6 +1,6 @@
-//! Whether the commits of the other program are announced here.
+//! The state of the subscription to the other program's commits.
 
-/// Whether commits are heard.
+/// The state of the subscription.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Listening {
     NotYet,

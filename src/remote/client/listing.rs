@@ -1,4 +1,4 @@
-//! An answer that comes frame by frame.
+//! Reads an answer frame by frame.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::proto::engine::frame::What;
 
 pub(super) struct Listing {
     wire: Arc<Wire>,
-    /// `None` once it is over.
+    /// `None` after the end.
     answer: Option<Answer>,
     frames: Frames,
 }
@@ -25,7 +25,7 @@ impl Listing {
         Ok(Self { wire: wire.clone(), answer: Some(answer), frames: Frames::default() })
     }
 
-    /// The next frame; `None` behind the last, when all of them have come.
+    /// Returns the next frame; `None` after the last, when the answer is complete.
     pub(super) fn next(&mut self) -> Result<Option<What>> {
         loop {
             let frame = self.frames.next().map_err(|why| self.wire.line.failed(Lost::After(why)))?;
@@ -45,7 +45,7 @@ impl Listing {
         }
     }
 
-    /// Waits for more of it. Answers whether there is any.
+    /// Waits for more data; reports whether there is any.
     fn more(&mut self) -> Result<bool> {
         let Some(mut answer) = self.answer.take() else { return Ok(false) };
         let (answer, chunk) = self.wire.wait(async move {
@@ -60,11 +60,10 @@ impl Listing {
         Ok(true)
     }
 
-    /// Hears the end of the answer behind the last frame, so that the connection can be used
-    /// again.
+    /// Reads the end of the answer after the last frame, so that the connection can be reused.
     fn end(&mut self) {
         let (Some(mut answer), line) = (self.answer.take(), self.wire.line.clone()) else { return };
-        // If it comes to nothing there will be another connection.
+        // On failure there will be a new connection.
         let _ = self.wire.wait(async move {
             if let Ok(None) = answer.chunk().await {
                 line.keep(answer);

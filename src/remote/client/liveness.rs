@@ -1,4 +1,4 @@
-//! Who lives is for the program to say that has the store open.
+//! Liveness is decided by the program that has the store open.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! The half of the protocol that asks: an engine that another program has.
+//! The client half of the protocol: an engine that another program has open.
 
 mod archive;
 mod engine;
@@ -26,7 +26,7 @@ use line::{ANSWER_TIME_MAX, Line, Lost};
 use listening::Listening;
 pub(super) use liveness::RemoteLiveness;
 
-/// How long a program may take to say who it is.
+/// The timeout for the handshake.
 const HELLO_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// The engine of a store that another program has open.
@@ -37,13 +37,13 @@ pub(super) struct RemoteEngine {
     listening: Mutex<Listening>,
 }
 
-/// What calls go through.
+/// The runtime and connections of calls.
 #[derive(Debug)]
 pub(super) struct Wire {
     line: Arc<Line>,
     /// `None` once it is closed.
     runtime: Mutex<Option<Runtime>>,
-    /// The newest commit that was heard of.
+    /// The newest commit known here.
     seen: AtomicU64,
 }
 
@@ -54,20 +54,20 @@ impl RemoteEngine {
             .thread_name("procstate-remote")
             .enable_all()
             .build()
-            .map_err(|error| Error::io("start the threads that speak to", address.to_string(), error))?;
+            .map_err(|error| Error::io("start the threads that connect to", address.to_string(), error))?;
         let line = Arc::new(Line::new(address, token));
         let wire = Arc::new(Wire { line, runtime: Mutex::new(Some(runtime)), seen: AtomicU64::new(0) });
         let welcome: Welcome =
             wire.call("hello", &Hello {}, HELLO_TIME_MAX)?.map_err(|lost| wire.line.failed(lost))?;
         if welcome.protocol != PROTOCOL {
             let why = format!(
-                "it speaks version {} of the protocol (procstate {}), and this program version {PROTOCOL}; use programs of the same version",
+                "it uses version {} of the protocol (procstate {}), but this program uses version {PROTOCOL}; use programs of the same version",
                 welcome.protocol, welcome.version
             );
             return Err(Failure::Unreachable { place: wire.line.address.to_string(), why }.into());
         }
         wire.note(welcome.last_seq);
-        // Nobody else has set it.
+        // This is the only place that sets it.
         let _ = wire.line.opening.set(welcome.opening);
         let liveness = RemoteLiveness { wire: wire.clone() };
         Ok((
@@ -78,7 +78,7 @@ impl RemoteEngine {
 }
 
 impl Wire {
-    /// Asks for one message. Fails at once if the connection was closed here.
+    /// Makes a call that returns one message; fails at once if the connection was closed here.
     fn call<A: Message + Default + Send + 'static>(
         &self,
         call: &'static str,
@@ -89,8 +89,7 @@ impl Wire {
         self.wait(async move { line.call(call, question, patience).await })
     }
 
-    /// The answer to a call that changes nothing. It is asked again if the connection was
-    /// lost.
+    /// Makes a call that changes nothing, and repeats it if the connection was lost.
     fn read<A: Message + Default + Send + 'static>(
         &self,
         call: &'static str,
@@ -103,14 +102,15 @@ impl Wire {
         answer.map_err(|lost| self.line.failed(lost))
     }
 
-    /// Has the runtime do it, and waits: also where the caller is on a runtime itself, which
-    /// must not wait in another.
+    /// Runs the task on the runtime and waits for it.
+    ///
+    /// Works within another runtime too, whose threads must not block on this one.
     fn wait<T: Send + 'static>(&self, task: impl Future<Output = T> + Send + 'static) -> Result<T> {
         let (tell, hear) = mpsc::sync_channel(1);
         match &*self.runtime.lock() {
             None => return Err(Failure::Closed.into()),
             Some(runtime) => runtime.spawn(async move {
-                // Nobody waits for it once the store is closed.
+                // The receiver is gone once the store is closed.
                 let _ = tell.send(task.await);
             }),
         };
@@ -130,7 +130,7 @@ impl Wire {
 
 impl Drop for Wire {
     fn drop(&mut self) {
-        // A runtime that is dropped waits, which a task must not.
+        // Dropping a runtime blocks, which a task must not.
         self.close();
     }
 }

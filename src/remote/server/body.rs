@@ -1,4 +1,4 @@
-//! Bodies of requests, which are bounded.
+//! Reads bodies of requests within limits.
 
 use std::time::Duration;
 
@@ -10,16 +10,16 @@ use crate::model::limits::COMMIT_BYTES_MAX;
 use crate::proto::engine::Problem;
 use crate::proto::engine::problem::Kind;
 
-/// No body is longer, but that of a commit.
+/// The maximum length of a body, except for commits.
 const BODY_BYTES_MAX: usize = 16 << 10;
 
-/// Nor any of a commit: keys and payloads, and what is said of them.
+/// The maximum length of a commit's body: keys, payloads, and their encoding.
 const COMMIT_BODY_BYTES_MAX: usize = 2 * COMMIT_BYTES_MAX;
 
-/// Bodies that are longer come one after the other.
+/// Larger bodies are read one at a time.
 const LARGE_BODY_BYTES: usize = 1 << 20;
 
-/// How long a body may take.
+/// The timeout for receiving a body.
 const BODY_TIME_MAX: Duration = Duration::from_secs(60);
 
 impl Service {
@@ -27,7 +27,7 @@ impl Service {
         let refused = |why: String| Problem::new(Kind::Invalid, why);
         let max = if call == "commit" { COMMIT_BODY_BYTES_MAX } else { BODY_BYTES_MAX };
         let Some(length) = request.body().size_hint().exact() else {
-            return Err(refused("the request does not say how long it is".to_owned()));
+            return Err(refused("the request has no length".to_owned()));
         };
         let length = usize::try_from(length).unwrap_or(usize::MAX);
         if length > max {
@@ -39,7 +39,7 @@ impl Service {
             None => None,
         };
         let body = tokio::time::timeout(BODY_TIME_MAX, to_bytes(request.into_body(), max)).await;
-        body.map_err(|_| refused(format!("the request did not come within {BODY_TIME_MAX:?}")))?
-            .map_err(|error| refused(format!("the request did not come: {error}")))
+        body.map_err(|_| refused(format!("the request was not received within {BODY_TIME_MAX:?}")))?
+            .map_err(|error| refused(format!("the request was not received: {error}")))
     }
 }

@@ -1,4 +1,4 @@
-//! Calls that are answered by one message.
+//! Calls that return one message.
 
 use super::super::protocol::PROTOCOL;
 use super::super::wire;

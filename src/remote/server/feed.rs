@@ -1,4 +1,4 @@
-//! The feed of commits, for as long as somebody hears it.
+//! Streams commits to a subscriber.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::engine::Received;
 use crate::proto::engine::frame::What;
 use crate::proto::engine::{End, Listening};
 
-/// How many commits wait for a caller who is slow; those after are missed.
+/// The number of commits buffered for a slow subscriber; later ones are missed.
 const CAPACITY: usize = 4096;
 
 pub(super) fn feed(service: &Arc<Service>) -> Response {
@@ -26,7 +26,7 @@ pub(super) fn feed(service: &Arc<Service>) -> Response {
                 return;
             }
             let received = poll_fn(|context| subscription.poll(context.waker()));
-            // Whoever is gone is noticed by the next sign of life.
+            // A closed connection is noticed at the next heartbeat.
             next = match tokio::time::timeout(SIGN_INTERVAL, received).await {
                 Ok(Received::Commit(commit)) => Some(What::Announced(wire::announced(&commit))),
                 Ok(Received::Missed(missed)) => Some(What::Missed(missed)),

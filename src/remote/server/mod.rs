@@ -1,4 +1,4 @@
-//! The half of the protocol that has the store.
+//! The server half of the protocol, in the program that has the store open.
 
 mod body;
 mod calls;
@@ -24,22 +24,23 @@ use crate::proto::engine::Problem;
 use crate::proto::engine::problem::Kind;
 use crate::store::Store;
 
-/// How many calls of the engine are on at once; others wait for their turn.
+/// The maximum number of concurrent engine calls; others wait.
 const CALLS_MAX: usize = 16;
 
 const PROTOBUF: &str = "application/x-protobuf";
 
-/// A store for those who come from outside.
+/// A store served to other programs.
 pub(super) struct Service {
     store: Store,
     is_read_only: bool,
     calls: Arc<Semaphore>,
-    /// Who may send a body that takes much memory.
+    /// Limits bodies that take much memory.
     large_bodies: Semaphore,
 }
 
-/// The engine of `store` over HTTP, below `/engine/v1/`. Whoever reaches it may read and
-/// write everything, or read everything.
+/// Returns the routes of the engine of `store` below `/engine/v1/`.
+///
+/// Every client that can reach them may read and write everything, or read everything.
 pub(crate) fn service(store: &Store, is_read_only: bool) -> Router {
     let service = Arc::new(Service {
         store: store.clone(),
@@ -78,29 +79,29 @@ impl Service {
         }
     }
 
-    /// Whether the caller means this program, and speaks as it does.
+    /// Checks that the caller means this opening of the store and uses the same protocol.
     fn check(&self, headers: &HeaderMap, call: &str) -> Result<(), Problem> {
         let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let spoken = header(PROTOCOL_HEADER).unwrap_or_default();
         if spoken != PROTOCOL.to_string() {
             let version = env!("CARGO_PKG_VERSION");
             let text = format!(
-                "the program that has it open speaks version {PROTOCOL} of the protocol (procstate {version}), and this one version {spoken}; use programs of the same version"
+                "the program that has it open uses version {PROTOCOL} of the protocol (procstate {version}), but this one uses version {spoken}; use programs of the same version"
             );
             return Err(Problem::new(Kind::Protocol, text));
         }
         if header(OPENING_HEADER).is_some_and(|opening| opening != self.liveness().opening()) {
-            let text = "it was closed and opened again since; start anew";
+            let text = "it was closed and opened again; connect again";
             return Err(Problem::new(Kind::OtherOpening, text));
         }
         if self.is_read_only && call == "commit" {
-            let text = "the store is served to be read only; nothing was changed";
+            let text = "the store is served read-only; nothing was changed";
             return Err(Problem::new(Kind::ReadOnly, text));
         }
         Ok(())
     }
 
-    /// Answers a call by a message.
+    /// Answers a call with one message.
     async fn call<Q, A>(
         self: &Arc<Self>,
         body: Bytes,
@@ -116,14 +117,14 @@ impl Service {
         Ok(([(CONTENT_TYPE, PROTOBUF)], answer.encode_to_vec()).into_response())
     }
 
-    /// Calls the engine where nobody but the engine is held up.
+    /// Calls the engine on a thread that may block.
     async fn blocking<T: Send + 'static>(
         &self,
         call: impl FnOnce() -> crate::Result<T> + Send + 'static,
     ) -> Result<T, Problem> {
         let gone = |why: &str| Problem::new(Kind::Other, format!("the program could not answer: {why}"));
         let permit = self.calls.clone().acquire_owned().await.map_err(|error| gone(&error.to_string()))?;
-        // Whoever asked may go away; what was begun comes to its end, and counts until then.
+        // The caller may disconnect; the call continues, and counts until it ends.
         let called = tokio::task::spawn_blocking(move || {
             let answer = call();
             drop(permit);

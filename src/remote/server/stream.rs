@@ -1,5 +1,5 @@
-//! Answers that come frame by frame. The engine gives all of them at once, into memory or,
-//! what is much, into a file without a name: nothing of it waits for a caller who is slow.
+//! Answers frame by frame. The engine writes the whole answer at once, into memory or, if it is
+//! large, into an unnamed temporary file, so that a slow client never blocks it.
 
 use std::fs::File;
 use std::io::{Read, Seek, Write};
@@ -23,22 +23,22 @@ use crate::error::{Error, Result};
 use crate::proto::engine::frame::What;
 use crate::proto::engine::{self as proto, Problem};
 
-/// What of an answer is kept in memory.
+/// How much of an answer is kept in memory.
 const MEMORY_BYTES: usize = 256 << 10;
 
-/// How much is sent at a time.
+/// The size of a chunk.
 const CHUNK_BYTES: usize = 64 << 10;
 
-/// How many chunks may wait for a caller.
+/// The maximum number of chunks in flight per client.
 const CHUNKS_AHEAD: usize = 4;
 
-/// How long a caller may take nothing.
+/// How long a client may accept nothing.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How often a caller who waits gets a sign of life.
+/// The interval of heartbeats to a waiting client.
 pub(super) const SIGN_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Takes frames for a caller.
+/// A buffer of frames.
 type Spool = SpooledTempFile;
 
 pub(super) fn scan(service: &Service, scan: &proto::Scan, spool: &mut Spool) -> Result<()> {
@@ -82,7 +82,7 @@ fn write(spool: &mut Spool, what: What) -> Result<()> {
 }
 
 impl Service {
-    /// Answers by what `fill` writes, and whether all of it came.
+    /// Answers with what `fill` writes, and whether it is complete.
     pub(super) fn stream<Q: Send + 'static>(
         self: &Arc<Self>,
         question: Q,
@@ -114,8 +114,7 @@ impl Service {
     }
 }
 
-/// Waits for an answer, and shows the caller signs of life meanwhile. `None`: there is no
-/// caller any more.
+/// Waits for an answer, and sends heartbeats meanwhile; `None` if the client is gone.
 async fn waiting<T>(chunks: &Sender<Bytes>, answer: impl Future<Output = T>) -> Option<T> {
     let mut answer = std::pin::pin!(answer);
     loop {
@@ -126,7 +125,7 @@ async fn waiting<T>(chunks: &Sender<Bytes>, answer: impl Future<Output = T>) -> 
     }
 }
 
-/// Sends all that is in `spool`, and says how that ends. `None`: there is no caller.
+/// Sends the whole `spool` and returns the final frame; `None` if the client is gone.
 async fn send_all(chunks: &Sender<Bytes>, mut spool: Spool) -> Option<What> {
     loop {
         let read = tokio::task::spawn_blocking(move || {
@@ -151,14 +150,14 @@ async fn send_all(chunks: &Sender<Bytes>, mut spool: Spool) -> Option<What> {
     }
 }
 
-/// The body of an answer, and where its parts come in.
+/// Returns the body of an answer and the sender of its parts.
 pub(super) fn channel() -> (Sender<Bytes>, Response) {
     let (chunks, receiver) = mpsc::channel(CHUNKS_AHEAD);
     let body = Body::from_stream(Chunks(receiver));
     (chunks, ([(CONTENT_TYPE, PROTOBUF)], body).into_response())
 }
 
-/// Sends a part of an answer. `None`: nobody takes it.
+/// Sends a part of an answer; `None` if the client is gone.
 pub(super) async fn send(chunks: &Sender<Bytes>, chunk: Bytes) -> Option<()> {
     tokio::time::timeout(PATIENCE, chunks.send(chunk)).await.ok()?.ok()
 }

@@ -1,5 +1,4 @@
-//! Advancing a run: items end and the next ones begin, in one commit. Threads that ask at
-//! the same time share a commit.
+//! Advances a run: items end and the next ones begin in one commit, which concurrent threads share.
 
 pub(super) mod queue;
 
@@ -20,8 +19,8 @@ use crate::proto::State as RunState;
 use crate::proto::record::Item;
 use crate::record::Payload;
 
-/// How often a thread that waits for the lock yields before it sleeps. A buffered commit
-/// takes less than that; one that is synced takes longer.
+/// How often a thread yields before it sleeps while waiting for the lock. A buffered commit takes
+/// less than that; a synced one takes longer.
 const YIELDS: usize = 64;
 
 /// An item that ends with the next commit.
@@ -35,9 +34,9 @@ struct Begun {
     id: ItemId,
     pass: Pass,
     name: String,
-    /// In what the run had ended it before, which does not count any more.
+    /// The state in which the run ended it before, which no longer counts.
     before: Option<RunState>,
-    /// How many attempts have failed under an earlier owner of the run.
+    /// Failed attempts under an earlier owner of the run.
     failed_attempts: u32,
 }
 
@@ -49,9 +48,9 @@ impl Begun {
 }
 
 impl FencedRun {
-    /// Ends items, their moves between lists included, and takes the next ones in hand.
+    /// Ends items, including their moves between lists, and starts the next ones.
     ///
-    /// If an end cannot be stored, nothing is taken.
+    /// If an end cannot be stored, no item starts.
     pub(super) fn advance(&self, request: Advance) -> Answer {
         if let Some(mut state) = self.try_lock() {
             return self.serve_all(&mut state, request);
@@ -66,8 +65,8 @@ impl FencedRun {
         answer.unwrap_or_else(|| Ok(Granted::default()))
     }
 
-    /// Waits until somebody has answered, or answers with the lock: it is this thread's
-    /// to serve itself, and all who wait.
+    /// Waits for an answer, or for the lock, with which this thread serves itself and all waiting
+    /// threads.
     fn wait_for(&self, waiter: &Waiter) -> Option<MutexGuard<'_, State>> {
         for _ in 0..YIELDS {
             if waiter.is_answered() {
@@ -81,7 +80,7 @@ impl FencedRun {
         Some(self.lock()).filter(|_| !waiter.is_answered())
     }
 
-    /// Serves this thread's own request and those that wait.
+    /// Serves this thread's request and those waiting.
     fn serve_all(&self, state: &mut State, own: Advance) -> Answer {
         let waiters = std::mem::take(&mut *self.queue.waiting.lock());
         let requests: Vec<Advance> =
@@ -94,8 +93,8 @@ impl FencedRun {
         own
     }
 
-    /// One commit for all that is asked for, and if that fails one for each: what is wrong with one item is
-    /// no other's concern.
+    /// Serves all requests in one commit, or, if that fails, each in its own, so that an error of
+    /// one item does not affect others.
     fn serve(&self, state: &mut State, requests: &[Advance]) -> Vec<Answer> {
         let is_one_thing = matches!(requests, [request] if request.ends.len() + request.takes <= 1);
         let settings = self.heartbeat.settings_version();
@@ -105,10 +104,10 @@ impl FencedRun {
         })
     }
 
-    /// `settings` is the version that the thread knew when it asked.
+    /// Serves one request; `settings` is the version that the thread knew.
     fn serve_alone(&self, state: &mut State, request: &Advance, settings: u64) -> Answer {
         let ended = request.ends.iter().map(|(id, how)| self.end_one(state, *id, *how));
-        // Each has its try, whatever becomes of the others.
+        // Each is tried, regardless of the others.
         ended.fold(Ok(()), Result::and)?;
         let mut granted = Granted::default();
         if request.takes > 0 && !request.ends.is_empty() && self.heartbeat.settings_version() != settings {
@@ -121,7 +120,7 @@ impl FencedRun {
                 Ok(None) => break,
                 Err(error) if granted.items.is_empty() => return Err(error),
                 Err(error) => {
-                    // For the next request to report: those that have begun are to be done.
+                    // Reported to the next request, since items that have begun must be processed.
                     state.pending.get_or_insert(error);
                     break;
                 }
@@ -130,7 +129,7 @@ impl FencedRun {
         Ok(granted)
     }
 
-    /// `None` if nothing has changed.
+    /// Serves requests in one commit; `None` if the settings changed.
     fn serve_together(&self, state: &mut State, requests: &[Advance]) -> Option<Vec<Answer>> {
         if self.check_open(state).is_err() || state.pending.is_some() {
             return None;
@@ -162,7 +161,7 @@ impl FencedRun {
         Some(requests.iter().map(|request| self.hand_out(state, request.takes, &mut begun)).collect())
     }
 
-    /// What one of those gets who were served together.
+    /// Returns the share of one of the requests served together.
     fn hand_out(&self, state: &mut State, takes: usize, begun: &mut impl Iterator<Item = Begun>) -> Answer {
         let mut granted = Granted::default();
         for begun in begun.take(takes) {
@@ -181,7 +180,7 @@ impl FencedRun {
         Ok(granted)
     }
 
-    /// Takes the next item in hand.
+    /// Starts the next item.
     fn take_one(&self, state: &mut State) -> Result<Option<StartedItem>> {
         self.check(state)?;
         while !state.takes_no_more() {
@@ -198,9 +197,9 @@ impl FencedRun {
         Ok(None)
     }
 
-    /// Ends an item in `how`, or by what errors it had.
+    /// Ends an item in the state `how`, or according to its errors.
     fn end_one(&self, state: &mut State, id: ItemId, how: Option<RunState>) -> Result<()> {
-        // Another item's failure is the run's to tell, and costs no item its end.
+        // Another item's failure is reported by the run, and does not prevent this end.
         self.check_open(state)?;
         let now = self.now(state);
         if self.apply_end(state, id, how, now).is_none() {
@@ -216,7 +215,7 @@ impl FencedRun {
         self.write(state, self.options.durability, &mut |batch| Ok(batch)).map(drop)
     }
 
-    /// False, and nothing written, if the settings have changed.
+    /// Writes; false, without a write, if the settings changed.
     fn write_by_the_same_settings(&self, state: &mut State, now: Timestamp) -> Result<bool> {
         state.status().progress_time = Some(time::to_wire(now));
         let settings = self.heartbeat.settings_version();
@@ -264,8 +263,9 @@ impl FencedRun {
         Ok(())
     }
 
-    /// Takes an item in hand; `None` if it is not to be done any more. Nobody gets it
-    /// before the store has confirmed that the run is still the owner.
+    /// Starts an item; `None` if it is no longer to be processed.
+    ///
+    /// No worker gets it before the store has confirmed that the run is still the owner.
     fn apply_begin(
         &self,
         state: &mut State,
@@ -274,7 +274,7 @@ impl FencedRun {
         now: Timestamp,
     ) -> Result<Option<Begun>> {
         let list = pass.list();
-        // Unregistered while a worker is on it: the next run cleans it up.
+        // Unregistered while in progress: the next run cleans it up.
         if state.in_flight.has(&name) {
             return Ok(None);
         }
@@ -305,7 +305,8 @@ impl FencedRun {
     }
 }
 
-/// Whether an item whose begin was written is this run's: it may have left its list.
+/// Reports whether an item whose begin was written still belongs to this run; it may have left its
+/// list.
 fn is_still_there(state: &State, begun: &Begun) -> bool {
     state.in_flight.get(begun.id).is_some_and(|item| item.version.is_some())
 }
@@ -368,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_that_cannot_be_stored_costs_no_other() {
+    fn an_end_that_cannot_be_stored_affects_no_other() {
         let store = Store::in_memory();
         let process = process(&store, &["big", "small"]);
         let mut message = process.snapshot().unwrap();
@@ -387,7 +388,7 @@ mod tests {
     }
 
     #[test]
-    fn a_begin_that_fails_costs_no_other() {
+    fn a_begin_that_fails_affects_no_other() {
         let store = Store::in_memory();
         let process = process(&store, &["a", "big", "c"]);
         let mut message = process.snapshot().unwrap();

@@ -1,4 +1,4 @@
-//! The requests of threads that wait for whoever holds the lock of the run.
+//! The requests of threads that wait for the holder of the run's lock.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,12 +10,12 @@ use crate::model::List;
 use crate::proto::State as RunState;
 use crate::run::state::item_in_flight::ItemId;
 
-/// What one thread asks for.
+/// A thread's request.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Advance {
-    /// The items that end, and in what; else by what errors they had.
+    /// The items that end, each with its state; `None` decides by its errors.
     pub(crate) ends: Vec<(ItemId, Option<RunState>)>,
-    /// How many items are to begin at most.
+    /// The maximum number of items to begin.
     pub(crate) takes: usize,
 }
 
@@ -28,19 +28,19 @@ pub(crate) struct StartedItem {
     pub(crate) failed_attempts: u32,
 }
 
-/// What a thread gets.
+/// The answer to a thread.
 #[derive(Debug, Default)]
 pub(crate) struct Granted {
-    /// Fewer than it asked for: all are taken, or the run takes no more.
+    /// Fewer items than requested mean that all are taken, or the run takes no more.
     pub(crate) items: Vec<StartedItem>,
-    /// The settings have changed with the ends: the thread is to decide anew whether it
-    /// asks for items. None was taken.
+    /// Whether the settings changed with the ends, so that the thread must decide again whether to
+    /// request items; none was taken.
     pub(crate) has_new_settings: bool,
 }
 
 pub(super) type Answer = Result<Granted>;
 
-/// The requests that wait for the thread that holds the lock.
+/// The queue of requests.
 #[derive(Debug, Default)]
 pub(crate) struct AdvanceQueue {
     pub(super) waiting: Mutex<Vec<Arc<Waiter>>>,

@@ -1,12 +1,13 @@
-//! Who competes for a process.
+//! Competitors for a process.
 
 use std::fmt;
 use std::sync::Arc;
 
 use uuid::Uuid;
 
-/// One competitor for processes: a thread, a runner, a start of a program. Two
-/// runners in one program are two instances.
+/// A competitor for processes: a thread, a runner, or a program run.
+///
+/// Two runners in one program are two instances.
 ///
 /// ```
 /// use procstate::Instance;
@@ -20,20 +21,20 @@ pub struct Instance {
 }
 
 impl Instance {
-    /// A new instance with an id of its own.
+    /// Creates an instance with a unique id.
     #[must_use]
-    #[allow(clippy::new_without_default, reason = "every instance is another one")]
+    #[allow(clippy::new_without_default, reason = "every instance is unique")]
     pub fn new() -> Self {
         Self { id: Uuid::now_v7().to_string().into() }
     }
 
-    /// A new instance whose id begins with `label/`, for people to know it by.
+    /// Creates an instance whose id starts with `label/`, for people to recognize.
     #[must_use]
     pub fn named(label: &str) -> Self {
         Self { id: format!("{label}/{}", Uuid::now_v7()).into() }
     }
 
-    /// The id, as it stands in the store.
+    /// Returns the id, as stored.
     #[must_use]
     pub fn id(&self) -> &str {
         &self.id

@@ -18,54 +18,52 @@ use crate::proto::record::{Owner, RunStatus, Settings};
 use crate::record::{Key, Payload};
 use crate::store::{ProcessHandle, Versioned};
 
-/// How a claim ended.
+/// The result of a claim.
 #[derive(Debug)]
 pub enum Claim {
-    /// The process is the caller's; [`Run::origin`] tells whether it goes on with
-    /// an earlier run.
+    /// The caller owns the process; [`Run::origin`] tells whether the run is new or resumed.
     Won(Run),
-    /// Another instance is on it.
+    /// Another instance holds the process.
     Held {
         /// The id of that instance.
         by: String,
-        /// When it took the process over.
+        /// When it claimed the process.
         since: Option<Timestamp>,
-        /// When it may be taken over if it shows no more life.
+        /// When it may be taken over unless it sends a heartbeat.
         until: Timestamp,
     },
     /// No run is due yet.
     NotDue {
-        /// When the next one is.
+        /// When the next run is due.
         at: Timestamp,
     },
 }
 
 impl ProcessHandle {
-    /// Takes the process over for `instance`, if a run is due and nobody holds it.
+    /// Claims the process for `instance`, if a run is due and the process is not held.
     ///
-    /// Among any number of instances that claim at the same moment, exactly one
-    /// wins. The claim survives power loss once the call returns.
+    /// Of any number of concurrent claims exactly one wins. The claim survives power loss once the
+    /// call returns.
     ///
     /// # Errors
     ///
-    /// [`is_not_found`](crate::Error::is_not_found) if the process is not in the
-    /// store; if the store cannot be written.
+    /// [`is_not_found`](crate::Error::is_not_found) if the process does not exist; if the store
+    /// cannot be written.
     pub fn claim(&self, instance: &Instance) -> Result<Claim> {
         self.claim_with(instance, &ClaimOptions::new())
     }
 
-    /// [`claim`](ProcessHandle::claim) with other than the usual options.
+    /// Claims the process with options; see [`claim`](ProcessHandle::claim).
     ///
     /// # Errors
     ///
-    /// As [`claim`](ProcessHandle::claim); [`is_invalid`](crate::Error::is_invalid)
-    /// if an option makes no sense.
+    /// As [`claim`](ProcessHandle::claim); [`is_invalid`](crate::Error::is_invalid) if an option is
+    /// invalid.
     pub fn claim_with(&self, instance: &Instance, options: &ClaimOptions) -> Result<Claim> {
         self.claim_as(instance, options, Durability::Synced)
     }
 
-    /// [`claim_with`](ProcessHandle::claim_with); the claim survives what `durability`
-    /// says once the call returns.
+    /// Claims the process so that the claim survives what `durability` promises.
     pub(crate) fn claim_as(
         &self,
         instance: &Instance,
@@ -94,7 +92,7 @@ impl ProcessHandle {
         }
     }
 
-    /// Swaps the owner. `None` if somebody else was faster.
+    /// Swaps the owner; `None` if another claim was faster.
     fn take_over(
         &self,
         (instance, durability): (&Instance, Durability),
@@ -106,7 +104,7 @@ impl ProcessHandle {
         let inner = &self.store.inner;
         let settings = self.read_settings()?;
         let (now, sent) = (inner.clock.now(), inner.clock.monotonic());
-        // Unique among the runs of the process: each claim is a commit.
+        // Unique within the process, since each claim is a commit.
         let number = inner.engine.newest_seq()? + 1;
         let run = if resumes {
             run::resume(status.value.clone(), number, now)
@@ -141,8 +139,7 @@ impl ProcessHandle {
         Ok(Some(Run::new(Arc::new(fenced), origin(&owner.value, resumes))))
     }
 
-    /// How many items of a run that begins now may fail: what the options say comes before
-    /// the settings.
+    /// Returns the failure limit of a new run: the options take precedence over the settings.
     fn failure_limit(&self, options: &ClaimOptions, settings: &Settings) -> Result<FailureLimit> {
         if let Some(limit) = options.max_failed_items {
             return Ok(limit);
@@ -154,7 +151,7 @@ impl ProcessHandle {
     }
 }
 
-/// Puts the next owner and its run in place of those that were read.
+/// Replaces owner and run as they were read by the next ones.
 pub(super) fn swap(
     process: &str,
     (owner, next): (&Versioned<Owner>, &Owner),

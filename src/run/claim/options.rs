@@ -7,10 +7,10 @@ use crate::error::{Error, Result};
 use crate::model::FailureLimit;
 use crate::model::ownership::Terms;
 
-/// The shortest heartbeat timeout that follows from a progress interval.
+/// The minimum heartbeat timeout derived from a progress interval.
 const HEARTBEAT_TIMEOUT_MIN: Duration = Duration::from_secs(30);
 
-/// How a run is to be claimed and kept.
+/// The options of a claim.
 ///
 /// ```
 /// use procstate::{Claim, ClaimOptions, Durability, FailureLimit, Instance, Params, Store};
@@ -28,7 +28,7 @@ const HEARTBEAT_TIMEOUT_MIN: Duration = Duration::from_secs(30);
 ///
 /// let keys = Store::in_memory().process("gckeys")?;
 /// keys.register("project-1", Params::new())?;
-/// let Claim::Won(run) = keys.claim_with(&Instance::new(), &options)? else { panic!("nobody else is here") };
+/// let Claim::Won(run) = keys.claim_with(&Instance::new(), &options)? else { panic!("no other instance holds the process") };
 /// run.finish()?;
 /// # Ok::<(), procstate::Error>(())
 /// ```
@@ -60,24 +60,27 @@ impl Default for ClaimOptions {
 }
 
 impl ClaimOptions {
-    /// The usual options.
+    /// Returns the default options.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Claims also if no run is due. A live owner is not disturbed.
+    /// Sets whether to claim even if no run is due.
+    ///
+    /// A live owner still holds the process.
     #[must_use]
     pub fn force(mut self, force: bool) -> Self {
         self.force = force;
         self
     }
 
-    /// No new run is due sooner than this after the last one began, whatever else makes
-    /// one due: a slot that begins right after a run began (started at 23:59 with a
-    /// period of a day), a clock that steps over its beginning, changed settings and
-    /// work. A claim by [`force`](ClaimOptions::force) and a run that goes on are not
-    /// kept from it. Default: as
+    /// Sets the minimum time between the starts of two runs. Default: as set by
+    /// [`set_min_interval`](crate::ProcessHandle::set_min_interval).
+    ///
+    /// It delays new runs whatever makes them due: a slot that begins right after a run began
+    /// (started at 23:59 with a daily period), a clock that jumps over its beginning, changed
+    /// settings and work. It affects neither [`force`](ClaimOptions::force) nor resumed runs.
     /// [`set_min_interval`](crate::ProcessHandle::set_min_interval) has it.
     #[must_use]
     pub fn min_interval(mut self, interval: Duration) -> Self {
@@ -85,23 +88,24 @@ impl ClaimOptions {
         self
     }
 
-    /// Begins a new run in place of one that never finished.
+    /// Sets whether to start a new run instead of resuming one that never finished.
     #[must_use]
     pub fn afresh(mut self, afresh: bool) -> Self {
         self.afresh = afresh;
         self
     }
 
-    /// The shortest time between two writes of progress; in between
-    /// [`Run::progress`](crate::Run::progress) writes nothing. Default: 1 s. Never more than half the
-    /// heartbeat timeout: a run that says it is alive stays alive.
+    /// Sets the minimum time between two writes of progress; in between
+    /// [`Run::progress`](crate::Run::progress) writes nothing. Default: 1 s.
+    ///
+    /// It is at most half the heartbeat timeout, so that a run that reports progress stays alive.
     #[must_use]
     pub fn progress_interval(mut self, interval: Duration) -> Self {
         self.progress_interval = interval;
         self
     }
 
-    /// How long the owner counts as alive after it began its last write; above zero.
+    /// Sets how long the owner counts as alive after the start of its last write; above zero.
     /// Default: three times the progress interval, at least 30 s.
     #[must_use]
     pub fn heartbeat_timeout(mut self, timeout: Duration) -> Self {
@@ -109,25 +113,25 @@ impl ClaimOptions {
         self
     }
 
-    /// What progress and the ends of items survive. Default:
-    /// [`Buffered`](Durability::Buffered).
+    /// Sets what progress and ends of items survive. Default: [`Buffered`](Durability::Buffered).
     #[must_use]
     pub fn progress_durability(mut self, durability: Durability) -> Self {
         self.durability = durability;
         self
     }
 
-    /// How many items may fail before the run stops. Default: as
-    /// [`set_max_failed_items`](crate::ProcessHandle::set_max_failed_items) has it.
+    /// Sets how many items may fail before the run stops. Default: as set by
+    /// [`set_max_failed_items`](crate::ProcessHandle::set_max_failed_items).
     #[must_use]
     pub fn max_failed_items(mut self, limit: FailureLimit) -> Self {
         self.max_failed_items = Some(limit);
         self
     }
 
-    /// A new run leaves out the items that were completed in the last run that had
-    /// all items to do, or since: it does what failed, what no run came to, and what
-    /// was registered meanwhile. A run that is resumed goes on as it began.
+    /// Sets whether a new run skips items completed in or since the last full run: it processes
+    /// what failed, what no run reached, and what was registered meanwhile.
+    ///
+    /// A resumed run continues as it began.
     #[must_use]
     pub fn skip_completed(mut self, skip: bool) -> Self {
         self.skip_completed = skip;
@@ -142,7 +146,7 @@ impl ClaimOptions {
         self.progress_interval.min(self.timeout() / 2)
     }
 
-    /// How often a runner shows life that does so by itself.
+    /// Returns the interval of automatic heartbeats.
     pub(crate) fn beat_interval(&self) -> Duration {
         self.interval().min(self.timeout() / 3).max(Duration::from_millis(1))
     }
@@ -154,7 +158,7 @@ impl ClaimOptions {
 
     pub(crate) fn check(&self) -> Result<()> {
         if self.timeout().is_zero() {
-            return Err(Error::argument("a heartbeat timeout of zero: every run would be lapsed at once"));
+            return Err(Error::argument("the heartbeat timeout must be above zero"));
         }
         if self.max_failed_items.is_some_and(|limit| !limit.is_valid()) {
             return Err(Error::argument("the share of items that may fail must be from 0.0 to 1.0"));

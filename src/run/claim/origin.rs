@@ -1,18 +1,18 @@
-//! Whether a run is new.
+//! Whether a run is new or resumed.
 
 use jiff::Timestamp;
 
-/// Where a run comes from.
+/// The origin of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
-    /// It is a new run.
+    /// A new run.
     New,
-    /// It goes on with a run that never finished: start, statistics and errors
-    /// continue, and items that it completed are not done again.
+    /// A run that never finished and is resumed: start time, statistics and errors continue, and
+    /// completed items are not repeated.
     Resumed {
-        /// The instance that had it; empty if its lock was released.
+        /// The previous owner; empty if its lock was released.
         from: String,
-        /// When that instance took the process over.
+        /// When that instance claimed the process.
         since: Option<Timestamp>,
     },
 }

@@ -1,5 +1,5 @@
-//! The order of a run: active items by name, then cleanup items by name. After an
-//! aborted run, active items that it did not come to are first.
+//! The order of a run: active items by name, then cleanup items by name. After an aborted run,
+//! active items that it did not reach come first.
 
 use std::collections::VecDeque;
 
@@ -7,8 +7,8 @@ use crate::error::Result;
 use crate::model::List;
 use crate::store::ProcessHandle;
 
-/// How many names are read ahead. What a run holds in memory does not grow with
-/// the items of its process.
+/// The number of names read ahead, so that a run's memory does not grow with the items of its
+/// process.
 const NAMES_AHEAD: usize = 256;
 
 /// One pass over a list.
@@ -38,7 +38,7 @@ impl Pass {
     }
 }
 
-/// How far a run has come through the lists.
+/// The position of a run in the lists.
 #[derive(Debug)]
 pub(crate) struct Cursor {
     /// `None` at the end.
@@ -52,20 +52,20 @@ impl Cursor {
         Self { pass: Some(begins_with), after: None, ahead: VecDeque::new() }
     }
 
-    /// Makes `name`, which was the next of `pass`, the next one again.
+    /// Puts `name` back, which was the next of `pass`.
     pub(crate) fn put_back(&mut self, pass: Pass, name: String) {
         if self.pass != Some(pass) {
             self.pass = Some(pass);
             self.ahead.clear();
         }
-        // Behind an empty list nothing was read ahead.
+        // After an empty list nothing was read ahead.
         if self.ahead.is_empty() {
             self.after = Some(name.clone());
         }
         self.ahead.push_front(name);
     }
 
-    /// The next name, which may have left its list since it was read.
+    /// Returns the next name, which may have left its list since it was read.
     pub(crate) fn next(&mut self, handle: &ProcessHandle) -> Result<Option<(Pass, String)>> {
         while let Some(pass) = self.pass {
             if let Some(name) = self.ahead.pop_front() {

@@ -1,4 +1,4 @@
-//! What may be asked of a run at any moment.
+//! The state of a run that can be read at any moment.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -7,14 +7,14 @@ use parking_lot::Mutex;
 
 use crate::proto::Params;
 
-/// How a run stands, answered at once: whoever writes holds the run's lock for as
-/// long as the disk takes.
+/// The state of a run without a lock, since writers hold the run's lock for as long as the disk
+/// takes.
 #[derive(Debug)]
 pub(crate) struct Heartbeat {
     sent_nanos: AtomicU64,
     is_over: AtomicBool,
     takes_no_more: AtomicBool,
-    /// Moves with the settings.
+    /// Changes with the settings.
     settings_version: AtomicU64,
     settings: Mutex<Params>,
 }
@@ -30,7 +30,7 @@ impl Heartbeat {
         }
     }
 
-    /// When the last accepted write was sent, by the monotonic clock.
+    /// Returns when the last accepted write was sent, on the monotonic clock.
     pub(crate) fn sent(&self) -> Duration {
         Duration::from_nanos(self.sent_nanos.load(Ordering::Acquire))
     }
@@ -39,7 +39,7 @@ impl Heartbeat {
         self.sent_nanos.store(nanos(sent), Ordering::Release);
     }
 
-    /// The worker should stop: the run is aborted, lost, or over.
+    /// Reports whether the worker should stop: the run is aborted, lost, or over.
     pub(crate) fn is_over(&self) -> bool {
         self.is_over.load(Ordering::Acquire)
     }
@@ -48,7 +48,7 @@ impl Heartbeat {
         self.is_over.store(true, Ordering::Release);
     }
 
-    /// The run begins no more items although there may be some.
+    /// Reports whether the run begins no more items although there may be some.
     pub(crate) fn takes_no_more(&self) -> bool {
         self.takes_no_more.load(Ordering::Acquire)
     }
@@ -57,12 +57,12 @@ impl Heartbeat {
         self.takes_no_more.store(true, Ordering::Release);
     }
 
-    /// How often the settings have changed.
+    /// Returns how often the settings have changed.
     pub(crate) fn settings_version(&self) -> u64 {
         self.settings_version.load(Ordering::Acquire)
     }
 
-    /// A whole number among the settings.
+    /// Returns an integer setting.
     pub(crate) fn setting(&self, name: &str) -> Option<i64> {
         self.settings.lock().get_int(name)
     }

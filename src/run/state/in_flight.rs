@@ -1,5 +1,5 @@
-//! The work items that a run has in hand, and which of them changed since they were
-//! written: a run may have thousands in hand, and writes those it was on.
+//! The items in progress of a run, possibly thousands, and which of them changed since the last
+//! write.
 
 use std::collections::BTreeMap;
 
@@ -33,12 +33,12 @@ impl InFlight {
         self.items.get(&id)
     }
 
-    /// An item of which nothing changes that is stored.
+    /// Returns an item for changes that are not stored.
     pub(crate) fn get_mut(&mut self, id: ItemId) -> Option<&mut ItemInFlight> {
         self.items.get_mut(&id)
     }
 
-    /// An item that changes, and is written next time.
+    /// Returns an item for changes, which the next write stores.
     pub(crate) fn change(&mut self, id: ItemId) -> Option<&mut ItemInFlight> {
         let item = self.items.get_mut(&id)?;
         if !std::mem::replace(&mut item.has_changed, true) {
@@ -66,12 +66,12 @@ impl InFlight {
         self.items.keys().copied().collect()
     }
 
-    /// Whether an item of this name is in hand, and does not end with the next write.
+    /// Reports whether an item of this name is in progress and does not end with the next write.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.names.contains(name)
     }
 
-    /// Ends an item, which goes to the store with the next write.
+    /// Ends an item, which the next write stores.
     pub(crate) fn end(&mut self, id: ItemId, end: State, now: jiff::Timestamp) {
         if let Some(item) = self.items.get_mut(&id) {
             item.end(end, now);
@@ -87,7 +87,7 @@ impl InFlight {
         }
     }
 
-    /// Those that are to be written, each with its version.
+    /// Returns the items to write, each with its version.
     pub(crate) fn to_write(&self) -> impl Iterator<Item = (ItemId, &ItemInFlight, u64)> {
         self.changed.iter().filter_map(|id| {
             let item = self.items.get(id)?;
@@ -95,7 +95,7 @@ impl InFlight {
         })
     }
 
-    /// Notes when there was progress on those that changed.
+    /// Sets the progress time of changed items.
     pub(crate) fn stamp_changed(&mut self, now: Timestamp) {
         for id in &self.changed {
             if let Some(item) = self.items.get_mut(id) {
@@ -104,8 +104,9 @@ impl InFlight {
         }
     }
 
-    /// The commit `version` has all that were to be written as they are. Changes of the
-    /// others are not stored.
+    /// Records that the commit `version` stored all items to write.
+    ///
+    /// Changes of others are not stored.
     pub(crate) fn written(&mut self, version: u64) {
         for id in self.changed.drain(..) {
             let Some(item) = self.items.get_mut(&id) else { continue };

@@ -1,4 +1,4 @@
-//! One work item that a run is on.
+//! A work item in progress.
 
 use jiff::Timestamp;
 
@@ -9,26 +9,26 @@ use crate::proto::{State as RunState, Status};
 use crate::record::{Key, Payload};
 use crate::store::ProcessHandle;
 
-/// Names a work item among those in hand.
+/// Identifies an item in progress.
 pub(crate) type ItemId = u64;
 
-/// A work item that the run is on.
+/// A work item in progress.
 pub(crate) struct ItemInFlight {
     pub(crate) name: String,
     pub(crate) list: List,
     pub(crate) key: Key,
-    /// The version of its record; `None` once it is no longer the run's to write.
+    /// The version of its record; `None` once the run must not write it any more.
     pub(crate) version: Option<u64>,
-    /// The item; of a cleanup item only the status counts, and is not stored.
+    /// The item; for a cleanup item only the status matters, and is not stored.
     pub(crate) item: Item,
-    /// It is among those that changed since they were written.
+    /// Whether it changed since the last write.
     pub(crate) has_changed: bool,
-    /// It had an error since the last attempt began.
+    /// Whether the current attempt had an error.
     pub(crate) has_failed: bool,
     pub(crate) drop_when_done: bool,
-    /// Its end is to be written.
+    /// Whether its end is to be written.
     pub(crate) has_ended: bool,
-    /// When it goes to the dropped list, if its end takes it there.
+    /// When it moves to the dropped list, if its end does so.
     pub(crate) leaves: Option<Timestamp>,
 }
 
@@ -50,7 +50,7 @@ impl ItemInFlight {
         }
     }
 
-    /// Ends it, which goes to the store with the next write.
+    /// Ends it, which the next write stores.
     pub(crate) fn end(&mut self, end: RunState, now: Timestamp) {
         item::finish(&mut self.item, end, now);
         let is_done_for_good = self.list == List::Cleanup || self.drop_when_done;
@@ -65,8 +65,9 @@ impl ItemInFlight {
         self.has_ended = false;
     }
 
-    /// Takes over what a merge came to. With other parameters the item is not done
-    /// for good: nobody worked by them when that was said.
+    /// Takes over the result of a merge.
+    ///
+    /// With other parameters the item is not to be dropped, since no attempt has used them.
     pub(crate) fn take_in(&mut self, merged: Item) {
         if item::params(&merged) != item::params(&self.item) {
             self.drop_when_done = false;
@@ -75,8 +76,9 @@ impl ItemInFlight {
         self.item = merged;
     }
 
-    /// The version of its record, if changes of it are stored and it is the run's to write.
-    /// Only active work has a status that is stored.
+    /// Returns the version of its record, if the run may write it.
+    ///
+    /// Only active work has a stored status.
     pub(crate) fn version_to_replace(&self) -> Option<u64> {
         self.version.filter(|_| self.list == List::Active || self.leaves.is_some())
     }

@@ -1,4 +1,4 @@
-//! The state of a run in hand: what it has counted, and its items.
+//! The state of an active run: its counts and its items.
 
 pub(super) mod cursor;
 pub(super) mod heartbeat;
@@ -30,33 +30,33 @@ pub(super) struct State {
     pub(super) cursor: Cursor,
     pub(super) in_flight: InFlight,
     heartbeat: Arc<Heartbeat>,
-    /// The latest time the run has seen: its times never go back.
+    /// The latest time that the run has seen, since its times never go back.
     pub(super) latest: Timestamp,
     is_aborted: bool,
-    /// Too many items failed: the run takes no more.
+    /// Whether too many items failed, so that the run takes no more.
     is_stopped: bool,
     lost: Option<Loss>,
     ended: bool,
-    /// A failure of a call that could not answer.
+    /// The failure of a call without a result.
     pub(super) pending: Option<Error>,
-    /// A statistic was refused, and the run has an error that says so.
+    /// Whether a statistic was refused, and recorded as an error.
     pub(super) has_refused: bool,
     pub(super) owed: Owed,
 }
 
-/// A statistic that was not counted; the text says which and why.
+/// Which statistic was not counted, and why.
 pub(super) struct Refused(pub(super) String);
 
 impl Refused {
     fn new(label: &str, work: Option<&str>, why: String) -> Self {
-        // Enough of a long label to know it by.
+        // The first characters identify a long label.
         let label: String = label.chars().take(60).collect();
         let of = work.map(|work| format!(" of work {work:?}")).unwrap_or_default();
         Self(format!("statistic {label:?}{of} was not counted: {why}"))
     }
 }
 
-/// The latest time that stands in a run.
+/// Returns the latest time in a run.
 fn latest(run: &RunStatus, now: Timestamp) -> Timestamp {
     let status = run.status.as_ref();
     let written = status.and_then(|status| {
@@ -66,7 +66,7 @@ fn latest(run: &RunStatus, now: Timestamp) -> Timestamp {
 }
 
 impl State {
-    /// The parameters of the process, as of the run's last write.
+    /// Returns the parameters of the process, as of the run's last write.
     pub(super) fn params(&self) -> Params {
         run_limits::without_reserved(self.settings.value.settings.clone().unwrap_or_default())
     }
@@ -103,12 +103,12 @@ impl State {
         self.in_flight.get_mut(id)
     }
 
-    /// An item that changes, and is written next time.
+    /// Returns an item for changes, which the next write stores.
     pub(super) fn change(&mut self, id: ItemId) -> Option<&mut ItemInFlight> {
         self.in_flight.change(id)
     }
 
-    /// All items in hand.
+    /// Returns all items in progress.
     pub(super) fn ids(&self) -> Vec<ItemId> {
         self.in_flight.ids()
     }
@@ -129,12 +129,12 @@ impl State {
         self.ended
     }
 
-    /// The run writes no more.
+    /// Reports whether the run writes no more.
     pub(super) fn is_closed(&self) -> bool {
         self.lost.is_some() || self.ended
     }
 
-    /// Adds to a counter of the run's own.
+    /// Adds to a counter of the run.
     pub(super) fn add_stat(&mut self, label: &str, value: f64) -> Result<(), Refused> {
         let stats = &mut self.status().stats;
         if stats::is_reserved(label) {
@@ -151,7 +151,7 @@ impl State {
         Ok(())
     }
 
-    /// Adds to a counter of an item, and to the run's own of the same name.
+    /// Adds to a counter of an item, and to the run's counter of the same name.
     pub(super) fn add_item_stat(&mut self, id: ItemId, label: &str, value: f64) -> Result<(), Refused> {
         let Some(item) = self.in_flight.get_mut(id) else { return Ok(()) };
         let stats = &mut self.run.status.get_or_insert_default().stats;
@@ -171,14 +171,14 @@ impl State {
     pub(super) fn next_name(&mut self, handle: &ProcessHandle) -> Result<Option<(Pass, String)>> {
         let next = self.cursor.next(handle)?;
         if matches!(next, Some((Pass::Active, _))) && self.run.begun_since != 0 {
-            // All that were missed had their turn. Should this run be aborted too, those
-            // that it does not come to are the ones that were missed.
+            // All missed items had their turn. If this run is aborted too, the items that it does
+            // not reach are the missed ones.
             self.run.begun_since = self.run.run;
         }
         Ok(next)
     }
 
-    /// Takes an end back that the run counted before; answers whether it had.
+    /// Reverts an end that the run counted before; returns whether it did.
     pub(super) fn take_back(&mut self, ended: RunState) -> bool {
         let stats = &mut self.status().stats;
         let is_counted = stats::get(stats, stats::WORK_ITEMS) > 0.0;
@@ -205,7 +205,7 @@ impl State {
         stats::count_end(&mut self.status().stats, end);
     }
 
-    /// Undoes [`count_end`](State::count_end), if the end could not be written.
+    /// Undoes [`count_end`](State::count_end), because the end could not be written.
     pub(super) fn uncount_end(&mut self, id: ItemId, end: RunState) {
         let is_cleanup = self.in_flight.get(id).is_some_and(|item| item.list == List::Cleanup);
         match end {
@@ -254,7 +254,7 @@ impl State {
         self.in_flight.let_go_of_all();
     }
 
-    /// Items still in hand when the run ends were not done.
+    /// Marks items in progress at the end of the run as not completed.
     pub(super) fn abandon_items(&mut self, now: Timestamp) {
         for id in self.ids() {
             if let Some(item) = self.in_flight.change(id) {

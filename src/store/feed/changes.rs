@@ -1,4 +1,4 @@
-//! What changed since the last look: the change feed for those who look now and then.
+//! The coalescing change feed, for readers that poll.
 
 #[cfg(feature = "tokio")]
 use std::future::poll_fn;
@@ -8,12 +8,12 @@ use super::watch::{Change, change};
 use crate::engine;
 use crate::store::Store;
 
-/// The records of processes whose names begin with a prefix that changed since the last look,
-/// from the moment of [`Store::changes`] on.
+/// The records that changed since the last call of [`take`](Changes::take), in processes whose
+/// names begin with a prefix; see [`Store::changes`].
 ///
-/// Where a [`Watch`](crate::Watch) hears every commit, this hears of each record once, however
-/// often it was written in between: what a dashboard or a cache needs. It costs a writer less
-/// than a watch, and never holds one up.
+/// A [`Watch`](crate::Watch) delivers every commit; this delivers each changed record once, however
+/// often it was written in between, which suits dashboards and caches. It costs writers less than a
+/// watch and never blocks them.
 ///
 /// ```
 /// use procstate::{Params, Store};
@@ -32,22 +32,24 @@ pub struct Changes {
     prefix: String,
 }
 
-/// What changed between two looks.
+/// The changes between two calls of [`Changes::take`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ChangeSet {
-    /// The last commit that it has, on whatever process; 0 if there was none.
+    /// The last commit included, on any process; 0 if there was none.
     pub seq: u64,
-    /// Each record that was written, with what happened to it last; in no order.
+    /// Each changed record with its last change, unordered.
     pub changes: Vec<Change>,
-    /// More records changed than are kept: read again what you need.
+    /// Whether more records changed than the capacity allows; then read again what you need.
     pub is_incomplete: bool,
 }
 
 impl Store {
-    /// Gathers which records of processes whose names begin with `prefix` (`""`: all) change
-    /// from now on; at most `capacity` of them between two looks, counting those of other
-    /// processes.
+    /// Collects the records that change from now on in processes whose names begin with `prefix`
+    /// (`""`: all).
+    ///
+    /// It keeps at most `capacity` records between two calls of [`take`](Changes::take), including
+    /// those of other processes.
     ///
     /// ```
     /// # use procstate::{Params, Store};
@@ -68,8 +70,8 @@ impl Store {
 }
 
 impl Changes {
-    /// What changed since the last look, perhaps nothing; `None` once the store is closed and
-    /// everything before was taken. Blocks for nothing.
+    /// Returns what changed since the last call, possibly nothing, without blocking; `None` once
+    /// the store is closed and all changes were taken.
     #[must_use]
     pub fn take(&self) -> Option<ChangeSet> {
         let engine::ChangedKeys { seq, keys, is_incomplete } = self.changes.take()?;
@@ -78,15 +80,16 @@ impl Changes {
         Some(ChangeSet { seq, changes, is_incomplete })
     }
 
-    /// Waits for at most `timeout` until some record changes, of whatever process, or the store
-    /// is closed; answers whether one of them happened.
+    /// Waits until a record of any process changes or the store is closed, for at most `timeout`;
+    /// returns whether that happened.
     #[must_use]
     pub fn wait(&self, timeout: Duration) -> bool {
         self.changes.wait(timeout)
     }
 
-    /// Waits until some record changes, of whatever process, or the store is closed.
-    /// Cancellation-safe: no change is lost when it is dropped.
+    /// Waits until a record of any process changes or the store is closed.
+    ///
+    /// Cancellation-safe: dropping the future loses no change.
     ///
     /// ```
     /// use procstate::{Params, Store};

@@ -1,4 +1,4 @@
-//! The log of a store that is open.
+//! Reads the log of an open store.
 
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -8,28 +8,28 @@ use crate::error::{Error, Failure, Result};
 use crate::recovery::{LogDescriber, LogEntry};
 use crate::store::Store;
 
-/// How long commits are let come together before the log is looked at again.
+/// How long to let commits accumulate before the log is read again.
 const PAUSE: Duration = Duration::from_millis(250);
 
 impl Store {
-    /// Reads the log of the store while it is used, and visits its commits from `from` on,
-    /// and what is missing between them, as [`recovery::read_log`](crate::recovery::read_log)
-    /// does for a store that no program has open. Answers the last commit in it, 0 if there
-    /// is none. Commits go on meanwhile; what comes after the call is not visited. `visit`
-    /// must not call the store.
+    /// Visits the commits in the log from `from` on, and gaps between them, while the store is in
+    /// use; returns the last commit in the log, or 0.
+    ///
+    /// It works as [`recovery::read_log`](crate::recovery::read_log) does on a closed store.
+    /// Commits made after the call are not visited. `visit` must not call the store.
     ///
     /// # Errors
     ///
-    /// [`is_invalid`](crate::Error::is_invalid) for a store in memory; if a file cannot be
-    /// read; what `visit` answers.
+    /// [`is_invalid`](crate::Error::is_invalid) for a store in memory; if a file cannot be read;
+    /// any error of `visit`.
     pub fn read_log(&self, from: u64, mut visit: impl FnMut(LogEntry) -> Result<()>) -> Result<u64> {
         let mut describer = LogDescriber::new(from);
         self.inner.engine.browse_log(0, &mut |found| describer.tell(found, &mut visit))?;
         Ok(describer.last)
     }
 
-    /// The same, and then each commit as it is made, a moment later, until `visit` breaks or
-    /// the store is closed.
+    /// Visits the log like [`read_log`](Store::read_log), and then each new commit shortly after it
+    /// is made, until `visit` breaks or the store is closed.
     ///
     /// # Errors
     ///
@@ -44,7 +44,7 @@ impl Store {
     /// store.process("gckeys")?.register("project-1", Params::new())?;
     /// let newest = store.read_log(0, |entry| Ok(println!("{entry:?}")))?;
     ///
-    /// // Waits for more commits, until told to stop.
+    /// // Waits for more commits until the closure breaks.
     /// store.follow_log(0, |entry| match entry {
     ///     LogEntry::Commit(commit) if commit.seq >= newest => ControlFlow::Break(()),
     ///     _ => ControlFlow::Continue(()),
@@ -78,7 +78,7 @@ impl Store {
     }
 }
 
-/// The store was closed, or the program is gone that has it open.
+/// Reports whether the store was closed, or the program that has it open is gone.
 fn is_over(error: &Error) -> bool {
     matches!(error.failure(), Failure::Closed) || error.is_unreachable()
 }

@@ -1,5 +1,5 @@
-//! What was committed: in order, the events of a [`Watch`](crate::Watch) and the log of an open
-//! store; or gathered between two looks, [`Changes`](crate::Changes).
+//! Change feeds: the events of a [`Watch`](crate::Watch) and the log of an open store, in order,
+//! and the coalesced [`Changes`](crate::Changes).
 //!
 //! Subscribes to the engine's feed; writes nothing.
 

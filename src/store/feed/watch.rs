@@ -9,34 +9,32 @@ use crate::model::List;
 use crate::record::{Address, Slot};
 use crate::store::Store;
 
-/// How many commits a watch keeps for its reader, unless told otherwise.
+/// How many commits a watch buffers by default.
 const CAPACITY: usize = 4096;
 
-/// The commits on processes whose names begin with a prefix, from the moment of
-/// [`Store::watch`] on.
+/// The commits on processes whose names begin with a prefix; see [`Store::watch`].
 ///
-/// A watch never slows a writer down: a reader that falls behind by more than
-/// the watch keeps (4096 commits) hears [`Event::Missed`], and should then read
-/// again what it needs. Who looks now and then only takes [`Changes`](crate::Changes).
+/// A watch never slows a writer down: a reader that falls behind by more than 4096 commits receives
+/// [`Event::Missed`], and should then read again what it needs. Readers that only poll use
+/// [`Changes`](crate::Changes).
 #[derive(Debug)]
 pub struct Watch {
     subscription: Subscription,
     prefix: String,
 }
 
-/// What a [`Watch`] hears.
+/// An event of a [`Watch`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
     /// One commit. Its changes became visible together.
     Committed {
-        /// Its sequence number; grows from commit to commit.
+        /// Its sequence number, which increases from commit to commit.
         seq: u64,
-        /// What it changed; never empty.
+        /// Its changes; never empty.
         changes: Vec<Change>,
     },
-    /// The reader was too slow; this many commits (on whatever process) are not
-    /// to be heard. Those that follow are.
+    /// The reader was too slow and lost this many commits (on any process). Later ones follow.
     Missed(u64),
 }
 
@@ -46,13 +44,13 @@ pub enum Event {
 pub struct Change {
     /// The process.
     pub process: String,
-    /// What of it.
+    /// The changed part.
     pub what: Changed,
-    /// It was removed; otherwise written.
+    /// Whether the record was removed; otherwise it was written.
     pub removed: bool,
 }
 
-/// What of a process changed.
+/// The part of a process that changed.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Changed {
@@ -76,11 +74,9 @@ pub enum Changed {
 }
 
 impl Store {
-    /// Watches what is committed on processes whose names begin with `prefix`
-    /// (`""`: all), from now on.
+    /// Watches commits on processes whose names begin with `prefix` (`""`: all), from now on.
     ///
-    /// A commit is heard once reads see it, which may be a moment before it
-    /// survives power loss.
+    /// A commit is delivered once reads see it, which may be shortly before it survives power loss.
     ///
     /// ```
     /// # use procstate::{Changed, Event, Params, Store};
@@ -101,8 +97,8 @@ impl Store {
 }
 
 impl Watch {
-    /// The next event, if one comes within `timeout`; `None` also once the store
-    /// is closed.
+    /// Returns the next event if one arrives within `timeout`; `None` also once the store is
+    /// closed.
     #[must_use]
     pub fn next_within(&self, timeout: Duration) -> Option<Event> {
         let deadline = std::time::Instant::now().checked_add(timeout);
@@ -117,7 +113,7 @@ impl Watch {
         }
     }
 
-    /// The next event; `None` once the store is closed.
+    /// Polls for the next event; `None` once the store is closed.
     #[cfg(feature = "tokio")]
     pub(crate) fn poll(&self, waker: &Waker) -> Poll<Option<Event>> {
         loop {
@@ -152,12 +148,12 @@ impl Watch {
 
 enum Heard {
     Event(Event),
-    /// A commit on processes that this watch is not for.
+    /// A commit on processes outside of the watch's prefix.
     Elsewhere,
     End,
 }
 
-/// Every event until the store is closed.
+/// Iterates over all events until the store is closed.
 impl Iterator for Watch {
     type Item = Event;
 

@@ -1,4 +1,4 @@
-//! How far the latest run of a process is.
+//! The progress of the latest run of a process.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -11,19 +11,21 @@ use crate::proto::{State, Status};
 use crate::record::{KeyRange, Kind};
 use crate::store::ProcessHandle;
 
-/// The active items of a process, counted.
+/// Counts of the active items of a process.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Counts {
-    /// How many are in each state, by its name in a [`WorkResponse`](crate::WorkResponse).
+    /// The number of items by state, named as in [`WorkResponse`](crate::WorkResponse).
     pub states: BTreeMap<String, u64>,
-    /// How many the run that is on has still to end; 0 if none is on. Items that were
-    /// registered since it began wait for the next, and so do those that it leaves out.
+    /// How many items the current run has still to process; 0 without one. Items registered since
+    /// it began, and items that it skips, are left to the next run.
     pub remaining: u64,
 }
 
 impl ProcessHandle {
-    /// The active items by state. Looks at each of them, so its cost grows with them.
+    /// Counts the active items by state.
+    ///
+    /// Looks at every item, so the cost grows with their number.
     ///
     /// ```
     /// # use procstate::{Params, Store};

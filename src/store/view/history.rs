@@ -1,4 +1,4 @@
-//! The runs that a process has behind it.
+//! The past runs of a process.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -13,7 +13,7 @@ use crate::proto::{RunError, State};
 use crate::record::{Key, KeyRange, Kind, Payload};
 use crate::store::process::ProcessHandle;
 
-/// A run that came to its end.
+/// A finished run.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct PastRun {
@@ -25,7 +25,7 @@ pub struct PastRun {
     pub finish: Option<Timestamp>,
     /// How it ended.
     pub state: State,
-    /// What it counted, by label.
+    /// Its statistics, by label.
     pub stats: BTreeMap<String, f64>,
     /// The first of its errors.
     pub errors: Vec<RunError>,
@@ -34,7 +34,7 @@ pub struct PastRun {
 }
 
 impl ProcessHandle {
-    /// The past runs that are kept, the one that started last first.
+    /// Returns the past runs that are kept, most recently started first.
     ///
     /// # Errors
     ///
@@ -51,8 +51,7 @@ impl ProcessHandle {
         Ok(runs)
     }
 
-    /// Adds a finished run to a batch, and the deletion of those beyond the number
-    /// that is kept.
+    /// Adds a finished run to a batch, and deletes those beyond the number to keep.
     pub(crate) fn put_history(&self, batch: Batch, instance: &str, run: &RunStatus) -> Result<Batch> {
         let status = run.status.clone().unwrap_or_default();
         let start = status.start_time.unwrap_or_default();
@@ -60,7 +59,7 @@ impl ProcessHandle {
         let key = Key::history(self.name(), start.seconds, nanos, run.run);
         let batch = batch.put(key, run::history(instance, &status).to_payload());
         let keys = self.history_keys()?;
-        // One place is for the run that is added.
+        // One place is reserved for the new run.
         let surplus = (keys.len() + 1).saturating_sub(self.store.inner.history_max);
         Ok(keys.into_iter().take(surplus).fold(batch, Batch::delete))
     }

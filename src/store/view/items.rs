@@ -1,4 +1,4 @@
-//! The items of a list one after the other, each decoded no further than it is asked for.
+//! Iteration over the items of a list, decoding only what the caller requests.
 
 use std::ops::ControlFlow;
 
@@ -12,21 +12,23 @@ use crate::proto::record::{ItemHead, StatusHead};
 use crate::record::{KeyRange, Record, RecordBuffer};
 use crate::store::process::ProcessHandle;
 
-/// How many records are read at once, first and later: who wants few does not pay for many.
+/// The number of records of the first page, and the most of a later one: a caller that stops early
+/// does not pay for many.
 const PAGE_RECORDS_MIN: usize = 128;
 const PAGE_RECORDS_MAX: usize = 4096;
 
-/// The same in bytes; one record may exceed it.
+/// The size at which a page ends, in bytes.
 const PAGE_BYTES_MAX: usize = 1 << 20;
 
 impl ProcessHandle {
-    /// The items of `list`, one after the other in name order, for whoever looks at many: of
-    /// each only a few fields are decoded, and the rest when it is asked for
-    /// ([`StoredItem::to_item`]). That takes a third of the time of
-    /// [`list`](ProcessHandle::list), and no memory but for a page.
+    /// Iterates over the items of `list` in name order, for callers that look at many items.
     ///
-    /// Reads page by page as it goes, 128 items and then up to 4,096 at once: each page shows one
-    /// point in time, the next one a later. Between two of them an item may go to another list.
+    /// Decodes only a few fields of each item; [`StoredItem::to_item`] decodes the rest. That
+    /// takes less than half the time of [`list`](ProcessHandle::list), and the memory of one page.
+    ///
+    /// Reads the store page by page: 128 items, then up to 4,096 at once. Each page shows one point
+    /// in time; the next page shows a later one, and an item may have moved to another list
+    /// meanwhile.
     ///
     /// ```
     /// use procstate::{List, Params, Store};
@@ -44,9 +46,8 @@ impl ProcessHandle {
     ///
     /// # Errors
     ///
-    /// The iterator answers them, and ends: [`is_not_found`](crate::Error::is_not_found) if the
-    /// process is not in the store; [`is_corrupt`](crate::Error::is_corrupt) if a record is
-    /// damaged.
+    /// The iterator yields an error and ends: [`is_not_found`](crate::Error::is_not_found) if the
+    /// process does not exist; [`is_corrupt`](crate::Error::is_corrupt) if a record is damaged.
     pub fn items(&self, list: List) -> Items {
         Items {
             rest: self.list_range(list, "", None),
@@ -59,30 +60,30 @@ impl ProcessHandle {
     }
 }
 
-/// The items of a list; see [`ProcessHandle::items`].
+/// An iterator over the items of a list; see [`ProcessHandle::items`].
 #[derive(Debug, Clone)]
-#[must_use = "nothing is read before it is asked for its first item"]
+#[must_use = "iterators are lazy"]
 pub struct Items {
     process: ProcessHandle,
     list: List,
-    /// Where what was not read yet stands.
+    /// The range that was not read yet.
     rest: KeyRange,
     page: RecordBuffer,
-    /// How many records were asked for last; 0 before the first page.
+    /// The size of the last page in records; 0 before the first one.
     page_records: usize,
-    /// Nothing comes after this page.
+    /// There is no further page.
     is_over: bool,
 }
 
 impl Items {
-    /// Only those whose names begin with `prefix`. Costs nothing for the others.
+    /// Restricts the iterator to the names that begin with `prefix`. Other items cost nothing.
     pub fn with_prefix(mut self, prefix: &str) -> Self {
         let range = self.process.list_range(self.list, prefix, None);
         self.rest = self.rest.within(range);
         self
     }
 
-    /// Only those after the name `name`, whether or not there is an item of that name.
+    /// Restricts the iterator to the names after `name`, which need not exist.
     pub fn after(mut self, name: &str) -> Self {
         self.rest = self.rest.after(&self.process.item_key(self.list, name));
         self
@@ -139,10 +140,10 @@ impl Items {
     }
 }
 
-/// A work item as it is stored, with its checksum compared and little of it decoded.
+/// A work item in its stored form: verified by its checksum, and mostly not decoded.
 ///
-/// It shares memory with the others of the page that it came with: of what is kept for long,
-/// keep [`to_item`](StoredItem::to_item).
+/// It keeps the page in memory with which it was read. To keep an item for long, keep its
+/// [`to_item`](StoredItem::to_item).
 ///
 /// ```
 /// use procstate::proto::State;
@@ -157,7 +158,7 @@ impl Items {
 ///     assert_eq!((item.state(), item.state_name()), (Some(State::New), "queued"));
 ///     assert_eq!((item.has_errors(), item.total_errors(), item.failed_attempts()), (false, 0, 0));
 ///     assert_eq!((item.progress_time(), item.since()), (None, None));
-///     // What takes time.
+///     // Decodes the rest.
 ///     let params = item.to_item()?.work.unwrap().params.unwrap();
 ///     assert_eq!(params.get_int("keysPerAccount"), Some(8));
 /// }
@@ -170,7 +171,7 @@ pub struct StoredItem {
     head: Head,
 }
 
-/// What is decoded of it.
+/// The decoded part.
 #[derive(Debug, Clone)]
 enum Head {
     Active(ItemHead),
@@ -193,32 +194,32 @@ impl StoredItem {
         }
     }
 
-    /// The name of the work.
+    /// Returns the name of the work.
     #[must_use]
     pub fn name(&self) -> &str {
         work_name(self.record.key.borrow())
     }
 
-    /// The list it is on.
+    /// Returns the list that it is on.
     #[must_use]
     pub fn list(&self) -> List {
         self.list
     }
 
-    /// The version of its record, as in [`Item::version`].
+    /// Returns the version of its record; see [`Item::version`].
     #[must_use]
     pub fn version(&self) -> u64 {
         self.record.version
     }
 
-    /// The state of active work; `None` on the other lists.
+    /// Returns the state of active work; `None` on the other lists.
     #[must_use]
     pub fn state(&self) -> Option<State> {
         let state = || self.status().map_or(State::Unspecified, StatusHead::state);
         (self.list == List::Active).then(state)
     }
 
-    /// The state as a [`WorkResponse`](crate::WorkResponse) says it.
+    /// Returns the state as in a [`WorkResponse`](crate::WorkResponse).
     #[must_use]
     pub fn state_name(&self) -> &'static str {
         match self.list {
@@ -228,7 +229,7 @@ impl StoredItem {
         }
     }
 
-    /// When the cleanup was asked for, or the item dropped.
+    /// Returns when the cleanup was requested, or the item dropped; `None` for active work.
     #[must_use]
     pub fn since(&self) -> Option<Timestamp> {
         match self.head {
@@ -237,25 +238,25 @@ impl StoredItem {
         }
     }
 
-    /// When a run last told of it.
+    /// Returns the time of its latest progress.
     #[must_use]
     pub fn progress_time(&self) -> Option<Timestamp> {
         time::read(&self.status()?.progress_time)
     }
 
-    /// Whether it had an error.
+    /// Reports whether it has errors.
     #[must_use]
     pub fn has_errors(&self) -> bool {
         self.status().is_some_and(|status| status.total_errors > 0 || !status.errors.is_empty())
     }
 
-    /// How many errors it had.
+    /// Returns the number of its errors.
     #[must_use]
     pub fn total_errors(&self) -> i64 {
         self.status().map_or(0, |status| status.total_errors)
     }
 
-    /// How many attempts at it have failed, as in [`Item::failed_attempts`].
+    /// Returns the number of failed attempts; see [`Item::failed_attempts`].
     #[must_use]
     pub fn failed_attempts(&self) -> u32 {
         match &self.head {
@@ -264,7 +265,7 @@ impl StoredItem {
         }
     }
 
-    /// All of it, decoded: what [`ProcessHandle::list`] answers.
+    /// Decodes the whole item, as [`ProcessHandle::list`] does.
     ///
     /// # Errors
     ///

@@ -1,5 +1,4 @@
-//! What a process looks like at one point in time: in full, at a glance, by pages, item by
-//! item, its past runs.
+//! Views of a process at one point in time: the whole process, summary, pages, items, history.
 //!
 //! Reads only.
 

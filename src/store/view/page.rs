@@ -1,4 +1,4 @@
-//! The lists of a process, page by page.
+//! Lists processes and work items page by page.
 
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
@@ -13,27 +13,27 @@ use crate::record::{Key, KeyRange, KeyRef, Payload, RecordRef, Slot};
 use crate::store::Store;
 use crate::store::process::ProcessHandle;
 
-/// A part of a list, in name order.
+/// A page of a list, in name order.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Page {
     /// The items.
     pub items: Vec<Item>,
-    /// The name to ask on after; `None` at the end of the list.
+    /// The `after` of the next page; `None` at the end of the list.
     pub next: Option<String>,
 }
 
-/// Some of the processes of a store, in name order.
+/// A page of process names, in name order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Names {
     /// The names.
     pub names: Vec<String>,
-    /// The name to ask on after; `None` at the end.
+    /// The `after` of the next page; `None` at the end.
     pub next: Option<String>,
 }
 
-/// A work item as a list shows it.
+/// A work item with the list that it is on.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Item {
@@ -43,19 +43,18 @@ pub struct Item {
     pub list: List,
     /// The item, while it is active work.
     pub work: Option<Work>,
-    /// When the cleanup was asked for, or the item dropped.
+    /// When the cleanup was requested, or the item dropped.
     pub since: Option<Timestamp>,
-    /// The version of its record: the sequence number of the commit that wrote it last, for a
-    /// [`Precondition`](crate::Precondition).
+    /// The version of its record, for a [`Precondition`](crate::Precondition): the sequence number
+    /// of the last commit that wrote it.
     pub version: u64,
-    /// How many attempts at it have failed since the run that is on began it, while it may
-    /// still get another; 0 once it has ended.
+    /// The number of failed attempts in the current run while a retry is possible; 0 once the item
+    /// has ended.
     pub failed_attempts: u32,
 }
 
 impl Item {
-    /// The item as an endpoint answers it: what [`ProcessHandle::work`] says of it.
-    /// `process` is the name of the process that it is from.
+    /// Returns the response of [`ProcessHandle::work`] for this item of `process`.
     ///
     /// ```
     /// # use procstate::{List, Params, Store};
@@ -78,8 +77,8 @@ impl Item {
 }
 
 impl Store {
-    /// Up to `limit` names of processes that begin with `prefix`, at least 1, sorted by
-    /// their bytes, those after the name `after`.
+    /// Returns up to `limit` (at least 1) names of processes that begin with `prefix`, sorted by
+    /// their bytes, starting after the name `after`.
     ///
     /// # Errors
     ///
@@ -87,7 +86,7 @@ impl Store {
     /// read.
     pub fn processes_page(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Names> {
         if limit == 0 {
-            return Err(Error::argument("a page of 0 processes; ask for at least 1"));
+            return Err(Error::argument("a page cannot have 0 processes; request at least 1"));
         }
         let mut names: Vec<String> = Vec::new();
         let mut range = KeyRange::from_process(prefix);
@@ -108,9 +107,10 @@ impl Store {
 }
 
 impl ProcessHandle {
-    /// Up to `limit` items of `list`, at least 1, in name order, those after the
-    /// name `after`. A page shows one point in time; the next page may show a later
-    /// one.
+    /// Returns up to `limit` (at least 1) items of `list` in name order, starting after the name
+    /// `after`.
+    ///
+    /// Each page shows one point in time; the next page may show a later one.
     ///
     /// ```
     /// # use procstate::{List, Params, Store};
@@ -126,15 +126,16 @@ impl ProcessHandle {
     ///
     /// # Errors
     ///
-    /// [`is_not_found`](crate::Error::is_not_found) if the process is not in the
-    /// store; [`is_invalid`](crate::Error::is_invalid) for a limit of 0, which
-    /// would never come to the end of a list.
+    /// [`is_not_found`](crate::Error::is_not_found) if the process does not exist;
+    /// [`is_invalid`](crate::Error::is_invalid) for a limit of 0.
     pub fn list(&self, list: List, after: Option<&str>, limit: usize) -> Result<Page> {
         self.list_prefix(list, "", after, limit)
     }
 
-    /// [`list`](ProcessHandle::list) of the items whose names begin with `prefix`. Costs
-    /// nothing for those whose do not.
+    /// Returns a page of the items whose names begin with `prefix`; see
+    /// [`list`](ProcessHandle::list).
+    ///
+    /// Other items cost nothing.
     ///
     /// # Errors
     ///
@@ -151,7 +152,7 @@ impl ProcessHandle {
     /// ```
     pub fn list_prefix(&self, list: List, prefix: &str, after: Option<&str>, limit: usize) -> Result<Page> {
         if limit == 0 {
-            return Err(Error::argument("a page of 0 items; ask for at least 1"));
+            return Err(Error::argument("a page cannot have 0 items; request at least 1"));
         }
         self.must_exist()?;
         let mut items = Vec::new();
@@ -168,7 +169,7 @@ impl ProcessHandle {
         Ok(Page { items, next })
     }
 
-    /// The first `limit` names of `list` after the name `after`.
+    /// Returns the first `limit` names of `list` after the name `after`.
     pub(crate) fn names(&self, list: List, after: Option<&str>, limit: usize) -> Result<VecDeque<String>> {
         let mut names = VecDeque::new();
         self.store.inner.engine.scan_first(&self.list_range(list, "", after), limit, &mut |record| {
@@ -178,7 +179,7 @@ impl ProcessHandle {
         Ok(names)
     }
 
-    /// Where the part of `list` stands whose names begin with `prefix` and come after `after`.
+    /// Returns the range of the names in `list` that begin with `prefix` and follow `after`.
     pub(super) fn list_range(&self, list: List, prefix: &str, after: Option<&str>) -> KeyRange {
         let range = KeyRange::names(self.name(), list.into(), prefix);
         match after {
@@ -188,7 +189,7 @@ impl ProcessHandle {
     }
 }
 
-/// The item of a record of `list`.
+/// Decodes a record of `list`.
 pub(super) fn item(record: RecordRef<'_>, list: List) -> Result<Item> {
     let (name, version) = (work_name(record.key).to_owned(), record.version);
     Ok(match list {
@@ -202,16 +203,16 @@ pub(super) fn item(record: RecordRef<'_>, list: List) -> Result<Item> {
     })
 }
 
-/// When the item came to the cleanup or the dropped list.
+/// Returns when the item was put on the cleanup or the dropped list.
 pub(super) fn since(record: RecordRef<'_>) -> Result<Option<Timestamp>> {
     prost_types::Timestamp::from_ref(record).map(|since| time::from_wire(&since))
 }
 
-/// The work that the record of a list is about.
+/// Returns the work name in the key of a list's record.
 pub(super) fn work_name(key: KeyRef<'_>) -> &str {
     match key.slot() {
         Some(Slot::Item(_, name)) => name,
-        // An engine answers no other key in the range of a list.
+        // The range of a list contains no other keys.
         _ => "",
     }
 }

@@ -1,4 +1,4 @@
-//! A process at a glance.
+//! The summary of a process.
 
 use std::collections::BTreeMap;
 
@@ -13,21 +13,21 @@ use crate::record::{Key, KeyRange, Kind};
 use crate::store::Versioned;
 use crate::store::process::ProcessHandle;
 
-/// A process at a glance.
+/// A summary of a process.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Summary {
     /// The name of the process.
     pub name: String,
-    /// Where its latest run stands; `Unspecified` if it never ran.
+    /// The state of its latest run; `Unspecified` if it never ran.
     pub state: State,
-    /// The last instance that took it over; empty if there was none.
+    /// The last instance that claimed it; empty if there was none.
     pub instance: String,
-    /// When it did.
+    /// When it was claimed.
     pub claimed: Option<Timestamp>,
-    /// Whether that instance has a run on that shows life.
+    /// Whether that instance is alive and its run has not finished.
     pub is_held: bool,
-    /// The last progress.
+    /// The time of the last progress.
     pub progress: Option<Timestamp>,
     /// How many items the latest run has ended.
     pub ended: u64,
@@ -37,16 +37,18 @@ pub struct Summary {
     pub active: u64,
     /// Items to be cleaned up.
     pub cleanup: u64,
-    /// Items that are only a trace.
+    /// Items kept only as a trace.
     pub dropped: u64,
-    /// When the next run is due: now or in the past if one is due; for a held
-    /// process when it may be taken over if its owner shows no more life;
-    /// [`Timestamp::MAX`] if its schedule cannot be used.
+    /// When the next run is due, possibly in the past; for a held process, when it may be taken
+    /// over if its owner sends no more heartbeats; [`Timestamp::MAX`] if its schedule cannot be
+    /// used.
     pub next_due: Timestamp,
 }
 
 impl ProcessHandle {
-    /// The process at a glance. Counts its items, so its cost grows with them.
+    /// Returns a summary of the process.
+    ///
+    /// Counts its items, so the cost grows with their number.
     ///
     /// # Errors
     ///
@@ -77,7 +79,7 @@ impl ProcessHandle {
         })
     }
 
-    /// The status of its latest run; `None` if it never ran.
+    /// Returns the status of the latest run; `None` if the process never ran.
     ///
     /// # Errors
     ///
@@ -87,7 +89,7 @@ impl ProcessHandle {
         Ok(self.read_status()?.value.status)
     }
 
-    /// Its totals over all runs, by label.
+    /// Returns the totals over all runs, by label.
     ///
     /// # Errors
     ///
@@ -98,7 +100,7 @@ impl ProcessHandle {
         Ok(totals.value.aggregate_stats)
     }
 
-    /// What a claim would come to, for people who look: never if the schedule is broken.
+    /// Decides a claim for display: never due if the schedule is broken.
     fn decision_or_never(&self, owner: &Versioned<Owner>, status: &Versioned<RunStatus>) -> Result<Decision> {
         match self.decide(owner, status, Terms::default()) {
             Err(error) if matches!(error.failure(), Failure::Schedule { .. }) => {
@@ -109,7 +111,7 @@ impl ProcessHandle {
         }
     }
 
-    /// Whether the process can be claimed now.
+    /// Decides whether the process can be claimed now.
     pub(crate) fn decide(
         &self,
         owner: &Versioned<Owner>,
@@ -121,7 +123,7 @@ impl ProcessHandle {
         decision.map_err(|why| Failure::Schedule { process: self.name().to_owned(), why }.into())
     }
 
-    /// What a claim goes by.
+    /// Collects the facts that decide a claim.
     pub(crate) fn situation<'a>(
         &self,
         owner: &Versioned<Owner>,

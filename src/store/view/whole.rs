@@ -1,5 +1,4 @@
-//! A whole process, put together from its records as they were at one point in
-//! time.
+//! Assembles a whole process from its records at one point in time.
 
 use std::ops::ControlFlow;
 
@@ -13,15 +12,14 @@ use crate::record::{KeyRange, Payload, RecordRef, Slot};
 use crate::store::process::ProcessHandle;
 
 impl ProcessHandle {
-    /// The whole process as one message, as it was at one point in time.
+    /// Returns the whole process at one point in time as one message.
     ///
-    /// It is held in memory: 100,000 items take some 100 MB.
+    /// The message is in memory: 100,000 items take about 100 MB.
     ///
     /// # Errors
     ///
-    /// [`is_not_found`](crate::Error::is_not_found) if the process is not in the
-    /// store; [`is_corrupt`](crate::Error::is_corrupt) if a record of it is
-    /// damaged.
+    /// [`is_not_found`](crate::Error::is_not_found) if the process does not exist;
+    /// [`is_corrupt`](crate::Error::is_corrupt) if one of its records is damaged.
     #[doc(alias = "export")]
     pub fn snapshot(&self) -> Result<Process> {
         let mut parts = Parts::default();
@@ -30,8 +28,8 @@ impl ProcessHandle {
         parts.assemble().ok_or_else(|| self.not_found())
     }
 
-    /// The same as [`snapshot`](ProcessHandle::snapshot), under the name of the tool's
-    /// command: what [`Store::import`](crate::Store::import) takes.
+    /// Returns the message that [`Store::import`](crate::Store::import) takes; the same as
+    /// [`snapshot`](ProcessHandle::snapshot), under the name of the tool's command.
     ///
     /// # Errors
     ///
@@ -41,13 +39,13 @@ impl ProcessHandle {
     }
 }
 
-/// What has been read of a process.
+/// The records read so far of a process.
 #[derive(Default)]
 struct Parts {
-    /// All but its lists; `None` before its owner record.
+    /// Everything but the lists; `None` before the owner record.
     process: Option<Process>,
-    // In name order: maps are made of these at once, which takes a fraction of what as
-    // many insertions take.
+    // In name order: building a map from a sorted list takes a fraction of the time of single
+    // insertions.
     active: Vec<(String, Work)>,
     cleanup: Vec<(String, Timestamp)>,
     dropped: Vec<(String, Timestamp)>,

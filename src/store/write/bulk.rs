@@ -1,4 +1,4 @@
-//! Registering and unregistering many items.
+//! Registers and unregisters many items.
 
 mod standing;
 mod window;
@@ -15,28 +15,28 @@ use crate::store::Attempt;
 use crate::store::process::ProcessHandle;
 use window::ITEMS_PER_COMMIT;
 
-/// How many items a call changed, and how many were as asked already.
+/// How many items a call changed, and how many already were as requested.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Tally {
-    /// Items that were put on the active list or got other parameters.
+    /// Items that were put on the active list or got new parameters.
     pub changed: usize,
-    /// Items that were like that already.
+    /// Items that already were as requested.
     pub unchanged: usize,
     /// Items that were put on the cleanup list.
     pub unregistered: usize,
 }
 
 impl ProcessHandle {
-    /// Registers many items, each as [`register`](ProcessHandle::register) does it. Of a
-    /// name that comes twice the last parameters count, and it is one item.
+    /// Registers many items, each like [`register`](ProcessHandle::register).
     ///
-    /// They are taken from the iterator 16,384 at a time, or 16 MiB, so that a million of them
-    /// need little memory. Those are checked before any of them is written, put in the order
-    /// of their names, and written up to a thousand or about 8 MiB in a commit; each commit
-    /// lands whole or not at all. If one fails, those before it have landed: call again with
-    /// the same items, and only the rest is written. A name that comes twice and farther
-    /// apart counts twice in the [`Tally`].
+    /// If a name occurs twice, the last parameters win, and it is one item.
+    ///
+    /// Items are taken from the iterator in windows of 16,384, or 16 MiB, so that a million of them
+    /// need little memory. Each window is checked before any of it is written, sorted by name, and
+    /// written in atomic commits of up to 1,000 items or about 8 MiB. If a commit fails, earlier
+    /// ones remain: call again with the same items, and only the rest is written. A name that
+    /// occurs in two windows counts twice in the [`Tally`].
     ///
     /// ```
     /// # use procstate::{Params, Store};
@@ -58,11 +58,10 @@ impl ProcessHandle {
         self.register_each(items, |_| ())
     }
 
-    /// Unregisters many items, each as [`unregister`](ProcessHandle::unregister) does it.
+    /// Unregisters many items, each like [`unregister`](ProcessHandle::unregister).
     ///
-    /// All names are checked before anything is written. They are written in order, up to a
-    /// thousand in a commit; each commit lands whole or not at all. If one fails, those
-    /// before it have landed.
+    /// All names are checked before anything is written. They are written in order in atomic
+    /// commits of up to 1,000 items. If a commit fails, earlier ones remain.
     ///
     /// # Errors
     ///
@@ -80,12 +79,11 @@ impl ProcessHandle {
         Ok(Tally { unregistered, unchanged: names.len() - unregistered, changed: 0 })
     }
 
-    /// Makes the active list just these items: registers them, and unregisters all other
-    /// active work. Without items that is all of it.
+    /// Makes `items` the whole active list: registers them, and unregisters all other active work.
     ///
-    /// They are checked and written as [`register_all`](ProcessHandle::register_all) has it,
-    /// and after them what is unregistered, in more commits. What others register while it
-    /// is on may be unregistered with the rest.
+    /// The items are checked and written like those of
+    /// [`register_all`](ProcessHandle::register_all), and then the others are unregistered in
+    /// further commits. Work that is registered concurrently may be unregistered too.
     ///
     /// ```
     /// # use procstate::{Params, Store};
@@ -111,20 +109,20 @@ impl ProcessHandle {
             let Some(last) = page.back().cloned() else { return Ok(tally) };
             let absent: Vec<String> =
                 page.into_iter().filter(|name| kept.binary_search(name).is_err()).collect();
-            // What was dropped and purged meanwhile is not to be cleaned up once more.
+            // Work that was dropped and purged meanwhile must not be cleaned up again.
             tally.unregistered += self.unregister_chunk(&absent, Absent::Stays)?;
             after = Some(last);
         }
     }
 
-    /// How many items one commit changes at most, where an engine lets it be `max`: each has
-    /// a precondition for the list it is on and the one it goes to, and some more come once.
+    /// Returns how many items one commit may change if the engine's limit is `max`: each item has a
+    /// precondition for its old and its new list, and a few preconditions are shared.
     pub(super) fn items_per_commit(&self, max: usize) -> usize {
         let preconditions = self.store.inner.engine.preconditions_max();
         (preconditions.saturating_sub(4) / 3).clamp(1, max)
     }
 
-    /// Registers items, and shows `seen` the name of each.
+    /// Registers items, and passes the name of each to `seen`.
     fn register_each<N: Into<String>>(
         &self,
         items: impl IntoIterator<Item = (N, Params)>,
@@ -146,18 +144,17 @@ impl ProcessHandle {
         }
     }
 
-    /// Registers items, which are in order, in one commit; answers how many of them changed
-    /// anything.
+    /// Registers sorted items in one commit; returns how many of them changed.
     fn register_sorted(&self, items: &[(String, Params)]) -> Result<usize> {
         self.store.change(self.durability, || {
-            // In this order: see `register_if`. The settings before the lists, too.
+            // In this order: see `register_if`. The settings are read before the lists, too.
             let owner = self.read_owner()?;
             let seq = self.store.inner.engine.newest_seq()?;
             let (run, settings) = (self.read_status()?, self.read_settings()?);
             let standing = self.standing(items)?;
-            // A run writes its status with every item, everybody else the settings: while both
-            // are as they were read, so is every item. A run that is on would not let many
-            // items get through like this.
+            // A run writes its status with every item, all other writers the settings: while both
+            // are unchanged, so is every item. During a run these preconditions would fail too
+            // often.
             let is_on = run.present().is_some_and(run::is_unfinished);
             let now = self.store.now();
             let asks = if is_on { List::ALL.len() * items.len() } else { 0 };
@@ -188,8 +185,7 @@ impl ProcessHandle {
         })
     }
 
-    /// Puts an item on the active list, and takes it off those that it is on, unless the
-    /// process changes.
+    /// Puts an item on the active list and removes it from others, unless the process changes.
     fn put_active(&self, batch: Batch, name: &str, place: Option<&Place>, item: &Item) -> Batch {
         let batch = batch.put(self.item_key(List::Active, name), item.to_payload());
         let left = [List::Cleanup, List::Dropped]

@@ -1,4 +1,4 @@
-//! A whole process taken apart into its records.
+//! Splits a whole process into its records.
 
 use std::ops::ControlFlow;
 
@@ -15,32 +15,31 @@ use crate::record::{Key, KeyRange, Payload};
 use crate::store::process::ProcessHandle;
 use crate::store::{Attempt, Store, Versioned};
 
-/// What importing a process does to one of the same name.
+/// How an import treats an existing process of the same name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ImportMode {
-    /// Refuses: [`is_exists`](crate::Error::is_exists).
+    /// Refuses it: [`is_exists`](crate::Error::is_exists).
     New,
-    /// Replaces all of it, its history too.
+    /// Replaces all of it, including its history.
     Replace,
-    /// Adds to it what comes, and drops nothing of it:
+    /// Merges the import into it, without removing anything:
     ///
     /// - Its owner, settings and schedule stay.
-    /// - Work that only one of the two has is there afterwards as that one has it. Of work
-    ///   that both have the later word counts: who registered it, changed its parameters or
-    ///   unregistered it last; at the same time, or without a time, what comes. Other
-    ///   parameters are registered as [`register`](ProcessHandle::register) does it. What is
-    ///   active here and was dropped elsewhere is to be cleaned up here too.
-    /// - Of the statuses of an item the later one counts, unless a run is unfinished here.
-    /// - Past runs are united: the run that comes, if it has ended and is not known here, is
-    ///   one of them. The status and the totals of the process stay, or are those that come
-    ///   if there was no run here yet.
+    /// - Work that only one side has is kept. For work on both sides the later change wins
+    ///   (registration, new parameters, or unregistration); if the times are equal or missing,
+    ///   the import wins. Changed parameters are registered like by
+    ///   [`register`](ProcessHandle::register). Work that is active here and was dropped in the
+    ///   import is cleaned up here too.
+    /// - Of two statuses of an item the later one wins, unless the local run is unfinished.
+    /// - The histories are united, and an imported run that has ended is added. The status and the
+    ///   totals of the process stay, or are imported if it has not run here yet.
     ///
-    /// A process that is not there is imported. To merge the same again changes nothing.
+    /// A missing process is imported. Repeating a merge changes nothing.
     Merge,
 }
 
 impl Store {
-    /// Whether a process can be imported at all, whatever the store is that it goes to.
+    /// Checks whether a process can be imported into any store.
     ///
     /// # Errors
     ///
@@ -53,18 +52,19 @@ impl Store {
         put_all(Batch::new(), &take_apart(process.clone())).check()
     }
 
-    /// Stores a whole process, all or nothing; [`snapshot`](ProcessHandle::snapshot)
-    /// gives back an equal message, unless it was [merged](ImportMode::Merge).
+    /// Imports a whole process, all or nothing.
     ///
-    /// Its owner is taken over by name and not alive: the process can be claimed
-    /// at once.
+    /// [`snapshot`](ProcessHandle::snapshot) then returns an equal message, unless the process was
+    /// [merged](ImportMode::Merge).
+    ///
+    /// The imported owner is not alive: the process can be claimed at once.
     ///
     /// # Errors
     ///
-    /// [`is_invalid`](crate::Error::is_invalid) if a name is empty or too long, a
-    /// work name is on two lists, a record would be over 1 MiB or all of it over
-    /// 256 MiB; [`is_conflict`](crate::Error::is_conflict) if the process to
-    /// replace has a run that shows life. In each case nothing is written.
+    /// [`is_invalid`](crate::Error::is_invalid) if a name is empty or too long, a work name is on
+    /// two lists, a record would exceed 1 MiB or the whole process 256 MiB;
+    /// [`is_conflict`](crate::Error::is_conflict) if the process to replace has a live run. In all
+    /// these cases nothing is written.
     ///
     /// ```
     /// use procstate::{ImportMode, Params, Store};
@@ -83,7 +83,7 @@ impl Store {
     pub fn import(&self, process: Process, mode: ImportMode) -> Result<ProcessHandle> {
         check(&process)?;
         let handle = self.process(&process.process_name)?;
-        // What is merged is needed whole.
+        // A merge needs the whole message.
         let to_merge = (mode == ImportMode::Merge).then(|| process.clone());
         let records = take_apart(process);
         self.change(Durability::Synced, || {
@@ -105,7 +105,7 @@ impl ProcessHandle {
     fn clear_in(&self, batch: Batch, owner: &Versioned<Owner>) -> Result<Batch> {
         let (settings, status) = (self.read_settings()?, self.read_status()?);
         self.refuse_live_owner(owner, &status)?;
-        // Whatever adds or removes a record moves one of these three versions.
+        // Every addition or removal of a record increases one of these three versions.
         let mut batch = batch
             .expect(Key::owner(self.name()), owner.unchanged())
             .expect(Key::settings(self.name()), settings.unchanged())
@@ -117,7 +117,7 @@ impl ProcessHandle {
         Ok(batch)
     }
 
-    /// Fails if a run is on and shows life.
+    /// Fails if the process has a live run.
     pub(crate) fn refuse_live_owner(
         &self,
         owner: &Versioned<Owner>,
@@ -133,8 +133,8 @@ impl ProcessHandle {
     }
 }
 
-/// Whether no record of a process comes near to what one may take, nor all of them to what
-/// a commit may: far from both it need not be known to the byte.
+/// Reports whether a process is so far below the limits of records and commits that its exact size
+/// does not matter.
 fn is_small(process: &Process) -> bool {
     const ENVELOPE: usize = 64;
     let stats = process.aggregate_stats.keys().map(|label| label.len() + ENVELOPE).sum();
@@ -153,7 +153,7 @@ fn put_all(batch: Batch, records: &[(Key, Bytes)]) -> Batch {
     records.iter().fold(batch, |batch, (key, payload)| batch.put(key.clone(), payload.clone()))
 }
 
-/// The records of a process.
+/// Splits a process into its records.
 fn take_apart(process: Process) -> Vec<(Key, Bytes)> {
     let name = &process.process_name;
     let owner = Owner { process_name: name.clone(), instance: process.instance, ..Owner::default() };
@@ -205,7 +205,7 @@ fn check(process: &Process) -> Result<()> {
     Ok(())
 }
 
-/// The status of a run that comes in, as a record.
+/// Converts the status of an imported run into a record.
 pub(crate) fn run_of(status: Status) -> RunStatus {
     RunStatus { status: Some(status), ..RunStatus::default() }
 }

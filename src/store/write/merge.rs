@@ -1,4 +1,4 @@
-//! A process from elsewhere merged into one that is here.
+//! Merges an imported process into an existing one.
 
 use super::import::run_of;
 use crate::engine::{Batch, Expect};
@@ -11,9 +11,9 @@ use crate::store::process::ProcessHandle;
 use crate::store::{Attempt, Versioned};
 
 impl ProcessHandle {
-    /// One attempt to merge `process`; `owner` was read before.
+    /// Attempts to merge `process`; `owner` was read before.
     pub(crate) fn merge(&self, process: &Process, owner: &Versioned<Owner>) -> Result<Attempt<()>> {
-        // As when one registers: the owner before this, and this before the lists.
+        // As in registration: the owner before this number, and this before the lists.
         let seq = self.store.inner.engine.newest_seq()?;
         let run = self.read_status()?;
         let mut batch = self.merge_active(Batch::new(), process, &run, seq)?;
@@ -60,7 +60,7 @@ impl ProcessHandle {
         Ok(batch)
     }
 
-    /// The run that comes is the latest here if there was none, and a past one otherwise.
+    /// Adds the imported run as the latest one if there was none, and as a past run otherwise.
     fn merge_runs(&self, batch: Batch, process: &Process, run: &Versioned<RunStatus>) -> Result<Batch> {
         if run.is_present() {
             return match &process.process_status {
@@ -94,14 +94,14 @@ impl ProcessHandle {
         let latest = run.value.status.as_ref().and_then(|status| time::read(&status.start_time));
         let past = self.history()?;
         let is_known = start == latest || past.iter().any(|past| past.start == start);
-        // One that is older than all that are kept would take the place of a newer one.
+        // A run older than all kept ones would replace a newer one.
         let has_room = past.len() < self.store.inner.history_max
             || past.last().is_some_and(|oldest| oldest.start < start);
         if start.is_none() || run::is_unfinished(&theirs) || is_known || !has_room {
             return Ok(batch);
         }
         let batch = self.put_history(batch, instance, &theirs)?;
-        // The end of a run here adds to the same history.
+        // The end of a local run writes to the same history.
         Ok(batch.expect(Key::status(self.name()), run.unchanged()))
     }
 }

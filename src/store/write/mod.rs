@@ -1,8 +1,8 @@
 //! The operations that change a process, each one batch: work, settings, steering, import,
 //! purge.
 //!
-//! Each reads what it depends on, decides by [`crate::model`], and commits through
-//! [`super::transaction`], which tries again when another writer was faster.
+//! Each operation reads what it depends on, decides by [`crate::model`], and commits through
+//! [`super::transaction`], which retries after a concurrent write.
 
 pub(super) mod bulk;
 pub(super) mod import;

@@ -1,24 +1,26 @@
-//! Changes that are made only to what the caller has seen.
+//! Conditional changes.
 
 use crate::error::{Failure, Result};
 
-/// What must hold of a record for a change to be made. If it does not, the call fails with
-/// [`is_precondition_failed`](crate::Error::is_precondition_failed), and nothing is changed.
+/// A condition on a record that must hold for a change.
+///
+/// Otherwise the call fails with [`is_precondition_failed`](crate::Error::is_precondition_failed)
+/// and changes nothing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum Precondition {
-    /// Nothing.
+    /// No condition.
     #[default]
     None,
-    /// It is not there yet.
+    /// The record does not exist yet.
     Absent,
-    /// It is there.
+    /// The record exists.
     Present,
-    /// It is as it was when it had this version.
+    /// The record has this version.
     Version(u64),
 }
 
 impl Precondition {
-    /// Checks it of the record that `describe` names, which has this version.
+    /// Checks a record of this version, which `describe` names in errors.
     pub(crate) fn check(self, version: Option<u64>, describe: impl FnOnce() -> String) -> Result<()> {
         let holds = match self {
             Self::None => true,
@@ -31,11 +33,11 @@ impl Precondition {
         }
         let expected = match self {
             Self::Version(expected) => format!("only if it is at version {expected}"),
-            Self::Absent => "only if there is none yet".to_owned(),
-            Self::None | Self::Present => "only if it is there".to_owned(),
+            Self::Absent => "only if it does not exist yet".to_owned(),
+            Self::None | Self::Present => "only if it exists".to_owned(),
         };
         let found =
-            version.map_or("there is none".to_owned(), |version| format!("it is at version {version}"));
+            version.map_or("it does not exist".to_owned(), |version| format!("it is at version {version}"));
         Err(Failure::Precondition { record: describe(), expected, found }.into())
     }
 }

@@ -1,4 +1,4 @@
-//! Letting go of what is only a trace: dropped items and past runs.
+//! Removes old traces: dropped items and past runs.
 
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::record::{KeyRange, Kind, Payload, Record};
 use crate::store::Attempt;
 use crate::store::process::ProcessHandle;
 
-/// How many records one commit purges at most.
+/// The maximum number of records purged per commit.
 const RECORDS_PER_COMMIT: usize = 1000;
 
 /// What a purge removed.
@@ -27,8 +27,9 @@ pub struct Purged {
 }
 
 impl ProcessHandle {
-    /// Removes dropped items and past runs that are older than `retention`; those
-    /// whose time is unknown too. Asked of afterwards, such an item is `purged`.
+    /// Removes dropped items and past runs that are older than `retention` or have no time.
+    ///
+    /// The state of a purged item is `purged`.
     ///
     /// # Errors
     ///
@@ -61,8 +62,8 @@ impl ProcessHandle {
         }
     }
 
-    /// The old records among the next in `range`, and the last one looked at if
-    /// there are more.
+    /// Returns the old records among the next ones in `range`, and the last record read if there
+    /// are more.
     fn old_records(
         &self,
         range: &KeyRange,
@@ -85,7 +86,7 @@ impl ProcessHandle {
         Ok((old, last))
     }
 
-    /// Deletes those of `records` that nobody wrote since; answers how many.
+    /// Deletes those of `records` that have not changed; returns how many.
     fn delete_unchanged(&self, records: &[Record]) -> Result<usize> {
         self.store.change(self.durability, || {
             let mut batch = Batch::new();

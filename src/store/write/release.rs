@@ -1,4 +1,4 @@
-//! Taking a dead owner's lock away.
+//! Releases the lock of a dead owner.
 
 use jiff::Timestamp;
 
@@ -10,26 +10,25 @@ use crate::record::{Key, Payload};
 use crate::store::Attempt;
 use crate::store::process::ProcessHandle;
 
-/// Whose lock was taken away.
+/// The lock that was released.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Released {
-    /// The instance that had it.
+    /// The instance that held it.
     pub instance: String,
-    /// Since when; `None` if that came in by import without a time.
+    /// When it was claimed; `None` if it was imported without a time.
     pub since: Option<Timestamp>,
 }
 
 impl ProcessHandle {
-    /// Takes the lock of a dead owner away: the process has no owner then. A run
-    /// that the owner had begun stays, for the next instance to go on with.
-    /// Answers `None` if there was no owner.
+    /// Removes a dead owner; returns `None` if there was no owner.
+    ///
+    /// A run that the owner began stays for the next instance to resume.
     ///
     /// # Errors
     ///
-    /// [`is_not_found`](crate::Error::is_not_found) if the process is not in the
-    /// store; [`is_conflict`](crate::Error::is_conflict) if the owner's run shows
-    /// life.
+    /// [`is_not_found`](crate::Error::is_not_found) if the process does not exist;
+    /// [`is_conflict`](crate::Error::is_conflict) if the owner's run is alive.
     pub fn release(&self) -> Result<Option<Released>> {
         self.store.change(Durability::Synced, || {
             let owner = self.existing_owner()?;

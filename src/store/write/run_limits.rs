@@ -1,4 +1,4 @@
-//! Limits of all runs of a process, among its settings.
+//! The limits of all runs of a process, kept in its settings.
 
 use std::time::Duration;
 
@@ -8,10 +8,11 @@ use crate::proto::record;
 use crate::store::process::{Effect, ProcessHandle};
 
 impl ProcessHandle {
-    /// Sets how many items may fail before a run stops; `None`: any number. A run that is on
-    /// keeps the limit that it began with. What a claim or a runner says itself
-    /// ([`ClaimOptions::max_failed_items`](crate::ClaimOptions::max_failed_items)) comes before
-    /// this. Creates the process if need be.
+    /// Sets how many items may fail before a run stops; `None`: any number.
+    ///
+    /// An active run keeps its limit. A limit of the claim or the runner
+    /// ([`ClaimOptions::max_failed_items`](crate::ClaimOptions::max_failed_items)) takes
+    /// precedence. Creates the process if needed.
     ///
     /// ```
     /// # use procstate::{FailureLimit, Store};
@@ -22,8 +23,8 @@ impl ProcessHandle {
     /// # Ok::<(), procstate::Error>(())
     /// ```
     ///
-    /// It is kept as the parameter `run.max_failed_items` among the settings (`10%`), which
-    /// goes through export and import.
+    /// It is stored as the settings parameter `run.max_failed_items` (`10%`), which exports and
+    /// imports preserve.
     ///
     /// # Errors
     ///
@@ -33,9 +34,10 @@ impl ProcessHandle {
         self.update_settings(|settings| put_max_failed_items(settings, limit))
     }
 
-    /// Sets how soon after the beginning of a run the next one may begin; `None`: at any time.
-    /// [`ClaimOptions::min_interval`](crate::ClaimOptions::min_interval) says what it keeps
-    /// from beginning, and comes before this. Creates the process if need be.
+    /// Sets the minimum time between the starts of two runs; `None`: none.
+    ///
+    /// [`ClaimOptions::min_interval`](crate::ClaimOptions::min_interval) describes its effect, and
+    /// takes precedence. Creates the process if needed.
     ///
     /// ```
     /// # use procstate::Store;
@@ -47,8 +49,8 @@ impl ProcessHandle {
     /// # Ok::<(), procstate::Error>(())
     /// ```
     ///
-    /// It is kept as the parameter `run.min_interval` among the settings (`7200s`), which goes
-    /// through export and import.
+    /// It is stored as the settings parameter `run.min_interval` (`7200s`), which exports and
+    /// imports preserve.
     ///
     /// # Errors
     ///
@@ -78,7 +80,7 @@ pub(super) fn put_min_interval(settings: &mut record::Settings, interval: Option
 
 fn to_wire(interval: Duration) -> Result<prost_types::Duration> {
     time::period_to_wire(interval).ok_or_else(|| {
-        Error::argument(format!("a shortest interval of {interval:?} between runs is too long"))
+        Error::argument(format!("a minimum interval of {interval:?} between runs is too long"))
     })
 }
 

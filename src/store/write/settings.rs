@@ -1,4 +1,4 @@
-//! Settings and schedule of a process.
+//! The settings and the schedule of a process.
 
 use std::time::Duration;
 
@@ -13,29 +13,29 @@ use crate::record::Key;
 use crate::store::process::{Effect, ProcessHandle};
 use crate::store::{Attempt, Precondition};
 
-/// What operators set on a process.
+/// The operator settings of a process.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Settings {
-    /// How often a run is due; `None`: whenever nobody holds the process. With a
-    /// [`cron`](Settings::cron) expression, which counts then, about how often.
+    /// How often a run is due; `None`: whenever the process is not held. With a
+    /// [`cron`](Settings::cron) expression, which takes precedence, only an approximation.
     pub schedule: Option<Duration>,
-    /// By how much the slots of the schedule are put off.
+    /// The offset of the schedule's slots.
     pub offset: Option<Duration>,
-    /// The cron expression at whose times a run is due, and its time zone:
-    /// `30 2 * * * Europe/Berlin`.
+    /// The cron expression of the schedule with its time zone: `30 2 * * * Europe/Berlin`.
     pub cron: Option<String>,
-    /// How many items of a run may fail; `None`: any number, if who runs it does not say.
+    /// How many items of a run may fail; `None`: any number, unless the claim or runner sets a
+    /// limit.
     pub max_failed_items: Option<FailureLimit>,
-    /// How soon after the beginning of a run the next one may begin; `None`: at any time, if
-    /// who runs it does not say.
+    /// The minimum time between the starts of two runs; `None`: none, unless the claim or runner
+    /// sets one.
     pub min_interval: Option<Duration>,
-    /// Parameters for the worker that hold for all work.
+    /// Parameters for the worker that apply to all work.
     pub params: Params,
-    /// The last change of the settings; registering and unregistering work counts.
+    /// When the settings last changed, which includes registering and unregistering work.
     pub changed: Option<Timestamp>,
-    /// The version of their record: the sequence number of the commit that wrote it last, for
-    /// a [`Precondition`]; 0 if there is none.
+    /// The version of their record, for a [`Precondition`]: the sequence number of the last commit
+    /// that wrote it; 0 if there is none.
     pub version: u64,
 }
 
@@ -55,7 +55,7 @@ impl Settings {
 }
 
 impl ProcessHandle {
-    /// The settings of the process.
+    /// Returns the settings of the process.
     ///
     /// # Errors
     ///
@@ -67,12 +67,13 @@ impl ProcessHandle {
         Ok(Settings::read(&read.value, read.version))
     }
 
-    /// Changes settings and schedule in one commit, if `precondition` holds of the settings;
-    /// `change` may be called more than once. Creates the process if need be.
+    /// Changes settings and schedule in one commit, if `precondition` holds for the settings.
     ///
-    /// With [`cron`](Settings::cron) set, `schedule` and `offset` follow from it and are not
-    /// looked at; to have a period in its place, set `cron` to `None`. `changed` and
-    /// `version` are not the caller's.
+    /// `change` may be called more than once. Creates the process if needed.
+    ///
+    /// With [`cron`](Settings::cron) set, `schedule` and `offset` are derived from it and ignored
+    /// here; for a period instead, set `cron` to `None`. Changes of `changed` and `version` are
+    /// ignored.
     ///
     /// ```
     /// # use procstate::{Precondition, Store};
@@ -94,7 +95,7 @@ impl ProcessHandle {
     /// # Errors
     ///
     /// [`is_precondition_failed`](crate::Error::is_precondition_failed) if it does not hold;
-    /// as the calls that set the parameters and the schedule.
+    /// otherwise as the calls that set the parameters and the schedule.
     pub fn change_settings(
         &self,
         precondition: Precondition,
@@ -122,7 +123,7 @@ impl ProcessHandle {
         })
     }
 
-    /// The schedule that the settings say, as it is stored.
+    /// Encodes the schedule of the settings for storage.
     fn scheduled(&self, settings: &Settings) -> Result<Scheduled> {
         if let Some(cron) = &settings.cron {
             return self.by_cron(cron);
@@ -130,25 +131,26 @@ impl ProcessHandle {
         match (settings.schedule, settings.offset.unwrap_or_default()) {
             (Some(every), offset) => by_period(every, offset),
             (None, Duration::ZERO) => Ok((None, None)),
-            (None, offset) => Err(Error::argument(format!("an offset of {offset:?} without a schedule"))),
+            (None, offset) => Err(Error::argument(format!("an offset of {offset:?} needs a schedule"))),
         }
     }
 
-    /// Replaces the parameters. Creates the process if need be.
+    /// Replaces the parameters. Creates the process if needed.
     ///
-    /// A run that is on sees them after its next progress.
+    /// An active run sees them after its next progress.
     ///
     /// # Errors
     ///
-    /// [`is_invalid`](crate::Error::is_invalid) if one has the name of another setting:
-    /// `schedule.cron`, `schedule.offset`, `run.max_failed_items` or `run.min_interval`; if
-    /// the store cannot be written.
+    /// [`is_invalid`](crate::Error::is_invalid) if a parameter has the name of another setting:
+    /// `schedule.cron`, `schedule.offset`, `run.max_failed_items` or `run.min_interval`; if the
+    /// store cannot be written.
     pub fn set_params(&self, params: Params) -> Result<Effect> {
         self.update_params(|current| current.clone_from(&params))
     }
 
-    /// Changes the parameters by `update`, which may be called more than once.
-    /// Creates the process if need be.
+    /// Changes the parameters with `update`, which may be called more than once.
+    ///
+    /// Creates the process if needed.
     ///
     /// ```
     /// # let store = procstate::Store::in_memory();
@@ -167,9 +169,10 @@ impl ProcessHandle {
         self.update_settings(|settings| put_params(settings, &mut update))
     }
 
-    /// Sets how often a run is due; `None`: whenever nobody holds the process.
-    /// Creates the process if need be. [`RunnerBuilder::every`](crate::RunnerBuilder::every)
-    /// says which slots a period makes.
+    /// Sets how often a run is due; `None`: whenever the process is not held.
+    ///
+    /// [`RunnerBuilder::every`](crate::RunnerBuilder::every) describes the slots of a period.
+    /// Creates the process if needed.
     ///
     /// # Errors
     ///
@@ -182,8 +185,10 @@ impl ProcessHandle {
         }
     }
 
-    /// [`set_schedule`](ProcessHandle::set_schedule), with slots that begin `offset`
-    /// later: every day, with an offset of two hours, is at 02:00 UTC.
+    /// Sets a schedule whose slots begin `offset` later: daily with an offset of two hours means
+    /// 02:00 UTC.
+    ///
+    /// See [`set_schedule`](ProcessHandle::set_schedule).
     ///
     /// # Errors
     ///
@@ -194,8 +199,10 @@ impl ProcessHandle {
         self.replace_schedule(frequency, param)
     }
 
-    /// Has runs due at the times of a cron expression of five fields, on the clock of a
-    /// time zone by its IANA name. Creates the process if need be.
+    /// Schedules runs by a cron expression of five fields, evaluated in a time zone with an IANA
+    /// name.
+    ///
+    /// Creates the process if needed.
     ///
     /// ```
     /// # let store = procstate::Store::in_memory();
@@ -203,21 +210,21 @@ impl ProcessHandle {
     /// # Ok::<(), procstate::Error>(())
     /// ```
     ///
-    /// - A run is due at these times alone: changed settings and new work wait for the
-    ///   next, and the first run does too.
-    /// - Times that nobody was there for are made up for by one run.
-    /// - Where daylight saving leaves a time out, the run comes as much later as the clock
-    ///   was put on; of a time that comes twice the first counts: one run each. An
-    ///   expression whose hours begin with `*` goes by the hours as they pass.
-    /// - It is kept as the parameter `schedule.cron` among the settings, which goes
-    ///   through export and import. The schema's `schedule_frequency` is set to the
-    ///   shortest time between the next ten runs, for programs that know only that.
+    /// - A run is due only at these times: changed settings and new work wait for the next one,
+    ///   and so does the first run.
+    /// - One run makes up for all missed times.
+    /// - A time skipped by daylight saving moves later by the length of the gap; an ambiguous
+    ///   time means the first occurrence: one run each. An expression whose hours begin with `*`
+    ///   follows elapsed hours.
+    /// - It is stored as the settings parameter `schedule.cron`, which exports and imports
+    ///   preserve. The schema's `schedule_frequency` is set to the shortest interval between the
+    ///   next ten runs, for programs that do not know cron.
     /// - A program without the feature `cron` gets an error when it claims the process.
     ///
     /// # Errors
     ///
-    /// [`is_invalid`](crate::Error::is_invalid) if the expression makes no sense or never
-    /// comes, or the machine does not know the time zone; if the store cannot be written.
+    /// [`is_invalid`](crate::Error::is_invalid) if the expression is invalid or has no time within
+    /// four years, or the machine does not know the time zone; if the store cannot be written.
     #[cfg(feature = "cron")]
     pub fn set_cron(&self, expression: &str, time_zone: &str) -> Result<Effect> {
         let (frequency, param) = self.by_cron(&format!("{expression} {time_zone}"))?;
@@ -229,7 +236,7 @@ impl ProcessHandle {
         let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
         let cron = schedule::cron::Cron::parse(&text).map_err(Error::argument)?;
         let period = cron.shortest_period(self.store.now()).ok_or_else(|| {
-            Error::argument(format!("the cron expression {text:?}: none of its times comes in four years"))
+            Error::argument(format!("the cron expression {text:?} has no time within the next four years"))
         })?;
         Ok((Some(checked_period(period)?), Some((schedule::CRON, text))))
     }
@@ -263,7 +270,7 @@ impl ProcessHandle {
         let is_same_cron = param
             .as_ref()
             .is_some_and(|(name, text)| *name == schedule::CRON && params.get_string(name) == Some(text));
-        // It differs from day to day around a change of the clocks.
+        // The interval differs around a change of daylight saving.
         if is_same_cron && settings.schedule_frequency.is_some() {
             return;
         }
@@ -306,22 +313,19 @@ impl ProcessHandle {
     }
 }
 
-/// A schedule as it is stored: the field of the schema, and the parameter that says more.
+/// A stored schedule: the field of the schema, and the parameter that extends it.
 type Scheduled = (Option<prost_types::Duration>, Option<(&'static str, String)>);
 
 fn by_period(every: Duration, offset: Duration) -> Result<Scheduled> {
     let period = checked_period(every)?;
     if offset >= every {
-        return Err(Error::argument(format!(
-            "an offset of {offset:?}; it must be below {every:?}, the period"
-        )));
+        return Err(Error::argument(format!("the offset {offset:?} must be below the period, {every:?}")));
     }
     let wire = time::period_to_wire(offset).filter(|_| !offset.is_zero());
     Ok((Some(period), wire.map(|wire| (schedule::OFFSET, wire.to_string()))))
 }
 
-/// Changes the parameters by `update`, but for those that are other settings, which are not
-/// the caller's.
+/// Changes the parameters with `update`, preserving those that are other settings.
 fn put_params(settings: &mut record::Settings, update: impl FnOnce(&mut Params)) -> Result<()> {
     let params = settings.settings.get_or_insert_default();
     let mut theirs = params.clone();
@@ -343,6 +347,6 @@ fn put_params(settings: &mut record::Settings, update: impl FnOnce(&mut Params))
 
 fn checked_period(every: Duration) -> Result<prost_types::Duration> {
     time::period_to_wire(every).filter(|_| !every.is_zero()).ok_or_else(|| {
-        Error::argument(format!("a schedule of {every:?}; it must be above zero and fit 64 bits of seconds"))
+        Error::argument(format!("the period {every:?} must be above zero and fit into 64 bits of seconds"))
     })
 }

@@ -1,4 +1,4 @@
-//! Steering a process from outside its runs: pause and resume, a run at once, another try.
+//! Controls a process from outside its runs: pause and resume, immediate runs, retries.
 
 use super::work::Place;
 use crate::engine::Batch;
@@ -14,12 +14,13 @@ use crate::store::{Attempt, StoredItem};
 /// The setting that pauses a process.
 pub(crate) const PAUSED: &str = "flow.paused";
 
-/// How many items one commit queues at most.
+/// The maximum number of items queued per commit.
 const ITEMS_PER_COMMIT: usize = 1000;
 
 impl ProcessHandle {
-    /// Has the runners of the process take no more items: those that are being worked on are
-    /// brought to their end, and a run that is on waits. It is the setting `flow.paused`.
+    /// Pauses the process: its runners start no more items, but complete the current ones.
+    ///
+    /// An active run waits. The pause is stored as the setting `flow.paused`.
     ///
     /// ```
     /// # use procstate::{Params, Store};
@@ -44,7 +45,7 @@ impl ProcessHandle {
         })
     }
 
-    /// Takes back [`pause`](ProcessHandle::pause).
+    /// Reverts [`pause`](ProcessHandle::pause).
     ///
     /// # Errors
     ///
@@ -56,7 +57,7 @@ impl ProcessHandle {
         })
     }
 
-    /// Whether the process is paused.
+    /// Reports whether the process is paused.
     ///
     /// # Errors
     ///
@@ -65,9 +66,10 @@ impl ProcessHandle {
         Ok(self.settings()?.params.get_int(PAUSED).is_some_and(|paused| paused != 0))
     }
 
-    /// Makes a run of the process due, whatever its schedule says: whoever claims it next
-    /// begins one. While a run is on, the next is due once that has ended. Asked for more
-    /// than once, it is one run.
+    /// Makes a run due, independent of the schedule: the next claim starts one.
+    ///
+    /// During a run, the next one becomes due when that has finished. Repeated requests result in
+    /// one run.
     ///
     /// ```
     /// # use procstate::{Claim, Instance, Params, Store};
@@ -97,18 +99,19 @@ impl ProcessHandle {
         })
     }
 
-    /// Has active items done once more, completed or failed: they are queued again, and a
-    /// run is due that leaves out what is completed. Answers how many were queued; those
-    /// that a run has in hand, or that are queued already, are not, but are done all the
-    /// same.
+    /// Queues active items again, completed or failed, and makes a run due that skips completed
+    /// items; returns how many were queued.
     ///
-    /// What has failed besides is tried again by that run too.
+    /// Items that are already queued, or that a run is working on, are not counted, but are
+    /// processed too.
+    ///
+    /// That run also retries all other failed items.
     ///
     /// # Errors
     ///
-    /// [`is_not_found`](crate::Error::is_not_found) if the process is not in the store, or a
-    /// name is not active work of it: then nothing is changed. If the store cannot be
-    /// written; with more than a thousand names some may have been queued then.
+    /// [`is_not_found`](crate::Error::is_not_found) if the process does not exist, or a name is not
+    /// active work: then nothing is changed. If the store cannot be written; with more than 1,000
+    /// names some may have been queued by then.
     pub fn retry<N: Into<String>>(&self, names: impl IntoIterator<Item = N>) -> Result<usize> {
         let mut names: Vec<String> = names.into_iter().map(Into::into).collect();
         names.sort_unstable();
@@ -125,8 +128,9 @@ impl ProcessHandle {
         Ok(queued)
     }
 
-    /// [`retry`](ProcessHandle::retry) of every active item that has failed: that its last
-    /// run left incomplete or aborted. If there is none, no run is made due.
+    /// Queues every failed active item again: those that their last run left incomplete or aborted.
+    ///
+    /// If there are none, no run becomes due. See [`retry`](ProcessHandle::retry).
     ///
     /// # Errors
     ///
@@ -148,7 +152,7 @@ impl ProcessHandle {
         }
     }
 
-    /// Queues those of `names` that `is_meant`, and makes a run due; in one commit.
+    /// Queues those of `names` for which `is_meant` holds, and makes a run due, in one commit.
     fn queue_chunk(&self, names: &[String], is_meant: impl Fn(&Status) -> bool) -> Result<usize> {
         self.store.change(self.durability, || {
             let run = self.read_status()?;
@@ -168,8 +172,9 @@ impl ProcessHandle {
         })
     }
 
-    /// Adds to a batch that a run is due. A run that does all items is not made one that
-    /// leaves some out.
+    /// Adds a run request to a batch.
+    ///
+    /// A requested full run is not reduced to one that skips items.
     fn request_run(&self, batch: Batch, run: Option<&RunStatus>, skips_completed: bool) -> Result<Batch> {
         let read = self.read_settings()?;
         let mut settings = read.value.clone();

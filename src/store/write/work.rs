@@ -1,4 +1,4 @@
-//! Registering and unregistering work, and asking after it.
+//! Registers, unregisters and reads work.
 
 use prost::Message;
 
@@ -14,16 +14,16 @@ use crate::record::{Key, Payload, RecordRef};
 use crate::store::process::{Effect, ProcessHandle};
 use crate::store::{Attempt, Precondition, Versioned};
 
-/// What unregistering makes of a name that is on no list.
+/// What unregistering does with a name that is on no list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Absent {
-    /// It is to be cleaned up all the same.
+    /// Puts it on the cleanup list.
     ToCleanup,
-    /// Nothing: it went from the lists meanwhile.
+    /// Nothing: it left the lists meanwhile.
     Stays,
 }
 
-/// Where one name stands: on one list at most.
+/// The list and record of a name, on one list at most.
 pub(crate) struct Place {
     active: Versioned<Item>,
     cleanup: Versioned<prost_types::Timestamp>,
@@ -31,24 +31,24 @@ pub(crate) struct Place {
 }
 
 impl ProcessHandle {
-    /// Puts the work `name` on the active list, with `params`; changes its
-    /// parameters if it is there already, and takes it off the other lists.
-    /// Creates the process if need be.
+    /// Puts the work `name` on the active list with `params`.
     ///
-    /// A run that is on does an item registered meanwhile next time; if it is
-    /// working on this very item, it gets the new parameters after its next
-    /// progress.
+    /// If it is already active, its parameters change; if it is on another list, it leaves that.
+    /// Creates the process if needed.
+    ///
+    /// An active run leaves an item registered meanwhile to the next run; if it is working on this
+    /// very item, it sees the new parameters after its next progress.
     ///
     /// # Errors
     ///
-    /// If the name is empty or over 1 KiB, the item over 1 MiB less 16 KiB (which
-    /// are for the errors of a run), or the store cannot be written.
+    /// If the name is empty or over 1 KiB, the item over 1 MiB less 16 KiB (which are reserved for
+    /// the errors of a run), or the store cannot be written.
     pub fn register(&self, name: &str, params: Params) -> Result<Effect> {
         self.register_if(name, params, Precondition::None)
     }
 
-    /// [`register`](ProcessHandle::register), if `precondition` holds of the item, on
-    /// whichever list it is; its version is [`Item::version`](crate::Item::version).
+    /// Registers work if `precondition` holds for the item, on any list; see
+    /// [`register`](ProcessHandle::register) and [`Item::version`](crate::Item::version).
     ///
     /// # Errors
     ///
@@ -57,9 +57,9 @@ impl ProcessHandle {
     pub fn register_if(&self, name: &str, params: Params, precondition: Precondition) -> Result<Effect> {
         names::check_work(name)?;
         self.store.change(self.durability, || {
-            // The owner before the sequence number, and that before the lists: an
-            // item is never taken for older than it is, nor for older than a run
-            // that was claimed before it was there.
+            // The owner is read before the sequence number, and that before the lists, so that an
+            // item never appears older than it is, nor older than a run that was claimed before the
+            // item existed.
             let owner = self.read_owner()?;
             let seq = self.store.inner.engine.newest_seq()?;
             let run = self.read_status()?;
@@ -75,8 +75,8 @@ impl ProcessHandle {
         })
     }
 
-    /// Checks what can be told of an item before the store is read: its name, and
-    /// that there is room for its parameters.
+    /// Checks everything about an item that needs no read: its name, and the size of its
+    /// parameters.
     pub(crate) fn check_new(&self, name: &str, params: &Params) -> Result<()> {
         names::check_work(name)?;
         if params.encoded_len() <= limits::ITEM_BYTES_MAX / 2 {
@@ -86,8 +86,7 @@ impl ProcessHandle {
         item.map_or(Ok(()), |item| self.check_size(name, &item))
     }
 
-    /// Leaves room for what a run adds: it could not end an item that it cannot
-    /// write.
+    /// Reserves space for what a run adds: a run could not end an item that it cannot write.
     pub(crate) fn check_size(&self, name: &str, item: &Item) -> Result<()> {
         let (bytes, limit) = (item.encoded_len(), limits::ITEM_BYTES_MAX);
         if bytes <= limit {
@@ -104,8 +103,8 @@ impl ProcessHandle {
         self.leave(batch, name, List::Dropped, place.dropped.version)
     }
 
-    /// Takes `name` off `list` if it is on it, and makes sure that it is not put
-    /// there meanwhile if it is not.
+    /// Removes `name` from `list`, or, if it is not there, adds a precondition that it stays
+    /// absent.
     fn leave(&self, batch: Batch, name: &str, list: List, version: Option<u64>) -> Batch {
         let key = self.item_key(list, name);
         let batch = batch.expect(key.clone(), Expect::unchanged(version));
@@ -118,20 +117,20 @@ impl ProcessHandle {
         Ok(self.put_settings(batch, &settings, unchanged))
     }
 
-    /// Takes the work `name` off the active list and puts it on the cleanup list,
-    /// also if it was never active. On the cleanup or dropped list already:
-    /// nothing changes.
+    /// Moves the work `name` to the cleanup list, even if it was never active.
+    ///
+    /// Nothing changes if it is already on the cleanup or dropped list.
     ///
     /// # Errors
     ///
-    /// [`is_not_found`](crate::Error::is_not_found) if the process is not in the
-    /// store; if the name is empty or over 1 KiB, or the store cannot be written.
+    /// [`is_not_found`](crate::Error::is_not_found) if the process does not exist; if the name is
+    /// empty or over 1 KiB, or the store cannot be written.
     pub fn unregister(&self, name: &str) -> Result<Effect> {
         self.unregister_if(name, Precondition::None)
     }
 
-    /// [`unregister`](ProcessHandle::unregister), if `precondition` holds of the item, on
-    /// whichever list it is; its version is [`Item::version`](crate::Item::version).
+    /// Unregisters work if `precondition` holds for the item, on any list; see
+    /// [`unregister`](ProcessHandle::unregister) and [`Item::version`](crate::Item::version).
     ///
     /// # Errors
     ///
@@ -144,7 +143,7 @@ impl ProcessHandle {
         Ok(if changed == 0 { Effect::Unchanged } else { Effect::Changed })
     }
 
-    /// Unregisters items in one commit; answers how many of them changed anything.
+    /// Unregisters items in one commit; returns how many of them changed.
     pub(crate) fn unregister_chunk(&self, names: &[String], absent: Absent) -> Result<usize> {
         self.unregister_chunk_if(names, absent, Precondition::None)
     }
@@ -177,7 +176,7 @@ impl ProcessHandle {
         })
     }
 
-    /// Puts `name` on the cleanup or the dropped list, and takes it off the others.
+    /// Puts `name` on the cleanup or dropped list, and removes it from the others.
     pub(crate) fn move_to(
         &self,
         list: List,
@@ -198,20 +197,19 @@ impl ProcessHandle {
         batch.expect(key.clone(), Expect::unchanged(place.version(list))).put(key, since.to_payload())
     }
 
-    /// What there is to say of the work `name`.
+    /// Returns the state of the work `name`.
     ///
     /// # Errors
     ///
-    /// [`is_not_found`](crate::Error::is_not_found) if the process is not in the
-    /// store; if the name is empty or over 1 KiB. A name that the process does
-    /// not know is no error: its state is `purged`.
+    /// [`is_not_found`](crate::Error::is_not_found) if the process does not exist; if the name is
+    /// empty or over 1 KiB. An unknown name is not an error: its state is `purged`.
     pub fn work(&self, name: &str) -> Result<WorkResponse> {
         let item = self.item(name)?;
         let purged = || response::work_response(self.name(), name, Found::Nowhere);
         Ok(item.map_or_else(purged, |item| item.response(self.name())))
     }
 
-    /// The work `name` with the list it is on and its version; `None` if it is on none.
+    /// Returns the work `name` with its list and version; `None` if it is on no list.
     ///
     /// # Errors
     ///
@@ -219,9 +217,8 @@ impl ProcessHandle {
     pub fn item(&self, name: &str) -> Result<Option<crate::store::Item>> {
         names::check_work(name)?;
         self.must_exist()?;
-        // Active work is on no other list. Of anything else a commit without writes checks
-        // that the three lists were read at one point in time: a move between them must not
-        // hide the item.
+        // Active work is on no other list. For all others an empty commit verifies that the three
+        // lists were read at one point in time, so that a concurrent move cannot hide the item.
         self.store.change(self.durability, || {
             let active = self.read_active(name)?;
             if active.is_present() {
@@ -235,7 +232,7 @@ impl ProcessHandle {
         })
     }
 
-    /// Checks `precondition` of the item that stands at `place`.
+    /// Checks `precondition` for the item at `place`.
     fn check_place(&self, name: &str, place: &Place, precondition: Precondition) -> Result<()> {
         let list = place.list();
         let version = list.and_then(|list| place.version(list));
@@ -250,7 +247,7 @@ impl ProcessHandle {
         self.store.read(&self.item_key(List::Active, name))
     }
 
-    /// Where the name stands besides the active list, which was read before.
+    /// Finds the name on the lists other than the active one, which was read before.
     fn place_beside(&self, active: Versioned<Item>, name: &str) -> Result<Place> {
         Ok(Place {
             active,
@@ -265,7 +262,7 @@ impl ProcessHandle {
 }
 
 impl Place {
-    /// Where the name stands, for what is merged into it.
+    /// Returns the local state of the name for a merge.
     pub(crate) fn here(&self) -> Here<'_> {
         match (self.active.present(), self.cleanup.present().or(self.dropped.present())) {
             (Some(item), _) => Here::Active(item),
@@ -282,17 +279,17 @@ impl Place {
         }
     }
 
-    /// The place of a name that is on the active list, and so on no other.
+    /// The place of a name on the active list, and therefore on no other.
     fn only_active(active: Versioned<Item>) -> Self {
         Self { active, ..Self::nowhere() }
     }
 
-    /// The place of a name that is on no list.
+    /// The place of a name on no list.
     pub(super) fn nowhere() -> Self {
         Self { active: Versioned::absent(), cleanup: Versioned::absent(), dropped: Versioned::absent() }
     }
 
-    /// Notes the record of a list.
+    /// Records an entry of a list.
     pub(super) fn put(&mut self, list: List, record: RecordRef<'_>) -> Result<()> {
         match list {
             List::Active => self.active = Versioned::of(record)?,
@@ -306,12 +303,12 @@ impl Place {
         self.active.present()
     }
 
-    /// The list that the name is on.
+    /// Returns the list of the name.
     fn list(&self) -> Option<List> {
         List::ALL.into_iter().find(|list| self.version(*list).is_some())
     }
 
-    /// What stands there, as a list shows it.
+    /// Returns the item with its list.
     fn item(self, name: &str) -> Option<crate::store::Item> {
         let list = self.list()?;
         let version = self.version(list).unwrap_or_default();

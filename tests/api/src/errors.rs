@@ -1,4 +1,4 @@
-//! `docs/errors.md` has the text of every error, and every method that tells its kind.
+//! Checks that `docs/errors.md` has the text of every error, and every method that tells its kind.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -8,7 +8,7 @@ use syn::{Attribute, ImplItem, Item, Visibility};
 
 use crate::ROOT;
 
-/// The longest part of a text that is always the same. `None` if nothing of it is.
+/// Returns the longest constant part of a text, if any.
 fn fixed_part(text: &str) -> Option<String> {
     let mut parts = vec![String::new()];
     let mut depth = 0_usize;
@@ -19,7 +19,7 @@ fn fixed_part(text: &str) -> Option<String> {
                 depth = depth.saturating_sub(1);
                 parts.push(String::new());
             }
-            // What stands between placeholders.
+            // The text between placeholders.
             c if depth == 0 => parts.last_mut().unwrap().push(c),
             _ => {}
         }

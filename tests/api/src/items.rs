@@ -1,4 +1,4 @@
-//! Every public item: where users find it, what it looks like, and its examples.
+//! Public items: their paths, signatures, and examples.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,11 +10,11 @@ use crate::sources::{Name, Sources, ident_of, is_left_out};
 
 #[derive(Debug, Clone)]
 pub(crate) struct Item {
-    /// As users write it: `procstate::Store::open`.
+    /// The path for users: `procstate::Store::open`.
     pub(crate) path: String,
-    /// What there is of it, without its body.
+    /// The declaration without its body.
     pub(crate) signature: String,
-    /// The features it needs.
+    /// The required features.
     pub(crate) features: BTreeSet<String>,
     pub(crate) examples: String,
     pub(crate) kind: Kind,
@@ -27,12 +27,12 @@ pub(crate) enum Kind {
 }
 
 impl Item {
-    /// Whether users call it.
+    /// Reports whether users call it.
     pub(crate) fn is_called(&self) -> bool {
         self.kind == Kind::Function
     }
 
-    /// Whether there is an example of its own, or one that calls it by its name.
+    /// Reports whether it has an example of its own, or one that calls it by name.
     pub(crate) fn is_shown_in(&self, examples: &str) -> bool {
         let name = self.path.rsplit("::").next().unwrap_or_default();
         let calls = [".", "::", " ", "(", "!", "&"].map(|before| format!("{before}{name}("));
@@ -40,7 +40,7 @@ impl Item {
     }
 }
 
-/// Everything that users can name, by where they find it.
+/// Returns everything that users can name, by public path.
 pub(crate) fn of(sources: &Sources) -> Vec<Item> {
     let mut walk = Walk { sources, found: Vec::new(), names: BTreeMap::new() };
     walk.module(&Vec::new(), "procstate", &BTreeSet::new());
@@ -51,7 +51,7 @@ pub(crate) fn of(sources: &Sources) -> Vec<Item> {
 struct Walk<'a> {
     sources: &'a Sources,
     found: Vec<Item>,
-    /// Where users find a type, by where it is defined; and the features it needs.
+    /// The public path and required features of a type, by where it is defined.
     names: BTreeMap<Name, (String, BTreeSet<String>)>,
 }
 
@@ -94,7 +94,7 @@ impl Walk<'_> {
         let Some(module_items) = sources.modules.get(module) else { return };
         let item = module_items.items.iter().find(|item| ident_of(item).is_some_and(|found| found == ident));
         let Some(item) = item else {
-            // Made from the schema when the library is built.
+            // Generated from the schema at build time.
             self.names.insert(defined.clone(), (path.to_owned(), needs.clone()));
             let signature = format!("{path} (a message of proto/process/v1/process.proto)");
             return self.push(path, signature, needs.clone(), &[], Kind::Other);
@@ -166,7 +166,7 @@ impl Walk<'_> {
         }
     }
 
-    /// What is implemented for the types that users can name.
+    /// Adds implementations for the types that users can name.
     fn impls(&mut self) {
         let sources = self.sources;
         for (module, content) in &sources.modules {
@@ -249,7 +249,7 @@ fn signature(signature: &syn::Signature, path: &str) -> String {
     text(&named.to_token_stream()).replacen("HERE", path, 1)
 }
 
-/// The code between the fences of its documentation.
+/// Returns the code blocks of its documentation.
 fn examples(attrs: &[Attribute]) -> String {
     let mut is_code = false;
     let mut code = String::new();

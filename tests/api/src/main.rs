@@ -1,6 +1,6 @@
-//! The public API, read from the sources of the library: a change of it is seen, and what
-//! users call has an example. `just api` writes the listing anew, after a change that is
-//! meant.
+//! Tests of the public API, which parse the sources of the library: the API must match its listing,
+//! and everything that users call must have an example. `just api` rewrites the listing after an
+//! intended change.
 #![cfg(test)]
 
 mod errors;
@@ -37,7 +37,7 @@ fn the_listing_is_the_public_api() {
     assert_eq!(
         kept,
         listing,
-        "the public API has changed:\n{}\nIf that is meant, run `just api`, commit docs/public-api.txt, and say so in CHANGELOG.md",
+        "the public API has changed:\n{}\nIf this is intended, run `just api`, commit docs/public-api.txt, and say so in CHANGELOG.md",
         [gone, added].concat().join("\n")
     );
 }

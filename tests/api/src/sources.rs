@@ -1,4 +1,4 @@
-//! The modules of the library, parsed, and what a path means in them.
+//! The parsed modules of the library, and path resolution in them.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,7 +16,7 @@ pub(crate) struct Module {
     pub(crate) imports: Vec<Import>,
 }
 
-/// One name that a `use` brings.
+/// A name imported by a `use`.
 pub(crate) struct Import {
     pub(crate) name: String,
     pub(crate) path: Name,
@@ -35,7 +35,7 @@ impl Sources {
         sources
     }
 
-    /// The module `name` in the file `file`, whose sub-modules are in `folder`.
+    /// Adds the module `name` from the file `file`, with submodules in `folder`.
     fn add(&mut self, name: Name, file: &Path, folder: &Path) {
         let text = fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
         let parsed = syn::parse_file(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
@@ -80,7 +80,7 @@ impl Sources {
         }
     }
 
-    /// What `path` means in the module `within`; `None` for what is not of this crate.
+    /// Resolves `path` in the module `within`; `None` if it is not of this crate.
     pub(crate) fn resolve(&self, within: &Name, path: &[String]) -> Option<Name> {
         self.resolve_within(within, path, 8)
     }
@@ -126,7 +126,7 @@ fn flatten(tree: &UseTree, path: Name, names: &mut Vec<(String, Name)>) {
     }
 }
 
-/// Whether only tests and fuzz targets have it.
+/// Reports whether only tests and fuzz targets include it.
 pub(crate) fn is_left_out(attrs: &[Attribute]) -> bool {
     attrs.iter().any(|attr| {
         let text = attr.path().is_ident("cfg").then(|| crate::listing::text(&attr.meta));

@@ -1,4 +1,4 @@
-//! What changes settings and work items.
+//! Arguments of commands that change settings and work items.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -28,14 +28,14 @@ pub(crate) struct SettingsArgs {
     /// time occurs twice, the first one counts.
     #[arg(long, value_name = "TZ", requires = "cron", default_value = "UTC")]
     pub(crate) time_zone: String,
-    /// No schedule: a run is due whenever nobody holds the process.
+    /// No schedule: a run is due whenever the process is not held.
     #[arg(long, conflicts_with_all = ["every", "cron"])]
     pub(crate) no_schedule: bool,
     /// How many items may fail before a run stops: a number, a share like 10%, or none. A limit
     /// that the running program sets itself takes precedence.
     #[arg(long, value_name = "N|N%|none")]
     pub(crate) max_failed_items: Option<FailureLimit>,
-    /// The shortest time between the starts of two runs, whatever makes one due; 0s: no limit.
+    /// The minimum time between the starts of two runs, whatever makes one due; 0s: no limit.
     #[arg(long, value_name = "TIME", value_parser = crate::input::duration::parse)]
     pub(crate) min_interval: Option<Duration>,
     #[command(flatten)]
@@ -44,10 +44,10 @@ pub(crate) struct SettingsArgs {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct ParamArgs {
-    /// A parameter that is a whole number.
+    /// A parameter that is an integer.
     #[arg(long = "int", value_name = "NAME=VALUE", value_parser = int_param)]
     ints: Vec<(String, i64)>,
-    /// A parameter that is a text.
+    /// A parameter that is a string.
     #[arg(long = "str", value_name = "NAME=VALUE", value_parser = str_param)]
     strings: Vec<(String, String)>,
 }
@@ -117,7 +117,7 @@ pub(crate) struct Unregister {
     pub(crate) cleanup_unknown: bool,
 }
 
-/// How many arguments follow `--`, where a `-` is a name like any other.
+/// Returns how many arguments follow `--`, after which `-` is an ordinary name.
 pub(crate) fn arguments_behind_dashes() -> usize {
     std::env::args_os().skip_while(|argument| argument != "--").skip(1).count()
 }

@@ -223,7 +223,7 @@ pub(crate) enum Command {
     /// It goes back to the newest snapshot, or further. Exit status 1 if part of it is
     /// missing.
     Log(Log),
-    /// Make a new store of everything that can still be read from a damaged one.
+    /// Make a new store from everything that is still readable in a damaged one.
     ///
     /// Never changes the damaged store. Exit status 1 if anything is missing from the new
     /// store or may be older than it was; each such record is listed (with --json, every
@@ -274,12 +274,12 @@ pub(crate) enum Command {
     /// Prints the standard output of its command to standard output, and its standard error
     /// to standard error. Exit status 1 if there is none.
     Logs(Logs),
-    /// What stops the commands of a run whose program was killed.
+    /// Stop the commands of a run whose program was killed (internal).
     #[command(hide = true)]
     Watchdog {
-        /// How the token of its commands begins.
+        /// The start of the token of its commands.
         token: String,
-        /// The number of the program.
+        /// The process id of the program.
         parent: i32,
     },
     /// Print a completion script for a shell.
@@ -342,7 +342,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_command_line_is_sound() {
+    fn the_command_line_is_valid() {
         use clap::CommandFactory;
         Args::command().debug_assert();
     }

@@ -1,4 +1,4 @@
-//! What goes in and out of a store as a whole.
+//! Arguments of commands that move whole processes and stores.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! Changes that an operator makes.
+//! Operator commands that change settings or owners.
 
 use std::time::Duration;
 
@@ -77,7 +77,7 @@ fn print_settings(place: &Location, name: &str, output: &mut Output) -> Result<C
     Ok(CommandStatus::Success)
 }
 
-/// The schedule in words, if there is one.
+/// Describes the schedule, if there is one.
 pub(crate) fn schedule(settings: &Settings) -> Option<String> {
     if let Some(cron) = &settings.cron {
         return Some(format!("cron {cron}"));
@@ -100,7 +100,7 @@ pub(crate) fn release(place: &Location, name: &str, output: &mut Output) -> Resu
         }
         Some(released) => {
             say(&format!(
-                "took the lock from {}, its owner since {}",
+                "released the lock of {}, its owner since {}",
                 released.instance,
                 time(released.since)
             ));

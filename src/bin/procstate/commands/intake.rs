@@ -1,4 +1,4 @@
-//! Registering and unregistering work.
+//! Registers and unregisters work.
 
 use procstate::{Params, ProcessHandle, Tally};
 use serde_json::json;
@@ -9,7 +9,7 @@ use crate::input::lists::{self, Form, Listed};
 use crate::open::{self, Location};
 use crate::terminal::output::{Output, count, say};
 
-/// How many names without work are told of; there may be a million.
+/// The maximum number of unknown names to print.
 const UNKNOWN_SHOWN_MAX: usize = 10;
 
 pub(crate) fn register(
@@ -26,7 +26,7 @@ pub(crate) fn register(
     let listed = lists::read(&args.items, form, &args.params.to_params(), &command)?;
     if args.exact && listed.is_empty() && !args.allow_empty {
         return Err(Failure::Failed(format!(
-            "the list is empty, and with --exact all work of process {:?} would be unregistered; nothing was changed. If that is meant, say --allow-empty",
+            "the list is empty, and with --exact all work of process {:?} would be unregistered; nothing was changed. If this is intended, use --allow-empty",
             args.name
         )));
     }
@@ -94,7 +94,7 @@ pub(crate) fn unregister(
     Ok(if known.is_empty() && !unknown.is_empty() { CommandStatus::Findings } else { CommandStatus::Success })
 }
 
-/// Those that are on one of the lists, and those that are not.
+/// Splits names into those on a list and unknown ones.
 fn by_being_known(
     process: &ProcessHandle,
     listed: Vec<Listed>,

@@ -1,4 +1,4 @@
-//! The log, commit by commit.
+//! Prints the log, commit by commit.
 
 use std::ops::ControlFlow;
 
@@ -36,7 +36,7 @@ pub(crate) fn log(place: &Location, args: &Log, output: &mut Output) -> Result<C
     Ok(found)
 }
 
-/// Prints the log, and then each commit as it is made.
+/// Prints the log, and then each new commit.
 fn follow(place: &Location, from: u64, output: &mut Output) -> Result<CommandStatus, Failure> {
     let store = open::where_it_is_open(place)?;
     let mut found = CommandStatus::Success;
@@ -66,7 +66,7 @@ fn print(entry: &LogEntry, output: &mut Output) -> Result<(), Failure> {
         LogEntry::Gap { path, offset, after, .. } if output.is_json() => output
             .json(&json!({"gap": {"file": path.display().to_string(), "offset": offset, "after": after}})),
         LogEntry::Gap { path, offset, after, .. } => output.line(&format!(
-            "--- something is missing after commit {after}: {} at byte {offset} (see `procstate verify`)",
+            "--- there is a gap after commit {after}: {} at byte {offset} (see `procstate verify`)",
             path.display()
         )),
         _ => Ok(()),

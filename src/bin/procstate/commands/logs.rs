@@ -1,4 +1,4 @@
-//! The output that a run has kept of an item.
+//! Prints the output that a run kept for an item.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -13,8 +13,8 @@ use crate::terminal::output::Output;
 
 const CHUNK: usize = 64 << 10;
 
-/// Prints what the last command of an item has written: its standard output, and then
-/// its standard error, each on the same stream.
+/// Prints the output of an item's last command: its standard output, then its standard error, each
+/// on the same stream.
 pub(crate) fn logs(place: &Location, args: &Logs, output: &mut Output) -> Result<CommandStatus, Failure> {
     let logs = LogFiles::new(&folder(place, args)?, &args.name, None);
     let mut found = false;
@@ -47,7 +47,7 @@ fn folder(place: &Location, args: &Logs) -> Result<PathBuf, Failure> {
     })
 }
 
-/// Copies a file; answers whether it is there.
+/// Copies a file; returns whether it exists.
 fn copy(path: &Path, mut write: impl FnMut(&[u8]) -> Result<(), Failure>) -> Result<bool, Failure> {
     let failed = |error: io::Error| Failure::Failed(format!("could not read {}: {error}", path.display()));
     let mut file = match File::open(path) {

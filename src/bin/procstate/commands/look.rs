@@ -1,4 +1,4 @@
-//! Lists: processes, work, past runs, figures.
+//! Lists processes, work, past runs and statistics.
 
 use procstate::interchange::to_json;
 use procstate::proto::{State, Status};
@@ -66,12 +66,12 @@ fn summary_json(summary: &Summary, schedule: Option<String>) -> serde_json::Valu
     })
 }
 
-/// A state by its name on the wire, in lower case.
+/// Returns the wire name of a state in lower case.
 pub(crate) fn state(state: State) -> String {
     state.as_str_name().to_ascii_lowercase()
 }
 
-/// How many items a run has ended, and how many of them have failed.
+/// Returns how many items a run has ended, and how many of them failed.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "counts of items")]
 pub(super) fn counts(status: &Status) -> (u64, u64) {
     let stat = |label: &str| status.stats.get(label).copied().unwrap_or_default().max(0.0) as u64;
@@ -111,7 +111,7 @@ fn last_error(item: &Item) -> String {
     last.map_or(String::new(), |error| first_line(&error.text))
 }
 
-/// The first line that says something.
+/// Returns the first non-empty line.
 pub(super) fn first_line(text: &str) -> String {
     text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default().to_owned()
 }
@@ -183,7 +183,7 @@ pub(crate) fn stats(place: &Location, output: &mut Output) -> Result<CommandStat
     Ok(CommandStatus::Success)
 }
 
-/// The figures that mean something for a store that was just opened.
+/// Returns the statistics that are meaningful for a store that was just opened.
 fn stats_rows(stats: &Stats) -> [(&'static str, String); 7] {
     [
         (

@@ -1,4 +1,4 @@
-//! The commands, a file a family.
+//! The commands, one file per family.
 
 mod change;
 mod intake;
@@ -71,7 +71,7 @@ pub(crate) fn dispatch(args: &Args, output: &mut Output) -> Result<CommandStatus
     }
 }
 
-#[cfg_attr(not(feature = "etcd"), allow(unused_variables, reason = "to a folder, and nowhere else"))]
+#[cfg_attr(not(feature = "etcd"), allow(unused_variables, reason = "only used with etcd"))]
 fn restore_where(
     args: &Args,
     restore: &crate::args::Restore,
@@ -88,13 +88,13 @@ fn init(place: &Location) -> Result<CommandStatus, Failure> {
     #[cfg(feature = "etcd")]
     if let Location::Etcd(options) = place {
         Store::connect(options)?.close()?;
-        say("there is a store in etcd under this prefix");
+        say("the store in etcd exists under this prefix");
         return Ok(CommandStatus::Success);
     }
     let db = place.folder()?;
     if db.join("MANIFEST").exists() {
         return Err(Failure::Failed(format!(
-            "there is a store at {} already; it was left as it is",
+            "a store already exists at {}; it was not changed",
             db.display()
         )));
     }

@@ -1,4 +1,4 @@
-//! Serving a store.
+//! Serves a store.
 
 use std::io;
 use std::path::Path;
@@ -15,7 +15,7 @@ use crate::failure::{CommandStatus, Failure};
 use crate::open::{self, Location};
 use crate::terminal::output::{Output, say};
 
-/// How long the answers that are under way may take at the end.
+/// How long open responses may take at shutdown.
 const END_TIME_MAX: Duration = Duration::from_secs(5);
 
 pub(crate) fn serve(
@@ -30,11 +30,11 @@ pub(crate) fn serve(
     if let Some(token) = open::token(token_file)? {
         options = options.token(token);
     }
-    // Before anybody could send one.
+    // Before the address is known to anyone who could send a signal.
     let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(failed)?;
     let store = open::to_have(place).map_err(|error| Failure::failed(&error))?;
     let server = Server::builder(&store).options(options);
-    // Without a folder there is none for a socket, and nobody needs it.
+    // A store without a folder has no socket, and needs none.
     let server = if store.path().is_some() { server.control_socket().map_err(failed)? } else { server };
     let server = args.listen.iter().fold(server, |server, address| server.listen(address.as_str()));
     let server = server.start().map_err(failed)?;
@@ -57,10 +57,11 @@ fn name(place: &Location) -> String {
     place.folder().map_or_else(|_| "the store".to_owned(), |folder| folder.display().to_string())
 }
 
-/// Serves a store for as long as a command of this tool has it open. If that cannot be, the
-/// command goes on without.
+/// Serves a store while a command of this tool has it open.
+///
+/// If that fails, the command continues without.
 pub(crate) fn beside(store: &Store) -> Option<Server> {
-    // Others come to one without a folder by themselves.
+    // Stores without a folder are shared anyway.
     store.path()?;
     let server = Server::builder(store).control_socket().and_then(|server| server.start());
     server.inspect_err(|error| say(&format!("other commands must wait for this one: {error}"))).ok()

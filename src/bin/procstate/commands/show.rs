@@ -1,4 +1,4 @@
-//! One process, or one work item, in full.
+//! Shows one process, or one work item, in full.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! What an operator has a process do.
+//! Pauses, resumes and retries.
 
 use procstate::Effect;
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! Processes in and out.
+//! Imports and exports processes.
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -39,12 +39,12 @@ pub(crate) fn import(place: &Location, import: &Import) -> Result<CommandStatus,
         say(&format!("imported {}", count(total - merged, "process")));
     }
     if merged > 0 {
-        say(&format!("merged {} into what was there", count(merged, "process")));
+        say(&format!("merged {} into the store", count(merged, "process")));
     }
     Ok(CommandStatus::Success)
 }
 
-/// The processes of all files, each with the file it is from.
+/// Reads the processes of all files, each with the name of its file.
 fn read_all(import: &Import) -> Result<Vec<(Process, String)>, Failure> {
     let unknown = if import.ignore_unknown { Unknown::Ignore } else { Unknown::Reject };
     let mut processes: Vec<(Process, String)> = Vec::new();
@@ -54,12 +54,12 @@ fn read_all(import: &Import) -> Result<Vec<(Process, String)>, Failure> {
         input.refuse_foreign("import")?;
         let Input { source, bytes } = input;
         for process in read_processes(&source, &bytes, unknown)? {
-            // What is checked here is not written by halves.
+            // Checked before anything is written.
             Store::check_import(&process).map_err(|error| Failure::Failed(format!("{source}: {error}")))?;
             let first = seen.insert(process.process_name.clone(), source.clone());
             if let Some(first) = first.filter(|_| !import.merge) {
                 return Err(Failure::Failed(format!(
-                    "{source}: process {:?} stands in {first} already; nothing was imported",
+                    "{source}: process {:?} is already in {first}; nothing was imported",
                     process.process_name
                 )));
             }
@@ -73,7 +73,7 @@ fn refuse_existing(store: &Store, processes: &[(Process, String)]) -> Result<(),
     for (process, source) in processes {
         if store.process(&process.process_name)?.exists()? {
             return Err(Failure::Failed(format!(
-                "{source}: process {:?} is in the store already; --replace replaces it, --merge adds to it. Nothing was imported",
+                "{source}: process {:?} is already in the store; --replace replaces it, --merge merges into it. Nothing was imported",
                 process.process_name
             )));
         }
@@ -89,7 +89,7 @@ pub(crate) fn export(
     let store = open::for_looking(place)?;
     let names = if export.names.is_empty() { store.processes()? } else { export.names.clone() };
     for name in &names {
-        // Before anything is written: all of them, or none.
+        // Checks all names before anything is written.
         store.process(name)?.settings()?;
     }
     match &export.output {
@@ -114,7 +114,7 @@ fn encode(store: &Store, name: &str, format: Format) -> Result<Vec<u8>, Failure>
     Ok(bytes)
 }
 
-/// The file is there once all of it is.
+/// Exports to a file, which gets its name once it is complete.
 fn export_to_file(store: &Store, names: &[String], format: Format, path: &Path) -> Result<(), Failure> {
     let failed =
         |error: std::io::Error| Failure::Failed(format!("could not write {}: {error}", path.display()));

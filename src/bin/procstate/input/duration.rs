@@ -2,18 +2,18 @@
 
 use std::time::Duration;
 
-/// Reads `90`, which is seconds, `1.5`, `90s`, `1h 30m`, `12h`.
+/// Parses `90` (seconds), `1.5`, `90s`, `1h 30m`, `12h`.
 pub(crate) fn parse(text: &str) -> Result<Duration, String> {
     let text = text.trim();
     if let Ok(seconds) = text.parse::<f64>() {
         return Duration::try_from_secs_f64(seconds)
-            .map_err(|_| format!("{text:?} is no number of seconds that can be waited"));
+            .map_err(|_| format!("{text:?} is not a valid number of seconds"));
     }
     humantime::parse_duration(text)
         .map_err(|error| format!("{error}; it must be like 90 (seconds), 90s, 1h 30m, or 2d"))
 }
 
-/// As a person writes it: `1s`, `1m 30s`.
+/// Formats a duration for people: `1s`, `1m 30s`.
 pub(crate) fn format(time: Duration) -> String {
     humantime::format_duration(time).to_string()
 }
@@ -33,7 +33,7 @@ mod tests {
     }
 
     #[test]
-    fn written_as_it_was_read() {
+    fn formats_what_it_parses() {
         assert_eq!(["1", "90", "0.2"].map(|text| format(parse(text).unwrap())), ["1s", "1m 30s", "200ms"]);
     }
 }

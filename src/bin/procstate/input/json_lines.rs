@@ -1,9 +1,8 @@
-//! Work with its parameters, a JSON object a line:
+//! Parses work with parameters, one JSON object per line:
 //! `{"work": "a", "intParams": {"n": 1}, "stringParams": {"s": "x"}}`.
 //!
-//! The members of a parameter are called as in canonical JSON of the schema, and whole
-//! numbers may stand in quotes as they do there. A name that comes twice in one object, or
-//! that is none of these, is an error: it would lose something without a word.
+//! The members are named as in the canonical JSON of the schema, and integers may be quoted as
+//! there. Duplicate and unknown names are errors, since they would silently lose data.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -21,11 +20,11 @@ pub(crate) struct Line {
     pub(crate) params: Params,
 }
 
-/// Reads a line. The error begins with the column.
+/// Parses a line. The error starts with the column.
 pub(crate) fn parse(line: &[u8]) -> Result<Line, String> {
     serde_json::from_slice(line).map_err(|error| {
         let text = error.to_string();
-        // The line is known, and stands in front.
+        // The line number is already in front.
         let what = text.split(" at line ").next().unwrap_or(&text);
         format!("column {}: {what}", error.column().max(1))
     })
@@ -73,10 +72,10 @@ fn set<T, E: Error>(place: &mut Option<T>, name: &str, value: T) -> Result<(), E
 }
 
 fn twice<E: Error>(name: &str) -> E {
-    E::custom(format!("{name:?} comes twice in one object"))
+    E::custom(format!("{name:?} occurs twice in one object"))
 }
 
-/// An object whose names are unique.
+/// An object with unique names.
 struct Members<T>(BTreeMap<String, T>);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Members<T> {
@@ -107,7 +106,7 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for MembersVisitor<T> {
     }
 }
 
-/// A whole number, which may stand in quotes.
+/// An integer, which may be quoted.
 struct Whole(i64);
 
 impl<'de> Deserialize<'de> for Whole {
@@ -122,7 +121,7 @@ impl Visitor<'_> for WholeVisitor {
     type Value = Whole;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a whole number of 64 bits")
+        f.write_str("a 64-bit integer")
     }
 
     fn visit_i64<E>(self, value: i64) -> Result<Whole, E> {
@@ -154,10 +153,13 @@ mod tests {
     }
 
     #[test]
-    fn what_would_be_lost_is_refused() {
+    fn lossy_input_is_refused() {
         for (line, why) in [
-            (r#"{"work": "a", "work": "b"}"#, "column 26: \"work\" comes twice in one object"),
-            (r#"{"work": "a", "intParams": {"n": 1, "n": 1}}"#, "column 43: \"n\" comes twice in one object"),
+            (r#"{"work": "a", "work": "b"}"#, "column 26: \"work\" occurs twice in one object"),
+            (
+                r#"{"work": "a", "intParams": {"n": 1, "n": 1}}"#,
+                "column 43: \"n\" occurs twice in one object",
+            ),
             (
                 r#"{"work": "a", "params": {}}"#,
                 "column 22: unknown field `params`, expected one of `work`, `intParams`, `stringParams`",
@@ -165,11 +167,11 @@ mod tests {
             (r#"{"intParams": {}}"#, "column 17: missing field `work`"),
             (
                 r#"{"work": "a", "intParams": {"n": 1.5}}"#,
-                "column 36: invalid type: floating point `1.5`, expected a whole number of 64 bits",
+                "column 36: invalid type: floating point `1.5`, expected a 64-bit integer",
             ),
             (
                 r#"{"work": "a", "intParams": {"n": 9223372036854775808}}"#,
-                "column 52: invalid value: integer `9223372036854775808`, expected a whole number of 64 bits",
+                "column 52: invalid value: integer `9223372036854775808`, expected a 64-bit integer",
             ),
             (r#"{"work": "a"} {"work": "b"}"#, "column 15: trailing characters"),
             ("a", "column 1: expected value"),

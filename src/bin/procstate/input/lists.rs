@@ -1,4 +1,4 @@
-//! The work items that a command is given: as arguments, and in lists.
+//! The work items given to a command, as arguments and in lists.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -14,18 +14,18 @@ use crate::failure::Failure;
 use crate::input::{self, Input};
 use crate::input::{json_lines, names};
 
-/// What an entry of a list is.
+/// The format of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Form {
-    /// A line with a name.
+    /// One name per line.
     Lines,
-    /// A name that ends with a NUL.
+    /// Names that end with NUL.
     Null,
-    /// A line with a JSON object.
+    /// One JSON object per line.
     JsonLines,
 }
 
-/// One item, and where it stands.
+/// An item with its position.
 #[derive(Debug, Clone)]
 pub(crate) struct Listed {
     pub(crate) name: String,
@@ -48,15 +48,16 @@ impl fmt::Display for Place {
     }
 }
 
-/// The items that `items` names, each once, in the order in which they came. `command` is
-/// what reads them, for messages.
+/// Reads all items, without duplicates, in order.
+///
+/// `command` is the name of the command for messages.
 pub(crate) fn read(
     items: &Items,
     form: Form,
     params: &Params,
     command: &str,
 ) -> Result<Vec<Listed>, Failure> {
-    // It is asked which names work can have, before the store is touched.
+    // Used to validate names before the store is opened.
     let anywhere = Store::in_memory().process("any")?;
     let mut list = List { form, params, command, anywhere, listed: Vec::new() };
     let literal = items.work.len().saturating_sub(crate::args::arguments_behind_dashes());
@@ -106,13 +107,14 @@ impl List<'_> {
         }
     }
 
-    /// Work can have such a name, and no file can: a list that ends its names with NUL
-    /// would be one long name.
+    /// Refuses a NUL in a list of lines.
+    ///
+    /// Work names may contain one, but a NUL-separated list would be read as a single long name.
     fn refuse_null(&self, input: &Input) -> Result<(), Failure> {
         let Some(at) = input.bytes.iter().position(|byte| *byte == 0) else { return Ok(()) };
         let line = input.bytes.iter().take(at).filter(|byte| **byte == b'\n').count() + 1;
         Err(Failure::Failed(format!(
-            "{}, line {line}: there is a NUL in it; if NULs end the names, ask for that with --null",
+            "{}, line {line}: it contains a NUL; if the names end with NUL, use --null",
             input.source
         )))
     }
@@ -160,7 +162,7 @@ impl List<'_> {
     }
 }
 
-/// A name that comes again means the same item, unless it has other parameters there.
+/// Removes duplicates, unless they have different parameters.
 fn unique(all: Vec<Listed>) -> Result<Vec<Listed>, Failure> {
     let mut first: HashMap<String, usize> = HashMap::with_capacity(all.len());
     let mut listed: Vec<Listed> = Vec::with_capacity(all.len());

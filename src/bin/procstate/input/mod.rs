@@ -1,4 +1,4 @@
-//! What commands read: files, and standard input.
+//! Reads files and standard input.
 
 pub(super) mod duration;
 pub(super) mod json_lines;
@@ -19,7 +19,7 @@ const XZ: &[u8] = b"\xfd7zXZ\0";
 /// The content of a file.
 #[derive(Debug)]
 pub(crate) struct Input {
-    /// What messages call it.
+    /// The name of the file in messages.
     pub(crate) source: String,
     pub(crate) bytes: Vec<u8>,
 }
@@ -39,8 +39,9 @@ pub(crate) fn read(path: &Path) -> Result<Input, Failure> {
 }
 
 impl Input {
-    /// Refuses what must be unpacked or converted before `command` can read it. Nothing
-    /// that a command reads begins like that.
+    /// Refuses compressed or UTF-16 input, which must be converted for `command` first.
+    ///
+    /// No valid input starts like these.
     pub(crate) fn refuse_foreign(&self, command: &str) -> Result<(), Failure> {
         let Some((form, verb, converter)) = foreign(&self.bytes) else { return Ok(()) };
         let file = if self.source == "<stdin>" { "FILE" } else { &self.source };
@@ -51,7 +52,7 @@ impl Input {
     }
 }
 
-/// The form, what is to be done about it, and the program that does it.
+/// Returns the format, how to convert it, and the program for that.
 fn foreign(bytes: &[u8]) -> Option<(&'static str, &'static str, &'static str)> {
     let packed = |form, program| Some((form, "decompress", program));
     let utf16 = |program| Some(("UTF-16", "convert", program));

@@ -1,11 +1,10 @@
-//! Names of files as names of work.
+//! Maps file names to work names.
 //!
-//! A name in a store is UTF-8; on Linux the name of a file is any bytes. One that is not
-//! UTF-8 is written as `%bytes:` and then the bytes, of which those that are not UTF-8, and
-//! each `%`, are `%` and two upper-case hexadecimal digits: the file `caf\xE9` is the work
-//! `%bytes:caf%E9`. A name that looks like that already is written in the same way, so that
-//! each name stands for one file and no two files have the same one. Every other name is
-//! the file's own.
+//! Names in a store are UTF-8; Linux file names are arbitrary bytes. A file name that is not UTF-8
+//! becomes `%bytes:` and the bytes, of which those that are not UTF-8, and each `%`, are written as
+//! `%` and two upper-case hexadecimal digits: the file `caf\xE9` is the work `%bytes:caf%E9`. A
+//! file name that already has this form is encoded in the same way, so that the mapping is
+//! one-to-one. All other names are unchanged.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write;
@@ -13,7 +12,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 const MARK: &str = "%bytes:";
 
-/// The name of the work for a file.
+/// Returns the work name for a file name.
 pub(crate) fn from_bytes(bytes: &[u8]) -> String {
     match std::str::from_utf8(bytes) {
         Ok(name) if decode(name).is_none() => name.to_owned(),
@@ -21,18 +20,20 @@ pub(crate) fn from_bytes(bytes: &[u8]) -> String {
     }
 }
 
-/// The name that a person gives, or a list for people: that of a file, or the name of work
-/// as the tool prints it. Nobody means a file whose own name looks like that.
+/// Returns the work name for user input, which is a file name, or a work name as the tool prints
+/// it.
+///
+/// A file name of the encoded form itself is not expected there.
 pub(crate) fn from_words(bytes: &[u8]) -> String {
     std::str::from_utf8(bytes).map_or_else(|_| encode(bytes), str::to_owned)
 }
 
-/// As [`from_words`], of an argument.
+/// Like [`from_words`], for an argument.
 pub(crate) fn from_argument(argument: &OsStr) -> String {
     from_words(argument.as_bytes())
 }
 
-/// The file that work is named for.
+/// Returns the file name for a work name.
 pub(crate) fn to_os_string(name: &str) -> OsString {
     OsString::from_vec(decode(name).unwrap_or_else(|| name.as_bytes().to_vec()))
 }
@@ -42,14 +43,14 @@ fn encode(bytes: &[u8]) -> String {
     for chunk in bytes.utf8_chunks() {
         name.push_str(&chunk.valid().replace('%', "%25"));
         for byte in chunk.invalid() {
-            // Writing to a text does not fail.
+            // Writing to a string does not fail.
             let _ = write!(name, "%{byte:02X}");
         }
     }
     name
 }
 
-/// The bytes that a name stands for which looks like the form above; `None` for any other.
+/// Decodes a name of the form above; `None` for all others.
 fn decode(name: &str) -> Option<Vec<u8>> {
     let mut parts = name.strip_prefix(MARK)?.split('%');
     let mut bytes = parts.next()?.as_bytes().to_vec();
@@ -93,11 +94,11 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_named_like_the_form_is_told_apart() {
+    fn file_names_of_the_encoded_form_are_distinct() {
         let name = from_bytes(b"%bytes:caf%E9");
         assert_eq!(name, "%bytes:%25bytes:caf%25E9");
         assert_eq!(back(&name), b"%bytes:caf%E9");
-        // A person means the work.
+        // User input means the work.
         assert_eq!(from_words(b"%bytes:caf%E9"), "%bytes:caf%E9");
         assert_eq!(from_words(b"caf\xE9"), "%bytes:caf%E9");
     }

@@ -7,7 +7,7 @@ pub(crate) fn parse(text: &str) -> Result<Until, String> {
     if let Ok(seq) = text.parse() {
         return Ok(Until::Seq(seq));
     }
-    // It would be taken for the second before.
+    // It would be read as the second before.
     if text.splitn(3, ':').nth(2).is_some_and(|seconds| seconds.starts_with("60")) {
         return Err("it is a leap second; give the second before or after it".to_owned());
     }
@@ -22,7 +22,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_leap_second_is_not_taken_for_the_second_before() {
+    fn leap_seconds_are_refused() {
         assert!(matches!(parse("2026-06-30T23:59:59Z"), Ok(Until::Time(_))));
         assert!(parse("2026-06-30T23:59:60Z").unwrap_err().contains("leap second"));
         assert!(parse("2026-06-30T23:59:59.1234567899Z").is_err());

@@ -1,4 +1,4 @@
-//! What the library logs, on standard error.
+//! Writes the library's log to standard error.
 
 use std::borrow::Cow;
 use std::io::{self, Write};
@@ -6,42 +6,42 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{PoisonError, RwLock};
 
-use tracing_subscriber::fmt::MakeWriter;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::{self, MakeWriter};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use procstate::text::visible;
 
-/// Said behind a warning about a private copy.
+/// The suffix of warnings about a private copy.
 const IN_A_COPY: &str = " (in a private copy; the store was not changed)";
 
-/// The private copies of stores that are open, each with the store that it is of.
+/// The open private copies, each with its store.
 static COPIES: RwLock<Vec<(String, String)>> = RwLock::new(Vec::new());
 
-/// Whether the terminal shows a picture that words would be written into.
+/// Whether the screen is in use, so that nothing may be logged.
 static IS_SILENT: AtomicBool = AtomicBool::new(false);
 
-/// From now on nothing is told, or everything again.
+/// Turns logging off or on again.
 pub(crate) fn silence(is_silent: bool) {
     IS_SILENT.store(is_silent, Ordering::SeqCst);
 }
 
 pub(crate) fn to_stderr(verbose: bool) {
-    let level = if verbose { "procstate=debug,sled=warn" } else { "procstate=warn" };
-    tracing_subscriber::fmt()
-        .with_env_filter(level)
-        .with_writer(Stderr)
-        .without_time()
-        .with_target(false)
-        .init();
+    let level = if verbose { LevelFilter::DEBUG } else { LevelFilter::WARN };
+    let lines = fmt::layer().with_writer(Stderr).without_time().with_target(false);
+    tracing_subscriber::registry().with(lines).with(Targets::new().with_target("procstate", level)).init();
 }
 
-/// From now on who reads of `copy` is told of `store`: what is wrong with the copy is wrong
-/// with the store.
+/// Replaces `copy` by `store` in all messages from now on, since damage of the copy is damage of
+/// the store.
 pub(crate) fn speak_of(copy: &Path, store: &Path) {
     let mut copies = COPIES.write().unwrap_or_else(PoisonError::into_inner);
     copies.push((copy.to_string_lossy().into_owned(), store.to_string_lossy().into_owned()));
 }
 
-/// The text, in which private copies go by the names of their stores.
+/// Replaces the paths of private copies by those of their stores.
 pub(crate) fn own_words(text: &str) -> Cow<'_, str> {
     let mut text = Cow::Borrowed(text);
     for (copy, store) in COPIES.read().unwrap_or_else(PoisonError::into_inner).iter() {
@@ -63,7 +63,7 @@ impl<'a> MakeWriter<'a> for Stderr {
     }
 }
 
-/// One event, which is written when it is complete.
+/// An event, which is written once complete.
 #[derive(Default)]
 struct Line {
     bytes: Vec<u8>,
@@ -86,14 +86,14 @@ impl Drop for Line {
             return;
         }
         let event = String::from_utf8_lossy(&self.bytes);
-        // If nobody hears it, so be it.
+        // A failed write is ignored.
         let _ = writeln!(io::stderr(), "{}", as_told(event.trim_end()));
     }
 }
 
 fn as_told(event: &str) -> String {
     let is_warning = ["WARN", "ERROR"].iter().any(|level| event.trim_start().starts_with(level));
-    // A command opens one store: where that is a copy, all that is told is of the copy.
+    // A command opens one store: if that is a copy, all events are about the copy.
     let is_of_copy = !COPIES.read().unwrap_or_else(PoisonError::into_inner).is_empty();
     let note = if is_warning && is_of_copy { IN_A_COPY } else { "" };
     format!("{}{note}", visible(&own_words(event)))

@@ -1,4 +1,4 @@
-//! Data goes to standard output, words to standard error.
+//! Writes data to standard output and messages to standard error.
 
 use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
 
@@ -11,7 +11,7 @@ use crate::terminal::log::own_words;
 use crate::terminal::patience;
 use procstate::text::{visible, visible_json};
 
-/// Where data goes.
+/// The destination of data.
 pub(crate) struct Output {
     stdout: BufWriter<Stdout>,
     is_json: bool,
@@ -22,12 +22,12 @@ impl Output {
         Self { stdout: BufWriter::new(io::stdout()), is_json }
     }
 
-    /// Whether a program reads it, rather than a person.
+    /// Reports whether the output is for a program rather than a person.
     pub(crate) fn is_json(&self) -> bool {
         self.is_json
     }
 
-    /// One line, whatever is in the text.
+    /// Writes one escaped line.
     pub(crate) fn line(&mut self, text: &str) -> Result<(), Failure> {
         Ok(writeln!(self.stdout, "{}", visible(text))?)
     }
@@ -36,7 +36,7 @@ impl Output {
         self.json_text(&value.to_string())
     }
 
-    /// Compact JSON, on one line.
+    /// Writes compact JSON on one line.
     pub(crate) fn json_text(&mut self, json: &str) -> Result<(), Failure> {
         Ok(writeln!(self.stdout, "{}", visible_json(json))?)
     }
@@ -45,7 +45,7 @@ impl Output {
         Ok(self.stdout.write_all(bytes)?)
     }
 
-    /// A table, its columns as wide as they must be.
+    /// Writes a table.
     pub(crate) fn table(&mut self, head: &[&str], rows: Vec<Vec<String>>) -> Result<(), Failure> {
         table_lines(head, &rows).iter().try_for_each(|line| self.line(line))
     }
@@ -55,12 +55,12 @@ impl Output {
     }
 }
 
-/// The lines of a table, its columns as wide as they must be.
+/// Returns the lines of a table.
 pub(crate) fn table_lines(head: &[&str], rows: &[Vec<String>]) -> Vec<String> {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(head);
-    // Before it is measured how wide they are.
+    // Escaped before the column widths are measured.
     table.add_rows(rows.iter().map(|row| row.iter().map(|cell| visible(cell))));
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
@@ -68,18 +68,18 @@ pub(crate) fn table_lines(head: &[&str], rows: &[Vec<String>]) -> Vec<String> {
     table.lines().map(|line| line.trim_end().to_owned()).collect()
 }
 
-/// Says something to the person at the terminal, on one line; if nobody hears it, so be it.
+/// Writes a message to standard error, on one line; failures are ignored.
 pub(crate) fn say(text: &str) {
     let _ = writeln!(io::stderr(), "{}", visible(&own_words(text)));
 }
 
-/// As [`say`], but a reader who reads nothing is waited for no longer than until `is_enough`.
+/// Like [`say`], but waits for a blocked reader only until `is_enough`.
 pub(crate) fn say_unless(is_enough: &dyn Fn() -> bool, text: &str) {
     let line = format!("{}\n", visible(&own_words(text)));
     let _ = patience::write_all(io::stderr(), line.as_bytes(), is_enough);
 }
 
-/// So many of something: `1 item`, `2 processes`.
+/// Formats a count with its noun: `1 item`, `2 processes`.
 pub(crate) fn count(number: impl TryInto<u128>, noun: &str) -> String {
     // No count is that large.
     let number = number.try_into().unwrap_or(u128::MAX);
@@ -94,18 +94,18 @@ pub(crate) fn stderr_is_terminal() -> bool {
     io::stderr().is_terminal()
 }
 
-/// Whether a stream goes to a terminal that shows what is drawn over what was there.
+/// Reports whether a stream is a terminal that supports cursor movement.
 pub(crate) fn can_draw(stream: &impl IsTerminal) -> bool {
     let terminal = std::env::var_os("TERM");
     stream.is_terminal() && terminal.is_some_and(|terminal| terminal != "dumb" && !terminal.is_empty())
 }
 
-/// A time for a person, to the second.
+/// Formats a time to the second.
 pub(crate) fn time(time: Option<Timestamp>) -> String {
     time.map_or("-".to_owned(), |time| format!("{time:.0}"))
 }
 
-/// How long ago something was: `3m ago`, or `in 5h`.
+/// Formats a time relative to now: `3m ago`, or `in 5h`.
 pub(crate) fn age(time: Option<Timestamp>, now: Timestamp) -> String {
     let Some(time) = time else { return "-".to_owned() };
     let seconds = now.duration_since(time).as_secs();
@@ -118,7 +118,7 @@ pub(crate) fn age(time: Option<Timestamp>, now: Timestamp) -> String {
     if seconds < 0 { format!("in {amount}") } else { format!("{amount} ago") }
 }
 
-/// A time as JSON.
+/// Formats a time as JSON.
 pub(crate) fn json_time(time: Option<Timestamp>) -> Value {
     time.map_or(Value::Null, |time| Value::String(time.to_string()))
 }

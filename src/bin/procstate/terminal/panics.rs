@@ -2,8 +2,10 @@
 
 use std::panic;
 
-/// Reading a damaged index may make sled panic, which the library catches and makes an
-/// error of. What is printed of it by default would only frighten.
+/// Suppresses the message of panics that the library catches.
+///
+/// Reading a damaged index may make sled panic, which the library turns into an error; the default
+/// message would only mislead.
 pub(crate) fn say_nothing_of_caught_ones() {
     let usual = panic::take_hook();
     panic::set_hook(Box::new(move |panic| {

@@ -1,17 +1,17 @@
-//! Writing to a reader that may be slow, or may never read again.
+//! Writes to a reader that may be slow or blocked.
 
 use std::io;
 use std::os::fd::AsFd;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-/// A pipe that takes anything takes so much at once.
+/// The size that a writable pipe accepts at once.
 const PIECE: usize = 4096;
 
-/// How often `is_enough` is asked while nobody reads.
+/// How often `is_enough` is checked while the reader blocks.
 const INTERVAL: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
 
-/// Writes `bytes`, and waits for the reader until `is_enough`: then the rest is dropped.
+/// Writes `bytes`, waiting for the reader until `is_enough`, which drops the rest.
 ///
 /// # Errors
 ///
@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_is_written_while_somebody_reads() {
+    fn everything_is_written_to_a_reader() {
         let (mut reader, writer) = io::pipe().unwrap();
         let bytes: Vec<u8> = (0..1_000_000_u32).flat_map(u32::to_le_bytes).collect();
         let read = std::thread::spawn(move || {
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_waited_for_longer_than_enough() {
+    fn a_blocked_reader_is_abandoned() {
         let (_reader, writer) = io::pipe().unwrap();
         let asked = Cell::new(0);
         let is_enough = || asked.replace(asked.get() + 1) == 2;

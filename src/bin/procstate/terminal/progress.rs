@@ -1,4 +1,4 @@
-//! Signs of life on long work, on a terminal only.
+//! Progress indicators of long operations, on a terminal only.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::terminal::output::stderr_is_terminal;
 
 const TICK: Duration = Duration::from_millis(120);
 
-/// Something that takes a while, nobody knows how long.
+/// An operation of unknown length.
 pub(crate) struct Spinner {
     bar: ProgressBar,
 }
@@ -31,7 +31,7 @@ impl Drop for Spinner {
     }
 }
 
-/// Something of which it can be told how much is done.
+/// An operation whose progress is known.
 pub(crate) struct Bar {
     bar: ProgressBar,
 }
@@ -53,7 +53,7 @@ impl Bar {
         self.bar.set_position(done);
     }
 
-    /// Lets `write` write to the terminal without the bar in the way.
+    /// Hides the bar while `write` writes to the terminal.
     pub(crate) fn aside<T>(&self, write: impl FnOnce() -> T) -> T {
         self.bar.suspend(write)
     }

@@ -1,27 +1,27 @@
-//! Checkpoints: what the memtable holds goes into the index, the newest state of
-//! each key, in bounded steps.
+//! Applies a checkpoint: moves the newest state of each key in the memtable to the index in bounded
+//! steps.
 
 use crate::engine::durable::memtable::{Entry, Generation};
 use crate::engine::durable::storage::{Change, IndexBackend, OwnerCheck, Steps};
 use crate::error::Result;
 use crate::record::{self, Key, Position};
 
-/// A checkpoint to be written.
+/// A checkpoint to apply.
 #[derive(Clone, Copy)]
 pub(crate) struct Checkpoint<'a> {
     pub(crate) generation: &'a Generation,
-    /// The commit up to which the index has everything, before.
+    /// The last commit in the index before it.
     pub(crate) from: u64,
-    /// The same after it, durably.
+    /// The last commit in the index after it, durably.
     pub(crate) to: Position,
-    /// The commit up to which an interrupted checkpoint may have left something.
+    /// The commit up to which an interrupted checkpoint may have left changes.
     pub(crate) leftover: u64,
-    /// Whether nobody reads the index meanwhile, or readers may wait.
+    /// Whether no reader uses the index, or readers may wait.
     pub(crate) is_alone: &'a dyn Fn() -> bool,
 }
 
 impl Checkpoint<'_> {
-    /// Puts the generation into the index.
+    /// Applies the generation to the index.
     pub(crate) fn apply(self, index: &dyn IndexBackend) -> Result<()> {
         let mut steps = Steps::new(index, self.from, self.is_alone);
         for (key, entry) in self.generation.iter() {

@@ -1,5 +1,5 @@
-//! Backups: an archive of the index, which stands still between two checkpoints while log and
-//! memtable go on.
+//! Backups: an archive of the index, which does not change between two checkpoints, while log and
+//! memtable continue.
 
 use std::io::ErrorKind;
 

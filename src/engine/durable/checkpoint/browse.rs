@@ -1,17 +1,17 @@
-//! Reading the log of an open store, while commits go on.
+//! Reads the log of an open store while commits continue.
 
 use super::checkpointer::Checkpointer;
 use crate::engine::durable::wal::{Found, SegmentDirectory, Visitor, walk};
 use crate::error::Result;
 
 impl Checkpointer {
-    /// Visits what the log still has after the commit `after`.
+    /// Visits the commits after `after` that are in the log.
     pub(crate) fn browse_log(&self, after: u64, visit: &mut Visitor<'_>) -> Result<()> {
-        // No segment is released, and written again, while this is held.
+        // Prevents segments from being released and reused.
         let state = self.state.lock();
         let newest = state.snapshot.as_ref().map_or(0, |snapshot| snapshot.seq);
         let known = if after > 0 { after } else { newest };
-        // What is behind may be written right now.
+        // Later commits may be in the middle of a write.
         let last = self.shared.last_seq();
         let log = &self.shared.files.log;
         let (directory, _) = SegmentDirectory::salvage(log.disk.clone(), &log.dir, Some(log.store))?;

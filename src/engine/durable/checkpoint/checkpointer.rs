@@ -1,4 +1,4 @@
-//! The checkpointer and what it owns; writing a checkpoint.
+//! The checkpointer, its state, and the writing of a checkpoint.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,39 +14,38 @@ use crate::error::{Error, Result};
 use crate::record::Position;
 use crate::sync::{Mutex, RwLock};
 
-/// What a checkpoint takes on the disk: this much, and so many times the memory of what it
-/// writes.
+/// The disk space for a checkpoint: this much, plus a multiple of the memory of what it writes.
 const ROOM_BYTES: u64 = 2 << 20;
 const ROOM_FACTOR: u64 = 2;
 
-/// How often a checkpoint checks whether the readers that it waits for are gone.
+/// The polling interval while waiting for readers.
 const CHECK_INTERVAL: Duration = Duration::from_micros(200);
 
 #[derive(Debug)]
 pub(crate) struct Checkpointer {
     pub(super) shared: Arc<Shared>,
     pub(super) commits: Arc<CommitPath>,
-    /// Held by whoever changes the index, writes a snapshot, or releases log.
+    /// Locked while the index changes, a snapshot is written, or log is released.
     pub(super) state: Mutex<CheckpointState>,
-    /// Written while the index changes, and read while its records are counted.
+    /// Locked exclusively while the index changes, and shared while its records are counted.
     applying: RwLock<()>,
     pub(super) statistics: Mutex<Statistics>,
 }
 
-/// What the index has.
+/// The state of the index.
 #[derive(Debug)]
 pub(super) struct CheckpointState {
-    /// The commit up to which it has everything.
+    /// The last commit in the index.
     pub(super) applied: u64,
-    /// The commit up to which an interrupted checkpoint may have left something; 0 once
-    /// another was completed.
+    /// The commit up to which an interrupted checkpoint may have left changes; 0 after a completed
+    /// one.
     pub(super) leftover: u64,
     pub(super) snapshot: Option<Snapshot>,
 }
 
 impl Checkpointer {
-    /// The index has everything up to the commit `applied`, and of an interrupted checkpoint
-    /// may have something up to `leftover`.
+    /// Creates a checkpointer for an index with everything up to the commit `applied`, and possibly
+    /// changes of an interrupted checkpoint up to `leftover`.
     pub(crate) fn new(
         shared: Arc<Shared>,
         commits: Arc<CommitPath>,
@@ -55,7 +54,7 @@ impl Checkpointer {
         snapshot: Option<Snapshot>,
     ) -> Self {
         if let Some(snapshot) = &snapshot {
-            // The program that wrote it may have died before it released any log.
+            // The previous program may have died before it released the log.
             commits.release_log(snapshot.seq);
         }
         let state = CheckpointState { applied, leftover, snapshot: None };
@@ -71,7 +70,7 @@ impl Checkpointer {
         checkpointer
     }
 
-    /// Notes the newest snapshot.
+    /// Records the newest snapshot.
     pub(super) fn set_snapshot(&self, state: &mut CheckpointState, snapshot: Option<Snapshot>) {
         let bytes = snapshot.as_ref().map_or(0, |snapshot| snapshot.bytes);
         let snapshot_log_bytes = self.shared.options.snapshot_log_bytes;
@@ -95,8 +94,10 @@ impl Checkpointer {
         self.statistics.lock().add_to(stats);
     }
 
-    /// Whether the disk has room for a checkpoint. One that failed halfway would stop the
-    /// store; without it reading goes on, and writing as long as memory and log suffice.
+    /// Reports whether the disk has space for a checkpoint.
+    ///
+    /// A checkpoint that fails halfway would stop the store; without it reads continue, and writes
+    /// as long as memory and log suffice.
     fn has_room(&self) -> Result<bool> {
         let log = &self.shared.files.log;
         let wanted = ROOM_BYTES + ROOM_FACTOR * self.shared.memtable.read().active.bytes() as u64;
@@ -107,19 +108,19 @@ impl Checkpointer {
         Ok(!is_full)
     }
 
-    /// Brings the index up to the newest commit, if there is room for that.
+    /// Brings the index up to the newest commit, if there is enough space.
     pub(super) fn checkpoint(&self, index: &dyn IndexBackend, state: &mut CheckpointState) -> Result<()> {
         if !self.has_room()? {
             return Ok(());
         }
         let Some(Frozen { generation, readers, upto }) = self.commits.freeze()? else { return Ok(()) };
-        // The index never has what the log could lose.
+        // The index must never have a commit that the log could lose.
         self.commits.sync_to(upto.seq)?;
         self.wait_for(readers)?;
         let began = Instant::now();
         let applying = self.applying.write();
         let (from, leftover) = (state.applied, state.leftover);
-        // Closing the store waits for this, and so do commits under pressure.
+        // Closing the store waits for this, and so do commits under back-pressure.
         let is_alone = || self.shared.checkpoint_thread.is_stopped() || self.commits.has_back_pressure();
         Checkpoint { generation: &generation, from, to: upto, leftover, is_alone: &is_alone }.apply(index)?;
         state.applied = upto.seq;
@@ -131,12 +132,12 @@ impl Checkpointer {
         statistics.checkpoints += 1;
         statistics.checkpoint_time = began.elapsed();
         drop(statistics);
-        // Outside of the locks: this may free a lot of memory.
+        // Dropped outside of the locks, since this may free much memory.
         drop((frozen, generation));
         self.note(upto)
     }
 
-    /// Waits for those who read the index without what was frozen.
+    /// Waits for readers of the index that do not see the frozen generation.
     fn wait_for(&self, mut readers: Arc<Readers>) -> Result<()> {
         while Arc::get_mut(&mut readers).is_none() {
             self.shared.poison.check()?;
@@ -145,13 +146,15 @@ impl Checkpointer {
         Ok(())
     }
 
-    /// Notes that index and log durably have everything up to the commit `applied`: a log that
-    /// ends before that, with the index gone, is then known to have lost something.
+    /// Records in the manifest that index and log durably have everything up to the commit
+    /// `applied`.
+    ///
+    /// If the index is lost, a log that ends earlier is then known to be incomplete.
     pub(crate) fn note(&self, applied: Position) -> Result<()> {
         let shared = &self.shared;
         self.commits.note_synced(shared.position(self.commits.durable_seq()));
         match shared.files.index_dir.note(applied, shared.writers()).map_err(Error::before_writing) {
-            // What was noted before still holds.
+            // The previous entry still holds.
             Err(error) if error.is_disk_full() => Ok(()),
             noted => noted,
         }

@@ -85,6 +85,6 @@ fn copy(from: &dyn IndexBackend, to: &dyn IndexBackend) -> Result<()> {
         return Ok(());
     }
     let why =
-        format!("it holds {} records, and should hold {}, or other ones", copied.records, contents.records);
+        format!("it holds {} records instead of {}, or different ones", copied.records, contents.records);
     Err(Failure::Corrupt { place: "the index".to_owned(), why }.into())
 }

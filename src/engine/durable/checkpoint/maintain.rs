@@ -1,5 +1,4 @@
-//! What the checkpoint thread does each time it is woken. Tests, which have no threads, call it
-//! themselves.
+//! The work of the checkpoint thread at each wake-up. Tests without threads call it directly.
 
 use super::checkpointer::Checkpointer;
 use crate::engine::durable::storage::IndexBackend;
@@ -11,7 +10,7 @@ impl Checkpointer {
         self.checkpoint_and_snapshot(index, || self.commits.is_snapshot_due())
     }
 
-    /// Writes a checkpoint, and a snapshot if `is_due` says so and there is something new.
+    /// Writes a checkpoint, and a snapshot if `is_due` returns true and there are new commits.
     pub(crate) fn checkpoint_and_snapshot(
         &self,
         index: &dyn IndexBackend,
@@ -24,9 +23,9 @@ impl Checkpointer {
             }
             self.snapshot(index, &mut state, &|| self.shared.checkpoint_thread.is_stopped())
         });
-        // Commits that wait do so for this.
+        // Commits may be waiting for this.
         self.commits.update_back_pressure();
-        // Whatever it was, damage included: the index is not what it should be.
+        // Any failure, including damage, leaves the index in an unknown state.
         done.inspect_err(|error| self.shared.poison.poison(error))
     }
 }

@@ -1,4 +1,4 @@
-//! Snapshots of an open store: when one is due, and the log that it releases.
+//! Snapshots of an open store: when they are due, and the release of log.
 
 use std::time::Instant;
 
@@ -7,13 +7,13 @@ use crate::engine::durable::storage::IndexBackend;
 use crate::error::{Error, Result};
 
 impl Checkpointer {
-    /// Whether there is no snapshot of what the index has.
+    /// Reports whether the index has commits that the newest snapshot lacks.
     pub(super) fn is_snapshot_old(state: &CheckpointState) -> bool {
         state.snapshot.as_ref().is_none_or(|snapshot| snapshot.seq < state.applied)
     }
 
-    /// Writes a snapshot of the index, which nobody else changes, and releases the log before
-    /// it; unless `stop` says so first.
+    /// Writes a snapshot of the index, which must not change meanwhile, and releases the log before
+    /// it, unless `stop` returns true first.
     pub(super) fn snapshot(
         &self,
         index: &dyn IndexBackend,
@@ -26,7 +26,7 @@ impl Checkpointer {
             Ok(Some(snapshot)) => snapshot,
             Ok(None) => return Ok(()),
             Err(error) if error.is_disk_full() => {
-                tracing::warn!(%error, "no snapshot was written");
+                tracing::warn!(%error, "the snapshot could not be written");
                 return self.postpone_snapshot();
             }
             Err(error) => return Err(error),
@@ -41,8 +41,9 @@ impl Checkpointer {
         self.commits.trim_free_files()
     }
 
-    /// Without a snapshot the log has everything all the same: it grows, until there is space
-    /// again or none at all.
+    /// Postpones the snapshot.
+    ///
+    /// The log is complete without one: it grows until there is space again, or none at all.
     fn postpone_snapshot(&self) -> Result<()> {
         let retained = self.commits.retained_log();
         let snapshot_at = 2 * retained.max(self.shared.options.snapshot_log_bytes);

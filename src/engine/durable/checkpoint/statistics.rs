@@ -1,4 +1,4 @@
-//! What is counted of checkpoints and snapshots.
+//! Statistics of checkpoints and snapshots.
 
 use std::time::Duration;
 

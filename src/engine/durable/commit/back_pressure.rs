@@ -10,14 +10,14 @@ use crate::sync::{AtomicBool, AtomicU64, Ordering};
 /// How often a waiting commit checks whether the store was poisoned.
 const CHECK_INTERVAL: Duration = Duration::from_millis(50);
 
-/// How far the index is behind the commits.
+/// How far the index lags behind the commits.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Backlog {
     /// The active generation of the memtable.
     pub(super) memtable_bytes: usize,
-    /// Log since the memtable was last frozen.
+    /// The log since the last freeze of the memtable.
     pub(super) unfrozen_log_bytes: u64,
-    /// Log that no snapshot covers.
+    /// The log that no snapshot covers.
     pub(super) log_bytes: u64,
 }
 
@@ -26,16 +26,16 @@ pub(super) struct BackPressure {
     is_high: AtomicBool,
     waiting: Mutex<()>,
     eased: Condvar,
-    /// A snapshot is due at this much log: when the log outgrows the state.
+    /// The amount of log at which a snapshot is due, because the log outgrows the state.
     snapshot_at: AtomicU64,
-    /// Commits wait beyond this much log.
+    /// The amount of log beyond which commits wait.
     log_bytes_max: AtomicU64,
-    /// Whether the last checkpoint had no room on the disk.
+    /// Whether the last checkpoint lacked disk space.
     is_disk_full: AtomicBool,
 }
 
 impl BackPressure {
-    /// Whether the checkpointer has something to do.
+    /// Reports whether the checkpointer has work.
     pub(super) fn needs_checkpoint(&self, backlog: &Backlog, options: &Options) -> bool {
         backlog.memtable_bytes >= options.checkpoint_bytes()
             || backlog.unfrozen_log_bytes >= options.checkpoint_log_bytes()
@@ -46,7 +46,7 @@ impl BackPressure {
         log_bytes >= self.snapshot_at.load(Ordering::Acquire)
     }
 
-    /// Lets commits wait, or go on.
+    /// Makes commits wait or continue.
     pub(super) fn update(&self, backlog: &Backlog, options: &Options) {
         let is_high = backlog.memtable_bytes >= options.active_bytes_max()
             || backlog.log_bytes >= self.log_bytes_max.load(Ordering::Acquire);
@@ -73,12 +73,12 @@ impl BackPressure {
         self.is_disk_full.load(Ordering::Acquire)
     }
 
-    /// Answers what it was before.
+    /// Sets whether the disk is full; returns the previous value.
     pub(super) fn set_disk_full(&self, is_full: bool) -> bool {
         self.is_disk_full.swap(is_full, Ordering::AcqRel)
     }
 
-    /// Returns once there is no pressure, or fails as soon as `check` does.
+    /// Waits until there is no back-pressure; fails as soon as `check` does.
     pub(super) fn wait<E>(&self, check: impl Fn() -> Result<(), E>) -> Result<(), E> {
         while self.is_high() {
             check()?;

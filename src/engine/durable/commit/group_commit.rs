@@ -8,20 +8,22 @@ use std::time::Duration;
 use crate::error::Result;
 use crate::sync::{self, AtomicU64, AtomicUsize, Mutex, Ordering, Parker, Unparker};
 
-/// A leader waits no longer than this for others, however long a sync takes.
+/// The maximum delay of a leader, however long a sync takes.
 const DELAY_MAX: Duration = Duration::from_millis(1);
 
-/// After leaders have waited in vain again and again, only one in so many waits.
+/// After repeated futile delays, at most one in this many leaders waits.
 const REST_MAX: u32 = 64;
 
-/// Makes the log durable up to a sequence number. One of the waiting threads leads: its sync covers
-/// everything that was committed by then. The others sleep.
+/// Makes the log durable up to a sequence number.
+///
+/// One of the waiting threads leads: its sync covers everything committed by then. The others
+/// sleep.
 #[derive(Debug, Default)]
 pub(crate) struct GroupCommit {
-    /// Everything up to this sequence number is durable.
+    /// The sequence number up to which everything is durable.
     done: AtomicU64,
     state: Mutex<State>,
-    /// How many followers sleep, for the leader, which does not hold the lock.
+    /// The number of sleeping followers, for the leader, which does not hold the lock.
     sleeping: AtomicUsize,
 }
 
@@ -29,7 +31,7 @@ pub(crate) struct GroupCommit {
 struct State {
     has_leader: bool,
     followers: Vec<Follower>,
-    /// Tasks wait without a thread, and never lead.
+    /// Tasks that wait without a thread, and never lead.
     tasks: Vec<Waiting>,
     delay: CommitDelay,
 }
@@ -40,7 +42,7 @@ struct Follower {
     unparker: Unparker,
 }
 
-/// A task that is woken once everything up to `seq` is durable, or a sync fails.
+/// A task to wake once everything up to `seq` is durable or a sync fails.
 #[derive(Debug)]
 struct Waiting {
     seq: u64,
@@ -48,18 +50,19 @@ struct Waiting {
 }
 
 impl GroupCommit {
-    /// Everything up to `done` is durable.
+    /// Creates a group whose commits up to `done` are durable.
     pub(crate) fn starting_at(done: u64) -> Self {
         Self { done: AtomicU64::new(done), ..Self::default() }
     }
 
-    /// The sequence number up to which everything is durable.
+    /// Returns the sequence number up to which everything is durable.
     pub(crate) fn done(&self) -> u64 {
         self.done.load(Ordering::Acquire)
     }
 
-    /// Returns once everything up to `seq` is durable. `sync` makes durable everything that is
-    /// committed when it is called, and answers the last commit of it.
+    /// Returns once everything up to `seq` is durable.
+    ///
+    /// `sync` makes everything committed before its call durable, and returns the last commit.
     ///
     /// If a sync fails, each waiting thread makes its own attempt.
     pub(crate) fn reach(&self, seq: u64, sync: impl Fn() -> Result<u64>) -> Result<()> {
@@ -84,7 +87,9 @@ impl GroupCommit {
         Ok(())
     }
 
-    /// Ready once everything up to `seq` is durable. A thread has to lead.
+    /// Polls until everything up to `seq` is durable.
+    ///
+    /// A thread has to lead.
     #[cfg(feature = "tokio")]
     pub(crate) fn poll(&self, seq: u64, waker: &Waker) -> Poll<()> {
         let mut state = self.state.lock();
@@ -93,14 +98,14 @@ impl GroupCommit {
         }
         let same = |task: &&mut Waiting| task.waker.will_wake(waker);
         match state.tasks.iter_mut().find(same) {
-            // The same task polls again, and may wait for a later commit now.
+            // The task polls again, possibly for a later commit.
             Some(task) => task.seq = task.seq.min(seq),
             None => state.tasks.push(Waiting { seq, waker: waker.clone() }),
         }
         Poll::Pending
     }
 
-    /// Wakes all tasks, to look for themselves.
+    /// Wakes all tasks, which then poll again.
     pub(crate) fn wake_tasks(&self) {
         let tasks = std::mem::take(&mut self.state.lock().tasks);
         tasks.into_iter().for_each(|task| task.waker.wake());
@@ -115,28 +120,28 @@ impl GroupCommit {
         synced.map(drop)
     }
 
-    /// Waits for the followers that are expected, and answers whether they came.
+    /// Waits for the expected followers; returns whether they arrived.
     fn delay_for(&self, delay: CommitDelay) -> bool {
         let began = sync::now();
         while self.sleeping.load(Ordering::Acquire) + 1 < delay.expected {
             if sync::now() - began >= delay.limit {
                 return false;
             }
-            // They are about to run. To sleep and be woken by them would take longer.
+            // They are about to run; sleeping until they wake this thread would take longer.
             sync::yield_now();
         }
         true
     }
 }
 
-/// A thread's turn as leader. If it panics, all others try for themselves.
+/// The leadership of a thread. If it panics, all others retry on their own.
 struct Lead<'a> {
     group: &'a GroupCommit,
     has_ended: bool,
 }
 
 impl Lead<'_> {
-    /// Wakes the followers that a sync up to `done` serves, and the next leader; all of them if the
+    /// Wakes the followers that a sync up to `done` covers, and the next leader; all of them if the
     /// sync failed.
     fn end(mut self, done: Option<u64>, have_come: bool, took: Duration) {
         self.has_ended = true;
@@ -148,7 +153,7 @@ impl Lead<'_> {
         let tasks: Vec<_> = state.tasks.extract_if(.., |task| task.seq <= done).collect();
         let arrived = state.followers.len();
         state.delay.learn(have_come, served.len() + 1, arrived, took);
-        // It leads next, unless a thread that was served commits again before it is awake.
+        // It leads next, unless a covered thread commits again before this one is awake.
         let next = (arrived > 0).then(|| state.followers.remove(0));
         self.group.sleeping.store(state.followers.len(), Ordering::Release);
         drop(state);
@@ -179,23 +184,23 @@ impl Drop for Lead<'_> {
 
 /// The commit delay: whether the next leader waits for others before it syncs, and for how many.
 ///
-/// Threads that commit again and again fall into two halves: one commits while the sync of the
-/// other is under way, so that each sync serves only half of them. Once that is seen, leaders wait
-/// a moment for the threads that were served last, for as long as these come.
+/// Threads that commit repeatedly split into two halves: one commits during the sync of the other,
+/// so that each sync covers only half of them. Once this is observed, leaders wait briefly for the
+/// threads covered by the last sync, as long as these arrive.
 #[derive(Debug, Clone, Copy, Default)]
 struct CommitDelay {
-    /// How many there are if all come, with the leader; 0 not to wait.
+    /// The expected number of threads including the leader; 0 means no delay.
     expected: usize,
     limit: Duration,
-    /// No leader waits for so many syncs.
+    /// The number of syncs without a delay.
     rest: u32,
-    /// The length of the last rest. Each is longer than the one before.
+    /// The length of the last rest, which grows.
     last_rest: u32,
 }
 
 impl CommitDelay {
-    /// Learns from a sync: whether the expected threads had come, how many it served, how many
-    /// arrived meanwhile, and how long it took.
+    /// Updates the delay after a sync: whether the expected threads had arrived, how many were
+    /// covered, how many arrived during the sync, and how long it took.
     fn learn(&mut self, have_come: bool, served: usize, arrived: usize, took: Duration) {
         let has_waited = self.expected > 0;
         if has_waited && have_come {
@@ -222,13 +227,13 @@ mod tests {
     use crate::error::Error;
 
     #[test]
-    fn what_is_durable_costs_nothing() {
+    fn durable_commits_need_no_sync() {
         let group = GroupCommit::starting_at(5);
         group.reach(5, || panic!("no sync is needed")).unwrap();
     }
 
     #[test]
-    fn one_sync_serves_all_that_wait() {
+    fn one_sync_covers_all_waiting_threads() {
         const THREADS: u64 = 16;
         let group = GroupCommit::default();
         let (committed, syncs) = (AtomicU64::new(0), AtomicU64::new(0));
@@ -252,9 +257,9 @@ mod tests {
         assert_eq!(syncs.load(Ordering::SeqCst), 1);
     }
 
-    /// Leaders that wait for others, and others that do not come, or come too late.
+    /// Leaders that wait, and followers that do not arrive, or arrive too late.
     #[test]
-    fn nobody_is_forgotten() {
+    fn no_thread_is_forgotten() {
         const THREADS: u64 = 8;
         const COMMITS: u64 = 300;
         let group = GroupCommit::default();
@@ -283,16 +288,16 @@ mod tests {
         assert_eq!(group.done(), THREADS * COMMITS);
         assert!(group.state.lock().followers.is_empty());
         let syncs = syncs.into_inner();
-        assert!(syncs < THREADS * COMMITS, "{syncs} syncs were shared by nobody");
+        assert!(syncs < THREADS * COMMITS, "{syncs} syncs, none of them shared");
     }
 
     const TOOK: Duration = Duration::from_micros(100);
 
     #[test]
-    fn a_leader_waits_for_the_other_half_as_long_as_it_comes() {
+    fn a_leader_waits_for_the_other_half_while_it_arrives() {
         let mut delay = CommitDelay::default();
         delay.learn(true, 8, 7, TOOK);
-        assert_eq!(delay.expected, 0, "most come late, or not at all");
+        assert_eq!(delay.expected, 0, "most arrive late, or not at all");
         delay.learn(true, 8, 8, TOOK);
         assert_eq!((delay.expected, delay.limit), (16, TOOK));
         delay.learn(true, 16, 0, TOOK);
@@ -302,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn a_leader_who_waits_in_vain_waits_less_often() {
+    fn futile_delays_become_rarer() {
         let mut delay = CommitDelay::default();
         let mut waits = Vec::new();
         for sync in 0..400 {
@@ -318,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_who_is_alone_waits() {
+    fn a_single_thread_does_not_wait() {
         let mut delay = CommitDelay::default();
         for _ in 0..10 {
             delay.learn(true, 1, 0, TOOK);
@@ -327,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn a_leader_who_panics_keeps_nobody() {
+    fn a_panicking_leader_blocks_no_thread() {
         let group = GroupCommit::default();
         std::thread::scope(|scope| {
             let leader = scope.spawn(|| {
@@ -359,14 +364,14 @@ mod tests {
 
     #[cfg(feature = "tokio")]
     #[test]
-    fn tasks_are_woken_by_the_sync_that_serves_them_and_by_one_that_fails() {
+    fn tasks_are_woken_by_covering_and_failed_syncs() {
         let group = GroupCommit::default();
         let wakes = [(); 3].map(|()| std::sync::Arc::new(Wakes::default()));
         let wakers = wakes.clone().map(Waker::from);
         let woken = || wakes.clone().map(|wakes| wakes.0.load(Ordering::SeqCst));
         for (seq, waker) in (1..).zip(&wakers) {
             assert!(group.poll(seq, waker).is_pending());
-            // Polled again, it waits once.
+            // Polled again, it waits only once.
             assert!(group.poll(seq, waker).is_pending());
         }
         group.reach(2, || Ok(2)).unwrap();
@@ -380,7 +385,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_sync_reaches_everybody() {
+    fn a_failed_sync_reaches_every_thread() {
         let group = GroupCommit::default();
         std::thread::scope(|scope| {
             for _ in 0..8 {

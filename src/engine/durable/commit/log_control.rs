@@ -1,5 +1,5 @@
-//! What the checkpointer and the background threads ask of the commit path: to freeze the
-//! memtable, to release log, to sync from time to time.
+//! Operations of the commit path for the checkpointer and the background threads: freezing the
+//! memtable, releasing log, periodic syncs.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ pub(crate) struct Frozen {
 }
 
 impl CommitPath {
-    /// Bounds what a power loss takes, and has a segment ready before it is needed.
+    /// Limits what a power loss takes, and prepares segments ahead of time.
     pub(crate) fn keep_up(&self) -> Result<()> {
         let poison = &self.shared.poison;
         poison.check()?;
@@ -46,7 +46,7 @@ impl CommitPath {
         }
     }
 
-    /// Notes outside of the log that it is durable up to `position`.
+    /// Records in SYNCED that the log is durable up to `position`.
     pub(crate) fn note_synced(&self, position: Position) {
         self.synced_note.note(position);
     }
@@ -79,13 +79,12 @@ impl CommitPath {
         frozen
     }
 
-    /// Wakes the checkpointer if there is something for it to do, and lets commits wait, or
-    /// go on.
+    /// Wakes the checkpointer if it has work, and makes commits wait or continue.
     pub(crate) fn judge(&self) {
         self.judge_backlog(&self.writer.lock(), &self.shared.memtable.read().active);
     }
 
-    /// Lets commits wait, or go on.
+    /// Makes commits wait or continue.
     pub(crate) fn update_back_pressure(&self) {
         let writer = self.writer.lock();
         let backlog = writer.backlog(&self.shared.memtable.read().active);
@@ -102,8 +101,8 @@ impl CommitPath {
         self.back_pressure.is_snapshot_due(self.retained_log())
     }
 
-    /// Lets commits fail, or wait again, because a checkpoint has no room. Answers what it was
-    /// before.
+    /// Sets whether checkpoints lack disk space, in which case commits fail instead of waiting;
+    /// returns the previous value.
     pub(crate) fn set_disk_full(&self, is_full: bool) -> bool {
         self.back_pressure.set_disk_full(is_full)
     }
@@ -141,7 +140,7 @@ impl CommitPath {
         self.writer.lock().log.shorten(self.durable_seq())
     }
 
-    /// Says at the end of the log that all of it is durable, and notes it.
+    /// Appends a frame that the whole log is durable, and records it in SYNCED.
     pub(crate) fn close_log(&self) -> Result<()> {
         let mut writer = self.writer.lock();
         writer.log.close()?;

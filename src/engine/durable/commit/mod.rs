@@ -1,10 +1,10 @@
 //! The commit path: checks preconditions, orders commits, writes and syncs the log.
 //!
-//! It owns the log's writer (one at a time, behind a lock), the queue of commits that wait for
-//! it, group commit, back-pressure, and the note of what is synced. It reads the index to
-//! check preconditions, and puts commits into the memtable. It never changes the index, and
-//! waits for a checkpoint only before it takes a lock. The checkpointer asks it to freeze the
-//! memtable, to sync, and to release log (`log_control`).
+//! It owns the log's writer (one at a time, behind a lock), the queue of commits that wait for it,
+//! group commit, back-pressure, and the SYNCED file. It reads the index to check preconditions, and
+//! puts commits into the memtable. It never changes the index, and waits for a checkpoint only
+//! before it takes a lock. The checkpointer asks it to freeze the memtable, to sync, and to release
+//! log (`log_control`).
 
 mod back_pressure;
 mod group_commit;

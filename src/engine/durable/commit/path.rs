@@ -1,4 +1,4 @@
-//! The commit path and what it owns.
+//! The commit path and its parts.
 
 use std::sync::Arc;
 
@@ -20,13 +20,13 @@ use crate::sync::{Mutex, MutexGuard};
 #[derive(Debug)]
 pub(crate) struct CommitPath {
     pub(super) shared: Arc<Shared>,
-    /// Orders the commits. Whoever holds it waits for no sync, unless the log needs a segment
-    /// that was not prepared.
+    /// Orders the commits. No sync runs under this lock, unless the log needs a segment that was
+    /// not prepared.
     pub(super) writer: Mutex<Writer>,
     /// Commits that wait for the writer lock.
     pub(super) queue: WriteQueue,
     pub(super) pool: Arc<Pool>,
-    /// Shares one sync among the commits that wait for one.
+    /// Shares syncs among commits.
     pub(super) group_commit: GroupCommit,
     pub(super) synced_note: SyncedTracker,
     pub(super) back_pressure: BackPressure,
@@ -34,7 +34,7 @@ pub(crate) struct CommitPath {
 }
 
 impl CommitPath {
-    /// Appends to `log`, all of which is durable.
+    /// Creates the commit path for a fully durable `log`.
     pub(crate) fn new(shared: Arc<Shared>, log: Log, pool: Arc<Pool>, synced_note: SyncedNote) -> Self {
         Self {
             group_commit: GroupCommit::starting_at(shared.last_seq()),
@@ -48,29 +48,30 @@ impl CommitPath {
         }
     }
 
-    /// Where every commit is announced, in order.
+    /// Returns the feed that announces every commit in order.
     pub(crate) fn feed(&self) -> &Feed {
         &self.feed
     }
 
-    /// Waits for the writer lock. After a failed write the log holds what nobody may see.
+    /// Locks the writer.
+    ///
+    /// After a failed write the log holds data that must not become visible.
     pub(super) fn lock_writer(&self) -> Result<MutexGuard<'_, Writer>> {
         let writer = self.writer.lock();
         self.shared.poison.check().map(|()| writer)
     }
 
-    /// The commit up to which the log is durable.
+    /// Returns the commit up to which the log is durable.
     pub(crate) fn durable_seq(&self) -> u64 {
         self.group_commit.done()
     }
 
-    /// Whether commits wait.
+    /// Reports whether commits wait.
     pub(crate) fn has_back_pressure(&self) -> bool {
         self.back_pressure.is_high()
     }
 
-    /// Wakes the checkpointer if there is something for it to do, and lets commits wait, or
-    /// go on.
+    /// Wakes the checkpointer if it has work, and makes commits wait or continue.
     pub(super) fn judge_backlog(&self, writer: &Writer, active: &Generation) {
         let backlog = writer.backlog(active);
         if self.back_pressure.needs_checkpoint(&backlog, &self.shared.options) {
@@ -79,22 +80,23 @@ impl CommitPath {
         self.back_pressure.update(&backlog, &self.shared.options);
     }
 
-    /// The error of a commit whose outcome nobody knows.
+    /// The error of a commit with an unknown outcome.
     pub(super) fn unknown_outcome(&self) -> Error {
         let lost = || Failure::Storage {
             place: self.shared.files.log.dir.display().to_string(),
             action: "commit",
-            why: "the program panicked on the way".to_owned(),
+            why: "the thread that made it panicked".to_owned(),
         };
         self.shared.poison.check().err().unwrap_or_else(|| lost().into())
     }
 }
 
-/// What tests look at from outside.
+/// Internals for tests.
 #[cfg(test)]
 impl CommitPath {
-    /// Queues a batch, as a thread does that finds the writer lock taken. Calling the answer
-    /// takes the outcome.
+    /// Queues a batch like a thread that finds the writer locked.
+    ///
+    /// The returned function takes the outcome.
     pub(crate) fn enqueue(&self, batch: Batch) -> impl Fn() -> Option<Result<Outcome>> + use<> {
         let pending = self.queue.join(batch);
         move || pending.take_outcome()

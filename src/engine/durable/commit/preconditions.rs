@@ -1,4 +1,4 @@
-//! Preconditions, checked against the newest version of each record under the writer lock.
+//! Checks preconditions against the newest version of each record, under the writer lock.
 
 use super::version_cache::VersionCache;
 use super::writer::ReplacedOwners;
@@ -20,7 +20,7 @@ pub(super) struct NewestVersions<'a> {
 }
 
 impl NewestVersions<'_> {
-    /// The first precondition that does not hold.
+    /// Returns the first precondition that does not hold.
     pub(super) fn first_failed(&mut self, batch: &Batch) -> Result<Option<usize>> {
         for (n, precondition) in batch.preconditions.iter().enumerate() {
             if !precondition.expect.holds(self.of(&precondition.key)?) {
@@ -30,7 +30,7 @@ impl NewestVersions<'_> {
         Ok(None)
     }
 
-    /// Which version each write of an owner record replaces.
+    /// Returns the version that each write of an owner record replaces.
     pub(super) fn replaced(&mut self, batch: &Batch) -> Result<ReplacedOwners> {
         let mut replaced = Vec::new();
         for (n, write) in batch.writes.iter().enumerate() {
@@ -48,7 +48,7 @@ impl NewestVersions<'_> {
             if let Some(entry) = memtable.get(key) {
                 return Ok(entry.version());
             }
-            // Not as a reader that checkpoints wait for: what one may be changing is in the
+            // Not registered as a reader for checkpoints: whatever they may be changing is in the
             // memtable.
             let value = poison.on_error(index.get(key.bytes()))?;
             value.map(|value| open_version(key, &value)).transpose()

@@ -1,5 +1,5 @@
-//! Commits that wait for the writer lock. The thread that gets it makes all of them, and they
-//! share its write.
+//! The queue of commits that wait for the writer lock. The thread that gets the lock commits all of
+//! them in one write.
 
 use std::sync::Arc;
 
@@ -10,11 +10,11 @@ use crate::sync::{AtomicBool, AtomicUsize, Mutex, Ordering};
 #[derive(Debug, Default)]
 pub(super) struct WriteQueue {
     waiting: Mutex<Vec<Arc<PendingCommit>>>,
-    /// How many wait: every commit looks at this.
+    /// The queue's length, which every commit reads.
     len: AtomicUsize,
 }
 
-/// A commit that waits for its outcome.
+/// A commit waiting for its outcome.
 #[derive(Debug)]
 pub(super) struct PendingCommit {
     state: Mutex<State>,
@@ -24,7 +24,7 @@ pub(super) struct PendingCommit {
 #[derive(Debug)]
 enum State {
     Waiting(Batch),
-    /// A thread is making it, or its outcome was taken.
+    /// A thread is committing it, or its outcome was taken.
     Taken,
     Complete(Result<Outcome>),
 }
@@ -39,7 +39,7 @@ impl WriteQueue {
         pending
     }
 
-    /// All that wait, in the order in which they came.
+    /// Takes all waiting commits, in order of arrival.
     pub(super) fn take(&self) -> Vec<Arc<PendingCommit>> {
         if self.len.load(Ordering::Acquire) == 0 {
             return Vec::new();
@@ -51,7 +51,7 @@ impl WriteQueue {
 }
 
 impl PendingCommit {
-    /// What is to be committed; `None` the second time.
+    /// Takes the batch; `None` the second time.
     pub(super) fn take_batch(&self) -> Option<Batch> {
         match std::mem::replace(&mut *self.state.lock(), State::Taken) {
             State::Waiting(batch) => Some(batch),
@@ -68,7 +68,7 @@ impl PendingCommit {
         self.is_complete.load(Ordering::Acquire)
     }
 
-    /// The outcome; `None` if there is none yet, or it was taken.
+    /// Takes the outcome; `None` if there is none yet, or it was taken.
     pub(super) fn take_outcome(&self) -> Option<Result<Outcome>> {
         if !self.is_complete() {
             return None;

@@ -1,4 +1,4 @@
-//! The note of what is synced (the file SYNCED), kept while the store is open.
+//! The SYNCED file of an open store.
 
 use crate::folder::SyncedNote;
 use crate::record::Position;
@@ -21,9 +21,10 @@ impl SyncedTracker {
         Self { state: Mutex::new(State { note, has_failed: false }) }
     }
 
-    /// Notes that the log is durable up to `position`: a log that ends before that is then
-    /// known to have lost something. No commit depends on this note; if it cannot be written
-    /// the older one holds.
+    /// Records that the log is durable up to `position`, so that a log that ends earlier is known
+    /// to be incomplete.
+    ///
+    /// No commit depends on this; if the write fails, the previous position remains.
     pub(super) fn note(&self, position: Position) {
         let mut state = self.state.lock();
         if position.seq <= state.note.noted().seq {
@@ -36,7 +37,7 @@ impl SyncedTracker {
             tracing::warn!(
                 error = %crate::error::chain(error),
                 noted = state.note.noted().seq,
-                "what is synced cannot be noted in SYNCED; if the end of the log is lost, what came after the last note is not missed"
+                "SYNCED cannot be updated; if the end of the log is lost, the loss of commits after the last update would go unnoticed"
             );
         }
         state.has_failed = written.is_err();

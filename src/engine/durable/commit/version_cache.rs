@@ -1,22 +1,23 @@
-//! The versions of the records that every update of a run has preconditions on: the owner and
-//! the settings of its process.
+//! Caches the versions of records on which every update of a run has preconditions: owner and
+//! settings.
 
 use rustc_hash::FxHashMap;
 
 use crate::record::{Key, Kind};
 
-/// The cache is emptied when it holds this many.
+/// The size at which the cache is emptied.
 const KEYS_MAX: usize = 4096;
 
-/// Right as long as it is told of every write.
+/// Correct as long as every write is reported to it.
 #[derive(Debug, Default)]
 pub(crate) struct VersionCache {
     known: FxHashMap<Key, Option<u64>>,
 }
 
 impl VersionCache {
-    /// The version of a record, `None` if there is no such record. Calls `read` for one that is
-    /// not cached.
+    /// Returns the version of a record, `None` if it does not exist.
+    ///
+    /// Calls `read` if it is not cached.
     pub(crate) fn get<E>(
         &mut self,
         key: &Key,
@@ -36,7 +37,7 @@ impl VersionCache {
         Ok(version)
     }
 
-    /// A record is written.
+    /// Invalidates a record that is being written.
     pub(crate) fn forget(&mut self, key: &Key) {
         if is_cached(key) {
             self.known.remove(key);
@@ -54,7 +55,7 @@ mod tests {
     use crate::model::List;
 
     #[test]
-    fn asks_once_until_it_is_written() {
+    fn reads_once_until_a_write() {
         let mut versions = VersionCache::default();
         let mut asked = 0;
         let mut get = |versions: &mut VersionCache| {
@@ -71,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn keeps_no_items() {
+    fn caches_no_items() {
         let mut versions = VersionCache::default();
         versions.get::<()>(&Key::item("p", List::Active, "w"), || Ok(Some(1))).unwrap();
         assert!(versions.known.is_empty());

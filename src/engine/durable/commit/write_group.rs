@@ -18,12 +18,12 @@ use crate::error::{Failure, Result};
 use crate::record::Kind;
 use crate::sync;
 
-/// How often a waiting thread looks for its outcome before it sleeps. A commit takes a few
-/// microseconds, and so do these looks; to fall asleep and be woken takes longer.
+/// How often a waiting thread polls for its outcome before it sleeps. A commit takes a few
+/// microseconds, about as long as these polls; sleeping and waking take longer.
 const SPINS: usize = 100;
 
-/// So many keys are compared to tell whether a commit depends on those before it in the same
-/// group. Large ones gain nothing by sharing a write.
+/// The limit of key comparisons to determine whether a commit depends on earlier ones in its group.
+/// Large commits gain nothing from a shared write.
 const COMPARISONS_MAX: usize = 1024;
 
 impl CommitPath {
@@ -69,13 +69,13 @@ impl CommitPath {
         Ok(!is_high)
     }
 
-    /// Ready once everything up to `seq` is durable; `waker` is woken then.
+    /// Polls until everything up to `seq` is durable.
     #[cfg(feature = "tokio")]
     pub(crate) fn poll_synced(&self, seq: u64, waker: &Waker) -> Poll<()> {
         self.group_commit.poll(seq, waker)
     }
 
-    /// Wakes the checkpointer, which eases the pressure; fails if it cannot.
+    /// Wakes the checkpointer, which relieves the back-pressure; fails if it cannot.
     fn check_progress(&self) -> Result<()> {
         if self.shared.checkpoint_thread.is_stopped() {
             return Err(Failure::Closed.into());
@@ -111,7 +111,7 @@ impl CommitPath {
         self.complete(index, &mut self.writer.lock(), pending)
     }
 
-    /// The outcome of a commit, which is made now unless another thread has made it.
+    /// Returns the outcome of a commit, making it now unless another thread has.
     pub(super) fn complete(
         &self,
         index: &dyn IndexBackend,
@@ -131,7 +131,7 @@ pub(super) struct WriteGroup<'a> {
     path: &'a CommitPath,
     index: &'a dyn IndexBackend,
     writer: &'a mut Writer,
-    /// Readers see some of what is staged, and not all of it is announced.
+    /// Whether readers may see part of the staged commits, not all of which are announced yet.
     is_publishing: bool,
 }
 
@@ -153,7 +153,7 @@ impl<'a> WriteGroup<'a> {
     /// Commits every queued batch.
     pub(super) fn commit_queued(mut self) {
         self.stage_queued();
-        // The waiting threads get the error too.
+        // The waiting threads receive the error too.
         let _ = self.flush();
     }
 
@@ -168,8 +168,8 @@ impl<'a> WriteGroup<'a> {
         }
     }
 
-    /// Checks a batch and appends it to the log's buffer. Answers its outcome if there is
-    /// nothing to write.
+    /// Checks a batch and appends it to the log's buffer; returns its outcome if there is nothing
+    /// to write.
     fn stage(&mut self, batch: Batch, pending: Option<&Arc<PendingCommit>>) -> Result<Option<Outcome>> {
         let shared = &*self.path.shared;
         shared.poison.check()?;
@@ -194,7 +194,7 @@ impl<'a> WriteGroup<'a> {
         Ok(None)
     }
 
-    /// Whether the outcome of a batch may depend on one that is not in the memtable yet.
+    /// Reports whether the outcome of a batch may depend on one that is not in the memtable yet.
     fn may_depend_on_staged(&self, batch: &Batch) -> bool {
         let writes = || self.writer.staged.iter().flat_map(|staged| &staged.batch.writes);
         let asks = batch.preconditions.len() + batch.writes.len();
@@ -211,7 +211,7 @@ impl<'a> WriteGroup<'a> {
         let Self { path, writer, .. } = self;
         let shared = &*path.shared;
         if let Err(error) = writer.log.reserve(batch) {
-            // Nothing was written: a disk that is full is no reason to stop.
+            // Nothing was written, so a full disk does not poison the store.
             return if error.is_disk_full() { Err(error) } else { shared.poison.on_error(Err(error)) };
         }
         let segments = writer.log.segments();
@@ -224,7 +224,7 @@ impl<'a> WriteGroup<'a> {
         shared.poison.on_error(appended)
     }
 
-    /// Writes what is staged, shows it to readers, and completes the commits that wait for it.
+    /// Writes the staged commits, makes them visible, and completes the commits that wait for them.
     fn flush(&mut self) -> Result<()> {
         self.write().inspect_err(|_| self.fail_staged())?;
         let Some(last) = self.writer.staged.last() else { return Ok(()) };
@@ -248,7 +248,7 @@ impl<'a> WriteGroup<'a> {
         poison.on_error(self.writer.log.flush())
     }
 
-    /// Nobody knows how much of what is staged the log holds.
+    /// Fails the staged commits: how much of them the log holds is unknown.
     fn fail_staged(&mut self) {
         for staged in self.writer.staged.drain(..) {
             if let Some(pending) = staged.pending {
@@ -257,7 +257,7 @@ impl<'a> WriteGroup<'a> {
         }
     }
 
-    /// Puts what is staged into the memtable.
+    /// Puts the staged commits into the memtable.
     fn put(&mut self) {
         let Writer { staged, versions, .. } = &mut *self.writer;
         let mut memtable = self.path.shared.memtable.write();
@@ -302,7 +302,7 @@ mod tests {
         Batch::new().put(key(name), Bytes::from_static(b"payload"))
     }
 
-    /// Claims the process unless somebody has.
+    /// A batch that claims a process without an owner.
     fn claim() -> Batch {
         Batch::new().expect(Key::owner("p"), Expect::Absent).put(Key::owner("p"), Bytes::new())
     }
@@ -320,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_shares_the_write_in_the_order_of_arrival() {
+    fn waiting_commits_share_a_write_in_order_of_arrival() {
         let (disk, store) = store();
         let pending = ["a", "b", "c"].map(|name| store.commits.queue.join(put(name)));
         assert_eq!(commit(&store, put("d")).unwrap(), Outcome::Committed(4));
@@ -334,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn one_of_those_who_claim_at_once_gets_it() {
+    fn one_of_several_concurrent_claims_wins() {
         let (_, store) = store();
         let pending = [(); 3].map(|()| store.commits.queue.join(claim()));
         assert_eq!(commit(&store, claim()).unwrap(), Outcome::Failed(0));
@@ -344,7 +344,7 @@ mod tests {
 
     /// Opening refuses an owner whose predecessor is not the one that the log names.
     #[test]
-    fn an_owner_replaces_the_one_that_came_with_it() {
+    fn an_owner_may_replace_one_of_its_group() {
         let (disk, store) = store();
         store.commits.queue.join(Batch::new().put(Key::owner("p"), Bytes::new()));
         commit(&store, Batch::new().put(Key::owner("p"), Bytes::new())).unwrap();
@@ -354,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn more_than_fit_into_a_group_are_all_committed() {
+    fn commits_beyond_a_group_are_all_made() {
         let (_, store) = store();
         let pending: Vec<_> =
             (0..2 * COMPARISONS_MAX).map(|n| store.commits.queue.join(put(&format!("{n}")))).collect();
@@ -377,10 +377,10 @@ mod tests {
         assert!(store.get(&key("a")).is_err(), "poisoned");
     }
 
-    /// Found by review: who had looked whether the store was stopped, and then waited for
-    /// the writer's lock, took commits that were never written for durable.
+    /// Found by review: a thread that checked the store before it waited for the writer lock took
+    /// commits that were never written for durable.
     #[test]
-    fn nobody_who_waited_for_a_failed_write_goes_on() {
+    fn threads_waiting_for_a_failed_write_fail() {
         let (disk, store) = store();
         disk.plan(Some(Plan { at: 1, what: Fault::Error }));
         commit(&store, put("a")).unwrap_err();
@@ -392,7 +392,7 @@ mod tests {
     }
 
     #[test]
-    fn a_check_beside_others_answers_what_is_visible() {
+    fn a_check_in_a_group_returns_the_visible_state() {
         let (_, store) = store();
         let check = store.commits.queue.join(Batch::new().expect(key("a"), Expect::Absent));
         let late = store.commits.queue.join(put("b"));

@@ -1,4 +1,4 @@
-//! What the writer lock guards.
+//! The state guarded by the writer lock.
 
 use std::sync::Arc;
 
@@ -9,18 +9,18 @@ use crate::engine::Batch;
 use crate::engine::durable::memtable::Generation;
 use crate::engine::durable::wal::Log;
 
-/// The end of the log, and when the memtable was last frozen.
+/// The end of the log, and the time of the last freeze of the memtable.
 #[derive(Debug)]
 pub(super) struct Writer {
     pub(super) log: Log,
-    /// How much had been written to the log when the memtable was last frozen.
+    /// The amount of log written before the last freeze of the memtable.
     pub(super) frozen_at: u64,
     pub(super) versions: VersionCache,
-    /// Commits that the log has not written yet. Empty unless a write group is under way.
+    /// Commits not written to the log yet. Empty outside of a write group.
     pub(super) staged: Vec<StagedCommit>,
 }
 
-/// A commit on its way to the log.
+/// A commit about to be written to the log.
 #[derive(Debug)]
 pub(super) struct StagedCommit {
     pub(super) seq: u64,
@@ -30,8 +30,7 @@ pub(super) struct StagedCommit {
     pub(super) pending: Option<Arc<PendingCommit>>,
 }
 
-/// Which version each write of an owner record replaces, by the number of the write; 0 for
-/// none.
+/// The version that each write of an owner record replaces, by the index of the write; 0 for none.
 #[derive(Debug)]
 pub(super) struct ReplacedOwners(pub(super) Vec<(usize, u64)>);
 

@@ -1,7 +1,7 @@
-//! The memtable: what the log has and the index does not have yet, by key.
+//! The memtable: the commits that the log has and the index does not have yet, by key.
 //!
-//! It has up to two generations. Commits go to the active one. A checkpoint freezes that one
-//! and begins another; once the index has what was frozen, it is dropped.
+//! It has up to two generations. Commits go to the active one. A checkpoint freezes it and starts
+//! another; once the frozen one is in the index, it is dropped.
 
 mod tree;
 
@@ -14,7 +14,7 @@ pub(crate) use tree::{Range, Tree};
 
 use crate::record::{Key, KeyRange};
 
-/// What an entry takes besides its key and payload, roughly, in bytes.
+/// The approximate size of an entry without key and payload, in bytes.
 const ENTRY_OVERHEAD: usize = 160;
 
 /// The newest state of a key.
@@ -24,13 +24,13 @@ pub(crate) struct Entry {
     pub(crate) seq: u64,
     /// `None`: deleted.
     pub(crate) payload: Option<Bytes>,
-    /// Of an owner record: the version before the generation's first write, which
-    /// the index has; 0 for none.
+    /// For an owner record, the version before the generation's first write, which the index has; 0
+    /// for none.
     pub(crate) replaces: Option<u64>,
 }
 
 impl Entry {
-    /// The version that a precondition sees.
+    /// Returns the version for preconditions.
     pub(crate) fn version(&self) -> Option<u64> {
         self.payload.as_ref().map(|_| self.seq)
     }
@@ -48,8 +48,9 @@ pub(crate) struct Generation {
 }
 
 impl Generation {
-    /// Puts the newest state of a key. `replaces` is, of an owner record, the
-    /// version before; 0 for none.
+    /// Puts the newest state of a key.
+    ///
+    /// For an owner record `replaces` is the previous version; 0 for none.
     pub(crate) fn put(&mut self, key: &Key, seq: u64, payload: Option<Bytes>, replaces: Option<u64>) {
         let replaces = replaces.map(|replaces| self.base_of(key).unwrap_or(replaces));
         let entry = Entry { seq, payload, replaces };
@@ -76,7 +77,7 @@ impl Generation {
         self.tree.is_empty()
     }
 
-    /// The memory it takes, roughly.
+    /// Returns its approximate memory in bytes.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
@@ -86,11 +87,11 @@ impl Generation {
 pub(crate) struct Memtable {
     pub(crate) active: Generation,
     pub(crate) frozen: Option<Arc<Generation>>,
-    /// Held by every reader of the index that sees this memtable as it is.
+    /// Held by every reader of the index that sees the current memtable.
     readers: Arc<Readers>,
 }
 
-/// A token: while anyone else holds it, there are readers.
+/// A token that counts readers by its references.
 #[derive(Debug, Default)]
 pub(crate) struct Readers;
 
@@ -103,17 +104,17 @@ pub(crate) struct View {
 }
 
 impl Memtable {
-    /// One that holds what was read from a log.
+    /// Creates a memtable with the entries read from a log.
     pub(crate) fn starting_with(active: Generation) -> Self {
         Self { active, ..Self::default() }
     }
 
-    /// The newest state of a key; `None` if only the index can tell.
+    /// Returns the newest state of a key; `None` if it is not in the memtable.
     pub(crate) fn get(&self, key: &Key) -> Option<&Entry> {
         self.active.get(key).or_else(|| self.frozen.as_ref()?.get(key))
     }
 
-    /// Registers a reader of the index: the next checkpoint waits until it is dropped.
+    /// Registers a reader of the index; the next checkpoint waits until it is dropped.
     pub(crate) fn reader(&self) -> Arc<Readers> {
         self.readers.clone()
     }
@@ -122,22 +123,24 @@ impl Memtable {
         View { active: self.active.clone(), frozen: self.frozen.clone(), _reader: self.readers.clone() }
     }
 
-    /// Freezes the active generation. A checkpoint may put it into the index once the readers
-    /// that do not see it are gone: they hold the second answer.
+    /// Freezes the active generation.
+    ///
+    /// A checkpoint may apply it once the readers that do not see it are gone; they hold the second
+    /// value.
     pub(crate) fn freeze(&mut self) -> (Arc<Generation>, Arc<Readers>) {
         let frozen = Arc::new(std::mem::take(&mut self.active));
         self.frozen = Some(frozen.clone());
         (frozen, std::mem::take(&mut self.readers))
     }
 
-    /// Drops the frozen generation: the index has it.
+    /// Drops the frozen generation, which the index has.
     pub(crate) fn drop_frozen(&mut self) -> Option<Arc<Generation>> {
         self.frozen.take()
     }
 }
 
 impl View {
-    /// The entries in a range, in order, the newest of each key.
+    /// Returns the newest entry of each key in a range, in order.
     pub(crate) fn range<'a>(&'a self, range: &'a KeyRange) -> Merged<'a> {
         let of = |generation: &'a Generation| generation.tree.range(&range.start, &range.end).peekable();
         Merged { active: of(&self.active), frozen: self.frozen.as_deref().map(of) }
@@ -150,7 +153,7 @@ impl View {
         std::iter::from_fn(move || merged.next_below(&[u8::MAX]))
     }
 
-    /// The memory it takes, roughly.
+    /// Returns its approximate memory in bytes.
     pub(crate) fn bytes(&self) -> usize {
         self.active.bytes() + self.frozen.as_deref().map_or(0, Generation::bytes)
     }
@@ -158,7 +161,7 @@ impl View {
 
 type Entries<'a> = Peekable<Range<'a, Entry>>;
 
-/// Both generations in one.
+/// An iterator that merges both generations.
 #[derive(Debug)]
 pub(crate) struct Merged<'a> {
     active: Entries<'a>,
@@ -166,13 +169,13 @@ pub(crate) struct Merged<'a> {
 }
 
 impl<'a> Merged<'a> {
-    /// Whether the next entry is that of `key`: the one that it has, if all below are gone.
+    /// Reports whether the next entry is for `key`, given that all earlier ones were taken.
     pub(crate) fn is_next(&mut self, key: &[u8]) -> bool {
         let is = |entries: &mut Entries<'a>| entries.peek().is_some_and(|(next, _)| next.bytes() == key);
         is(&mut self.active) || self.frozen.as_mut().is_some_and(is)
     }
 
-    /// The next entry, if its key is below `limit`.
+    /// Returns the next entry if its key is below `limit`.
     pub(crate) fn next_below(&mut self, limit: &[u8]) -> Option<(&'a Key, &'a Entry)> {
         let below = |(key, _): &(&Key, &Entry)| key.bytes()[..] < *limit;
         let active = self.active.peek().copied();
@@ -209,7 +212,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_view_merges_generations_and_stands_still(writes in proptest::collection::vec((any::<u8>(), any::<bool>()), 0..200), freeze in 0..200_usize) {
+        fn a_view_merges_generations_and_never_changes(writes in proptest::collection::vec((any::<u8>(), any::<bool>()), 0..200), freeze in 0..200_usize) {
             let mut memtable = Memtable::default();
             let mut model = BTreeMap::new();
             for (n, (at, put)) in writes.iter().enumerate() {
@@ -225,7 +228,7 @@ mod tests {
             let range = KeyRange::all();
             let mut merged = view.range(&range);
             let mut found = BTreeMap::new();
-            // Fetched in steps, as the index asks for what stands before each of its keys.
+            // Taken in steps, as a merge with the index does.
             for limit in [key(50).bytes().clone(), key(120).bytes().clone(), range.end.clone()] {
                 while let Some((key, entry)) = merged.next_below(&limit) {
                     prop_assert!(key.bytes() < &limit);
@@ -262,13 +265,13 @@ mod tests {
     }
 
     #[test]
-    fn a_freeze_hands_out_its_readers() {
+    fn a_freeze_returns_its_readers() {
         let mut memtable = Memtable::default();
         let before = memtable.view();
         let (_, mut readers) = memtable.freeze();
         let _after = memtable.view();
         assert!(Arc::get_mut(&mut readers).is_none());
         drop(before);
-        assert!(Arc::get_mut(&mut readers).is_some(), "who came later does not count");
+        assert!(Arc::get_mut(&mut readers).is_some(), "later readers do not count");
     }
 }

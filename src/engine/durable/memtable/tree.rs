@@ -1,7 +1,7 @@
 //! A persistent sorted map: a clone is a pointer, and never changes. An insertion after that
 //! copies the nodes on its path that a clone shares, and changes the others in place.
 //!
-//! Nothing is ever removed: in a memtable a deletion is an entry too.
+//! Nothing is ever removed: a deletion in a memtable is an entry.
 
 use std::sync::Arc;
 
@@ -19,8 +19,8 @@ pub(crate) struct Tree<V> {
 #[derive(Debug, Clone)]
 enum Node<V> {
     Leaf(Vec<(Key, V)>),
-    /// Each child with a key that is not above any of its keys, and above all of
-    /// the child before; that of the first child means nothing.
+    /// Each child with a separator that is at most its lowest key, and above all keys of the
+    /// previous child; the first separator has no meaning.
     Inner(Vec<(Key, Arc<Self>)>),
 }
 
@@ -30,8 +30,7 @@ impl<V> Default for Tree<V> {
     }
 }
 
-/// What an insertion did to a node: the value it replaced, and the half that was
-/// split off.
+/// The result of an insertion into a node: the replaced value, and the half that was split off.
 type Inserted<V> = (Option<V>, Option<(Key, Arc<Node<V>>)>);
 
 impl<V: Clone> Tree<V> {
@@ -52,7 +51,7 @@ impl<V: Clone> Tree<V> {
         }
     }
 
-    /// Puts a value, and answers the one it replaces.
+    /// Inserts a value; returns the one it replaces.
     pub(crate) fn insert(&mut self, key: &Key, value: V) -> Option<V> {
         let (replaced, split) = insert(&mut self.root, key, value);
         if let Some((middle, right)) = split {
@@ -63,7 +62,7 @@ impl<V: Clone> Tree<V> {
         replaced
     }
 
-    /// The entries from `start` up to but not including `end`, in order.
+    /// Returns the entries from `start` up to but not including `end`, in order.
     pub(crate) fn range<'a>(&'a self, start: &[u8], end: &'a [u8]) -> Range<'a, V> {
         let mut range = Range { inner: Vec::new(), leaf: [].iter(), end };
         let mut node = &*self.root;
@@ -89,7 +88,7 @@ impl<V: Clone> Tree<V> {
     }
 }
 
-/// The child that a key belongs to.
+/// Returns the child that a key belongs to.
 fn child<V>(children: &[(Key, Arc<Node<V>>)], key: &[u8]) -> usize {
     children.partition_point(|(first, _)| first.bytes()[..] <= *key).saturating_sub(1)
 }
@@ -107,7 +106,7 @@ fn insert<V: Clone>(node: &mut Arc<Node<V>>, key: &Key, value: V) -> Inserted<V>
             (replaced, split_off(entries).map(|(middle, right)| (middle, Arc::new(Node::Leaf(right)))))
         }
         Node::Inner(children) => {
-            // The first child takes what is below every key.
+            // The first child takes all lower keys.
             let at = partition(children, key).max(1) - 1;
             let Some((_, below)) = children.get_mut(at) else { return (None, None) };
             let (replaced, split) = insert(below, key, value);
@@ -123,7 +122,7 @@ fn partition<T>(children: &[(Key, T)], key: &Key) -> usize {
     children.partition_point(|(first, _)| first.bytes() <= key.bytes())
 }
 
-/// The upper half of a node that is full, with its first key.
+/// Splits off the upper half of a full node, with its first key.
 fn split_off<T>(entries: &mut Vec<(Key, T)>) -> Option<(Key, Vec<(Key, T)>)> {
     if entries.len() <= FANOUT {
         return None;
@@ -141,7 +140,7 @@ pub(crate) struct Range<'a, V> {
 }
 
 impl<'a, V> Range<'a, V> {
-    /// Goes to the next leaf.
+    /// Moves to the next leaf.
     fn descend(&mut self) -> Option<()> {
         let mut node = loop {
             match self.inner.last_mut()?.next() {
@@ -197,7 +196,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn is_a_map_and_its_clones_stand_still(writes in proptest::collection::vec((0..2000_u16, any::<bool>()), 0..1500), from in 0..2000_u16, to in 0..2000_u16) {
+        fn is_a_map_whose_clones_never_change(writes in proptest::collection::vec((0..2000_u16, any::<bool>()), 0..1500), from in 0..2000_u16, to in 0..2000_u16) {
             let (mut tree, mut model) = (Tree::default(), BTreeMap::new());
             let mut clones = Vec::new();
             for (n, (at, clone)) in writes.into_iter().enumerate() {

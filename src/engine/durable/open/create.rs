@@ -1,4 +1,4 @@
-//! A new store of records that are there already.
+//! Creates a store from existing records.
 
 use crate::engine::durable::options::{Options, SEGMENT_BYTES_MIN};
 use crate::engine::durable::storage::{Records, StoreFiles, fill};
@@ -7,15 +7,15 @@ use crate::folder::Folder;
 use crate::index;
 use crate::record::{Position, Writers};
 
-/// Makes the store in `folder`, which was just begun, hold the records that there
-/// were after the commit `seq`, as if it had made them.
+/// Fills the new store in `folder` with the records as of the commit `seq`, as if it had made that
+/// commit.
 pub(crate) fn create(
     folder: Folder,
     index: &index::Options,
     seq: u64,
     records: &mut Records<'_>,
 ) -> Result<()> {
-    // The log is empty. Later segments have the length that is configured then.
+    // The log is empty. Later segments have the configured size.
     let options = Options { segment_bytes: SEGMENT_BYTES_MIN, ..Options::default() };
     let files = StoreFiles::new(folder, index, options.segment_bytes)?;
     let created = files.index_dir.open()?;

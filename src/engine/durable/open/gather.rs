@@ -1,5 +1,5 @@
-//! Gathers the facts on which opening a store depends. It opens the index for that, which writes to
-//! its files and changes no record.
+//! Gathers the facts that decide how a store opens. This opens the index, which writes to its files
+//! but changes no record.
 
 use crate::archive;
 use crate::engine::durable::open::policy::{Facts, Integrity, MISSING_INDEX, SnapshotFacts};
@@ -10,13 +10,13 @@ use crate::error::{Error, Failure, Result, reason};
 use crate::folder::Synced;
 use crate::record::Position;
 
-/// The facts, and what was opened for them.
+/// The facts, and what was opened to obtain them.
 pub(crate) struct StoreFacts {
     pub(crate) facts: Facts,
     /// The newest snapshot by its name.
     pub(crate) newest: Option<Snapshot>,
     pub(crate) index: Option<Box<dyn IndexBackend>>,
-    /// What SYNCED says.
+    /// The content of SYNCED.
     pub(crate) synced: Synced,
 }
 
@@ -27,7 +27,7 @@ pub(crate) fn gather(files: &StoreFiles, log: &SegmentDirectory, options: &Optio
     let wants_index = noted.is_some() || newest.is_some();
     let index_dir = &*files.index_dir;
     let (index, copies) = std::thread::scope(|scope| {
-        // This takes as long as reading all of the index.
+        // This takes as long as reading the whole index.
         let copies =
             options.verify_log.then(|| scope.spawn(|| read_copies(&files.snapshots, newest.as_ref(), log)));
         let index = open_index(index_dir, wants_index);
@@ -58,7 +58,7 @@ pub(crate) fn gather(files: &StoreFiles, log: &SegmentDirectory, options: &Optio
 
 type OpenIndex = (Box<dyn IndexBackend>, Position);
 
-/// The index, and what it holds; or what is wrong with it.
+/// Opens the index if `is_wanted`; the inner error is its damage.
 fn open_index(index_dir: &dyn IndexDirectory, is_wanted: bool) -> Result<Result<OpenIndex, String>> {
     if is_wanted && !index_dir.exists() {
         return Ok(Err(MISSING_INDEX.to_owned()));
@@ -74,13 +74,13 @@ fn open_index(index_dir: &dyn IndexDirectory, is_wanted: bool) -> Result<Result<
     }
 }
 
-/// Whether a rebuilt index would help: not if the disk is full, or files may not be opened.
+/// Reports whether a rebuild would help; it would not for a full disk or denied access.
 fn is_of_the_index(error: &Error) -> bool {
     let is_storage = matches!(error.failure(), Failure::Corrupt { .. } | Failure::Storage { .. });
     is_storage && !error.is_of_the_system()
 }
 
-/// Reads the newest snapshot and the log behind it, which the index can be rebuilt from.
+/// Reads the newest snapshot and the log after it, from which the index can be rebuilt.
 fn read_copies(
     snapshots: &Snapshots,
     newest: Option<&Snapshot>,
@@ -96,7 +96,7 @@ fn read_copies(
 }
 
 fn panicked(panic: Box<dyn std::any::Any + Send>) -> Error {
-    tracing::debug!(why = crate::error::panic_text(panic), "reading ended with a panic");
+    tracing::debug!(why = crate::error::panic_text(panic), "reading panicked");
     let place = "the log or the newest snapshot".to_owned();
-    Failure::Corrupt { place, why: "what stands there cannot be made sense of".to_owned() }.into()
+    Failure::Corrupt { place, why: "its content is inconsistent".to_owned() }.into()
 }

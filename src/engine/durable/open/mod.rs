@@ -1,8 +1,8 @@
-//! The opener: from what the files hold to an index, a memtable and a log that goes on.
+//! The opener: turns the files of a store into an index, a memtable and a log to append to.
 //!
-//! It gathers facts, asks the policy what they allow, rebuilds the index if it must, replays
-//! the log, and repairs its end. It runs before any other part exists, alone, and takes no
-//! lock. Until the policy has allowed the opening it changes nothing that the store holds.
+//! It gathers facts, asks the policy what they allow, rebuilds the index if necessary, replays the
+//! log, and repairs its end. It runs before any other part exists, alone, and takes no lock. Until
+//! the policy has allowed the opening it changes nothing that the store holds.
 
 mod create;
 mod gather;

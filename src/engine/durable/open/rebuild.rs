@@ -1,4 +1,4 @@
-//! Rebuilding the index from the newest snapshot. The log behind that is replayed into it.
+//! Rebuilds the index from the newest snapshot; the log after that is replayed later.
 
 use std::path::PathBuf;
 
@@ -6,9 +6,10 @@ use crate::engine::durable::open::policy::not_rebuilt;
 use crate::engine::durable::storage::{IndexBackend, IndexDirectory, Snapshot, Snapshots, fill};
 use crate::error::{Failure, Result, reason};
 
-/// Replaces the index in `index_dir`, with which something is `wrong`, by one made of the newest
-/// snapshot, or by an empty one. Does not touch the old one before the new one is complete. Answers
-/// where the old one is kept.
+/// Replaces the damaged index in `index_dir` by one made from the newest snapshot, or by an empty
+/// one; returns where the old one is kept.
+///
+/// The old index is not touched before the new one is complete.
 pub(crate) fn rebuild(
     index_dir: &dyn IndexDirectory,
     snapshots: &Snapshots,

@@ -1,4 +1,4 @@
-//! Opening a store: decides, rebuilds the index if it must, and goes on with the log.
+//! Opens a store: decides, rebuilds the index if necessary, and continues the log.
 
 use std::sync::Arc;
 
@@ -22,11 +22,11 @@ pub(crate) struct Recovered {
     pub(crate) index: Box<dyn IndexBackend>,
     pub(crate) log: Log,
     pub(crate) pool: Arc<Pool>,
-    /// What the index lacks.
+    /// The commits that the index lacks.
     pub(crate) unapplied: Generation,
-    /// The commit up to which the index has everything.
+    /// The last commit in the index.
     pub(crate) applied: u64,
-    /// The commit up to which an interrupted checkpoint may have left something there.
+    /// The commit up to which an interrupted checkpoint may have left changes.
     pub(crate) leftover: u64,
     pub(crate) snapshot: Option<Snapshot>,
     pub(crate) synced: SyncedNote,
@@ -52,8 +52,8 @@ pub(crate) fn recover(files: &StoreFiles, options: &Options) -> Result<Recovered
         }
     };
     let synced = match synced.position() {
-        // The user wants the log cut there. From now on it may be, and the program may die on the
-        // way.
+        // The user requested the truncation. It may happen from now on, and the program may die in
+        // between.
         Some(noted) if noted.seq > plan.last_seq() => {
             Note::Reset(files.synced.open(&synced, Position::default(), files.log.epoch)?)
         }
@@ -66,7 +66,7 @@ pub(crate) fn recover(files: &StoreFiles, options: &Options) -> Result<Recovered
     }
 }
 
-/// The report as far as the plan tells.
+/// Returns the report for the plan.
 fn found(plan: &OpenPlan) -> OpenReport {
     OpenReport {
         lost: plan.lost.as_ref().map(LogFault::loss),
@@ -77,7 +77,7 @@ fn found(plan: &OpenPlan) -> OpenReport {
     }
 }
 
-/// An opening that was allowed, on its way.
+/// An opening in progress.
 struct Opener<'a> {
     files: &'a StoreFiles,
     directory: SegmentDirectory,
@@ -86,15 +86,15 @@ struct Opener<'a> {
     report: OpenReport,
 }
 
-/// The note of what is synced.
+/// The state of the SYNCED file.
 enum Note {
     Found(Synced),
-    /// It says that nothing is synced.
+    /// Reset, to record nothing as synced.
     Reset(SyncedNote),
 }
 
 impl Note {
-    /// Opens the note, and notes that the log is synced up to `position`.
+    /// Opens the file, and records that the log is synced up to `position`.
     fn open(self, files: &StoreFiles, position: Position) -> Result<SyncedNote> {
         match self {
             Self::Found(found) => files.synced.open(&found, position, files.log.epoch),
@@ -104,8 +104,7 @@ impl Note {
 }
 
 impl Opener<'_> {
-    /// Puts into the memtable what the log has and the index has not, and goes on where the
-    /// log ends.
+    /// Replays what the index lacks into the memtable, and continues at the end of the log.
     fn resume_log(
         mut self,
         end: &LogEnd,
@@ -115,8 +114,9 @@ impl Opener<'_> {
         let (files, index) = (self.files, &*self.index);
         let from = index.contents()?.position();
         wal::repair(&self.directory, end)?;
-        // The damaged part was cut off by the repair.
-        let Replayed { unapplied, applied } = replay(&files.log.load()?, end, index, from, checkpoint_bytes)?;
+        // The repair erased everything that is not part of the log.
+        self.directory = files.log.load()?;
+        let Replayed { unapplied, applied } = replay(&self.directory, end, index, from, checkpoint_bytes)?;
         self.report.replayed = end.last_seq - from.seq;
         self.report.torn_tail = end.torn.map(|newest| TornTail { kept: end.last_seq, newest });
         self.report.log();
@@ -138,8 +138,8 @@ impl Opener<'_> {
         Ok(Recovered { index, log, pool, unapplied, applied, leftover, snapshot, synced, report })
     }
 
-    /// Goes on where a part of the log is damaged that the index has: behind a snapshot of the
-    /// index, in a segment of its own. What is damaged is gone then.
+    /// Starts a new log when a damaged part of the old one is in the index: writes a snapshot of
+    /// the index, and continues in a new segment. The damaged part is removed.
     fn begin_log_behind_damage(self) -> Result<Recovered> {
         let Self { files, directory, index, synced, report } = self;
         let position = index.contents()?.position();
@@ -151,14 +151,14 @@ impl Opener<'_> {
         Ok(Recovered { index, log, pool, unapplied, applied, leftover: 0, snapshot, synced, report })
     }
 
-    /// Begins the log of a store that has none: a new store, one of an earlier format, or one whose
-    /// log may be cut.
+    /// Starts a log for a store without one: a new store, one of an earlier format, or one whose
+    /// log may be truncated.
     fn begin_log(self) -> Result<Recovered> {
         let Self { files, directory, index, synced, report } = self;
         let position = index.contents()?.position();
         report.log();
         index.sync()?;
-        // The log alone would not be complete.
+        // The log alone would be incomplete.
         let snapshot = if position.seq > 0 { files.snapshots.write(&*index, &|| false)? } else { None };
         let (log, pool) = files.log.begin_anew(&directory, position)?;
         let synced = synced.open(files, position)?;

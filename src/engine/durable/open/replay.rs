@@ -1,5 +1,4 @@
-//! Replaying the log: commits on their way into a memtable, and from there into the index where
-//! there are too many.
+//! Replays the log into a memtable, and from there into the index if there are too many commits.
 
 use crate::engine::durable::checkpoint::Checkpoint;
 use crate::engine::durable::memtable::Generation;
@@ -8,16 +7,17 @@ use crate::engine::durable::wal::{Entry, LogEnd, SegmentDirectory, read_behind};
 use crate::error::{Error, Failure, Result};
 use crate::record::{Key, Position};
 
-/// What replaying left.
+/// The result of a replay.
 pub(super) struct Replayed {
-    /// What the index lacks.
+    /// The commits that the index lacks.
     pub(super) unapplied: Generation,
-    /// The commit up to which the index has everything.
+    /// The last commit in the index.
     pub(super) applied: Position,
 }
 
-/// Replays the commits after `applied` up to the `end` of the log. The index gets a checkpoint
-/// each time the memtable has `checkpoint_bytes`.
+/// Replays the commits after `applied` up to the `end` of the log.
+///
+/// Writes a checkpoint whenever the memtable reaches `checkpoint_bytes`.
 pub(super) fn replay(
     log: &SegmentDirectory,
     end: &LogEnd,
@@ -26,8 +26,11 @@ pub(super) fn replay(
     checkpoint_bytes: usize,
 ) -> Result<Replayed> {
     let replayed = Replayed { unapplied: Generation::default(), applied };
-    let mut replay = Replay { index, end, checkpoint_bytes, replayed };
+    let mut replay = Replay { index, end, checkpoint_bytes, replayed, last: applied.seq };
     read_behind(log, applied.seq, &mut |seq, entry| replay.commit(seq, entry))?;
+    if replay.last < end.last_seq {
+        return Err(damaged(replay.last + 1, "it was there before, and cannot be read any more"));
+    }
     Ok(replay.replayed)
 }
 
@@ -36,13 +39,16 @@ struct Replay<'a> {
     end: &'a LogEnd,
     checkpoint_bytes: usize,
     replayed: Replayed,
+    /// The last commit that was replayed.
+    last: u64,
 }
 
 impl Replay<'_> {
     fn commit(&mut self, seq: u64, entry: &[u8]) -> Result<()> {
         let Some(entry) = Entry::decode(entry) else {
-            return Err(damaged(seq, "its checksum is right and it does not decode"));
+            return Err(damaged(seq, "its checksum matches, but it does not decode"));
         };
+        self.last = seq;
         for write in entry.writes() {
             if let Some(replaces) = write.replaces {
                 self.check_succession(seq, &write.key, replaces)?;
@@ -60,13 +66,13 @@ impl Replay<'_> {
         Ok(())
     }
 
-    /// Each owner record replaces the one before.
+    /// Checks that an owner record replaces its predecessor.
     fn check_succession(&self, seq: u64, key: &Key, replaces: u64) -> Result<()> {
         let Some(before) = self.replayed.unapplied.get(key) else { return Ok(()) };
         if before.seq == seq || before.version().unwrap_or(0) == replaces {
             return Ok(());
         }
-        Err(damaged(seq, "it replaces an owner that was not there"))
+        Err(damaged(seq, "it replaces an owner that did not exist"))
     }
 }
 

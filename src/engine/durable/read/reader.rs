@@ -1,4 +1,4 @@
-//! Reading: the memtable over the index.
+//! Reads the memtable merged over the index.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ fn record(key: &Key, entry: &Entry) -> Option<Record> {
     Some(Record { key: key.clone(), version: entry.seq, payload })
 }
 
-/// Reads records as they are after the newest commit.
+/// Reads records as of the newest commit.
 #[derive(Debug)]
 pub(crate) struct Reader {
     shared: Arc<Shared>,
@@ -40,8 +40,8 @@ impl Reader {
         value.map(|value| open_value(key, value)).transpose()
     }
 
-    /// A checkpoint may change the index meanwhile, but only where the view has an entry, and
-    /// there the index is not asked.
+    /// A concurrent checkpoint changes the index only where the view has an entry, for which the
+    /// index is not consulted.
     pub(crate) fn scan(
         &self,
         index: &dyn IndexBackend,
@@ -52,8 +52,8 @@ impl Reader {
         self.shared.poison.on_error(scan_merged(index, &view, range, visit))
     }
 
-    /// Counts the records, while the index does not change: those of the index, and what the
-    /// memtable adds to them and takes away.
+    /// Counts the records while the index does not change: those of the index, plus and minus the
+    /// effect of the memtable.
     pub(crate) fn add_statistics(&self, index: &dyn IndexBackend, stats: &mut Stats) -> Result<()> {
         let view = self.shared.memtable.read().view();
         stats.index_records = index.contents()?.records;
@@ -90,11 +90,11 @@ fn scan_merged(
     merge.damage
 }
 
-/// Shows a visitor the entries of the memtable between the records of the index.
+/// Merges the entries of the memtable between the records of the index.
 struct Merge<'a, 'v> {
     entries: Merged<'a>,
     visit: &'a mut Visitor<'v>,
-    /// The error of a record of the index that is damaged.
+    /// The error of a damaged index record.
     damage: Result<()>,
     /// Whether the visitor wants more.
     flow: ControlFlow<()>,
@@ -106,7 +106,7 @@ impl Merge<'_, '_> {
         self.flow
     }
 
-    /// Shows the entries below `limit`.
+    /// Visits the entries below `limit`.
     fn below(&mut self, limit: &[u8]) -> ControlFlow<()> {
         while let Some((key, entry)) = self.entries.next_below(limit) {
             if let Some(payload) = &entry.payload {
@@ -118,7 +118,7 @@ impl Merge<'_, '_> {
 }
 
 impl Visit for Merge<'_, '_> {
-    /// Skips the keys that the memtable has.
+    /// Skips keys that are in the memtable.
     fn skips(&mut self, key: &[u8]) -> ControlFlow<(), bool> {
         self.below(key).map_continue(|()| self.entries.is_next(key))
     }
@@ -147,7 +147,7 @@ mod tests {
     use crate::index::Contents;
     use crate::model::List;
 
-    /// An index whose every record the memtable has too.
+    /// An index whose records are all in the memtable too.
     #[derive(Debug)]
     struct Covered {
         keys: Vec<Key>,
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_scan_looks_no_further_than_its_visitor() {
+    fn a_scan_reads_no_further_than_its_visitor() {
         let keys: Vec<Key> = (0..1000).map(|n| Key::item("p", List::Active, &format!("{n:04}"))).collect();
         let mut memtable = Memtable::default();
         for key in &keys {

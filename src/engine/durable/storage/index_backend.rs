@@ -1,5 +1,4 @@
-//! The index under log and memtable, as a trait: tests put an index there that loses what was not
-//! synced.
+//! The index as a trait, so that tests can use one that loses unsynced changes.
 
 use std::fmt::Debug;
 
@@ -10,18 +9,19 @@ use crate::error::{Failure, Result};
 use crate::index::{Contents, Visit};
 use crate::record::{Key, Position};
 
-/// An ordered map of records. The memtable holds what it lacks.
+/// An ordered map of records, which lacks what is in the memtable.
 pub(crate) trait IndexBackend: Debug + Send + Sync {
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>>;
 
-    /// Visits the records from `start` up to but not including `end`. It may show either state of a
-    /// record that changes meanwhile.
+    /// Visits the records from `start` up to but not including `end`.
+    ///
+    /// A concurrently changed record is visited in either state.
     fn scan(&self, start: &[u8], end: &[u8], visit: &mut dyn Visit) -> Result<()>;
 
-    /// A summary of all records.
+    /// Returns a summary of all records.
     fn contents(&self) -> Result<Contents>;
 
-    /// Applies a step, all of it or nothing.
+    /// Applies a step atomically.
     fn apply(&self, step: &Step<'_>) -> Result<()>;
 
     /// Makes every step so far survive power loss.
@@ -37,9 +37,9 @@ pub(crate) trait IndexBackend: Debug + Send + Sync {
 #[derive(Debug)]
 pub(crate) struct Step<'a> {
     pub(crate) changes: &'a [Change],
-    /// The commit up to which the index has everything, before.
+    /// The last commit in the index before the step.
     pub(crate) from: u64,
-    /// The same after this step, if it is the last.
+    /// The last commit in the index after it, if it is the last step.
     pub(crate) to: Option<Position>,
 }
 
@@ -51,11 +51,11 @@ pub(crate) struct Change {
     pub(crate) owner: Option<OwnerCheck>,
 }
 
-/// Which owner record a change may replace: only the one that the log says it replaces.
+/// The owner version that a change may replace according to the log.
 #[derive(Debug, Clone)]
 pub(crate) struct OwnerCheck {
     pub(crate) key: Key,
-    /// The version of that one; 0 for none.
+    /// The replaced version; 0 for none.
     pub(crate) replaces: u64,
     /// An interrupted checkpoint may have left any version up to this one, or none; 0 if none was
     /// interrupted.
@@ -75,20 +75,20 @@ impl OwnerCheck {
             return Ok(());
         }
         let why = format!(
-            "the index has its version {version} and the log replaces version {}: the index was changed by someone else",
+            "the index has its version {version}, but the log replaces version {}: the index was changed from outside",
             self.replaces
         );
         Err(Failure::Corrupt { place: self.key.describe(), why }.into())
     }
 }
 
-/// Checks that nobody else has changed the index.
+/// Checks that the index was not changed from outside.
 pub(crate) fn check_from(found: u64, step: &Step<'_>) -> Result<()> {
     if found == step.from {
         return Ok(());
     }
     let why = format!(
-        "it has everything up to commit {found}, and should up to {}: it was changed by someone else",
+        "it ends with commit {found}, but should end with {}: it was changed from outside",
         step.from
     );
     Err(Failure::Corrupt { place: "the index".to_owned(), why }.into())

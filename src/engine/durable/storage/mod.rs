@@ -1,8 +1,8 @@
-//! What a store has on disk besides its log: the index, its directory, and the snapshots.
+//! The parts of a store on disk besides its log: the index, its directory, and the snapshots.
 //!
-//! The index lies behind a trait, and so does its directory, so that tests can put an index
-//! there that loses what was not synced. Nothing here takes a lock or knows of a commit that
-//! is under way: callers say what to write and when.
+//! The index and its directory are traits, so that tests can use an index that loses unsynced
+//! changes. Nothing here takes a lock or knows about commits in progress: callers say what to write
+//! and when.
 
 mod index_backend;
 mod index_directory;

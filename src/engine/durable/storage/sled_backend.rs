@@ -1,4 +1,4 @@
-//! The index backend of a store on disk: sled, through [`Index`].
+//! The index backend on disk: sled, through [`Index`].
 
 use bytes::Bytes;
 
@@ -42,7 +42,7 @@ impl IndexBackend for Index {
     }
 }
 
-/// Begins an addition, if the step replaces nothing.
+/// Starts an addition, if the step replaces nothing.
 fn begin_addition<'a>(index: &'a Index, step: &Step<'_>) -> Result<Option<Addition<'a>>> {
     let (Some(first), Some(last)) = (step.changes.first(), step.changes.last()) else { return Ok(None) };
     if !step.changes.is_sorted_by(|one, next| one.key < next.key) {
@@ -97,15 +97,15 @@ mod tests {
         index.records().map(Result::unwrap).collect()
     }
 
-    /// Whether a step is an addition must not show.
+    /// Additions and transactions must have the same result.
     #[test]
-    fn a_step_leaves_the_same_whatever_stood_there() {
+    fn a_step_has_the_same_result_on_any_previous_state() {
         let folder = tempfile::tempdir().unwrap();
         let index = Index::open(&folder.path().join("index"), &crate::index::Options::default()).unwrap();
         let steps: [&[Change]; 4] = [
             &[change("a", Some(b"1")), change("b", None), change("c", Some(b"1"))],
             &[change("b", Some(b"2")), change("c", Some(b"2")), change("d", Some(b"2"))],
-            // Not in order, and one of them twice.
+            // Unordered, with one duplicate.
             &[change("f", Some(b"3")), change("e", Some(b"3")), change("f", Some(b"4"))],
             &[change("a", None), change("g", Some(b"5"))],
         ];

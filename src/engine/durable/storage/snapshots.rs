@@ -1,4 +1,4 @@
-//! Snapshots: archives of the index. The index can be rebuilt from one and the log behind it.
+//! Snapshots: archives of the index, from which it can be rebuilt with the log after them.
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -38,7 +38,7 @@ fn name_of(seq: u64) -> String {
 }
 
 impl Snapshots {
-    /// Deletes what an interrupted writer left, and makes durable what the folder shows.
+    /// Deletes what an interrupted writer left, and makes the listed files durable.
     pub(crate) fn tidy(&self) -> Result<()> {
         self.disk.create_dir(&self.dir)?;
         for name in self.disk.list(&self.dir)?.iter().filter(|name| name.ends_with(".new")) {
@@ -47,7 +47,9 @@ impl Snapshots {
         self.disk.sync_dir(&self.dir)
     }
 
-    /// The newest snapshot by its name. Only reading it tells whether it is intact.
+    /// Returns the newest snapshot by name.
+    ///
+    /// Only reading it shows whether it is intact.
     pub(crate) fn newest(&self) -> Result<Option<Snapshot>> {
         Ok(self.list()?.into_iter().next())
     }
@@ -64,7 +66,7 @@ impl Snapshots {
         found.into_iter().map(snapshot).collect()
     }
 
-    /// The records of a snapshot.
+    /// Opens the records of a snapshot.
     pub(crate) fn read(&self, snapshot: &Snapshot) -> Result<archive::Reader> {
         let reader = archive::Reader::open(&*self.disk, &snapshot.path)?;
         let Summary { store, seq, .. } = reader.summary();
@@ -72,12 +74,12 @@ impl Snapshots {
             return Ok(reader);
         }
         let place = format!("snapshot {}", snapshot.path.display());
-        let why = "it is of another store, or of another moment than its name says".to_owned();
+        let why = "it belongs to another store, or to another moment than its name says".to_owned();
         Err(Failure::Corrupt { place, why }.into())
     }
 
-    /// Writes a snapshot of `index`, which must not change meanwhile, and deletes older ones.
-    /// Answers `None` if `stop` ended it.
+    /// Writes a snapshot of `index`, which must not change meanwhile, and deletes older ones;
+    /// `None` if `stop` ended it.
     pub(crate) fn write(
         &self,
         index: &dyn IndexBackend,
@@ -91,7 +93,7 @@ impl Snapshots {
         Ok(Some(Snapshot { seq: written.seq, bytes: written.bytes, path }))
     }
 
-    /// The same, but keeps the new snapshot only if `is_worth` says so of its size in bytes.
+    /// Writes a snapshot, but keeps it only if `is_worth` accepts its size in bytes.
     pub(crate) fn write_if(
         &self,
         index: &dyn IndexBackend,
@@ -109,8 +111,7 @@ impl Snapshots {
         Ok(None)
     }
 
-    /// Writes an archive of `index`, which must not change meanwhile. Answers `None` if `stop`
-    /// ended it.
+    /// Writes an archive of `index`, which must not change meanwhile; `None` if `stop` ended it.
     pub(crate) fn archive(
         &self,
         index: &dyn IndexBackend,
@@ -134,7 +135,7 @@ impl Snapshots {
         }
         if found != contents {
             let why = format!(
-                "it holds {} records, and should hold {}, or other ones",
+                "it holds {} records instead of {}, or different ones",
                 found.records, contents.records
             );
             return Err(Failure::Corrupt { place: "the index".to_owned(), why }.into());

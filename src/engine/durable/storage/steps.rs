@@ -1,4 +1,4 @@
-//! Changes on their way into an index, in bounded steps, with a sync every so many bytes.
+//! Applies changes to an index in bounded steps, with a sync after a certain number of bytes.
 
 use bytes::Bytes;
 
@@ -6,21 +6,21 @@ use super::index_backend::{Change, IndexBackend, Step};
 use crate::error::Result;
 use crate::record::Position;
 
-/// A step is a transaction, and readers of the index wait for it.
+/// The records per step, which is a transaction that blocks readers.
 const STEP_RECORDS_MAX: usize = 64;
 
-/// The same if no reader waits. Each step makes sled write its buffers twice, however small it is;
-/// but far larger ones write more than they must, since within a step sled does not keep the order
-/// of the keys.
+/// The records per step without waiting readers. sled writes its buffers twice per step, however
+/// small; but much larger steps write more than necessary, since sled does not keep keys in order
+/// within a step.
 const STEP_RECORDS_ALONE_MAX: usize = 256;
 
 const STEP_BYTES_MAX: usize = 64 << 10;
 
-/// How much is written between two syncs. sled reuses space as if what it wrote were durable: with
-/// more than this, a power cut could take old data too, and the index would have to be rebuilt.
+/// The bytes between two syncs. sled reuses space as if its writes were durable: with more than
+/// this, a power cut could also take old data, and the index would have to be rebuilt.
 const UNSYNCED_BYTES_MAX: usize = 256 << 10;
 
-/// Changes on their way into an index.
+/// Changes being applied to an index.
 pub(crate) struct Steps<'a> {
     index: &'a dyn IndexBackend,
     from: u64,
@@ -56,7 +56,7 @@ impl<'a> Steps<'a> {
             || (records >= STEP_RECORDS_MAX && !(self.is_alone)())
     }
 
-    /// Makes the last step.
+    /// Applies the last step.
     pub(crate) fn finish(mut self, to: Position) -> Result<()> {
         self.step(Some(to))?;
         self.index.sync()
@@ -71,10 +71,10 @@ impl<'a> Steps<'a> {
     }
 }
 
-/// Keys and values, in order.
+/// Keys and values in order.
 pub(crate) type Records<'a> = dyn Iterator<Item = Result<(Bytes, Bytes)>> + 'a;
 
-/// Fills an empty index with the records that there were after the commit `position`.
+/// Fills an empty index with the records as of the commit `position`.
 pub(crate) fn fill(index: &dyn IndexBackend, position: Position, records: &mut Records<'_>) -> Result<()> {
     let mut steps = Steps::new(index, 0, &|| true);
     for record in records {

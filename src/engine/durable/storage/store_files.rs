@@ -1,4 +1,4 @@
-//! Where the files of a store are.
+//! The files of a store.
 
 use std::sync::Arc;
 
@@ -24,12 +24,12 @@ pub(crate) struct StoreFiles {
 }
 
 impl StoreFiles {
-    /// The files in a store's folder.
+    /// Opens the files in a store's folder.
     pub(crate) fn new(folder: Folder, index: &index::Options, segment_bytes: u32) -> Result<Self> {
         Self::with(folder, segment_bytes, |folder| StoreFolder::new(folder, index.clone()))
     }
 
-    /// The same, with a copy of the index as it was before it was opened.
+    /// Opens the files, keeping a copy of the index from before it is opened.
     pub(crate) fn keeping_index(folder: Folder, index: &index::Options, segment_bytes: u32) -> Result<Self> {
         Self::with(folder, segment_bytes, |folder| StoreFolder::keeping(folder, index.clone()))
     }
@@ -53,8 +53,8 @@ impl StoreFiles {
         Ok(Self { index_dir: Arc::new(index_dir(folder)), log, synced, snapshots })
     }
 
-    /// Which openings can have written the newest commit of the log, when the one before ended with
-    /// `last`.
+    /// Returns the openings that can have written the newest commit of the log, if the previous one
+    /// ended with `last`.
     pub(crate) fn writers(&self, last: Position) -> Writers {
         Writers { own: Some(self.log.epoch), found: last.epoch }
     }

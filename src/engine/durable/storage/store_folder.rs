@@ -14,11 +14,11 @@ use crate::record::{Position, Writers};
 
 #[derive(Debug)]
 pub(crate) struct StoreFolder {
-    /// Keeps the store locked; `None` once it is released.
+    /// Holds the store's lock; `None` once released.
     folder: Mutex<Option<Folder>>,
     index: PathBuf,
     options: index::Options,
-    /// Whether the index is copied before it is opened.
+    /// Whether to copy the index before opening it.
     keeps: bool,
 }
 
@@ -28,22 +28,23 @@ impl StoreFolder {
         Self { index: folder.layout().index(), folder: Mutex::new(Some(folder)), options, keeps: false }
     }
 
-    /// One that keeps a copy of the index before it opens it: sled writes to what it opens.
+    /// Creates a directory that copies the index before opening it, since sled writes to what it
+    /// opens.
     pub(crate) fn keeping(folder: Folder, options: index::Options) -> Self {
         Self { keeps: true, ..Self::new(folder, options) }
     }
 
-    /// Where a new index is built.
+    /// Returns the path of a new index.
     fn new_index(&self) -> PathBuf {
         self.index.with_extension("new")
     }
 
-    /// Where the copy of the index from before it was opened is.
+    /// Returns the path of the copy from before the index was opened.
     fn index_before(&self) -> PathBuf {
         self.index.with_extension("before")
     }
 
-    /// Copies the index, if it can be read. If it cannot, opening it tells what is wrong.
+    /// Copies the index, if it is readable. Otherwise opening it reports the damage.
     fn keep(&self) -> Result<()> {
         if !self.keeps || !self.exists() || index::check_files(&self.index).is_err() {
             return Ok(());
@@ -55,7 +56,7 @@ impl StoreFolder {
         if error.is_disk_full() { Err(error) } else { Ok(()) }
     }
 
-    /// Puts an index in place of the one that is there.
+    /// Replaces the index.
     fn put_in_place(&self, index: &Path) -> Result<()> {
         if index != self.new_index() {
             remove(&self.new_index())?;
@@ -64,7 +65,7 @@ impl StoreFolder {
         self.adopt()?.map_or(Ok(()), |replaced| remove(&replaced))
     }
 
-    /// A free name for a damaged index that is kept.
+    /// Returns a free name for a damaged index.
     fn aside(&self) -> PathBuf {
         let free =
             (1..).map(|n| self.index.with_extension(format!("damaged-{n}"))).find(|path| !path.exists());
@@ -100,8 +101,7 @@ impl IndexDirectory for StoreFolder {
         remove(&self.new_index())?;
         remove(&self.index_before())?;
         if self.manifest()?.noted().is_none() {
-            // Its creation was interrupted: sled may not open what is there, and
-            // nothing was acknowledged yet.
+            // Its creation was interrupted: sled may not open it, and nothing was acknowledged yet.
             remove(&self.index)?;
         }
         self.keep()?;

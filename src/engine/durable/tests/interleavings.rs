@@ -1,5 +1,5 @@
-//! The whole way of a commit, from the queue through log and sync to the feed, under every
-//! interleaving that chance finds. The disk is simulated.
+//! The whole path of a commit, from the queue through log and sync to the feed, under random
+//! interleavings on a simulated disk.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -27,11 +27,11 @@ struct World {
     disk: SimDisk,
     index_dir: SimIndexDirectory,
     store: Arc<DurableEngine>,
-    /// What was acknowledged.
+    /// The acknowledged commits.
     promises: Arc<Mutex<Vec<Promise>>>,
 }
 
-/// A commit that was acknowledged, and the disk at that moment.
+/// An acknowledged commit with the disk at that moment.
 struct Promise {
     key: Key,
     seq: u64,
@@ -63,7 +63,7 @@ fn join<T>(threads: Vec<JoinHandle<T>>) -> Vec<T> {
 }
 
 impl World {
-    /// Threads that commit, and keep what they were promised. Each answers what it was told.
+    /// Spawns threads that commit and record what was promised; returns their outcomes.
     fn spawn_committers(&self, durability: Durability) -> Vec<JoinHandle<Vec<Result<u64>>>> {
         let spawn = |thread| {
             let (store, disk, promises) = (self.store.clone(), self.disk.clone(), self.promises.clone());
@@ -71,7 +71,7 @@ impl World {
                 let commit = |n| {
                     let key = key(thread, n);
                     let outcome = store.commit(put(&key), durability)?;
-                    // At this very moment: nobody runs in between.
+                    // Immediately: no thread runs in between.
                     let disk = disk.copy();
                     let Outcome::Committed(seq) = outcome else { panic!("nothing was asked for") };
                     let found = store.get(&key).map(|record| record.map(|record| record.version));
@@ -88,7 +88,7 @@ impl World {
         (0..THREADS).map(spawn).collect()
     }
 
-    /// Ends the program, or cuts the power, at each moment at which something was promised.
+    /// Kills the program or cuts the power at each moment of an acknowledgement.
     fn check_promises(&self) {
         for Promise { key, seq, durability, disk } in self.promises.lock().drain(..) {
             disk.lose_power(match durability {
@@ -103,7 +103,7 @@ impl World {
 }
 
 #[test]
-fn what_is_acknowledged_survives() {
+fn acknowledged_commits_survive() {
     explore(|| {
         let world = open(&options());
         let upkeep = world.store.clone();
@@ -115,10 +115,10 @@ fn what_is_acknowledged_survives() {
     });
 }
 
-/// Whoever leads leaves when its own commit is made; those who came too late for it lead
-/// themselves. A claim waits for what was staged before it.
+/// A leader leaves when its own commit is made; later ones lead themselves. A claim waits for
+/// commits staged before it.
 #[test]
-fn every_commit_is_made_once_whoever_leads() {
+fn every_commit_is_made_once() {
     explore(|| {
         let world = open(&options());
         let committers = world.spawn_committers(Durability::Buffered);
@@ -151,9 +151,9 @@ fn every_commit_is_made_once_whoever_leads() {
     });
 }
 
-/// Closing waits for the calls under way, and refuses those that come later.
+/// Closing waits for running calls, and refuses later ones.
 #[test]
-fn the_feed_tells_of_each_commit_in_order_until_the_store_is_closed() {
+fn the_feed_delivers_commits_in_order_until_closed() {
     explore(|| {
         let mut world = open(&options());
         let listen = |capacity| {
@@ -190,10 +190,10 @@ fn the_feed_tells_of_each_commit_in_order_until_the_store_is_closed() {
     });
 }
 
-/// Any write or sync fails, or is torn. Whoever waits then is told, and nothing that was
-/// acknowledged is lost.
+/// Any write or sync fails, or is torn. Waiting threads see the error, and nothing acknowledged is
+/// lost.
 #[test]
-fn a_failure_reaches_all_who_wait_and_nobody_goes_on() {
+fn a_failure_reaches_all_waiting_threads() {
     explore(|| {
         let world = open(&options());
         let what = if thread_rng().gen_bool(0.5) { Fault::Error } else { Fault::Torn };
@@ -202,24 +202,24 @@ fn a_failure_reaches_all_who_wait_and_nobody_goes_on() {
         let committers = world.spawn_committers(durability);
         let answers: Vec<_> = join(committers).into_iter().flatten().collect();
         if world.disk.failed().is_some() {
-            assert!(answers.iter().any(Result::is_err), "a failure that nobody was told of");
+            assert!(answers.iter().any(Result::is_err), "an unreported failure");
             assert!(world.store.commit(put(&key(9, 9)), Durability::Buffered).unwrap_err().is_poisoned());
         }
         world.check_promises();
     });
 }
 
-/// Tasks hold no thread: the one that keeps up syncs for them, when it is told to.
+/// Tasks hold no thread: the sync thread syncs for them when signalled.
 #[cfg(feature = "tokio")]
 #[test]
-fn tasks_are_woken_by_the_thread_that_syncs_by_its_failure_and_by_closing() {
+fn tasks_are_woken_by_sync_failure_and_close() {
     use std::future::poll_fn;
     use std::time::Duration;
 
     use shuttle::future::block_on;
 
     explore(|| {
-        // Nothing but what wakes it.
+        // Nothing else wakes it.
         let world = open(&Options { sync_interval: Duration::MAX, ..options() });
         if thread_rng().gen_bool(0.5) {
             let at = thread_rng().gen_range(1..6);
@@ -247,7 +247,7 @@ fn tasks_are_woken_by_the_thread_that_syncs_by_its_failure_and_by_closing() {
         };
         if thread_rng().gen_bool(0.5) {
             stop();
-            // It fails where something else did.
+            // It fails if another operation failed.
             let _ = world.store.close();
             join(tasks);
         } else {

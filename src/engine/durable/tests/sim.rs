@@ -1,5 +1,5 @@
-//! An index and its directory on the simulated disk: it counts, fails and loses power with it. As
-//! sled does, it keeps a beginning of the steps that were not synced.
+//! A simulated index and its directory on the simulated disk, with the same counters, failures and
+//! power cuts. Like sled, it keeps a prefix of the unsynced steps.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -34,7 +34,7 @@ struct State {
     index: Option<Arc<Mutex<Content>>>,
     begun: Option<Arc<Mutex<Content>>>,
     kept: usize,
-    /// Opening finds that something is wrong with it.
+    /// Whether opening finds it damaged.
     is_damaged: bool,
 }
 
@@ -42,7 +42,7 @@ struct State {
 struct Content {
     live: Map,
     durable: Map,
-    /// What came after each step that was not synced.
+    /// The state after each unsynced step.
     pending: Vec<Map>,
 }
 
@@ -96,7 +96,7 @@ impl SimIndexDirectory {
         }
     }
 
-    /// Lets the next opening find the index damaged.
+    /// Makes the next opening find the index damaged.
     pub(crate) fn damage(&self) {
         self.state.lock().is_damaged = true;
     }
@@ -139,7 +139,7 @@ impl IndexDirectory for SimIndexDirectory {
         self.disk.operation(path())?;
         let mut state = self.state.lock();
         if state.is_damaged {
-            let why = "as was planned".to_owned();
+            let why = "planned damage".to_owned();
             return Err(Failure::Corrupt { place: "the index".to_owned(), why }.into());
         }
         Ok(self.index(state.index.get_or_insert_default()))

@@ -28,13 +28,13 @@ const BUFFER_BYTES_KEPT: usize = 1 << 20;
 pub(crate) struct Log {
     pool: Arc<Pool>,
     current: Segment,
-    /// Where the next frame is written.
+    /// The offset of the next frame.
     offset: u64,
     /// Bytes of segments in use that a snapshot covers.
     covered: u64,
-    /// The full segments before it, oldest first.
+    /// The earlier, full segments, oldest first.
     sealed: VecDeque<Sealed>,
-    /// The bytes of these.
+    /// The total size of these.
     sealed_bytes: u64,
     /// Files of sealed segments with frames that were not synced.
     unsynced: Vec<Arc<dyn DiskFile>>,
@@ -42,21 +42,21 @@ pub(crate) struct Log {
     buffer: Vec<u8>,
     /// The last commit.
     last: Position,
-    /// The epoch of the commits that come next, as a reader of the log sees it.
+    /// The epoch of the next commits according to the log so far.
     says: Option<Epoch>,
     /// Bytes written since the log was opened.
     written: u64,
-    /// The commit up to which the frames say that everything is synced.
+    /// The commit up to which a frame records everything as synced.
     noted: u64,
 }
 
-/// Where the next commit is appended.
+/// The position at which the next commit is appended.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct End {
     pub(crate) offset: u64,
     /// The last commit.
     pub(crate) last: Position,
-    /// The epoch of the commits that come next, as the segment says so far.
+    /// The epoch of the next commits according to the segment so far.
     pub(crate) says: Option<Epoch>,
 }
 
@@ -106,7 +106,7 @@ impl Log {
         self.last.seq
     }
 
-    /// The last commit.
+    /// Returns the last commit.
     pub(crate) fn last(&self) -> Position {
         self.last
     }
@@ -115,7 +115,7 @@ impl Log {
         self.written
     }
 
-    /// The commit up to which some frame says that everything is synced.
+    /// Returns the commit up to which a frame records everything as synced.
     pub(crate) fn noted(&self) -> u64 {
         self.noted
     }
@@ -177,7 +177,7 @@ impl Log {
         Ok(())
     }
 
-    /// Names the epoch before the first commit of this opening.
+    /// Records the epoch before the first commit of this opening.
     fn announce_writer(&mut self, synced: u64) -> Result<()> {
         if self.announcement_len() == 0 {
             return Ok(());
@@ -203,7 +203,8 @@ impl Log {
         self.says = Some(epoch);
     }
 
-    /// Names the epoch of the last commit where a segment begins with a frame that is no commit.
+    /// Records the epoch of the last commit where a segment starts with a frame that is not a
+    /// commit.
     fn announce_last(&mut self, synced: u64) {
         let is_at_begin = self.offset + self.buffer.len() as u64 == PAGE as u64;
         if is_at_begin && self.last.seq > 0 && self.fits(EPOCH_BODY) {
@@ -260,8 +261,7 @@ impl Log {
         files
     }
 
-    /// Releases the segments that nobody needs who has everything up to the commit `seq`, which is
-    /// synced.
+    /// Releases the segments that are not needed after the commit `seq`, which is synced.
     pub(crate) fn release(&mut self, seq: u64) {
         while let Some(oldest) = self.sealed.front().filter(|sealed| sealed.until <= seq) {
             self.pool.release([oldest.slot]);

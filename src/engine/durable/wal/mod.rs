@@ -1,8 +1,9 @@
 //! The write-ahead log: every commit, in order, in segments whose files are used again.
 //!
 //! A commit is a frame, or several if it is large, and these may lie in several segments. The log
-//! ends where no valid frame follows. Each frame says what was synced when it was written, so that
-//! opening can tell a torn tail, which it cuts, from damage, which is an error.
+//! A commit is one frame, or several if it is large, possibly in several segments. The log ends
+//! where no valid frame follows. Each frame records what was synced when it was written, so that
+//! opening can distinguish a torn tail, which it removes, from damage, which is an error.
 //!
 //! - A segment gets a header with a new id, which is durable before the first frame is written. A
 //!   frame's checksum covers that id and the frame's offset, so that stale and misplaced bytes are

@@ -1,4 +1,4 @@
-//! Opening the log to append: a new one, or one whose end is known.
+//! Opens a new log, or one with a known end, for appending.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,14 +12,14 @@ use crate::error::{Error, Failure, Result};
 use crate::record::Position;
 
 impl LogFiles {
-    /// Begins a log. Its first commit is the one after `last`.
+    /// Starts a log whose first commit is the one after `last`.
     pub(crate) fn create(&self, last: Position) -> Result<(Log, Arc<Pool>)> {
         self.disk.create_dir(&self.dir)?;
         self.begin_anew(&self.load()?, last)
     }
 
-    /// Begins a log in a new segment, in the folder of one that nobody needs any more. Erases the
-    /// old one once the new one is durable.
+    /// Starts a log in a new segment in place of an obsolete one, which is erased once the new one
+    /// is durable.
     pub(crate) fn begin_anew(
         &self,
         directory: &SegmentDirectory,
@@ -31,7 +31,7 @@ impl LogFiles {
         Ok((log, pool))
     }
 
-    /// Appends to a log that was scanned and repaired.
+    /// Continues a log that was scanned and repaired.
     pub(crate) fn resume(&self, directory: &SegmentDirectory, found: &LogEnd) -> Result<(Log, Arc<Pool>)> {
         let last = found.end.segment;
         let stored = directory.get(last).ok_or_else(|| self.missing(last))?;
@@ -53,7 +53,7 @@ impl LogFiles {
     }
 }
 
-/// The segments before the one where the log ends.
+/// Returns the segments before the one in which the log ends.
 fn sealed(directory: &SegmentDirectory, found: &LogEnd) -> Result<VecDeque<Sealed>> {
     let mut sealed = VecDeque::new();
     let mut until = found.last_seq + 1;

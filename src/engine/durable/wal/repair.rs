@@ -1,4 +1,4 @@
-//! Repairing the end of a log before anything is appended, after the program or the machine died.
+//! Repairs the end of a log before anything is appended, after the program or the machine died.
 
 use crate::engine::durable::wal::format::HEADER_LEN;
 use crate::engine::durable::wal::format::PAGE;
@@ -7,9 +7,14 @@ use crate::engine::durable::wal::segments::SegmentDirectory;
 use crate::engine::durable::wal::segments::write_zeroes;
 use crate::error::Result;
 
-/// Makes what was found durable, and erases whatever stands behind the end, so that it is never
-/// read as a part of the log. It may be interrupted, and repeated.
+/// Makes the log durable, and erases everything after its end or between its segments, so that it
+/// is never read as part of the log.
+///
+/// May be interrupted and repeated.
 pub(crate) fn repair(directory: &SegmentDirectory, found: &LogEnd) -> Result<()> {
+    for (_, stray) in directory.iter().filter(|(segment, _)| found.is_stray(*segment)) {
+        directory.erase_header(stray)?;
+    }
     if found.is_clean {
         return write_close_again(directory, found);
     }
@@ -22,8 +27,9 @@ pub(crate) fn repair(directory: &SegmentDirectory, found: &LogEnd) -> Result<()>
     erase_unused(directory, found)
 }
 
-/// Writes the last frame again. It says that everything before it is durable, but may not be
-/// durable itself.
+/// Rewrites the last frame.
+///
+/// It records that everything before it is durable, but may not be durable itself.
 fn write_close_again(directory: &SegmentDirectory, found: &LogEnd) -> Result<()> {
     let Some(stored) = directory.get(found.end.segment) else { return Ok(()) };
     let file = directory.file(stored.slot)?;
@@ -34,8 +40,8 @@ fn write_close_again(directory: &SegmentDirectory, found: &LogEnd) -> Result<()>
     file.sync()
 }
 
-/// Writes again what was read, since the kernel may show data that never reached the disk, and
-/// zeroes what is behind the end.
+/// Rewrites what was read, since the kernel may show data that never reached the disk, and zeroes
+/// what follows the end.
 fn write_again(directory: &SegmentDirectory, found: &LogEnd, visited: &Visited) -> Result<()> {
     let mut bytes = directory.read(visited.stored)?;
     let is_last = visited.segment == found.end.segment;
@@ -51,12 +57,10 @@ fn write_again(directory: &SegmentDirectory, found: &LogEnd, visited: &Visited) 
     file.sync()
 }
 
-/// Erases the headers of the segments behind the end.
+/// Erases the headers of the segments after the end.
 fn erase_unused(directory: &SegmentDirectory, found: &LogEnd) -> Result<()> {
     for (_, stored) in directory.after(found.end.segment) {
-        let file = directory.file(stored.slot)?;
-        file.write_at(&[0; PAGE], 0)?;
-        file.sync()?;
+        directory.erase_header(stored)?;
     }
     Ok(())
 }

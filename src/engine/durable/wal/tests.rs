@@ -499,7 +499,7 @@ fn an_error_names_the_place_and_what_is_lost() {
     driver.close().unwrap();
     driver.disk.change(Path::new("/s/wal/000000.wal"), |bytes| bytes[4096 + 200] ^= 1);
     let text = driver.open(5).unwrap_err().to_string();
-    assert!(text.starts_with("the log is damaged: /s/wal/000000.wal at byte 4248: there is no sound frame. It held commits from 2 on, at least to 5"), "{text}");
+    assert!(text.starts_with("the log is damaged: /s/wal/000000.wal at byte 4248: there is no intact frame. It held commits from 2 on, at least to 5"), "{text}");
 }
 
 /// Damage to commits that the index has costs nothing, and is told.

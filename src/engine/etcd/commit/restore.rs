@@ -33,7 +33,7 @@ pub(crate) fn restore(
     records: impl Iterator<Item = Result<(Bytes, Bytes)>>,
 ) -> Result<u64> {
     let runtime =
-        runtime().map_err(|error| Error::io("start the threads that speak to", options.place(), error))?;
+        runtime().map_err(|error| Error::io("start the threads that connect to", options.place(), error))?;
     let line = {
         let _entered = runtime.enter();
         Arc::new(Line::new(options)?)

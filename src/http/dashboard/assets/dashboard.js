@@ -1,11 +1,11 @@
-// Keeps a page as the store is: listens to what changes, asks for the page once more, and
-// takes over what is different in it. Without it the page is the same, and stands still.
+// Keeps a page up to date: follows the change feed, fetches the page again after a change, and
+// applies the differences. Without it the page is the same, but static.
 
 const { events, of } = document.getElementById("script").dataset;
 const watched = JSON.parse(of);
 const connection = document.getElementById("connection");
 
-// The server is asked no more often than this, and ages grow old no longer than that.
+// The minimum interval between two requests, and the maximum age of relative times.
 const PAUSE_MS = 500;
 const AGE_MS = 10000;
 
@@ -42,7 +42,7 @@ function say(state) {
   connection.className = state === "live" ? "live" : "lost";
 }
 
-// Asks for the page soon; what changes meanwhile is on it.
+// Schedules a refresh, which covers all changes until then.
 function refresh() {
   stale = true;
   if (timer === null && !busy) timer = setTimeout(reload, PAUSE_MS);
@@ -61,7 +61,7 @@ async function reload() {
   } catch {
     say("not connected");
   }
-  // A page that is long in the making is not asked for without end.
+  // Limits the load of pages that take long to render.
   const took = performance.now() - begun;
   setTimeout(() => { busy = false; if (stale) refresh(); }, Math.min(3 * took, AGE_MS));
 }
@@ -73,8 +73,8 @@ function takeOver(page) {
   }
 }
 
-// Makes `shown` like `fresh`, and leaves alone what is like it already: the focus, a
-// selection and what a screen reader is at stay where they are.
+// Makes `shown` equal to `fresh` without touching equal parts, so that focus, selection and
+// screen reader position are preserved.
 function become(shown, fresh) {
   if (shown.isEqualNode(fresh)) return;
   attributes(shown, fresh);
@@ -97,8 +97,8 @@ function become(shown, fresh) {
   }
 }
 
-// The sibling, from `from` on, that is to become `wanted`: the one with its key, or else the
-// next one if it is of the same kind.
+// Returns the sibling, from `from` on, that becomes `wanted`: the one with its key, otherwise
+// the next one of the same kind.
 function match(from, wanted) {
   const key = wanted.dataset?.key;
   if (key === undefined) {
@@ -111,7 +111,7 @@ function match(from, wanted) {
 }
 
 function attributes(shown, fresh) {
-  // Whether it is open is up to who looks at it.
+  // The reader decides whether it is open.
   const keeps = (name) => shown.nodeName === "DETAILS" && name === "open";
   for (const { name } of [...shown.attributes]) {
     if (!fresh.hasAttribute(name) && !keeps(name)) shown.removeAttribute(name);
@@ -121,7 +121,7 @@ function attributes(shown, fresh) {
   }
 }
 
-// What was done is not said again when the page is.
+// The notice is not repeated after a refresh.
 const address = new URL(location.href);
 if (address.searchParams.has("done")) {
   address.searchParams.delete("done");
@@ -129,7 +129,7 @@ if (address.searchParams.has("done")) {
   history.replaceState(null, "", address);
 }
 
-// A browser has few connections to a server: a page that nobody sees needs none.
+// Browsers allow few connections per server: a hidden page needs none.
 document.addEventListener("visibilitychange", () => {
   if (document.hidden) disconnect();
   else connect();

@@ -1,4 +1,4 @@
-//! What can be done with a process or an item, each with a page that asks first.
+//! Actions on a process or an item, each with a confirmation page.
 
 use std::fmt;
 
@@ -16,7 +16,7 @@ use crate::http::exchange::address::Prefix;
 use crate::http::exchange::input::Names;
 use crate::http::exchange::problem::Answer;
 
-/// What is done to a process.
+/// An action on a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Action {
@@ -27,7 +27,7 @@ pub(crate) enum Action {
     Release,
 }
 
-/// What is done to an item.
+/// An action on an item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum ItemAction {
@@ -35,7 +35,7 @@ pub(crate) enum ItemAction {
     Unregister,
 }
 
-/// What an action is called, and what it means.
+/// The texts of an action.
 pub(crate) struct Words {
     pub(crate) button: &'static str,
     question: &'static str,
@@ -62,29 +62,29 @@ impl Action {
             Self::Pause => (
                 "Pause",
                 "Pause this process?",
-                "Its runners take no more items until it is resumed. Those that are being worked on are brought to their end.",
+                "Its runners start no more items until it is resumed. Items in progress are completed.",
             ),
-            Self::Resume => ("Resume", "Resume this process?", "Its runners go on where they stopped."),
+            Self::Resume => ("Resume", "Resume this process?", "Its runners continue where they stopped."),
             Self::Run => (
                 "Run now",
                 "Run this process now?",
-                "A run is due at once, whatever the schedule says. While a run is on, the next is due once that has ended.",
+                "A run is due at once, independent of the schedule. During a run, the next one is due when it has ended.",
             ),
             Self::Retry => (
                 "Retry failed",
-                "Retry what failed?",
-                "Every item that its last run left incomplete or aborted is queued again, and a run of those is due.",
+                "Retry failed items?",
+                "Every item that its last run left incomplete or aborted is queued again, and a run for these is due.",
             ),
             Self::Release => (
                 "Release",
-                "Take the lock of the owner away?",
-                "The owner shows no life. The next instance that comes goes on with its run.",
+                "Release the owner's lock?",
+                "The owner sends no heartbeats. The next instance that claims the process resumes its run.",
             ),
         };
         Words { button, question, meaning }
     }
 
-    /// Does it; answers how many items it was done to, where it counts them.
+    /// Performs the action; returns the number of affected items, if it counts them.
     fn perform(self, process: &ProcessHandle) -> Answer<Option<usize>> {
         match self {
             Self::Pause => process.pause().map(drop)?,
@@ -104,13 +104,13 @@ impl ItemAction {
         let (button, question, meaning) = match self {
             Self::Retry => (
                 "Retry",
-                "Do this item once more?",
-                "It is queued again, and a run is due that leaves out what is completed.",
+                "Retry this item?",
+                "It is queued again, and a run is due that skips completed items.",
             ),
             Self::Unregister => (
                 "Unregister",
                 "Unregister this item?",
-                "It goes to the cleanup list; a run cleans up after it, and then it is dropped.",
+                "It moves to the cleanup list; a run cleans it up and then drops it.",
             ),
         };
         Words { button, question, meaning }
@@ -146,18 +146,18 @@ impl fmt::Display for ItemAction {
     }
 }
 
-/// What is said on the page after.
+/// Returns the notice on the page after an action.
 pub(crate) fn notice(done: &str, count: Option<&str>) -> Option<String> {
     let text = match done {
         "pause" => "The process is paused.",
-        "resume" => "The process goes on.",
+        "resume" => "The process is resumed.",
         "run" => "A run is due now.",
         "retry" => match count.and_then(|count| count.parse::<usize>().ok()) {
             Some(0) => "Nothing had failed.",
             Some(count) => return Some(format!("{count} queued again.")),
             None => "Queued again.",
         },
-        "release" => "The process has no owner any more.",
+        "release" => "The process no longer has an owner.",
         "register" => "The work is registered.",
         "unregister" => "The work is unregistered.",
         "settings" => "The settings are changed.",

@@ -1,4 +1,5 @@
-//! The pages that change something, each of which asks first or shows what will be stored.
+//! The pages that change something, each of which asks for confirmation or shows what will be
+//! stored.
 //!
 //! Each fills in a template and posts to a route of its own.
 

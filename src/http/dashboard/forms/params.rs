@@ -1,11 +1,11 @@
-//! Parameters as lines that people edit: `name = 8`, `name = "text"`.
+//! Parameters as editable lines: `name = 8`, `name = "text"`.
 
 use serde_json::Value;
 
 use crate::Params;
 use crate::text::visible_json;
 
-/// The parameters, one a line.
+/// Formats parameters, one per line.
 pub(crate) fn to_text(params: &Params) -> String {
     let ints = params.int_params.iter().map(|(name, value)| (name, value.to_string()));
     let texts = params.string_params.iter().map(|(name, value)| (name, quoted(value)));
@@ -20,12 +20,12 @@ fn name_text(name: &str) -> String {
     if !name.is_empty() && name.chars().all(is_plain) { name.to_owned() } else { quoted(name) }
 }
 
-/// A text as JSON: it may have line ends and whatever cannot be seen.
+/// Quotes a string as JSON, since it may contain line ends and invisible characters.
 fn quoted(text: &str) -> String {
     visible_json(&Value::from(text).to_string()).into_owned()
 }
 
-/// What the lines say, or which of them says nothing.
+/// Parses the lines; the error names the first invalid one.
 pub(crate) fn from_text(text: &str) -> Result<Params, String> {
     let mut params = Params::default();
     for (number, line) in (1..).zip(text.lines()) {
@@ -47,15 +47,15 @@ fn add(params: &mut Params, line: &str) -> Result<(), String> {
     let is_taken = match serde_json::from_str(value) {
         Ok(Value::String(text)) => params.string_params.insert(name.clone(), text).is_some(),
         Ok(Value::Number(number)) => {
-            let whole = number.as_i64().ok_or_else(|| format!("{value} is no whole number of 64 bits"))?;
+            let whole = number.as_i64().ok_or_else(|| format!("{value} is not a 64-bit integer"))?;
             params.int_params.insert(name.clone(), whole).is_some()
         }
-        _ => return Err(format!("{value:?} is neither a whole number nor a text in double quotes")),
+        _ => return Err(format!("{value:?} is neither an integer nor a string in double quotes")),
     };
-    if is_taken { Err(format!("{name:?} is there twice")) } else { Ok(()) }
+    if is_taken { Err(format!("{name:?} occurs twice")) } else { Ok(()) }
 }
 
-/// The name that a line begins with, and the rest.
+/// Returns the name at the start of a line, and the rest.
 fn read_name(line: &str) -> Result<(String, &str), String> {
     if !line.starts_with('"') {
         let end = line.find('=').unwrap_or(line.len());
@@ -83,12 +83,12 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_told_by_its_line() {
+    fn errors_name_the_line() {
         for (text, why) in [
             ("a = 1\nb", "line 2 of the parameters: \"b\" has no ="),
-            ("a = eu", "neither a whole number nor a text"),
-            ("a = 1.5", "1.5 is no whole number"),
-            ("a = 1\na = 2", "\"a\" is there twice"),
+            ("a = eu", "neither an integer nor a string"),
+            ("a = 1.5", "1.5 is not a 64-bit integer"),
+            ("a = 1\na = 2", "\"a\" occurs twice"),
             ("\"a = 1", "no closing quote"),
         ] {
             let error = from_text(text).unwrap_err();
@@ -104,7 +104,7 @@ mod tests {
         ) {
             let params = Params { int_params: ints, string_params: texts };
             let text = to_text(&params);
-            // As a browser sends it.
+            // With the line ends that browsers send.
             prop_assert_eq!(from_text(&text.replace('\n', "\r\n")), Ok(params));
         }
     }

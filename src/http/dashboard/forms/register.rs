@@ -1,4 +1,4 @@
-//! Registering work, and changing its parameters.
+//! The form that registers work or changes its parameters.
 
 use askama::Template;
 use axum::extract::{Form, State};
@@ -16,7 +16,7 @@ use crate::http::exchange::input::Names;
 use crate::http::exchange::problem::{Answer, Problem};
 use crate::{Error, Precondition, ProcessHandle};
 
-/// What the form says.
+/// The submitted form.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub(crate) struct Registration {
     #[serde(default)]
@@ -41,13 +41,13 @@ struct Page {
     error: Option<String>,
 }
 
-/// Which form it is.
+/// The variants of the form.
 enum Place {
-    /// Work of any process, which may be a new one.
+    /// New work of any process, which may not exist yet.
     Anywhere,
-    /// Work of this process.
+    /// New work of this process.
     In(String),
-    /// This item.
+    /// An existing item.
     Again(String, String),
 }
 
@@ -81,7 +81,7 @@ impl Place {
         page(&Page { frame, address, back, asks_process, asks_work, given, error })
     }
 
-    /// The names that the form and its address say.
+    /// Returns the names in the form and its address.
     fn names(&self, given: &Registration) -> (String, String) {
         match self {
             Self::Anywhere => (given.process.clone(), given.work.clone()),
@@ -169,9 +169,9 @@ async fn save(app: &App, prefix: &Prefix, place: Place, given: Registration) -> 
 fn conflict(place: &Place, given: &Registration) -> &'static str {
     match place {
         Place::Again(..) if given.version != 0 => {
-            "Somebody else has changed this item since you opened the form, or a run has. Nothing was saved: look at it again, then edit."
+            "This item has changed since you opened the form. Nothing was saved: review it, then edit again."
         }
-        _ => "There is work of that name already. Nothing was saved: change its parameters on its own page.",
+        _ => "Work of that name already exists. Nothing was saved: change its parameters on its own page.",
     }
 }
 

@@ -1,4 +1,4 @@
-//! Settings and schedule, edited. What somebody else changed meanwhile is not overwritten.
+//! The form for settings and schedule. It does not overwrite concurrent changes.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use crate::http::exchange::input::Names;
 use crate::http::exchange::problem::Answer;
 use crate::{Params, Precondition, ProcessHandle, Settings, Timestamp};
 
-/// What the form says.
+/// The submitted form.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub(crate) struct Edit {
     #[serde(default)]
@@ -33,7 +33,7 @@ pub(crate) struct Edit {
     version: u64,
 }
 
-/// The same, understood.
+/// The parsed form.
 struct Wanted {
     every: Option<Duration>,
     offset: Option<Duration>,
@@ -48,7 +48,7 @@ struct Page {
     address: String,
     back: String,
     edit: Edit,
-    /// What stands there by now, where that is not what the form was made from.
+    /// The current settings, if they changed since the form was opened.
     conflict: Option<Current>,
     error: Option<String>,
 }
@@ -159,8 +159,9 @@ pub(crate) async fn change(
     .await
 }
 
-/// What was typed in, beside what somebody else made of the settings meanwhile. Saved again,
-/// it takes the place of that.
+/// Shows the submitted form next to the changed settings.
+///
+/// Submitting it again overwrites them.
 fn show_conflict(frame: Frame, prefix: &Prefix, process: &ProcessHandle, edit: Edit) -> Answer {
     let settings = process.settings()?;
     let current = Current {

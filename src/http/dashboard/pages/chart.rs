@@ -1,4 +1,4 @@
-//! Past runs as charts: a bar for each, the latest at the right.
+//! Bar charts of past runs, the latest at the right.
 
 use crate::PastRun;
 use crate::http::dashboard::show;
@@ -9,7 +9,7 @@ const HEIGHT: f64 = 80.0;
 /// A chart, in the units of its view box.
 pub(crate) struct Chart {
     pub(crate) title: &'static str,
-    /// What it shows, for who does not see it.
+    /// The text alternative.
     pub(crate) summary: String,
     pub(crate) max: String,
     pub(crate) bars: Vec<Bar>,
@@ -24,8 +24,7 @@ pub(crate) struct Bar {
     pub(crate) text: String,
 }
 
-/// How long each of `runs` took, and how many items a second it ended; the latest run is the
-/// first of them.
+/// Returns charts of the duration and the throughput of `runs`, which are sorted latest first.
 pub(crate) fn of(runs: &[PastRun]) -> Vec<Chart> {
     if runs.is_empty() {
         return Vec::new();
@@ -37,7 +36,7 @@ pub(crate) fn of(runs: &[PastRun]) -> Vec<Chart> {
     ]
 }
 
-/// The items a second of a run.
+/// Returns the items per second of a run.
 pub(crate) fn throughput(run: &PastRun) -> Option<f64> {
     let (items, seconds) = (run.stats.get("workItems")?, run.stats.get("duration")?);
     Some(items / seconds).filter(|rate| rate.is_finite())

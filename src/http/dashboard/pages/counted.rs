@@ -1,4 +1,4 @@
-//! How far a process is, counted no more often than its size allows.
+//! The counts of a process, cached according to its size.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,25 +11,25 @@ use crate::http::exchange::problem::Answer;
 use crate::proto::Status;
 use crate::{Counts, ProcessHandle, Summary};
 
-/// Counts that took less are made anew for every page.
+/// Counts that took less than this are not cached.
 const QUICK: Duration = Duration::from_millis(20);
 
-/// How many times longer than they took counts are shown, while no run began or ended and no
-/// work was registered; and in any case.
+/// How long counts are reused, as a multiple of their duration, while no run began or ended and no
+/// work was registered.
 const REUSE: u32 = 20;
 const REUSE_CHANGED: u32 = 3;
 
-/// How many processes have their counts kept.
+/// The maximum number of processes with cached counts.
 const KEPT_MAX: usize = 1000;
 
-/// What the pages share.
+/// The state shared by the pages.
 #[derive(Debug)]
 pub(in crate::http) struct Dashboard {
     pub(crate) is_read_only: bool,
     kept: Mutex<HashMap<String, Kept>>,
 }
 
-/// A process, counted.
+/// A process with its counts.
 #[derive(Debug)]
 pub(crate) struct Counted {
     pub(crate) summary: Summary,
@@ -44,7 +44,7 @@ struct Kept {
     took: Duration,
 }
 
-/// What tells that counts are no longer right: the run, and the version of the settings.
+/// What invalidates counts: the run, and the version of the settings.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Since {
     start: Option<Wire>,
@@ -74,7 +74,7 @@ impl Dashboard {
         Self { is_read_only, kept: Mutex::default() }
     }
 
-    /// The process with its items counted, now or a while ago.
+    /// Returns the process with new or cached counts.
     pub(crate) fn count(&self, process: &ProcessHandle, since: Since) -> Answer<Arc<Counted>> {
         let begun = Instant::now();
         if let Some(kept) = self.kept.lock().get(process.name()).filter(|kept| kept.is_good(&since, begun)) {
@@ -101,7 +101,7 @@ mod tests {
     use crate::{Params, Store};
 
     #[test]
-    fn counts_hold_longer_while_nothing_tells_otherwise() {
+    fn counts_are_cached_until_invalidated() {
         let store = Store::in_memory();
         let process = store.process("p").unwrap();
         process.register("w", Params::new()).unwrap();

@@ -1,4 +1,4 @@
-//! One work item.
+//! The page of a work item.
 
 use askama::Template;
 use axum::extract::State;
@@ -29,7 +29,7 @@ struct Page {
     name: String,
     address: String,
     state: String,
-    /// The list that it is on; `None` for one that the store does not know.
+    /// The list of the item; `None` if the store does not know it.
     list: Option<&'static str>,
     since: Option<ShownTime>,
     modified: Option<ShownTime>,

@@ -1,4 +1,4 @@
-//! The items of a process, page by page.
+//! The items of a process by pages.
 
 use serde::Deserialize;
 
@@ -9,10 +9,10 @@ use crate::http::exchange::address::Prefix;
 use crate::http::exchange::problem::Answer;
 use crate::{Item, ProcessHandle, Timestamp};
 
-/// How many items a page has.
+/// The number of items per page.
 const PAGE: usize = 100;
 
-/// Which items are asked for.
+/// Selects items.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub(crate) struct Filter {
     #[serde(default)]
@@ -33,7 +33,7 @@ pub(crate) struct Items {
     pub(crate) states: Vec<Choice>,
     pub(crate) prefix: String,
     pub(crate) errors: bool,
-    /// Where the list goes on, and where it begins.
+    /// The addresses of the next page and the first page.
     pub(crate) next: Option<String>,
     pub(crate) first: Option<String>,
 }
@@ -47,7 +47,7 @@ pub(crate) struct Row {
     pub(crate) last_error: String,
 }
 
-/// One of those that can be chosen.
+/// An option of a filter.
 pub(crate) struct Choice {
     pub(crate) value: &'static str,
     pub(crate) text: &'static str,

@@ -1,4 +1,4 @@
-//! The pages that show something: all processes, one process, its items, one item.
+//! The read-only pages: all processes, a process, its items, an item.
 //!
 //! Each fills in a template; nothing here changes the store.
 

@@ -1,4 +1,4 @@
-//! All processes.
+//! The overview of all processes.
 
 use askama::Template;
 use axum::extract::State;
@@ -13,10 +13,10 @@ use crate::http::exchange::address::Prefix;
 use crate::http::exchange::input::ParsedQuery;
 use crate::http::exchange::problem::Answer;
 
-/// How many processes a page has.
+/// The number of processes per page.
 const PAGE: usize = 50;
 
-/// Which of them.
+/// Selects processes.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Listing {
     #[serde(default)]
@@ -30,16 +30,16 @@ struct Page {
     frame: Frame,
     prefix: String,
     processes: Vec<ProcessSummary>,
-    /// Where the list goes on, and where it begins.
+    /// The addresses of the next page and the first page.
     next: Option<String>,
     first: Option<String>,
 }
 
 impl Page {
-    /// What a screen reader is told when it changes.
+    /// Returns the text that screen readers announce on a change.
     fn announcement(&self) -> String {
         let on = self.processes.iter().filter(|process| process.class == "active").count();
-        format!("{} processes, {on} with a run on", self.processes.len())
+        format!("{} processes, {on} running", self.processes.len())
     }
 }
 
@@ -57,7 +57,7 @@ pub(crate) async fn show(
             for name in &found.names {
                 match Read::new(&dashboard, &prefix, &store.process(name)?) {
                     Ok(read) => processes.push(read.glance),
-                    // It went meanwhile.
+                    // It was removed meanwhile.
                     Err(_) if !store.process(name)?.exists()? => {}
                     Err(problem) => return Err(problem),
                 }

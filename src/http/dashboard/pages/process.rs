@@ -1,4 +1,4 @@
-//! One process.
+//! The page of a process.
 
 use askama::Template;
 use axum::extract::State;
@@ -19,11 +19,11 @@ use crate::http::exchange::problem::Answer;
 use crate::proto::RunError;
 use crate::{PastRun, ProcessHandle, Settings, Timestamp};
 
-/// How many past runs the page lists, and how many of the errors of the latest.
+/// The number of past runs on the page, and of errors of the latest run.
 const RUNS: usize = 60;
 const ERRORS: usize = 5;
 
-/// What of it.
+/// Selects the view.
 #[derive(Debug, Deserialize)]
 pub(crate) struct View {
     #[serde(flatten)]
@@ -96,7 +96,7 @@ pub(crate) async fn show(
     .await
 }
 
-/// What can be done with it now.
+/// Returns the available actions.
 fn links(prefix: &Prefix, process: &ProcessHandle, glance: &ProcessSummary) -> Vec<Link> {
     let is_released = glance.owner.as_ref().is_none_or(|owner| owner.lives);
     let page = prefix.page(process.name());
@@ -112,7 +112,7 @@ fn links(prefix: &Prefix, process: &ProcessHandle, glance: &ProcessSummary) -> V
         .collect()
 }
 
-/// When runs are due, in words.
+/// Describes the schedule.
 pub(crate) fn schedule(settings: &Settings) -> String {
     match (&settings.cron, settings.schedule) {
         (Some(cron), _) => show::text(cron),
@@ -120,11 +120,11 @@ pub(crate) fn schedule(settings: &Settings) -> String {
             let offset = settings.offset.map(|offset| format!(", {} later", show::typed(offset)));
             format!("every {}{}", show::typed(every), offset.unwrap_or_default())
         }
-        (None, None) => "whenever nobody is on it".to_owned(),
+        (None, None) => "whenever it is not held".to_owned(),
     }
 }
 
-/// The latest so many, the latest of all first.
+/// Returns the latest errors, newest first.
 pub(crate) fn errors(errors: &[RunError], max: usize, now: Timestamp) -> Vec<ErrorRow> {
     let row = |error: &RunError| ErrorRow {
         time: show::wire_moment(error.time.as_ref(), now),

@@ -1,4 +1,4 @@
-//! A process as the pages show it at a glance.
+//! The summary of a process on the pages.
 
 use super::counted::{Dashboard, Since};
 use crate::http::dashboard::links::Link;
@@ -8,10 +8,10 @@ use crate::http::exchange::problem::Answer;
 use crate::proto::{State, Status};
 use crate::{Counts, ProcessHandle, Settings, Summary, Timestamp};
 
-/// A process at a glance.
+/// The summary of a process.
 pub(crate) struct ProcessSummary {
     pub(crate) link: Link,
-    /// What its latest run is, in a word or two, and the class of that.
+    /// The state of the latest run, and its CSS class.
     pub(crate) state: String,
     pub(crate) class: &'static str,
     pub(crate) is_paused: bool,
@@ -23,14 +23,14 @@ pub(crate) struct ProcessSummary {
     pub(crate) owner: Option<Owner>,
     pub(crate) progress: Option<ShownTime>,
     pub(crate) started: Option<ShownTime>,
-    /// When the next run is due; `None`: its schedule cannot be used.
+    /// When the next run is due; `None` if the schedule cannot be used.
     pub(crate) due: Option<ShownTime>,
     pub(crate) is_due: bool,
     pub(crate) lists: [(&'static str, u64); 3],
     pub(crate) counts: Counts,
 }
 
-/// How many items of how many the run has ended.
+/// The progress of a run in items.
 pub(crate) struct Bar {
     pub(crate) ended: u64,
     pub(crate) total: u64,
@@ -39,12 +39,12 @@ pub(crate) struct Bar {
 pub(crate) struct Owner {
     pub(crate) instance: String,
     pub(crate) since: Option<ShownTime>,
-    /// It has a run on that shows life.
+    /// Whether an active run is alive.
     pub(crate) lives: bool,
 }
 
 impl Bar {
-    /// For the element of a bar, whose maximum is above zero.
+    /// The maximum of the bar element, which must be above zero.
     pub(crate) fn max(&self) -> u64 {
         self.total.max(1)
     }
@@ -54,7 +54,7 @@ impl Bar {
     }
 }
 
-/// A process as it was read for its page.
+/// A process as read for its page.
 pub(crate) struct Read {
     pub(crate) settings: Settings,
     pub(crate) status: Option<Status>,
@@ -125,7 +125,7 @@ impl<'a> Run<'a> {
         let ended = ended.max(0.0) as u64;
         let is_on = status.is_some_and(|status| status.finish_time.is_none());
         let total = match status.map(Status::state) {
-            // The items were counted a while ago, perhaps, and the rest of them is fewer now.
+            // The counts may be cached, and fewer items may remain by now.
             _ if is_on => ended.max(summary.ended + counts.remaining),
             Some(State::Completed | State::Incomplete) => ended,
             _ => ended.max(summary.active),
@@ -136,7 +136,7 @@ impl<'a> Run<'a> {
     fn state(&self, is_held: bool) -> (String, &'static str) {
         let Some(status) = self.status else { return ("never ran".to_owned(), "none") };
         match status.state() {
-            _ if self.is_on && !is_held => ("left by its owner".to_owned(), "left"),
+            _ if self.is_on && !is_held => ("abandoned by its owner".to_owned(), "left"),
             State::Completed => (show::state(State::Completed), "completed"),
             State::Incomplete => (show::state(State::Incomplete), "incomplete"),
             State::Aborted => (show::state(State::Aborted), "aborted"),
@@ -144,7 +144,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Items a second, so far.
+    /// Returns the items per second so far.
     fn speed(&self) -> Option<f64> {
         let status = self.status.filter(|_| self.is_on && self.bar.ended > 0)?;
         let start = show::from_wire(status.start_time.as_ref())?;

@@ -1,4 +1,4 @@
-//! Where the names of a chunk stand: by one pass over each list, not by three reads a name.
+//! Finds the items of a chunk in one pass per list instead of three reads per name.
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -10,11 +10,11 @@ use crate::record::{KeyRange, RecordRef, Slot};
 use crate::store::process::ProcessHandle;
 use crate::store::write::work::Place;
 
-/// So many records of a list are looked at for each name. Where the names are few among
-/// many, they are looked up instead.
+/// The records to scan per name. If the chunk is a small part of the list, its names are looked up
+/// one by one.
 const LOOKS_PER_NAME: usize = 4;
 
-/// The places of those that are on a list, by their number in the chunk.
+/// The places of the items that are on a list, by their index in the chunk.
 #[derive(Default)]
 pub(super) struct Standing {
     places: HashMap<usize, Place>,
@@ -31,7 +31,9 @@ impl Standing {
 }
 
 impl ProcessHandle {
-    /// Where `items` stand, which are in order. Each list is read at a time of its own.
+    /// Finds the places of `items`, which are sorted.
+    ///
+    /// Each list is read at its own point in time.
     pub(super) fn standing(&self, items: &[(String, Params)]) -> Result<Standing> {
         let mut standing = Standing::default();
         for list in List::ALL {
@@ -45,8 +47,9 @@ impl ProcessHandle {
         Ok(standing)
     }
 
-    /// Goes over the part of `list` where `items` would be. Answers how many of them that
-    /// is the place of, if it has too much in it.
+    /// Scans the part of `list` between the first and the last of `items`.
+    ///
+    /// Returns how many of the items it covers before the scan budget is exhausted.
     fn pass_over(&self, list: List, items: &[(String, Params)], standing: &mut Standing) -> Result<usize> {
         let (Some((first, _)), Some((last, _))) = (items.first(), items.last()) else { return Ok(0) };
         let range = KeyRange::kind(self.name(), list.into())

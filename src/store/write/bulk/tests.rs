@@ -1,4 +1,4 @@
-//! Many items at once are each treated as one alone.
+//! Bulk operations treat each item like the single operations.
 
 use std::collections::BTreeMap;
 
@@ -92,7 +92,7 @@ proptest! {
 }
 
 #[test]
-fn the_last_of_a_name_counts_in_whatever_commit() {
+fn the_last_duplicate_wins_across_commits() {
     let process = store().process("p").unwrap();
     let twice = (0..3000).map(|n| (format!("w{}", n % 1500), params(n)));
     assert_eq!(process.register_all(twice).unwrap().changed, 1500);
@@ -102,7 +102,7 @@ fn the_last_of_a_name_counts_in_whatever_commit() {
 }
 
 #[test]
-fn nothing_is_written_if_one_cannot_be() {
+fn nothing_is_written_if_one_item_is_invalid() {
     let process = prepared(&[]);
     let before = snapshot(&process);
     let good = || (0..2000).map(|n| (format!("w{n}"), params(n)));
@@ -115,9 +115,9 @@ fn nothing_is_written_if_one_cannot_be() {
     assert_eq!(snapshot(&process), before);
 }
 
-/// Names that are few among many, and all of them.
+/// A few names in long lists, and all names.
 #[test]
-fn items_are_found_wherever_they_stand() {
+fn items_are_found_on_every_list() {
     let process = store().process("p").unwrap();
     let every = |step: usize| (0..3000).step_by(step).map(|n| (format!("w{n:04}"), params(n as i64)));
     process.register_all(every(1)).unwrap();
@@ -132,7 +132,7 @@ fn items_are_found_wherever_they_stand() {
 }
 
 #[test]
-fn the_first_are_written_before_the_last_are_asked_for() {
+fn items_are_written_before_the_iterator_ends() {
     let process = store().process("p").unwrap();
     let seen = process.clone();
     let items = (0..20_000).map(|n| {
@@ -144,9 +144,9 @@ fn the_first_are_written_before_the_last_are_asked_for() {
     assert_eq!(process.register_all(items).unwrap().changed, 20_000);
 }
 
-/// A run writes its items meanwhile, and so do others.
+/// A run and other writers change items meanwhile.
 #[test]
-fn nobody_who_writes_meanwhile_is_overwritten() {
+fn concurrent_writes_are_not_overwritten() {
     let process = store().process("p").unwrap();
     let all = |round: i64| (0..2000).map(move |n| (format!("w{n:04}"), params(n + round)));
     process.register_all(all(0)).unwrap();
@@ -169,7 +169,7 @@ fn nobody_who_writes_meanwhile_is_overwritten() {
     let process = snapshot(&process);
     for (n, (name, work)) in process.active_work.iter().enumerate() {
         assert_eq!(work.params, Some(params(n as i64 + 4)), "{name}");
-        // Registered anew after it was done, it is queued again.
+        // Registered again after it was done, it is queued again.
         let status = work.status.as_ref().unwrap();
         let is_queued = status.state() == crate::proto::State::New;
         assert_eq!(status.stats.get("n").copied(), (!is_queued).then_some(1.0), "{name}");
@@ -177,7 +177,7 @@ fn nobody_who_writes_meanwhile_is_overwritten() {
 }
 
 #[test]
-fn a_process_that_is_not_there() {
+fn a_missing_process() {
     let process = store().process("p").unwrap();
     assert!(process.unregister_all(["w"]).unwrap_err().is_not_found());
     assert_eq!(process.sync_work([] as [(&str, Params); 0]).unwrap(), Tally::default());
@@ -185,7 +185,7 @@ fn a_process_that_is_not_there() {
 }
 
 #[test]
-fn a_sync_goes_over_every_page_of_a_long_list() {
+fn a_sync_covers_every_page_of_a_long_list() {
     let process = store().process("p").unwrap();
     process.register_all((0..3500).map(|n| (format!("w{n}"), params(n)))).unwrap();
     let tally = process.sync_work((3490..3510).map(|n| (format!("w{n}"), params(n)))).unwrap();

@@ -1,5 +1,5 @@
-//! Many items a part at a time: whoever brings a million of them need not have them all in
-//! memory, nor does the store.
+//! Divides many items into windows, so that neither the caller nor the store needs a million of
+//! them in memory.
 
 use prost::Message;
 
@@ -7,21 +7,22 @@ use crate::error::Result;
 use crate::proto::Params;
 use crate::store::process::ProcessHandle;
 
-/// How many items are put in order and checked before any of them is written.
+/// How many items are sorted and checked before any of them is written.
 const ITEMS_MAX: usize = 16 << 10;
 
-/// How many bytes of names and parameters.
+/// The maximum size of a window in bytes of names and parameters.
 const BYTES_MAX: usize = 16 << 20;
 
-/// How many items one commit writes at most.
+/// The maximum number of items per commit.
 pub(super) const ITEMS_PER_COMMIT: usize = 1000;
 
-/// How many bytes of names and parameters make a commit full.
+/// The target size of a commit in bytes of names and parameters.
 const BYTES_PER_COMMIT: usize = 8 << 20;
 
 impl ProcessHandle {
-    /// The next of `items`, by name, all of which can be registered; empty if there are no
-    /// more. Of a name that comes twice the last counts.
+    /// Returns the next window of valid `items`, sorted by name; empty at the end.
+    ///
+    /// The last duplicate of a name wins.
     pub(super) fn next_window<N: Into<String>>(
         &self,
         items: &mut impl Iterator<Item = (N, Params)>,
@@ -51,7 +52,7 @@ impl ProcessHandle {
     }
 }
 
-/// Parts of a window that are each a commit, of at most so many items.
+/// Splits a window into commits of at most this many items.
 pub(super) fn commits(
     mut window: &[(String, Params)],
     items_max: usize,

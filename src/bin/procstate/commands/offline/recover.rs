@@ -1,4 +1,4 @@
-//! Backups, and what is done to a store that no program has open.
+//! Backs up, restores and compacts.
 
 use std::path::Path;
 
@@ -29,11 +29,11 @@ pub(crate) fn backup(place: &Location, file: &Path, output: &mut Output) -> Resu
     Ok(CommandStatus::Success)
 }
 
-/// The library sees the copy that is backed up, and not the store.
+/// Checked here because the library only sees the copy that is backed up.
 fn check_outside(db: &Path, file: &Path) -> Result<(), Failure> {
     let absolute = std::path::absolute(file).ok();
     let folder = absolute.as_deref().and_then(Path::parent).and_then(|folder| folder.canonicalize().ok());
-    // What is not there yet cannot be written to, or is no store.
+    // A missing folder cannot be written to, and a missing store cannot be backed up.
     let (Some(folder), Ok(db)) = (folder, db.canonicalize()) else { return Ok(()) };
     if folder.starts_with(db) {
         return Err(Failure::Failed(format!("{} would lie inside the store", file.display())));
@@ -43,12 +43,12 @@ fn check_outside(db: &Path, file: &Path) -> Result<(), Failure> {
 
 pub(crate) fn restore(restore: &Restore, output: &mut Output) -> Result<CommandStatus, Failure> {
     let Some(into) = &restore.into else {
-        let text = "where to? Name the folder of the new store with --into NEWDIR";
+        let text = "name the folder of the new store with --into NEWDIR";
         return Err(Failure::Failed(text.to_owned()));
     };
     let busy = Spinner::new("restoring");
     let restored = recovery::restore(&restore.from, into, restore.until.unwrap_or(Until::End))
-        // A missing backup is no absent name: it ends with 2.
+        // A missing backup is not an absent name: the exit status is 2.
         .map_err(|error| Failure::failed(&error))?;
     drop(busy);
     tell(&restored, &into.display().to_string(), output)
@@ -61,7 +61,7 @@ pub(crate) fn restore_to_etcd(
     output: &mut Output,
 ) -> Result<CommandStatus, Failure> {
     if restore.into.is_some() || restore.until.is_some() {
-        let text = "a backup is restored to etcd whole, to where --etcd and --etcd-prefix say: leave out --into and --until";
+        let text = "a restore to etcd is complete, and --etcd and --etcd-prefix name its target: omit --into and --until";
         return Err(Failure::Failed(text.to_owned()));
     }
     let busy = Spinner::new("restoring");
@@ -100,7 +100,7 @@ pub(crate) fn compact(
         say(&if after < before {
             format!("{} took {} and takes {after}", db.display(), count(before, "byte"))
         } else {
-            format!("nothing to give back: {} takes {}", db.display(), count(after, "byte"))
+            format!("nothing to reclaim: {} takes {}", db.display(), count(after, "byte"))
         });
         if removed > 0 {
             let removed = count(removed, "damaged index");

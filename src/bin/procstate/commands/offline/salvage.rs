@@ -1,4 +1,4 @@
-//! Getting back what can be had of a store that does not open.
+//! Salvages a store that does not open.
 
 use std::path::{Path, PathBuf};
 
@@ -57,10 +57,10 @@ fn sum_up(target: &Path, salvaged: &Salvaged, output: &mut Output) -> Result<(),
         ..
     } = salvaged;
     let made_of = match made_of {
-        MadeOf::Index => "the index, and the log behind it",
-        MadeOf::Snapshot => "the snapshot, and the log behind it",
+        MadeOf::Index => "the index and the log after it",
+        MadeOf::Snapshot => "the snapshot and the log after it",
         MadeOf::Log => "the log",
-        _ => "all that could be found",
+        _ => "everything that could be found",
     };
     if output.is_json() {
         return output.json(&json!({"summary": {
@@ -73,20 +73,21 @@ fn sum_up(target: &Path, salvaged: &Salvaged, output: &mut Output) -> Result<(),
         }}));
     }
     let (target, records) = (target.display(), count(salvaged.records(), "record"));
-    output.line(&format!("{target} has {records} as of commit {seq}, made of {made_of}"))?;
+    output.line(&format!("{target} has {records} as of commit {seq}, made from {made_of}"))?;
     if let Some(torn) = torn_tail {
-        output.line(&format!("commits after {}, which were not known to be durable, are gone", torn.kept))?;
+        output.line(&format!(
+            "commits after {}, which were not known to be durable, were removed",
+            torn.kept
+        ))?;
     }
     for range in missing {
-        output.line(&format!(
-            "MISSING: {range}: what changed then is known only as far as it was found elsewhere"
-        ))?;
+        output.line(&format!("MISSING: {range}: known only as far as found elsewhere"))?;
     }
     if salvaged.is_complete() {
         return output.line("complete: nothing that was acknowledged as durable is lost");
     }
     output.line(&format!(
-        "INCOMPLETE: {} in the newest version that can be read, {kept} of them for certain; what is missing can have changed or deleted the others: {uncertain}; older than they were: {older}; from bytes that may be outdated: {suspicious}; left out for newer ones on another list: {superseded}; lost: {lost}",
+        "INCOMPLETE: {} in their newest readable version, {kept} of them certainly current; possibly changed or deleted by missing commits: {uncertain}; older than they were: {older}; from bytes that may be outdated: {suspicious}; left out for newer ones on another list: {superseded}; lost: {lost}",
         count(kept + uncertain, "record")
     ))
 }

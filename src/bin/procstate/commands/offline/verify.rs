@@ -1,4 +1,4 @@
-//! Reading everything in a store, to tell what is wrong with it.
+//! Verifies a store.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use crate::failure::{CommandStatus, Failure};
 use crate::terminal::output::{Output, count};
 use crate::terminal::progress::Bar;
 
-/// What is wrong with a million records is told of so many; --json has them all.
+/// The maximum number of similar findings to print; --json prints all.
 const ALIKE_SHOWN_MAX: u64 = 20;
 
 pub(crate) fn verify(
@@ -39,7 +39,7 @@ pub(crate) fn verify(
     Ok(if verified.is_sound() { CommandStatus::Success } else { CommandStatus::Findings })
 }
 
-/// What a finding says without names and numbers.
+/// Returns a finding without names and numbers.
 fn kind_of(what: &str) -> String {
     let unnamed: String = what.split('"').step_by(2).collect();
     unnamed.chars().filter(|c| !c.is_ascii_digit()).collect()
@@ -83,10 +83,10 @@ fn sum_up(db: &Path, verified: &Verified, output: &mut Output) -> Result<(), Fai
     output.line(&match (refused, damages, warnings) {
         (Some(why), ..) => format!("DAMAGED: {store} does not open: {why}"),
         (None, 0, 0) => format!("sound: {store}"),
-        (None, 0, _) => format!("damaged, and nothing is lost: opening {store} mends it"),
-        (None, ..) => format!("DAMAGED: {store} opens, and what is told above is wrong in it"),
+        (None, 0, _) => format!("damaged, but nothing is lost: opening {store} repairs it"),
+        (None, ..) => format!("DAMAGED: {store} opens, but with the errors above"),
     })?;
-    let records = records.map_or("an index that cannot be read".to_owned(), |records| {
+    let records = records.map_or("an unreadable index".to_owned(), |records| {
         format!("{} in the index", count(records, "record"))
     });
     output.line(&format!(

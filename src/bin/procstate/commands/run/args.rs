@@ -35,14 +35,14 @@ pub(super) struct Pace {
     /// How many commands run at once.
     #[arg(long, short, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(super) jobs: u16,
-    /// Starts commands at least so long after one another.
+    /// The minimum time between the starts of two commands.
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(super) delay: Option<Duration>,
-    /// Starts no command while the load average of the last minute is above this:
-    /// a number, or a share of the processors like 80%.
+    /// Start no command while the load average of the last minute is above this: a number, or a
+    /// percentage of the processors like 80%.
     #[arg(long, value_name = "LOAD", value_parser = load)]
     pub(super) max_load: Option<f64>,
-    /// Adds N, from -20 to 19, to the niceness of this program and so of its commands.
+    /// Add N, from -20 to 19, to the niceness of this program and so of its commands.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(-20..=19), allow_hyphen_values = true)]
     pub(super) nice: Option<i32>,
 }
@@ -51,21 +51,20 @@ pub(super) struct Pace {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Failures")]
 pub(super) struct Failures {
-    /// How often an item that fails is tried again, with growing pauses.
+    /// How often a failed item is retried, with growing pauses.
     #[arg(long, default_value_t = 0, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=1000))]
     pub(super) retries: u32,
-    /// How long one command may take before it and all that it started are stopped.
+    /// How long one command may take before it and everything that it started are stopped.
     #[arg(long, value_name = "TIME", value_parser = nonzero_duration)]
     pub(super) timeout: Option<Duration>,
-    /// How long what is stopped with SIGTERM may go on before SIGKILL.
+    /// The time between SIGTERM and SIGKILL when commands are stopped.
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = duration)]
     pub(super) kill_after: Duration,
-    /// Stops the run once more than so many items have failed: a number, a share of
-    /// the active items like 10%, or none. Without it as the settings of the process say.
+    /// Stop the run once more than this many items have failed: a number, a percentage of the
+    /// active items like 10%, or none. Default: the setting of the process.
     #[arg(long, value_name = "N|N%|none")]
     pub(super) max_errors: Option<FailureLimit>,
-    /// How a run stops that has too many errors: once the items in hand are done, or
-    /// with them stopped too.
+    /// How a run with too many errors stops: after the items in progress, or by stopping these too.
     #[arg(long, value_enum, default_value_t = Halt::Soon)]
     pub(super) halt: Halt,
 }
@@ -76,47 +75,47 @@ pub(super) enum Halt {
     Now,
 }
 
-/// Which items are done, and when.
+/// Which items are processed, and when.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Which items, and when")]
 pub(super) struct When {
-    /// An item that completes is done for good: later runs do not do it again.
+    /// Drop completed items: later runs do not repeat them.
     #[arg(long)]
     pub(super) once: bool,
-    /// Only what failed last time, what was not begun, and what is new.
+    /// Only process items that failed, were not begun, or are new.
     #[arg(long)]
     pub(super) failed: bool,
-    /// Prints the commands and runs none.
+    /// Print the commands without running them.
     #[arg(long)]
     pub(super) dry_run: bool,
-    /// For cron: ends at once with 0, and says nothing, if no run is due, the process
-    /// is paused, or another program has the store open.
+    /// For cron: exit with 0 and without a message if no run is due, the process is paused, or
+    /// another program has the store open.
     #[arg(long)]
     pub(super) if_due: bool,
-    /// Waits until no other program has the store open; with a time at most so long.
-    /// The time needs an equals sign: --wait=30s.
+    /// Wait until no other program has the store open; with a time, at most that long. The time
+    /// needs an equals sign: --wait=30s.
     #[arg(long, value_name = "TIME", num_args = 0..=1, require_equals = true, default_missing_value = "8760h", value_parser = duration)]
     pub(super) wait: Option<Duration>,
-    /// Stays, and runs whenever a run is due by this schedule, which the process keeps.
-    /// Between runs other commands can use the store.
+    /// Keep running, and start a run whenever one is due by this schedule, which is stored in the
+    /// process. Between runs other commands can use the store.
     #[arg(long, value_name = "TIME", conflicts_with_all = ["if_due", "dry_run"], value_parser = nonzero_duration)]
     pub(super) every: Option<Duration>,
-    /// Stays, and runs at the times of this crontab expression: five fields, and a
-    /// time zone if it is not the system's, like "30 4 * * MON-FRI Europe/Berlin".
-    /// Between runs other commands can use the store.
+    /// Keep running, and start a run at the times of this crontab expression: five fields, and a
+    /// time zone if it is not the system's, like "30 4 * * MON-FRI Europe/Berlin". Between runs
+    /// other commands can use the store.
     #[arg(long, value_name = "EXPR", conflicts_with_all = ["every", "if_due", "dry_run"], value_parser = super::schedule::crontab)]
     pub(super) cron: Option<cronexpr::Crontab>,
 }
 
-/// How a command gets to know its item.
+/// How a command receives its item.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Input of the commands")]
 pub(super) struct Input {
-    /// Stands for the name of the item instead of {}; braces then mean nothing.
+    /// Use this text instead of {} as the placeholder for the name; braces are then literal.
     #[arg(short = 'I', long, value_name = "TEXT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub(super) replace: Option<String>,
-    /// What a command finds on its standard input: nothing, or its item as one JSON
-    /// object with process, work, attempt, intParams and stringParams.
+    /// The standard input of a command: nothing, or its item as a JSON object with process, work,
+    /// attempt, intParams and stringParams.
     #[arg(long, value_enum, default_value_t = Stdin::None)]
     pub(super) stdin: Stdin,
 }
@@ -127,28 +126,25 @@ pub(super) enum Stdin {
     Json,
 }
 
-/// What is written down of the commands.
+/// What is recorded about the commands.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output")]
 pub(super) struct Records {
-    /// Begins each line that a command writes with the name of its item and a tab.
+    /// Prefix each line that a command writes with the name of its item and a tab.
     #[arg(long)]
     pub(super) tag: bool,
-    /// Keeps the output of each item in files under this folder; `procstate logs`
-    /// shows them.
+    /// Keep the output of each item in files in this folder; `procstate logs` prints them.
     #[arg(long, value_name = "DIR")]
     pub(super) logs: Option<PathBuf>,
-    /// The most bytes that are kept of each output: the first half and the last half
-    /// of so many, like 10MiB. The last half is held in memory until the command ends.
-    /// Default: all.
+    /// The maximum number of bytes kept of each output: the first half and the last half of it,
+    /// like 10MiB. The last half is held in memory until the command ends. Default: all.
     #[arg(long, value_name = "SIZE", requires = "logs", value_parser = size)]
     pub(super) log_max: Option<u64>,
-    /// Appends a line for each command to this file, in the format of GNU parallel's
-    /// --joblog.
+    /// Append a line for each command to this file, in the format of GNU parallel's --joblog.
     #[arg(long, value_name = "FILE")]
     pub(super) joblog: Option<PathBuf>,
-    /// How the run tells how far it is, on standard error. Default: a bar on a
-    /// terminal, plain lines elsewhere.
+    /// How the run reports its progress on standard error. Default: a bar on a terminal, plain
+    /// lines elsewhere.
     #[arg(long, value_enum)]
     pub(super) progress: Option<Progress>,
 }
@@ -157,11 +153,11 @@ pub(super) struct Records {
 pub(super) enum Progress {
     /// A line for each item that ended.
     Plain,
-    /// A bar, and a line for each item that failed.
+    /// A bar, and a line for each failed item.
     Bar,
-    /// A JSON object for each item that began or ended.
+    /// A JSON object for each item that started or ended.
     Json,
-    /// Nothing but the end of the run.
+    /// Only the summary.
     None,
 }
 

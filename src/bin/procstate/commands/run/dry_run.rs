@@ -1,4 +1,4 @@
-//! What a run would do: it is begun on a private copy of the store.
+//! Shows what a run would do, by starting it on a private copy of the store.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use crate::input::names;
 use crate::open::{self, Location};
 use crate::terminal::output::{Output, say};
 
-/// Prints the commands as a shell would read them, in their order.
+/// Prints the commands in order, quoted for a shell.
 pub(super) fn print(db: &Path, args: &Run, output: &mut Output) -> Result<CommandStatus, Failure> {
     let store = open::for_looking(&Location::Folder(db.to_owned()))?;
     let process = store.process(&args.name)?;

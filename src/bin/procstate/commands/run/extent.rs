@@ -1,12 +1,12 @@
-//! How much a run has to do.
+//! The number of items of a run.
 
 use procstate::proto::State;
 use procstate::{List, ProcessHandle};
 
 use crate::failure::Failure;
 
-/// How many items a run has to do, and how many of them it has done before it was
-/// interrupted.
+/// Returns how many items a run has to process, and how many of them it completed before an
+/// interruption.
 pub(super) fn extent(process: &ProcessHandle, only_failed: bool) -> Result<(u64, u64), Failure> {
     let summary = process.summary()?;
     if summary.state == State::Active {

@@ -1,4 +1,4 @@
-//! Signals that ask the program to stop.
+//! Signals that stop the program.
 
 use std::io;
 use std::sync::Arc;
@@ -14,11 +14,11 @@ use super::child::Urgency;
 use crate::failure::Failure;
 use crate::terminal::output::say_unless;
 
-/// How long the next signal waits for somebody to read what is said about this one.
+/// How long a signal waits for the message about it to be written.
 const SAY_MAX: Duration = Duration::from_millis(500);
 
-/// How often somebody asked this program to stop, by SIGINT, SIGTERM or SIGHUP: once to
-/// stop after the items in hand, twice to stop those too, three times to kill them.
+/// Counts the requests to stop by SIGINT, SIGTERM or SIGHUP: the first stops after the items in
+/// progress, the second stops these too, the third kills them.
 #[derive(Clone, Default)]
 pub(super) struct Interrupts {
     shared: Arc<Shared>,
@@ -27,7 +27,7 @@ pub(super) struct Interrupts {
 #[derive(Default)]
 struct Shared {
     count: AtomicU32,
-    /// What stops the run that is on.
+    /// Stops the active run.
     stopper: Mutex<Option<Stopper>>,
     raised: Condvar,
 }
@@ -40,7 +40,7 @@ impl Interrupts {
         let interrupts = Self::default();
         let failed = |error: io::Error| Failure::Failed(format!("could not catch signals: {error}"));
         let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(failed)?;
-        // `nohup` has it ignored, and so it stays.
+        // `nohup` sets it to ignored, which must stay.
         if !is_ignored(SIGHUP) {
             signals.add_signal(SIGHUP).map_err(failed)?;
         }
@@ -67,15 +67,15 @@ impl Interrupts {
             say_unless(
                 &is_enough,
                 match count {
-                    0 => "stopping after the items in hand; once more to stop them",
-                    1 => "stopping the items in hand; once more to kill them",
-                    _ => "killing the items in hand",
+                    0 => "stopping after the items in progress; interrupt again to stop these",
+                    1 => "stopping the items in progress; interrupt again to kill them",
+                    _ => "killing the items in progress",
                 },
             );
         }
     }
 
-    /// Lets signals stop a run, also those that came before.
+    /// Lets signals stop this run, including earlier ones.
     pub(super) fn stop_with(&self, stopper: Stopper) {
         let mut current = self.shared.stopper.lock();
         if self.any() {
@@ -84,7 +84,7 @@ impl Interrupts {
         *current = Some(stopper);
     }
 
-    /// The run has ended.
+    /// Marks the run as ended.
     pub(super) fn end_of_run(&self) {
         *self.shared.stopper.lock() = None;
     }
@@ -93,7 +93,7 @@ impl Interrupts {
         self.shared.count.load(Ordering::SeqCst) > 0
     }
 
-    /// What they mean for the commands that run.
+    /// Returns how urgently running commands must stop.
     pub(super) fn urgency(&self) -> Urgency {
         match self.shared.count.load(Ordering::SeqCst) {
             0 | 1 => Urgency::GoOn,
@@ -102,7 +102,7 @@ impl Interrupts {
         }
     }
 
-    /// Waits for `time`, or until somebody asks to stop; answers whether somebody did.
+    /// Sleeps for `time` or until a request to stop; returns whether there was one.
     pub(super) fn sleep(&self, time: Duration) -> bool {
         let until = Instant::now().checked_add(time);
         let mut stopper = self.shared.stopper.lock();
@@ -122,7 +122,7 @@ impl Interrupts {
     }
 }
 
-/// Whether whoever started this program has it ignore `signal`.
+/// Reports whether `signal` was inherited as ignored.
 fn is_ignored(signal: i32) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     has_ignored(&status, signal)

@@ -1,4 +1,4 @@
-//! What is done for each item.
+//! The worker that runs a command for each item.
 
 use std::error::Error;
 use std::ffi::OsString;
@@ -43,13 +43,13 @@ pub(super) struct Job {
     pub(super) logs: Option<LogFiles>,
     pub(super) joblog: Option<JobLog>,
     pub(super) interrupts: Interrupts,
-    /// How many commands were started.
+    /// The number of commands started.
     pub(super) started: AtomicU64,
 }
 
 /// When failures stop the commands of other items.
 pub(super) struct Halt {
-    /// More failed items than this stop them; `None`: no number does.
+    /// The number of failed items above which they stop; `None`: never.
     pub(super) limit: Option<u64>,
     pub(super) failed: AtomicU64,
     pub(super) is_on: AtomicBool,
@@ -111,7 +111,7 @@ impl Job {
         let number = self.started.fetch_add(1, Ordering::Relaxed) + 1;
         let (mut command, sent) = self.command(work, &words)?;
         let logs = self.logs.as_ref().map(|logs| logs.begin(name)).transpose();
-        let logs = logs.map_err(|error| format!("could not begin its logs: {error}"))?;
+        let logs = logs.map_err(|error| format!("could not create its logs: {error}"))?;
         let capture = Capture::new(&self.report, name, logs);
         let mut watch = Watch { job: self, work, capture, failure: None };
         let (began, clock) = (SystemTime::now(), Instant::now());
@@ -144,7 +144,7 @@ impl Job {
             (End::Exited, Some(status)) if status.success() => Ok(()),
             (End::Exited, Some(status)) if said.is_empty() => Err(describe(status).into()),
             (End::Exited, Some(status)) => Err(format!("{}: {said}", describe(status)).into()),
-            (End::Exited, None) => Err("its end could not be seen".into()),
+            (End::Exited, None) => Err("its exit status is unknown".into()),
         }
     }
 
@@ -153,7 +153,7 @@ impl Job {
         Ok(self.template.words(&names::to_os_string(work.name()), &values)?)
     }
 
-    /// The command, and how many bytes it gets on standard input.
+    /// Returns the command, and the size of its standard input.
     fn command(&self, work: &WorkContext, words: &[OsString]) -> Result<(Command, u64)> {
         let (program, arguments) = words.split_first().ok_or("no command was given")?;
         let mut command = Command::new(program);
@@ -182,7 +182,7 @@ impl Job {
 
     fn stdin_json(&self, work: &WorkContext) -> String {
         let params = work.params();
-        // Whole numbers are texts, as in protobuf JSON: not every reader has 64 bits.
+        // Integers are strings, as in protobuf JSON: not every reader has 64 bits.
         let ints: serde_json::Map<_, _> =
             params.int_params.iter().map(|(name, value)| (name.clone(), value.to_string().into())).collect();
         let item = json!({
@@ -196,7 +196,7 @@ impl Job {
     }
 }
 
-/// A pipe would have to be written to while the command runs.
+/// Writes a file, because a pipe would have to be written while the command runs.
 fn file_with(text: &str) -> std::io::Result<File> {
     let mut file = memory_file()?;
     file.write_all(text.as_bytes())?;
@@ -204,12 +204,12 @@ fn file_with(text: &str) -> std::io::Result<File> {
     Ok(file)
 }
 
-/// Sees to a command that runs.
+/// Supervises a running command.
 struct Watch<'a> {
     job: &'a Job,
     work: &'a mut WorkContext,
     capture: Capture<'a>,
-    /// The store could not be written.
+    /// The error of writing to the store.
     failure: Option<procstate::Error>,
 }
 
@@ -232,7 +232,7 @@ fn without_nul(text: &str) -> String {
     text.replace('\0', "")
 }
 
-/// Whether an environment can hold it.
+/// Reports whether an environment can contain it.
 fn is_env(name: &str, value: &str) -> bool {
     !name.is_empty()
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')

@@ -1,7 +1,7 @@
-//! Running a command for each work item.
+//! Runs a command for each work item.
 //!
-//! A [`session`] has one run, or [`stay`]s and has many. A [`job`] is its worker: it fills in the words of a [`template`], and has a
-//! [`child`] run them under its eyes. What the command writes goes through a
+//! A [`session`] has one run, and [`stay`] has many. A [`job`] is the worker: it fills in a
+//! [`template`], and runs the command as a supervised [`child`]. Its output goes through a
 //! [`capture`] to the [`report`] and into files.
 
 pub(crate) mod args;
@@ -28,7 +28,7 @@ use crate::terminal::output::Output;
 
 pub(crate) fn run(place: &Location, args: &Run, output: &mut Output) -> Result<CommandStatus, Failure> {
     begin(place, args, output).map_err(|failure| match failure {
-        // Here 1 says that items failed.
+        // Here 1 means that items failed.
         Failure::Absent(text) => Failure::Failed(text),
         other => other,
     })
@@ -36,11 +36,11 @@ pub(crate) fn run(place: &Location, args: &Run, output: &mut Output) -> Result<C
 
 fn begin(place: &Location, args: &Run, output: &mut Output) -> Result<CommandStatus, Failure> {
     if args.when.dry_run {
-        // It claims the process in a private copy, and of etcd there is none.
+        // It claims the process in a private copy, which etcd cannot provide.
         return dry_run::print(place.folder()?, args, output);
     }
     if let Some(nice) = args.pace.nice {
-        // Of this thread and those that it starts, and so of the commands.
+        // Applies to this thread and everything that it starts, including the commands.
         rustix::process::nice(nice)
             .map_err(|error| Failure::Failed(format!("could not change the niceness by {nice}: {error}")))?;
     }

@@ -1,18 +1,17 @@
-//! How fast commands are started.
+//! Limits the rate at which commands are started.
 
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use rustix::process::{Resource, getrlimit};
 
-/// How often is looked whether the next command may start.
+/// The polling interval for the next start.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 
-/// How many files this program has open beside those of the commands that run.
+/// The number of files that this program opens besides those of running commands.
 const OWN_FILES: u64 = 64;
 
-/// How many commands can run at once, of which each has so many files open: the system
-/// limits how many there may be.
+/// Returns how many commands can run at once under the system's limit of open files.
 pub(super) fn jobs_max(files_per_job: u64) -> u64 {
     let limit = getrlimit(Resource::Nofile).current;
     limit.map_or(u64::MAX, |limit| limit.saturating_sub(OWN_FILES) / files_per_job).max(1)
@@ -30,11 +29,11 @@ impl Pace {
         Self { delay: delay.unwrap_or_default(), max_load, next: Mutex::new(Instant::now()) }
     }
 
-    /// Waits until a command may start. `should_stop` is asked meanwhile.
+    /// Waits until a command may start; calls `should_stop` meanwhile.
     ///
     /// # Errors
     ///
-    /// If it should stop, or asking fails.
+    /// If `should_stop` returns true or fails.
     pub(super) fn wait(
         &self,
         should_stop: &mut dyn FnMut() -> procstate::Result<bool>,
@@ -51,7 +50,7 @@ impl Pace {
         }
     }
 
-    /// Takes the next start if its time has come, and else answers how long that is.
+    /// Takes the next start if it is due; otherwise returns the remaining wait.
     fn try_start(&self) -> Duration {
         if self.delay.is_zero() && self.max_load.is_none() {
             return Duration::ZERO;
@@ -69,7 +68,7 @@ impl Pace {
     }
 }
 
-/// The load average of the last minute, where the system tells it.
+/// Returns the load average of the last minute, if the system provides it.
 fn load() -> Option<f64> {
     std::fs::read_to_string("/proc/loadavg").ok()?.split_whitespace().next()?.parse().ok()
 }

@@ -1,4 +1,4 @@
-//! Staying, to run on schedule.
+//! The crontab schedule of a resident run.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use procstate::{Clock, SystemClock, Timestamp};
 
 use crate::failure::Failure;
 
-/// Reads the five fields of a crontab expression, and its time zone if it has one.
+/// Parses the five fields of a crontab expression, and its optional time zone.
 pub(super) fn crontab(text: &str) -> Result<Crontab, String> {
     let mut options = ParseOptions::default();
     options.fallback_timezone_option = FallbackTimezoneOption::System;
@@ -17,7 +17,7 @@ pub(super) fn crontab(text: &str) -> Result<Crontab, String> {
     })
 }
 
-/// The first time of `crontab` after `after`.
+/// Returns the first time of `crontab` after `after`.
 pub(super) fn next(crontab: &Crontab, after: Timestamp) -> Result<Timestamp, Failure> {
     let failed = |error: cronexpr::Error| Failure::Failed(format!("no time comes after this: {error}"));
     let after = MakeTimestamp::from_second(after.as_second()).map_err(failed)?;
@@ -25,7 +25,7 @@ pub(super) fn next(crontab: &Crontab, after: Timestamp) -> Result<Timestamp, Fai
     Timestamp::from_second(next).map_err(|error| Failure::failed(&error))
 }
 
-/// How long it is until `at`; nothing if that is past.
+/// Returns the time until `at`, or zero if that is past.
 pub(super) fn time_until(at: Timestamp) -> Duration {
     let now = SystemClock::new().now();
     Duration::try_from(at.duration_since(now)).unwrap_or_default()

@@ -1,4 +1,4 @@
-//! One run of the command.
+//! A single run of the command.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -25,16 +25,16 @@ use crate::terminal::output::{count, say};
 
 pub(super) const FOREVER: Duration = Duration::from_secs(u32::MAX as u64);
 
-/// How much longer than a command itself its worker takes to stop.
+/// The time that a worker needs beyond its command to stop.
 const STOP_SLACK: Duration = Duration::from_secs(30);
 
-/// How often it looks whether a store that is in use is free.
+/// The polling interval while another program has the store open.
 const LOCK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The setting that pauses a process.
 const PAUSED: &str = "flow.paused";
 
-/// One call of the command, with one run or many.
+/// An invocation of the tool, with one run or many.
 pub(super) struct Session<'a> {
     pub(super) place: &'a Location,
     pub(super) args: &'a Run,
@@ -43,12 +43,12 @@ pub(super) struct Session<'a> {
     pub(super) reaper: Reaper,
 }
 
-/// What came of looking whether there is something to run.
+/// The result of a check for something to run.
 pub(super) enum Pass {
     Ran(CommandStatus),
     /// No run is due before this time.
     NotDue(Timestamp),
-    /// The process is paused, or held by somebody else.
+    /// The process is paused, or another instance holds it.
     NotNow,
 }
 
@@ -75,8 +75,8 @@ impl Session<'_> {
         }
     }
 
-    /// Opens the store, and waits while another program has it open. `None`: it has, and
-    /// that is no failure.
+    /// Opens the store, waiting while another program has it open; `None` if it still does, which
+    /// is not an error.
     pub(super) fn open(&self, wait: Option<Duration>) -> Result<Option<Store>, Failure> {
         let until = wait.and_then(|wait| Instant::now().checked_add(wait));
         loop {
@@ -95,7 +95,7 @@ impl Session<'_> {
         }
     }
 
-    /// One run, if one is due or `now` is true.
+    /// Makes a run if one is due or `now` is set.
     pub(super) fn pass(&self, store: &Store, process: &ProcessHandle, now: bool) -> Result<Pass, Failure> {
         let args = self.args;
         self.note_logs(process)?;
@@ -114,10 +114,11 @@ impl Session<'_> {
         })?;
         let runner = Runner::builder(store, &args.name).label("procstate-run").concurrency(jobs(args));
         let runner = if self.place.is_shared() {
-            // A command shows no life, and this program does it for it. Its time is kept here.
+            // A command cannot send heartbeats, so the runner does. The command's timeout is
+            // enforced here.
             runner.beat_by_itself(true).item_timeout(FOREVER)
         } else {
-            // No other program has the store open: nobody waits for a sign of life.
+            // No other program has the store open, so no claimer waits for heartbeats.
             runner.heartbeat_timeout(FOREVER)
         };
         let runner = runner
@@ -130,8 +131,8 @@ impl Session<'_> {
         self.interrupts.stop_with(runner.stopper());
         let outcome = if now { runner.run_now() } else { runner.run_once() };
         self.interrupts.end_of_run();
-        // A worker that was left behind still has the launcher, and a command that hangs: the
-        // watchdog stops that when this program ends.
+        // An abandoned worker still holds the launcher and a hanging command, which the watchdog
+        // stops when this program ends.
         drop(runner);
         conclude(&report, outcome?)
     }
@@ -173,7 +174,7 @@ impl Session<'_> {
         })
     }
 
-    /// Has the process know where its logs are.
+    /// Stores the path of the logs in the process.
     fn note_logs(&self, process: &ProcessHandle) -> Result<(), Failure> {
         let Some(folder) = &self.args.records.logs else { return Ok(()) };
         let absolute = std::path::absolute(folder).map_err(|error| unusable(folder, &error))?;
@@ -189,9 +190,9 @@ impl Session<'_> {
     }
 }
 
-/// How many commands run at once: as many as somebody wants, if the system lets so many.
+/// Returns how many commands run at once: as requested, within the system's limits.
 fn jobs(args: &Run) -> usize {
-    // Two pipes, the command itself, and what is open for a moment now and then.
+    // Two pipes, the command itself, and temporary files.
     let files = 4 + if args.records.logs.is_some() { 2 } else { 0 };
     let (wanted, max) = (usize::from(args.pace.jobs), pace::jobs_max(files));
     let jobs = usize::try_from(max).unwrap_or(usize::MAX).min(wanted);
@@ -216,13 +217,13 @@ fn unusable(path: &Path, error: &std::io::Error) -> Failure {
     Failure::Failed(format!("could not use {}: {error}", path.display()))
 }
 
-/// Why nothing is run while a process is paused.
+/// Returns the error for a paused process.
 pub(super) fn paused(process: &ProcessHandle) -> Result<Option<Failure>, Failure> {
     Ok(process.is_paused()?.then(|| {
         let name = process.name();
         let quoted = shlex::try_quote(name).map_or_else(|_| name.into(), |quoted| quoted.into_owned());
         Failure::Failed(format!(
-            "process {name:?} is paused by its setting {PAUSED}, and nothing was run; go on with: procstate settings {quoted} --int {PAUSED}=0"
+            "process {name:?} is paused by its setting {PAUSED}, so nothing was run; resume it with: procstate settings {quoted} --int {PAUSED}=0"
         ))
     }))
 }
@@ -245,12 +246,12 @@ fn conclude(report: &Report, outcome: Outcome) -> Result<Pass, Failure> {
             Pass::Ran(found)
         }
         Outcome::HandedBack | Outcome::Stopped => {
-            report.summary("stopped before the end; the same command goes on from here", None);
+            report.summary("stopped early; run the same command again to continue", None);
             Pass::Ran(CommandStatus::Interrupted)
         }
         Outcome::NotDue { at } => Pass::NotDue(at),
         Outcome::Held { .. } => Pass::NotNow,
-        other => return Err(Failure::Failed(format!("the run did not come to its end: {other:?}"))),
+        other => return Err(Failure::Failed(format!("the run did not finish: {other:?}"))),
     })
 }
 

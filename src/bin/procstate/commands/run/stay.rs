@@ -1,5 +1,5 @@
-//! Staying, with one run after the other. The store is open only during a run, so that
-//! other programs can have it.
+//! Stays resident, and makes one run after the other. The store is open only during a run, so that
+//! other programs can use it.
 
 use std::time::Duration;
 
@@ -12,13 +12,13 @@ use crate::commands::serve;
 use crate::failure::{CommandStatus, Failure};
 use crate::terminal::output::say;
 
-/// How long after a failure to try again.
+/// The pause after a failure.
 const TROUBLE_WAIT: Duration = Duration::from_secs(30);
 
-/// How often to look at the clock, which may be set, and stands while the system sleeps.
+/// The polling interval of the clock, which may be set, and stops while the system sleeps.
 const CLOCK_INTERVAL: Duration = Duration::from_secs(10);
 
-/// When there is something to do again.
+/// When to check again.
 enum Next {
     End(CommandStatus),
     In(Duration),
@@ -26,14 +26,16 @@ enum Next {
 }
 
 impl Session<'_> {
-    /// Stays, and runs on schedule. The store is open only during a run.
+    /// Stays resident, and runs on schedule.
+    ///
+    /// The store is open only during a run.
     pub(super) fn stay(&self) -> Result<CommandStatus, Failure> {
         let mut is_first = true;
         let mut planned: Option<Timestamp> = None;
         loop {
             let next = match self.look(is_first, planned) {
                 Ok(next) => next,
-                // A store that is not there at the beginning will not come.
+                // A store that is missing at the start will not appear.
                 Err(failure) if is_first => return Err(failure),
                 Err(failure) => {
                     say(&format!("procstate: {failure}; trying again in {}s", TROUBLE_WAIT.as_secs()));
@@ -55,7 +57,7 @@ impl Session<'_> {
         }
     }
 
-    /// Looks at the clock now and then: it may be set, or the system sleep.
+    /// Sleeps in steps, because the clock may be set or the system suspended.
     fn sleep_until(&self, at: Timestamp) -> bool {
         loop {
             let left = schedule::time_until(at);
@@ -68,20 +70,20 @@ impl Session<'_> {
         }
     }
 
-    /// Runs if it is time to, and says when it is the next time.
+    /// Makes a run if one is due; returns when to check again.
     fn look(&self, is_first: bool, planned: Option<Timestamp>) -> Result<Next, Failure> {
         let Some(store) = self.open(Some(FOREVER))? else { return Ok(Next::End(CommandStatus::Success)) };
         let server = serve::beside(&store);
         let process = store.process(&self.args.name)?;
         if let Some(every) = self.args.when.every.filter(|_| is_first) {
-            // It would create a process that is not there, and stay with nothing to do.
+            // A claim would create a missing process, and wait with nothing to do.
             process.settings()?;
             process.set_schedule(Some(every))?;
         }
         let now = SystemClock::new().now();
         let is_time = match &self.args.when.cron {
             None => true,
-            // What was left unfinished goes on at once.
+            // An unfinished run continues at once.
             Some(_) if is_first => process.summary()?.state == State::Active,
             Some(_) => planned.is_none_or(|planned| planned <= now),
         };
@@ -98,7 +100,7 @@ impl Session<'_> {
         Ok(match (&self.args.when.cron, pass) {
             (Some(crontab), _) => Next::At(schedule::next(crontab, SystemClock::new().now())?),
             (None, Pass::NotDue(at)) => Next::At(at),
-            // The next look tells when the next run is due.
+            // The next check determines when the next run is due.
             (None, Pass::Ran(_)) => Next::In(Duration::from_secs(1)),
             (None, Pass::NotNow) => Next::In(TROUBLE_WAIT),
         })

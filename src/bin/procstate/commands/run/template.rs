@@ -1,4 +1,4 @@
-//! The command for an item: words with places for its name and its parameters.
+//! The command template: words with placeholders for the item's name and parameters.
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
@@ -19,9 +19,11 @@ enum Part {
 }
 
 impl Template {
-    /// `{}` stands for the name of the item and `{param}` for a parameter; or `name`
-    /// stands for the name, and braces for nothing. A command with no such place gets
-    /// the name as its last word.
+    /// Parses a template.
+    ///
+    /// `{}` is the placeholder for the name and `{param}` for a parameter; if `name` is given, it
+    /// is the only placeholder, and braces are literal. The name is appended to a command without
+    /// placeholders.
     pub(super) fn new(command: &[OsString], name: Option<&str>) -> Self {
         let parse = |word: &OsString| match name {
             Some(name) => split_at(word.as_bytes(), name.as_bytes()),
@@ -34,7 +36,7 @@ impl Template {
         Self { words }
     }
 
-    /// The command for one item.
+    /// Returns the command for an item.
     pub(super) fn words(
         &self,
         name: &OsStr,
@@ -44,8 +46,8 @@ impl Template {
     }
 }
 
-/// What the placeholders of an item stand for: its parameters, and those of its
-/// process where it has none of that name.
+/// Returns the values of placeholders: the item's parameters, and those of its process that it does
+/// not have.
 pub(super) fn values(of_process: &Params, of_item: &Params) -> HashMap<String, String> {
     let mut values = HashMap::new();
     for params in [of_process, of_item] {
@@ -64,8 +66,8 @@ fn fill(word: &[Part], name: &OsStr, params: &HashMap<String, String>) -> Result
             Part::Param(param) => {
                 let value = params.get(param).ok_or_else(|| {
                     format!(
-                        "the command names {{{param}}}, and neither the item nor its process has such a parameter; \
-                         with -I TEXT braces mean nothing"
+                        "the command uses {{{param}}}, but neither the item nor its process has this parameter; \
+                         with -I TEXT braces are literal"
                     )
                 })?;
                 filled.extend_from_slice(value.as_bytes());
@@ -73,7 +75,7 @@ fn fill(word: &[Part], name: &OsStr, params: &HashMap<String, String>) -> Result
         }
     }
     if filled.contains(&0) {
-        return Err("a word of its command would hold a NUL byte, which no argument can".to_owned());
+        return Err("a word of its command would contain a NUL byte, which arguments cannot".to_owned());
     }
     Ok(OsString::from_vec(filled))
 }
@@ -98,8 +100,9 @@ fn parse_braces(word: &[u8]) -> Vec<Part> {
     parts
 }
 
-/// The placeholder behind a brace, and its length up to the closing one. `${HOME}` is
-/// the shell's.
+/// Parses a placeholder after a brace; returns its length up to the closing one.
+///
+/// `${HOME}` belongs to the shell.
 fn placeholder(after: &[u8], before: Option<&u8>) -> Option<(Part, usize)> {
     let length = after.iter().position(|byte| *byte == b'}')?;
     let name = after.get(..length)?;
@@ -134,9 +137,9 @@ fn push_text(parts: &mut Vec<Part>, text: &mut Vec<u8>) {
     }
 }
 
-/// The command as a shell would read it.
+/// Quotes the command for a shell.
 pub(super) fn quoted(words: &[OsString]) -> Vec<u8> {
-    // No argument holds a NUL, and nothing else cannot be quoted.
+    // Arguments contain no NUL, the only character that cannot be quoted.
     shlex::bytes::try_join(words.iter().map(|word| word.as_bytes())).unwrap_or_default()
 }
 
@@ -177,7 +180,7 @@ mod tests {
     #[test]
     fn an_unknown_parameter_is_an_error_that_names_it() {
         let error = words_for(&["rm", "-r", "/data/{nope}"], None, "a").unwrap_err();
-        assert!(error.starts_with("the command names {nope}, and neither"), "{error}");
+        assert!(error.starts_with("the command uses {nope}, but neither"), "{error}");
     }
 
     #[test]

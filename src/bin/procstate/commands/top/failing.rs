@@ -1,4 +1,4 @@
-//! The items of a process that fail.
+//! Finds the failing items of a process.
 
 use std::time::{Duration, Instant};
 
@@ -7,16 +7,16 @@ use procstate::{List, ProcessHandle, Result, StoredItem};
 
 use crate::commands::look::first_line;
 
-/// How many items are shown of a process, and looked for.
+/// The maximum number of failing items per process.
 const SHOWN_MAX: usize = 20;
 
-/// After how many items it looks at the time.
+/// The number of items between two looks at the time.
 const STEP: usize = 1000;
 
-/// How much longer than looking for them takes it is not done again.
+/// How long a search rests, as a multiple of its duration.
 const REST: u32 = 20;
 
-/// An item that fails.
+/// A failing item.
 #[derive(Clone)]
 pub(super) struct Failing {
     pub(super) work: String,
@@ -25,12 +25,12 @@ pub(super) struct Failing {
     pub(super) error: String,
 }
 
-/// Goes through the items of a process, a part at a time, and over and over.
+/// Searches the items of a process incrementally and repeatedly.
 #[derive(Default)]
 pub(super) struct Search {
-    /// Those of the last time that it came to the end.
+    /// The result of the last complete search.
     found: Vec<Failing>,
-    /// Those of this time.
+    /// The results of the current search.
     coming: Vec<Failing>,
     after: Option<String>,
     took: Duration,
@@ -38,12 +38,12 @@ pub(super) struct Search {
 }
 
 impl Search {
-    /// Those that are known of.
+    /// Returns the failing items known so far.
     pub(super) fn failing(&self) -> &[Failing] {
         if self.found.is_empty() { &self.coming } else { &self.found }
     }
 
-    /// Goes on, to the end or for so long.
+    /// Continues the search to the end or for this time.
     pub(super) fn go_on(&mut self, process: &ProcessHandle, time_max: Option<Duration>) -> Result<()> {
         let began = Instant::now();
         if self.rests_until.is_some_and(|until| began < until) {
@@ -77,7 +77,7 @@ impl Search {
     }
 }
 
-/// The item, if its last attempt failed, or errors came up in the one that is on.
+/// Returns the item if its last attempt failed, or the current one has errors.
 fn failing(item: &StoredItem) -> Result<Option<Failing>> {
     let Some(state) = item.state() else { return Ok(None) };
     let fails = match state {
@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_long_list_is_gone_through_bit_by_bit() {
+    fn long_lists_are_searched_incrementally() {
         let store = Store::in_memory();
         let process = store.process("p").unwrap();
         process.register_all((0..2500).map(|n| (format!("{n:04}"), Params::new()))).unwrap();
@@ -118,7 +118,7 @@ mod tests {
         search.go_on(&process, Some(Duration::ZERO)).unwrap();
         assert_eq!(names(&search), ["0000", "2400"]);
         assert_eq!(search.failing()[1].error, "it failed");
-        // It is as it was while the search rests, and then as it is.
+        // The result is kept while the search rests, and then updated.
         process.retry_failed().unwrap();
         search.rests_until = None;
         search.go_on(&process, None).unwrap();

@@ -1,10 +1,10 @@
-//! Text in a column.
+//! Fits text into a column.
 
 use std::borrow::Cow;
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-/// The text, or as much of it as fits in so many columns with a mark that there is more.
+/// Shortens the text to this many columns, with a mark if anything is cut.
 pub(super) fn fitting(text: &str, columns: usize) -> Cow<'_, str> {
     const MORE: char = '~';
     if text.width() <= columns {
@@ -26,7 +26,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_fits_is_as_it_is() {
+    fn fitting_text_is_unchanged() {
         assert_eq!(fitting("abcd", 4), "abcd");
         assert_eq!(fitting("abcde", 4), "abc~");
         assert_eq!(fitting("日本語", 6), "日本語");

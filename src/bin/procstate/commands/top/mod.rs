@@ -1,4 +1,4 @@
-//! The processes of a store, watched while they run.
+//! Watches the processes of a store while they run.
 
 mod failing;
 mod fitting;
@@ -20,19 +20,19 @@ use crate::failure::{CommandStatus, Failure};
 use crate::open::{self, Location, Looked};
 use crate::terminal::output::{Output, can_draw, say};
 
-/// How soon a key, and another size of the screen, is noticed.
+/// The polling interval for keys and the screen size.
 const TICK: Duration = Duration::from_millis(100);
 
-/// How often it looks at most.
+/// The minimum refresh interval.
 const INTERVAL_MIN: Duration = Duration::from_millis(50);
 
-/// How long one look goes through the items of a process.
+/// How long one refresh searches the items of a process.
 const SEARCH_MAX: Duration = Duration::from_millis(100);
 
 pub(crate) fn top(place: &Location, args: &Top, output: &mut Output) -> Result<CommandStatus, Failure> {
     let store = open::for_looking(place)?;
     if !store.is_remote() {
-        say("no program has the store open: nothing moves in it");
+        say("no program has the store open, so this is a single snapshot");
     }
     if store.is_remote() && !args.once && !output.is_json() && can_draw(&io::stdout()) {
         return live(store, args.interval.max(INTERVAL_MIN), output);
@@ -50,8 +50,8 @@ fn live(store: Looked, interval: Duration, output: &mut Output) -> Result<Comman
         .spawn(move || watch(&store, interval, &show))
         .map_err(failed)?;
     let mut screen = Screen::open().map_err(failed)?;
-    // To count a million items takes a while.
-    Screen::draw(&["looking ...".to_owned()]).map_err(failed)?;
+    // Counting a million items takes a while.
+    Screen::draw(&["reading ...".to_owned()]).map_err(failed)?;
     let mut glances = Vec::new();
     let mut drawn_size = (0, 0);
     let end = loop {
@@ -75,7 +75,7 @@ fn live(store: Looked, interval: Duration, output: &mut Output) -> Result<Comman
     end.map_or(Ok(CommandStatus::Success), |error| conclude(error, &glances, output))
 }
 
-/// Looks until nobody wants to see it, or it fails.
+/// Samples the store until the receiver is gone or an error occurs.
 fn watch(store: &Looked, interval: Duration, show: &SyncSender<StoreResult<Vec<Sample>>>) {
     let mut watcher = Watcher::default();
     loop {
@@ -88,7 +88,7 @@ fn watch(store: &Looked, interval: Duration, show: &SyncSender<StoreResult<Vec<S
     }
 }
 
-/// Leaves the last picture behind, if the program is gone that was watched.
+/// Prints the last picture if the watched program is gone.
 fn conclude(error: Error, glances: &[Sample], output: &mut Output) -> Result<CommandStatus, Failure> {
     if !(error.is_unreachable() || error.is_closed()) {
         return Err(error.into());

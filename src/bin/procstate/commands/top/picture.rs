@@ -1,4 +1,4 @@
-//! What is seen, as lines for a person and objects for a program.
+//! Renders samples as lines for people and objects for programs.
 
 use std::cmp::Reverse;
 use std::time::Duration;
@@ -17,10 +17,10 @@ use crate::terminal::output::{Output, age, count, json_time, table_lines};
 const HEAD: [&str; 8] = ["PROCESS", "STATE", "OWNER", "PROGRESS", "RATE", "TO GO", "ERRORS", "SEEN"];
 const FAILING_HEAD: [&str; 5] = ["FAILING", "WORK", "STATE", "ERRORS", "LAST ERROR"];
 
-/// How wide a name may be on a screen; that of an owner half as wide.
+/// The width of a name; that of an owner is half of it.
 const NAME_COLUMNS: usize = 28;
 
-/// How long the bar of a run is.
+/// The width of a progress bar.
 const BAR: u64 = 10;
 
 /// Prints everything once.
@@ -37,7 +37,7 @@ pub(super) fn print(glances: &[Sample], output: &mut Output) -> Result<(), Failu
     Ok(())
 }
 
-/// As much as there is room for on a screen of that size: those that run first.
+/// Returns the lines that fit on a screen of this size, active processes first.
 pub(super) fn lines(mut glances: Vec<&Sample>, columns: usize, rows: usize) -> Vec<String> {
     let held = glances.iter().filter(|glance| glance.is_held).count();
     let now = SystemClock::new().now();
@@ -57,7 +57,7 @@ pub(super) fn lines(mut glances: Vec<&Sample>, columns: usize, rows: usize) -> V
     lines.iter().map(|line| fitting(&visible(line), columns).into_owned()).collect()
 }
 
-/// The first lines of a table, and how many more there are.
+/// Returns the first lines of a table, and the number of the others.
 fn shortened(mut lines: Vec<String>, room: usize) -> Vec<String> {
     if lines.len() > room && room > 0 {
         let more = lines.split_off(room - 1).len();
@@ -130,7 +130,7 @@ impl Sample {
     }
 }
 
-/// Items a second, or a minute where that says more.
+/// Formats items per second, or per minute if that is more meaningful.
 fn rate(per_second: f64) -> String {
     match per_second {
         0.0 => "0/s".to_owned(),
@@ -140,7 +140,7 @@ fn rate(per_second: f64) -> String {
     }
 }
 
-/// To the second: nobody knows better.
+/// Rounds to the second, since estimates are not more exact.
 fn rounded(time: Duration) -> String {
     duration::format(Duration::from_secs(time.as_secs()))
 }
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_picture_has_everything_and_drives_no_terminal() {
+    fn a_picture_is_complete_and_escaped() {
         let glances = [glance("a\u{1b}]0;x\u{7}")];
         let lines = lines(glances.iter().collect(), 200, 24);
         let text = lines.join("\n");
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_room_is_counted() {
+    fn omitted_lines_are_counted() {
         let of = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
         assert_eq!(shortened(of("a b c"), 2), ["a", "... and 2 more"]);
         assert_eq!(shortened(of("a b c"), 3), of("a b c"));

@@ -1,17 +1,17 @@
-//! How fast a run goes, by what was seen of it.
+//! The rate of a run, measured from samples.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use prost_types::Timestamp;
 
-/// How far back what was seen counts.
+/// The time window of the measurement.
 const WINDOW: Duration = Duration::from_secs(30);
 
-/// How many items a run had ended at times of late.
+/// Samples of the number of ended items.
 #[derive(Default)]
 pub(super) struct Rate {
-    /// When the run began.
+    /// The start of the run.
     run: Option<Timestamp>,
     seen: VecDeque<(Instant, u64)>,
 }
@@ -24,13 +24,13 @@ impl Rate {
         }
         self.run = run;
         self.seen.push_back((at, ended));
-        // One from before the window is what the first in it is measured from.
+        // Keeps one sample before the window as the start of the measurement.
         while self.seen.get(1).is_some_and(|(second, _)| at.duration_since(*second) >= WINDOW) {
             self.seen.pop_front();
         }
     }
 
-    /// Items a second; `None` before it was seen twice.
+    /// Returns the items per second; `None` before the second sample.
     #[allow(clippy::cast_precision_loss, reason = "a rate for a person")]
     pub(super) fn per_second(&self) -> Option<f64> {
         let ((from, before), (to, after)) = (self.seen.front()?, self.seen.back()?);
@@ -38,7 +38,7 @@ impl Rate {
         (seconds > 0.0).then(|| after.saturating_sub(*before) as f64 / seconds)
     }
 
-    /// How long so many items take; `None` if nobody knows.
+    /// Returns how long this many items take; `None` if unknown.
     #[allow(clippy::cast_precision_loss, reason = "an estimate")]
     pub(super) fn time_for(&self, items: u64) -> Option<Duration> {
         Duration::try_from_secs_f64(items as f64 / self.per_second()?).ok()
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_rate_is_by_what_was_seen_of_one_run() {
+    fn rates_are_measured_within_one_run() {
         let begin = Instant::now();
         let at = |seconds| begin + Duration::from_secs(seconds);
         let mut rate = Rate::default();
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_seen_long_ago_counts_no_more() {
+    fn old_samples_are_dropped() {
         let begin = Instant::now();
         let mut rate = Rate::default();
         for second in 0..100 {

@@ -1,4 +1,4 @@
-//! The processes as they are seen, over and over.
+//! Samples the processes repeatedly.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -10,10 +10,10 @@ use super::failing::{Failing, Search};
 use super::rate::Rate;
 use crate::commands::look::counts;
 
-/// How much longer than counting the items of a process takes they are not counted again.
+/// How long counts are reused, as a multiple of their duration.
 const REST: u32 = 20;
 
-/// A process as it is seen.
+/// A sample of a process.
 pub(super) struct Sample {
     pub(super) name: String,
     pub(super) state: State,
@@ -25,20 +25,21 @@ pub(super) struct Sample {
     pub(super) total: u64,
     pub(super) errors: i64,
     pub(super) progress: Option<Timestamp>,
-    /// Items a second, while it is held.
+    /// The items per second while it is held.
     pub(super) rate: Option<f64>,
     pub(super) eta: Option<Duration>,
     pub(super) failing: Vec<Failing>,
 }
 
-/// Looks at the processes of a store. What costs more with each item of a process is done
-/// the less often the longer it takes.
+/// Samples the processes of a store.
+///
+/// Work that grows with the number of items is repeated less often the longer it takes.
 #[derive(Default)]
 pub(super) struct Watcher {
     seen: HashMap<String, Seen>,
 }
 
-/// What is known of a process from one look to the next.
+/// What is kept of a process between samples.
 #[derive(Default)]
 struct Seen {
     summary: Option<Summary>,
@@ -48,7 +49,7 @@ struct Seen {
 }
 
 impl Watcher {
-    /// Looks, and goes through the items of each process for no longer than `search_max`.
+    /// Takes a sample, searching the items of each process for at most `search_max`.
     pub(super) fn look(&mut self, store: &Store, search_max: Option<Duration>) -> Result<Vec<Sample>> {
         let names = store.processes()?;
         let mut seen = std::mem::take(&mut self.seen);

@@ -1,4 +1,4 @@
-//! A terminal that a picture is drawn on, in place of what it showed.
+//! An alternate terminal screen.
 
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
@@ -13,10 +13,10 @@ use signal_hook::iterator::Signals;
 
 use crate::terminal::log;
 
-/// What ^C is where the terminal makes no signal of it.
+/// The code of ^C in raw mode.
 const INTERRUPT: u8 = 3;
 
-/// The terminal is as it was once this is dropped.
+/// A screen, which restores the terminal when dropped.
 pub(super) struct Screen {
     signals: Signals,
     has_keys: bool,
@@ -35,7 +35,7 @@ impl Screen {
         Ok(screen)
     }
 
-    /// Its columns and rows.
+    /// Returns the number of columns and rows.
     pub(super) fn size() -> (usize, usize) {
         match terminal::size() {
             Ok((columns, rows)) if columns > 0 && rows > 0 => (columns.into(), rows.into()),
@@ -45,7 +45,7 @@ impl Screen {
 
     /// Draws lines, which must fit.
     pub(super) fn draw(lines: &[String]) -> io::Result<()> {
-        // At once: a terminal shows no half picture.
+        // One write, so that the terminal never shows half a picture.
         let mut picture = Vec::new();
         for (row, line) in (0..).zip(lines) {
             queue!(picture, MoveTo(0, row), Clear(ClearType::CurrentLine), Print(line))?;
@@ -56,7 +56,7 @@ impl Screen {
         stdout.flush()
     }
 
-    /// Waits for so long; answers at once if somebody wants it to end.
+    /// Waits for this time; returns early if a key asks to quit.
     pub(super) fn wait(&mut self, time: Duration) -> io::Result<bool> {
         if self.signals.pending().next().is_some() {
             return Ok(true);
@@ -75,14 +75,14 @@ impl Screen {
         let mut keys = [0; 64];
         let read = rustix::io::read(&stdin, &mut keys)?;
         let keys = keys.get(..read).unwrap_or_default();
-        // The terminal is gone if there is nothing to read.
+        // An empty read means that the terminal is gone.
         Ok(keys.is_empty() || keys.iter().any(|key| matches!(*key, b'q' | b'Q' | INTERRUPT)))
     }
 }
 
 impl Drop for Screen {
     fn drop(&mut self) {
-        // If the terminal is gone, so be it.
+        // The terminal may be gone.
         let _ = execute!(io::stdout(), Show, LeaveAlternateScreen);
         if self.has_keys {
             let _ = terminal::disable_raw_mode();

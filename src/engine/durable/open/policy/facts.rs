@@ -1,57 +1,58 @@
-//! The facts about a store on which opening depends.
+//! The facts that decide how a store opens.
 
 use crate::engine::durable::wal::Survey;
 use crate::folder::{Manifest, Synced};
 use crate::record::{Epoch, Position};
 
-/// What the files of a store hold. For a damaged one, what is wrong with it.
+/// The content of a store's files; for damaged ones, the reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Facts {
     pub(crate) manifest: Result<ManifestFacts, String>,
-    /// The newest commit that SYNCED notes as synced.
+    /// The newest commit that SYNCED records as synced.
     pub(crate) synced: Option<Position>,
-    /// The openings that SYNCED and the manifest name. Each is noted before it writes any commit.
-    /// Stores of earlier formats name none.
+    /// The openings in SYNCED and the manifest. Each was recorded before it wrote any commit.
+    /// Stores of earlier formats record none.
     pub(crate) openings: Vec<Epoch>,
-    /// What is wrong with SYNCED, if there must be one.
+    /// The damage of SYNCED, if it must exist.
     pub(crate) damaged_synced: Option<String>,
     /// Newest first, by their names.
     pub(crate) snapshots: Vec<SnapshotFacts>,
-    /// The commit up to which the index has everything.
+    /// The last commit in the index.
     pub(crate) index: Result<Position, String>,
-    /// What the log holds, or why its files are not one log.
+    /// The content of the log, or why its files are not one log.
     pub(crate) log: Result<Survey, String>,
 }
 
-/// What a manifest notes.
+/// The content of a manifest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ManifestFacts {
     /// A commit that the index durably had; `None` before the store was completed.
     pub(crate) index: Option<Position>,
-    /// Whether there must be a log: not before the store was completed, and not in a store
-    /// of an earlier format.
+    /// Whether a log must exist: not before the store was completed, nor in a store of an earlier
+    /// format.
     pub(crate) must_have_log: bool,
 }
 
 /// A snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SnapshotFacts {
-    /// The commit up to which it has everything.
+    /// The last commit in the snapshot.
     pub(crate) position: Position,
     pub(crate) soundness: Integrity,
 }
 
-/// Whether a file holds what was written to it.
+/// Whether a file is intact.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Integrity {
     Intact,
-    /// It was not read to its end.
+    /// Not read to its end.
     Unchecked,
     Damaged(String),
 }
 
 impl Facts {
-    /// The facts in MANIFEST and SYNCED. The caller fills in those about snapshots, index and log.
+    /// Returns the facts in MANIFEST and SYNCED; the caller adds those about snapshots, index and
+    /// log.
     pub(crate) fn noted(manifest: Result<&Manifest, String>, synced: &Synced) -> Self {
         let writers = manifest.as_ref().map(|manifest| manifest.writers()).unwrap_or_default();
         let must_have_synced = manifest.as_ref().is_ok_and(|manifest| manifest.must_have_synced());
@@ -70,18 +71,19 @@ impl Facts {
         }
     }
 
-    /// The newest snapshot, sound or not: opening looks at no other.
+    /// Returns the newest snapshot, intact or not; opening looks at no other.
     pub(super) fn snapshot(&self) -> Option<&SnapshotFacts> {
         self.snapshots.first()
     }
 
-    /// The commit up to which the newest snapshot has everything, 0 if there is none.
+    /// Returns the last commit in the newest snapshot, 0 if there is none.
     pub(super) fn snapshot_seq(&self) -> u64 {
         self.snapshot().map_or(0, |newest| newest.position.seq)
     }
 
-    /// The commit that the index durably had, by the manifest. A store whose manifest is damaged
-    /// had an index.
+    /// Returns the commit that the index durably had according to the manifest.
+    ///
+    /// A store with a damaged manifest had an index.
     pub(super) fn noted_index(&self) -> Option<Position> {
         self.manifest.as_ref().map_or(Some(Position::default()), |noted| noted.index)
     }

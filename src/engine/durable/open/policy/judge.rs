@@ -1,18 +1,18 @@
-//! The decision: what a store opens to, by the facts.
+//! Decides what a store opens to, given the facts.
 
 use super::facts::{Facts, Integrity};
 use crate::engine::durable::options::Recovery;
 use crate::engine::durable::wal::{Broken, HarmlessDamage, LogDamage, LogEnd, Survey};
-use crate::record::Position;
+use crate::record::{Epoch, Position};
 
-/// What a store opens to.
+/// The decision.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Verdict {
     /// How the store opens, or why it does not.
     pub(crate) opens: Result<OpenPlan, Refusal>,
-    /// The commit up to which the index has everything, or why opening does not take it.
+    /// The last commit in the index, or why opening does not use it.
     pub(crate) index: Result<u64, IndexFault>,
-    /// Whether the index could be rebuilt from the newest snapshot and the log behind it.
+    /// Whether the index could be rebuilt from the newest snapshot and the log after it.
     pub(crate) copies: Result<(), CopiesFault>,
 }
 
@@ -20,22 +20,22 @@ pub(crate) struct Verdict {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct OpenPlan {
     pub(crate) index: IndexSource,
-    /// The commit up to which that index has everything.
+    /// The last commit in that index.
     pub(crate) applied: u64,
-    /// Where the log goes on; `None` if another is begun.
+    /// The end of the log to append to; `None` if a new log is started.
     pub(crate) log: Option<LogEnd>,
-    /// What the store loses. Only if the log may be cut.
+    /// The loss, if the log may be truncated.
     pub(crate) lost: Option<LogFault>,
-    /// What is wrong with the log, and loses nothing.
+    /// Damage of the log that loses nothing.
     pub(crate) damaged_log: Option<HarmlessLogFault>,
-    /// What is wrong with the newest snapshot.
+    /// Damage of the newest snapshot.
     pub(crate) damaged_snapshot: Option<String>,
-    /// What is wrong with SYNCED.
+    /// Damage of SYNCED.
     pub(crate) damaged_synced: Option<String>,
 }
 
 impl OpenPlan {
-    /// The newest commit of the store once it is open.
+    /// Returns the newest commit of the store once it is open.
     pub(crate) fn last_seq(&self) -> u64 {
         self.log.as_ref().map_or(self.applied, |end| end.last_seq)
     }
@@ -45,7 +45,7 @@ impl OpenPlan {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum IndexSource {
     Existing,
-    /// One that is rebuilt from the newest snapshot, or from nothing.
+    /// An index rebuilt from the newest snapshot, or from nothing.
     Rebuilt,
 }
 
@@ -55,7 +55,7 @@ pub(crate) enum Refusal {
     Manifest(String),
     Log {
         fault: LogFault,
-        /// The commit up to which the index has everything.
+        /// The last commit in the index.
         applied: u64,
     },
     /// Neither the index nor snapshot and log are complete.
@@ -73,14 +73,14 @@ pub(crate) enum IndexFault {
     OtherHistory { seq: u64 },
 }
 
-/// Why snapshot and log cannot stand in for the index.
+/// Why snapshot and log cannot replace the index.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum CopiesFault {
     Snapshot(String),
     Log(LogFault),
 }
 
-/// Why a log is not complete.
+/// Why a log is incomplete.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum LogFault {
     /// Its files are not one log.
@@ -98,7 +98,7 @@ pub(crate) enum LogFault {
     },
 }
 
-/// Where a commit is noted outside of the log.
+/// Where a commit is recorded outside of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NotedIn {
     Manifest,
@@ -107,11 +107,11 @@ pub(crate) enum NotedIn {
     Index,
 }
 
-/// Damage to a log from which nothing is lost.
+/// Damage of the log that loses nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum HarmlessLogFault {
     Here(Vec<HarmlessDamage>),
-    /// Without the index something would be lost.
+    /// Only the index prevents a loss.
     NoCopy(LogFault),
 }
 
@@ -145,7 +145,7 @@ pub(crate) fn judge(facts: &Facts, recovery: Recovery) -> Verdict {
 pub(super) fn judge_index(facts: &Facts) -> Result<u64, IndexFault> {
     let noted = facts.noted_index();
     let held = noted.map(|noted| noted.seq).max(facts.snapshot().map(|newest| newest.position.seq));
-    // Its creation was interrupted: it is created again.
+    // Its creation was interrupted, and starts over.
     let Some(held) = held else { return Ok(facts.index.as_ref().map_or(0, |index| index.seq)) };
     let index = facts.index.clone().map_err(IndexFault::Damaged)?;
     if is_of_other_history(facts, index) {
@@ -157,25 +157,26 @@ pub(super) fn judge_index(facts: &Facts) -> Result<u64, IndexFault> {
     Ok(index.seq)
 }
 
-/// Whether an index or a snapshot that ends with the commit `found` comes from another copy of the
-/// store, as others note of that commit.
+/// Reports whether an index or snapshot that ends with the commit `found` comes from another copy
+/// of the store, according to the other facts about that commit.
 pub(super) fn is_of_other_history(facts: &Facts, found: Position) -> bool {
-    // A log that others contradict proves nothing.
+    // A log that contradicts other facts proves nothing.
     let log = facts.log.as_ref().ok().filter(|log| other_history(facts, log).is_none());
     let in_log = log.and_then(|log| log.position(found.seq));
     let others = [facts.noted_index(), facts.synced, in_log].into_iter().flatten();
     others.into_iter().any(|other| other.seq == found.seq && found.contradicts(other.epoch))
 }
 
-/// Where the log ends for a reader of the newest snapshot, without an index.
+/// Returns the end of the log for a reader that starts from the newest snapshot, without an index.
 pub(crate) fn judge_restoring(facts: &Facts) -> Result<Option<LogEnd>, LogFault> {
     let must_have_log = facts.manifest.as_ref().is_ok_and(|noted| noted.must_have_log);
     judge_log(facts, facts.snapshot_seq(), None, must_have_log)
 }
 
-/// Where the log ends for a reader that has everything up to the commit `known`. It must reach
-/// every commit that is noted outside of it, and those of the `index`, unless it is replayed into
-/// that.
+/// Returns the end of the log for a reader with everything up to the commit `known`.
+///
+/// The log must have every commit recorded outside of it, and those of the `index`, unless it is
+/// replayed into that.
 fn judge_log(
     facts: &Facts,
     known: u64,
@@ -190,6 +191,9 @@ fn judge_log(
         let is_missed = is_needed || facts.synced.is_some_and(|synced| known < synced.seq);
         return if is_missed { Err(LogFault::Gone) } else { Ok(None) };
     };
+    if let Some(by) = unknown_opening(facts, end.last().epoch) {
+        return Err(LogFault::OtherHistory { seq: end.last_seq, by });
+    }
     let index = index.map(|seq| (NotedIn::Index, Position::new(seq, None)));
     let newest = noted_commits(facts).into_iter().chain(index).max_by_key(|(_, seen)| seen.seq);
     match newest.filter(|(_, seen)| end.last_seq < seen.seq) {
@@ -198,7 +202,7 @@ fn judge_log(
     }
 }
 
-/// The commits that are noted outside of the log: it must have them.
+/// Returns the commits recorded outside of the log, which it must have.
 pub(super) fn noted_commits(facts: &Facts) -> Vec<(NotedIn, Position)> {
     let noted = facts.noted_index().map(|noted| (NotedIn::Manifest, noted));
     let synced = facts.synced.map(|synced| (NotedIn::Synced, synced));
@@ -206,33 +210,35 @@ pub(super) fn noted_commits(facts: &Facts) -> Vec<(NotedIn, Position)> {
     [noted, synced, snapshot].into_iter().flatten().collect()
 }
 
-/// The first note that says that a commit was written by another opening than the log says.
+/// Returns the first record of a commit with another epoch than in the log.
 pub(crate) fn other_history(facts: &Facts, log: &Survey) -> Option<(NotedIn, u64)> {
     let contradicts = |(_, seen): &(NotedIn, Position)| {
         log.position(seen.seq).is_some_and(|found| seen.contradicts(found.epoch))
     };
     let contradicted = noted_commits(facts).into_iter().chain(own_index(facts)).find(contradicts);
-    contradicted.map(|(by, seen)| (by, seen.seq)).or_else(|| unknown_opening(facts, log))
+    contradicted.map(|(by, seen)| (by, seen.seq)).or_else(|| {
+        let run = log.runs.last()?;
+        unknown_opening(facts, log.position(run.last)?.epoch).map(|by| (by, run.last))
+    })
 }
 
-/// The index, if it ends in a commit of an opening that the store is known to have had: then
-/// it cannot be the one that was put in place of the store's own.
+/// Returns the index if its last commit is from a known opening of the store, so that it cannot be
+/// a foreign index.
 fn own_index(facts: &Facts) -> Option<(NotedIn, Position)> {
     let index = facts.index.clone().ok()?;
     let is_own = index.epoch.is_some_and(|epoch| facts.openings.contains(&epoch));
     is_own.then_some((NotedIn::Index, index))
 }
 
-/// The newest commit of the log, if an opening wrote it that is noted nowhere: each opening is
-/// noted before its first commit.
-fn unknown_opening(facts: &Facts, log: &Survey) -> Option<(NotedIn, u64)> {
-    let run = log.runs.last()?;
-    let epoch = log.position(run.last)?.epoch?;
+/// Returns where the opening that wrote the newest commit of a log should be recorded, if it is
+/// recorded nowhere: each opening is recorded before its first commit.
+pub(super) fn unknown_opening(facts: &Facts, newest: Option<Epoch>) -> Option<NotedIn> {
+    let newest = newest?;
     let seen = noted_commits(facts).into_iter().filter_map(|(_, seen)| seen.epoch);
     let is_known =
-        facts.openings.is_empty() || facts.openings.iter().copied().chain(seen).any(|own| own == epoch);
+        facts.openings.is_empty() || facts.openings.iter().copied().chain(seen).any(|own| own == newest);
     let by = if facts.synced.is_some() { NotedIn::Synced } else { NotedIn::Manifest };
-    (!is_known).then_some((by, run.last))
+    (!is_known).then_some(by)
 }
 
 fn open(facts: &Facts, index: IndexSource, applied: u64, recovery: Recovery) -> Result<OpenPlan, Refusal> {
@@ -257,7 +263,7 @@ fn open(facts: &Facts, index: IndexSource, applied: u64, recovery: Recovery) -> 
 }
 
 impl LogFault {
-    /// Whether the store can go on if the log is cut.
+    /// Reports whether the store can continue if the log is truncated.
     fn may_be_cut(&self, recovery: Recovery) -> bool {
         let is_of_use = match self {
             Self::LogFiles(_) | Self::OtherHistory { .. } => false,
@@ -272,8 +278,8 @@ fn may_be_cut(copies: &CopiesFault, recovery: Recovery) -> bool {
     matches!(copies, CopiesFault::Log(fault) if fault.may_be_cut(recovery))
 }
 
-/// What is wrong with the log, for this opening or for one that would rebuild the index, if that
-/// part was read.
+/// Returns the damage of the log for this opening, or for a rebuild of the index, if that part was
+/// read.
 fn damaged_log(
     facts: &Facts,
     opening: &OpenPlan,
@@ -290,7 +296,7 @@ fn damaged_log(
     })
 }
 
-/// Why the newest snapshot cannot be used.
+/// Returns why the newest snapshot cannot be used.
 fn snapshot_fault(facts: &Facts) -> Option<String> {
     let newest = facts.snapshot()?;
     match &newest.soundness {

@@ -1,4 +1,4 @@
-//! The verdict in words, for opening, `verify`, `restore`, `salvage` and the program's log.
+//! Words the verdict for opening, `verify`, `restore`, `salvage` and the program's log.
 
 use std::fmt::{self, Display, Formatter};
 use std::path::Path;
@@ -8,21 +8,21 @@ use super::missing_commits::MissingCommits;
 use crate::engine::durable::wal::{Broken, HarmlessDamage, LogDamage, Spot};
 use crate::error::{Error, Failure};
 
-/// What is wrong with an index that is not there.
+/// The damage of a missing index.
 pub(crate) const MISSING_INDEX: &str = "its files are missing";
 
-const GET_IT_BACK: &str = "Nothing was changed. Put back what was moved or deleted, or restore a backup; `procstate verify` tells what is wrong, and `procstate salvage --output NEWDIR` makes a new store of all that can still be read";
+const GET_IT_BACK: &str = "Nothing was changed. Restore what was moved or deleted, or a backup; `procstate verify` lists the damage, and `procstate salvage --output NEWDIR` copies everything still readable into a new store";
 
-/// What is missing between two commits of a log that can be read.
+/// Describes the gap between two readable commits.
 pub(crate) fn gap(after: u64, until: u64) -> String {
     match until.saturating_sub(after) {
-        0 => "there is something that is no part of the log".to_owned(),
+        0 => "there is data that is not part of the log".to_owned(),
         1 => format!("commit {until} cannot be read"),
         _ => format!("commits {} to {until} cannot be read", after + 1),
     }
 }
 
-/// The commits after one up to another, with the verb.
+/// Formats the missing commits between two, with the verb.
 fn missing(after: u64, until: u64) -> String {
     let verb = if until == after + 1 { "is" } else { "are" };
     format!("{} {verb}", MissingCommits::new(after + 1, Some(until)))
@@ -44,7 +44,9 @@ impl Display for Refusal {
 }
 
 impl Refusal {
-    /// The error with which opening fails. `log` is the folder of the log.
+    /// Returns the error with which opening fails.
+    ///
+    /// `log` is the folder of the log.
     pub(crate) fn into_error(self, log: &Path) -> Error {
         let corrupt = |place: &str, why: String| Failure::Corrupt { place: place.to_owned(), why };
         let failure = match self {
@@ -56,7 +58,7 @@ impl Refusal {
             Self::Log { fault: LogFault::Gone, applied } => corrupt(
                 &format!("log {}", log.display()),
                 format!(
-                    "{}. The index has everything up to commit {applied}; what came after is lost. Put the files back, or restore a backup; `procstate salvage --output NEWDIR` makes a new store of what the index has",
+                    "{}. The index has everything up to commit {applied}; later commits are lost. Restore the files, or a backup; `procstate salvage --output NEWDIR` makes a new store from the index",
                     LogFault::Gone.bare()
                 ),
             ),
@@ -67,7 +69,7 @@ impl Refusal {
     }
 }
 
-/// The error if an index with which something is `wrong` cannot be rebuilt.
+/// Returns the error if a damaged index cannot be rebuilt.
 pub(crate) fn not_rebuilt(wrong: &str, why: &str) -> Error {
     let why = format!("{wrong}. It could not be rebuilt from snapshot and log either: {why}. {GET_IT_BACK}");
     Failure::Corrupt { place: "the index".to_owned(), why }.into()
@@ -86,7 +88,7 @@ impl Display for IndexFault {
 }
 
 fn other_history(f: &mut Formatter<'_>, seq: u64) -> fmt::Result {
-    write!(f, "it is of another history of this store: its commit {seq} was written by another opening")
+    write!(f, "it belongs to another history of this store: its commit {seq} was written by another opening")
 }
 
 impl Display for CopiesFault {
@@ -110,7 +112,7 @@ impl Display for LogFault {
 }
 
 impl LogFault {
-    /// The fault without the words "the log".
+    /// Formats the fault without the words "the log".
     pub(crate) fn bare(&self) -> String {
         match self {
             Self::LogFiles(why) => why.clone(),
@@ -121,17 +123,17 @@ impl LogFault {
             }
             Self::EndsEarly { last, held, .. } => {
                 format!(
-                    "it ends with commit {last}, and the store held commit {held}: {} missing",
+                    "it ends with commit {last}, but the store held commit {held}: {} missing",
                     missing(*last, *held)
                 )
             }
             Self::OtherHistory { seq, by } => format!(
-                "it is of another history of this store: its commit {seq} was written by another opening than {by} says"
+                "it belongs to another history of this store: its commit {seq} was written by another opening than {by} says"
             ),
         }
     }
 
-    /// What is lost if the log is cut.
+    /// Describes the loss if the log is truncated.
     pub(crate) fn loss(&self) -> String {
         match self {
             Self::Damaged(LogDamage { at: Spot { path, offset }, why, first, last }) => format!(
@@ -157,8 +159,8 @@ impl Display for NotedIn {
 impl Display for Broken {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoFrame => f.write_str("there is no sound frame"),
-            Self::CutShort => f.write_str("the file is cut short"),
+            Self::NoFrame => f.write_str("there is no intact frame"),
+            Self::CutShort => f.write_str("the file is truncated"),
             Self::LeadsNowhere(next) => write!(
                 f,
                 "it leads to segment {next:016x}, which is missing, has a damaged header, or is an older one"

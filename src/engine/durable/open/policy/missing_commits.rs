@@ -1,14 +1,14 @@
-//! Which commits are missing.
+//! The missing commits.
 
 use std::fmt;
 
-/// Commits that neither the index, nor a snapshot, nor the log has.
+/// Commits that are in neither index, snapshot, nor log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MissingCommits {
     /// The first.
     pub first: u64,
-    /// The last; `None` if nobody knows how many there were, or whether any.
+    /// The last; `None` if their number is unknown, possibly zero.
     pub last: Option<u64>,
 }
 
@@ -23,17 +23,17 @@ impl fmt::Display for MissingCommits {
         match self.last {
             Some(last) if last == self.first => write!(f, "commit {last}"),
             Some(last) => write!(f, "commits {} to {last}", self.first),
-            None => write!(f, "whatever came from commit {} on", self.first),
+            None => write!(f, "everything from commit {} on", self.first),
         }
     }
 }
 
-/// Which commits of a store were found, and which are missing, in order.
+/// The commits of a store that were found, and those that are missing, in order.
 #[derive(Debug, Clone)]
 pub(crate) struct Coverage {
-    /// All up to this one were found, or are noted as missing.
+    /// Everything up to this commit was found, or is recorded as missing.
     until: u64,
-    /// The newest commit that is known to have been made.
+    /// The newest commit known to have been made.
     known: u64,
     missing: Vec<MissingCommits>,
 }
@@ -43,7 +43,7 @@ impl Coverage {
         Self { until, known: until, missing: Vec::new() }
     }
 
-    /// The commits after `after` up to `last` were found.
+    /// Records that the commits after `after` up to `last` were found.
     pub(super) fn reach(&mut self, after: u64, last: u64) {
         if last > self.until {
             self.miss(after);
@@ -51,12 +51,14 @@ impl Coverage {
         }
     }
 
-    /// All commits up to `seq` are known to have been made.
+    /// Records that all commits up to `seq` are known to have been made.
     pub(super) fn is_known_up_to(&mut self, seq: u64) {
         self.known = self.known.max(seq);
     }
 
-    /// No more will be found. `is_unknown` says that nobody knows how many there were.
+    /// Ends the search.
+    ///
+    /// `is_unknown` means that further commits may be missing.
     pub(super) fn end(&mut self, is_unknown: bool) {
         self.miss(self.known);
         if is_unknown {
@@ -71,7 +73,7 @@ impl Coverage {
         }
     }
 
-    /// The commit `seq` was found and cannot be used.
+    /// Records that the commit `seq` was found but is unusable.
     pub(crate) fn lose(&mut self, seq: u64) {
         if !self.is_missing(seq) {
             self.missing.push(MissingCommits::new(seq, Some(seq)));
@@ -79,7 +81,7 @@ impl Coverage {
         }
     }
 
-    /// The last commit that was found, or is missing.
+    /// Returns the last commit that was found or is missing.
     pub(crate) fn until(&self) -> u64 {
         self.until
     }
@@ -92,7 +94,7 @@ impl Coverage {
         self.missing.iter().any(|range| range.first <= seq && range.last.is_none_or(|last| seq <= last))
     }
 
-    /// Whether a missing commit may have changed or deleted what the commit `seq` wrote.
+    /// Reports whether a missing commit may have changed or deleted a write of the commit `seq`.
     pub(crate) fn is_before_some(&self, seq: u64) -> bool {
         self.missing.iter().any(|range| range.last.is_none_or(|last| seq < last))
     }
@@ -107,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_not_come_upon_is_missing() {
+    fn commits_not_found_are_missing() {
         let text = |is_unknown: bool| {
             let mut coverage = Coverage::from(10);
             coverage.is_known_up_to(18);
@@ -122,9 +124,6 @@ mod tests {
             coverage.missing().iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
         };
         assert_eq!(text(false), "commit 11, commits 13 to 14, commits 17 to 18");
-        assert_eq!(
-            text(true),
-            "commit 11, commits 13 to 14, commits 17 to 18, whatever came from commit 19 on"
-        );
+        assert_eq!(text(true), "commit 11, commits 13 to 14, commits 17 to 18, everything from commit 19 on");
     }
 }

@@ -1,10 +1,8 @@
-//! The open policy: the rules of what may be opened, for opening, `verify`, `restore` and `salvage`
-//! alike.
-//!
-//! Each of them gathers [`Facts`] first: what the manifest notes, what is wrong with the index,
-//! which commits can be read. Then [`judge`] decides. It reads no file and no clock, so that
-//! properties can be tested over generated facts. The words for the verdict are here too, and
-//! nowhere else.
+//! The open policy: the rules for what may be opened, shared by opening, `verify`, `restore` and
+//! `salvage`.
+//! Callers first gather [`Facts`]: the manifest, the state of the index, the readable commits. Then
+//! [`judge`] decides, without files or a clock, so that its properties can be tested on generated
+//! facts. All messages about the verdict are here too.
 
 mod facts;
 mod judge;

@@ -1,4 +1,4 @@
-//! Properties of the verdict over generated facts.
+//! Properties of the verdict on generated facts.
 
 use proptest::prelude::*;
 
@@ -9,10 +9,10 @@ use crate::engine::durable::options::Recovery;
 use crate::engine::durable::wal::{Behind, Run, Spot, Survey};
 use crate::record::{Epoch, Position};
 
-/// No history here is longer.
+/// The length limit of generated histories.
 const SEQ_MAX: u64 = 12;
 
-/// They are quick. `PROPTEST_CASES` makes a long run.
+/// A quick run by default; `PROPTEST_CASES` makes a long one.
 fn config() -> ProptestConfig {
     let asked = ProptestConfig { failure_persistence: None, ..ProptestConfig::default() };
     ProptestConfig { cases: asked.cases.max(4000), ..asked }
@@ -22,14 +22,13 @@ fn position(seq: u64, epoch: u64) -> Position {
     Position::new(seq, Epoch::from_stored(epoch))
 }
 
-/// Mostly of one history, as far as it is known of which.
+/// Mostly of one history, with known or unknown epochs.
 fn positions() -> impl Strategy<Value = Position> {
     (0..=SEQ_MAX, prop_oneof![4 => Just(0), 8 => Just(1), 1 => Just(2)])
         .prop_map(|(seq, epoch)| position(seq, epoch))
 }
 
-/// A log that has these of the commits from the first on, and frames that say that all up to
-/// `synced` were durable.
+/// A log that has some of the commits, with frames that record `synced`.
 fn log(has: &[bool], synced: u64, epoch: u64, from: u64) -> Survey {
     let mut runs: Vec<Run> = Vec::new();
     let mut is_open = false;
@@ -43,7 +42,7 @@ fn log(has: &[bool], synced: u64, epoch: u64, from: u64) -> Survey {
         is_open = *has;
     }
     for run in &mut runs {
-        // That it has whole commits.
+        // Marks that it has whole commits.
         run.end.offset = 1;
         run.epochs = vec![position(0, epoch)];
         run.behind = Behind { synced, ..Behind::default() };
@@ -112,7 +111,7 @@ fn opens(facts: &Facts, recovery: Recovery) -> Result<u64, Refusal> {
     judge(facts, recovery).opens.map(|opening| opening.last_seq())
 }
 
-/// The newest commit that any of the facts says the store had.
+/// Returns the newest commit that any fact says the store had.
 fn vouched(facts: &Facts) -> u64 {
     let noted = facts.manifest.as_ref().ok().and_then(|noted| noted.index);
     let snapshot = facts.snapshots.first().map(|newest| newest.position);
@@ -125,7 +124,7 @@ fn has(log: &Survey, seq: u64) -> bool {
     log.runs.iter().any(|run| run.after < seq && seq <= run.last)
 }
 
-/// That of the index, if it is of the commit `seq`.
+/// Returns the index's position, if it is at the commit `seq`.
 fn position_of(facts: &Facts, seq: u64) -> Position {
     facts.index.clone().ok().filter(|index| index.seq == seq).unwrap_or_default()
 }
@@ -138,15 +137,15 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn it_opens_with_no_less_than_anything_vouches_for(facts in facts()) {
+    fn opening_has_every_recorded_commit(facts in facts()) {
         if let Ok(last) = opens(&facts, Recovery::Refuse) {
             prop_assert!(last >= vouched(&facts), "{last}");
         }
     }
 
-    /// What is used is sound, and of the same history as whatever else is known.
+    /// Whatever is used is intact, and of the same history as everything else known.
     #[test]
-    fn nothing_is_served_that_is_damaged_or_of_another_history(facts in facts()) {
+    fn nothing_damaged_or_of_another_history_is_used(facts in facts()) {
         let Ok(opening) = judged(&facts).opens else { return Ok(()) };
         let index = match opening.index {
             IndexSource::Existing => facts.index.clone().unwrap_or_default(),
@@ -161,7 +160,7 @@ proptest! {
         let log = facts.log.clone().unwrap();
         let noted = facts.manifest.clone().unwrap().index;
         let found = facts.index.clone().ok();
-        // It is no other store's, whether the log is replayed into it or not.
+        // The index is the store's own, whether or not the log is replayed into it.
         let own = found.filter(|index| index.epoch.is_some_and(|epoch| facts.openings.contains(&epoch)));
         for seen in [Some(index), noted, facts.synced, own].into_iter().flatten() {
             let found = log.position(seen.seq).and_then(|found| found.epoch);
@@ -169,9 +168,9 @@ proptest! {
         }
     }
 
-    /// No commit is missing behind what the index has.
+    /// No commit after the index is missing.
     #[test]
-    fn it_opens_to_commits_in_a_row(facts in facts()) {
+    fn opening_has_consecutive_commits(facts in facts()) {
         let Ok(opening) = judged(&facts).opens else { return Ok(()) };
         let log = facts.log.as_ref().unwrap();
         for seq in opening.applied + 1..=opening.last_seq() {
@@ -180,16 +179,16 @@ proptest! {
     }
 
     #[test]
-    fn who_may_cut_the_log_loses_nothing_where_it_opens_without(facts in facts()) {
+    fn cutting_the_log_loses_nothing_if_unnecessary(facts in facts()) {
         let (Ok(refusing), cutting) = (judged(&facts).opens, judge(&facts, Recovery::CutLog).opens) else {
             return Ok(());
         };
         prop_assert_eq!(Ok(refusing), cutting);
     }
 
-    /// Of one history, and as long as somebody knows what the index had: a lost index makes
-    /// nothing open that did not, nor to more; nor does a damaged snapshot, or one commit less
-    /// in the log.
+    /// Within one history, and while something records what the index had: losing the index never
+    /// makes a store open that did not, nor to more commits; nor does a damaged snapshot, or one
+    /// commit less in the log.
     #[test]
     fn more_damage_never_opens_to_more(
         facts in facts(),
@@ -200,7 +199,7 @@ proptest! {
         let mut facts = Facts { log: Ok(log(&has, synced, epoch, 0)), ..facts };
         let (Ok(noted), Ok(index)) = (&mut facts.manifest, &facts.index) else { return Ok(()) };
         (noted.index, noted.must_have_log) = (noted.index.max_by_seq(*index), true);
-        // The lost commit may be the one by which another history is told.
+        // The lost commit may be the one that reveals another history.
         if facts.log.as_ref().is_ok_and(|log| other_history(&facts, log).is_some()) {
             return Ok(());
         }
@@ -222,8 +221,8 @@ proptest! {
         }
     }
 
-    /// What salvage calls complete has every commit that anything vouches for, and names each
-    /// other as missing.
+    /// A salvage that reports completeness has every recorded commit, and names all others as
+    /// missing.
     #[test]
     fn salvage_is_complete_only_if_nothing_is_missing(facts in facts(), is_certain in any::<bool>()) {
         let Ok(log) = &facts.log else { return Ok(()) };
@@ -250,10 +249,10 @@ proptest! {
     }
 
     #[test]
-    fn what_opens_is_salvaged_as_a_whole(mut facts in facts()) {
+    fn stores_that_open_are_salvaged_completely(mut facts in facts()) {
         let is_unread = |found: &&mut SnapshotFacts| found.soundness == Integrity::Unchecked;
         facts.snapshots.iter_mut().filter(is_unread).for_each(|found| found.soundness = Integrity::Intact);
-        // Of one that was never completed opening makes the index anew.
+        // Opening recreates the index of a store that was never completed.
         prop_assume!(facts.noted_index().is_some() || facts.snapshot().is_some());
         let (Ok(_), Ok(log)) = (judged(&facts).opens, &facts.log) else { return Ok(()) };
         let (_, seq) = source(&facts);
@@ -261,9 +260,9 @@ proptest! {
         prop_assert!(coverage.is_complete(), "{coverage:?}");
     }
 
-    /// Opening says that something is damaged where it could not do without the index.
+    /// Opening reports damage that it could not do without the index.
     #[test]
-    fn what_cannot_stand_in_for_the_index_is_told(facts in facts()) {
+    fn unusable_copies_of_the_index_are_reported(facts in facts()) {
         let verdict = judged(&facts);
         let (Ok(opening), Err(_)) = (&verdict.opens, &verdict.copies) else { return Ok(()) };
         let is_told = opening.damaged_log.is_some() || opening.damaged_snapshot.is_some();

@@ -1,33 +1,33 @@
-//! What salvage starts from in a damaged store, and which commits are missing.
+//! Decides the base of a salvage, and which commits are missing.
 
 use super::facts::{Facts, Integrity, SnapshotFacts};
-use super::judge::{is_of_other_history, judge_index, noted_commits, other_history};
+use super::judge::{is_of_other_history, judge_index, noted_commits, other_history, unknown_opening};
 use super::missing_commits::Coverage;
 use crate::engine::durable::report::TornTail;
 use crate::engine::durable::wal::{Broken, LogDamage, LogEnd, Survey};
 use crate::record::Position;
 
-/// A source that has everything up to some commit.
+/// A base with everything up to some commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Source {
     Index,
-    /// The n-th in the list.
+    /// The snapshot with this index in the list.
     Snapshot(usize),
     /// The empty store before the first commit.
     Nothing,
 }
 
-/// What the log has behind a source.
+/// The log after a base.
 #[derive(Debug, Clone)]
 pub(crate) struct Remains {
-    /// Which commits behind the source the log has.
+    /// The commits after the base that the log has.
     pub(crate) coverage: Coverage,
-    /// The last commit of the log, if its end is not damaged. What stands behind it is cut off.
+    /// The last commit of the log, if its end is intact. Anything after it is removed.
     pub(crate) end: Option<u64>,
     pub(crate) torn_tail: Option<TornTail>,
 }
 
-/// The newest source, and the commit up to which it has everything.
+/// Returns the newest base, and its last commit.
 pub(crate) fn source(facts: &Facts) -> (Source, u64) {
     let is_own = |position: &Position| !is_of_other_history(facts, *position);
     // An index that was rolled back to before its first commit is empty.
@@ -35,13 +35,15 @@ pub(crate) fn source(facts: &Facts) -> (Source, u64) {
     let is_sound = |found: &SnapshotFacts| found.soundness == Integrity::Intact && is_own(&found.position);
     let snapshots = facts.snapshots.iter().enumerate().filter(|(_, found)| is_sound(found));
     let snapshots = snapshots.map(|(n, found)| (Source::Snapshot(n), found.position.seq));
-    // Of equal ones `max_by_key` takes the last: the index.
+    // Among equals `max_by_key` returns the last: the index.
     let found = snapshots.chain(index.map(|index| (Source::Index, index.seq)));
     found.max_by_key(|(_, seq)| *seq).unwrap_or((Source::Nothing, 0))
 }
 
-/// What the `log`, which was read from the commit `seq` on, has behind a source with everything up
-/// to that commit. `is_certain` says whether these are the files of one store.
+/// Returns what the `log`, read from the commit `seq` on, has after a base that ends with that
+/// commit.
+///
+/// `is_certain` tells whether all files certainly belong to one store.
 pub(crate) fn remains(facts: &Facts, log: &Survey, seq: u64, is_certain: bool) -> Remains {
     let known = noted_commits(facts).into_iter().map(|(_, seen)| seen.seq).max().unwrap_or(0);
     let mut coverage = Coverage::from(seq);
@@ -53,7 +55,9 @@ pub(crate) fn remains(facts: &Facts, log: &Survey, seq: u64, is_certain: bool) -
     let must_have_log = facts.manifest.as_ref().map_or(true, |noted| noted.must_have_log);
     match log.end_behind(seq) {
         // Otherwise what looks like a torn tail was durable.
-        Ok(Some(end)) if end.last_seq >= known => return ends(facts, log, coverage, &end, is_certain),
+        Ok(Some(end)) if end.last_seq >= known && unknown_opening(facts, end.last().epoch).is_none() => {
+            return ends(facts, log, coverage, &end, is_certain);
+        }
         Ok(None) if !must_have_log => {
             coverage.end(false);
             return Remains { coverage, end: None, torn_tail: None };
@@ -63,7 +67,7 @@ pub(crate) fn remains(facts: &Facts, log: &Survey, seq: u64, is_certain: bool) -
         Err(damage) => coverage.is_known_up_to(damage.last),
     }
     let reached = reach(log, &mut coverage, None).max(seq);
-    // Behind one gap there may be another.
+    // There may be another gap after this one.
     let is_end_unknown = match log.end_behind(reached) {
         Ok(end) => end.is_none_or(|end| end.last_seq < known),
         Err(LogDamage { why: Broken::Unreadable(_), .. }) => true,
@@ -76,7 +80,7 @@ pub(crate) fn remains(facts: &Facts, log: &Survey, seq: u64, is_certain: bool) -
     Remains { coverage, end: None, torn_tail: None }
 }
 
-/// The end of the log is not damaged.
+/// The end of the log is intact.
 fn ends(facts: &Facts, log: &Survey, mut coverage: Coverage, end: &LogEnd, is_certain: bool) -> Remains {
     let kept = end.last_seq;
     coverage.is_known_up_to(kept);
@@ -86,8 +90,8 @@ fn ends(facts: &Facts, log: &Survey, mut coverage: Coverage, end: &LogEnd, is_ce
     Remains { coverage, end: Some(kept), torn_tail }
 }
 
-/// Notes the commits that the log has, up to its `end` if it has one. Answers the last commit that
-/// the log tells of.
+/// Records the commits that the log has, up to its `end`, if known; returns the last commit in the
+/// log.
 fn reach(log: &Survey, coverage: &mut Coverage, end: Option<u64>) -> u64 {
     let mut reached = 0;
     for run in &log.runs {
@@ -102,8 +106,8 @@ fn reach(log: &Survey, coverage: &mut Coverage, end: Option<u64>) -> u64 {
     reached
 }
 
-/// Whether there may have been more commits than the log has: damage to its end cannot be told from
-/// a torn tail, and if nothing is left behind it, not from an end either.
+/// Reports whether there may have been more commits than the log has: a damaged end can look like a
+/// torn tail, or, if nothing is left after it, like a proper end.
 fn is_doubtful(facts: &Facts, end: &LogEnd, is_certain: bool) -> bool {
     let has_index = judge_index(facts).is_ok();
     // The index may be an old copy.

@@ -1,4 +1,4 @@
-//! Entries: a commit as the log has it.
+//! Entries: the encoding of a commit in the log.
 //!
 //! ```text
 //! entry = writes (u32, its highest bit set if there is a time) [time (i64)] write...
@@ -6,9 +6,9 @@
 //!         [replaces (u64)] key payload
 //! op    = 01 put | 02 delete | 11 put with replaces | 12 delete with replaces
 //! ```
-//! Little endian. The time is that of the commit, in microseconds since 1970; logs
-//! of stores of format 2 have none. A write of an owner record says which version it replaces, 0 for
-//! none: the index checks that the owner it sees replaced is that one.
+//! Integers are little endian. The time is that of the commit, in microseconds since 1970; logs of
+//! stores of format 2 have none. A write of an owner record contains the version that it replaces,
+//! 0 for none: the index checks that it replaces exactly this version.
 
 use bytes::{Buf, BufMut, Bytes};
 use jiff::Timestamp;
@@ -20,10 +20,10 @@ const PUT: u8 = 1;
 const DELETE: u8 = 2;
 const REPLACES: u8 = 0x10;
 
-/// Set in the number of writes of an entry that has a time.
+/// The flag in the number of writes of an entry with a time.
 const HAS_TIME: u32 = 1 << 31;
 
-/// A commit as it was logged. Its writes are read one by one: it may hold a million.
+/// A logged commit. Its writes are decoded one by one, since there may be a million.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Entry<'a> {
     /// When it was made, to the microsecond.
@@ -32,17 +32,17 @@ pub(crate) struct Entry<'a> {
     writes: &'a [u8],
 }
 
-/// A write as it was logged.
+/// A logged write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Logged {
     pub(crate) key: Key,
     /// `None` deletes.
     pub(crate) payload: Option<Bytes>,
-    /// Of an owner record: the version it replaces, 0 for none.
+    /// For an owner record: the replaced version, 0 for none.
     pub(crate) replaces: Option<u64>,
 }
 
-/// The key of a write, and its payload unless it deletes.
+/// Returns the key of a write, and its payload unless it is a deletion.
 pub(crate) fn key_and_payload(write: &Write) -> (&Key, Option<&Bytes>) {
     match write {
         Write::Put { key, payload } => (key, Some(payload)),
@@ -54,7 +54,7 @@ fn has_replaces(key: &Key) -> bool {
     key.kind() == Kind::Owner
 }
 
-/// The length of a batch as an entry.
+/// Returns the encoded length of a batch.
 pub(crate) fn encoded_len(batch: &Batch) -> usize {
     let of = |write: &Write| {
         let (key, payload) = key_and_payload(write);
@@ -64,15 +64,16 @@ pub(crate) fn encoded_len(batch: &Batch) -> usize {
     12 + batch.writes.iter().map(of).sum::<usize>()
 }
 
-/// Encodes a batch that is committed at `time`, and hands the bytes to `put`, piece by piece.
-/// `replaces` answers which version of an owner record the n-th write replaces.
+/// Encodes a batch committed at `time`, passing the bytes to `put` piece by piece.
+///
+/// `replaces` returns the owner version that the n-th write replaces.
 pub(crate) fn encode<E>(
     batch: &Batch,
     time: Timestamp,
     replaces: impl Fn(usize) -> u64,
     mut put: impl FnMut(&[u8]) -> Result<(), E>,
 ) -> Result<(), E> {
-    // The number of writes and the lengths are bounded by COMMIT_BYTES_MAX.
+    // COMMIT_BYTES_MAX bounds the number of writes and the lengths.
     let writes = u32::try_from(batch.writes.len()).unwrap_or(u32::MAX);
     put(&(writes | HAS_TIME).to_le_bytes())?;
     put(&time.as_microsecond().to_le_bytes())?;
@@ -98,7 +99,7 @@ pub(crate) fn encode<E>(
 }
 
 impl<'a> Entry<'a> {
-    /// `None` if these bytes are no entry.
+    /// Decodes an entry; `None` if the bytes are not one.
     pub(crate) fn decode(bytes: &'a [u8]) -> Option<Self> {
         let entry = Self::decode_begun(bytes)?;
         let mut rest = entry.writes;
@@ -108,7 +109,7 @@ impl<'a> Entry<'a> {
         rest.is_empty().then_some(entry)
     }
 
-    /// The same of an entry whose end may be missing: it has the writes that are complete.
+    /// Decodes the complete writes of an entry whose end may be missing.
     pub(crate) fn decode_begun(mut bytes: &'a [u8]) -> Option<Self> {
         let (time, count) = decode_head(&mut bytes)?;
         Some(Self { time, count, writes: bytes })
@@ -133,10 +134,10 @@ fn decode_head(entry: &mut &[u8]) -> Option<(Option<Timestamp>, u32)> {
     Some((Some(time), head & !HAS_TIME))
 }
 
-/// The key of a write, its payload unless it deletes, and which version it replaces.
+/// The key of a write, its payload unless it is a deletion, and the version it replaces.
 type Split<'a> = (&'a [u8], Option<&'a [u8]>, Option<u64>);
 
-/// Takes the write with which `entry` begins.
+/// Splits off the first write of `entry`.
 fn split_write<'a>(entry: &mut &'a [u8]) -> Option<Split<'a>> {
     let op = entry.try_get_u8().ok()?;
     let key_len = usize::from(entry.try_get_u16_le().ok()?);

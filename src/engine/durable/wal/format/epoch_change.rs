@@ -1,10 +1,10 @@
-//! The frame that says that another opening goes on with the log.
+//! The frame that marks the continuation of the log by another opening.
 
 use super::frame::Frame;
 use crate::record::Epoch;
 
-/// The body of such a frame: the epoch of the newest commit before it, and that of the commits
-/// behind it.
+/// Encodes the body of such a frame: the epoch of the newest commit before it, and that of the
+/// commits after it.
 pub(crate) fn encode(before: Option<Epoch>, after: Epoch) -> [u8; 16] {
     let mut body = [0; 16];
     if let Some((first, second)) = body.split_first_chunk_mut::<8>() {
@@ -14,7 +14,7 @@ pub(crate) fn encode(before: Option<Epoch>, after: Epoch) -> [u8; 16] {
     body
 }
 
-/// The two epochs in such a frame.
+/// Decodes the two epochs of such a frame.
 pub(crate) fn decode(frame: &Frame<'_>) -> (Option<Epoch>, Option<Epoch>) {
     let stored = |bytes: &[u8]| bytes.try_into().ok().map(u64::from_le_bytes).and_then(Epoch::from_stored);
     let (before, after) = frame.body.split_at_checked(8).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Frames, which a segment consists of. A commit is one frame, or several if it is large.
+//! Frames, the units of a segment. A commit is one frame, or several if it is large.
 //!
 //! ```text
 //! offset  size
@@ -13,10 +13,9 @@
 //!     29     3  zero
 //!     32     -  body, filled up to a multiple of 8
 //! ```
-//! Little endian. Since the id and the offset are in the checksum, neither what a
-//! segment held before it was used again nor a block that landed in the wrong
-//! place is ever taken for a frame. `synced` tells a torn tail from damage: what
-//! some later frame calls synced was there.
+//! Integers are little endian. Since the checksum covers segment id and offset, neither the
+//! previous content of a recycled file nor a misplaced block can be mistaken for a frame. `synced`
+//! distinguishes a torn tail from damage: commits that a later frame calls synced existed.
 
 use bytes::Buf;
 
@@ -25,7 +24,7 @@ use crate::model::limits::SEQ_MAX;
 
 pub(crate) const HEADER_LEN: usize = 32;
 
-/// Frames begin at multiples of this.
+/// The alignment of frames.
 pub(crate) const ALIGN: usize = 8;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,14 +36,14 @@ pub(crate) enum Kind {
     First = 2,
     Middle = 3,
     Last = 4,
-    /// No commit: notes what is synced.
+    /// Not a commit: records what is synced.
     Mark = 5,
-    /// No commit: the store was closed, and everything before is synced.
+    /// Not a commit: the store was closed, and everything before is synced.
     Close = 6,
-    /// The log goes on in the segment whose id is the body.
+    /// The log continues in the segment whose id is the body.
     Next = 7,
-    /// Who writes changes: the body has two epochs, that of the newest commit before, and
-    /// that of those behind.
+    /// The writer changes: the body has the epochs of the newest commit before and of the commits
+    /// after it.
     Epoch = 8,
 }
 
@@ -61,7 +60,7 @@ impl Kind {
     ];
 }
 
-/// Where a frame stands. Part of its checksum.
+/// The location of a frame, which its checksum covers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Place {
     pub(crate) segment: u64,
@@ -82,7 +81,7 @@ pub(crate) struct Frame<'a> {
     pub(crate) body: &'a [u8],
 }
 
-/// What a frame with a body of this length takes.
+/// Returns the length of a frame with a body of this length.
 pub(crate) fn frame_len(body: usize) -> usize {
     (HEADER_LEN + body).next_multiple_of(ALIGN)
 }
@@ -93,15 +92,15 @@ impl Frame<'_> {
     }
 }
 
-/// Makes room for the head of a frame at the end of `buffer`; its body is to be put
-/// behind it. Answers where the frame begins.
+/// Reserves space for a frame header at the end of `buffer`, to be followed by the body; returns
+/// the offset of the frame.
 pub(crate) fn begin(buffer: &mut Vec<u8>) -> usize {
     let start = buffer.len();
     buffer.resize(start + HEADER_LEN, 0);
     start
 }
 
-/// Completes the frame that begins at `start` and ends with `buffer`, for its place.
+/// Completes the frame between `start` and the end of `buffer`, for its place.
 pub(crate) fn seal(buffer: &mut Vec<u8>, start: usize, head: Head, place: Place) {
     let frame = buffer.get_mut(start..).unwrap_or_default();
     let length = u32::try_from(frame.len().saturating_sub(HEADER_LEN)).unwrap_or(u32::MAX);
@@ -129,13 +128,13 @@ pub(crate) fn seal(buffer: &mut Vec<u8>, start: usize, head: Head, place: Place)
     buffer.resize(buffer.len().next_multiple_of(ALIGN), 0);
 }
 
-/// The frame at the beginning of `bytes`, if they hold one for this place.
+/// Returns the frame at the start of `bytes`, if there is one for this place.
 pub(crate) fn open(bytes: &[u8], place: Place) -> Option<Frame<'_>> {
     open_in(&mut Checksums::of(bytes), 0, place)
 }
 
-/// The frame at `at`, if there is one for this place. That takes a few steps, whatever
-/// length it claims.
+/// Returns the frame at `at`, if there is one for this place, in a constant number of steps for any
+/// claimed length.
 pub(crate) fn open_in<'a>(checksums: &mut Checksums<'a>, at: usize, place: Place) -> Option<Frame<'a>> {
     let bytes = checksums.bytes().get(at..)?;
     let mut header = bytes.get(..HEADER_LEN)?;
@@ -143,7 +142,7 @@ pub(crate) fn open_in<'a>(checksums: &mut Checksums<'a>, at: usize, place: Place
     let length = usize::try_from(header.get_u32_le()).ok()?;
     let (seq, synced, part, kind) =
         (header.get_u64_le(), header.get_u64_le(), header.get_u32_le(), header.get_u8());
-    // Cheap, and most of what is not a frame fails here: searches rely on it.
+    // This cheap check rejects most non-frames; searches rely on it.
     let kind = Kind::ALL.into_iter().find(|known| *known as u8 == kind)?;
     if header != [0; 3] || synced > seq || seq > SEQ_MAX {
         return None;
@@ -154,7 +153,7 @@ pub(crate) fn open_in<'a>(checksums: &mut Checksums<'a>, at: usize, place: Place
     is_sound.then_some(Frame { head: Head { kind, seq, synced, part }, body })
 }
 
-/// What a checksum begins with.
+/// Returns the start of a checksum's input.
 fn seed(place: Place) -> [u8; 16] {
     let mut seed = [0; 16];
     if let Some((id, offset)) = seed.split_first_chunk_mut::<8>() {

@@ -1,4 +1,4 @@
-//! The first page of a segment: whose it is, and which one.
+//! The header of a segment, which is its first page: the store and segment it belongs to.
 //!
 //! ```text
 //! offset  size
@@ -16,8 +16,9 @@
 //!     56     4  crc32 over bytes 0..56
 //!     60     -  zero, up to 4096
 //! ```
-//! Little endian. A header of format 1 ends before the epoch. It is durable before the segment holds a frame, and has a page
-//! of its own, so that no write of a frame can tear it.
+//! Integers are little endian. A header of format 1 ends before the epoch. The header is durable
+//! before the segment holds a frame, and has a page of its own, so that no write of a frame can
+//! tear it.
 
 use bytes::{Buf, BufMut};
 
@@ -30,7 +31,7 @@ pub(crate) const FORMAT: u32 = 2;
 /// The format without an epoch.
 const FORMAT_1: u32 = 1;
 const BODY_LEN: usize = 40;
-/// What format 2 has behind the checksum of that, without its own.
+/// The length of what format 2 adds, without its checksum.
 const MORE_LEN: usize = 12;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,19 +39,19 @@ pub(crate) struct Header {
     pub(crate) store: [u8; 16],
     pub(crate) segment: u64,
     pub(crate) segment_bytes: u32,
-    /// Of the commits that begin in it; `None` if it is not known.
+    /// The epoch of commits that begin in the segment; `None` if unknown.
     pub(crate) epoch: Option<Epoch>,
-    /// Whether its file held nothing before.
+    /// Whether the file was new.
     pub(crate) is_fresh: bool,
 }
 
-/// What a page that should be a header is.
+/// The result of reading a page that should be a header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Opened {
     Header(Header),
-    /// None, or not a whole one.
+    /// Not a header, or a damaged one.
     Nothing,
-    /// One that a newer version wrote.
+    /// A header written by a newer version.
     Newer(u32),
 }
 
@@ -70,8 +71,8 @@ impl Header {
         page
     }
 
-    /// The ids that a damaged header may have had: the one that it shows, and those
-    /// that differ from it in one byte.
+    /// Returns the possible ids of a damaged header: the one it shows, and those that differ from
+    /// it in one byte.
     pub(crate) fn damaged_ids(page: &[u8]) -> Vec<u64> {
         let shown = page.get(32..BODY_LEN).and_then(|bytes| bytes.try_into().ok());
         let Some(shown) = shown.map(u64::from_le_bytes) else { return Vec::new() };
@@ -79,8 +80,8 @@ impl Header {
         std::iter::once(shown).chain(others).collect()
     }
 
-    /// Whether at most one byte keeps this page from being the header of a segment of the
-    /// store, as far as that can be told without its id and its length.
+    /// Reports whether at most one byte keeps this page from being a segment header of the store,
+    /// ignoring id and length.
     pub(crate) fn is_nearly_of(page: &[u8], store: [u8; 16]) -> bool {
         let differing = |at: usize, expected: &[u8]| match page.get(at..at + expected.len()) {
             Some(found) => found.iter().zip(expected).filter(|(found, expected)| found != expected).count(),
@@ -111,7 +112,7 @@ impl Header {
         Some(Opened::Header(Self { store: *store, segment, segment_bytes, epoch, is_fresh }))
     }
 
-    /// What format 1 does not have.
+    /// Parses what format 1 does not have.
     fn parse_more(page: &[u8]) -> Option<(Option<Epoch>, bool)> {
         let (checked, mut crc) = page.split_at_checked(BODY_LEN + 4 + MORE_LEN)?;
         if crc.try_get_u32_le().ok()? != crc32fast::hash(checked) {
@@ -156,7 +157,7 @@ mod tests {
         assert_eq!(Header::decode(&[]), Opened::Nothing);
     }
 
-    /// The page of another format, with the checksum that all of them have.
+    /// A page of another format with a valid common checksum.
     fn of_format(format: u8) -> Vec<u8> {
         let mut page = header().encode();
         page[8] = format;
@@ -173,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn a_newer_format_is_told_from_damage() {
+    fn a_newer_format_is_not_damage() {
         assert_eq!(Header::decode(&of_format(3)), Opened::Newer(3));
     }
 }

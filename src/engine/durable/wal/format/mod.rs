@@ -1,4 +1,4 @@
-//! What the bytes of a segment mean: its header, its frames, and the entries in them.
+//! The format of a segment: its header, its frames, and their entries.
 
 mod entry;
 pub(crate) mod epoch_change;

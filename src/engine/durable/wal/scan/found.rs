@@ -1,10 +1,10 @@
-//! What a scan of a log finds.
+//! The items that a scan of a log finds.
 
 use std::path::PathBuf;
 
 use crate::error::Result;
 
-/// What stands in a log, in order.
+/// An item in a log, in order.
 #[derive(Debug)]
 pub(crate) enum Found<'a> {
     Commit {
@@ -18,17 +18,17 @@ pub(crate) enum Found<'a> {
         entry: &'a [u8],
         at: Spot,
     },
-    /// Something is missing here: bytes that are no frames, a segment, commits.
+    /// A gap: bytes that are not frames, or missing segments or commits.
     Gap {
         at: Spot,
-        /// The last commit before it. If none was read, the last one that the caller has.
+        /// The last commit before it. If none was read, the last one known to the caller.
         after: u64,
-        /// The last commit that is missing; `after` if none is.
+        /// The last missing commit; `after` if none is missing.
         until: u64,
     },
 }
 
-/// A place in a file of the log.
+/// A position in a log file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Spot {
     pub(crate) path: PathBuf,

@@ -1,4 +1,4 @@
-//! Scanning a log from its oldest segment on, and what that finds.
+//! Scans a log from its oldest segment on.
 
 mod found;
 mod survey;

@@ -1,30 +1,29 @@
-//! What a log holds, as a scan found it, and where it ends for a reader that has everything up to
+//! The content of a log according to a scan, and its end for a reader that has everything up to
 //! some commit.
 //!
-//! The log ends where no frame follows. Writes that were not synced may be lost in any
-//! order, so what is found behind that point says nothing by itself. But each frame says
-//! what was synced when it was written. If a frame behind the end says that a missing commit
-//! was synced, that commit was there and is damaged. Otherwise the end is a torn tail: no
-//! commit behind it was ever reported as synced.
+//! The log ends where no frame follows. Unsynced writes may be lost in any order, so data found
+//! after that point proves nothing by itself. But each frame records what was synced when it was
+//! written. If a frame after the end records a missing commit as synced, that commit existed and is
+//! damaged. Otherwise the end is a torn tail: no commit after it was ever reported as synced.
 
 use std::path::PathBuf;
 
 use super::found::Spot;
 use crate::engine::durable::wal::format::Place;
-use crate::engine::durable::wal::segments::StoredSegment;
+use crate::engine::durable::wal::segments::{SegmentDirectory, StoredSegment};
 
 use crate::record::{Epoch, Position};
 
-/// What a log holds. It keeps no file open.
+/// The content of a log. Keeps no file open.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Survey {
-    /// The segments before the one that has the commit after this one were not read.
+    /// Segments before the one with the commit after this one were not read.
     pub(crate) from: u64,
-    /// Runs of consecutive commits, in the order of the log.
+    /// Runs of consecutive commits, in log order.
     pub(crate) runs: Vec<Run>,
-    /// The first frame, and the commit it is of; `None` if there is no frame at all.
+    /// The first frame and its commit; `None` without any frame.
     pub(crate) first: Option<(Spot, u64)>,
-    /// Segments of which the header is damaged, and nothing else.
+    /// Segments of which only the header is damaged.
     pub(crate) headless: Vec<PathBuf>,
     /// Why a segment could not be read.
     pub(crate) unreadable: Option<(Spot, String)>,
@@ -37,36 +36,36 @@ pub(crate) struct Run {
     pub(crate) after: u64,
     /// Its last whole commit; `after` if it has none.
     pub(crate) last: u64,
-    /// The commit after that, if it has the beginning of one only.
+    /// The commit after that, if the run has only its beginning.
     pub(crate) begun: Option<u64>,
-    /// The commit up to which its frames say that everything was durable.
+    /// The commit up to which its frames record everything as durable.
     pub(crate) synced: u64,
-    /// Whether its last frame says that the store was closed.
+    /// Whether its last frame records that the store was closed.
     pub(crate) is_closed: bool,
-    /// Where it is broken without a commit missing.
+    /// Breaks without a missing commit.
     pub(crate) holes: Vec<Hole>,
-    /// Where something is missing before it.
+    /// The position of the gap before it.
     pub(crate) gap: Option<Spot>,
-    /// Where it begins.
+    /// Its start.
     pub(crate) start: Place,
-    /// Behind its last whole commit.
+    /// The end of its last whole commit.
     pub(crate) end: Place,
-    /// Where no frame follows.
+    /// The position that no frame follows.
     pub(crate) broken: Spot,
     /// Whether that file is shorter than its header says.
     pub(crate) is_cut_short: bool,
-    /// The segment that should come next, and is missing.
+    /// The segment that should follow and is missing.
     pub(crate) leads_nowhere: Option<u64>,
     pub(crate) segments: Vec<Visited>,
-    /// What the frames behind it say.
+    /// The content of the frames after it.
     pub(crate) behind: Behind,
     /// The epochs of its commits, each from this commit on.
     pub(crate) epochs: Vec<Position>,
-    /// The epoch of what would be appended at its end, as the log says so far.
+    /// The epoch of a commit appended at its end, according to the log so far.
     pub(crate) says: Option<Epoch>,
 }
 
-/// Bytes that are no part of the log, where no commit is missing.
+/// Bytes that are not part of the log, without a missing commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Hole {
     pub(crate) at: Spot,
@@ -74,15 +73,14 @@ pub(crate) struct Hole {
     pub(crate) after: u64,
 }
 
-/// What frames say.
+/// The content of frames after a run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Behind {
     /// The commit up to which everything was durable.
     pub(crate) synced: u64,
-    /// The newest commit that any of them belongs to.
+    /// The newest commit with a frame there.
     pub(crate) newest: Option<u64>,
-    /// Whether other bytes stand there. In a file that was used before they may be left from then,
-    /// and do not count.
+    /// Whether there is other data. In a recycled file it may be old, and does not count.
     pub(crate) is_written: bool,
 }
 
@@ -106,39 +104,38 @@ impl Behind {
 pub(crate) struct Visited {
     pub(crate) segment: u64,
     pub(crate) stored: StoredSegment,
-    /// The newest commit that has a frame in it, before the end.
+    /// The newest commit with a frame in it, before the end.
     pub(crate) last_seq: u64,
-    /// Where its frames end.
+    /// The end of its frames.
     pub(crate) end: u64,
 }
 
-/// Where a log ends.
+/// The end of a log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct LogEnd {
     /// The last commit of the log.
     pub(crate) last_seq: u64,
     /// The commit up to which it is known to have been durable.
     pub(crate) synced: u64,
-    /// Where the next frame goes.
+    /// The place of the next frame.
     pub(crate) end: Place,
-    /// Whether the log was closed, and nothing stands behind its end.
+    /// Whether the log was closed, and nothing follows its end.
     pub(crate) is_clean: bool,
-    /// The segments that lead there, oldest first.
+    /// The segments up to there, oldest first.
     pub(crate) segments: Vec<Visited>,
-    /// Damage to what the caller has anyway, or can do without. Nothing may be appended to such a
-    /// log: another is begun behind a snapshot.
+    /// Damage to commits that the caller has or can do without. Such a log cannot be appended to: a
+    /// new one is started after a snapshot.
     pub(crate) harmless: Vec<HarmlessDamage>,
-    /// The newest commit that has a frame behind the end; `last_seq` if something else stands
-    /// there.
+    /// The newest commit with a frame after the end; `last_seq` if there is other data.
     pub(crate) torn: Option<u64>,
     /// The epochs of its commits, each from this commit on.
     pub(crate) epochs: Vec<Position>,
-    /// The epoch of what would be appended next, as the log says so far.
+    /// The epoch of the next commit appended, according to the log so far.
     pub(crate) says: Option<Epoch>,
 }
 
 impl LogEnd {
-    /// What is known of the commit `seq`.
+    /// Returns what is known of the commit `seq`.
     pub(crate) fn position(&self, seq: u64) -> Position {
         Position::new(seq, epoch_of(&self.epochs, seq))
     }
@@ -147,25 +144,39 @@ impl LogEnd {
     pub(crate) fn last(&self) -> Position {
         self.position(self.last_seq)
     }
+
+    /// Whether a segment lies between those that lead to this end without being one of them. It was
+    /// prepared and never used, or a copy of the store wrote it after the two had parted.
+    pub(crate) fn is_stray(&self, segment: u64) -> bool {
+        let first = self.segments.first().map_or(self.end.segment, |visited| visited.segment);
+        (first..self.end.segment).contains(&segment)
+            && self.segments.iter().all(|visited| visited.segment != segment)
+    }
+
+    /// The directory without the segments that are stray. The commits of a copy have the same
+    /// numbers as those of the store, so a reader must not see both.
+    pub(crate) fn own_segments(&self, directory: &SegmentDirectory) -> SegmentDirectory {
+        directory.filter(|segment| !self.is_stray(segment))
+    }
 }
 
-/// Damage that takes nothing from a reader that has the commits before it.
+/// Damage that loses nothing for a reader that has the commits before it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum HarmlessDamage {
-    /// The commits after `after` up to `until`, if any, cannot be read.
+    /// The commits after `after` up to `until`, if any, are unreadable.
     Gap { at: Spot, after: u64, until: u64 },
     /// The header of a segment.
     Header(PathBuf),
 }
 
-/// Damage that takes commits from a reader.
+/// Damage that loses commits for a reader.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct LogDamage {
     pub(crate) at: Spot,
     pub(crate) why: Broken,
-    /// The first commit that cannot be read.
+    /// The first unreadable commit.
     pub(crate) first: u64,
-    /// The last that is known to have been there.
+    /// The last one known to have existed.
     pub(crate) last: u64,
 }
 
@@ -176,12 +187,12 @@ pub(crate) enum Broken {
     CutShort,
     LeadsNowhere(u64),
     BeginsLater,
-    /// The system refuses to read it.
+    /// The system cannot read it.
     Unreadable(String),
 }
 
 impl Survey {
-    /// Tells each run what stands behind it.
+    /// Passes what follows each run on to it.
     pub(crate) fn note_what_is_behind(&mut self) {
         let mut behind = Behind::default();
         for run in self.runs.iter_mut().rev() {
@@ -191,8 +202,8 @@ impl Survey {
         }
     }
 
-    /// Where the log ends for a reader that has everything up to the commit `known`. `None` if it
-    /// has no frame at all.
+    /// Returns the end of the log for a reader with everything up to the commit `known`; `None` if
+    /// the log has no frame.
     pub(crate) fn end_behind(&self, known: u64) -> Result<Option<LogEnd>, LogDamage> {
         self.check_readable(known)?;
         let Some((first, seq)) = &self.first else { return Ok(None) };
@@ -206,14 +217,14 @@ impl Survey {
         Ok(Some(self.end_of(n, run, known)))
     }
 
-    /// The same, but a log that is damaged ends there. `None` if that is before what the reader
-    /// has: then nothing can be appended.
+    /// Returns the end of the log before any damage; `None` if that is before what the reader has,
+    /// so that nothing can be appended.
     pub(crate) fn end_before_damage(&self, known: u64) -> Option<LogEnd> {
         let (n, run) = self.run_behind(known)?;
         Some(LogEnd { is_clean: false, ..self.end_of(n, run, known) })
     }
 
-    /// The commit `seq` with its epoch; `None` if the log does not have it.
+    /// Returns the commit `seq` with its epoch; `None` if the log does not have it.
     pub(crate) fn position(&self, seq: u64) -> Option<Position> {
         let run = self.runs.iter().find(|run| (run.after..=run.last).contains(&seq))?;
         Some(Position::new(seq, run.epoch_of(seq)))
@@ -229,7 +240,7 @@ impl Survey {
         Err(LogDamage { at, why: Broken::Unreadable(why), first: known + 1, last: known + 1 })
     }
 
-    /// The damage that keeps a reader that has everything up to the commit `known` from going on.
+    /// Returns the damage that stops a reader with everything up to the commit `known`.
     fn damage_before(&self, known: u64, first: &Spot, seq: u64) -> LogDamage {
         let before = self.runs.iter().rev().find(|run| !run.is_bare() && run.after <= known);
         match before {
@@ -256,7 +267,7 @@ impl Survey {
         }
     }
 
-    /// The damage before the end of the n-th run.
+    /// Returns the damage before the end of the n-th run.
     fn harmless_before(&self, n: usize, run: &Run, known: u64) -> Vec<HarmlessDamage> {
         let mut found: Vec<_> =
             self.headless.iter().map(|path| HarmlessDamage::Header(path.clone())).collect();
@@ -278,13 +289,13 @@ impl Run {
         Self { after, last: after, start, end: start, ..Self::default() }
     }
 
-    /// Whether this run goes on with what comes after the commit `after`.
+    /// Reports whether this run continues after the commit `after`.
     pub(crate) fn joins(&self, after: u64) -> bool {
         let has_none_behind = self.behind.newest.is_none_or(|newest| newest <= self.last);
         self.last == after && self.begun.is_none() && has_none_behind
     }
 
-    /// This run, continued behind what broke it.
+    /// Joins this run over the hole that broke it.
     pub(crate) fn over_a_hole(mut self) -> Self {
         let at = std::mem::take(&mut self.broken);
         self.holes.push(Hole { at, after: self.last });
@@ -293,12 +304,12 @@ impl Run {
         self
     }
 
-    /// The epoch of the commit `seq`.
+    /// Returns the epoch of the commit `seq`.
     pub(crate) fn epoch_of(&self, seq: u64) -> Option<Epoch> {
         epoch_of(&self.epochs, seq)
     }
 
-    /// The commits from `seq` on are of this epoch.
+    /// Records the epoch of the commits from `seq` on.
     pub(crate) fn note_epoch(&mut self, seq: u64, epoch: Option<Epoch>) {
         match self.epochs.last_mut() {
             Some(from) if from.epoch == epoch => {}
@@ -311,13 +322,13 @@ impl Run {
         self.begun.unwrap_or(self.last)
     }
 
-    /// The commit that should come next.
+    /// Returns the commit that should come next.
     fn wanted(&self) -> u64 {
         self.last + 1
     }
 
-    /// Whether it is only the beginning of a commit, behind a gap. A reader would not find what is
-    /// appended there.
+    /// Reports whether it is only the beginning of a commit after a gap, where a reader would not
+    /// find appended data.
     fn is_bare(&self) -> bool {
         self.gap.is_some() && self.end == self.start
     }

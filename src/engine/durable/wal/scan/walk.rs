@@ -1,6 +1,5 @@
-//! The scan that every reader of a log goes by: it visits each commit that can be read, in order,
-//! and answers what the log holds, and where it is broken, as a [`Survey`]. What that means for the
-//! store is for others to say.
+//! The scan used by every reader of a log: it visits each readable commit in order, and returns the
+//! content of the log and its breaks as a [`Survey`]. Callers decide what that means for the store.
 
 use super::found::{Found, Visitor};
 use super::survey::Survey;
@@ -8,8 +7,9 @@ use super::walker::{Segment, Walker};
 use crate::engine::durable::wal::segments::SegmentDirectory;
 use crate::error::Result;
 
-/// Scans the log from the segment that has the commit after `known`, or from the oldest one. Fails
-/// only if the system refuses to read, or if `visit` fails.
+/// Scans the log from the segment that has the commit after `known`, or from the oldest one.
+///
+/// Fails only if the system cannot read, or `visit` fails.
 pub(crate) fn walk(directory: &SegmentDirectory, known: u64, visit: &mut Visitor<'_>) -> Result<Survey> {
     let start = start(directory, known);
     let mut walker = Walker::new(directory, known, visit);
@@ -32,15 +32,15 @@ pub(crate) fn walk(directory: &SegmentDirectory, known: u64, visit: &mut Visitor
     walker.finish()
 }
 
-/// The same without visiting the commits.
+/// Scans the log without visiting commits.
 pub(crate) fn survey(directory: &SegmentDirectory, known: u64) -> Result<Survey> {
     walk(directory, known, &mut |_| Ok(()))
 }
 
-/// Called with the number and the entry of a commit.
+/// A callback for the number and the entry of a commit.
 pub(crate) type CommitVisitor<'a> = dyn FnMut(u64, &[u8]) -> Result<()> + 'a;
 
-/// Visits the commits after `known`, up to the first one that is missing.
+/// Visits the commits after `known`, up to the first missing one.
 pub(crate) fn read_behind(
     directory: &SegmentDirectory,
     known: u64,
@@ -56,8 +56,10 @@ pub(crate) fn read_behind(
     })
 }
 
-/// The newest segment that begins at or before the commit `known`, so that the frames that lead on
-/// from there are read too. Older segments wait to be used again, and some may have been already.
+/// Returns the newest segment that starts at or before the commit `known`, to include the frames
+/// that lead on from there.
+///
+/// Older segments are to be recycled, and some may have been already.
 fn start(directory: &SegmentDirectory, known: u64) -> u64 {
     for (segment, stored) in directory.iter().rev() {
         if directory.first_frame(segment, stored).ok().flatten().is_some_and(|head| head.seq <= known) {

@@ -1,5 +1,5 @@
-//! The state of a scan: it takes the segments in order, frame by frame, and puts together what the
-//! log holds.
+//! The state of a scan: reads the segments in order, frame by frame, and assembles the content of
+//! the log.
 
 use std::path::Path;
 
@@ -18,27 +18,27 @@ pub(crate) struct Walker<'a, 'b> {
     survey: Survey,
     /// The run that the next frame may continue.
     run: Option<Run>,
-    /// The run before, which is continued if no commit is missing in between.
+    /// The previous run, which continues if no commit is missing in between.
     broken: Option<Run>,
-    /// The newest commit of which a frame was read.
+    /// The newest commit with a frame read.
     newest: u64,
     open: Option<Open>,
-    /// The epoch of what comes next, as far as it is known.
+    /// The epoch of the next commit, as far as known.
     epoch: Option<Epoch>,
-    /// The epoch that it must have by what comes before: each opening names its epoch before its
-    /// first commit.
+    /// The epoch that it must have according to earlier frames: each opening records its epoch
+    /// before its first commit.
     promised: Option<Epoch>,
-    /// The commit whose end a segment has, and whose beginning is missing.
+    /// The commit whose end is in a segment but whose beginning is missing.
     tail: Option<u64>,
     /// The next segment, if a frame names one.
     next: Option<u64>,
-    /// Where the bytes begin that cannot be read.
+    /// The start of the unreadable bytes.
     gap: Option<Spot>,
-    /// The same once the visitor was told, until another run begins.
+    /// The same after the visitor was told, until another run begins.
     told: Option<Spot>,
 }
 
-/// A commit of several frames, of which some were read.
+/// A commit of several frames, some of which were read.
 struct Open {
     seq: u64,
     parts: u32,
@@ -46,7 +46,7 @@ struct Open {
     at: Spot,
 }
 
-/// A segment, as it is read.
+/// A segment being read.
 pub(crate) struct Segment<'a> {
     pub(crate) id: u64,
     pub(crate) stored: StoredSegment,
@@ -89,12 +89,13 @@ impl<'a, 'b> Walker<'a, 'b> {
         }
     }
 
-    /// Whether the log goes on in a later segment: this one was prepared and not used.
+    /// Reports whether the log continues in a later segment, because this one was prepared but not
+    /// used.
     pub(crate) fn leads_past(&self, segment: u64) -> bool {
         self.next.is_some_and(|next| segment < next)
     }
 
-    /// A segment could not be read.
+    /// Records that a segment could not be read.
     pub(crate) fn note_unreadable(&mut self, path: &Path, error: &Error) {
         let at = Spot { path: path.to_owned(), offset: 0 };
         self.survey.unreadable.get_or_insert((at, chain(error)));
@@ -159,7 +160,7 @@ impl<'a, 'b> Walker<'a, 'b> {
         Ok(())
     }
 
-    /// Whether this is the frame that comes next in the run.
+    /// Reports whether the frame is the next one of the run.
     fn is_next(&self, frame: &Frame<'_>) -> bool {
         let (Head { kind, seq, part, .. }, Some(run)) = (frame.head, &self.run) else { return false };
         if !self.is_same_history(frame, run) {
@@ -175,7 +176,7 @@ impl<'a, 'b> Walker<'a, 'b> {
         }
     }
 
-    /// Whether a frame has the epoch that the run says it must have, as far as both tell.
+    /// Reports whether the epochs of a frame and the run agree, as far as known.
     fn is_same_history(&self, frame: &Frame<'_>, run: &Run) -> bool {
         let seq = frame.head.seq;
         match frame.head.kind {
@@ -187,7 +188,7 @@ impl<'a, 'b> Walker<'a, 'b> {
         }
     }
 
-    /// Begins a run with a frame, or continues the one before if no commit is missing in between.
+    /// Starts a run with a frame, or continues the previous one if no commit is missing in between.
     fn begin_run(&mut self, frame: &Frame<'_>, segment: &Segment<'_>, at: usize) {
         let Head { kind, seq, part, .. } = frame.head;
         let after = match kind {
@@ -210,12 +211,12 @@ impl<'a, 'b> Walker<'a, 'b> {
         self.told = None;
     }
 
-    /// Whether the commit began in a segment that was released.
+    /// Reports whether the commit began in a released segment.
     fn is_of_tail(&self, seq: u64, at: usize) -> bool {
         at == PAGE || self.tail == Some(seq)
     }
 
-    /// Notes a frame of a commit whose beginning is missing.
+    /// Records a frame of a commit whose beginning is missing.
     fn stray(&mut self, frame: &Frame<'_>, at: usize) {
         let Head { kind, seq, synced, .. } = frame.head;
         if let Some(run) = &mut self.broken {
@@ -230,7 +231,7 @@ impl<'a, 'b> Walker<'a, 'b> {
         }
     }
 
-    /// Takes a frame that continues the run.
+    /// Adds a frame to the run.
     fn take(&mut self, frame: &Frame<'_>, segment: &Segment<'_>, at: usize) -> Result<()> {
         let seq = frame.head.seq;
         match frame.head.kind {
@@ -265,8 +266,9 @@ impl<'a, 'b> Walker<'a, 'b> {
         (self.visit)(Found::Commit { seq, entry, at })
     }
 
-    /// Goes on in the segment that a frame names. A frame that named an older one would make a
-    /// loop.
+    /// Continues in the segment that a frame names.
+    ///
+    /// A frame that names an older one would cause a loop.
     fn leave(&mut self, frame: &Frame<'_>, segment: &Segment<'_>, at: usize) -> Result<()> {
         let Some(to) = leads_to(frame) else { return Ok(()) };
         if to <= segment.id || self.directory.get(to).is_none() {
@@ -283,7 +285,7 @@ impl<'a, 'b> Walker<'a, 'b> {
         Ok(())
     }
 
-    /// Notes that the log could end here, behind a whole commit.
+    /// Records that the log could end here, after a whole commit.
     fn note_boundary(&mut self, segment: &Segment<'_>, behind: usize) {
         let (end, says) = match self.next {
             Some(next) => {
@@ -297,16 +299,16 @@ impl<'a, 'b> Walker<'a, 'b> {
         }
     }
 
-    /// The newest commit that has a frame in the run.
+    /// Returns the newest commit with a frame in the run.
     fn newest_of_run(&self) -> u64 {
         let last = self.run.as_ref().map_or(0, |run| run.last);
         self.open.as_ref().map_or(last, |open| open.seq)
     }
 
-    /// Ends the run: what stands at this offset does not continue it.
+    /// Ends the run, which the data at this offset does not continue.
     fn break_off(&mut self, segment: &Segment<'_>, at: usize) -> Result<()> {
         self.tail = None;
-        // What cannot be read may have named another epoch.
+        // The unreadable data may have named another epoch.
         (self.epoch, self.promised) = (None, None);
         self.gap.get_or_insert_with(|| segment.spot(at));
         let newest = self.newest_of_run();
@@ -319,13 +321,13 @@ impl<'a, 'b> Walker<'a, 'b> {
         self.drop_open()
     }
 
-    /// Hands on the beginning of a commit whose next part is missing.
+    /// Passes on the beginning of a commit whose next part is missing.
     fn drop_open(&mut self) -> Result<()> {
         let Some(Open { seq, entry, at, .. }) = self.open.take() else { return Ok(()) };
         (self.visit)(Found::Begun { seq, entry: &entry, at })
     }
 
-    /// Tells the visitor what is missing before a frame that continues no run.
+    /// Reports the gap before a frame that continues no run.
     fn tell_gap(&mut self, frame: &Frame<'_>, segment: &Segment<'_>, at: usize) -> Result<()> {
         let seq = frame.head.seq;
         let missing = match frame.head.kind {
@@ -338,7 +340,7 @@ impl<'a, 'b> Walker<'a, 'b> {
         let gap = self.gap.take().unwrap_or_else(|| segment.spot(at));
         self.told.get_or_insert_with(|| gap.clone());
         let until = missing.max(self.newest);
-        // The caller has the commits before the first frame that was read.
+        // The caller has the commits before the first frame read.
         let after = if self.newest == 0 { self.survey.from.min(until) } else { self.newest };
         (self.visit)(Found::Gap { at: gap, after, until })
     }
@@ -352,13 +354,13 @@ impl<'a, 'b> Walker<'a, 'b> {
     }
 }
 
-/// Whether something was written to a segment behind `end`, as far as that can be told: a file that
-/// was used before still has what it held.
+/// Reports whether data was written to a segment after `end`, as far as known: a recycled file
+/// still has its old content.
 fn has_more(stored: StoredSegment, bytes: &[u8], end: usize) -> bool {
     stored.is_fresh && bytes.get(end..).is_some_and(|rest| rest.iter().any(|byte| *byte != 0))
 }
 
-/// The segment that a frame names as the next.
+/// Returns the next segment that a frame names.
 fn leads_to(frame: &Frame<'_>) -> Option<u64> {
     frame.body.try_into().ok().map(u64::from_le_bytes)
 }

@@ -1,4 +1,4 @@
-//! The segments in the folder of a log, as they are found.
+//! The segments found in a log's folder.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,13 +13,13 @@ use crate::engine::durable::wal::format::{Frame, Place, frame};
 use crate::error::{Failure, Result};
 use crate::record::Epoch;
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct SegmentDirectory {
     disk: Arc<dyn Disk>,
     dir: PathBuf,
-    /// By id, which is the order of the log.
+    /// Keyed by id, which is log order.
     segments: BTreeMap<u64, StoredSegment>,
-    /// Files that hold no segment.
+    /// Files without a segment.
     free: Vec<Slot>,
 }
 
@@ -28,7 +28,7 @@ pub(crate) struct SegmentDirectory {
 pub(crate) struct StoredSegment {
     pub(crate) slot: Slot,
     pub(crate) bytes: u64,
-    /// Whether its header is damaged. Its first frame told which segment it is.
+    /// Whether its header is damaged, and its first frame identified it.
     pub(crate) is_headless: bool,
     /// The epoch in its header.
     pub(crate) epoch: Option<Epoch>,
@@ -58,7 +58,7 @@ impl SegmentDirectory {
         Ok(found)
     }
 
-    /// Finds segments with one damaged byte in the header: their frames can be read all the same.
+    /// Adds segments with one damaged byte in the header, whose frames are still readable.
     fn add_headless(&mut self, store: [u8; 16]) -> Result<()> {
         for slot in std::mem::take(&mut self.free) {
             let page = self.page(slot)?;
@@ -70,9 +70,9 @@ impl SegmentDirectory {
         Ok(())
     }
 
-    /// The same, as far as it can be read. Answers also the files with which something is wrong,
-    /// and what. Without `store` it takes the segments of any store, as long as all are of the same
-    /// one.
+    /// Returns the readable segments, and the damaged files with the reason.
+    ///
+    /// Without `store` it accepts segments of any single store.
     pub(crate) fn salvage(
         disk: Arc<dyn Disk>,
         dir: &Path,
@@ -99,14 +99,14 @@ impl SegmentDirectory {
             } else if found.free.last() == Some(&slot) && page.iter().any(|byte| *byte != 0) {
                 found.free.pop();
                 let has = found.add_without_header(slot, &page)?;
-                let why = if has { "its frames can be read" } else { "nothing in it is a part of the log" };
+                let why = if has { "its frames can be read" } else { "nothing in it is part of the log" };
                 wrong.push((path, format!("its header is damaged; {why}")));
             }
         }
         Ok((found, wrong))
     }
 
-    /// Of two files that are the same segment, keeps the one with more frames.
+    /// Keeps the one with more frames of two files with the same segment.
     fn prefer(&mut self, slot: Slot, page: &[u8]) -> Result<()> {
         let Opened::Header(header) = Header::decode(page) else { return Ok(()) };
         let Some(known) = self.get(header.segment) else { return Ok(()) };
@@ -119,7 +119,7 @@ impl SegmentDirectory {
         Ok(())
     }
 
-    /// The numbers of all files, in order.
+    /// Returns the numbers of all files, in order.
     fn slots(&self) -> Result<Vec<Slot>> {
         let mut slots: Vec<Slot> =
             self.disk.list(&self.dir)?.iter().filter_map(|name| slot_of(name)).collect();
@@ -127,7 +127,7 @@ impl SegmentDirectory {
         Ok(slots)
     }
 
-    /// Adds a segment whose header is damaged, if its first frame tells its id.
+    /// Adds a segment with a damaged header, if its first frame identifies it.
     fn add_without_header(&mut self, slot: Slot, page: &[u8]) -> Result<bool> {
         let stored = StoredSegment::without_header(slot, self.file(slot)?.len()?);
         let bytes = self.read(stored)?;
@@ -159,7 +159,7 @@ impl SegmentDirectory {
             }
         };
         if header.store != store {
-            return Err(self.foreign(slot, "it is a part of another store; put the right file back"));
+            return Err(self.foreign(slot, "it belongs to another store; restore the right file"));
         }
         let stored = StoredSegment::of(&header, slot);
         match self.segments.get(&header.segment) {
@@ -203,7 +203,20 @@ impl SegmentDirectory {
         self.iter().filter(move |(id, _)| *id > segment)
     }
 
-    /// Reads a segment, as far as its file goes.
+    /// Returns the directory with only the segments that `is_kept` accepts.
+    pub(crate) fn filter(&self, is_kept: impl Fn(u64) -> bool) -> Self {
+        let segments = self.iter().filter(|(id, _)| is_kept(*id)).collect();
+        Self { segments, ..self.clone() }
+    }
+
+    /// Erases the header of a segment, so that it is never read as part of a log again.
+    pub(crate) fn erase_header(&self, stored: StoredSegment) -> Result<()> {
+        let file = self.file(stored.slot)?;
+        file.write_at(&[0; PAGE], 0)?;
+        file.sync()
+    }
+
+    /// Reads a segment up to the end of its file.
     pub(crate) fn read(&self, stored: StoredSegment) -> Result<Vec<u8>> {
         let file = self.file(stored.slot)?;
         let length = file.len()?.min(stored.bytes);
@@ -213,9 +226,9 @@ impl SegmentDirectory {
         Ok(bytes)
     }
 
-    /// The first frame of a segment that can be read.
+    /// Returns the first readable frame of a segment.
     pub(crate) fn first_frame(&self, segment: u64, stored: StoredSegment) -> Result<Option<frame::Head>> {
-        // Most first frames are short. The whole segment is read for a long one only.
+        // Most first frames are short. The whole segment is read only for a long one.
         let mut bytes = vec![0; PAGE];
         let read = self.file(stored.slot)?.read_at(&mut bytes, PAGE as u64)?;
         bytes.truncate(read);
@@ -226,18 +239,16 @@ impl SegmentDirectory {
         Ok(Frames::of(&bytes, segment).first_from(PAGE).map(|(_, frame)| frame.head))
     }
 
-    /// Erases the headers of all segments, so that none is read as a part of a log again. Answers
+    /// Erases the headers of all segments, so that none is read as part of a log again; returns
     /// their files.
     pub(crate) fn erase(&self) -> Result<Vec<Slot>> {
         for stored in self.segments.values() {
-            let file = self.file(stored.slot)?;
-            file.write_at(&[0; PAGE], 0)?;
-            file.sync()?;
+            self.erase_header(*stored)?;
         }
         Ok(self.segments.values().map(|stored| stored.slot).collect())
     }
 
-    /// The files that are free for new segments if those up to `last` are in use.
+    /// Returns the files that are free if the segments up to `last` are in use.
     pub(crate) fn stock(&self, last: Option<u64>) -> Stock {
         let is_unused = |id: &u64| last.is_none_or(|last| *id > last);
         let unused = self.segments.iter().filter(|(id, _)| is_unused(id)).map(|(_, stored)| stored.slot);
@@ -251,13 +262,13 @@ impl SegmentDirectory {
     }
 }
 
-/// The ids of stores in the headers of the files in a folder.
+/// Returns the store ids in the headers of the files in a folder.
 pub(crate) fn stores_of(disk: &dyn Disk, dir: &Path) -> Result<Vec<[u8; 16]>> {
     let slots: Vec<u32> = disk.list(dir)?.iter().filter_map(|name| slot_of(name)).collect();
     Ok(slots.into_iter().filter_map(|slot| store_of(disk, &path_of(dir, slot))).collect())
 }
 
-/// The id of a store in the header of a file, if it has one.
+/// Returns the store id in the header of a file, if there is one.
 pub(crate) fn store_of(disk: &dyn Disk, segment: &Path) -> Option<[u8; 16]> {
     let mut page = vec![0; PAGE];
     disk.open(segment).and_then(|file| file.read_at(&mut page, 0)).ok()?;
@@ -267,7 +278,7 @@ pub(crate) fn store_of(disk: &dyn Disk, segment: &Path) -> Option<[u8; 16]> {
     }
 }
 
-/// The frame at `at` in `bytes`, which stands at `place`.
+/// Returns the frame at `at` in `bytes`, which is located at `place`.
 pub(crate) fn frame_at(bytes: &[u8], at: usize, place: Place) -> Option<Frame<'_>> {
     frame::open(bytes.get(at..)?, place)
 }

@@ -1,4 +1,4 @@
-//! Searching a segment for frames. Bytes that are no frame cost little, whatever length they claim.
+//! Searches a segment for frames. Other bytes cost little, whatever length they claim.
 
 use crate::crc::Checksums;
 use crate::engine::durable::wal::format::PAGE;
@@ -11,7 +11,7 @@ pub(crate) struct Frames<'a> {
 }
 
 impl<'a> Frames<'a> {
-    /// The frames in `bytes`, which are the file of a segment.
+    /// Searches `bytes`, the file of a segment.
     pub(crate) fn of(bytes: &'a [u8], segment: u64) -> Self {
         Self { segment, checksums: Checksums::of(bytes) }
     }
@@ -20,13 +20,13 @@ impl<'a> Frames<'a> {
         self.checksums.bytes()
     }
 
-    /// The frame that begins at this offset, if one does.
+    /// Returns the frame at this offset, if there is one.
     pub(crate) fn at(&mut self, at: usize) -> Option<Frame<'a>> {
         let place = Place { segment: self.segment, offset: at as u64 };
         frame::open_in(&mut self.checksums, at, place)
     }
 
-    /// The first frame from this offset on, and where it is.
+    /// Returns the first frame from this offset on, with its offset.
     pub(crate) fn first_from(&mut self, mut at: usize) -> Option<(usize, Frame<'a>)> {
         while at < self.bytes().len() {
             match self.at(at) {
@@ -37,7 +37,7 @@ impl<'a> Frames<'a> {
         None
     }
 
-    /// All frames from this offset on.
+    /// Returns all frames from this offset on.
     pub(crate) fn from(&mut self, mut at: usize) -> impl Iterator<Item = (usize, Frame<'a>)> {
         std::iter::from_fn(move || {
             let (here, frame) = self.first_from(at)?;
@@ -47,7 +47,7 @@ impl<'a> Frames<'a> {
     }
 }
 
-/// Whether nothing was ever written there, as in most of a new segment.
+/// Reports whether nothing was ever written there, as in most of a new segment.
 fn is_empty_page(bytes: &[u8], at: usize) -> bool {
     const EMPTY: [u8; PAGE] = [0; PAGE];
     bytes.get(at..at + PAGE) == Some(EMPTY.as_slice())
@@ -68,9 +68,9 @@ mod tests {
         buffer
     }
 
-    /// With each of them read to its end this would take hours.
+    /// Reading each of them to its end would take hours.
     #[test]
-    fn frames_that_claim_much_cost_little() {
+    fn frames_with_large_lengths_cost_little() {
         let mut fake = sealed(b"", 1);
         fake[4..8].copy_from_slice(&(8_u32 << 20).to_le_bytes());
         let mut bytes = fake.repeat((8 << 20) / fake.len());

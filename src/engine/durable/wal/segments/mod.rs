@@ -1,4 +1,4 @@
-//! The files of the log: which segment each holds, and those that are free for more.
+//! The files of the log: their segments, and free files.
 
 mod directory;
 mod frames;

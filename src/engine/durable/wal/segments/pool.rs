@@ -1,4 +1,4 @@
-//! The pool of files. A file holds one segment at a time, and is used again once that segment is
+//! The pool of log files. A file holds one segment at a time, and is recycled once that segment is
 //! released.
 //!
 //! Each file is filled with zeroes once, so that writing and syncing a segment changes no metadata
@@ -34,7 +34,7 @@ pub(crate) struct Pool {
     segment_bytes: u32,
     /// The epoch of this opening.
     epoch: Epoch,
-    /// Held while a segment is prepared. Whoever needs one meanwhile waits for it.
+    /// Locked while a segment is prepared; callers that need one wait for it.
     state: Mutex<State>,
 }
 
@@ -44,9 +44,10 @@ struct State {
     prepared: VecDeque<Segment>,
 }
 
-/// The id of a new segment, greater than all before. No other segment ever had it, not even one
-/// that was erased: the counter in the upper half may come again, but then the random lower half
-/// differs.
+/// Returns the id of a new segment, greater than all before.
+///
+/// Ids are unique even across erased segments: the counter in the upper half may repeat, but then
+/// the random lower half differs.
 fn id_after(newest: u64) -> u64 {
     (((newest >> 32) + 1) << 32) | u64::from(fastrand::u32(..))
 }
@@ -106,7 +107,7 @@ impl Pool {
         self.trim(0)
     }
 
-    /// The bytes of files that hold no segment in use.
+    /// Returns the size of files without a segment in use.
     pub(crate) fn unused_bytes(&self) -> u64 {
         let state = self.state.lock();
         (state.stock.free.len() + state.prepared.len()) as u64 * self.segment_bytes()
@@ -145,7 +146,7 @@ impl Pool {
         let file = self.disk.create(&path)?;
         let filled = self.fill(&*file, id).and_then(|()| self.disk.sync_dir(&self.dir));
         if filled.is_err() {
-            // A partial file is of no use, and may be what fills the disk.
+            // A partial file is useless, and may be what fills the disk.
             let _ = self.disk.remove(&path);
         }
         filled.map(|()| file)

@@ -1,5 +1,4 @@
-//! A command while it runs: what it writes is passed on as it comes, and when it is
-//! to stop, all that it has started stops with it.
+//! A running command: forwards its output, and stops it with everything that it has started.
 
 mod pipes;
 mod programs;
@@ -20,34 +19,36 @@ pub(crate) use supervisor::{Stream, Supervisor, Urgency};
 use watchdog::Watchdog;
 pub(super) use watchdog::memory_file;
 
-/// How long nothing is looked at that does not make itself known.
+/// The polling interval for events without a notification.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 
-/// How often is looked whether all have ended that are to stop.
+/// The polling interval for the end of stopped programs.
 const STOP_INTERVAL: Duration = Duration::from_millis(20);
 
-/// How long after SIGKILL a program may still be there: it may hang in the kernel.
+/// How long a program may survive SIGKILL, since it may hang in the kernel.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(5);
 
-/// How long a command waits for what it needs to be started.
+/// How long to wait for resources to start a command.
 const SHORTAGE_MAX: Duration = Duration::from_secs(10);
 
-/// How a command came to its end.
+/// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum End {
     Exited,
     TimedOut,
-    /// Somebody wanted it to stop.
+    /// It was stopped on request.
     Stopped,
 }
 
-/// How long a command may take.
+/// The time limits of a command.
 pub(super) struct Times {
     pub(super) timeout: Option<Duration>,
     pub(super) kill_after: Duration,
 }
 
-/// Where the commands of one run belong. Once it is dropped none of them is looked after.
+/// Starts the commands of one run.
+///
+/// Dropping it ends the watchdog.
 pub(super) struct Launcher {
     token: String,
     watchdog: Watchdog,
@@ -58,15 +59,16 @@ pub(super) struct Launcher {
 impl Launcher {
     /// # Errors
     ///
-    /// If no watchdog can be started.
+    /// If the watchdog cannot be started.
     pub(super) fn new(reaper: Reaper, times: Times) -> io::Result<Self> {
         let token = format!("{}.", uuid::Uuid::now_v7().simple());
         let watchdog = Watchdog::start(&token)?;
         Ok(Self { token, watchdog, reaper, times })
     }
 
-    /// Runs `command`, the `number`-th of this run, to its end. `None` as its status: it
-    /// hangs in the kernel.
+    /// Runs `command`, the `number`-th of this run, to its end.
+    ///
+    /// The status is `None` if it hangs in the kernel.
     ///
     /// # Errors
     ///
@@ -83,19 +85,19 @@ impl Launcher {
             .env(programs::VARIABLE, &token)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            // Not stopped by what the terminal sends to this program.
+            // Keeps signals of the terminal from stopping it.
             .process_group(0);
         let child = self.spawn(command, supervisor)?;
         let slot = self.watchdog.watch(child.id());
         let ended = Running::new(child, token).supervise(&self.times, supervisor);
-        // Before its number can be another program's.
+        // Before its process id can be reused.
         self.watchdog.let_go(slot);
         let (end, child) = ended?;
         self.reaper.reap(child).map(|status| (end, status))
     }
 
-    /// Starts a command. The descriptors or the processes that it needs may be in use for a
-    /// moment by others that are being started.
+    /// Starts a command, retrying while other commands being started exhaust descriptors or process
+    /// ids.
     fn spawn(&self, command: &mut Command, supervisor: &mut dyn Supervisor) -> io::Result<Child> {
         let began = Instant::now();
         loop {
@@ -120,7 +122,7 @@ fn is_shortage(error: &io::Error) -> bool {
 
 struct Running {
     child: Child,
-    /// Readable once the command has ended, where the system has such descriptors.
+    /// Becomes readable when the command has ended, on systems with pidfds.
     ended: Option<std::os::fd::OwnedFd>,
     pipes: Pipes,
     family: Family,
@@ -140,17 +142,17 @@ impl Running {
         Self { child, ended, pipes, family: Family { groups, token } }
     }
 
-    /// Waits for the end of the command, and not for what it has left in the background
-    /// unless that is to stop too.
+    /// Waits for the end of the command, but not for its background programs, unless these are to
+    /// be stopped too.
     fn supervise(mut self, times: &Times, supervisor: &mut dyn Supervisor) -> io::Result<(End, Child)> {
         let began = Instant::now();
         let timeout_at = times.timeout.and_then(|timeout| began.checked_add(timeout));
         let mut phase = Phase::Going;
         loop {
-            // Readable from its end on: what outlives it is looked for now and then.
+            // It stays readable after the end, so background programs are polled for.
             let ended = self.ended.as_ref().filter(|_| matches!(phase, Phase::Going));
             self.pipes.wait(ended, self.time_to_next_look(&phase, timeout_at))?;
-            // Looked at before the pipes are read: what it wrote before its end is there.
+            // Checked before the pipes are read, so that all output before the end is seen.
             let has_ended = self.has_ended()?;
             self.pipes.read(has_ended, supervisor)?;
             let (now, urgency) = (Instant::now(), supervisor.must_stop());
@@ -167,7 +169,7 @@ impl Running {
                 }
                 Phase::Killed { why, give_up_at } if now >= give_up_at => return Ok((why, self.child)),
                 Phase::Killed { why, give_up_at } => {
-                    // Also what was forked meanwhile.
+                    // Includes programs forked meanwhile.
                     self.family.signal(Signal::KILL);
                     Phase::Killed { why, give_up_at }
                 }
@@ -182,13 +184,13 @@ impl Running {
         Phase::Stopping { why, kill_at: now.checked_add(times.kill_after).unwrap_or(now + GIVE_UP_AFTER) }
     }
 
-    /// The command and all that it has started.
+    /// Reports whether the command and everything that it has started have ended.
     fn is_gone(&self, has_ended: bool) -> bool {
         has_ended && self.family.members().is_empty()
     }
 
-    /// Does not take the exit status: as long as nobody does, the number of the process
-    /// group is no other program's.
+    /// Reports whether it has ended, without taking the exit status, which keeps the id of the
+    /// process group from being reused.
     fn has_ended(&self) -> io::Result<bool> {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
         Ok(process::waitid(WaitId::Pid(Pid::from_child(&self.child)), options)?.is_some())
@@ -210,7 +212,7 @@ mod tests {
 
     use super::*;
 
-    /// Stops the command at once, and counts how often it is asked.
+    /// Stops the command at once, and counts the calls.
     struct Impatient {
         asked: u32,
     }
@@ -234,7 +236,7 @@ mod tests {
             .stderr(Stdio::piped())
             .process_group(0);
         let mut child = command.spawn().unwrap();
-        // The child ignores SIGTERM once its line is there.
+        // The child ignores SIGTERM once it has printed a line.
         let stdout = child.stdout.take().unwrap();
         let pipes = Pipes::new(Some(stdout), None);
         pipes.wait(None, Duration::from_secs(30)).unwrap();
@@ -244,7 +246,7 @@ mod tests {
         let (end, mut child) = running.supervise(&times, &mut impatient).unwrap();
         child.wait().unwrap();
         assert_eq!(end, End::Stopped);
-        // Every 20 ms, for half a second.
+        // Every 20 ms for half a second.
         assert!(impatient.asked < 50, "{}", impatient.asked);
     }
 }

@@ -1,4 +1,4 @@
-//! The pipes on which a command writes.
+//! The output pipes of a command.
 
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -9,7 +9,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::supervisor::{Stream, Supervisor};
 
-/// How much is read at a time: as much as a pipe holds.
+/// The size of a read, which is that of a pipe.
 const CHUNK: usize = 64 << 10;
 
 pub(super) struct Pipes {
@@ -23,7 +23,7 @@ impl Pipes {
         Self { stdout, stderr, buffer: Vec::new() }
     }
 
-    /// Waits until there is something to read, `ended` is readable, or the time is over.
+    /// Waits until there is output, `ended` is readable, or the time is over.
     pub(super) fn wait(&self, ended: Option<&OwnedFd>, time: Duration) -> io::Result<()> {
         let all = [
             ended.map(AsFd::as_fd),
@@ -39,8 +39,10 @@ impl Pipes {
         }
     }
 
-    /// Reads what is there, and does not wait for more. Of a command that goes on it is not
-    /// all: one that never stops writing is looked at too.
+    /// Reads the available output.
+    ///
+    /// Reading is limited while the command runs, so that one that never stops writing can still be
+    /// stopped.
     pub(super) fn read(&mut self, has_ended: bool, supervisor: &mut dyn Supervisor) -> io::Result<()> {
         let (stdout, stderr) = (left(&self.stdout, has_ended)?, left(&self.stderr, has_ended)?);
         read(&mut self.stdout, Stream::Stdout, stdout, &mut self.buffer, supervisor)?;
@@ -48,8 +50,8 @@ impl Pipes {
     }
 }
 
-/// How much is read of a pipe: once its command has ended all that it wrote, and no more of
-/// what others write whom it has left behind.
+/// Returns how much to read from a pipe: after the command has ended, everything that it wrote, but
+/// nothing that its background programs add.
 fn left<R: AsFd>(pipe: &Option<R>, has_ended: bool) -> io::Result<usize> {
     match pipe {
         Some(pipe) if has_ended => {
@@ -106,13 +108,13 @@ mod tests {
     }
 
     #[test]
-    fn all_that_an_ended_command_wrote_is_read_however_large_its_pipe() {
+    fn all_output_of_an_ended_command_is_read_from_large_pipes() {
         let mut command = Command::new("sh");
         command.args(["-c", "read go; head -c 1000000 /dev/zero"]);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let stdout = child.stdout.take().unwrap();
         rustix::pipe::fcntl_setpipe_size(&stdout, 1 << 20).unwrap();
-        // Closes its standard input, and so lets it go on.
+        // Closes its standard input, which lets it continue.
         child.wait().unwrap();
         let mut count = Count(0);
         Pipes::new(Some(stdout), None).read(true, &mut count).unwrap();

@@ -1,25 +1,25 @@
-//! The programs that a command has started, found in /proc.
+//! Finds the programs that a command has started in /proc.
 //!
-//! Most are in the process group of the command. One that left it still carries the
-//! token that the command has in its environment.
+//! Most are in the process group of the command. A program that has left the group still has the
+//! command's token in its environment.
 
 use std::fs;
 
 use rustix::process::{self, Pid, PidfdFlags, Signal};
 
-/// The variable of the environment that tells whose a program is.
+/// The environment variable that identifies the run of a program.
 pub(super) const VARIABLE: &str = "PROCSTATE_TOKEN";
 
-/// What the programs of one command, or of all commands, have in common.
+/// Identifies the programs of one command, or of all commands.
 pub(super) struct Family {
     /// Process groups.
     pub(super) groups: Vec<i32>,
-    /// How the token begins.
+    /// The start of the token.
     pub(super) token: String,
 }
 
 impl Family {
-    /// Those that are alive.
+    /// Returns the live members.
     pub(super) fn members(&self) -> Vec<Pid> {
         let Ok(programs) = fs::read_dir("/proc") else { return Vec::new() };
         programs
@@ -29,15 +29,15 @@ impl Family {
             .collect()
     }
 
-    /// Sends `signal` to all of them. A stopped one is woken up to get it.
+    /// Sends `signal` to all members, and wakes up stopped ones.
     pub(super) fn signal(&self, signal: Signal) {
         for group in self.groups.iter().filter_map(|group| Pid::from_raw(*group)) {
-            // One call reaches those too that are being forked right now.
+            // One call also reaches programs that are being forked.
             let _ = process::kill_process_group(group, signal);
             let _ = process::kill_process_group(group, Signal::CONT);
         }
         for pid in self.members() {
-            // The descriptor makes sure that the number is still this program's.
+            // The descriptor guarantees that the id still belongs to this program.
             let Ok(program) = process::pidfd_open(pid, PidfdFlags::empty()) else { continue };
             if self.has(pid) {
                 let _ = process::pidfd_send_signal(&program, signal);
@@ -57,14 +57,14 @@ impl Family {
         if self.groups.contains(&stat.group) {
             return true;
         }
-        // Another user's cannot be read, nor be signalled.
+        // The environment of another user's program is unreadable, and it could not be signalled.
         let environment = fs::read(format!("{folder}/environ")).unwrap_or_default();
         let token = format!("{VARIABLE}={}", self.token);
         environment.split(|byte| *byte == 0).any(|variable| variable.starts_with(token.as_bytes()))
     }
 }
 
-/// What /proc/PID/stat says of a program.
+/// The fields of /proc/PID/stat.
 pub(super) struct Stat {
     state: u8,
     pub(super) parent: i32,
@@ -73,7 +73,7 @@ pub(super) struct Stat {
 
 impl Stat {
     pub(super) fn parse(stat: &[u8]) -> Option<Self> {
-        // The name of the program stands in parentheses, and may hold anything.
+        // The program name is in parentheses, and may contain anything.
         let end = stat.iter().rposition(|byte| *byte == b')')?;
         let rest = std::str::from_utf8(stat.get(end + 1..)?).ok()?;
         let mut fields = rest.split_ascii_whitespace();
@@ -81,7 +81,7 @@ impl Stat {
         Some(Self { state, parent: fields.next()?.parse().ok()?, group: fields.next()?.parse().ok()? })
     }
 
-    /// It has ended; perhaps nobody has noticed yet.
+    /// Reports whether it has ended, even if its parent has not waited for it yet.
     pub(super) fn is_dead(&self) -> bool {
         matches!(self.state, b'Z' | b'X')
     }
@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_may_hold_anything() {
+    fn names_may_contain_anything() {
         let stat = Stat::parse(b"71 (a) Z 1 (b)) S 7 70 5 0").unwrap();
         assert_eq!((stat.state, stat.parent, stat.group), (b'S', 7, 70));
         assert!(Stat::parse(b"71 (a").is_none());
@@ -112,7 +112,7 @@ mod tests {
         let group = i32::try_from(child.id()).unwrap();
         let family =
             |groups: &[i32], token: &str| Family { groups: groups.to_vec(), token: token.to_owned() };
-        // The variable is there once the program has taken the place of this one.
+        // The variable is set once the child has executed the program.
         while !family(&[], "ours.").members().contains(&pid) {
             std::thread::yield_now();
         }

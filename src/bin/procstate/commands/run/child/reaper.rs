@@ -1,5 +1,4 @@
-//! Taking the exit status of commands; and, as the first program of a container, of
-//! all that ends without anybody else to notice.
+//! Collects the exit status of commands, and, as the init program of a container, of orphans.
 
 use std::collections::HashSet;
 use std::io;
@@ -14,10 +13,10 @@ use super::programs::Stat;
 
 const INTERVAL: Duration = Duration::from_millis(500);
 
-/// Starts commands, and takes their status.
+/// Starts commands and collects their status.
 #[derive(Clone)]
 pub(crate) struct Reaper {
-    /// The commands that run, if this is the first program of a container.
+    /// The running commands, if this is the init program of a container.
     children: Option<Arc<Mutex<HashSet<u32>>>>,
 }
 
@@ -38,14 +37,15 @@ impl Reaper {
 
     pub(super) fn spawn(&self, command: &mut Command) -> io::Result<Child> {
         let Some(children) = &self.children else { return command.spawn() };
-        // Locked until it is known as ours: its status is nobody else's to take.
+        // Locked until the command is registered, so that its status is not collected as an
+        // orphan's.
         let mut children = children.lock();
         let child = command.spawn()?;
         children.insert(child.id());
         Ok(child)
     }
 
-    /// The status of a command that has ended. `None` if it has not.
+    /// Returns the status of a command, or `None` if it has not ended.
     pub(super) fn reap(&self, mut child: Child) -> io::Result<Option<ExitStatus>> {
         let status = child.try_wait();
         if let Some(children) = &self.children {
@@ -55,7 +55,7 @@ impl Reaper {
     }
 }
 
-/// Takes the status of the dead whose parent is gone, and who are now ours.
+/// Collects the status of dead orphans.
 fn reap_others(children: &HashSet<u32>) {
     let Ok(programs) = std::fs::read_dir("/proc") else { return };
     for entry in programs.flatten() {

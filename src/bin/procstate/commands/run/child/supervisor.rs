@@ -1,11 +1,11 @@
-//! Who watches a running command.
+//! The supervision of a running command.
 
-/// What a running command is asked, and told of.
+/// Receives the output of a running command, and decides when it stops.
 pub(crate) trait Supervisor {
-    /// Takes what the command has written.
+    /// Receives output.
     fn output(&mut self, stream: Stream, bytes: &[u8]);
 
-    /// Whether it should stop, and how soon. Asked often.
+    /// Returns whether and how urgently it must stop. Called often.
     fn must_stop(&mut self) -> Urgency;
 }
 
@@ -13,7 +13,7 @@ pub(crate) trait Supervisor {
 pub(crate) enum Urgency {
     GoOn,
     Stop,
-    /// Without time to clean up.
+    /// Immediately, without time to clean up.
     Kill,
 }
 

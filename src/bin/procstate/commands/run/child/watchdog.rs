@@ -1,10 +1,10 @@
-//! A second program that outlives this one if it is killed, and stops what it has left
-//! running.
+//! The watchdog: a second program that outlives this one if it is killed, and stops the commands
+//! left running.
 //!
-//! Both hold one file: a table of eight bytes each, first whether the run has ended in
-//! good order, then the process groups of the commands that run. The watchdog sleeps
-//! until this program has ended, and then reads it. Commands that this program was just
-//! starting are not in it; they are known by their token.
+//! The two share a file of 8-byte entries: the first tells whether the run has ended normally, the
+//! others are the process groups of running commands. The watchdog sleeps until this program has
+//! ended, and then reads the file. A command that was just being started is not in it yet, but has
+//! the token.
 
 use std::fs::File;
 use std::io;
@@ -20,12 +20,12 @@ use rustix::process::{self, Pid, PidfdFlags, Signal};
 
 use super::programs::{Family, VARIABLE};
 
-/// The hidden command that a watchdog is.
+/// The hidden command of the watchdog.
 pub(crate) const COMMAND: &str = "watchdog";
 
 const ENTRY: u64 = 8;
 
-/// How long programs have from SIGTERM to SIGKILL once nobody waits for them.
+/// The time between SIGTERM and SIGKILL.
 const GRACE: Duration = Duration::from_millis(400);
 const INTERVAL: Duration = Duration::from_millis(20);
 const GIVE_UP_AFTER: Duration = Duration::from_secs(10);
@@ -44,12 +44,12 @@ struct Slots {
 
 impl Watchdog {
     pub(super) fn start(token: &str) -> io::Result<Self> {
-        // Not on a disk, which may be full or not be writable.
+        // Not on a disk, which may be full or read-only.
         let table = memory_file()?;
         table.write_all_at(&0u64.to_le_bytes(), 0)?;
         let program = Command::new("/proc/self/exe")
             .args([COMMAND, token, &std::process::id().to_string()])
-            // It is nobody's child whose commands are to be stopped.
+            // It must not be mistaken for one of the commands to stop.
             .env_remove(VARIABLE)
             .current_dir("/")
             .stdin(table.try_clone()?)
@@ -59,7 +59,7 @@ impl Watchdog {
         Ok(Self { table, slots: Mutex::default(), program })
     }
 
-    /// Tells it of a process group.
+    /// Registers a process group.
     pub(super) fn watch(&self, group: u32) -> u64 {
         let slot = self.slots.lock().take();
         self.write(slot, u64::from(group));
@@ -78,7 +78,7 @@ impl Watchdog {
     }
 }
 
-/// The run has ended in good order: what its commands have left behind stays.
+/// Marks the run as ended normally, so that background programs of its commands keep running.
 impl Drop for Watchdog {
     fn drop(&mut self) {
         self.write(0, 1);
@@ -88,7 +88,7 @@ impl Drop for Watchdog {
     }
 }
 
-/// A file that is on no disk, and gone once nobody has it open.
+/// Returns an anonymous file in memory.
 pub(crate) fn memory_file() -> io::Result<File> {
     Ok(memfd_create("procstate", MemfdFlags::CLOEXEC)?.into())
 }
@@ -102,10 +102,9 @@ impl Slots {
     }
 }
 
-/// What the second program does: it waits for the end of the first, whose number is
-/// `parent`. Its standard input is the table.
+/// Runs the watchdog: waits for the end of the program `parent`, with the table as standard input.
 pub(crate) fn watch(token: &str, parent: i32) -> io::Result<()> {
-    // What the terminal sends to the others is not for it.
+    // Detaches from the terminal, whose signals are not meant for it.
     let _ = process::setsid();
     let table = File::from(io::stdin().as_fd().try_clone_to_owned()?);
     wait_for_end(parent)?;
@@ -121,7 +120,7 @@ pub(crate) fn watch(token: &str, parent: i32) -> io::Result<()> {
 fn wait_for_end(parent: i32) -> io::Result<()> {
     let Some(parent) = Pid::from_raw(parent) else { return Ok(()) };
     let Ok(program) = process::pidfd_open(parent, PidfdFlags::empty()) else { return Ok(()) };
-    // It may have ended, and its number be another's, before there was a descriptor.
+    // The parent may have ended, and its id been reused, before the descriptor was opened.
     while process::getppid() == Some(parent) {
         match poll(&mut [PollFd::new(&program, PollFlags::IN)], None) {
             Ok(_) => break,
@@ -141,8 +140,8 @@ fn read(table: &File, slot: u64) -> io::Result<u64> {
 fn stop_all(family: &Family) {
     let began = Instant::now();
     family.signal(Signal::TERM);
-    // A command that was just being started gets its token a moment later: for a while
-    // it is looked for also where nothing is left.
+    // A command that was just being started receives its token a moment later, so the search
+    // continues for a while even if no program is left.
     while began.elapsed() < GRACE {
         std::thread::sleep(INTERVAL);
     }

@@ -1,5 +1,5 @@
-//! What a command writes: passed on in whole lines, kept in files, and its last lines
-//! kept for the error of an item that fails.
+//! Captures the output of a command: forwards whole lines, keeps it in files, and retains the last
+//! lines for the error of a failed item.
 
 use std::collections::VecDeque;
 use std::io;
@@ -8,11 +8,10 @@ use super::log_files::LogFile;
 use super::report::Report;
 use crate::commands::run::child::Stream;
 
-/// A longer line is passed on in pieces.
+/// A longer line is split.
 const LINE_MAX: usize = 1 << 20;
 
-/// How much of a command's standard error is kept with a failed item: its last lines,
-/// and of those what fits into the text of an error.
+/// The lines of standard error kept with a failed item, as far as they fit into an error's text.
 const TAIL_LINES_MAX: usize = 10;
 const TAIL_CHARS_MAX: usize = 300;
 
@@ -24,9 +23,9 @@ pub(crate) struct Capture<'a> {
     stderr: Lines,
     tail: VecDeque<String>,
     logs: Option<[LogFile; 2]>,
-    /// The first thing that could not be written.
+    /// The first write error.
     failure: Option<String>,
-    /// How many bytes came on standard output.
+    /// The number of bytes received on standard output.
     pub(crate) received: u64,
 }
 
@@ -74,11 +73,11 @@ impl<'a> Capture<'a> {
         }
     }
 
-    /// There is no more; answers the end of what came on standard error.
+    /// Ends the capture; returns the last lines of standard error.
     ///
     /// # Errors
     ///
-    /// If its output or a log could not be written.
+    /// If the output or a log could not be written.
     pub(crate) fn end(&mut self) -> Result<String, String> {
         for stream in [Stream::Stdout, Stream::Stderr] {
             let lines = if stream == Stream::Stdout { &mut self.stdout } else { &mut self.stderr };
@@ -99,7 +98,7 @@ fn unwritten(what: &str, error: &io::Error) -> String {
     format!("could not write its {what}: {error}")
 }
 
-/// The last lines that fit, whole; of a single one that does not, its beginning.
+/// Returns the last whole lines that fit, or the start of a single line that does not.
 fn last_lines(tail: &VecDeque<String>) -> String {
     let mut kept: Vec<&str> = Vec::new();
     let mut left = TAIL_CHARS_MAX;
@@ -118,14 +117,14 @@ fn last_lines(tail: &VecDeque<String>) -> String {
     kept.join("\n")
 }
 
-/// Puts lines together that come in pieces.
+/// Joins pieces into lines.
 #[derive(Default)]
 struct Lines {
     begun: Vec<u8>,
 }
 
 impl Lines {
-    /// The lines that are whole now.
+    /// Returns the lines that are now complete.
     fn push(&mut self, bytes: &[u8]) -> Option<Vec<u8>> {
         let end = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
         let (whole, begun) = bytes.split_at(end);
@@ -138,7 +137,7 @@ impl Lines {
         Some(lines)
     }
 
-    /// The last line, with the end that it lacks.
+    /// Returns the last line, with a line end.
     fn end(&mut self) -> Option<Vec<u8>> {
         let mut rest = std::mem::take(&mut self.begun);
         if rest.is_empty() {
@@ -154,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_are_whole_however_they_come() {
+    fn lines_are_joined_from_pieces() {
         let mut lines = Lines::default();
         let pieces = ["a", "b\nc", "\n\nd\ne", "f"].map(|piece| lines.push(piece.as_bytes()));
         let whole: Vec<u8> = pieces.into_iter().flatten().flatten().collect();
@@ -164,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_without_end_is_not_kept_for_ever() {
+    fn an_endless_line_is_split() {
         let mut lines = Lines::default();
         let passed: usize = (0..50).filter_map(|_| lines.push(&[b'x'; 100_000])).map(|some| some.len()).sum();
         assert!(passed >= 5_000_000 - LINE_MAX - 100_000, "{passed}");

@@ -1,4 +1,4 @@
-//! A line for each command, as GNU parallel's `--joblog` writes them.
+//! A job log in the format of GNU parallel's `--joblog`.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -24,7 +24,7 @@ pub(crate) struct Job<'a> {
     pub(crate) number: u64,
     pub(crate) began: SystemTime,
     pub(crate) took: Duration,
-    /// How many bytes it got, and gave on standard output.
+    /// The number of bytes of its input and its standard output.
     pub(crate) sent: u64,
     pub(crate) received: u64,
     pub(crate) status: Option<ExitStatus>,
@@ -32,7 +32,7 @@ pub(crate) struct Job<'a> {
 }
 
 impl JobLog {
-    /// Goes on with a file that is there.
+    /// Opens a log, appending to an existing file.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         let mut file = File::options().create(true).append(true).open(path)?;
         if file.metadata()?.len() == 0 {
@@ -55,7 +55,7 @@ fn line(job: &Job<'_>) -> Vec<u8> {
     let mut line =
         format!("{number}\t:\t{began:.3}\t{took:10.3}\t{}\t{}\t{exit}\t{signal}\t", job.sent, job.received)
             .into_bytes();
-    // A line a command: GNU parallel writes NUL for the end of a line in one, too.
+    // One line per command: like GNU parallel, this writes NUL for a line end within it.
     line.extend(quoted(job.words).into_iter().map(|byte| if byte == b'\n' { 0 } else { byte }));
     line.push(b'\n');
     line

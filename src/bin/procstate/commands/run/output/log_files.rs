@@ -1,4 +1,4 @@
-//! The output of each item in files of its own.
+//! Keeps the output of each item in separate files.
 
 use std::collections::VecDeque;
 use std::fs::{self, File};
@@ -9,10 +9,10 @@ use uuid::Uuid;
 
 use crate::commands::run::child::Stream;
 
-/// The string parameter of a process that tells where its logs are.
+/// The string parameter of a process with the path of its logs.
 pub(crate) const SETTING: &str = "logs.dir";
 
-/// The longest name of a file before it is shortened. File systems take 255 bytes.
+/// The maximum length of a file name before it is shortened. File systems allow 255 bytes.
 const NAME_MAX: usize = 200;
 
 /// A folder of logs.
@@ -22,24 +22,24 @@ pub(crate) struct LogFiles {
 }
 
 impl LogFiles {
-    /// The logs of `process` under `folder`.
+    /// The logs of `process` in `folder`.
     pub(crate) fn new(folder: &Path, process: &str, bytes_max: Option<u64>) -> Self {
         Self { folder: folder.join(file_name(process)), bytes_max }
     }
 
     /// # Errors
     ///
-    /// If the folder cannot be made.
+    /// If the folder cannot be created.
     pub(crate) fn create_folder(&self) -> io::Result<()> {
         fs::create_dir_all(&self.folder)
     }
 
-    /// The file of one stream of an item. It is there if something was written.
+    /// Returns the path for one stream of an item, which exists if there was output.
     pub(crate) fn path(&self, work: &str, stream: Stream) -> PathBuf {
         self.folder.join(format!("{}.{}", file_name(work), stream.name()))
     }
 
-    /// Files for an item that begins: those of its last time are removed.
+    /// Creates the files of an item's attempt, removing those of the last one.
     pub(crate) fn begin(&self, work: &str) -> io::Result<[LogFile; 2]> {
         let begin = |stream| {
             let path = self.path(work, stream);
@@ -52,9 +52,10 @@ impl LogFiles {
     }
 }
 
-/// A name that any file system takes, and that is no other item's: what is not a plain
-/// letter, digit, `_` or `-` is written as `%` and two hexadecimal digits for each byte,
-/// as is a dot at the beginning; a long one is cut, and a hash of the whole added.
+/// Returns a unique name that every file system accepts.
+///
+/// Bytes other than plain letters, digits, `_`, `-` and non-leading dots become `%` and two
+/// hexadecimal digits; a long name is cut and gets a hash of the whole.
 fn file_name(name: &str) -> String {
     let mut safe = String::new();
     for (index, byte) in name.bytes().enumerate() {
@@ -71,14 +72,15 @@ fn file_name(name: &str) -> String {
     safe
 }
 
-/// One stream of one item. With a limit the first and the last half of so many bytes are
-/// kept.
+/// The log of one stream of an item.
+///
+/// With a limit, the first and the last half of that size are kept.
 pub(crate) struct LogFile {
     path: PathBuf,
     file: Option<File>,
-    /// How much may still be written at once.
+    /// The remaining bytes that are written directly.
     left: Option<u64>,
-    /// The last bytes of those that may not, and how many there may be.
+    /// The last bytes beyond those, and their maximum number.
     tail: VecDeque<u8>,
     tail_max: usize,
     left_out: u64,

@@ -1,4 +1,4 @@
-//! What a run tells while it is on: the output of its commands, and how far it is.
+//! Reports a run: the output of its commands, and its progress.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -17,15 +17,16 @@ use crate::terminal::output::{can_draw, count, say_unless};
 use crate::terminal::patience;
 use procstate::text::{visible, visible_json};
 
-/// Tells how far a run is. Whole lines of one item after another: nothing is written
-/// but under one lock.
+/// Reports a run.
+///
+/// All writes hold one lock, so that lines are never mixed.
 pub(crate) struct Report {
     style: Progress,
-    /// Everything is an event on standard output.
+    /// Whether everything is an event on standard output.
     is_json: bool,
     tags: bool,
     bar: Option<ProgressBar>,
-    /// A reader who reads nothing is waited for until somebody wants the commands stopped.
+    /// Requests to stop end the wait for a reader that does not read.
     interrupts: Interrupts,
     counts: Mutex<Counts>,
 }
@@ -33,18 +34,18 @@ pub(crate) struct Report {
 struct Counts {
     total: u64,
     done: u64,
-    /// How many were done when this program took the run over.
+    /// The number of items completed before this program took over the run.
     done_before: u64,
     began: Instant,
 }
 
-/// An attempt at an item that has ended.
+/// An attempt that has ended.
 pub(crate) struct Ended<'a> {
     pub(crate) work: &'a str,
     pub(crate) attempt: u32,
     pub(crate) error: Option<&'a str>,
     pub(crate) took: Duration,
-    /// It is tried again.
+    /// Whether the item is retried.
     pub(crate) is_retried: bool,
 }
 
@@ -64,11 +65,11 @@ impl Report {
         }
     }
 
-    /// Passes whole lines on.
+    /// Forwards whole lines.
     ///
     /// # Errors
     ///
-    /// If they could not be written. A reader that has gone is no error.
+    /// If they could not be written. A closed pipe is not an error.
     pub(crate) fn output(&self, work: &str, stream: Stream, lines: &[u8]) -> io::Result<()> {
         if self.is_json {
             for line in lines.split_inclusive(|byte| *byte == b'\n') {
@@ -101,7 +102,7 @@ impl Report {
                     .map(|eta| format!(", {} to go", rounded(eta)))
                     .unwrap_or_default();
                 let line = format!("{ended} [{done}/{total}{eta}]\n");
-                // If nobody reads it, so be it: the work goes on.
+                // A failed message does not stop the work.
                 let _ = self.write(Stream::Stderr, line.as_bytes());
             }
         }
@@ -111,13 +112,13 @@ impl Report {
         let mut counts = self.counts.lock();
         if !ended.is_retried {
             counts.done += 1;
-            // Items that were registered again are more than there were.
+            // Items that were registered again exceed the initial total.
             counts.total = counts.total.max(counts.done);
         }
         (counts.done, counts.total, counts.eta())
     }
 
-    /// What became of the run.
+    /// Prints the summary of the run.
     pub(crate) fn summary(&self, how: &str, status: Option<&Status>) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
@@ -135,7 +136,7 @@ impl Report {
         say_unless(&|| self.interrupts.any(), text);
     }
 
-    /// Tells of something. If nobody reads it, so be it: the work goes on.
+    /// Prints an event. A failure does not stop the work.
     fn event(&self, event: &Value) {
         let _ = self.write_event(event);
     }
@@ -145,7 +146,7 @@ impl Report {
         self.write(if self.is_json { Stream::Stdout } else { Stream::Stderr }, line.as_bytes())
     }
 
-    /// Writes under the lock.
+    /// Writes while holding the lock.
     fn write(&self, stream: Stream, bytes: &[u8]) -> io::Result<()> {
         let write = || {
             let _guard = self.counts.lock();
@@ -196,7 +197,7 @@ impl std::fmt::Display for Ended<'_> {
         match self.error {
             None => write!(f, "{work}: completed ({took:.1}s)"),
             Some(error) => {
-                let again = if self.is_retried { ", to be tried again" } else { "" };
+                let again = if self.is_retried { ", will be retried" } else { "" };
                 write!(f, "{work}: failed, {}{again} ({took:.1}s)", visible(error))
             }
         }
@@ -235,7 +236,7 @@ fn tag(work: &str, lines: &[u8]) -> Vec<u8> {
     tagged
 }
 
-/// To the second: nobody knows better.
+/// Rounds to the second, since estimates are not more exact.
 fn rounded(time: Duration) -> String {
     duration::format(Duration::from_secs(time.as_secs()))
 }
@@ -258,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn an_estimate_is_by_what_this_program_did() {
+    fn estimates_use_the_items_of_this_program() {
         let counts = |total, done, done_before| Counts {
             total,
             done,
@@ -280,6 +281,6 @@ mod tests {
             took: Duration::from_millis(1500),
             is_retried: true,
         };
-        assert_eq!(ended.to_string(), "a\\u{1b}[2J: failed, x\\ny, to be tried again (1.5s)");
+        assert_eq!(ended.to_string(), "a\\u{1b}[2J: failed, x\\ny, will be retried (1.5s)");
     }
 }
