@@ -60,7 +60,8 @@ impl ProcessHandle {
     }
 }
 
-/// An iterator over the items of a list; see [`ProcessHandle::items`].
+/// An iterator over the items of a list; see [`ProcessHandle::items`]. It is restricted before it
+/// yields its first item.
 #[derive(Debug, Clone)]
 #[must_use = "iterators are lazy"]
 pub struct Items {
@@ -117,11 +118,12 @@ impl Iterator for Items {
     type Item = Result<StoredItem>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.page.len() == 0 && !self.is_over {
-            if let Err(error) = self.read_page() {
-                self.end();
-                return Some(Err(error));
-            }
+        if self.page.len() == 0
+            && !self.is_over
+            && let Err(error) = self.read_page()
+        {
+            self.end();
+            return Some(Err(error));
         }
         let item = StoredItem::of(self.page.pop()?, self.list);
         if item.is_err() {
