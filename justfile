@@ -43,6 +43,10 @@ takeover:
 kills count="10000":
     PROCSTATE_KILLS={{ count }} cargo test --release --all-features --test kill
 
+# Kills a program that opens its store, writes a little and closes it; 1000 kills take 3 minutes.
+close-kills count="1000":
+    PROCSTATE_KILLS={{ count }} cargo test --release --all-features --test close_kill
+
 # Kills a program that registers many items at a time; 300 kills take 3 minutes.
 bulk-kills count="300":
     PROCSTATE_KILLS={{ count }} cargo test --release --all-features --test bulk_kill

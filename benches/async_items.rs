@@ -1,5 +1,5 @@
-//! 10,000 async items of 100 ms at concurrency 1,000, beside the ideal second; and the
-//! memory that a run takes. `cargo bench --features tokio --bench async_items`
+//! Runs 10,000 async items of 100 ms at concurrency 1,000, compared with the ideal second, and
+//! measures the memory of a run. `cargo bench --features tokio --bench async_items`
 
 use std::time::{Duration, Instant};
 

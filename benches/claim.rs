@@ -1,4 +1,4 @@
-//! What a process costs to change hands, and whether that grows with its items.
+//! The cost of changing the owner of a process, and whether it grows with the number of items.
 //!
 //!     cargo bench --bench claim                 1 minute
 //!
@@ -11,7 +11,7 @@ use common::calls::Call;
 use common::stores::Opened;
 use criterion::{BenchmarkId, Criterion, criterion_group};
 
-/// What a claim takes in the log, roughly.
+/// The approximate size of a claim in the log.
 const CLAIM_BYTES: usize = 400;
 
 fn claim(c: &mut Criterion) {
@@ -23,7 +23,7 @@ fn claim(c: &mut Criterion) {
             group.bench_function(BenchmarkId::new(name, items), |b| b.iter(&mut call));
         }
     }
-    // What the disk alone takes: each of the two commits is made to survive power loss.
+    // The disk alone: each of the two commits must survive power loss.
     let mut bare = bare::write_and_sync(CLAIM_BYTES);
     group.bench_function("two bare writes with fdatasync", |b| {
         b.iter(|| {

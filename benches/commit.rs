@@ -1,5 +1,5 @@
-//! What a commit costs beside the disk itself: each line of procstate's stands next to a
-//! bare loop on one preallocated file that makes the same promise with as many bytes, and
+//! The cost of a commit compared with the disk itself: each line of procstate stands next to a bare
+//! loop on one preallocated file that makes the same promise with the same number of bytes, and
 //! nothing else.
 //!
 //!     cargo bench --bench commit                1 minute
@@ -52,7 +52,7 @@ fn shared_syncs(c: &mut Criterion) {
     }
 }
 
-/// The time that a thread for each of `calls` takes for `count` calls in all.
+/// Returns the time of one thread per entry of `calls` for `count` calls in total.
 fn in_threads(calls: &mut [Ready], count: u64) -> Duration {
     let barrier = Barrier::new(calls.len() + 1);
     let each = count.div_ceil(calls.len() as u64);

@@ -1,13 +1,12 @@
-//! What calls take that can be counted: bytes, writes, syncs, allocations, instructions.
-//! Unlike times these are the same in each run, on any machine.
+//! Counts what calls take: bytes, writes, syncs, allocations, instructions. Unlike times these are
+//! reproducible on any machine.
 //!
 //!     cargo bench --bench counts                1 minute
 //!
-//! Counted is what the calling thread does: means of 50 calls (of allocations, medians).
-//! Syncs need `strace` and instructions `valgrind`; without them their columns are empty.
-//! The clock stands still and nothing is synced or checkpointed in the background
-//! meanwhile, so that the numbers repeat. Where a call reads many records of the index,
-//! the last digits depend on how sled happens to have laid them out.
+//! Counts cover the calling thread: means of 50 calls (medians for allocations). Syncs need
+//! `strace` and instructions `valgrind`; without them their columns are empty. The clock stands
+//! still, and nothing is synced or checkpointed in the background, so that the numbers repeat.
+//! Where a call reads many index records, the last digits depend on sled's layout.
 
 mod common;
 
@@ -25,7 +24,7 @@ use procstate::{ManualClock, Store};
 
 const COUNT: &str = "count";
 
-/// How many calls are counted.
+/// Returns the number of calls to count.
 fn calls(call: Call) -> u64 {
     match call {
         Call::ReadItems | Call::ReadProcess | Call::RegisterThousand => 2,
@@ -33,7 +32,7 @@ fn calls(call: Call) -> u64 {
     }
 }
 
-/// The calls that are counted with so many items.
+/// Returns the calls to count for this number of items.
 fn called(items: usize) -> impl Iterator<Item = Call> {
     // A million items take minutes under valgrind, and a hundred times as much as 10,000.
     Call::ALL
@@ -41,7 +40,7 @@ fn called(items: usize) -> impl Iterator<Item = Call> {
         .filter(move |call| items <= 10_000 || !matches!(call, Call::ReadItems | Call::ReadProcess))
 }
 
-/// Before the calls that are counted: whatever is only done once.
+/// The number of calls before the counted ones, for one-time work.
 const WARM_CALLS: u64 = 2;
 
 fn main() {
@@ -65,7 +64,7 @@ fn main() {
     });
 }
 
-/// What the calls took in all, and of allocations what one took.
+/// The totals of the calls, and the allocations of one.
 #[derive(Debug, Default)]
 struct Counts {
     logged: u64,
@@ -101,7 +100,7 @@ fn report(items: usize) {
     }
 }
 
-/// Makes the calls on the store in the given folder, and says what they took.
+/// Makes the calls on the store in the given folder, and prints their counts.
 fn count_here() {
     let clock = ManualClock::new("2026-11-25T12:00:00.987654321Z".parse().unwrap());
     let store = Store::builder().clock(clock).sync_interval(Duration::from_secs(3600)).verify(false);
@@ -122,10 +121,10 @@ fn count_here() {
     }
 }
 
-/// Makes calls, and answers the medians of how often and how much one allocates. Now and
-/// then one also tidies up for sled.
+/// Makes calls; returns the medians of number and size of allocations, since some calls also clean
+/// up for sled.
 ///
-/// The name is where valgrind begins and ends to count.
+/// valgrind starts and stops counting at this function name.
 #[inline(never)]
 fn measured_calls(count: u64, call: &mut Ready) -> (u64, u64) {
     let each: Vec<AllocationInfo> = (0..count).map(|_| allocation_counter::measure(&mut *call)).collect();
@@ -137,7 +136,7 @@ fn measured_calls(count: u64, call: &mut Ready) -> (u64, u64) {
     (median(|info| info.count_total), median(|info| info.bytes_total))
 }
 
-/// What this program said when it made the calls, and what strace saw of them.
+/// Returns the output of this program in the role of making the calls, and what strace saw of them.
 fn counted(folder: &Path, items: usize) -> HashMap<String, Counts> {
     let trace = tempfile::NamedTempFile::new().unwrap();
     let plain = stores::in_role(COUNT, folder, items);
@@ -175,7 +174,7 @@ fn parse(line: &str) -> (String, Counts) {
     (words.next().unwrap().to_owned(), counts)
 }
 
-/// The syncs between `begin` and `end` of each call, by the thread that said so.
+/// Returns the syncs between `begin` and `end` of each call, by the thread that printed these.
 fn syncs(trace: &str) -> HashMap<String, u64> {
     let mut syncs = HashMap::new();
     let mut current: Option<(&str, String)> = None;
@@ -196,7 +195,7 @@ fn syncs(trace: &str) -> HashMap<String, u64> {
     syncs
 }
 
-/// The instructions of each call, in their order; none without valgrind.
+/// Returns the instructions of each call in order; none without valgrind.
 fn instructions(folder: &Path, items: usize) -> Vec<u64> {
     if is_test() || !is_there("valgrind") {
         return Vec::new();
@@ -223,7 +222,7 @@ fn is_there(tool: &str) -> bool {
     found.is_ok_and(|status| status.success())
 }
 
-/// `tool` with `command` behind its own arguments.
+/// Returns `tool` with `command` appended to its arguments.
 fn around(mut tool: Command, command: &Command) -> Command {
     tool.arg(command.get_program());
     tool.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));

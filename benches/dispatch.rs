@@ -1,11 +1,10 @@
-//! What a runner costs besides the work: items a second of a worker that does nothing,
-//! one, 8 and 64 at a time, beside two bare loops that write twice an item: progress of
-//! one and the same item, and the begin and the end of each item of a run.
+//! The cost of a runner besides the work: items per second of a worker that does nothing, with 1, 8
+//! and 64 at a time, compared with two bare loops of two writes per item: progress of one item, and
+//! begin and end of each item of a run.
 //!
 //!     cargo bench --bench dispatch              1 minute
 //!
-//! Times on a shared machine vary; compare lines of one run. All are for the same number
-//! of items.
+//! Times on a shared machine vary; compare lines of one run. All are for the same number of items.
 
 mod common;
 
@@ -20,7 +19,7 @@ fn items() -> usize {
     if common::is_test() { 100 } else { 10_000 }
 }
 
-/// One whole run.
+/// Makes one whole run.
 fn run(store: &Store, concurrency: usize) -> Duration {
     let runner = Runner::builder(store, sample::PROCESS).concurrency(concurrency).worker_fn(|_| Ok(()));
     let runner = runner.build().unwrap();
@@ -32,7 +31,7 @@ fn run(store: &Store, concurrency: usize) -> Duration {
     took
 }
 
-/// One whole run on this thread.
+/// Makes one whole run on this thread.
 fn bare(opened: &Opened) -> Duration {
     let began = Instant::now();
     let mut run = calls::claim(&opened.process(), Durability::Buffered);

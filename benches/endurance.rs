@@ -1,10 +1,10 @@
-//! What a store takes over millions of updates: latency while checkpoints and snapshots
-//! run, disk and memory.
+//! The behaviour of a store over millions of updates: latency during checkpoints and snapshots,
+//! disk and memory.
 //!
 //!     cargo bench --bench endurance             2,000,000 updates, 20 seconds
 //!     PROCSTATE_UPDATES=10000000 cargo bench --bench endurance
 //!
-//! It is no criterion benchmark, since what matters here are extremes.
+//! Not a criterion benchmark, since extremes matter here.
 
 mod common;
 
@@ -20,7 +20,7 @@ use procstate::{Durability, Store};
 
 const HOT_ITEMS: usize = 100;
 
-/// As many updates of an item before the next one.
+/// The number of updates of an item before the next one.
 const UPDATES_OF_ITEM: u64 = 1000;
 
 fn main() {
@@ -66,7 +66,7 @@ fn report(times: &Times) {
     println!("  longest {:?}; 99.9 % over median {ratio:.1} x", times.max());
 }
 
-/// The most that the folder had on the disk during `work`.
+/// Returns the maximum size of the folder on disk during `work`.
 fn watching_disk(folder: &Path, work: impl FnOnce()) -> u64 {
     let (stop, disk_max) = (AtomicBool::new(false), AtomicU64::new(0));
     std::thread::scope(|scope| {
@@ -82,7 +82,7 @@ fn watching_disk(folder: &Path, work: impl FnOnce()) -> u64 {
     disk_max.into_inner()
 }
 
-/// Updates item after item. What changes the item is not in the times.
+/// Updates item after item; switching items is not timed.
 fn update(store: &Store, count: u64) -> Times {
     let process = store.process(sample::PROCESS).unwrap();
     let mut hot = Hot::claim(&process, Durability::Buffered);

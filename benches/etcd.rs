@@ -1,9 +1,9 @@
-//! What the engine costs on etcd: an update of a run against a bare transaction with as many
-//! compares and the same bytes, and progress that is written at the next interval.
+//! The cost of the engine on etcd: an update of a run compared with a bare transaction with the
+//! same number of compares and bytes, and coalesced progress.
 //!
 //!     cargo bench --features etcd --bench etcd              half a minute
 //!
-//! One member on loopback, started here; without etcd it measures nothing.
+//! Starts one member on loopback; without etcd it measures nothing.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -30,7 +30,7 @@ use pb::compare::{CompareResult, CompareTarget, TargetUnion};
 use pb::kv_client::KvClient;
 use pb::request_op::Request;
 
-/// How often each is measured: in turns, so that what the machine does besides meets both.
+/// The number of measurements, alternating so that disturbances affect both.
 const ROUNDS: usize = 3;
 
 fn main() {
@@ -67,7 +67,7 @@ fn main() {
     run.abort("measured").unwrap();
 }
 
-/// How often per second so many threads do it.
+/// Returns how often per second this many threads do it.
 fn count<W: FnMut() + Send>(threads: usize, time: Duration, make: impl Fn(usize) -> W) -> f64 {
     let (done, stop) = (AtomicU64::new(0), AtomicBool::new(false));
     let workers: Vec<W> = (0..threads).map(make).collect();
@@ -97,7 +97,7 @@ fn claim(store: &Store, name: &str, interval: Duration) -> (Run, WorkItem) {
     (run, work)
 }
 
-/// A run of its own, each update of which is written: its status, and an item.
+/// Returns updates of a separate run, each written: its status, and an item.
 fn updates(store: &Store, n: usize) -> impl FnMut() + Send {
     let (run, mut work) = claim(store, &format!("process-{n}"), Duration::ZERO);
     move || {
@@ -120,8 +120,8 @@ impl Bare {
         Self { runtime, channel }
     }
 
-    /// Three compares, of what the first has put, and two puts of the sizes of a status and an
-    /// item.
+    /// Three compares, of which the first has been put, and two puts of the sizes of a status and
+    /// an item.
     fn client(&self, n: usize) -> impl FnMut() + Send {
         const STATUS_BYTES: usize = 130;
         const ITEM_BYTES: usize = 150;

@@ -1,11 +1,11 @@
-//! How the costs of a store grow with the number of its items: disk and memory at rest,
-//! opening, and what is written behind each update.
+//! How the costs of a store grow with the number of its items: disk and memory at rest, opening,
+//! and the bytes written per update.
 //!
 //!     cargo bench --bench growth                1,000 to 100,000 items, 2 minutes
 //!     PROCSTATE_ITEMS=10000000 PROCSTATE_UPDATES=8000000 cargo bench --bench growth
 //!
-//! `PROCSTATE_ITEMS` is how many items the largest of three stores has, `PROCSTATE_UPDATES`
-//! how often each kind of update is made. A store of 10,000,000 items takes 5 GiB in `TMPDIR`, twice.
+//! `PROCSTATE_ITEMS` is the number of items of the largest of three stores, `PROCSTATE_UPDATES` the
+//! number of updates of each kind. A store of 10,000,000 items takes 5 GiB in `TMPDIR`, twice.
 
 mod common;
 
@@ -24,10 +24,10 @@ use tempfile::TempDir;
 const OPEN_CHECKED: &str = "open";
 const OPEN_UNCHECKED: &str = "open unchecked";
 
-/// As many updates of an item before the next one.
+/// The number of updates of an item before the next one.
 const UPDATES_OF_ITEM: u64 = 1000;
 
-/// Longer than this no kind of update is made.
+/// The time limit of each kind of update.
 const WRITING_TIME_MAX: Duration = Duration::from_secs(60);
 
 fn main() {
@@ -38,7 +38,7 @@ fn main() {
     });
 }
 
-/// Stores with as many items.
+/// A store of some size.
 struct Grown {
     items: usize,
     closed: TempDir,
@@ -117,7 +117,7 @@ fn opening(stores: &[Grown]) {
     }
 }
 
-/// What a program of its own took to open a store.
+/// The resources with which a separate program opened a store.
 struct OpenedThere {
     took: Duration,
     replayed: u64,
@@ -125,7 +125,7 @@ struct OpenedThere {
     memory_max: u64,
 }
 
-/// Opens the store in a program of its own, which then ends.
+/// Opens the store in a separate program, which then ends.
 fn open(folder: &Path, items: usize, role: &str, end: End) -> OpenedThere {
     let mut command = stores::in_role(role, folder, items);
     let mut opener = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
@@ -141,7 +141,7 @@ fn open(folder: &Path, items: usize, role: &str, end: End) -> OpenedThere {
     OpenedThere { took: Duration::from_nanos(nanos), replayed, memory, memory_max }
 }
 
-/// Opens the store in the given folder, says what that took, and closes it when told.
+/// Opens the store in the given folder, prints its measurements, and closes it when told.
 fn open_here(verify: bool) {
     let began = Instant::now();
     let store = Store::builder().verify(verify).open(stores::role_folder()).unwrap();
@@ -201,7 +201,7 @@ fn at_random(store: &Store, items: usize) -> Box<dyn FnMut()> {
     let names = store.processes().unwrap();
     let processes = names.iter().map(|name| store.process(name).unwrap());
     let processes: Vec<_> = processes.map(|process| process.with_durability(Durability::Buffered)).collect();
-    // From a seed, so that each run writes the same.
+    // Seeded, so that each run writes the same.
     let mut random = fastrand::Rng::with_seed(7);
     let mut n = 0;
     Box::new(move || {
@@ -211,12 +211,12 @@ fn at_random(store: &Store, items: usize) -> Box<dyn FnMut()> {
     })
 }
 
-/// What was written since the store was opened.
+/// The bytes written since the store was opened.
 struct Written {
     logged: u64,
-    /// By all of the program.
+    /// By the whole program.
     all: u64,
-    /// By this thread, which appends to the log, and the one that prepares its files.
+    /// By this thread, which appends to the log, and the one that prepares segments.
     to_log: u64,
     snapshots: u64,
     checkpoints: u64,

@@ -1,10 +1,9 @@
-//! What one progress update costs, and whether that grows with the items of a process.
+//! The cost of a progress update, and whether it grows with the items of a process.
 //!
 //!     cargo bench --bench hot_update            1 minute
 //!
-//! Times on a shared machine vary; compare lines of one run. Those named `blob` keep the
-//! same state as one value in sled and rewrite all of it, which is how such state is
-//! usually kept.
+//! Times on a shared machine vary; compare lines of one run. Those named `blob` keep the same state
+//! as one value in sled and rewrite all of it, which is how such state is usually kept.
 
 mod common;
 
@@ -26,7 +25,7 @@ fn progress(c: &mut Criterion) {
     group.finish();
 }
 
-/// Begins and ends items, one after another: what a run costs besides the work.
+/// Begins and ends items one after another: the cost of a run besides the work.
 fn items(c: &mut Criterion) {
     let mut group = c.benchmark_group("begin and end the next item");
     for &items in common::sizes() {
@@ -48,7 +47,7 @@ fn blob(c: &mut Criterion) {
     group.finish();
 }
 
-/// The same update of state that is kept as one value.
+/// The same update of state in one value.
 fn update_blob(db: &sled::Db) {
     let bytes = db.get("p").unwrap().unwrap();
     let mut process = Process::decode(&bytes[..]).unwrap();

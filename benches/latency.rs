@@ -1,10 +1,10 @@
-//! Throughput and latency percentiles of every call, as tables: an update beside a bare
-//! loop that makes the same promise, by threads; and each call, by the items of a process.
+//! Throughput and latency percentiles of every call as tables: an update compared with a bare loop
+//! that makes the same promise, by threads; and each call, by the items of a process.
 //!
 //!     cargo bench --bench latency               2 minutes
 //!
-//! The two of a comparison take turns. It is no criterion benchmark, since that tells no
-//! percentiles of single calls.
+//! The two sides of a comparison alternate. Not a criterion benchmark, which has no percentiles of
+//! single calls.
 
 mod common;
 
@@ -64,7 +64,7 @@ fn beside_bare_loops() {
     }
 }
 
-/// Rounds of one and the other, and the median of their ratios.
+/// Alternates rounds of both; returns the median of their ratios.
 fn compare(name: String, updates: &mut [Ready], bare: &mut [Ready]) {
     let rounds = if is_test() { 1 } else { 7 };
     let (mut ours, mut theirs) = (Times::default(), Times::default());

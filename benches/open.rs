@@ -1,6 +1,5 @@
-//! How long a store takes to open: after it was closed, after SIGKILL, which leaves
-//! 100,000 commits to replay, and after the loss of its index, which is rebuilt from
-//! snapshot and log.
+//! The time to open a store: after closing, after SIGKILL, which leaves 100,000 commits to replay,
+//! and after the loss of its index, which is rebuilt from snapshot and log.
 //!
 //!     cargo bench --bench open                  6 minutes
 //!
@@ -37,7 +36,7 @@ fn open(c: &mut Criterion) {
     group.finish();
 }
 
-/// Opens as many copies of `original`, each after what `befalls` it.
+/// Opens copies of `original`, each after `befalls` was applied to it.
 fn time(count: u64, original: &Path, verify: bool, befalls: &dyn Fn(&Path)) -> Duration {
     let mut took = Duration::ZERO;
     for _ in 0..count {

@@ -1,4 +1,4 @@
-//! What reading costs: an item, a page, a whole process.
+//! The cost of reads: an item, a page, a whole process.
 //!
 //!     cargo bench --bench read                  2 minutes
 //!
@@ -10,7 +10,7 @@ use common::calls::Call;
 use common::stores::Opened;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group};
 
-/// As many items are changed before they are read.
+/// The number of items changed before they are read.
 const CHANGED_ITEMS_MAX: usize = 10_000;
 
 fn read(c: &mut Criterion) {
@@ -33,7 +33,7 @@ fn read(c: &mut Criterion) {
     group.finish();
 }
 
-/// Works through the first items: what is new is in the memtable, and the index has it too.
+/// Processes the first items, so that their new versions are in the memtable on top of the index.
 fn change(opened: &Opened, items: usize) {
     let mut next = Call::Item.on(&opened.process());
     (0..items).for_each(|_| next());

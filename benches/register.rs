@@ -1,5 +1,5 @@
-//! What registering work costs, and whether that grows with the items of a process; and
-//! importing all of it into a new store, which is then closed.
+//! The cost of registering work, and whether it grows with the items of a process; and of importing
+//! a whole process into a new store, which is then closed.
 //!
 //!     cargo bench --bench register              2 minutes
 //!

@@ -1,9 +1,9 @@
-//! What those who look cost those who write: progress updates with and without 500 clients
-//! that listen and 50 that mean no good.
+//! The cost of readers for writers: progress updates with and without 500 listening clients and 50
+//! hostile ones.
 //!
 //!     cargo bench --features http --bench served            half a minute
 //!
-//! The clients are a program of their own; on a machine with few cores they take theirs too.
+//! The clients are a separate program; with few cores they compete for them.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -18,7 +18,7 @@ const CLIENTS: &str = "--clients-of";
 const LISTENING: usize = 500;
 const HOSTILE: usize = 50;
 
-/// How often each is measured: in turns, so that what the machine does besides meets both.
+/// The number of measurements, alternating so that disturbances affect both.
 const ROUNDS: usize = 5;
 
 fn main() {
@@ -46,7 +46,7 @@ fn main() {
     println!("{LISTENING} listening, {HOSTILE} hostile    {served:>9.0} updates/s    {:.2}", served / alone);
 }
 
-/// Progress updates in a second, each of them written.
+/// Returns progress updates per second, each of them written.
 fn updates(store: &Store, time: Duration) -> f64 {
     let process = store.process("p").unwrap();
     process.register_all((0..100).map(|n| (format!("{n}"), Params::new()))).unwrap();
@@ -98,7 +98,7 @@ async fn clients(address: &str) {
         let address = address.to_owned();
         tokio::spawn(async move {
             loop {
-                // A server that closes the connection is right to.
+                // The server may rightly close the connection.
                 let _ = mischief(&address, n).await;
                 tokio::time::sleep(Duration::from_millis(200)).await;
             }
@@ -108,7 +108,7 @@ async fn clients(address: &str) {
     std::future::pending().await
 }
 
-/// Half requests, slow reads, huge heads, wrong hosts, other sites, tricks with paths.
+/// Half requests, slow reads, huge headers, wrong hosts, other sites, path traversal.
 async fn mischief(address: &str, n: usize) -> std::io::Result<()> {
     let mut stream = TcpStream::connect(address).await?;
     let huge = format!("GET / HTTP/1.1\r\nX: {}\r\n\r\n", "x".repeat(100_000));
@@ -123,7 +123,7 @@ async fn mischief(address: &str, n: usize) -> std::io::Result<()> {
         _ => "GET /v1/processes/../../%2e%2e/etc/passwd HTTP/1.1\r\nHost: localhost\r\n\r\n",
     };
     stream.write_all(request.as_bytes()).await?;
-    // It reads nothing of what it is told.
+    // It reads nothing of the response.
     tokio::time::sleep(Duration::from_secs(1)).await;
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! Why there is a log in front of sled: what a program gets that keeps each update
-//! as a transaction of sled 0.34.7, and nothing else.
+//! Why there is a log in front of sled: the results of a program that keeps each update as a
+//! transaction of sled 0.34.7, and nothing else.
 //!
 //!     cargo bench --bench sled_alone            20 seconds
 
@@ -16,7 +16,7 @@ use common::{is_test, resources};
 const VICTIM: &str = "PROCSTATE_BENCH_VICTIM";
 const HOT_RECORDS: u64 = 100;
 
-/// One update: a counter, and a record of 200 bytes that carries it.
+/// An update: a counter, and a record of 200 bytes that contains it.
 fn update(db: &sled::Db, n: u64) {
     let mut value = [7; 200];
     value[..8].copy_from_slice(&n.to_be_bytes());
@@ -32,7 +32,7 @@ fn count(db: &sled::Db) -> u64 {
     db.get("count").unwrap().map_or(0, |bytes| u64::from_be_bytes(bytes[..].try_into().unwrap()))
 }
 
-/// Updates until it is killed, and says every tenth of a second how far it is.
+/// Updates until it is killed, and prints its progress every tenth of a second.
 fn victim(folder: &Path) {
     let db = sled::open(folder).unwrap();
     let mut said = Instant::now();

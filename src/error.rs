@@ -76,7 +76,7 @@ pub(crate) enum Failure {
     #[error("{record} should change {expected}, but {found}; read it again. Nothing was changed")]
     Precondition { record: String, expected: String, found: String },
 
-    #[error("process {process:?} was taken over{}; this run can no longer write", by_since(.by, .since))]
+    #[error("process {process:?} was taken from this run{}; it can no longer write", by_since(.by, .since))]
     Conflict { process: String, by: String, since: Option<Timestamp> },
 
     #[error("process {process:?} is held by {by:?}{}, whose run is alive; wait for it to finish", since_text(.since))]

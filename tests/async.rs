@@ -99,7 +99,7 @@ impl Drop for Present {
 type Working = Pin<Box<dyn Future<Output = WorkResult> + Send>>;
 
 /// A worker that takes a second per item.
-fn takes_a_second(gauge: &Gauge) -> impl Fn(AsyncWork) -> Working + use<> {
+fn one_second_worker(gauge: &Gauge) -> impl Fn(AsyncWork) -> Working + use<> {
     let gauge = gauge.clone();
     move |_work| {
         let present = gauge.enter();
@@ -215,7 +215,7 @@ async fn a_grace_lets_a_cancelled_worker_end_in_good_order() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_fails_is_tried_again_with_growing_waits() {
+async fn failures_are_retried_with_growing_waits() {
     let store = store();
     let process = process(&store, 2);
     let runner = runner(&store).retry(Retry::attempts(4).initial(SECOND)).concurrency(2).worker_fn(
@@ -311,7 +311,7 @@ async fn a_run_taken_over_drops_its_futures_and_stops_writing() {
     let gauge = Gauge::default();
     let runner = runner(&store).concurrency(3).worker_fn(waits_for_ever(&gauge)).build().unwrap();
     let run = tokio::spawn(async move { runner.run_once().await });
-    eventually("three are in hand", || gauge.present() == 3).await;
+    eventually("three are in progress", || gauge.present() == 3).await;
     // Without an await in between, so that the runner does not notice earlier.
     clock.advance(30 * SECOND);
     let Claim::Won(other) = process.claim(&Instance::new()).unwrap() else { panic!("it has lapsed") };
@@ -376,7 +376,7 @@ async fn a_blocked_worker_that_timed_out_is_left_behind() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn progress_tells_and_stores() {
+async fn progress_is_reported_and_stored() {
     let store = store();
     process(&store, 1);
     let runner = runner(&store).progress_interval(Duration::ZERO).worker_fn(|work| async move {
@@ -390,13 +390,13 @@ async fn progress_tells_and_stores() {
 // Stopping, and cancellation safety.
 
 #[tokio::test(start_paused = true)]
-async fn a_shutdown_with_a_deadline_hands_back_what_is_in_hand() {
+async fn a_shutdown_deadline_hands_back_items_in_progress() {
     for how in [Shutdown::Finish, Shutdown::HandBack] {
         let store = store();
         let process = process(&store, 5);
         let gauge = Gauge::default();
         let handle = runner(&store).concurrency(2).worker_fn(waits_for_ever(&gauge)).spawn().unwrap();
-        eventually("two are in hand", || gauge.present() == 2).await;
+        eventually("two are in progress", || gauge.present() == 2).await;
         let began = tokio::time::Instant::now();
         handle.shutdown(how, 10 * SECOND).await.unwrap();
         let took = began.elapsed();
@@ -415,9 +415,9 @@ async fn a_shutdown_lets_items_in_hand_end() {
         let store = store();
         let process = process(&store, 5);
         let gauge = Gauge::default();
-        let handle = runner(&store).every(HOUR).concurrency(2).worker_fn(takes_a_second(&gauge));
+        let handle = runner(&store).every(HOUR).concurrency(2).worker_fn(one_second_worker(&gauge));
         let handle = handle.spawn().unwrap();
-        eventually("two are in hand", || gauge.present() == 2).await;
+        eventually("two are in progress", || gauge.present() == 2).await;
         handle.shutdown(how, HOUR).await.unwrap();
         let status = process.snapshot().unwrap().process_status.unwrap();
         assert_eq!(status.stats["workItems"], items);
@@ -425,7 +425,7 @@ async fn a_shutdown_lets_items_in_hand_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_item_is_cancelled_and_the_others_go_on() {
+async fn cancelling_one_item_leaves_the_others_running() {
     let store = store();
     let process = process(&store, 3);
     let gauge = Gauge::default();
@@ -448,7 +448,7 @@ async fn one_item_is_cancelled_and_the_others_go_on() {
     assert!(!stopper.cancel("w00000").await, "there is no run");
     let began = tokio::time::Instant::now();
     let run = tokio::spawn(async move { runner.run_once().await });
-    eventually("two are in hand, and one waits", || gauge.most() > 1 && gauge.present() == 2).await;
+    eventually("two are in progress, and one waits", || gauge.most() > 1 && gauge.present() == 2).await;
     assert!(stopper.cancel("w00000").await && stopper.cancel("w00001").await);
     assert!(!stopper.cancel("nobody").await);
     let status = finished(run.await.unwrap().unwrap());
@@ -463,7 +463,7 @@ async fn one_item_is_cancelled_and_the_others_go_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_run_that_is_dropped_is_gone_on_with_at_once() {
+async fn a_dropped_run_can_be_resumed_at_once() {
     let store = store();
     process(&store, 3);
     let gauge = Gauge::default();
@@ -525,13 +525,13 @@ async fn operators_steer_a_run_by_settings() {
     let store = store();
     let process = process(&store, 30);
     let gauge = Gauge::default();
-    let handle = runner(&store).every(HOUR).concurrency(2).worker_fn(takes_a_second(&gauge));
+    let handle = runner(&store).every(HOUR).concurrency(2).worker_fn(one_second_worker(&gauge));
     let set = |name: &str, value| {
         process.update_params(|params| params.int_params.extend([(name.to_owned(), value)])).unwrap()
     };
     set("flow.concurrency", 5);
     let handle = handle.spawn().unwrap();
-    eventually("five are in hand", || gauge.present() == 5).await;
+    eventually("five are in progress", || gauge.present() == 5).await;
     set("flow.paused", 1);
     sleep(10 * SECOND).await;
     assert_eq!((gauge.present(), gauge.most()), (0, 5));
@@ -576,7 +576,7 @@ async fn items_that_survive_power_loss_share_syncs() {
 // The schedule.
 
 #[tokio::test(start_paused = true)]
-async fn one_run_in_each_slot_and_changes_are_seen_at_once() {
+async fn one_run_per_slot_and_changes_are_noticed_at_once() {
     let store = store();
     let process = process(&store, 1);
     let runs = || process.history().unwrap().len();

@@ -34,7 +34,7 @@ fn won_by(process: &ProcessHandle, instance: &Instance) -> Run {
 }
 
 on_every_engine! {
-    fn a_loser_is_told_who_holds_it_since_when_and_until_when(store: TestStore) {
+    fn a_loser_learns_owner_and_times(store: TestStore) {
         let process = hourly(&store);
         let first = Instance::named("first");
         let run = won_by(&process, &first);
@@ -55,7 +55,7 @@ on_every_engine! {
         assert!(matches!(claim(&process), Claim::Won(_)));
     }
 
-    fn without_a_schedule_it_is_due_whenever_nobody_holds_it(store: TestStore) {
+    fn without_a_schedule_it_is_due_whenever_not_held(store: TestStore) {
         let process = store.handle("p");
         process.register("w", Params::new()).unwrap();
         for _ in 0..3 {
@@ -119,7 +119,7 @@ on_every_engine! {
         run.finish().unwrap();
     }
 
-    fn a_run_that_lost_hears_it_from_whatever_call_comes_first(store: TestStore) {
+    fn a_lost_run_learns_it_from_its_next_call(store: TestStore) {
         let process = store.handle("p");
         process.register("w", Params::new()).unwrap();
         for first_call in 0..5 {
@@ -153,7 +153,7 @@ on_every_engine! {
         run.finish().unwrap();
     }
 
-    fn who_says_often_enough_that_it_is_alive_does_not_lapse(store: TestStore) {
+    fn frequent_heartbeats_prevent_a_lapse(store: TestStore) {
         let process = hourly(&store);
         // Half a second, below the default progress interval of one second.
         let options = ClaimOptions::new().heartbeat_timeout(Duration::from_millis(500));
@@ -169,7 +169,7 @@ on_every_engine! {
         assert!(process.claim_with(&Instance::new(), &none).unwrap_err().is_invalid());
     }
 
-    fn after_a_restart_nobody_waits(store: TestStore) {
+    fn after_a_restart_no_claim_waits(store: TestStore) {
         if !store.is_on_disk() {
             return;
         }
@@ -204,7 +204,7 @@ on_every_engine! {
         }
     }
 
-    fn a_released_process_goes_on_with_the_next_instance(store: TestStore) {
+    fn a_released_process_is_resumed_by_the_next_instance(store: TestStore) {
         let process = store.handle("p");
         process.register("w", Params::new()).unwrap();
         let first = Instance::new();
@@ -221,7 +221,7 @@ on_every_engine! {
         next.finish().unwrap();
     }
 
-    fn a_run_whose_process_was_replaced_hears_that_and_no_name(store: TestStore) {
+    fn a_replaced_process_is_reported_without_an_owner(store: TestStore) {
         let process = store.handle("p");
         process.register("w", Params::new()).unwrap();
         let mut run = won(&process);
@@ -232,7 +232,7 @@ on_every_engine! {
         let error = run.next_work().unwrap_err();
         assert_eq!(
             error.to_string(),
-            "process \"p\" was taken away: its lock was released, or an import replaced it; this run writes no more"
+            "process \"p\" was taken from this run: its lock was released, or an import replaced it; it can no longer write"
         );
         assert_eq!(run.loss().unwrap().by, "");
     }

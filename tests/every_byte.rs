@@ -2,8 +2,9 @@
 //! and deletes it: verify reports the damage or it does not matter, opening returns everything or
 //! refuses, salvage recovers every record that is intact somewhere, and nothing is ever invented.
 //!
-//! By default it uses a store of a killed program with a few records, every other byte, and a
-//! sample of zero bytes and of lengths. For all of them, and a larger store that was also closed:
+//! By default it uses a store of a killed program with a few records, every eighth byte from a random
+//! one on, and a sample of zero bytes and of lengths. For all of them, and a larger store that was
+//! also closed:
 //! `PROCSTATE_EVERY_BYTE=1 cargo test --release --all-features --test every_byte`.
 
 mod common;
@@ -271,19 +272,21 @@ fn wants_all() -> bool {
     std::env::var_os("PROCSTATE_EVERY_BYTE").is_some()
 }
 
-/// Returns every other byte, a sample of zero bytes, and every eighth length; or everything, if
+/// Returns every eighth byte, a sample of zero bytes, and every 32nd length; or everything, if
 /// requested.
 fn damages(bytes: &[u8]) -> Vec<Damage> {
+    // Each run of the test takes others.
+    let first = fastrand::usize(..8);
     let is_amid_zeroes = |at: usize| {
         let around = &bytes[at.saturating_sub(16)..bytes.len().min(at + 16)];
         around.iter().all(|byte| *byte == 0)
     };
     let is_wanted = |at: usize, step: usize| {
         let step = if is_amid_zeroes(at) { 1024 } else { step };
-        wants_all() || at.is_multiple_of(step)
+        wants_all() || at % step == first % step
     };
-    let flips = (0..bytes.len()).filter(|at| is_wanted(*at, 2)).map(Damage::Flip);
-    let cuts = (0..bytes.len()).filter(|at| is_wanted(*at, 8)).map(Damage::Cut);
+    let flips = (0..bytes.len()).filter(|at| is_wanted(*at, 8)).map(Damage::Flip);
+    let cuts = (0..bytes.len()).filter(|at| is_wanted(*at, 32)).map(Damage::Cut);
     flips.chain(cuts).chain([Damage::Delete]).collect()
 }
 

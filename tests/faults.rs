@@ -256,7 +256,7 @@ fn no_link_in_a_store_is_followed() {
     }
 }
 
-/// The newest segment starts in the middle of a commit, of which it lacks the beginning.
+/// The newest segment starts in the middle of a commit and lacks its beginning.
 #[test]
 fn records_after_a_lost_segment_are_not_reported_as_kept() {
     let temp = folder();
@@ -496,7 +496,7 @@ fn the_log_of_a_forked_copy_is_not_served() {
 /// Found by the damage harness: replaying began in a segment of a copy of the store, and came upon
 /// none of the commits that the index lacked, although the log was judged by the store's own.
 #[test]
-fn a_segment_of_a_forked_copy_takes_no_commit_out_of_the_log() {
+fn a_segment_of_a_forked_copy_hides_no_commit() {
     let temp = folder();
     let names = ["a", "b", "c", "d", "e", "f"];
     let grow = |path: &Path, prefix: &str, names: &[&str]| {
@@ -513,7 +513,7 @@ fn a_segment_of_a_forked_copy_takes_no_commit_out_of_the_log() {
         let (own, _) = closed(&folder, "own", &names, 2500);
         let fork = folder.join("fork");
         copy_as_it_is(&own, &fork);
-        // The last segment that the index has all of goes on.
+        // Writing continues in the last fully indexed segment.
         grow(&own, "indexed", &names[..5]).close().unwrap();
         let running = grow(&own, "logged", &names);
         let content = running.process("p").unwrap().snapshot().unwrap();
@@ -543,6 +543,62 @@ fn a_segment_of_a_forked_copy_takes_no_commit_out_of_the_log() {
     }
 }
 
+/// Damages the frame of a commit in a log.
+fn damage_commit(store: &Path, seq: u64) {
+    for segment in segments(store) {
+        let mut bytes = fs::read(&segment).unwrap();
+        // A frame is aligned to 8 bytes; after checksum and length it has the commit, and then what
+        // was synced before.
+        let is_commit =
+            |at: &usize| bytes[*at..][..8] == seq.to_le_bytes() && bytes[*at - 4..][..4] != [0; 4];
+        if let Some(at) = (4104..bytes.len() - 8).step_by(8).find(is_commit) {
+            bytes[at + 40] ^= 1;
+            fs::write(segment, bytes).unwrap();
+            return;
+        }
+    }
+    panic!("commit {seq} is not in the log");
+}
+
+/// Found by the damage harness: the index of a copy of the store was served, and was called complete,
+/// where the log had lost the commit with which that index ends.
+#[test]
+fn the_index_of_a_forked_copy_is_not_served_where_the_log_is_damaged() {
+    let temp = folder();
+    let folder = temp.path();
+    let (running, fork, _) = forked(folder, 0, 2);
+    let own = folder.join("killed");
+    let store = Store::open(&running).unwrap();
+    let process = store.process("p").unwrap();
+    for n in 0..4 {
+        process.register(&format!("own{n}"), Params::new()).unwrap();
+    }
+    copy_as_it_is(&running, &own);
+    let content = process.snapshot().unwrap();
+    let last = recovery::verify(&fork, Options::default(), |_| {}).unwrap().last_seq;
+    put_in_place(&fork, &own, "index");
+    damage_commit(&own, last);
+    let (verified, findings) = verify(&own);
+    let salvaged = recovery::salvage(&own, folder.join("new"), Options::default(), |_| {}).unwrap();
+    let found = open(&folder.join("new")).unwrap().0;
+    assert!(found.active_work.len() <= content.active_work.len(), "{salvaged:?}");
+    assert!(!salvaged.is_complete(), "{salvaged:?}");
+    let error = open(&own).unwrap_err();
+    assert!(error.is_corrupt() && verified.refused.is_some(), "{error} {findings:?}");
+}
+
+/// Found by the damage harness: which of the two files belongs to the store cannot be known.
+#[test]
+fn salvage_is_never_complete_where_synced_belongs_to_another_store() {
+    let temp = folder();
+    let (other, _) = closed(temp.path(), "other", &["x", "y"], 0);
+    let (own, content) = closed(temp.path(), "own", &["a", "b"], 0);
+    fs::copy(other.join("SYNCED"), own.join("SYNCED")).unwrap();
+    let salvaged = recovery::salvage(&own, temp.path().join("new"), Options::default(), |_| {}).unwrap();
+    assert!(!salvaged.is_complete(), "{salvaged:?}");
+    assert_eq!(open(&temp.path().join("new")).unwrap().0.active_work, content.active_work);
+}
+
 #[test]
 fn a_lost_synced_file_is_reported_and_rewritten() {
     let temp = folder();
@@ -553,9 +609,9 @@ fn a_lost_synced_file_is_reported_and_rewritten() {
     assert_eq!(sound.len(), 1024);
     let damages: [(&str, &dyn Fn()); 4] = [
         ("missing", &|| fs::remove_file(&note).unwrap()),
-        ("neither", &|| fs::write(&note, vec![0; 1024]).unwrap()),
-        ("neither", &|| fs::write(&note, b"").unwrap()),
-        ("of another store", &|| fs::write(&note, fs::read(other.join("SYNCED")).unwrap()).unwrap()),
+        ("both of its slots", &|| fs::write(&note, vec![0; 1024]).unwrap()),
+        ("both of its slots", &|| fs::write(&note, b"").unwrap()),
+        ("another store", &|| fs::write(&note, fs::read(other.join("SYNCED")).unwrap()).unwrap()),
     ];
     for (words, damage) in damages {
         damage();
@@ -578,7 +634,7 @@ fn a_lost_synced_file_is_reported_and_rewritten() {
 
 /// Nor its records, when those of the store are missing and all bytes are searched.
 #[test]
-fn salvage_takes_no_record_from_a_file_of_another_store() {
+fn salvage_ignores_files_of_another_store() {
     let temp = folder();
     let (other, _) = closed(temp.path(), "other", &["x", "y"], 3000);
     let backup = temp.path().join("backup");

@@ -442,7 +442,7 @@ fn times_without_a_json_form_are_errors() {
 }
 
 #[test]
-fn a_name_that_comes_twice_is_an_error() {
+fn duplicate_names_are_errors() {
     let text = "{\"processName\": \"p\", \"activeWork\": {\"w\": {}, \"v\": {}, \"w\": {}}}";
     assert_eq!(message(text), "in, line 1, column 57: in activeWork: \"w\" occurs twice in one object");
     assert!(message("{\"processName\": \"p\", \"processName\": \"q\"}").contains("occurs twice"));

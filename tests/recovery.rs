@@ -741,7 +741,7 @@ fn salvage_keeps_all_but_the_damaged_commit() {
 
 /// The readable parts of a large commit show which records it wrote.
 #[test]
-fn salvage_names_what_a_damaged_commit_wrote() {
+fn salvage_names_the_writes_of_a_damaged_commit() {
     let tool = Tool { folder: tempfile::tempdir().unwrap() };
     let running = tool.folder.path().join("running");
     let builder = Store::builder().segment_bytes(16 << 10).sync_interval(Duration::from_millis(5));
@@ -779,7 +779,7 @@ fn salvage_of_a_sound_store_is_complete() {
 }
 
 #[test]
-fn salvage_without_a_log_has_what_the_index_has() {
+fn salvage_without_a_log_has_the_index() {
     let tool = Tool::imported();
     let content = tool.fine(&["export"]);
     fs::remove_dir_all(tool.db().join("wal")).unwrap();

@@ -134,7 +134,7 @@ mod what_is_stopped {
         eventually("both commands run", || alive(&mark).len() >= 4);
         signal(&run, "-INT");
         std::thread::sleep(Duration::from_millis(100));
-        assert!(alive(&mark).len() >= 4, "one interrupt waits for the items in hand");
+        assert!(alive(&mark).len() >= 4, "one interrupt waits for the items in progress");
         signal(&run, "-TERM");
         let output = run.wait_with_output().unwrap();
         assert!(alive(&mark).is_empty());
@@ -550,7 +550,7 @@ mod what_a_command_gets {
     }
 
     #[test]
-    fn a_dry_run_prints_what_would_run_and_runs_nothing() {
+    fn a_dry_run_only_prints_the_commands() {
         let tool = store(3);
         tool.ends(1, &["run", "p", "--", "sh", "-c", "test $1 = w001", "job", "{}"]);
         let before = tool.bytes();
@@ -599,7 +599,7 @@ mod what_is_written_down {
     }
 
     #[test]
-    fn a_process_without_logs_says_how_to_keep_some() {
+    fn without_logs_the_error_has_advice() {
         let (_, stderr) = store(1).ends(1, &["logs", "p", "w000"]);
         assert!(stderr.contains("`procstate run --logs DIR` does"), "{stderr}");
     }
@@ -617,7 +617,7 @@ mod what_is_written_down {
         let text = fs::read_to_string(&joblog).unwrap();
         let lines: Vec<Vec<&str>> = text.lines().map(|line| line.split('\t').collect()).collect();
         assert_eq!(lines[0].join(" "), "Seq Host Starttime JobRuntime Send Receive Exitval Signal Command");
-        assert_eq!(lines.len(), 5, "the second run goes on with the file: {text}");
+        assert_eq!(lines.len(), 5, "the second run appends to the file: {text}");
         assert!(lines.iter().all(|line| line.len() == 9), "{text}");
         assert_eq!(&lines[2][4..], ["0", "3", "1", "0", "sh -c 'echo hi; test $1 = w000' job w001"]);
     }

@@ -55,7 +55,7 @@ fn state_of(process: &ProcessHandle, name: &str) -> String {
 }
 
 on_every_engine! {
-    fn items_come_in_name_order_then_cleanup(store: TestStore) {
+    fn items_are_ordered_by_name_before_cleanups(store: TestStore) {
         let process = registered(&store, &["b", "a/2", "a", "\u{0}", "c"]);
         process.unregister("c").unwrap();
         process.unregister("0 never there").unwrap();
@@ -174,7 +174,7 @@ on_every_engine! {
         }
         assert_eq!(seen, [("a".to_owned(), List::Cleanup), ("b".to_owned(), List::Cleanup)]);
         let status = run.finish().unwrap();
-        assert_eq!(status.stats["work.n"], 1.0, "what was done is counted");
+        assert_eq!(status.stats["work.n"], 1.0, "completed work is counted");
         assert_eq!(state_of(&process, "a"), "dropped");
     }
 
@@ -207,7 +207,7 @@ on_every_engine! {
         assert_eq!(state_of(&process, "big"), "queued");
     }
 
-    fn a_failure_of_one_item_costs_no_other_its_end(store: TestStore) {
+    fn a_failed_item_affects_no_other_end(store: TestStore) {
         let process = registered(&store, &["big", "small"]);
         let mut message = process.snapshot().unwrap();
         let big = message.active_work.get_mut("big").unwrap();
@@ -233,7 +233,7 @@ on_every_engine! {
         run.finish().unwrap();
     }
 
-    fn an_item_registered_anew_in_hand_waits_for_the_next_run(store: TestStore) {
+    fn an_item_reregistered_in_progress_waits_for_the_next_run(store: TestStore) {
         let process = registered(&store, &["a"]);
         let mut run = won(&process);
         let mut work = run.next_work().unwrap().unwrap();
@@ -265,7 +265,7 @@ on_every_engine! {
         next.finish().unwrap();
     }
 
-    fn settings_changed_during_a_run_are_kept_and_seen(store: TestStore) {
+    fn settings_changed_during_a_run_are_kept_and_visible(store: TestStore) {
         let process = registered(&store, &["a"]);
         let run = won(&process);
         process.set_params(params(7)).unwrap();
@@ -345,7 +345,7 @@ on_every_engine! {
         next.finish().unwrap();
     }
 
-    fn a_resumed_run_goes_on_and_does_nothing_twice(store: TestStore) {
+    fn a_resumed_run_repeats_nothing(store: TestStore) {
         let mut store = store;
         let process = registered(&store, &["a", "b", "c", "d"]);
         let mut run = won(&process);
@@ -396,7 +396,7 @@ on_every_engine! {
         assert_eq!(counts.map(|label| status.stats[label]), [0.0, 0.0, 0.0, 2.0]);
     }
 
-    fn an_item_that_failed_and_was_registered_anew_counts_once(store: TestStore) {
+    fn a_failed_and_reregistered_item_counts_once(store: TestStore) {
         let process = registered(&store, &["a", "b"]);
         let mut run = won(&process);
         for _ in 0..2 {
@@ -411,8 +411,8 @@ on_every_engine! {
         assert_eq!((status.state(), status.stats["workItems"]), (State::Completed, 2.0));
     }
 
-    fn an_imported_run_goes_on_as_it_would_have_here(store: TestStore) {
-        let process = registered(&store, &["done", "failed", "registered anew", "untouched"]);
+    fn an_imported_run_is_resumed_like_a_local_one(store: TestStore) {
+        let process = registered(&store, &["done", "failed", "re-registered", "untouched"]);
         let mut run = won(&process);
         run.next_work().unwrap().unwrap().finish().unwrap();
         for _ in 0..2 {
@@ -423,10 +423,10 @@ on_every_engine! {
         }
         run.hand_back().unwrap();
         let process = store.import(process.snapshot().unwrap(), ImportMode::Replace).unwrap();
-        process.register("registered anew", params(2)).unwrap();
+        process.register("re-registered", params(2)).unwrap();
         store.advance(1);
         let mut run = won(&process);
-        assert_eq!(drain(&mut run), ["failed", "registered anew", "untouched"]);
+        assert_eq!(drain(&mut run), ["failed", "re-registered", "untouched"]);
         let status = run.finish().unwrap();
         assert_eq!((status.state(), status.stats["workItems"]), (State::Completed, 4.0));
         assert_eq!((item_status(&process, "failed").stats["n"], status.stats["work.n"]), (1.0, 2.0));
@@ -473,7 +473,7 @@ on_every_engine! {
         assert_eq!((status.state(), status.total_errors, status.errors.len()), (State::Incomplete, 60, 25));
     }
 
-    fn a_run_stops_at_its_limit_and_says_why(store: TestStore) {
+    fn a_run_stops_at_its_limit_with_a_reason(store: TestStore) {
         for (limit, done, why) in [
             (FailureLimit::Items(1), vec!["a", "b"], "stopped: 2 items failed, and the limit is 1"),
             (FailureLimit::Share(0.25), vec!["a", "b"], "stopped: 2 of 4 items failed, which is more than 25%"),
@@ -489,7 +489,7 @@ on_every_engine! {
         }
     }
 
-    fn what_an_aborted_run_did_not_come_to_is_first_in_the_next(store: TestStore) {
+    fn items_missed_by_an_aborted_run_come_first_in_the_next(store: TestStore) {
         let process = registered(&store, &["a", "b", "c", "d", "e"]);
         let options = eager().max_failed_items(FailureLimit::Items(1));
         for expected in [["a", "b"], ["c", "d"], ["e", "a"], ["b", "c"], ["d", "a"]] {
@@ -520,7 +520,7 @@ on_every_engine! {
         assert_eq!(run.finish().unwrap().stats["workItems"], 4.0);
     }
 
-    fn a_run_may_leave_out_what_is_completed(store: TestStore) {
+    fn a_run_may_skip_completed_items(store: TestStore) {
         let process = registered(&store, &["a", "b", "c"]);
         let mut run = won(&process);
         drop(run.next_work().unwrap());
@@ -555,7 +555,7 @@ on_every_engine! {
         assert_eq!(status.errors[24].text.len(), 1024);
     }
 
-    fn a_statistic_beyond_a_limit_is_an_error_that_is_said_once(store: TestStore) {
+    fn a_statistic_beyond_a_limit_is_one_error(store: TestStore) {
         let process = registered(&store, &["a"]);
         let refused: [(&str, f64, &str); 3] = [
             ("runs", 1.0, "statistic \"runs\" was not counted: its label is reserved for what the store counts"),
@@ -580,7 +580,7 @@ on_every_engine! {
         assert_eq!(item_status(&process, "a").stats.len(), 1000);
     }
 
-    fn an_item_leaves_room_for_what_its_run_adds(store: TestStore) {
+    fn items_reserve_space_for_their_run(store: TestStore) {
         let process = registered(&store, &[]);
         let sized = |bytes: usize| Params::new().string("s", "x".repeat(bytes));
         let error = process.register("a", sized((1 << 20) - (16 << 10))).unwrap_err();
@@ -742,7 +742,7 @@ on_every_engine! {
         assert_eq!(run.progress().unwrap(), Progress::Merged);
         assert_eq!((work.name(), state_of(&process, "a").as_str()), ("a", "active"));
         work.finish().unwrap();
-        assert_eq!(drain(&mut run), ["b"], "what is new waits for the next run");
+        assert_eq!(drain(&mut run), ["b"], "a new item waits for the next run");
         assert_eq!(process.work("b").unwrap().details.unwrap().params, Some(params(5)));
         assert_eq!(state_of(&process, "new"), "completed", "it came with its status");
         assert_eq!(state_of(&process, "gone"), "dropped");
@@ -756,7 +756,7 @@ on_every_engine! {
         assert_eq!(process.history().unwrap().len(), 3);
     }
 
-    fn a_merge_into_what_never_ran_brings_the_run(store: TestStore) {
+    fn a_merge_into_a_process_without_runs_imports_the_run(store: TestStore) {
         let elsewhere = Store::builder().clock(store.clock.clone()).in_memory();
         let other = elsewhere.process("p").unwrap();
         other.register_all([("a", params(1)), ("b", params(1))]).unwrap();
@@ -768,11 +768,11 @@ on_every_engine! {
         let process = registered(&store, &["c"]);
         store.import(theirs, ImportMode::Merge).unwrap();
         let mut run = won(&process);
-        assert_eq!(drain(&mut run), ["b", "c"], "a was done by the run that goes on");
+        assert_eq!(drain(&mut run), ["b", "c"], "a was completed by the resumed run");
         run.finish().unwrap();
     }
 
-    fn purging_removes_what_is_old_and_nothing_else(store: TestStore) {
+    fn purging_removes_only_old_entries(store: TestStore) {
         let process = registered(&store, &["old", "new", "active"]);
         process.unregister("old").unwrap();
         won_and_done(&process);

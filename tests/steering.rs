@@ -198,7 +198,7 @@ fn a_process_is_paused_and_resumed() {
 }
 
 #[test]
-fn settings_change_only_from_what_was_seen() {
+fn settings_change_only_from_the_expected_value() {
     on_each(|store| {
         let process = store.handle("p");
         let set = |precondition, n| {
@@ -280,7 +280,7 @@ fn items_change_only_at_the_expected_version() {
 }
 
 #[test]
-fn names_come_in_pages_of_a_prefix() {
+fn names_are_paged_by_prefix() {
     on_each(|store| {
         let names = ["a", "a\0b", "a/b", "ab", "b", "\u{e9}"];
         for name in names {
@@ -323,7 +323,7 @@ fn names_come_in_pages_of_a_prefix() {
 }
 
 #[test]
-fn active_items_are_counted_by_state_and_what_the_run_has_still_to_do() {
+fn active_items_are_counted_by_state_and_remaining_work() {
     on_each(|store| {
         let process = store.handle("p");
         assert!(process.counts().unwrap_err().is_not_found());
@@ -340,7 +340,7 @@ fn active_items_are_counted_by_state_and_what_the_run_has_still_to_do() {
         // It waits for the next run.
         process.register("later", Params::new()).unwrap();
         let mut item = run.next_work().unwrap().unwrap();
-        assert_eq!(process.counts().unwrap().remaining, 3, "one of them is in hand");
+        assert_eq!(process.counts().unwrap().remaining, 3, "one of them is in progress");
         item.add_error("it fails");
         drop(item);
         drop(run.next_work().unwrap());

@@ -205,7 +205,7 @@ fn an_interrupt_hands_the_run_back() {
     let output = run.wait_with_output().unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(130), "{stderr}");
-    assert!(stderr.contains("a: completed"), "the item in hand is finished: {stderr}");
+    assert!(stderr.contains("a: completed"), "the item in progress is finished: {stderr}");
     assert!(stderr.ends_with("stopped early; run the same command again to continue\n"), "{stderr}");
     let (_, stderr) = tool.ends(0, &["run", "nightly", "--", "true"]);
     assert!(!stderr.contains("a: ") && stderr.contains("d: completed"), "{stderr}");

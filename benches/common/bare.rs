@@ -1,4 +1,4 @@
-//! Loops that do to a file what the promise of a commit needs, and nothing else.
+//! Bare loops that do only what the promise of a commit requires of a file.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -12,7 +12,7 @@ use super::calls::Ready;
 
 const FILE_BYTES: u64 = 64 << 20;
 
-/// A file that is written over and over, as the segments of a log are.
+/// A file that is overwritten repeatedly, like the segments of a log.
 struct Bare {
     file: File,
     record: Vec<u8>,
@@ -43,7 +43,7 @@ impl Bare {
     }
 }
 
-/// Group commit: who finds no sync under way makes one for all who wait.
+/// Group commit: a thread that finds no sync in progress syncs for all waiting ones.
 struct BareGroup {
     bare: Mutex<Bare>,
     file: File,
@@ -99,7 +99,7 @@ pub fn write_and_sync(record_bytes: usize) -> Ready {
     Box::new(move || bare.write_and_sync())
 }
 
-/// The same for so many threads, which share their syncs.
+/// Survives power loss, with threads that share their syncs.
 pub fn group(threads: usize, record_bytes: usize) -> Vec<Ready> {
     let group = Arc::new(BareGroup::new(record_bytes));
     let caller = |_| -> Ready {

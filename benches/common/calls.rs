@@ -1,4 +1,4 @@
-//! The calls that are measured, each ready to be made again and again.
+//! The measured calls, each prepared for repetition.
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -13,25 +13,25 @@ use super::sample;
 /// A prepared call.
 pub type Ready = Box<dyn FnMut() + Send>;
 
-/// What a program does with a process.
+/// An operation on a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Call {
-    /// One progress update: the item, the status of the run, fenced.
+    /// A progress update: the item and the status of the run, fenced.
     Update,
     UpdateSynced,
-    /// The next item of a run: begun, and ended.
+    /// The next item of a run, begun and ended.
     Item,
     /// A new item.
     Register,
     /// A thousand new items in one commit.
     RegisterThousand,
-    /// An item that is there already, with the same parameters.
+    /// An existing item with the same parameters.
     RegisterUnchanged,
-    /// A new item, which is taken off again: two commits.
+    /// A new item, and its removal: two commits.
     RegisterAndUnregister,
-    /// Another instance claims the process, goes on with its run, and hands it back.
+    /// Another instance claims the process, resumes its run, and hands it back.
     ClaimAndHandBack,
-    /// A claim while another instance has the process.
+    /// A claim while another instance holds the process.
     ClaimInVain,
     ReadItem,
     ReadPage,
@@ -41,8 +41,7 @@ pub enum Call {
 }
 
 impl Call {
-    /// In an order in which none changes what the next one measures: those that add items
-    /// come last.
+    /// Ordered so that none affects the measurement of the next: those that add items come last.
     pub const ALL: [Self; 13] = [
         Self::Update,
         Self::UpdateSynced,
@@ -66,10 +65,10 @@ impl Call {
             Self::Item => "begin and end the next item, `Buffered`",
             Self::Register => "register an item, `Synced`",
             Self::RegisterThousand => "register 1,000 items at once, `Synced`",
-            Self::RegisterUnchanged => "register what is there already",
+            Self::RegisterUnchanged => "register an existing item",
             Self::RegisterAndUnregister => "register and unregister, both `Synced`",
             Self::ClaimAndHandBack => "claim and hand back, both `Synced`",
-            Self::ClaimInVain => "claim in vain: another has it",
+            Self::ClaimInVain => "claim a held process",
             Self::ReadItem => "read one item",
             Self::ReadPage => "read a page of 100 items",
             Self::ReadItems => "go through all items, not decoded",
@@ -77,7 +76,7 @@ impl Call {
         }
     }
 
-    /// Makes everything ready for the first call on `process`.
+    /// Prepares the first call on `process`.
     pub fn on(self, process: &ProcessHandle) -> Ready {
         let process = process.clone();
         match self {
@@ -128,12 +127,12 @@ pub fn claim(process: &ProcessHandle, durability: Durability) -> Run {
     let options =
         ClaimOptions::new().force(true).progress_interval(Duration::ZERO).progress_durability(durability);
     let Claim::Won(run) = process.claim_with(&Instance::new(), &options).unwrap() else {
-        panic!("nobody else is here")
+        panic!("no other instance holds the process")
     };
     run
 }
 
-/// A run with an item in hand.
+/// A run with an item in progress.
 pub struct Hot {
     // Dropped in this order.
     work: WorkItem,
@@ -153,7 +152,7 @@ impl Hot {
         let _ = black_box(self.run.progress().unwrap());
     }
 
-    /// Ends the item and begins the next one; behind the last one begins another run.
+    /// Ends the item and begins the next one; after the last one another run begins.
     pub fn next(self, process: &ProcessHandle) -> Self {
         let Self { work, mut run } = self;
         work.finish().unwrap();
@@ -172,7 +171,7 @@ pub fn update(process: &ProcessHandle, durability: Durability) -> Ready {
     Box::new(move || hot.update())
 }
 
-/// The bytes that one call adds to the log.
+/// Returns the bytes that one call adds to the log.
 pub fn log_bytes(store: &Store, call: &mut Ready) -> usize {
     let written = || store.stats().unwrap().log_written_bytes;
     let before = written();
@@ -192,7 +191,7 @@ fn next_item(process: ProcessHandle) -> Ready {
 }
 
 fn new_names(label: &'static str) -> impl Iterator<Item = String> + Send {
-    // Sorts behind the sample's, and differs from what a call before registered.
+    // Sorts after the sample's items, and differs from earlier registrations.
     let id = Instance::new();
     (0..).map(move |n| format!("{label}-{id}-{n:07}"))
 }
@@ -218,7 +217,7 @@ fn claim_in_vain(process: ProcessHandle) -> Ready {
     })
 }
 
-/// Sets the parameters of an item anew.
+/// Changes the parameters of an item.
 pub fn reparameterise(process: &ProcessHandle, item: usize, n: i64) {
     let params: Params = sample::params().int("keysPerAccount", n);
     process.register(&sample::item_name(item), params).unwrap();

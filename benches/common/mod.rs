@@ -1,5 +1,5 @@
-//! What the benchmarks share: stores that are ready, the calls that are measured, bare
-//! loops to compare with, and how a result is printed.
+//! Shared parts of the benchmarks: prepared stores, the measured calls, bare loops to compare with,
+//! and output.
 #![allow(dead_code, unreachable_pub, reason = "each benchmark uses a part of it")]
 
 pub mod bare;
@@ -14,31 +14,30 @@ use std::time::Duration;
 
 use criterion::Criterion;
 
-/// Whether it is only to be seen that the benchmark works, as in CI.
+/// Reports whether the benchmark only checks that it works, as in CI.
 pub fn is_test() -> bool {
     std::env::args().any(|argument| argument == "--test")
 }
 
-/// How many items a process has.
+/// Returns the numbers of items per process.
 pub fn sizes() -> &'static [usize] {
     if is_test() { &[100] } else { &[100, 10_000, 1_000_000] }
 }
 
-/// A number that is set in the environment.
+/// Reads a number from the environment.
 pub fn setting(name: &str) -> Option<u64> {
     let text = std::env::var(name).ok()?;
     Some(text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number")))
 }
 
-/// The main function of a benchmark: measures, unless this program was only started to
-/// build a store.
+/// The main function of a benchmark: measures, unless this program was started to build a store.
 pub fn main(measure: impl FnOnce()) {
     if !stores::build_if_told() {
         measure();
     }
 }
 
-/// The same for one by criterion.
+/// The main function of a criterion benchmark.
 pub fn criterion_main(groups: fn()) {
     main(|| {
         groups();
@@ -46,7 +45,7 @@ pub fn criterion_main(groups: fn()) {
     });
 }
 
-/// The settings of every suite.
+/// Returns the settings of every suite.
 pub fn criterion() -> Criterion {
     Criterion::default().warm_up_time(Duration::from_secs(1)).measurement_time(Duration::from_secs(3))
 }

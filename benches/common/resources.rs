@@ -1,11 +1,11 @@
-//! What programs and folders take of the machine, and what machine it is.
+//! Resource usage of programs and folders, and a description of the machine.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use procstate::Timestamp;
 
-/// Bytes of all files in a folder, as the file system counts them.
+/// Returns the size of all files in a folder, as allocated by the file system.
 pub fn disk_bytes(folder: &Path) -> u64 {
     let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
     let of = |entry: std::fs::DirEntry| match entry.metadata() {
@@ -16,32 +16,32 @@ pub fn disk_bytes(folder: &Path) -> u64 {
     entries.flatten().map(of).sum()
 }
 
-/// Resident memory of this program.
+/// Returns the resident memory of this program.
 pub fn memory_bytes() -> u64 {
     number("/proc/self/status", "VmRSS:") * 1024
 }
 
-/// The most that it ever had.
+/// Returns the peak of its resident memory.
 pub fn memory_bytes_max() -> u64 {
     number("/proc/self/status", "VmHWM:") * 1024
 }
 
-/// Bytes that this program passed to write calls.
+/// Returns the bytes that this program passed to write calls.
 pub fn written_bytes() -> u64 {
     number("/proc/self/io", "wchar:")
 }
 
-/// The same of this thread alone.
+/// Returns the bytes that this thread passed to write calls.
 pub fn written_bytes_here() -> u64 {
     number("/proc/thread-self/io", "wchar:")
 }
 
-/// Write calls of this thread.
+/// Returns the number of write calls of this thread.
 pub fn writes_here() -> u64 {
     number("/proc/thread-self/io", "syscw:")
 }
 
-/// The same of the threads of this program that are called `name`.
+/// Returns the bytes that threads named `name` passed to write calls.
 pub fn written_bytes_of(name: &str) -> u64 {
     let tasks = std::fs::read_dir("/proc/self/task").unwrap().flatten().map(|task| task.path());
     let named = tasks.filter(|task| {
@@ -52,7 +52,7 @@ pub fn written_bytes_of(name: &str) -> u64 {
     named.map(|task| number(task.join("io"), "wchar:")).sum()
 }
 
-/// The number behind `name` in one of the files of the kernel; 0 where it has no such.
+/// Returns the number after `name` in a kernel file; 0 if missing.
 fn number(file: impl AsRef<Path>, name: &str) -> u64 {
     let text = std::fs::read_to_string(file).unwrap_or_default();
     let line = text.lines().find_map(|line| line.strip_prefix(name));

@@ -1,9 +1,9 @@
-//! The state that is measured: processes with items as a program would register them.
+//! The measured state: processes with typical items.
 
 use procstate::proto::{State, Status, Work};
 use procstate::{ImportMode, Params, Process, Store};
 
-/// The process that calls are made on.
+/// The process of the measured calls.
 pub const PROCESS: &str = "p";
 
 /// An import is one commit, which may have 256 MiB.
@@ -27,8 +27,8 @@ pub fn process(name: &str, items: usize) -> Process {
     }
 }
 
-/// Fills a store with so many items, up to a million of them in [`PROCESS`] and the rest
-/// in others.
+/// Fills a store with this many items, up to a million of them in [`PROCESS`] and the rest in
+/// others.
 pub fn fill(store: &Store, items: usize) {
     for first in (0..items).step_by(PROCESS_ITEMS_MAX) {
         let name =

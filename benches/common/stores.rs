@@ -1,6 +1,5 @@
-//! Stores that are ready. Each is built by a program of its own: what that leaves in the
-//! heap (a million small free pieces) would slow down every allocation of what is
-//! measured.
+//! Prepared stores. Each is built by a separate program, because the heap that it leaves (a million
+//! small free blocks) would slow down every measured allocation.
 
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -17,13 +16,13 @@ const ROLE: &str = "PROCSTATE_BENCH_ROLE";
 const FOLDER: &str = "PROCSTATE_BENCH_FOLDER";
 const ITEMS: &str = "PROCSTATE_BENCH_ITEMS";
 
-/// With less log than this no snapshot is due.
+/// The amount of log below which no snapshot is due.
 const SNAPSHOT_LOG_BYTES_MIN: u64 = 64 << 20;
 
-/// What a killed program had written last, and only to the log.
+/// The last updates of a killed program, which are only in the log.
 const UPDATES_BEFORE_KILL: usize = 100_000;
 
-/// How the program ends that builds a store.
+/// How the program that builds a store ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
     Close,
@@ -40,33 +39,33 @@ impl End {
     }
 }
 
-/// What this program was started for by another benchmark; `None` in the first one.
+/// Returns the purpose for which another benchmark started this program; `None` in the first one.
 pub fn role() -> Option<String> {
     std::env::var(ROLE).ok()
 }
 
-/// The folder that it was given.
+/// Returns the folder given to it.
 pub fn role_folder() -> PathBuf {
     std::env::var_os(FOLDER).expect("comes with a role").into()
 }
 
-/// How many items the store there has, or is to have.
+/// Returns the number of items that the store has or will have.
 pub fn role_items() -> usize {
     std::env::var(ITEMS).expect("comes with a role").parse().unwrap()
 }
 
-/// This program once more, to do something else with the folder of a store.
+/// Returns a command that starts this program in another role for a store's folder.
 pub fn in_role(role: &str, folder: &Path, items: usize) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.env(ROLE, role).env(FOLDER, folder).env(ITEMS, items.to_string());
     command
 }
 
-/// The folder of a store with so many items.
+/// Builds a store with this many items; returns its folder.
 pub fn build(items: usize, end: End) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let mut builder = in_role(end.role(), folder.path(), items).stdout(Stdio::piped()).spawn().unwrap();
-    // A byte when it is ready, or nothing when it ends.
+    // One byte when it is ready, or nothing when it ends.
     let mut ready = [0];
     let said = builder.stdout.as_mut().unwrap().read(&mut ready).unwrap();
     if end == End::Kill {
@@ -78,7 +77,7 @@ pub fn build(items: usize, end: End) -> TempDir {
     folder
 }
 
-/// Builds a store if that is what this program was started for.
+/// Builds a store if this program was started for that.
 pub fn build_if_told() -> bool {
     let role = role();
     let told = [End::Close, End::Kill].into_iter().find(|end| role.as_deref() == Some(end.role()));
@@ -93,7 +92,7 @@ pub fn build_if_told() -> bool {
     true
 }
 
-/// Waits for the snapshot that a large import makes due.
+/// Waits for the snapshot that is due after a large import.
 pub fn settle(store: &Store) {
     loop {
         let stats = store.stats().unwrap();
@@ -113,7 +112,7 @@ fn await_kill(store: &Store) {
     std::thread::sleep(Duration::from_secs(600));
 }
 
-/// A store to make calls on.
+/// A store for calls.
 pub struct Opened {
     pub store: Store,
     _folder: Option<TempDir>,
@@ -135,7 +134,7 @@ impl Opened {
         Self { store, _folder: None }
     }
 
-    /// One with `count` processes, each with one item.
+    /// Creates a store with `count` processes of one item each.
     pub fn with_processes(count: usize) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).unwrap();
@@ -145,7 +144,7 @@ impl Opened {
         Self { store, _folder: Some(folder) }
     }
 
-    /// An update of each process.
+    /// Returns an update of each process.
     pub fn updates(&self, durability: Durability) -> Vec<Ready> {
         let names = self.store.processes().unwrap();
         let update = |name| calls::update(&self.store.process(name).unwrap(), durability);

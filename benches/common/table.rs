@@ -1,4 +1,4 @@
-//! Results as Markdown tables, to be pasted into README and docs.
+//! Prints results as Markdown tables for README and docs.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ pub fn row(cells: &[String]) {
     println!("| {} |", cells.join(" | "));
 }
 
-/// Three digits, in the unit that fits.
+/// Formats a time with three digits in a suitable unit.
 pub fn time(time: Duration) -> String {
     let nanos = time.as_nanos() as f64;
     let (number, unit) = match nanos {
@@ -24,7 +24,7 @@ pub fn time(time: Duration) -> String {
     format!("{} {unit}", digits(number))
 }
 
-/// Three digits at least, and no more behind the point than they need.
+/// Formats a number with at least three digits, and as few decimals as possible.
 pub fn digits(number: f64) -> String {
     let decimals = match number.abs() {
         ..10.0 => 2,
@@ -36,7 +36,7 @@ pub fn digits(number: f64) -> String {
     format!("{}{rest}", grouped(whole))
 }
 
-/// A mean that is exact: without a fraction where it has none.
+/// Formats an exact mean, without decimals if possible.
 pub fn exact(sum: u64, count: u64) -> String {
     if sum.is_multiple_of(count) {
         return grouped(&(sum / count).to_string());
@@ -46,7 +46,7 @@ pub fn exact(sum: u64, count: u64) -> String {
     format!("{}{rest}", grouped(whole))
 }
 
-/// A mean of which only two digits mean something.
+/// Formats a mean with two significant digits.
 pub fn about(sum: u64, count: u64) -> String {
     let mean = sum as f64 / count as f64;
     let step = 10_f64.powf(mean.log10().floor() - 1.0);
@@ -61,7 +61,7 @@ pub fn mib(bytes: u64) -> String {
     format!("{} MiB", digits(bytes as f64 / MIB))
 }
 
-/// Digits in groups of three.
+/// Groups digits by three.
 fn grouped(digits: &str) -> String {
     let mut text = String::new();
     for (n, digit) in digits.chars().enumerate() {

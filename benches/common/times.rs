@@ -1,4 +1,4 @@
-//! How long calls take, one after another.
+//! Measures the duration of successive calls.
 
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
@@ -7,7 +7,7 @@ use hdrhistogram::Histogram;
 
 use super::calls::Ready;
 
-/// When enough calls were made: whichever comes first.
+/// The limits of a measurement, whichever is reached first.
 #[derive(Debug, Clone, Copy)]
 pub struct Limit {
     pub time: Duration,
@@ -21,14 +21,14 @@ pub struct Times {
 
 impl Default for Times {
     fn default() -> Self {
-        // Of a fixed size: to grow while calls are made would take time.
+        // Preallocated, since growing would cost time between calls.
         let nanos = Histogram::new_with_max(600_000_000_000, 3).unwrap();
         Self { nanos, took: Duration::ZERO }
     }
 }
 
 impl Times {
-    /// Makes calls until the limit, one at least.
+    /// Makes calls until the limit, at least one.
     pub fn of(limit: Limit, call: &mut dyn FnMut()) -> Self {
         let mut times = Self::default();
         let began = Instant::now();
@@ -45,7 +45,7 @@ impl Times {
         }
     }
 
-    /// The same in a thread for each of `calls`, all at once.
+    /// Makes calls in one thread per entry of `calls`, concurrently.
     pub fn of_threads(limit: Limit, calls: &mut [Ready]) -> Self {
         let barrier = Barrier::new(calls.len());
         std::thread::scope(|scope| {
@@ -60,14 +60,14 @@ impl Times {
         })
     }
 
-    /// Together with those of another thread.
+    /// Adds the calls of another thread.
     fn beside(mut self, other: Self) -> Self {
         self.nanos += other.nanos;
         self.took = self.took.max(other.took);
         self
     }
 
-    /// Together with what the same threads did later.
+    /// Adds later calls of the same threads.
     pub fn then(mut self, later: Self) -> Self {
         self.nanos += later.nanos;
         self.took += later.took;
@@ -82,7 +82,7 @@ impl Times {
         self.count() as f64 / self.took.as_secs_f64()
     }
 
-    /// Of all threads together.
+    /// Returns the time per call over all threads.
     pub fn each(&self) -> Duration {
         self.took.div_f64(self.count() as f64)
     }

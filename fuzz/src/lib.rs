@@ -1,16 +1,15 @@
-//! What the fuzz targets share.
+//! Shared parts of the fuzz targets.
 
 use std::panic::{self, PanicHookInfo};
 use std::path::Path;
 
 use tempfile::TempDir;
 
-/// An empty folder for one input: in memory where that can be, since syncs would only
-/// take time.
+/// Creates an empty folder for one input, in memory if possible, where syncs cost nothing.
 ///
 /// # Panics
 ///
-/// If it cannot be made.
+/// If it cannot be created.
 #[must_use]
 pub fn scratch() -> TempDir {
     let memory = Path::new("/dev/shm");
@@ -23,8 +22,8 @@ pub fn scratch() -> TempDir {
     made.expect("a folder for an input")
 }
 
-/// Lets sled panic, which procstate takes for an answer. Every other panic ends the
-/// fuzzer where it happens, also in a thread of the store's.
+/// Permits panics of sled, which procstate handles. Every other panic ends the fuzzer where it
+/// occurs, also in threads of the store.
 pub fn let_sled_panic() {
     let abort = panic::take_hook();
     panic::set_hook(Box::new(move |info| {

@@ -94,8 +94,24 @@ pub(crate) trait Engine: Send + Sync + 'static {
     /// Once it returns, the commit survives what `durability` promises.
     /// A batch without writes only checks its preconditions, and returns the newest sequence
     /// number.
-    /// newest sequence number.
     fn commit(&self, batch: Batch, durability: Durability) -> Result<Outcome>;
+
+    /// Reports whether calls wait for other machines.
+    fn is_networked(&self) -> bool {
+        false
+    }
+
+    /// Makes a call that may wait for this engine: at once, or on a thread of the engine if it
+    /// waits for a network.
+    ///
+    /// # Errors
+    ///
+    /// If the store was closed.
+    #[cfg(feature = "tokio")]
+    fn make(&self, call: Box<dyn FnOnce() + Send>) -> Result<()> {
+        call();
+        Ok(())
+    }
 
     /// Returns the maximum number of preconditions in a commit.
     fn preconditions_max(&self) -> usize {

@@ -259,7 +259,7 @@ suite! {
         assert_eq!(payload(&*engine, 4), None);
     }
 
-    fn what_is_too_large_is_refused_and_nothing_written(engine: Subject) {
+    fn oversized_writes_are_refused_as_a_whole(engine: Subject) {
         let large = Bytes::from(vec![0; RECORD_BYTES_MAX + 1]);
         let batch = put(1, b"a").put(key(2), large);
         let error = engine.commit(batch, Durability::Synced).unwrap_err();
@@ -333,7 +333,7 @@ suite! {
         assert_eq!(engine.last_seq(), 4 * EACH, "a failed commit takes no number");
     }
 
-    fn the_feed_tells_every_commit_in_order(engine: Subject) {
+    fn the_feed_delivers_every_commit_in_order(engine: Subject) {
         let listener = engine.feed().subscribe(1000);
         std::thread::scope(|scope| {
             for thread in 0..4 {
@@ -353,7 +353,7 @@ suite! {
         assert_eq!(listener.receive(None), Received::Closed);
     }
 
-    fn a_closed_engine_says_so(engine: Subject) {
+    fn a_closed_engine_reports_it(engine: Subject) {
         commit(&*engine, &put(1, b"a"));
         engine.close().unwrap();
         engine.close().unwrap();

@@ -36,17 +36,18 @@ pub(crate) struct SyncedFile {
 }
 
 /// The content of the SYNCED file.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Synced {
     /// The intact slots of this store.
     slots: Vec<Slot>,
     /// The fault of a file that should be intact.
     wrong: Option<String>,
+    is_foreign: bool,
 }
 
 impl Synced {
     fn wrong_with(why: String) -> Self {
-        Self { slots: Vec::new(), wrong: Some(why) }
+        Self { wrong: Some(why), ..Self::default() }
     }
 
     fn newest(&self) -> Option<&Slot> {
@@ -61,6 +62,11 @@ impl Synced {
     /// Returns the opening that recorded it.
     pub(crate) fn opening(&self) -> Option<Epoch> {
         self.newest()?.opening
+    }
+
+    /// Reports whether the file belongs to another store.
+    pub(crate) fn is_foreign(&self) -> bool {
+        self.is_foreign
     }
 
     /// Returns the fault of a file that should be intact.
@@ -97,12 +103,13 @@ impl SyncedFile {
         let slots: Vec<Slot> = bytes.chunks(SLOT_BYTES).take(2).filter_map(Slot::decode).collect();
         if let Some(other) = slots.iter().find(|slot| slot.store != self.store) {
             let id = Uuid::from_bytes(other.store);
-            return Ok(Synced::wrong_with(format!("it belongs to another store, with the id {id}")));
+            let why = format!("it belongs to another store, with the id {id}");
+            return Ok(Synced { is_foreign: true, ..Synced::wrong_with(why) });
         }
         if slots.is_empty() {
             return Ok(Synced::wrong_with("both of its slots are damaged".to_owned()));
         }
-        Ok(Synced { slots, wrong: None })
+        Ok(Synced { slots, ..Synced::default() })
     }
 
     /// Opens the file after it was read as `found`, and durably records that the log is synced up

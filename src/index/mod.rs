@@ -20,6 +20,7 @@ mod blobs;
 mod chunks;
 mod contents;
 mod guard;
+mod holes;
 mod key;
 mod open;
 mod quiet;
@@ -193,7 +194,11 @@ impl Index {
         guard(&dir, "close", || {
             drop(db);
             Ok(())
-        })
+        })?;
+        if let Err(error) = holes::punch(&dir.join("db")) {
+            tracing::debug!(%error, dir = %dir.display(), "the index takes more of the disk than it must");
+        }
+        Ok(())
     }
 
     pub(crate) fn disk_bytes(&self) -> Result<u64> {
@@ -250,6 +255,23 @@ mod tests {
             let error = Index::open(&dir, &OPTIONS).unwrap_err();
             assert!(error.is_corrupt(), "{n}: {error}");
             assert!(error.to_string().contains("some are missing or older versions"), "{n}: {error}");
+        }
+    }
+
+    /// With all that it held, also when it is opened again.
+    #[test]
+    fn a_small_index_uses_little_disk_once_closed() {
+        use std::os::unix::fs::MetadataExt;
+        let folder = tempfile::tempdir().unwrap();
+        let dir = folder.path().join("index");
+        for n in 0..6_u8 {
+            let index = Index::open(&dir, &OPTIONS).unwrap();
+            assert_eq!(index.records().count(), usize::from(n));
+            put(&index, &[n], &[n; 100]);
+            index.sync().unwrap();
+            index.close().unwrap();
+            let bytes = std::fs::metadata(dir.join("db")).unwrap().blocks() * 512;
+            assert!(bytes <= 64 << 10, "{bytes} after {n}");
         }
     }
 

@@ -145,14 +145,13 @@ pub(crate) fn begin(item: &mut Item, run: &RunStatus, now: Timestamp) {
     let goes_on = belongs_to(item, run);
     item.run = run.run;
     item.set_ended(State::Unspecified);
+    let work = item.work.get_or_insert_default();
     if !goes_on {
         item.failed_attempts = 0;
+        work.status = None;
     }
     let now = Some(time::to_wire(now));
-    let status = item.work.get_or_insert_default().status.get_or_insert_default();
-    if !goes_on {
-        *status = Status { start_time: now, ..Status::default() };
-    }
+    let status = work.status.get_or_insert_default();
     status.start_time = status.start_time.or(now);
     status.progress_time = now;
     status.finish_time = None;
@@ -178,7 +177,7 @@ pub(crate) fn reopen(item: &mut Item) {
 /// Merges a run's copy of an item with the stored one: the stored parameters and the run's status
 /// win.
 ///
-/// `None` if the item has been registered anew; the run must not write it.
+/// Returns `None` if the item has been re-registered; the run must not write it then.
 pub(crate) fn merge(ours: &Item, theirs: Option<&Item>) -> Option<Item> {
     let theirs = theirs.filter(|theirs| theirs.registered == ours.registered)?;
     let mut merged = theirs.clone();
@@ -311,6 +310,36 @@ mod tests {
     }
 
     #[test]
+    fn a_run_that_skips_completed_items_processes_the_rest() {
+        let whole = new_run(RUN, now());
+        let retry = run::begin(RUN + 1, &whole, true, later());
+        for (state, last_run, is_processed) in [
+            (State::Completed, RUN - 1, true),
+            (State::Completed, RUN, false),
+            (State::Incomplete, RUN, true),
+            (State::Aborted, RUN, true),
+            (State::New, 0, true),
+        ] {
+            let mut item = in_hand();
+            finish(&mut item, state, now());
+            item.run = last_run;
+            assert_eq!(is_to_do(&item, &retry), is_processed, "{state:?} in run {last_run}");
+            assert!(is_to_do(&item, &new_run(RUN + 1, later())), "{state:?} in run {last_run}");
+        }
+    }
+
+    #[test]
+    fn items_begun_since_the_aborted_run_come_later() {
+        for (begun_since, last_run, is_later) in
+            [(0, 0, false), (0, RUN, false), (RUN, RUN - 1, false), (RUN, RUN, true), (RUN, RUN + 1, true)]
+        {
+            let run = RunStatus { begun_since, ..new_run(RUN + 2, later()) };
+            let item = Item { run: last_run, ..registered() };
+            assert_eq!(comes_later(&item, &run), is_later, "run {last_run}, begun since {begun_since}");
+        }
+    }
+
+    #[test]
     fn a_resumed_import_is_judged_by_times() {
         let resumed = run::resume(new_run(0, now()), RUN, later());
         let mut item = Item { run: 0, ..in_hand() };
@@ -337,6 +366,49 @@ mod tests {
         assert_eq!(status(&same).unwrap().start_time, Some(time::to_wire(now())));
         begin(&mut item, &new_run(RUN + 1, later()), later());
         assert_eq!(status(&item).unwrap().stats.len(), 0);
+        assert_eq!(status(&item).unwrap().start_time, Some(time::to_wire(later())));
+    }
+
+    #[test]
+    fn failed_attempts_accumulate_within_a_run_and_reset_in_the_next() {
+        for (run, failed_attempts) in [(RUN, 2), (RUN + 1, 0)] {
+            let mut item = Item { failed_attempts: 2, ..in_hand() };
+            begin(&mut item, &new_run(run, later()), later());
+            assert_eq!(item.failed_attempts, failed_attempts, "run {run}");
+        }
+    }
+
+    #[test]
+    fn a_reopened_item_is_active_and_not_finished() {
+        let mut item = in_hand();
+        finish(&mut item, State::Completed, later());
+        reopen(&mut item);
+        assert_eq!(state(&item), State::Active);
+        assert_eq!(status(&item).unwrap().finish_time, None);
+    }
+
+    #[test]
+    fn a_full_item_accepts_only_known_labels() {
+        let with_bytes = |bytes| {
+            let params = Params::new().string("s", "x".repeat(bytes));
+            let mut item = register(None, &params, None, now(), 5).unwrap();
+            stats::add(&mut item.work.as_mut().unwrap().status.as_mut().unwrap().stats, "known", 1.0);
+            item
+        };
+        let label = "other";
+        let overhead = with_bytes(limits::ITEM_BYTES_MAX / 2).exact_len() - limits::ITEM_BYTES_MAX / 2;
+        let free = label.len() + stats::COUNTER_BYTES;
+        let fits = limits::ITEM_BYTES_MAX - overhead - free;
+        assert_eq!(with_bytes(fits).exact_len() + free, limits::ITEM_BYTES_MAX);
+        assert!(has_room_for(&with_bytes(fits), label));
+        assert!(!has_room_for(&with_bytes(fits + 1), label));
+        assert!(has_room_for(&with_bytes(limits::ITEM_BYTES_MAX), "known"));
+    }
+
+    #[test]
+    fn parameters_are_read_from_the_work() {
+        assert_eq!(super::params(&registered()), Some(&params(1)));
+        assert_eq!(super::params(&Item::default()), None);
     }
 
     #[test]

@@ -27,3 +27,13 @@ impl fmt::Display for List {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_are_named_in_the_order_of_a_run() {
+        assert_eq!(List::ALL.map(|list| list.to_string()), ["active", "cleanup", "dropped"]);
+    }
+}

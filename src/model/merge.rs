@@ -162,6 +162,8 @@ mod tests {
         let ours = item(work(Some(10), 1, Some(20)));
         let ahead = work(Some(10), 1, Some(30));
         assert_eq!(merged(&ours, &ahead, None), Some(ahead.clone()));
+        let taken = active(Here::Active(&ours), &ahead, None, at(59), 9).unwrap();
+        assert_eq!((taken.registered, taken.run), (ours.registered, 0), "it keeps its place");
         assert_eq!(merged(&ours, &work(Some(10), 1, Some(20)), None), None);
         let run = run::begin(2, &RunStatus::default(), false, at(5));
         assert_eq!(merged(&ours, &ahead, Some(&run)), None);

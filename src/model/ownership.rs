@@ -122,8 +122,8 @@ pub(crate) fn skips_completed(situation: &Situation<'_>) -> bool {
 
 /// Returns when the minimum interval since the latest run ends.
 ///
-/// A start farther ahead than the interval was recorded by a clock that has since been set back,
-/// and is ignored.
+/// A start that is ahead by the interval or more was recorded by a clock that has since been set
+/// back, and is ignored.
 fn rested(min_interval: Duration, last_start: Option<Timestamp>, now: Timestamp) -> Due {
     let add = |time: Timestamp| time.saturating_add(min_interval).unwrap_or(Timestamp::MAX);
     match last_start {
@@ -208,6 +208,13 @@ mod tests {
     }
 
     #[test]
+    fn an_owner_is_alive_for_the_timeout_after_its_heartbeat() {
+        let [sign, timeout] = [100, 30].map(Duration::from_secs);
+        assert_eq!(alive_until(sign, timeout), Duration::from_secs(130));
+        assert_eq!(alive_until(sign, Duration::MAX), Duration::MAX);
+    }
+
+    #[test]
     fn a_finished_run_is_not_held_and_not_due_in_its_slot() {
         let (status, settings) = (finished("2026-01-01T10:00:00Z", 5), hourly());
         let situation = Situation { owner_lives_for: LIFE, ..situation(Some(&status), &settings) };
@@ -232,8 +239,56 @@ mod tests {
             decided(&Situation { settings_version: 99, ..situation(Some(&status), settings) })
         };
         assert!(matches!(decision(&settings), Decision::NotDue { .. }));
+        settings.settings_time = Some(to_wire(at("2026-01-01T10:00:00Z")));
+        assert!(matches!(decision(&settings), Decision::NotDue { .. }), "the run already has them");
         settings.settings_time = Some(to_wire(at("2026-01-01T10:00:01Z")));
         assert_eq!(decision(&settings), Decision::Start);
+    }
+
+    #[test]
+    fn a_request_holds_until_a_run_begins_after_it() {
+        let at_nine = "2026-01-01T09:00:00Z";
+        for (run_requested, latest, is_open) in [
+            (0, None, false),
+            (0, Some(5), false),
+            (4, None, true),
+            (4, Some(5), false),
+            (5, Some(5), true),
+            (6, Some(5), true),
+        ] {
+            let settings = Settings { run_requested, ..Settings::default() };
+            let latest = latest.map(|run| finished(at_nine, run));
+            assert_eq!(is_requested(&settings, latest.as_ref()), is_open, "{run_requested} {latest:?}");
+        }
+        // It takes precedence over the schedule and the interval.
+        let status = finished("2026-01-01T10:29:00Z", 5);
+        let settings = Settings { run_requested: 6, ..hourly() };
+        let terms = Terms { min_interval: Some(Duration::from_secs(600)), ..Terms::default() };
+        assert_eq!(decided(&Situation { terms, ..situation(Some(&status), &settings) }), Decision::Start);
+    }
+
+    #[test]
+    fn only_a_requested_run_that_is_not_due_otherwise_skips_completed_items() {
+        let requested = Settings { run_requested: 6, requested_skips_completed: true, ..Settings::default() };
+        let slotted = Settings { schedule_frequency: hourly().schedule_frequency, ..requested.clone() };
+        let broken = Params::new().string("schedule.cron", "x");
+        let unscheduled = Settings { settings: Some(broken), ..requested.clone() };
+        let whole = Settings { requested_skips_completed: false, ..slotted.clone() };
+        let unrequested = Settings { run_requested: 0, ..slotted.clone() };
+        let (in_slot, before) = ("2026-01-01T10:29:00Z", "2026-01-01T09:59:00Z");
+        for (case, settings, started, terms, skips) in [
+            ("within its slot", &slotted, in_slot, Terms::default(), true),
+            ("in a new slot", &slotted, before, Terms::default(), false),
+            ("always due", &requested, before, Terms::default(), true),
+            ("with a broken schedule", &unscheduled, before, Terms::default(), true),
+            ("forced", &slotted, in_slot, FORCED, false),
+            ("requested as a whole run", &whole, in_slot, Terms::default(), false),
+            ("not requested", &unrequested, in_slot, Terms::default(), false),
+        ] {
+            let status = finished(started, 5);
+            let situation = Situation { terms, ..situation(Some(&status), settings) };
+            assert_eq!(skips_completed(&situation), skips, "{case}");
+        }
     }
 
     #[test]
@@ -257,6 +312,7 @@ mod tests {
         assert_eq!(with("2026-01-01T10:59:10Z", 1), Decision::NotDue { at: at("2026-01-01T11:00:00Z") });
         // A start far ahead, from before the clock was set back, does not delay the run.
         assert_eq!(with("2026-01-01T09:00:00Z", 30), Decision::Start);
+        assert_eq!(with("2026-01-01T09:59:00Z", 60), Decision::Start);
         assert_eq!(with("2026-01-01T10:40:00Z", 30), Decision::NotDue { at: at("2026-01-01T11:29:00Z") });
     }
 

@@ -45,3 +45,16 @@ impl Params {
         self.string_params.get(name).map(String::as_str)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_are_read_by_name_and_type() {
+        let params = Params::new().int("keys", 8).string("region", "eu");
+        assert_eq!((params.get_int("keys"), params.get_string("region")), (Some(8), Some("eu")));
+        assert_eq!((params.get_int("region"), params.get_string("keys")), (None, None));
+        assert_eq!(Params::new().int("n", 1).int("n", -2).get_int("n"), Some(-2), "the last value counts");
+    }
+}

@@ -118,6 +118,7 @@ pub(crate) fn history(instance: &str, status: &Status) -> History {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::errors;
 
     fn at(text: &str) -> Timestamp {
         text.parse().unwrap()
@@ -131,6 +132,41 @@ mod tests {
         let mut run = run;
         run.status.get_or_insert_default().set_state(state);
         run
+    }
+
+    #[test]
+    fn a_new_run_is_active_since_now() {
+        let now = at("2026-01-01T10:00:00Z");
+        let run = new(7, now);
+        let status = run.status.unwrap();
+        assert_eq!((run.run, status.state()), (7, State::Active));
+        assert_eq!([status.start_time, status.progress_time], [Some(time::to_wire(now)); 2]);
+        assert_eq!(status.finish_time, None);
+    }
+
+    #[test]
+    fn incomplete_and_aborted_items_have_failed() {
+        let mut run = new(1, at("2026-01-01T10:00:00Z"));
+        for state in [State::Completed, State::Incomplete, State::Aborted, State::Aborted] {
+            stats::count_end(&mut run.status.as_mut().unwrap().stats, state);
+        }
+        assert!((failed_items(&run) - 3.0).abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn history_keeps_the_result_and_the_first_errors() {
+        let mut status = new(1, at("2026-01-01T10:00:00Z")).status.unwrap();
+        let later = at("2026-01-01T10:00:01Z");
+        for n in 0..5 {
+            errors::record(&mut status, errors::RUN_ERRORS_MAX, later, &n.to_string());
+        }
+        finish(&mut status, State::Incomplete, later);
+        let entry = history("host", &status);
+        assert_eq!((entry.instance.as_str(), entry.state()), ("host", State::Incomplete));
+        assert_eq!((entry.start_time, entry.finish_time), (status.start_time, Some(time::to_wire(later))));
+        assert_eq!((entry.stats, entry.total_errors), (status.stats, 5));
+        let texts: Vec<_> = entry.errors.iter().map(|error| error.text.as_str()).collect();
+        assert_eq!(texts, ["0", "1", "2"]);
     }
 
     #[test]

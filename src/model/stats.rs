@@ -151,6 +151,24 @@ mod tests {
     }
 
     #[test]
+    fn counters_of_items_count_under_work_in_the_run() {
+        assert_eq!(of_work("n"), "work.n");
+    }
+
+    #[test]
+    fn totals_are_full_at_exactly_the_limit() {
+        let room = |bytes: usize| {
+            let label = "x".repeat(limits::TOTALS_BYTES_MAX - bytes - COUNTER_BYTES);
+            Stats::from([(label, 1.0)])
+        };
+        let label = "work.n";
+        let run = Stats::from([(label.to_owned(), 1.0)]);
+        let needed = label.len() + COUNTER_BYTES;
+        assert_eq!(add_to_totals(&mut room(needed), &run), 0);
+        assert_eq!(add_to_totals(&mut room(needed - 1), &run), 1);
+    }
+
+    #[test]
     fn full_totals_keep_counting_known_and_reserved_labels() {
         let (mut totals, run) = (Stats::new(), many(5000));
         let left_out = add_to_totals(&mut totals, &run);

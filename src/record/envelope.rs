@@ -164,6 +164,60 @@ mod tests {
     }
 
     #[test]
+    fn an_empty_payload_is_a_payload() {
+        let key = Key::owner("p");
+        assert_eq!(open(&key, &seal(&key, 1, b"")), Ok((1, Bytes::new())));
+    }
+
+    #[test]
+    fn damage_is_told_apart() {
+        let key = Key::owner("p");
+        let sound = seal(&key, 300, b"some payload");
+        let with = |at: usize, byte: u8| {
+            let mut damaged = sound.to_vec();
+            damaged[at] = byte;
+            let crc = checksum(key.bytes(), &damaged[CRC_LEN..]);
+            damaged[..CRC_LEN].copy_from_slice(&crc.to_le_bytes());
+            open(&key, &damaged.into())
+        };
+        assert_eq!(with(4, 2), Err(Damage::Format(2)));
+        assert_eq!(with(5, Kind::Status.tag()), Err(Damage::Kind));
+        assert_eq!(with(14, 11), Err(Damage::Truncated));
+        assert_eq!(open(&key, &sound.slice(..sound.len() - 1)), Err(Damage::Truncated));
+        assert_eq!(open(&key, &sound.slice(..HEADER_LEN - 1)), Err(Damage::Truncated));
+    }
+
+    #[test]
+    fn a_header_tells_the_kind_and_length_of_its_envelope() {
+        for payload in [&b""[..], b"payload", &[7; 3000]] {
+            let value = seal(&Key::item("p", List::Active, "w"), 0x0102_0304_0506_0708, payload);
+            let head = Head::parse(&value).unwrap();
+            assert_eq!(head.kind, Kind::Active);
+            assert_eq!(head.crc.to_le_bytes(), value[..CRC_LEN]);
+            assert_eq!(head.envelope_len(), value.len());
+            assert_eq!(Head::parse(&value[..HEADER_LEN]), Some(head), "the payload may follow");
+        }
+    }
+
+    #[test]
+    fn bytes_that_start_no_envelope_have_no_header() {
+        let sound = seal(&Key::owner("p"), 1, b"payload");
+        for len in 0..HEADER_LEN {
+            assert_eq!(Head::parse(&sound[..len]), None, "{len} bytes");
+        }
+        let with = |at: usize, bytes: &[u8]| {
+            let mut other = sound.to_vec();
+            other[at..at + bytes.len()].copy_from_slice(bytes);
+            Head::parse(&other)
+        };
+        let largest = u32::try_from(RECORD_BYTES_MAX).unwrap();
+        assert_eq!(with(4, &[2]), None, "another format");
+        assert_eq!(with(5, &[0x11]), None, "an unknown kind");
+        assert!(with(14, &largest.to_le_bytes()).is_some());
+        assert_eq!(with(14, &(largest + 1).to_le_bytes()), None, "a payload above the limit");
+    }
+
+    #[test]
     fn detects_a_value_under_another_key() {
         let value = seal(&Key::item("p", List::Active, "a"), 1, b"x");
         let other = Key::item("p", List::Active, "b");

@@ -9,3 +9,23 @@ pub(crate) fn fingerprint(key: &[u8], value: &[u8]) -> u64 {
     hasher.update(value);
     u64::from(hasher.finalize())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_differ_in_the_key_the_value_and_the_border_between_them() {
+        let records = [("", ""), ("a", ""), ("", "a"), ("ab", "c"), ("a", "bc"), ("ac", "b")];
+        let mut sums = records.map(|(key, value)| fingerprint(key.as_bytes(), value.as_bytes())).to_vec();
+        sums.sort_unstable();
+        sums.dedup();
+        assert_eq!(sums.len(), records.len(), "{sums:x?}");
+    }
+
+    #[test]
+    fn golden_value() {
+        let bytes = b"\x02\0\0\0\0\0\0\0abc";
+        assert_eq!(fingerprint(b"ab", b"c"), u64::from(crc32fast::hash(bytes)));
+    }
+}

@@ -81,6 +81,11 @@ mod tests {
     }
 
     #[test]
+    fn epochs_are_shown_as_sixteen_digits() {
+        assert_eq!(Epoch::from_stored(0xBEEF).unwrap().to_string(), "000000000000beef");
+    }
+
+    #[test]
     fn unknown_epochs_contradict_nothing() {
         let [one, other] = [1, 2].map(Epoch::from_stored);
         assert_eq!((Epoch::from_stored(0), Epoch::stored(None)), (None, 0));

@@ -164,7 +164,7 @@ fn a_read_only_store_rejects_changes() {
     assert_eq!(items.iter().map(|item| item.name()).collect::<Vec<_>>(), ["a"]);
     let error =
         remote.process("p").unwrap().with_durability(Durability::Buffered).register("b", Params::new());
-    assert!(error.unwrap_err().to_string().contains("read only"));
+    assert!(error.unwrap_err().to_string().contains("read-only"));
 }
 
 /// A server that receives a commit and dies before it answers.

@@ -2,6 +2,7 @@
 
 use super::fenced::FencedRun;
 use super::state::State;
+use super::writing::Writing;
 use crate::engine::Durability;
 use crate::error::Result;
 use crate::model::{run, stats};
@@ -15,7 +16,8 @@ impl FencedRun {
     ///
     /// If that cannot be written, the run stays unfinished.
     pub(super) fn finish(&self, durability: Durability) -> Result<Status> {
-        let mut state = self.lock();
+        let mut state = self.lock_to_write();
+        state.keep();
         self.check(&mut state)?;
         let now = self.now(&mut state);
         state.abandon_items(now);
@@ -26,7 +28,7 @@ impl FencedRun {
         written
     }
 
-    fn write_finish(&self, state: &mut State, durability: Durability) -> Result<Status> {
+    fn write_finish(&self, state: &mut Writing<'_>, durability: Durability) -> Result<Status> {
         let run = state.run.clone();
         let status = run.status.clone().unwrap_or_default();
         self.write(state, durability, &mut |batch| {
@@ -45,7 +47,8 @@ impl FencedRun {
 
     /// Releases the process with the run unfinished, for the next instance to resume at once.
     pub(super) fn hand_back(&self, durability: Durability) -> Result<()> {
-        let mut state = self.lock();
+        let mut state = self.lock_to_write();
+        state.keep();
         self.check_open(&state)?;
         // Still recorded as the last owner, but dead from now on.
         let owner: Versioned<Owner> = self.handle.read_owner()?;

@@ -13,6 +13,7 @@ use super::progress::{Loss, Progress};
 use super::state::heartbeat::Heartbeat;
 use super::state::item_in_flight::ItemId;
 use super::state::{Refused, State};
+use super::writing::Writing;
 use crate::engine::{Batch, Durability, Expect, Outcome, Pulse};
 use crate::error::{Error, Failure, Result};
 use crate::model::{List, errors, item, run, time};
@@ -47,6 +48,10 @@ pub(super) struct FencedRun {
     /// The number of active items at the claim, where needed.
     active: u64,
     state: Mutex<State>,
+    /// Whether calls of the engine wait for a network, during which the state is not locked.
+    pub(super) is_networked: bool,
+    /// Locked by the writer on a networked store.
+    pub(super) writer: Mutex<()>,
     pub(super) heartbeat: Arc<Heartbeat>,
     pub(super) queue: AdvanceQueue,
 }
@@ -69,6 +74,8 @@ impl FencedRun {
             status_key: Key::status(name),
             state: Mutex::new(State::new(run, settings, heartbeat.clone(), now)),
             heartbeat,
+            is_networked: handle.store.inner.engine.is_networked(),
+            writer: Mutex::default(),
             queue: AdvanceQueue::default(),
             instance: token.instance,
             token: token.version,
@@ -141,7 +148,7 @@ impl FencedRun {
 
     /// Reports progress, unless the last report was too recent.
     pub(super) fn progress(self: &Arc<Self>, throttled: bool) -> Result<Progress> {
-        let mut state = self.lock();
+        let mut state = self.lock_to_write();
         match self.check(&mut state) {
             Err(error) if error.is_conflict() => return Ok(Progress::Conflict),
             other => other?,
@@ -149,7 +156,7 @@ impl FencedRun {
         if throttled && !state.is_aborted() && self.is_early() {
             return Ok(Progress::None);
         }
-        if throttled && let Some(progress) = self.owe(&mut state) {
+        if throttled && let Some(progress) = self.defer(&mut state) {
             return Ok(progress);
         }
         let now = time::to_wire(self.now(&mut state));
@@ -159,7 +166,7 @@ impl FencedRun {
             Err(error) if error.is_conflict() => return Ok(Progress::Conflict),
             other => other?,
         };
-        let merged = std::mem::take(&mut state.owed.has_merged) || merged;
+        let merged = std::mem::take(&mut state.deferred.has_merged) || merged;
         Ok(match (state.is_aborted(), merged) {
             (true, _) => Progress::Aborted,
             (false, true) => Progress::Merged,
@@ -177,7 +184,7 @@ impl FencedRun {
     /// as the owner; returns whether concurrent changes were merged.
     pub(super) fn write(
         &self,
-        state: &mut State,
+        state: &mut Writing<'_>,
         durability: Durability,
         more: &mut dyn FnMut(Batch) -> Result<Batch>,
     ) -> Result<bool> {
@@ -192,30 +199,41 @@ impl FencedRun {
     /// writing.
     pub(super) fn try_write(
         &self,
-        state: &mut State,
+        state: &mut Writing<'_>,
         durability: Durability,
         more: &mut dyn FnMut(Batch) -> Result<Batch>,
     ) -> Result<bool> {
         let batch = self.batch(state);
         let expected = batch.preconditions.len();
-        let batch = more(batch)?;
-        let sent = self.monotonic();
-        // Before the commit is visible: a claimer that sees the commit must see the heartbeat too,
-        // or it would take over a run that had lapsed and is alive again through this write.
-        self.pulse.beat(sent);
-        match self.handle.store.inner.engine.commit(batch, durability)? {
+        state.in_flight.begin_write();
+        let written = state.wait(|| {
+            let batch = more(batch)?;
+            let sent = self.monotonic();
+            // Before the commit is visible: a claimer that sees the commit must see the heartbeat
+            // too, or it would take over a run that had lapsed and is alive again through this
+            // write.
+            self.pulse.beat(sent);
+            let outcome = self.handle.store.inner.engine.commit(batch, durability)?;
+            Ok::<_, Error>((outcome, sent))
+        });
+        let (outcome, sent) = written.inspect_err(|_| state.in_flight.not_written())?;
+        let failed = match outcome {
             Outcome::Committed(version) => {
                 state.written(version, sent);
                 return Ok(true);
             }
-            Outcome::Failed(0) => return Err(self.lose(state)?),
-            Outcome::Failed(1) => self.read_anew(state)?,
-            Outcome::Failed(index) if index < expected => {
+            Outcome::Failed(index) => index,
+        };
+        state.in_flight.not_written();
+        match failed {
+            0 => return Err(self.lose(state)?),
+            1 => self.reread(state)?,
+            index if index < expected => {
                 let item = state.in_flight.to_write().nth(index - FENCES).map(|(id, ..)| id);
                 item.map_or(Ok(()), |id| self.merge(state, id))?;
             }
             // A precondition of `more` failed, which rereads.
-            Outcome::Failed(_) => {}
+            _ => {}
         }
         Ok(false)
     }
@@ -233,8 +251,8 @@ impl FencedRun {
     }
 
     /// Records the new owner.
-    fn lose(&self, state: &mut State) -> Result<Error> {
-        let owner: Versioned<Owner> = self.handle.read_owner()?;
+    fn lose(&self, state: &mut Writing<'_>) -> Result<Error> {
+        let owner: Versioned<Owner> = state.wait(|| self.handle.read_owner())?;
         let since = time::read(&owner.value.claimed);
         // An imported owner did not claim the process.
         let by = if owner.value.claimed.is_some() { owner.value.instance } else { String::new() };
@@ -249,19 +267,21 @@ impl FencedRun {
     ///
     /// Every change that a run must notice increases the version of the settings: if that is
     /// unchanged, so are the items without pending writes.
-    fn read_anew(&self, state: &mut State) -> Result<()> {
+    fn reread(&self, state: &mut Writing<'_>) -> Result<()> {
         // Before the items, so that a later change fails the next attempt.
-        state.settings = self.handle.read_settings()?;
+        state.settings = state.wait(|| self.handle.read_settings())?;
         self.heartbeat.set_settings(state.settings.value.settings.clone().unwrap_or_default());
         state.ids().into_iter().try_for_each(|id| self.merge(state, id))
     }
 
     /// Merges concurrent changes of an item in progress.
     ///
-    /// Work registered anew, and a cleanup requested again, are no longer the run's to write.
-    fn merge(&self, state: &mut State, id: ItemId) -> Result<()> {
+    /// The run may no longer write items that were re-registered or whose cleanup was requested
+    /// again.
+    fn merge(&self, state: &mut Writing<'_>, id: ItemId) -> Result<()> {
+        let Some(key) = state.in_flight.get(id).map(|item| item.key.clone()) else { return Ok(()) };
+        let record = state.wait(|| self.handle.store.inner.engine.get(&key))?;
         let Some(item) = state.in_flight.get_mut(id) else { return Ok(()) };
-        let record = self.handle.store.inner.engine.get(&item.key)?;
         let version = record.as_ref().map(|record| record.version);
         if item.version.is_none() || item.version == version {
             return Ok(());

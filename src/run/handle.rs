@@ -248,13 +248,13 @@ impl Run {
 
     /// Finishes the run without waiting for the disk.
     #[cfg(feature = "tokio")]
-    pub(crate) fn finish_buffered(self) -> Result<Status> {
+    pub(crate) fn finish_buffered(&self) -> Result<Status> {
         self.fenced.finish(Durability::Buffered)
     }
 
     /// Hands the run back without waiting for the disk.
     #[cfg(feature = "tokio")]
-    pub(crate) fn hand_back_buffered(self) -> Result<()> {
+    pub(crate) fn hand_back_buffered(&self) -> Result<()> {
         self.fenced.hand_back(Durability::Buffered)
     }
 

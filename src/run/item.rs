@@ -40,7 +40,7 @@ use crate::proto::{Params, State, Status};
 pub struct WorkItem {
     fenced: Arc<FencedRun>,
     id: ItemId,
-    name: String,
+    name: Arc<str>,
     list: List,
     /// The number of errors in the current attempt.
     attempt_errors: usize,
@@ -60,7 +60,12 @@ impl WorkItem {
         &self.name
     }
 
-    /// Returns the list it is on: [`List::Active`] or [`List::Cleanup`].
+    /// [`name`](WorkItem::name), to be kept.
+    pub(crate) fn shared_name(&self) -> Arc<str> {
+        self.name.clone()
+    }
+
+    /// The list it is on: [`List::Active`] or [`List::Cleanup`].
     #[must_use]
     pub fn list(&self) -> List {
         self.list
@@ -146,6 +151,13 @@ impl WorkItem {
     /// If the store cannot be written.
     pub fn progress(&self) -> Result<Progress> {
         self.fenced.progress(true)
+    }
+
+    /// Returns [`progress`](WorkItem::progress) as a call for another thread.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn progress_call(&self) -> impl FnOnce() -> Result<Progress> + Send + use<> {
+        let fenced = self.fenced.clone();
+        move || fenced.progress(true)
     }
 
     /// Reports whether the worker should stop: the item has too many errors, or the run is aborted,

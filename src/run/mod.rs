@@ -8,15 +8,16 @@ mod advance;
 mod claim;
 #[cfg(test)]
 mod claim_model;
+mod deferred;
 mod ending;
 mod fenced;
 mod handle;
 mod item;
 #[cfg(test)]
 mod lease_model;
-mod owed;
 mod progress;
 mod state;
+mod writing;
 
 pub use claim::Claim;
 pub use claim::instance::Instance;

@@ -1,4 +1,4 @@
-//! Options of a runner.
+//! Builds a runner.
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::model::FailureLimit;
 use crate::run::{ClaimOptions, Instance};
 use crate::store::Store;
 
-/// Options of a [`Runner`]; made by [`Runner::builder`].
+/// The options of a [`Runner`]; see [`Runner::builder`].
 ///
 /// ```
 /// use procstate::{Durability, FailureLimit, Params, Runner, Store};
@@ -64,7 +64,7 @@ pub struct RunnerBuilder {
 }
 
 impl Runner {
-    /// Begins to describe a runner of the process `process`.
+    /// Returns the options of a runner of `process`.
     pub fn builder(store: &Store, process: &str) -> RunnerBuilder {
         RunnerBuilder::new(store, process)
     }
@@ -91,33 +91,32 @@ impl RunnerBuilder {
         }
     }
 
-    /// Sets the schedule of the process, and creates the process if need be. Not
-    /// said, the process keeps the schedule it has, and must be in the store.
+    /// Sets the schedule of the process, creating it if needed.
     ///
-    /// Time is cut into slots of one period, counted from the epoch
-    /// (1970-01-01T00:00:00Z) in UTC, and a run is due if none has begun in the current
-    /// slot: with a period of a day, each day at 00:00 UTC. Slots that nobody was there
-    /// for are made up for by one run. A run is also due if settings or work have changed
-    /// since the last one began.
+    /// Without a schedule here the process keeps its own, and must exist.
     ///
-    /// So a run that begins late in a slot may be followed by one early in the next:
-    /// begun at 23:59, due again at 00:00. See [`offset`](RunnerBuilder::offset),
-    /// [`min_interval`](RunnerBuilder::min_interval), and `cron` for times on the clock
-    /// of a time zone.
+    /// Time is divided into slots of one period, counted from the Unix epoch in UTC. A run is due
+    /// if none has begun in the current slot: with a period of a day, each day at 00:00 UTC. One
+    /// run makes up for missed slots. A run is also due if settings or work have changed since the
+    /// last one began.
+    ///
+    /// A run that begins late in a slot may be followed by one early in the next: begun at 23:59,
+    /// due again at 00:00. See [`offset`](RunnerBuilder::offset),
+    /// [`min_interval`](RunnerBuilder::min_interval), and `cron` for times in a time zone.
     pub fn every(mut self, period: Duration) -> Self {
         self.schedule.every = Some(period);
         self
     }
 
-    /// Puts the slots of [`every`](RunnerBuilder::every) off by `offset`, which is below
-    /// the period: `every` a day with an offset of two hours is due at 02:00 UTC.
+    /// Moves the slots of [`every`](RunnerBuilder::every) by `offset`, which must be below the
+    /// period: `every` a day with an offset of two hours is due at 02:00 UTC.
     pub fn offset(mut self, offset: Duration) -> Self {
         self.schedule.offset = offset;
         self
     }
 
-    /// Sets the times of the process by a cron expression and a time zone, and creates
-    /// the process if need be; as [`ProcessHandle::set_cron`](crate::ProcessHandle::set_cron).
+    /// Sets a cron schedule, creating the process if needed; see
+    /// [`ProcessHandle::set_cron`](crate::ProcessHandle::set_cron).
     ///
     /// ```
     /// # use procstate::{Runner, Store};
@@ -134,20 +133,19 @@ impl RunnerBuilder {
         self
     }
 
-    /// No new run is due sooner than this after the last one began; as
-    /// [`ClaimOptions::min_interval`].
+    /// Sets the minimum time between the starts of two runs; see [`ClaimOptions::min_interval`].
     pub fn min_interval(mut self, interval: Duration) -> Self {
         self.options.claim = self.options.claim.min_interval(interval);
         self
     }
 
-    /// Who does the work.
+    /// Sets the worker.
     pub fn worker(mut self, worker: impl Worker) -> Self {
         self.worker = Some(Arc::new(worker));
         self
     }
 
-    /// A function that does the work. It has nothing to clean up.
+    /// Sets a function as the worker, without cleanup.
     ///
     /// ```
     /// # use procstate::{Runner, Store};
@@ -169,126 +167,122 @@ impl RunnerBuilder {
         self.worker(FnWorker(work))
     }
 
-    /// How the ids of this runner's instance begin, for people to know it by.
+    /// Sets the prefix of the instance id, for people to recognize.
     pub fn label(mut self, label: impl Into<String>) -> Self {
         self.label = Some(label.into());
         self
     }
 
-    /// How many items are worked on at once, 1 to 1024. Default: 1.
+    /// Sets how many items are processed at once, 1 to 1024. Default: 1.
     pub fn concurrency(mut self, items: usize) -> Self {
         self.options.flow.concurrency = items;
         self
     }
 
-    /// How many items may begin in a minute, evenly spread. Default: any number.
+    /// Sets how many items may begin per minute, evenly spread. Default: unlimited.
     pub fn items_per_minute(mut self, items: u32) -> Self {
         self.options.flow.items_per_minute = (items > 0).then_some(items);
         self
     }
 
-    /// Whether, and how soon, an item that failed is tried again in the same run.
-    /// Default: it is not.
+    /// Sets whether and how soon a failed item is retried within the run. Default: never.
     pub fn retry(mut self, retry: Retry) -> Self {
         self.options.retry = retry;
         self
     }
 
-    /// How long one attempt at an item may take. After that it has failed with
-    /// "timed out", and its worker is told to stop. Once the worker has returned,
-    /// the item is tried again if it has attempts left. Default: any time.
+    /// Sets the time limit of an attempt. Default: none.
     ///
-    /// It does not make up for signs of life: a worker that is silent for the
-    /// heartbeat timeout loses the run, unless the runner
-    /// [beats by itself](RunnerBuilder::beat_by_itself).
+    /// After that the attempt has failed with "timed out", and its worker is told to stop. Once the
+    /// worker has returned, the item is retried if it has attempts left.
+    ///
+    /// The limit does not replace heartbeats: a worker that is silent for the heartbeat timeout
+    /// loses the run, unless the runner [sends heartbeats by
+    /// itself](RunnerBuilder::beat_by_itself).
     pub fn item_timeout(mut self, timeout: Duration) -> Self {
         self.options.item_timeout = Some(timeout);
         self
     }
 
-    /// How long a worker that was told to stop may go on before the runner leaves
-    /// it and its thread behind and ends its item as aborted. Default: 10 s.
+    /// Sets how long a worker may continue after it was told to stop, before the runner abandons
+    /// its thread and ends the item as aborted. Default: 10 s.
     pub fn stop_grace(mut self, grace: Duration) -> Self {
         self.options.stop_grace = grace;
         self
     }
 
-    /// Whether the runner shows life while workers are silent, for items with long
-    /// silent calls. It stops to while an item is over its time, so that a wedged
-    /// worker does not look alive for ever; for that it needs an
-    /// [`item_timeout`](RunnerBuilder::item_timeout). Default: only the
-    /// [`progress`](WorkContext::progress) of workers is a sign of life.
+    /// Sets whether the runner sends heartbeats while workers are silent, for items with long
+    /// silent calls. Default: only the [`progress`](WorkContext::progress) of workers is a
+    /// heartbeat.
+    ///
+    /// The runner stops while an item exceeds its time limit, so that a wedged worker does not look
+    /// alive forever; this needs an [`item_timeout`](RunnerBuilder::item_timeout).
     pub fn beat_by_itself(mut self, beats: bool) -> Self {
         self.options.beats_by_itself = beats;
         self
     }
 
-    /// The shortest time between two writes of progress. Default: 1 s, and never
-    /// more than half the heartbeat timeout.
+    /// Sets the minimum time between two writes of progress. Default: 1 s, and at most half the
+    /// heartbeat timeout.
     pub fn progress_interval(mut self, interval: Duration) -> Self {
         self.options.claim = self.options.claim.progress_interval(interval);
         self
     }
 
-    /// How long the runner counts as alive after it began its last write; above zero.
+    /// Sets how long the runner counts as alive after the start of its last write; above zero.
     /// Default: three times the progress interval, at least 30 s.
     pub fn heartbeat_timeout(mut self, timeout: Duration) -> Self {
         self.options.claim = self.options.claim.heartbeat_timeout(timeout);
         self
     }
 
-    /// What progress and the ends of items survive. Default:
-    /// [`Buffered`](Durability::Buffered).
+    /// Sets what progress and ends of items survive. Default: [`Buffered`](Durability::Buffered).
     pub fn progress_durability(mut self, durability: Durability) -> Self {
         self.options.claim = self.options.claim.progress_durability(durability);
         self
     }
 
-    /// How many items may fail before a run stops. Default: any number.
+    /// Sets how many items may fail before a run stops. Default: unlimited.
     pub fn max_failed_items(mut self, limit: FailureLimit) -> Self {
         self.options.claim = self.options.claim.max_failed_items(limit);
         self
     }
 
-    /// New runs leave out what is completed already; as
-    /// [`ClaimOptions::skip_completed`].
+    /// Sets whether new runs skip completed items; see [`ClaimOptions::skip_completed`].
     pub fn skip_completed(mut self, skip: bool) -> Self {
         self.options.claim = self.options.claim.skip_completed(skip);
         self
     }
 
-    /// Puts each scheduled run off by a random time up to `longest`, but never
-    /// by more than half the schedule's period, so that not all programs wake at
-    /// the same second. Default: none.
+    /// Delays each scheduled run by a random time up to `longest`, but at most half the schedule's
+    /// period, so that not all programs start at the same second. Default: none.
     pub fn jitter(mut self, longest: Duration) -> Self {
         self.options.timing.jitter = longest;
         self
     }
 
-    /// Makes the jitter the same every time.
+    /// Seeds the jitter, to make it reproducible.
     pub fn seed(mut self, seed: u64) -> Self {
         self.options.timing.seed = Some(seed);
         self
     }
 
-    /// The shortest time between two runs of this runner: how soon a process
-    /// without a schedule, or whose settings or work changed, is run again.
-    /// Default: 1 s.
+    /// Sets the minimum time between two runs of this runner, which limits how often a process
+    /// without a schedule, or with changed settings or work, runs. Default: 1 s.
     pub fn rest(mut self, rest: Duration) -> Self {
         self.options.timing.rest = rest;
         self
     }
 
-    /// Makes the runner, which does nothing yet; only the schedule, if
-    /// one was said, is stored.
+    /// Builds the runner without starting it; only its schedule, if any, is stored.
     ///
     /// # Errors
     ///
-    /// [`is_invalid`](Error::is_invalid) if an option makes no sense or no worker
-    /// was given; [`is_not_found`](Error::is_not_found) if the process is not in
-    /// the store and no schedule was given; if the store cannot be written.
+    /// [`is_invalid`](Error::is_invalid) if an option is invalid or there is no worker;
+    /// [`is_not_found`](Error::is_not_found) if the process does not exist and no schedule was
+    /// given; if the store cannot be written.
     pub fn build(mut self) -> Result<Runner> {
-        let worker = self.worker.take().ok_or_else(|| Error::argument("a runner without a worker"))?;
+        let worker = self.worker.take().ok_or_else(|| Error::argument("a runner needs a worker"))?;
         self.check()?;
         self.options.beat_interval = self.options.claim.beat_interval();
         let handle = self.store.process(&self.process)?;
@@ -297,8 +291,8 @@ impl RunnerBuilder {
         Ok(Runner::new(handle, worker, instance, self.options))
     }
 
-    /// Starts the runner on a thread of its own; it claims the process whenever a
-    /// run is due, until it is told to stop.
+    /// Starts the runner on a thread of its own, where it claims the process whenever a run is due,
+    /// until it is stopped.
     ///
     /// # Errors
     ///
@@ -307,7 +301,7 @@ impl RunnerBuilder {
         self.build()?.spawn()
     }
 
-    /// Does one run, if one is due and nobody else is on it.
+    /// Makes one run, if one is due and the process is not held.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! What a worker sees of the item it is on.
+//! The worker's view of its item.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,11 +8,10 @@ use crate::error::Result;
 use crate::proto::Params;
 use crate::run::Progress;
 
-/// One work item in the hands of a [`Worker`](crate::Worker).
+/// A work item in progress in a [`Worker`](crate::Worker).
 ///
-/// Once the item is not the worker's any more (it took longer than it may, or
-/// another instance took the process over), nothing that is called here has any
-/// effect.
+/// Once the item is taken from the worker (it exceeded its time limit, or another instance claimed
+/// the process), calls here have no effect.
 pub struct WorkContext {
     attempt: Arc<Attempt>,
 }
@@ -22,50 +21,53 @@ impl WorkContext {
         Self { attempt }
     }
 
-    /// The name of the work.
+    /// Returns the name of the work.
     #[must_use]
     pub fn name(&self) -> &str {
         self.attempt.name()
     }
 
-    /// Its parameters, as of the run's last write. Cleanup work has none.
+    /// Returns its parameters, as of the run's last write. Cleanup work has none.
     #[must_use]
     pub fn params(&self) -> Params {
         self.attempt.with_item(|item| item.params()).unwrap_or_default()
     }
 
-    /// The parameters of the process, as of the run's last write.
+    /// Returns the parameters of the process, as of the run's last write.
     #[must_use]
     pub fn settings(&self) -> Params {
         self.attempt.with_item(|item| item.settings()).unwrap_or_default()
     }
 
-    /// Which attempt at the item within this run this is; the first is 1.
+    /// Returns the number of the attempt at the item within this run, starting with 1.
     #[must_use]
     pub fn attempt(&self) -> u32 {
         self.attempt.number()
     }
 
-    /// Adds `value` to the counter `label` of the item, and to `work.LABEL` of the
-    /// process. Stored with the next progress. The limits are those of
-    /// [`WorkItem::add_stat`](crate::WorkItem::add_stat).
+    /// Adds `value` to the counter `label` of the item, and to `work.LABEL` of the process, stored
+    /// with the next progress.
+    ///
+    /// The limits are those of [`WorkItem::add_stat`](crate::WorkItem::add_stat).
     pub fn add_stat(&mut self, label: &str, value: f64) {
         self.attempt.with_item(|item| item.add_stat(label, value));
     }
 
-    /// Counts an error of the item, which has then failed even if the worker
-    /// returns `Ok`. Stored with the next progress. The first 10 of an item and 25
-    /// of a run are kept, each up to 1 KiB; all are counted. An item with more than 10
-    /// in one attempt should stop, and ends aborted.
+    /// Counts an error of the item, which has then failed even if the worker returns `Ok`; stored
+    /// with the next progress.
+    ///
+    /// The first 10 of an item and 25 of a run are kept, each up to 1 KiB; all are counted. An item
+    /// with more than 10 errors in one attempt should stop, and ends aborted.
     pub fn add_error(&mut self, text: impl AsRef<str>) {
         self.attempt.add_error(text.as_ref());
         self.attempt.report_end();
     }
 
-    /// Says how far the item is, and that its worker is alive. Call it often: it
-    /// writes once per progress interval at most. After
-    /// [`Conflict`](Progress::Conflict) or [`Aborted`](Progress::Aborted) (also if
-    /// the item took too long) the worker should return.
+    /// Reports progress, which is also the heartbeat of the worker.
+    ///
+    /// Call it often: it writes at most once per progress interval. After
+    /// [`Conflict`](Progress::Conflict) or [`Aborted`](Progress::Aborted) (also if the item
+    /// exceeded its time limit) the worker should return.
     ///
     /// # Errors
     ///
@@ -74,7 +76,7 @@ impl WorkContext {
         let progress = self.attempt.with_item(|item| item.progress());
         self.attempt.report_end();
         if matches!(progress, Some(Ok(Progress::Merged))) {
-            // The settings may say that more is to be worked on.
+            // The settings may have raised the concurrency.
             self.attempt.ask_to_look();
         }
         match progress {
@@ -85,16 +87,20 @@ impl WorkContext {
         }
     }
 
-    /// When the item completes it is done for good: it moves to the dropped list,
-    /// and later runs do not do it again. If it is registered with other parameters
-    /// meanwhile, this is taken back, and the next run does it by those.
+    /// Drops the item when it completes: it moves to the dropped list, and later runs do not repeat
+    /// it.
+    ///
+    /// If it is registered with other parameters meanwhile, this is reverted, and the next run
+    /// processes it.
     pub fn drop_when_done(&mut self) {
         self.attempt.with_item(|item| item.drop_when_done());
     }
 
-    /// Whether the worker should return as soon as it can: the item took longer
-    /// than it may or had too many errors, or its run is aborted or lost. A worker that does not is left
-    /// behind with its thread. Cheap enough to ask in every loop.
+    /// Reports whether the worker should return as soon as it can: the item exceeded its time limit
+    /// or has too many errors, or its run is aborted or lost.
+    ///
+    /// The thread of a worker that does not return is abandoned. Cheap enough for every loop
+    /// iteration.
     #[must_use]
     pub fn should_stop(&self) -> bool {
         self.attempt.must_stop() || self.attempt.with_item(|item| item.should_stop()).unwrap_or(true)

@@ -1,4 +1,4 @@
-//! The handle on a runner that runs.
+//! The handle of a running runner.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,8 +11,9 @@ use super::schedule::scheduler::Scheduler;
 use super::stop::{Shared, Shutdown, Stopper};
 use crate::error::{self, Error, Failure, Result};
 
-/// A runner on its own thread. Dropping the handle stops it as
-/// [`Shutdown::HandBack`] does, and waits for it.
+/// A runner on its own thread.
+///
+/// Dropping the handle stops it like [`Shutdown::HandBack`], and waits for it.
 ///
 /// ```
 /// use procstate::{Runner, Shutdown, Store};
@@ -41,8 +42,8 @@ pub struct RunnerHandle {
 }
 
 impl Runner {
-    /// Starts the runner on a thread of its own; it claims the process whenever a
-    /// run is due, until it is told to stop.
+    /// Starts the runner on a thread of its own, where it claims the process whenever a run is due,
+    /// until it is stopped.
     ///
     /// # Errors
     ///
@@ -58,60 +59,57 @@ impl RunnerHandle {
         let (process, instance): (Arc<str>, Arc<str>) =
             (runner.handle.name().into(), runner.instance.id().into());
         let shared = runner.shared.clone();
-        // A thread's name cannot hold a NUL.
+        // A thread's name cannot contain a NUL.
         let name = format!("runner {}", process.replace('\0', " "));
         let thread = Builder::new().name(name).spawn(move || scheduler.run());
         let thread = thread.map_err(|error| failure(&process, format!("no thread for it: {error}")))?;
         Ok(Self { process, instance, shared, thread: Some(thread) })
     }
 
-    /// The id of the instance that the runner is.
+    /// Returns the id of the runner's instance.
     #[must_use]
     pub fn instance(&self) -> &str {
         &self.instance
     }
 
-    /// Asks the runner to stop, and returns at once; [`join`](RunnerHandle::join)
-    /// waits for it.
+    /// Asks the runner to stop, and returns at once; [`join`](RunnerHandle::join) waits for it.
     pub fn shutdown(&self, how: Shutdown) {
         self.stopper().stop(how);
     }
 
-    /// [`shutdown`](RunnerHandle::shutdown) with a deadline; as
-    /// [`Stopper::stop_within`].
+    /// Asks the runner to stop, with a deadline; see [`Stopper::stop_within`].
     pub fn shutdown_within(&self, how: Shutdown, time: Duration) {
         self.stopper().stop_within(how, time);
     }
 
-    /// Cancels the work on one item; as [`Stopper::cancel`].
+    /// Cancels the work on one item; see [`Stopper::cancel`].
     pub fn cancel(&self, work: &str) -> bool {
         self.stopper().cancel(work)
     }
 
-    /// A way to stop the runner from elsewhere.
+    /// Returns a handle that stops the runner from elsewhere.
     #[must_use]
     pub fn stopper(&self) -> Stopper {
         Stopper::new(self.shared.clone())
     }
 
-    /// Whether the runner has stopped; [`join`](RunnerHandle::join) tells why.
+    /// Reports whether the runner has stopped; [`join`](RunnerHandle::join) tells why.
     #[must_use]
     pub fn is_finished(&self) -> bool {
         self.thread.as_ref().is_none_or(JoinHandle::is_finished)
     }
 
-    /// How many workers were left behind with their threads, because they did not
-    /// return when they should, and still have not.
+    /// Returns how many abandoned workers have not returned yet.
     #[must_use]
     pub fn stuck_workers(&self) -> usize {
         self.shared.abandoned.load(Ordering::Relaxed)
     }
 
-    /// Waits until the runner stops; does not ask it to.
+    /// Waits until the runner stops, without asking it to.
     ///
     /// # Errors
     ///
-    /// What stopped it, if nobody asked it to: the store was closed, or is
+    /// The reason why it stopped, if that was not requested: the store was closed, or is
     /// [poisoned](Error::is_poisoned).
     pub fn join(mut self) -> Result<()> {
         self.wait()

@@ -1,6 +1,6 @@
-//! Runs a process on schedule: claims it, calls a [`Worker`] for each item,
-//! shows life, and hands over in good order. [`Runner`] tells what operators can
-//! steer and what a worker can do to the program.
+//! Runs a process on schedule: claims it, calls a [`Worker`] for each item, sends heartbeats, and
+//! hands over gracefully. [`Runner`] describes what operators can control, and what a worker can do
+//! to the program.
 
 mod builder;
 mod context;
@@ -44,50 +44,46 @@ use crate::store::ProcessHandle;
 
 /// Calls a [`Worker`] for each item of one process.
 ///
-/// A runner is one instance: any number of them, in one program or over its
-/// restarts, may run the same process, and one at a time gets it.
+/// A runner is one instance: any number of them, in one program or across restarts, may run the
+/// same process, and one at a time owns it.
 ///
-/// # Who does what
+/// # Threads
 ///
-/// Worker threads, as many as the concurrency says and as there is work for, take one
-/// item after the other. The end of an item and the beginning of the next are one write,
-/// and where items are short those of several share one: the end of an item may be stored
-/// a few milliseconds after its worker returned. An item is
-/// given to a worker only once the store has confirmed that the run is still the owner.
-/// The thread of [`run_once`](Runner::run_once), or of the spawned runner, watches over
-/// them: time limits, retries, shutdown, signs of life.
+/// Worker threads, up to the concurrency and as many as there is work for, take one item after
+/// another. The end of an item and the start of the next are one write, and short items of several
+/// threads share one: the end of an item may be stored a few milliseconds after its worker
+/// returned. An item is given to a worker only after the store has confirmed that the run is still
+/// the owner. The thread of [`run_once`](Runner::run_once), or of the spawned runner, supervises
+/// them: time limits, retries, shutdown, heartbeats.
 ///
-/// A runner with nothing to do reads nothing: it wakes when its next run is due, when
-/// the process changes hands or its settings or work change, and within a second after
-/// the wall clock was set or the machine was suspended. Runs that were missed are made up
-/// for by one.
+/// An idle runner reads nothing: it wakes when its next run is due, when the process changes owners
+/// or its settings or work change, and within a second after the wall clock was set or the machine
+/// was suspended. One run makes up for missed ones.
 ///
 /// # Flow control
 ///
-/// Operators steer a runner through settings of the process, whole numbers that
-/// may change at any time; a run sees them at its next write. They override the
-/// builder.
+/// Operators control a runner through settings of the process, integers that may change at any
+/// time; a run sees them at its next write. They override the builder.
 ///
 /// | setting | |
 /// |---|---|
-/// | `flow.paused` | not 0: no new items are begun; the run stays and shows life |
+/// | `flow.paused` | not 0: no new items begin; the run stays alive |
 /// | `flow.concurrency` | how many items are worked on at once, 1 to 1024; below 1 it is ignored |
 /// | `flow.itemsPerMinute` | how many items may begin in a minute; 0 or less: any number |
 ///
 /// # What a worker can do to the program
 ///
-/// - **It fails or panics**: an error of its item. Others go on.
-/// - **It is silent** for the heartbeat timeout: the run lapses. It is left
-///   unfinished, and the next instance that claims the process goes on with it,
-///   beginning with the items that are not done. An item that hangs every time
-///   thus holds up the others, unless there is an
+/// - **It fails or panics**: an error of its item. Others continue.
+/// - **It is silent** for the heartbeat timeout: the run lapses. It is left unfinished, and
+///   the next instance that claims the process resumes it, starting with the unfinished items.
+///   An item that hangs every time thus blocks the others, unless there is an
 ///   [`item_timeout`](RunnerBuilder::item_timeout).
-/// - **It ignores that it should stop**: after a grace its thread is left behind,
-///   and nothing it calls has an effect any more. The run goes on with its other
-///   threads, and is aborted if none is left. Up to 64 such threads are put up
-///   with; beyond that the runner claims nothing until one returns.
+/// - **It ignores the request to stop**: after a grace period its thread is abandoned, and
+///   its calls have no effect any more. The run continues with its other threads, and is
+///   aborted if none is left. Up to 64 such threads are tolerated; beyond that the runner
+///   claims nothing until one returns.
 ///
-/// # What it logs
+/// # Logging
 ///
 /// `tracing` events carry `process` and `instance`, and those of an item `work` and
 /// `attempt`: at level info claims, resumed runs, time-outs, runs that ended, were
@@ -107,13 +103,13 @@ impl Runner {
         Self { handle, worker, instance, options: Arc::new(options), shared }
     }
 
-    /// The instance that the runner is.
+    /// Returns the runner's instance.
     #[must_use]
     pub fn instance(&self) -> &Instance {
         &self.instance
     }
 
-    /// A way to stop the runner from elsewhere.
+    /// Returns a handle that stops the runner from elsewhere.
     #[must_use]
     pub fn stopper(&self) -> Stopper {
         Stopper::new(self.shared.clone())

@@ -1,4 +1,4 @@
-//! The options of a runner, checked.
+//! The validated options of a runner.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use super::dispatch::flow_control::FlowControl;
 use super::schedule::planner::Timing;
 use crate::run::ClaimOptions;
 
-/// The options that a runner works by.
+/// The validated options of a runner.
 #[derive(Debug, Clone)]
 pub(super) struct Options {
     pub(super) claim: ClaimOptions,

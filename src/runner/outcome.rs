@@ -1,38 +1,37 @@
-//! What became of a run.
+//! The outcome of a run.
 
 use jiff::Timestamp;
 
 use crate::proto::Status;
 use crate::run::Loss;
 
-/// How [`Runner::run_once`](crate::Runner::run_once) ended.
+/// The result of [`Runner::run_once`](crate::Runner::run_once).
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Outcome {
-    /// The run came to its end; its status says how.
+    /// The run finished, with this status.
     Finished(Status),
-    /// The runner was asked to stop and handed the run back unfinished.
+    /// The runner was stopped, and handed the run back unfinished.
     HandedBack,
-    /// The runner was asked to stop before it claimed the process.
+    /// The runner was stopped before it claimed the process.
     Stopped,
-    /// Another instance is on the process.
+    /// Another instance holds the process.
     Held {
         /// The id of that instance.
         by: String,
-        /// When it took the process over.
+        /// When it claimed the process.
         since: Option<Timestamp>,
-        /// When it may be taken over if it shows no more life.
+        /// When it may be taken over unless it sends a heartbeat.
         until: Timestamp,
     },
     /// No run is due yet.
     NotDue {
-        /// When the next one is.
+        /// When the next run is due.
         at: Timestamp,
     },
-    /// Another instance took the process over during the run, or its lock was
-    /// released.
+    /// Another instance claimed the process during the run, or its lock was released.
     Lost(Loss),
-    /// No worker showed life for the heartbeat timeout. The run was left
-    /// unfinished, for whoever claims the process next.
+    /// No worker sent a heartbeat within the timeout. The run was left unfinished for the next
+    /// instance to resume.
     Lapsed,
 }

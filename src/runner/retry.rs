@@ -1,12 +1,11 @@
-//! How often, and how soon, an item that failed is tried again in one run.
+//! Retries of failed items within a run.
 
 use std::time::Duration;
 
-/// Attempts at an item within one run, and the waits between them.
+/// The number of attempts at an item within a run, and the waits between them.
 ///
-/// While an item waits, others are worked on; up to 1024 wait at once. Each failed
-/// attempt is an error of the item and the run. Only an item that has no attempt left
-/// counts as failed.
+/// While an item waits, others are processed; up to 1,024 may wait at once. Each failed attempt is
+/// an error of the item and the run. An item has failed only when it has no attempts left.
 ///
 /// ```
 /// use procstate::Retry;
@@ -25,8 +24,10 @@ pub struct Retry {
 }
 
 impl Retry {
-    /// Up to `max` attempts, counting the first; at least 1. By default the second
-    /// comes after 1 s, each further one after twice that, up to 1 minute.
+    /// Allows up to `max` attempts including the first; at least 1.
+    ///
+    /// By default the second follows after 1 s, and each wait is twice the previous one, up to 1
+    /// minute.
     #[must_use]
     pub fn attempts(max: u32) -> Self {
         Self {
@@ -37,14 +38,14 @@ impl Retry {
         }
     }
 
-    /// The wait before the second attempt. Default: 1 s.
+    /// Sets the wait before the second attempt. Default: 1 s.
     #[must_use]
     pub fn initial(mut self, wait: Duration) -> Self {
         self.initial = wait;
         self
     }
 
-    /// By how much each wait is longer than the one before; at least 1. Default: 2.
+    /// Sets the factor between successive waits; at least 1. Default: 2.
     ///
     /// ```
     /// use procstate::Retry;
@@ -55,24 +56,24 @@ impl Retry {
     /// ```
     #[must_use]
     pub fn factor(mut self, factor: f64) -> Self {
-        // Also what becomes of NaN.
+        // Also handles NaN.
         self.factor = factor.max(1.0);
         self
     }
 
-    /// The longest wait. Default: 1 minute.
+    /// Sets the maximum wait. Default: 1 minute.
     #[must_use]
     pub fn max_backoff(mut self, wait: Duration) -> Self {
         self.backoff_max = wait;
         self
     }
 
-    /// Whether another attempt may follow the `attempt`-th.
+    /// Reports whether another attempt may follow attempt number `attempt`.
     pub(crate) fn is_left_after(&self, attempt: u32) -> bool {
         attempt < self.attempts_max
     }
 
-    /// The wait after the `attempt`-th attempt, which is 1 or more.
+    /// Returns the wait after attempt number `attempt`, which starts with 1.
     pub(crate) fn backoff(&self, attempt: u32) -> Duration {
         let exponent = i32::try_from(attempt.saturating_sub(1)).unwrap_or(i32::MAX);
         let seconds = self.initial.as_secs_f64() * self.factor.powi(exponent);
@@ -80,7 +81,7 @@ impl Retry {
     }
 }
 
-/// One attempt.
+/// A single attempt.
 impl Default for Retry {
     fn default() -> Self {
         Self::attempts(1)
@@ -103,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn senseless_numbers_do_no_harm() {
+    fn invalid_numbers_do_no_harm() {
         let retry = Retry::attempts(0).factor(f64::NAN);
         assert!(!retry.is_left_after(1));
         assert_eq!(retry.backoff(5), Duration::from_secs(1));

@@ -1,4 +1,4 @@
-//! One run of a runner: it claims the process and works on its items to the end.
+//! A single run of a runner.
 
 use std::sync::atomic::Ordering;
 
@@ -7,23 +7,25 @@ use super::{Outcome, Runner};
 use crate::error::Result;
 use crate::run::Claim;
 
-/// How many threads whose workers do not return are put up with.
+/// The number of abandoned threads to tolerate.
 const ABANDONED_MAX: usize = 64;
 
 impl Runner {
-    /// Does one whole run, if one is due and nobody else is on it. Returns when
-    /// the run has ended; workers are called on threads of their own.
+    /// Makes one whole run, if one is due and the process is not held.
+    ///
+    /// Returns when the run has ended; workers are called on separate threads.
     ///
     /// # Errors
     ///
-    /// If the store cannot be read or written; if no thread can be started, or
-    /// too many of them do not return.
+    /// If the store cannot be read or written; if no thread can be started, or too many workers do
+    /// not return.
     pub fn run_once(&self) -> Result<Outcome> {
         self.claim_and_run(false)
     }
 
-    /// [`run_once`](Runner::run_once), also if no run is due. A live owner is not
-    /// disturbed.
+    /// Makes one run even if none is due; see [`run_once`](Runner::run_once).
+    ///
+    /// A live owner still holds the process.
     ///
     /// # Errors
     ///
@@ -50,6 +52,6 @@ impl Runner {
         if stuck < ABANDONED_MAX {
             return Ok(());
         }
-        Err(self.failure(format!("{stuck} of its workers do not return; restart the program")))
+        Err(self.failure(format!("{stuck} workers do not return; restart the program")))
     }
 }

@@ -1,4 +1,4 @@
-//! Wakes a thread that waits.
+//! Wakes a waiting thread.
 
 use std::time::Duration;
 
@@ -6,8 +6,8 @@ use parking_lot::{Condvar, Mutex};
 
 use crate::clock::Clock;
 
-/// Counts how often it was raised, so that one raised between a look at the
-/// state and the wait is not missed.
+/// A counter of how often it was raised, so that no signal is missed between a check of the state
+/// and the wait.
 #[derive(Debug, Default)]
 pub(super) struct Signal {
     raised: Mutex<u64>,
@@ -15,8 +15,7 @@ pub(super) struct Signal {
 }
 
 impl Signal {
-    /// What [`wait`](Signal::wait) takes; to be asked for before the state is
-    /// looked at.
+    /// Returns the value for [`wait`](Signal::wait), to be read before the state is checked.
     pub(super) fn seen(&self) -> u64 {
         *self.raised.lock()
     }
@@ -26,8 +25,8 @@ impl Signal {
         self.changed.notify_all();
     }
 
-    /// Waits until it is raised, for `longest` at most and often for less: the
-    /// caller looks at its state again and waits again.
+    /// Waits until it is raised, for at most `longest` and often less: the caller checks its state
+    /// and waits again.
     pub(super) fn wait(&self, seen: u64, clock: &dyn Clock, longest: Duration) {
         let sleep = clock.longest_sleep(longest);
         let mut raised = self.raised.lock();

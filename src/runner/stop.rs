@@ -1,4 +1,4 @@
-//! Asking a runner to stop, or to cancel an item.
+//! Requests to stop a runner or to cancel an item.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -12,27 +12,24 @@ use crate::clock::Clock;
 
 /// How a runner stops.
 ///
-/// Each may have a [deadline](Stopper::stop_within), after which it is as
-/// [`Now`](Shutdown::Now). However a runner stops, an item that waits for another
-/// attempt does not get it: it ends incomplete.
+/// Each way may have a [deadline](Stopper::stop_within), after which it becomes
+/// [`Now`](Shutdown::Now). An item waiting for a retry never gets it: it ends incomplete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Shutdown {
-    /// Completes the run that is on. A run that is paused by the settings is
-    /// handed back instead.
+    /// Completes the current run. A run that is paused by the settings is handed back instead.
     Finish,
-    /// Finishes the items in hand and hands the run back unfinished: the next
-    /// instance that claims the process goes on with it at once.
+    /// Completes the items in progress, and hands the run back unfinished: the next instance that
+    /// claims the process resumes it at once.
     HandBack,
-    /// Tells the workers to stop ([`should_stop`](crate::WorkContext::should_stop)),
-    /// and hands the run back. What a worker returns counts as ever; an item that it
-    /// ends with an error is done again by the instance that goes on with the run. A
-    /// worker that has not returned after the
-    /// [grace](crate::RunnerBuilder::stop_grace) is left behind with its thread.
+    /// Tells the workers to stop ([`should_stop`](crate::WorkContext::should_stop)), and hands the
+    /// run back. The results of workers count as usual; an item that ends with an error is repeated
+    /// by the instance that resumes the run. A worker that has not returned after the [grace
+    /// period](crate::RunnerBuilder::stop_grace) is abandoned with its thread.
     Now,
 }
 
-/// Asks a runner to stop, from anywhere: a thread, or the callback of a
-/// signal-handling crate such as `ctrlc`, which runs on a thread of its own.
+/// Stops a runner from anywhere: a thread, or the callback of a signal-handling crate such as
+/// `ctrlc`, which runs on a thread of its own.
 ///
 /// ```
 /// use procstate::{Runner, Shutdown, Store};
@@ -54,32 +51,31 @@ pub struct Stopper {
     shared: Arc<Shared>,
 }
 
-/// Can cancel the work on an item of the run that is on.
+/// Cancels items of the current run.
 pub(super) trait Cancel: Send + Sync {
-    /// Answers whether the item was in flight or waiting for another attempt.
+    /// Cancels an item; returns whether it was in progress or waiting for a retry.
     fn cancel(&self, work: &str) -> bool;
 }
 
-/// What a runner shares with its workers' threads and those who stop it.
+/// The state shared by a runner, its workers' threads, and its stoppers.
 pub(super) struct Shared {
-    /// Raised when the supervisor is to look around: a thread has nothing to do, or
-    /// somebody asked to stop.
+    /// Raised to wake the supervisor: a thread is idle, or a stop was requested.
     pub(super) signal: Signal,
-    /// How many workers do not return although they were told to.
+    /// The number of abandoned workers that have not returned.
     pub(super) abandoned: AtomicUsize,
     clock: Arc<dyn Clock>,
-    /// Asked before every item.
+    /// Checked before every item.
     is_stopping: AtomicBool,
     stop: Mutex<Option<Stop>>,
-    /// Cancels items of the run that is on, if one is.
+    /// Cancels items of the current run, if there is one.
     run: Mutex<Option<Weak<dyn Cancel>>>,
 }
 
-/// What was asked for.
+/// A request to stop.
 #[derive(Debug, Clone, Copy)]
 struct Stop {
     how: Shutdown,
-    /// When it becomes [`Shutdown::Now`], by the monotonic clock.
+    /// When it becomes [`Shutdown::Now`], on the monotonic clock.
     deadline: Duration,
 }
 
@@ -95,7 +91,7 @@ impl Shared {
         }
     }
 
-    /// How the runner is to stop now, if it is.
+    /// Returns how the runner must stop now, if so.
     pub(super) fn stop(&self) -> Option<Shutdown> {
         if !self.is_stopping.load(Ordering::Acquire) {
             return None;
@@ -104,7 +100,7 @@ impl Shared {
         Some(if self.clock.monotonic() >= stop.deadline { Shutdown::Now } else { stop.how })
     }
 
-    /// When workers are told to stop, by the monotonic clock.
+    /// Returns when workers are told to stop, on the monotonic clock.
     pub(super) fn stop_deadline(&self) -> Option<Duration> {
         self.stop.lock().map(|stop| stop.deadline)
     }
@@ -132,28 +128,31 @@ impl Stopper {
         Self { shared }
     }
 
-    /// Asks the runner to stop, and returns at once. What comes later among
-    /// [`Shutdown`] may follow what comes earlier; it is not taken back.
+    /// Asks the runner to stop, and returns at once.
+    ///
+    /// A later request may be more urgent in the order of [`Shutdown`]; a request cannot be
+    /// withdrawn.
     pub fn stop(&self, how: Shutdown) {
         self.shared.ask(how, Duration::MAX);
     }
 
-    /// [`stop`](Stopper::stop) with a deadline: after `time` workers are told to stop,
-    /// as by [`Shutdown::Now`]. All in all the runner takes no longer than `time` and
-    /// its [grace](crate::RunnerBuilder::stop_grace). A later deadline does not replace
-    /// an earlier one.
+    /// Asks the runner to stop, with a deadline: after `time` workers are told to stop, as by
+    /// [`Shutdown::Now`].
+    ///
+    /// In total the runner takes at most `time` plus its [grace
+    /// period](crate::RunnerBuilder::stop_grace). A later deadline does not replace an earlier one.
     pub fn stop_within(&self, how: Shutdown, time: Duration) {
         self.shared.ask(how, time);
     }
 
-    /// Cancels the work on one item of the run that is on: its worker is told to
-    /// [stop](crate::WorkContext::should_stop), and the item ends with the error
-    /// "cancelled" and without another attempt, whatever the worker returns. The run
-    /// goes on with the others. A worker that has not returned after the
-    /// [grace](crate::RunnerBuilder::stop_grace) is left behind with its thread.
+    /// Cancels the work on one item of the current run: its worker is told to
+    /// [stop](crate::WorkContext::should_stop), and the item ends with the error "cancelled"
+    /// without a retry, whatever the worker returns.
     ///
-    /// Answers at once; false if nobody works on an item of this name, and it does not
-    /// wait for another attempt either.
+    /// The run continues with the others. A worker that has not returned after the [grace
+    /// period](crate::RunnerBuilder::stop_grace) is abandoned with its thread.
+    ///
+    /// Returns at once; false if no item of this name is in progress or waiting for a retry.
     ///
     /// ```
     /// # use procstate::{Runner, Store};
@@ -161,7 +160,7 @@ impl Stopper {
     /// # let store = Store::in_memory();
     /// # let runner = Runner::builder(&store, "gckeys").every(Duration::from_secs(3600)).worker_fn(|_| Ok(())).spawn()?;
     /// if !runner.stopper().cancel("project-1") {
-    ///     println!("nobody works on project-1");
+    ///     println!("project-1 is not in progress");
     /// }
     /// # Ok::<(), procstate::Error>(())
     /// ```
@@ -170,7 +169,7 @@ impl Stopper {
         run.is_some_and(|run| run.cancel(work))
     }
 
-    /// Whether the runner was asked to stop.
+    /// Reports whether the runner was asked to stop.
     #[must_use]
     pub fn is_stopping(&self) -> bool {
         self.shared.stop().is_some()

@@ -1,18 +1,19 @@
-//! What users write: the work on one item.
+//! The user's work on an item.
 
 use std::error::Error;
 use std::sync::Arc;
 
 use super::WorkContext;
 
-/// What a worker answers. Any error type goes into it by `?` or `into()`.
+/// The result of a worker. Any error type converts into it with `?` or `into()`.
 pub type WorkResult = Result<(), Box<dyn Error + Send + Sync>>;
 
-/// Does the work of a process, item by item. One worker serves all items, with
-/// several calls at the same time if the runner has a concurrency above 1.
+/// Processes the work of a process item by item.
 ///
-/// Work must bear being done again: an item whose run is cut short by a crash
-/// is done from its beginning by whoever goes on with the run.
+/// One worker serves all items, with concurrent calls if the runner has a concurrency above 1.
+///
+/// Work must be repeatable: an item interrupted by a crash is processed from its beginning when the
+/// run is resumed.
 ///
 /// ```
 /// use procstate::{Outcome, Params, Runner, Store, WorkContext, WorkResult, Worker};
@@ -35,35 +36,34 @@ pub type WorkResult = Result<(), Box<dyn Error + Send + Sync>>;
 /// let store = Store::in_memory();
 /// store.process("gckeys")?.register("project-1", Params::new().int("keysPerAccount", 8))?;
 /// let Outcome::Finished(status) = Runner::builder(&store, "gckeys").worker(Rotate).run_once()? else {
-///     panic!("nobody else is here");
+///     panic!("no other instance holds the process");
 /// };
 /// assert_eq!(status.stats["work.keysRotated"], 8.0);
 /// # Ok::<(), procstate::Error>(())
 /// ```
 pub trait Worker: Send + Sync + 'static {
-    /// Does the work of one active item.
+    /// Processes one active item.
     ///
     /// # Errors
     ///
-    /// An error is counted and kept with the item; the item is tried again if
-    /// the runner has attempts left for it, and else ends incomplete. A panic is
-    /// an error too, ends the item as aborted, and disturbs no other.
+    /// An error is counted and kept with the item; the item is retried if it has attempts left, and
+    /// otherwise ends incomplete. A panic is an error too, and ends the item as aborted without
+    /// affecting others.
     fn process(&self, work: &mut WorkContext) -> WorkResult;
 
-    /// Undoes the work of an item that was unregistered. When this succeeds the
-    /// item moves to the dropped list. By default there is nothing to undo.
+    /// Cleans up an unregistered item. On success the item moves to the dropped list. By default
+    /// there is nothing to do.
     ///
     /// # Errors
     ///
-    /// As [`process`](Worker::process); the item stays on the cleanup list for
-    /// the next run.
+    /// As [`process`](Worker::process); the item stays on the cleanup list for the next run.
     fn clean_up(&self, work: &mut WorkContext) -> WorkResult {
         let _ = work;
         Ok(())
     }
 }
 
-/// A worker that others have a hand on, too.
+/// A worker shared with other code.
 impl<W: Worker + ?Sized> Worker for Arc<W> {
     fn process(&self, work: &mut WorkContext) -> WorkResult {
         (**self).process(work)

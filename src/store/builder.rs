@@ -33,6 +33,7 @@ use crate::index;
 ///     .memtable_bytes(16 << 20)
 ///     .segment_bytes(4 << 20)
 ///     .snapshot_log_bytes(64 << 20)
+///     .log_history_bytes(256 << 10)
 ///     .cache_bytes(16 << 20)
 ///     .open(folder.path().join("state"))?;
 /// assert!(store.open_report().rebuilt.is_none());
@@ -145,6 +146,16 @@ impl StoreBuilder {
     #[must_use]
     pub fn snapshot_log_bytes(mut self, bytes: u64) -> Self {
         self.engine.snapshot_log_bytes = bytes.max(64 << 10);
+        self
+    }
+
+    /// Sets how much dispensable log a closed store keeps, in bytes, for `procstate log` and
+    /// `procstate restore --until`. If there is more log than this at closing, a snapshot replaces
+    /// all of it, unless the index is larger than the log. While the store is open,
+    /// [`snapshot_log_bytes`](Self::snapshot_log_bytes) applies. Default: 256 KiB.
+    #[must_use]
+    pub fn log_history_bytes(mut self, bytes: u64) -> Self {
+        self.engine.log_history_bytes = bytes;
         self
     }
 

@@ -1,4 +1,4 @@
-//! Options of an async runner.
+//! Builds an async runner.
 
 use std::fmt;
 use std::future::Future;
@@ -14,7 +14,7 @@ use crate::run::{ClaimOptions, Instance};
 use crate::runner::{FlowControl, Retry, Scheduled, Timing, WorkResult};
 use crate::store::Store;
 
-/// Options of an [`AsyncRunner`]; made by [`AsyncRunner::builder`].
+/// The options of an [`AsyncRunner`]; see [`AsyncRunner::builder`].
 ///
 /// ```
 /// use procstate::tokio::AsyncRunner;
@@ -70,7 +70,7 @@ pub struct AsyncRunnerBuilder {
 }
 
 impl AsyncRunner {
-    /// Begins to describe a runner of the process `process`.
+    /// Returns the options of a runner of `process`.
     pub fn builder(store: &Store, process: &str) -> AsyncRunnerBuilder {
         AsyncRunnerBuilder::new(store, process)
     }
@@ -99,43 +99,43 @@ impl AsyncRunnerBuilder {
         }
     }
 
-    /// Sets the schedule of the process, and creates the process if need be. Not said, the
-    /// process keeps the schedule it has, and must be in the store. What a slot is:
+    /// Sets the schedule of the process, creating it if needed; see
     /// [`RunnerBuilder::every`](crate::RunnerBuilder::every).
+    ///
+    /// Without a schedule here the process keeps its own, and must exist.
     pub fn every(mut self, period: Duration) -> Self {
         self.schedule.every = Some(period);
         self
     }
 
-    /// Puts the slots of [`every`](AsyncRunnerBuilder::every) off by `offset`, which is
-    /// below the period.
+    /// Moves the slots of [`every`](AsyncRunnerBuilder::every) by `offset`, which must be below the
+    /// period.
     pub fn offset(mut self, offset: Duration) -> Self {
         self.schedule.offset = offset;
         self
     }
 
-    /// Sets the times of the process by a cron expression and a time zone, and creates
-    /// the process if need be; as [`ProcessHandle::set_cron`](crate::ProcessHandle::set_cron).
+    /// Sets a cron schedule, creating the process if needed; see
+    /// [`ProcessHandle::set_cron`](crate::ProcessHandle::set_cron).
     #[cfg(feature = "cron")]
     pub fn cron(mut self, expression: impl Into<String>, time_zone: impl Into<String>) -> Self {
         self.schedule.cron = Some((expression.into(), time_zone.into()));
         self
     }
 
-    /// No new run is due sooner than this after the last one began; as
-    /// [`ClaimOptions::min_interval`].
+    /// Sets the minimum time between the starts of two runs; see [`ClaimOptions::min_interval`].
     pub fn min_interval(mut self, interval: Duration) -> Self {
         self.options.claim = self.options.claim.min_interval(interval);
         self
     }
 
-    /// Who does the work.
+    /// Sets the worker.
     pub fn worker(mut self, worker: impl AsyncWorker) -> Self {
         self.start = Some(erase(worker));
         self
     }
 
-    /// A function that does the work. It has nothing to clean up.
+    /// Sets a function as the worker, without cleanup.
     ///
     /// ```
     /// # use procstate::{Params, Store, tokio::AsyncRunner};
@@ -164,125 +164,125 @@ impl AsyncRunnerBuilder {
         self.worker(FnWorker(work))
     }
 
-    /// How the ids of this runner's instance begin, for people to know it by.
+    /// Sets the prefix of the instance id, for people to recognize.
     pub fn label(mut self, label: impl Into<String>) -> Self {
         self.label = Some(label.into());
         self
     }
 
-    /// How many items are worked on at once, 1 to 65,536. Each in hand takes a few KiB
-    /// besides its own future. Default: 1.
+    /// Sets how many items are processed at once, 1 to 65,536. Default: 1.
+    ///
+    /// Each item in progress takes a few KiB besides its own future.
     pub fn concurrency(mut self, items: usize) -> Self {
         self.options.flow.concurrency = items;
         self
     }
 
-    /// How many items may begin in a minute, evenly spread. Default: any number.
+    /// Sets how many items may begin per minute, evenly spread. Default: unlimited.
     pub fn items_per_minute(mut self, items: u32) -> Self {
         self.options.flow.items_per_minute = (items > 0).then_some(items);
         self
     }
 
-    /// Whether, and how soon, an item that failed is tried again in the same run.
-    /// Default: it is not.
+    /// Sets whether and how soon a failed item is retried within the run. Default: never.
     pub fn retry(mut self, retry: Retry) -> Self {
         self.options.retry = retry;
         self
     }
 
-    /// How long one attempt at an item may take. After that it has failed with "timed
-    /// out", and its future is dropped; once it is gone, the item is tried again if it has
-    /// attempts left. Default: any time, so that a future which never completes holds the
-    /// run for ever.
+    /// Sets the time limit of an attempt. Default: none, so that a future that never completes
+    /// blocks the run forever.
+    ///
+    /// After that the attempt has failed with "timed out", and its future is dropped; once it is
+    /// gone, the item is retried if it has attempts left.
     pub fn item_timeout(mut self, timeout: Duration) -> Self {
         self.options.item_timeout = Some(timeout);
         self
     }
 
-    /// How long a future may go on after its item was
-    /// [cancelled](AsyncWork::cancelled), before it is dropped: for workers that end
-    /// their work in good order. Default: none; it is dropped at once.
+    /// Sets how long a future may continue after its item was [cancelled](AsyncWork::cancelled),
+    /// before it is dropped, for workers that shut down gracefully. Default: none; it is dropped at
+    /// once.
     pub fn cancel_grace(mut self, grace: Duration) -> Self {
         self.options.cancel_grace = grace;
         self
     }
 
-    /// How long the runner waits for a future that it drops and that blocks its thread,
-    /// before it leaves it behind and ends its item as aborted. Default: 10 s.
+    /// Sets how long the runner waits for a dropped future that blocks its thread, before it
+    /// abandons the future and ends the item as aborted. Default: 10 s.
     pub fn stop_grace(mut self, grace: Duration) -> Self {
         self.options.stop_grace = grace;
         self
     }
 
-    /// How often the runner stores what workers have counted, and shows life. Default:
-    /// 1 s, and never more than a third of the heartbeat timeout.
+    /// Sets how often the runner stores statistics of workers and sends heartbeats. Default: 1 s,
+    /// and at most a third of the heartbeat timeout.
     pub fn progress_interval(mut self, interval: Duration) -> Self {
         self.options.claim = self.options.claim.progress_interval(interval);
         self
     }
 
-    /// How long the runner counts as alive after it began its last write; above zero.
+    /// Sets how long the runner counts as alive after the start of its last write; above zero.
     /// Default: three times the progress interval, at least 30 s.
     pub fn heartbeat_timeout(mut self, timeout: Duration) -> Self {
         self.options.claim = self.options.claim.heartbeat_timeout(timeout);
         self
     }
 
-    /// What progress and the ends of items survive. Default:
-    /// [`Buffered`](Durability::Buffered). With [`Synced`](Durability::Synced) the items
-    /// that end and begin together share a sync, and no task starts before it is through.
+    /// Sets what progress and ends of items survive. Default: [`Buffered`](Durability::Buffered).
+    ///
+    /// With [`Synced`](Durability::Synced) the items that end and begin together share a sync, and
+    /// no task starts before it completes.
     pub fn progress_durability(mut self, durability: Durability) -> Self {
         self.durability = durability;
         self
     }
 
-    /// How many items may fail before a run stops. Default: any number. A
-    /// [share](FailureLimit::Share) has each claim count the active items, about a
-    /// second for a million, on the thread that polls.
+    /// Sets how many items may fail before a run stops. Default: unlimited.
+    ///
+    /// A [share](FailureLimit::Share) makes each claim count the active items on the polling
+    /// thread, which takes about a second per million.
     pub fn max_failed_items(mut self, limit: FailureLimit) -> Self {
         self.options.claim = self.options.claim.max_failed_items(limit);
         self
     }
 
-    /// New runs leave out what is completed already; as
-    /// [`ClaimOptions::skip_completed`].
+    /// Sets whether new runs skip completed items; see [`ClaimOptions::skip_completed`].
     pub fn skip_completed(mut self, skip: bool) -> Self {
         self.options.claim = self.options.claim.skip_completed(skip);
         self
     }
 
-    /// Puts each scheduled run off by a random time up to `longest`, but never by more
-    /// than half the schedule's period, so that not all programs wake at the same second.
-    /// Default: none.
+    /// Delays each scheduled run by a random time up to `longest`, but at most half the schedule's
+    /// period, so that not all programs start at the same second. Default: none.
     pub fn jitter(mut self, longest: Duration) -> Self {
         self.options.timing.jitter = longest;
         self
     }
 
-    /// Makes the jitter the same every time.
+    /// Seeds the jitter, to make it reproducible.
     pub fn seed(mut self, seed: u64) -> Self {
         self.options.timing.seed = Some(seed);
         self
     }
 
-    /// The shortest time between two runs of this runner: how soon a process without a
-    /// schedule, or whose settings or work changed, is run again. Default: 1 s.
+    /// Sets the minimum time between two runs of this runner, which limits how often a process
+    /// without a schedule, or with changed settings or work, runs. Default: 1 s.
     pub fn rest(mut self, rest: Duration) -> Self {
         self.options.timing.rest = rest;
         self
     }
 
-    /// Makes the runner, which does nothing yet; only the schedule, if one was said, is
-    /// stored. That is a buffered write,
-    /// which does not wait for the disk.
+    /// Builds the runner without starting it; only its schedule, if any, is stored, by a buffered
+    /// write that does not wait for the disk.
     ///
     /// # Errors
     ///
-    /// [`is_invalid`](Error::is_invalid) if an option makes no sense or no worker was
-    /// given; [`is_not_found`](Error::is_not_found) if the process is not in the store and
-    /// no schedule was given; if the store cannot be written.
+    /// [`is_invalid`](Error::is_invalid) if an option is invalid or there is no worker;
+    /// [`is_not_found`](Error::is_not_found) if the process does not exist and no schedule was
+    /// given; if the store cannot be written.
     pub fn build(mut self) -> Result<AsyncRunner> {
-        let start = self.start.take().ok_or_else(|| Error::argument("a runner without a worker"))?;
+        let start = self.start.take().ok_or_else(|| Error::argument("a runner needs a worker"))?;
         self.check()?;
         self.options.beat_interval = self.options.claim.beat_interval();
         self.options.is_synced = self.durability == Durability::Synced;
@@ -292,8 +292,8 @@ impl AsyncRunnerBuilder {
         Ok(AsyncRunner::new(handle, start, instance, self.options))
     }
 
-    /// Starts the runner as a task of the runtime it is called on; it claims the process
-    /// whenever a run is due, until it is told to stop.
+    /// Starts the runner as a task of the current runtime, where it claims the process whenever a
+    /// run is due, until it is stopped.
     ///
     /// # Errors
     ///

@@ -8,8 +8,9 @@ use futures_core::Stream;
 
 use crate::store::{Event, Watch};
 
-/// A [`Watch`] as a stream: every event until the store is closed. It never slows a writer
-/// down; a reader that falls behind hears [`Event::Missed`].
+/// A [`Watch`] as a stream of all events until the store is closed.
+///
+/// It never slows a writer down; a reader that falls behind receives [`Event::Missed`].
 ///
 /// ```
 /// use procstate::{Event, Params, Store};
@@ -31,8 +32,9 @@ pub struct Events {
 }
 
 impl Events {
-    /// The next event; `None` once the store is closed. Cancellation-safe: no event is lost
-    /// when it is dropped. Blocks for nothing.
+    /// Returns the next event; `None` once the store is closed.
+    ///
+    /// Never blocks the thread. Cancellation-safe: dropping the future loses no event.
     pub async fn next(&mut self) -> Option<Event> {
         poll_fn(|cx| self.watch.poll(cx.waker())).await
     }
@@ -47,7 +49,7 @@ impl Stream for Events {
 }
 
 impl Watch {
-    /// The watch as a stream, for tasks (feature `tokio`; it needs no runtime).
+    /// Converts the watch into a stream for tasks (feature `tokio`; needs no runtime).
     pub fn into_stream(self) -> Events {
         Events { watch: self }
     }

@@ -1,4 +1,4 @@
-//! The handle on an async runner that runs.
+//! The handle of a running async runner.
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,9 +16,9 @@ use crate::runner::Shutdown;
 
 /// A runner as a task of its runtime.
 ///
-/// Dropping the handle asks the runner to stop as [`Shutdown::HandBack`] does, and does not
-/// wait for it. If the runtime goes down first, the run that is on is left unfinished, and
-/// the next claim goes on with it at once.
+/// Dropping the handle asks the runner to stop like [`Shutdown::HandBack`], without waiting. If the
+/// runtime shuts down first, the current run is left unfinished, and the next claim resumes it at
+/// once.
 ///
 /// ```
 /// use procstate::tokio::AsyncRunner;
@@ -47,12 +47,12 @@ pub struct AsyncRunnerHandle {
 }
 
 impl AsyncRunner {
-    /// Starts the runner as a task of the runtime it is called on; it claims the process
-    /// whenever a run is due, until it is told to stop.
+    /// Starts the runner as a task of the current runtime, where it claims the process whenever a
+    /// run is due, until it is stopped.
     ///
     /// # Errors
     ///
-    /// If it is not called on a tokio runtime.
+    /// If there is no current tokio runtime.
     pub fn spawn(self) -> Result<AsyncRunnerHandle> {
         let runtime = self.runtime()?;
         Ok(AsyncRunnerHandle::start(Scheduler::new(self), &runtime))
@@ -67,38 +67,38 @@ impl AsyncRunnerHandle {
         Self { process, instance, shared, task: runtime.spawn(scheduler.run()) }
     }
 
-    /// The id of the instance that the runner is.
+    /// Returns the id of the runner's instance.
     #[must_use]
     pub fn instance(&self) -> &str {
         &self.instance
     }
 
-    /// A way to stop the runner from elsewhere.
+    /// Returns a handle that stops the runner from elsewhere.
     #[must_use]
     pub fn stopper(&self) -> AsyncStopper {
         AsyncStopper::new(self.shared.clone())
     }
 
-    /// Whether the runner has stopped; [`join`](AsyncRunnerHandle::join) tells why.
+    /// Reports whether the runner has stopped; [`join`](AsyncRunnerHandle::join) tells why.
     #[must_use]
     pub fn is_finished(&self) -> bool {
         self.task.is_finished()
     }
 
-    /// How many futures were left behind, because they block their threads and cannot be
-    /// dropped.
+    /// Returns how many abandoned futures still block their threads.
     #[must_use]
     pub fn stuck_workers(&self) -> usize {
         self.shared.stuck.load(Ordering::Relaxed)
     }
 
-    /// Asks the runner to stop and waits until it has. Items that are still in hand after
-    /// `deadline` are [cancelled](super::AsyncWork::cancelled) and the run is handed back
-    /// with them unfinished; zero cancels them now, [`Duration::MAX`] never.
+    /// Asks the runner to stop, and waits until it has.
     ///
-    /// It takes no longer than the deadline and one sync, if there is no
-    /// [`cancel_grace`](super::AsyncRunnerBuilder::cancel_grace) and no worker blocks its
-    /// thread ([`stop_grace`](super::AsyncRunnerBuilder::stop_grace)).
+    /// Items still in progress after `deadline` are [cancelled](super::AsyncWork::cancelled), and
+    /// the run is handed back with them unfinished; zero cancels them now, [`Duration::MAX`] never.
+    ///
+    /// It takes at most the deadline and one sync, provided that there is no
+    /// [`cancel_grace`](super::AsyncRunnerBuilder::cancel_grace) and no worker blocks its thread
+    /// ([`stop_grace`](super::AsyncRunnerBuilder::stop_grace)).
     ///
     /// # Errors
     ///
@@ -108,13 +108,14 @@ impl AsyncRunnerHandle {
         self.join().await
     }
 
-    /// Waits until the runner stops; does not ask it to. Dropped, it asks, as the handle
-    /// does.
+    /// Waits until the runner stops, without asking it to.
+    ///
+    /// Dropping this future asks it to stop, like dropping the handle.
     ///
     /// # Errors
     ///
-    /// What stopped it, if nobody asked it to: the store was closed, or is
-    /// [poisoned](crate::Error::is_poisoned); its runtime went down.
+    /// The reason why it stopped, if that was not requested: the store was closed, or is
+    /// [poisoned](crate::Error::is_poisoned); its runtime shut down.
     pub async fn join(mut self) -> Result<()> {
         let ended = (&mut self.task).await;
         ended.unwrap_or_else(|error| {

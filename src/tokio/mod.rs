@@ -1,11 +1,11 @@
-//! Workers that are futures, on the tokio runtime of the program (feature `tokio`).
+//! Async workers on the tokio runtime of the program (feature `tokio`).
 //!
-//! [`AsyncRunner`] is to an [`AsyncWorker`] what [`Runner`](crate::Runner) is to a
-//! [`Worker`](crate::Worker): the same claims, runs, retries, limits and
-//! [flow control](crate::Runner#flow-control) (`flow.concurrency` up to 65,536), in the same
-//! store, and for the same processes. A blocking runner and an async one differ in how they
-//! wait, in nothing else. [`AsyncProcess`] has the calls that wait for the disk,
-//! [`synced`] waits for all that was written before, [`Events`] is the change feed.
+//! [`AsyncRunner`] relates to [`AsyncWorker`] as [`Runner`](crate::Runner) does to
+//! [`Worker`](crate::Worker): the same claims, runs, retries, limits and [flow
+//! control](crate::Runner#flow-control) (`flow.concurrency` up to 65,536), in the same store, and
+//! for the same processes. A blocking runner and an async one differ only in how they wait.
+//! [`AsyncProcess`] has the calls that wait for the disk, [`synced`] waits for all earlier writes,
+//! and [`Events`] is the change feed.
 //!
 //! ```
 //! use procstate::tokio::AsyncRunner;
@@ -33,61 +33,58 @@
 //!
 //! # Items are tasks
 //!
-//! Each item in hand is a task of the runtime that the runner was started on, with the
-//! future of its worker in it; all threads of the runtime work on them. How many there are
-//! at once is bounded by the concurrency, and so is the memory: a run of a million items
-//! holds those in hand and a few hundred names.
+//! Each item in progress is a task of the runtime on which the runner was started, and holds the
+//! future of its worker; all threads of the runtime work on them. The concurrency limits their
+//! number and memory: a run of a million items holds those in progress and a few hundred names.
 //!
 //! # Cancellation
 //!
-//! An item is cancelled when it is over its
-//! [time](AsyncRunnerBuilder::item_timeout), had more than 10 errors in one attempt, the
-//! deadline of a [shutdown](AsyncRunnerHandle::shutdown) has passed, or its run is lost or
-//! has lapsed. Its future is **dropped**, at the `await` it stands at, and the item ends, or
-//! is tried again, once all that the future held is gone.
+//! An item is cancelled when it exceeds its [time limit](AsyncRunnerBuilder::item_timeout), has
+//! more than 10 errors in one attempt, the deadline of a [shutdown](AsyncRunnerHandle::shutdown)
+//! has passed, or its run is lost or has lapsed. Its future is **dropped** at its current `await`,
+//! and the item ends, or is retried, once everything held by the future is gone.
 //!
-//! - **Write workers that may be dropped at any `await`.** What must happen on the way out
-//!   goes into a guard's `Drop`; what must not be cut in two belongs between two `await`s,
-//!   or into a task of its own (`tokio::spawn(..).await`), which goes on when it is not
-//!   waited for any more. The item is then done again, so that both must bear that.
-//! - **Or be told first.** With a [`cancel_grace`](AsyncRunnerBuilder::cancel_grace)
-//!   [`AsyncWork::cancelled`] completes so much earlier than the future is dropped, and the
-//!   worker may return in good order (`tokio::select!` on it). After loss or lapse there is
-//!   no grace: another instance may be on the item.
+//! - **Write workers that may be dropped at any `await`.** Cleanup belongs in the `Drop` of a
+//!   guard; what must not be interrupted belongs between two `await`s, or in a separate task
+//!   (`tokio::spawn(..).await`), which continues when it is no longer awaited. The item is then
+//!   repeated, so the work must be repeatable.
+//! - **Or be notified first.** With a [`cancel_grace`](AsyncRunnerBuilder::cancel_grace)
+//!   [`AsyncWork::cancelled`] completes that much earlier than the future is dropped, and the
+//!   worker can shut down gracefully (`tokio::select!` on it). After loss or lapse there is no
+//!   grace: another instance may be working on the item.
 //! - **What the future started elsewhere is not dropped with it.** Give it a clone of
-//!   [`AsyncWork`] and have it watch [`cancelled`](AsyncWork::cancelled) or
-//!   [`is_cancelled`](AsyncWork::is_cancelled). Nothing that it calls on the clone has any
-//!   effect once the item has ended.
-//! - Cut short by a shutdown, an item has not failed: it stays unfinished, with no error
-//!   and no attempt used up, and whoever goes on with the run does it again.
+//!   [`AsyncWork`] and let it watch [`cancelled`](AsyncWork::cancelled) or
+//!   [`is_cancelled`](AsyncWork::is_cancelled). Calls on the clone have no effect once the item
+//!   has ended.
+//! - An item interrupted by a shutdown has not failed: it stays unfinished, without an error
+//!   and without using up an attempt, and is repeated when the run is resumed.
 //!
-//! The futures of this module may be dropped as well. [`AsyncRunner::run_once`] dropped (in
-//! a `timeout`, a `select!`) drops the futures of its items, writes nothing, and leaves the
-//! run unfinished, for the next claim to go on with at once; an item whose future had
-//! completed a moment before may be done again then. So it is if the runtime goes down.
+//! The futures of this module may be dropped as well. Dropping [`AsyncRunner::run_once`] (in a
+//! `timeout`, a `select!`) drops the futures of its items, writes nothing, and leaves the run
+//! unfinished for the next claim to resume at once; an item whose future had just completed may
+//! then be repeated. The same happens if the runtime shuts down.
 //!
-//! # Signs of life
+//! # Heartbeats
 //!
-//! The runner shows life by itself, and stores what workers have counted, once per progress
-//! interval, for as long as the futures are alive: a worker needs no ticker while it waits,
-//! and no call of [`progress`](AsyncWork::progress). So **a future that waits for something
-//! that never comes looks alive for ever** and holds the run, unless there is an
+//! The runner sends heartbeats by itself, and stores the workers' statistics, once per progress
+//! interval, as long as the futures are alive: a waiting worker needs no ticker, and no call of
+//! [`progress`](AsyncWork::progress). Therefore **a future that waits for something that never
+//! comes looks alive forever** and blocks the run, unless there is an
 //! [`item_timeout`](AsyncRunnerBuilder::item_timeout). Set one.
 //!
-//! A worker that **blocks its thread** does not look alive. A poll that takes longer than half
-//! the heartbeat timeout stops the signs of life, and the run lapses if it goes on. Such a
-//! future cannot be dropped either: over its time, it is left behind after the
-//! [`stop_grace`](AsyncRunnerBuilder::stop_grace), its item ends aborted, and its thread is
-//! lost to the runtime until it returns, and so may be what the runtime has given that thread
-//! to do, the runner not excepted: then it lapses. A runtime of one thread is blocked as a
-//! whole.
+//! A worker that **blocks its thread** does not look alive. A poll that takes longer than half the
+//! heartbeat timeout stops the heartbeats, and the run eventually lapses. Such a future cannot be
+//! dropped either: over its time limit, it is abandoned after the
+//! [`stop_grace`](AsyncRunnerBuilder::stop_grace), and its item ends aborted. Until it returns the
+//! runtime has lost its thread, and possibly the tasks queued on that thread, including the runner,
+//! whose run then lapses. A runtime of one thread is blocked as a whole.
 //!
 //! # Blocking work
 //!
-//! Computing for more than some 10 to 100 µs between two `await`s, and calls that block, go
-//! to `tokio::task::spawn_blocking`. What runs there cannot be dropped: cancelled, the item
-//! ends while the closure goes on, up to 512 of them by default, and then the rest waits for
-//! a thread. Let it ask [`is_cancelled`](AsyncWork::is_cancelled):
+//! Computations of more than about 10 to 100 µs between two `await`s, and blocking calls, belong in
+//! `tokio::task::spawn_blocking`. They cannot be dropped: after a cancellation the item ends while
+//! the closure continues, up to 512 of them by default, beyond which others wait for a thread. Let
+//! it check [`is_cancelled`](AsyncWork::is_cancelled):
 //!
 //! ```
 //! # use procstate::{tokio::AsyncWork, WorkResult};
@@ -103,34 +100,42 @@
 //!
 //! # Panics
 //!
-//! A panic of a worker's future, in a poll or when it is dropped, is an error of its item,
-//! which ends aborted and is not tried again; no other item is disturbed. A panic in a task
-//! that the worker spawned is the `JoinError` of that task: `handle.await?` makes it an error
-//! of the item, which is tried again if it has attempts left; a handle that is not awaited
-//! loses it. With `panic = "abort"` every panic ends the program, and the run is resumed by
-//! the next.
+//! A panic of a worker's future, in a poll or on drop, is an error of its item, which ends aborted
+//! and is not retried; no other item is affected. A panic in a task that the worker spawned is the
+//! `JoinError` of that task: `handle.await?` makes it an error of the item, which is retried if it
+//! has attempts left; without an await it is lost. With `panic = "abort"` every panic ends the
+//! program, and the next one resumes the run.
 //!
-//! # What blocks, and for how long
+//! # Blocking calls, and their duration
 //!
 //! | | blocks its thread for |
 //! |---|---|
-//! | the runner: items begun and ended, a beat | one buffered write, of up to 32 ends and begins: some µs to some 100 µs; then others have a turn |
-//! | `add_stat`, `add_error`, `params`, `settings`, `name`, `cancelled` | nothing but a lock that is held for such a write at most |
-//! | [`AsyncWork::progress`], [`AsyncProcess`], a claim, the end of a run | one buffered write, and some reads; the sync is waited for without a thread |
+//! | the runner: items begun and ended, a heartbeat | one buffered write, of up to 32 ends and begins: some µs to some 100 µs; then it yields |
+//! | `add_stat`, `add_error`, `params`, `settings`, `name`, `cancelled` | only a lock that is held for such a write at most |
+//! | [`AsyncWork::progress`], [`AsyncProcess`], a claim, the end of a run | one buffered write, and some reads; waiting for the sync blocks no thread |
 //! | [`synced`], [`Events`], `shutdown`, `join` | nothing |
-//! | [`AsyncProcess::register_all`], [`sync_work`](AsyncProcess::sync_work) | a thread for blocking calls, for all of it |
+//! | [`AsyncProcess::register_all`], [`sync_work`](AsyncProcess::sync_work) | a thread for blocking calls, for the whole call |
 //! | reads on a [`ProcessHandle`](crate::ProcessHandle) | 1 µs a record in memory, a read of the disk for one that is not; [`snapshot`](crate::ProcessHandle::snapshot) 1 to 4 µs an item: use `spawn_blocking` above some thousands |
 //! | blocking forms of what syncs | one sync: 0.1 to 10 ms |
 //! | `Store::open`, `backup`, `close`, `purge`, `import` | up to seconds: use `spawn_blocking` |
 //!
-//! Where the disk cannot keep up, blocking writers wait for it; the runner and the calls of
-//! [`AsyncProcess`] wait as futures, but for the rare one that finds it so between its look
-//! and its write.
+//! If the disk cannot keep up, blocking writers wait for it; the runner and the calls of
+//! [`AsyncProcess`] wait as futures, except for the rare call where the back-pressure starts
+//! between its check and its write.
 //!
-//! All times but those of `await`s in workers go by the [`Clock`](crate::Clock) of the
-//! store. Under tokio's paused time give the store a clock of `tokio::time::Instant`s.
+//! A store in etcd ([`Store::connect`](crate::Store)) waits for a network, and tasks must not wait with
+//! it. Threads of the store, at most 64 at a time, make the calls of tasks: those of [`AsyncProcess`],
+//! claims, the writes of a runner, and [`AsyncWork::progress`]. What workers count during a write is
+//! stored with the next one, and does not wait. In the table above, these calls block until the
+//! cluster responds, without a majority up to the [timeout](crate::EtcdOptions::timeout): reads on a
+//! handle, [`Store::watch`](crate::Store::watch), [`AsyncRunnerBuilder::build`] with a schedule, and
+//! dropping a [`Run`](crate::Run) or an item of one before its end (a runner never does).
+//!
+//! All times except those of `await`s in workers follow the [`Clock`](crate::Clock) of the store.
+//! Under tokio's paused time give the store a clock of `tokio::time::Instant`s.
 
 mod builder;
+mod call;
 mod dispatch;
 mod events;
 mod handle;

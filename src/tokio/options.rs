@@ -1,19 +1,19 @@
-//! The options of an async runner, checked.
+//! The validated options of an async runner.
 
 use std::time::Duration;
 
 use crate::run::ClaimOptions;
 use crate::runner::{FlowControl, Retry, Timing};
 
-/// The most items that one runner works on at once.
+/// The maximum concurrency of a runner.
 pub(super) const CONCURRENCY_MAX: usize = 65_536;
 
-/// The options that an async runner works by.
+/// The validated options of an async runner.
 #[derive(Debug, Clone)]
 pub(super) struct Options {
-    /// With progress that is buffered: the runner waits for the disk by itself.
+    /// With buffered progress, since the runner waits for the disk itself.
     pub(super) claim: ClaimOptions,
-    /// Progress and the ends of items are to survive power loss.
+    /// Whether progress and ends of items must survive power loss.
     pub(super) is_synced: bool,
     pub(super) flow: FlowControl,
     pub(super) retry: Retry,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::call::call;
 use super::synced::{ready, synced};
 use crate::engine::Durability;
 use crate::error::{Failure, Result};
@@ -9,9 +10,10 @@ use crate::proto::{Params, Status};
 use crate::run::{Claim, ClaimOptions, Instance, Run};
 use crate::store::{Effect, ProcessHandle, Tally};
 
-/// The calls of a [`ProcessHandle`] that survive power loss once they return, as futures:
-/// the same change, and another way to wait. Everything else, reads above all, is called on
-/// the handle itself.
+/// The calls of a [`ProcessHandle`] that survive power loss once they return, as futures that
+/// differ only in how they wait.
+///
+/// Everything else, above all reads, is called on the handle itself.
 ///
 /// ```
 /// use procstate::{Params, Store, tokio::AsyncProcess};
@@ -25,10 +27,11 @@ use crate::store::{Effect, ProcessHandle, Tally};
 /// # }
 /// ```
 ///
-/// Each blocks its thread for one buffered write, some microseconds, and then waits for a
-/// sync that it shares with all others. Dropped, a future that was polled may have made its
-/// change, or not; a change that was made survives the program's death, and power loss once
-/// the next sync is through.
+/// Each call blocks its thread for one buffered write, some microseconds, and then waits for a
+/// shared sync. On etcd, it occupies no thread of the program: see
+/// [what blocks](crate::tokio#what-blocks-and-for-how-long). If a polled future is dropped, its
+/// change may or may not be made; a change that was made survives a crash of the program, and power
+/// loss after the next sync.
 ///
 /// ```
 /// use procstate::tokio::AsyncProcess;
@@ -40,11 +43,11 @@ use crate::store::{Effect, ProcessHandle, Tally};
 /// let keys = AsyncProcess::new(&store.process("gckeys")?);
 /// keys.register("project-1", Params::new()).await?;
 /// keys.set_params(Params::new().string("region", "eu")).await?;
-/// // Any other change of the process.
+/// // Any other change.
 /// keys.change(|keys| keys.pause()).await?;
 /// keys.unregister("project-1").await?;
 /// let Claim::Won(run) = keys.claim(&Instance::new(), &ClaimOptions::new()).await? else {
-///     panic!("nobody else is here");
+///     panic!("no other instance holds the process");
 /// };
 /// AsyncProcess::hand_back(run).await?;
 /// # Ok(())
@@ -56,63 +59,66 @@ pub struct AsyncProcess {
 }
 
 impl AsyncProcess {
-    /// The async calls of `process`.
+    /// Returns the async calls of `process`.
     #[must_use]
     pub fn new(process: &ProcessHandle) -> Self {
         Self { buffered: process.clone().with_durability(Durability::Buffered) }
     }
 
-    /// As [`ProcessHandle::register`].
+    /// Registers work; see [`ProcessHandle::register`].
     ///
     /// # Errors
     ///
-    /// As that.
+    /// As the blocking call.
     pub async fn register(&self, name: &str, params: Params) -> Result<Effect> {
-        self.change(|process| process.register(name, params)).await
+        let name = name.to_owned();
+        self.change(move |process| process.register(&name, params)).await
     }
 
-    /// As [`ProcessHandle::unregister`].
+    /// Unregisters work; see [`ProcessHandle::unregister`].
     ///
     /// # Errors
     ///
-    /// As that.
+    /// As the blocking call.
     pub async fn unregister(&self, name: &str) -> Result<Effect> {
-        self.change(|process| process.unregister(name)).await
+        let name = name.to_owned();
+        self.change(move |process| process.unregister(&name)).await
     }
 
-    /// As [`ProcessHandle::set_params`].
+    /// Replaces the parameters; see [`ProcessHandle::set_params`].
     ///
     /// # Errors
     ///
-    /// As that.
+    /// As the blocking call.
     pub async fn set_params(&self, params: Params) -> Result<Effect> {
-        self.change(|process| process.set_params(params)).await
+        self.change(move |process| process.set_params(params)).await
     }
 
-    /// As [`ProcessHandle::update_params`].
+    /// Changes the parameters; see [`ProcessHandle::update_params`].
     ///
     /// # Errors
     ///
-    /// As that.
-    pub async fn update_params(&self, update: impl FnMut(&mut Params)) -> Result<Effect> {
-        self.change(|process| process.update_params(update)).await
+    /// As the blocking call.
+    pub async fn update_params(&self, update: impl FnMut(&mut Params) + Send + 'static) -> Result<Effect> {
+        self.change(move |process| process.update_params(update)).await
     }
 
-    /// As [`ProcessHandle::set_schedule`].
+    /// Sets the schedule; see [`ProcessHandle::set_schedule`].
     ///
     /// # Errors
     ///
-    /// As that.
+    /// As the blocking call.
     pub async fn set_schedule(&self, every: Option<Duration>) -> Result<Effect> {
-        self.change(|process| process.set_schedule(every)).await
+        self.change(move |process| process.set_schedule(every)).await
     }
 
-    /// As [`ProcessHandle::register_all`], on a thread of the runtime for blocking calls:
-    /// a thousand items take some milliseconds. Dropped, it goes on all the same.
+    /// Registers many items on a thread for blocking calls; see [`ProcessHandle::register_all`].
+    ///
+    /// A thousand items take some milliseconds. Dropping the future does not stop it.
     ///
     /// # Errors
     ///
-    /// As that.
+    /// As the blocking call.
     ///
     /// # Panics
     ///
@@ -125,12 +131,13 @@ impl AsyncProcess {
         self.blocking(move |process| process.register_all(items)).await
     }
 
-    /// As [`ProcessHandle::sync_work`], on a thread of the runtime for blocking calls.
-    /// Dropped, it goes on all the same.
+    /// Replaces the active work on a thread for blocking calls; see [`ProcessHandle::sync_work`].
+    ///
+    /// Dropping the future does not stop it.
     ///
     /// # Errors
     ///
-    /// As that.
+    /// As the blocking call.
     ///
     /// # Panics
     ///
@@ -143,53 +150,59 @@ impl AsyncProcess {
         self.blocking(move |process| process.sync_work(items)).await
     }
 
-    /// As [`ProcessHandle::claim_with`]. Dropped before it is ready, a claim that was won
-    /// is given up again; a run that was claimed so is left unfinished when it is dropped,
-    /// and the next claim goes on with it at once.
+    /// Claims the process; see [`ProcessHandle::claim_with`].
+    ///
+    /// Dropping the future gives up a claim that was won. Dropping a run that was claimed this way
+    /// leaves it unfinished, and the next claim resumes it at once.
     ///
     /// # Errors
     ///
-    /// As that.
+    /// As the blocking call.
     pub async fn claim(&self, instance: &Instance, options: &ClaimOptions) -> Result<Claim> {
-        self.change(|process| process.claim_as(instance, options, Durability::Buffered).map(left)).await
+        let (instance, options) = (instance.clone(), options.clone());
+        self.change(move |process| process.claim_as(&instance, &options, Durability::Buffered).map(left))
+            .await
     }
 
-    /// As [`Run::finish`].
+    /// Finishes a run; see [`Run::finish`].
     ///
     /// # Errors
     ///
-    /// As that.
+    /// As the blocking call.
     pub async fn finish(run: Run) -> Result<Status> {
         let store = run.process().store().clone();
         ready(&store).await?;
-        let status = run.finish_buffered()?;
+        let status = call(&store, move || run.finish_buffered()).await?;
         synced(&store).await?;
         Ok(status)
     }
 
-    /// As [`Run::hand_back`].
+    /// Hands a run back; see [`Run::hand_back`].
     ///
     /// # Errors
     ///
-    /// As that.
+    /// As the blocking call.
     pub async fn hand_back(run: Run) -> Result<()> {
         let store = run.process().store().clone();
         ready(&store).await?;
-        run.hand_back_buffered()?;
+        call(&store, move || run.hand_back_buffered()).await?;
         synced(&store).await
     }
 
-    /// Calls `change`, whose changes are buffered, and completes once they survive power
-    /// loss: the async form of whatever is not here.
+    /// Calls `change`, whose writes are buffered, and completes once they survive power loss: the
+    /// async form of all other changes.
     ///
     /// # Errors
     ///
-    /// What `change` answers; if the store was closed, or is
-    /// [poisoned](crate::Error::is_poisoned).
-    pub async fn change<T>(&self, change: impl FnOnce(&ProcessHandle) -> Result<T>) -> Result<T> {
+    /// Any error of `change`; if the store was closed, or is [poisoned](crate::Error::is_poisoned).
+    pub async fn change<T: Send + 'static>(
+        &self,
+        change: impl FnOnce(&ProcessHandle) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
         let store = self.buffered.store();
         ready(store).await?;
-        let answer = change(&self.buffered)?;
+        let process = self.buffered.clone();
+        let answer = call(store, move || change(&process)).await?;
         synced(store).await?;
         Ok(answer)
     }
@@ -199,18 +212,21 @@ impl AsyncProcess {
         call: impl FnOnce(&ProcessHandle) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let process = self.buffered.clone();
+        if process.store().inner.engine.is_networked() {
+            return self.change(call).await;
+        }
         let called = tokio::task::spawn_blocking(move || call(&process)).await;
         let answer = called.unwrap_or_else(|error| {
             let process = self.buffered.name().to_owned();
-            Err(Failure::Runner { process, why: format!("its call did not end: {error}") }.into())
+            Err(Failure::Runner { process, why: format!("its call failed: {error}") }.into())
         })?;
         synced(self.buffered.store()).await?;
         Ok(answer)
     }
 }
 
-/// A claim that is given up when it is dropped.
-fn left(mut claim: Claim) -> Claim {
+/// Makes a claim give up its run when dropped.
+pub(super) fn left(mut claim: Claim) -> Claim {
     if let Claim::Won(run) = &mut claim {
         run.leave_when_dropped();
     }

@@ -1,35 +1,39 @@
-//! One run of an async runner: it claims the process and works on its items to the end.
+//! A single run of an async runner.
 
 use std::sync::atomic::Ordering;
 
 use super::AsyncRunner;
+use super::call::call;
 use super::dispatch::dispatcher::Dispatcher;
+use super::process::left;
 use super::synced::{ready, synced};
 use crate::engine::Durability;
 use crate::error::Result;
 use crate::run::Claim;
 use crate::runner::Outcome;
 
-/// How many futures that block their threads are put up with.
+/// The number of blocking futures to tolerate.
 const STUCK_MAX: usize = 64;
 
 impl AsyncRunner {
-    /// Does one whole run, if one is due and nobody else is on it. Completes when the run
-    /// has ended and its end survives power loss.
+    /// Makes one whole run, if one is due and the process is not held.
     ///
-    /// Cancellation-safe: dropped before, it drops the futures of the items in hand, writes
-    /// nothing, and the next claim goes on with the run at once.
+    /// Completes when the run has ended and its end survives power loss.
+    ///
+    /// Cancellation-safe: dropping this future drops the futures of the items in progress, writes
+    /// nothing, and the next claim resumes the run at once.
     ///
     /// # Errors
     ///
-    /// If the store cannot be read or written; if it is not polled on a tokio runtime; if
-    /// too many futures block their threads.
+    /// If the store cannot be read or written; if there is no current tokio runtime; if too many
+    /// futures block their threads.
     pub async fn run_once(&self) -> Result<Outcome> {
         self.claim_and_run(false).await
     }
 
-    /// [`run_once`](AsyncRunner::run_once), also if no run is due. A live owner is not
-    /// disturbed.
+    /// Makes one run even if none is due; see [`run_once`](AsyncRunner::run_once).
+    ///
+    /// A live owner still holds the process.
     ///
     /// # Errors
     ///
@@ -46,10 +50,11 @@ impl AsyncRunner {
         }
         ready(self.store()).await?;
         let options = self.options.claim.clone().force(force);
-        match self.handle.claim_as(&self.instance, &options, Durability::Buffered)? {
-            Claim::Won(mut run) => {
-                run.leave_when_dropped();
-                // No item begins under a claim that may be gone after a power loss.
+        let (handle, instance) = (self.handle.clone(), self.instance.clone());
+        let claim = move || handle.claim_as(&instance, &options, Durability::Buffered).map(left);
+        match call(self.store(), claim).await? {
+            Claim::Won(run) => {
+                // No item begins under a claim that a power loss may undo.
                 synced(self.store()).await?;
                 Dispatcher::new(self, run).run().await
             }
@@ -63,6 +68,6 @@ impl AsyncRunner {
         if stuck < STUCK_MAX {
             return Ok(());
         }
-        Err(self.failure(format!("{stuck} of its futures block their threads; restart the program")))
+        Err(self.failure(format!("{stuck} futures block their threads; restart the program")))
     }
 }

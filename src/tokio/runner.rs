@@ -1,4 +1,4 @@
-//! The async runner: its parts, and access to them.
+//! The async runner.
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,8 +17,7 @@ use crate::store::{ProcessHandle, Store};
 
 /// Calls an [`AsyncWorker`](super::AsyncWorker) for each item of one process.
 ///
-/// It is to [`Runner`](crate::Runner) as the [module](super) says: the same claims, runs,
-/// retries and flow control, and another way to wait.
+/// It differs from [`Runner`](crate::Runner) only in how it waits: see the [module](super).
 pub struct AsyncRunner {
     pub(super) handle: ProcessHandle,
     pub(super) start: Start,
@@ -33,13 +32,13 @@ impl AsyncRunner {
         Self { handle, start, instance, options, shared }
     }
 
-    /// The instance that the runner is.
+    /// Returns the runner's instance.
     #[must_use]
     pub fn instance(&self) -> &Instance {
         &self.instance
     }
 
-    /// A way to stop the runner from elsewhere.
+    /// Returns a handle that stops the runner from elsewhere.
     #[must_use]
     pub fn stopper(&self) -> AsyncStopper {
         AsyncStopper::new(self.shared.clone())

@@ -1,40 +1,41 @@
 //! The scheduler: when an async runner claims its process.
 //!
-//! An idle runner waits for changes of its process, and once a second compares the wall
-//! clock, which may have jumped, with the monotonic one. Neither reads the store.
+//! An idle runner waits for changes of its process, and once a second compares the wall clock,
+//! which may have jumped, with the monotonic one. Neither reads the store.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::AsyncRunner;
+use super::call::call;
 use super::dispatch::either::either;
 use crate::engine::Alarm;
 use crate::error::Result;
 use crate::runner::{Plan, Planner, alarm};
 
-/// How often a runner that waits looks at the wall clock.
+/// The interval at which a waiting runner reads the wall clock.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A wall clock that has gone on by more or less than the monotonic one, by this much,
-/// was set, or the machine was suspended.
+/// The minimum difference between wall time and monotonic time that shows that the clock was set or
+/// the machine was suspended.
 const JUMP_MIN: Duration = Duration::from_millis(500);
 
 pub(super) struct Scheduler {
-    planner: Planner,
+    planner: Arc<Mutex<Planner>>,
     runner: AsyncRunner,
-    /// Raised when the process changes hands, a run of it ends, or its settings or work
-    /// change; also between the decision what to wait for and the wait.
+    /// Raised when the process changes owners, a run ends, or settings or work change, also between
+    /// the decision what to wait for and the wait.
     changed: Arc<Notify>,
-    _alarm: Alarm,
 }
 
-/// What is waited for.
+/// A wait.
 enum Wait {
-    /// So long, whatever else happens.
+    /// This long unconditionally.
     For(Duration),
-    /// A change of the process, and at most so long by the wall clock.
+    /// Until a change of the process, and at most this long on the wall clock.
     Change(Duration),
 }
 
@@ -42,36 +43,41 @@ impl Scheduler {
     pub(super) fn new(runner: AsyncRunner) -> Self {
         let options = &runner.options;
         let planner = Planner::new(runner.handle.clone(), options.claim.clone(), options.timing.clone());
-        let changed = Arc::new(Notify::new());
-        let raised = changed.clone();
-        let alarm = alarm(&runner.handle, move || raised.notify_one());
-        Self { planner, runner, changed, _alarm: alarm }
+        Self { planner: Arc::new(Mutex::new(planner)), runner, changed: Arc::new(Notify::new()) }
     }
 
     pub(super) fn runner(&self) -> &AsyncRunner {
         &self.runner
     }
 
-    pub(super) async fn run(mut self) -> Result<()> {
+    pub(super) async fn run(self) -> Result<()> {
+        let _alarm = self.set_alarm().await?;
         while self.runner.shared.stop().is_none() {
             if let Err(error) = self.step().await {
-                self.planner.note_trouble(error)?;
+                self.planner.lock().note_trouble(error)?;
             }
         }
         Ok(())
     }
 
-    /// Runs the process if it is time to, or else waits.
-    async fn step(&mut self) -> Result<()> {
-        let wait = match self.planner.plan()? {
+    /// Runs the process if a run is due; otherwise waits.
+    async fn set_alarm(&self) -> Result<Alarm> {
+        let (handle, raised) = (self.runner.handle.clone(), self.changed.clone());
+        call(self.runner.store(), move || Ok(alarm(&handle, move || raised.notify_one()))).await
+    }
+
+    async fn step(&self) -> Result<()> {
+        let planner = self.planner.clone();
+        let plan = call(self.runner.store(), move || planner.lock().plan()).await?;
+        let wait = match plan {
             Plan::Rest(time) => Wait::For(time),
-            // Who lets go of a process need not write anything.
+            // An owner may release a process without a write.
             Plan::Held { .. } => Wait::Change(LOOK_INTERVAL),
-            Plan::NotDue { at } => Wait::Change(self.planner.until(at)),
+            Plan::NotDue { at } => Wait::Change(self.planner.lock().until(at)),
             Plan::PutOff(time) => Wait::Change(time),
             Plan::Run => {
                 let outcome = self.runner.run_once().await?;
-                self.planner.note_outcome(self.runner.instance.id(), &outcome);
+                self.planner.lock().note_outcome(self.runner.instance.id(), &outcome);
                 return Ok(());
             }
         };
@@ -97,8 +103,7 @@ impl Scheduler {
         }
     }
 
-    /// Waits for a change of the process, for the wall clock to jump, and for `time` at
-    /// most.
+    /// Waits for a change of the process, a jump of the wall clock, or at most `time`.
     async fn changed_within(&self, time: Duration) {
         let (wall, monotonic) = (self.runner.store().now(), self.runner.monotonic());
         loop {

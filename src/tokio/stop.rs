@@ -1,4 +1,4 @@
-//! Asking an async runner to stop.
+//! Requests to stop an async runner.
 
 use std::fmt;
 use std::sync::atomic::AtomicUsize;
@@ -12,28 +12,27 @@ use super::dispatch::mailbox::Mailbox;
 use crate::clock::Clock;
 use crate::runner::Shutdown;
 
-/// Asks an [`AsyncRunner`](super::AsyncRunner) to stop, from anywhere: a task, a thread, a
-/// signal handler.
+/// Stops an [`AsyncRunner`](super::AsyncRunner) from anywhere: a task, a thread, a signal handler.
 #[derive(Clone)]
 pub struct AsyncStopper {
     shared: Arc<Shared>,
 }
 
-/// What was asked for.
+/// A request to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Stop {
     pub(super) how: Shutdown,
-    /// When items in hand are cancelled, by the monotonic clock.
+    /// When items in progress are cancelled, on the monotonic clock.
     pub(super) deadline: Duration,
 }
 
-/// What a runner shares with those who stop it.
+/// The state shared by a runner and its stoppers.
 pub(super) struct Shared {
     clock: Arc<dyn Clock>,
     stop: watch::Sender<Option<Stop>>,
-    /// Of the run that is on.
+    /// The mailbox of the current run.
     mailbox: Mutex<Weak<Mailbox>>,
-    /// How many futures were to be dropped and block their threads.
+    /// The number of dropped futures that block their threads.
     pub(super) stuck: AtomicUsize,
 }
 
@@ -50,7 +49,7 @@ impl Shared {
         *self.mailbox.lock() = mailbox;
     }
 
-    /// Whoever has this hears when the request to stop changes.
+    /// Returns a receiver that is notified when the request to stop changes.
     pub(super) fn subscribe(&self) -> watch::Receiver<Option<Stop>> {
         self.stop.subscribe()
     }
@@ -66,11 +65,11 @@ impl AsyncStopper {
         self.stop_within(how, Duration::MAX);
     }
 
-    /// [`stop`](AsyncStopper::stop) with a deadline: items that are still in hand after
-    /// `time` are [cancelled](super::AsyncWork::cancelled), and the run is handed back with
-    /// them unfinished, whichever way it was to stop; zero cancels them now.
+    /// Asks the runner to stop, with a deadline: items still in progress after `time` are
+    /// [cancelled](super::AsyncWork::cancelled), and the run is handed back with them unfinished;
+    /// zero cancels them now.
     ///
-    /// Asked again, it stops in the more urgent of the two ways, by the earlier deadline.
+    /// Of several requests the more urgent way and the earliest deadline apply.
     pub fn stop_within(&self, how: Shutdown, time: Duration) {
         let time = if how == Shutdown::Now { Duration::ZERO } else { time };
         let deadline = self.shared.clock.monotonic().saturating_add(time);
@@ -83,10 +82,11 @@ impl AsyncStopper {
         });
     }
 
-    /// Cancels the work on one item of the run that is on: its future is dropped, and the
-    /// item ends with the error "cancelled" and without another attempt. The run goes on
-    /// with the others. Answers false if nobody works on an item of this name, and it does
-    /// not wait for another attempt either.
+    /// Cancels the work on one item of the current run: its future is dropped, and the item ends
+    /// with the error "cancelled" without a retry.
+    ///
+    /// The run continues with the others. Returns false if no item of this name is in progress or
+    /// waiting for a retry.
     pub async fn cancel(&self, work: &str) -> bool {
         let mailbox = self.shared.mailbox.lock().upgrade();
         match mailbox {
@@ -95,7 +95,7 @@ impl AsyncStopper {
         }
     }
 
-    /// Whether the runner was asked to stop.
+    /// Reports whether the runner was asked to stop.
     #[must_use]
     pub fn is_stopping(&self) -> bool {
         self.shared.stop().is_some()

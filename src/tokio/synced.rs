@@ -1,4 +1,4 @@
-//! Waiting for the disk without a thread.
+//! Waits for the disk without a thread.
 
 use std::future::poll_fn;
 use std::time::Duration;
@@ -6,14 +6,15 @@ use std::time::Duration;
 use crate::error::Result;
 use crate::store::Store;
 
-/// How soon a task that may not write looks again.
+/// The polling interval of a task under back-pressure.
 const LOOK: Duration = Duration::from_millis(1);
 
-/// Completes once every commit so far survives power loss. One sync serves all tasks and
-/// threads that wait for one; no thread is held meanwhile, and the runtime is not blocked.
+/// Completes once every commit so far survives power loss.
 ///
-/// With [`Buffered`](crate::Durability::Buffered) calls before it, it is the async form of
-/// any [`Synced`](crate::Durability::Synced) call, or of many at once:
+/// One sync covers all waiting tasks and threads; waiting blocks neither a thread nor the runtime.
+///
+/// After [`Buffered`](crate::Durability::Buffered) calls, it is the async form of any
+/// [`Synced`](crate::Durability::Synced) call, or of many at once:
 ///
 /// ```
 /// use procstate::{Durability, Params, Store, tokio::synced};
@@ -30,18 +31,22 @@ const LOOK: Duration = Duration::from_millis(1);
 /// # }
 /// ```
 ///
-/// Cancellation-safe: dropped, it takes nothing back.
+/// Cancellation-safe: dropping the future reverts nothing.
 ///
 /// # Errors
 ///
 /// If the store was closed, or is [poisoned](crate::Error::is_poisoned).
 pub async fn synced(store: &Store) -> Result<()> {
     let engine = &store.inner.engine;
+    if engine.is_networked() {
+        // Every acknowledged commit is already durable in the cluster.
+        return engine.sync();
+    }
     let seq = engine.last_seq();
     poll_fn(|cx| engine.poll_synced(seq, cx.waker())).await
 }
 
-/// Waits while the disk cannot keep up and commits would block.
+/// Waits while there is back-pressure and commits would block.
 pub(super) async fn ready(store: &Store) -> Result<()> {
     while !store.inner.engine.is_ready()? {
         tokio::time::sleep(LOOK).await;

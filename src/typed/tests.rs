@@ -45,7 +45,7 @@ fn job() -> Job {
 }
 
 #[test]
-fn a_struct_goes_in_and_comes_out() {
+fn structs_round_trip() {
     let params = Params::from_serde(&job()).unwrap();
     let expected = Params::new()
         .int("keysPerAccount", 8)
@@ -70,7 +70,7 @@ struct Small {
 }
 
 #[test]
-fn what_does_not_fit_is_named() {
+fn mismatches_name_the_field() {
     let why = |params: Params| params.to::<Small>().unwrap_err().to_string();
     let head = "invalid argument: the parameters do not fit Small: ";
     for (params, expected) in [
@@ -94,7 +94,7 @@ fn what_does_not_fit_is_named() {
 }
 
 #[test]
-fn what_parameters_cannot_hold_is_named() {
+fn unsupported_types_name_the_field() {
     #[derive(Serialize)]
     struct Of<T> {
         inner: T,

@@ -106,7 +106,7 @@ fn invalid_input_is_explained_and_kept() {
 }
 
 #[test]
-fn settings_that_changed_meanwhile_are_not_overwritten() {
+fn concurrent_changes_of_settings_are_not_overwritten() {
     let site = Site::new();
     let process = process(&site, "p");
     process.set_params(Params::new().int("size", 8).string(NAMES[7], NAMES[8])).unwrap();

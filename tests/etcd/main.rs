@@ -9,5 +9,6 @@ mod gateway;
 mod members;
 mod refusals;
 mod takeover;
+mod tasks;
 
 use common::etcd;

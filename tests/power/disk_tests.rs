@@ -131,7 +131,7 @@ fn a_name_is_durable_with_its_folder_and_not_before() {
 }
 
 #[test]
-fn a_durable_name_says_nothing_of_the_content() {
+fn a_durable_name_does_not_imply_durable_content() {
     let mut disk = Disk::new();
     let inode = disk.create(ROOT, name("f")).unwrap();
     disk.write(inode, 0, b"content").unwrap();

@@ -129,5 +129,5 @@ fn a_store_that_syncs_too_late_is_detected() {
     }
     let late = Some(Duration::from_secs(3600));
     let faults = Faults { sync_interval: late, style: Some(Style::Buffered), ..Faults::NONE };
-    println!("{}", first_failure(faults, 20).expect("nobody noticed"));
+    println!("{}", first_failure(faults, 20).expect("not detected"));
 }

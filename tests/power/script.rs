@@ -21,8 +21,8 @@ pub enum Style {
     Busy,
     /// Only buffered writes of one thread, some hundred per second, to measure the loss.
     Buffered,
-    /// Buffered writes alone, large, as fast as it goes: much is not synced when
-    /// the power goes, and what was before must stay.
+    /// Only large buffered writes, as fast as possible: much is unsynced at the cut, and earlier
+    /// data must survive.
     Flood,
 }
 
@@ -82,6 +82,10 @@ impl Plan {
             .cache_bytes(1 << 20)
             .history(5);
         match self.style {
+            // What is longer than it must be when the store is closed.
+            Style::Busy if self.life % 2 == 1 => {
+                builder.segment_bytes(512 << 10).memtable_bytes(64 << 10).log_history_bytes(0)
+            }
             Style::Busy | Style::Flood => {
                 builder.segment_bytes(16 << 10).memtable_bytes(64 << 10).snapshot_log_bytes(64 << 10)
             }
@@ -264,7 +268,7 @@ impl Script {
             29..31 => self.purge(durability),
             31..33 => self.import(),
             33..35 => self.store.sync().map(|()| wrote(Wrote::Synced)),
-            _ => self.go_on(),
+            _ => self.next_owner_step(),
         }
     }
 
@@ -283,7 +287,7 @@ impl Script {
     }
 
     /// Takes the next step of the process's owner.
-    fn go_on(&mut self) -> Result<Step> {
+    fn next_owner_step(&mut self) -> Result<Step> {
         if self.item.is_some() {
             return self.work();
         }

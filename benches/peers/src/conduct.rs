@@ -1,4 +1,4 @@
-//! Runs the cases: in each, the peers take turns, round after round.
+//! Runs the cases, in each of which the peers take turns, round after round.
 
 use std::collections::HashMap;
 use std::fs;
@@ -88,14 +88,14 @@ fn task(case: &Case, peer: Peer, class: Class, work: Work, folder: &Path) -> Tas
     }
 }
 
-/// Stores that were made for one case and serve for those after it.
+/// Stores created for one case and reused by later ones.
 struct Stores {
     folder: PathBuf,
     made: HashMap<Kind, Made>,
     count: usize,
 }
 
-/// Endurance has a store of its own: how large it grows is what is measured.
+/// Endurance has a store of its own, since it measures growth.
 type Kind = (Peer, Class, usize, usize, bool);
 
 struct Made {

@@ -14,7 +14,7 @@ pub struct Goal {
     pub bound: Bound,
     pub limit: f64,
     pub measured: Spread,
-    /// Whom it was compared with.
+    /// The rival.
     pub with: String,
 }
 
@@ -34,7 +34,7 @@ impl Goal {
     }
 }
 
-/// The goals that these results can tell of.
+/// Returns the goals that these results can decide.
 pub fn goals(results: &Results) -> Vec<Goal> {
     let update = |class, threads| results.call(Work::Update, Some(class), threads);
     let rival = |class, threads, limit| beats_best_rival(update(class, threads)?, limit);
@@ -57,7 +57,7 @@ fn beats_best_rival(case: &CaseResults, limit: f64) -> Option<Goal> {
     beats(case, case.best_rival()?.peer, limit)
 }
 
-/// How many times the throughput of that peer.
+/// Compares the throughput with that of a peer.
 fn beats(case: &CaseResults, peer: Peer, limit: f64) -> Option<Goal> {
     let items =
         if case.case.part == Part::Sizes { format!(", {} items", case.case.items) } else { String::new() };
@@ -70,7 +70,7 @@ fn beats(case: &CaseResults, peer: Peer, limit: f64) -> Option<Goal> {
     })
 }
 
-/// Claim and handoff are two commits each, procstate's and the bare file's.
+/// Claim and handoff are two commits, for procstate and for the bare file.
 fn near_bare(results: &Results) -> Option<Goal> {
     let case = results.call(Work::Handoff, Some(Class::PowerLoss), 1)?;
     let measured = case.entry(Peer::Procstate)?.times(case.entry(Peer::Bare)?)?;
@@ -83,7 +83,7 @@ fn near_bare(results: &Results) -> Option<Goal> {
     })
 }
 
-/// How long reading all items takes, to one who decodes nothing.
+/// Compares the time of a scan with that of a peer, which decodes nothing.
 fn scans_within(results: &Results, who: Peer, with: Peer, limit: f64) -> Option<Goal> {
     let case = results.call(Work::Scan, None, 1)?;
     let measured = case.entry(who)?.times(case.entry(with)?)?;
@@ -91,7 +91,7 @@ fn scans_within(results: &Results, who: Peer, with: Peer, limit: f64) -> Option<
     Some(Goal { what, bound: Bound::AtMost, limit, measured, with: with.name().to_owned() })
 }
 
-/// Against the smallest of those that made as many updates in the time they had.
+/// Compared with the smallest peer that made as many updates in its time.
 fn small_on_disk(results: &Results) -> Option<Goal> {
     let case = results.part(Part::Endurance).find(|results| results.case.work == Work::Endure)?;
     let mine = case.entry(Peer::Procstate)?.median()?;

@@ -1,4 +1,4 @@
-//! Programs that are killed by SIGKILL while they update, and what is found afterwards.
+//! Kills programs with SIGKILL while they update, and checks what is left.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
@@ -14,28 +14,28 @@ use crate::victim::{Said, Victim};
 /// How long a victim lives after its first update.
 const LIFE: Duration = Duration::from_millis(200);
 
-/// What a victim has said of a process.
+/// What a victim has acknowledged for a process.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Promised {
     pub owner: String,
     pub total: u64,
 }
 
-/// Updates a store and is killed: what it leaves is to be recovered.
+/// Updates a store and is killed, leaving a store to recover.
 pub fn leave_killed(peer: Peer, class: Class, folder: &Path) -> Result<()> {
     let victim =
         Victim { peer, class, folder: folder.to_owned(), items: HOT_ITEMS, threads: 1, calls: u64::MAX };
     kill(&victim, LIFE).map(drop)
 }
 
-/// Kills a victim that long after its first update; what it had said by then.
+/// Kills a victim this long after its first update; returns its acknowledgements until then.
 pub fn kill(victim: &Victim, life: Duration) -> Result<BTreeMap<usize, Promised>> {
     let mut child = victim.start()?;
     let mut lines = BufReader::new(child.stdout.take().context("no output")?).lines();
     let mut promised = BTreeMap::new();
     let mut first = None;
     let mut is_killed = false;
-    // After the kill the pipe still has what was said before it.
+    // After the kill the pipe still has earlier output.
     while let Some(line) = lines.next().transpose()? {
         hear(&mut promised, Said::parse(&line));
         let first = *first.get_or_insert_with(Instant::now);
@@ -57,7 +57,7 @@ fn hear(promised: &mut BTreeMap<usize, Promised>, said: Option<Said>) {
     }
 }
 
-/// Checks that all that was promised is there, and no half of an update.
+/// Checks that everything acknowledged is there, and no half update.
 pub fn check(store: &dyn Store, items: usize, promised: &BTreeMap<usize, Promised>) -> Result<()> {
     for (process, promised) in promised {
         let found = store.session(*process)?.find(items)?;
@@ -73,8 +73,8 @@ pub fn check(store: &dyn Store, items: usize, promised: &BTreeMap<usize, Promise
             promised.total - found.total,
             promised.total
         );
-        // One update more may have been stored and not yet said.
-        ensure!(found.total <= promised.total + 1, "process {process} has updates that nobody made");
+        // One more update may have been stored but not acknowledged.
+        ensure!(found.total <= promised.total + 1, "process {process} has updates that were never made");
         ensure!(found.agrees(), "process {process} has a half of an update: {found:?}");
     }
     Ok(())
@@ -91,7 +91,7 @@ mod tests {
         BTreeMap::from([(0, Promised { owner: owner.to_owned(), total })])
     }
 
-    /// A store with seven updates, and their owner.
+    /// Returns a store with seven updates, and their owner.
     fn updated(folder: &Path) -> (Box<dyn Store>, String) {
         let store = Peer::Sqlite.open(folder, Class::ProgramDeath).unwrap();
         store.populate(1, ITEMS).unwrap();
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_there_is_found() {
+    fn stored_updates_are_found() {
         let folder = tempfile::tempdir().unwrap();
         let (store, owner) = updated(folder.path());
         check(store.as_ref(), ITEMS, &promised(&owner, 7)).unwrap();
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_missed() {
+    fn missing_updates_are_detected() {
         let folder = tempfile::tempdir().unwrap();
         let (store, owner) = updated(folder.path());
         for (owner, total) in [(&owner[..], 8), (&owner, 5), ("another", 7)] {

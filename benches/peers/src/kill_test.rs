@@ -1,5 +1,5 @@
-//! Holds each adapter to its promise: it is killed and reopened, its owner is robbed, and
-//! its syncs are looked at.
+//! Tests the promise of each adapter: it is killed and reopened, loses its owner, and its syncs are
+//! traced.
 
 use std::path::Path;
 use std::time::Duration;
@@ -16,13 +16,13 @@ use crate::victim::Victim;
 /// How long victims live after their first update.
 const LIVES_MS: [u64; 4] = [0, 37, 150, 700];
 
-/// Threads of the victims, each with a process.
+/// The threads of the victims, each with a process.
 const THREADS: [usize; 2] = [1, 16];
 
-/// Updates that strace looks at.
+/// The number of traced updates.
 const TRACED_CALLS: u64 = 100;
 
-/// Tests the peers; how many broke a promise.
+/// Tests the peers; returns how many broke a promise.
 pub fn run(peers: &[Peer]) -> Result<usize> {
     let can_trace = syncs::can_trace();
     if !can_trace {
@@ -75,7 +75,7 @@ fn kill_and_check(peer: Peer, class: Class, threads: usize, life: Duration) -> R
     Ok(promised.values().map(|promised| promised.total).sum())
 }
 
-/// A victim with a store that is populated and closed.
+/// Returns a victim with a populated, closed store.
 fn victim(peer: Peer, class: Class, threads: usize, folder: &Path) -> Result<Victim> {
     let store = peer.open(folder, class)?;
     store.populate(threads, HOT_ITEMS)?;
@@ -83,8 +83,8 @@ fn victim(peer: Peer, class: Class, threads: usize, folder: &Path) -> Result<Vic
     Ok(Victim { peer, class, folder: folder.to_owned(), items: HOT_ITEMS, threads, calls: u64::MAX })
 }
 
-/// Either nobody can take the process from its live owner, or the owner's next update is
-/// refused and changes nothing.
+/// Either the process cannot be taken from its live owner, or the owner's next update is refused
+/// and changes nothing.
 fn check_fence(peer: Peer, class: Class) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let store = peer.open(folder.path(), class)?;

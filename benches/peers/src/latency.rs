@@ -1,4 +1,4 @@
-//! Calls one after the other, and how long each took.
+//! Measures the duration of successive calls.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ pub struct Latency {
     pub p99: f64,
     pub p999: f64,
     pub max: f64,
-    /// Percentiles and times, for the plot; as far as there are calls beyond.
+    /// Percentiles and times for the plot, as far as there are calls beyond.
     pub curve: Vec<(f64, f64)>,
 }
 
@@ -21,12 +21,12 @@ pub struct Latency {
 pub struct Calls {
     nanos: Histogram<u64>,
     pub took: Duration,
-    /// Those before the count began, too.
+    /// Including calls before the measurement.
     pub made: u64,
 }
 
 impl Calls {
-    /// Makes calls for `time`, at most `max`. A tenth of the time more, before, does not count.
+    /// Makes calls for `time`, at most `max`, after an uncounted warm-up of a tenth of the time.
     pub fn make(time: Duration, max: u64, mut call: impl FnMut(u64) -> Result<()>) -> Result<Self> {
         let mut nanos = Histogram::new(3)?;
         let mut made = 0;
@@ -47,7 +47,7 @@ impl Calls {
         Ok(Self { nanos, took: last - began, made })
     }
 
-    /// Those of both, which were made at the same time.
+    /// Combines concurrent calls.
     pub fn and(mut self, other: Self) -> Self {
         self.nanos += other.nanos;
         self.took = self.took.max(other.took);
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn one_call_is_made_whatever_the_time() {
+    fn at_least_one_call_is_made() {
         let calls = Calls::make(Duration::ZERO, 50, |_| Ok(())).unwrap();
         assert_eq!((calls.made, calls.counted()), (1, 1));
     }

@@ -1,4 +1,4 @@
-//! procstate beside other embedded stores: the same work, by the same promise.
+//! Compares procstate with other embedded stores: the same work under the same promise.
 
 mod bulk;
 mod conduct;
@@ -33,36 +33,36 @@ use crate::peers::Peer;
 struct Arguments {
     #[command(subcommand)]
     command: Command,
-    /// Only these, and procstate.
+    /// Only these peers, and procstate.
     #[arg(long, global = true, value_delimiter = ',', value_name = "PEER,...")]
     peers: Vec<Peer>,
-    /// Where the report goes.
+    /// The folder of the report.
     #[arg(long, global = true, default_value = "results", value_name = "DIR")]
     output: PathBuf,
 }
 
 #[derive(Subcommand)]
 enum Command {
-    /// Everything in less than a minute; its figures are rough.
+    /// Everything in less than a minute, with rough figures.
     Quick,
-    /// Everything, in a quarter of an hour; on a machine that does nothing else.
+    /// Everything, in a quarter of an hour, on an otherwise idle machine.
     Full,
     /// Stores of up to 10,000,000 items.
     Growth,
-    /// Kills each peer while it updates, and looks for what it had acknowledged.
+    /// Kill each peer during updates, and check what it acknowledged.
     KillTest,
-    /// Jobs that do nothing, beside job libraries that embed their store.
+    /// Compare jobs that do nothing with job libraries.
     Jobs(jobs::Jobs),
-    /// Many items registered at once, beside rows put into SQLite.
+    /// Compare bulk registration with SQLite rows.
     Bulk(bulk::Bulk),
     #[command(hide = true)]
     JobTurn(jobs::procstate::JobTurn),
     #[command(hide = true)]
     BulkTurn(bulk::BulkTurn),
-    /// One measurement; the others start these.
+    /// A single measurement, started by the others.
     #[command(hide = true)]
     Measure(measure::Task),
-    /// Updates until it is killed.
+    /// Update until killed.
     #[command(hide = true)]
     Victim(victim::Victim),
 }
@@ -80,7 +80,7 @@ impl Arguments {
     }
 }
 
-/// How this program was started.
+/// Returns the command line of this program.
 fn command() -> String {
     format!("cargo run --release -- {}", std::env::args().skip(1).collect::<Vec<_>>().join(" "))
 }

@@ -1,5 +1,5 @@
-//! One measurement, in a program of its own: memory, open files and caches of one peer are not
-//! those of the next. The outcome goes to stdout as JSON.
+//! A measurement in a program of its own, so that memory, open files and caches of one peer do not
+//! affect the next. The outcome goes to stdout as JSON.
 
 use std::path::{Path, PathBuf};
 use std::sync::Barrier;
@@ -14,7 +14,7 @@ use crate::peers::{Class, Peer, Session, Store};
 use crate::records::Step;
 use crate::resources;
 
-/// How many items of a process are updated in turn: as many as a run has in hand.
+/// The number of items of a process updated in turn, like those of a run in progress.
 pub const HOT_ITEMS: usize = 100;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize, Deserialize)]
@@ -26,9 +26,9 @@ pub enum Work {
     Register,
     Handoff,
     Scan,
-    /// Open a store that was left by a killed program, until an item is read.
+    /// Open a store left by a killed program, until an item is read.
     Open,
-    /// Update up to a number, and look at disk and memory from time to time.
+    /// Update up to a number, sampling disk and memory.
     Endure,
 }
 
@@ -44,15 +44,15 @@ pub struct Task {
     pub folder: PathBuf,
     #[arg(long)]
     pub processes: usize,
-    /// Of each process.
+    /// The items of each process.
     #[arg(long)]
     pub items: usize,
     #[arg(long)]
     pub threads: usize,
-    /// For how long.
+    /// The duration.
     #[arg(long)]
     pub millis: u64,
-    /// How many calls at most, by each thread.
+    /// The maximum number of calls per thread.
     #[arg(long)]
     pub calls: u64,
 }
@@ -62,16 +62,16 @@ pub struct Outcome {
     pub calls: u64,
     pub seconds: f64,
     pub latency: Option<Latency>,
-    /// Bytes passed to write calls, by call of the store, in the mean.
+    /// The mean of bytes passed to write calls per call.
     pub written: f64,
     pub memory: u64,
-    /// Once closed.
+    /// After closing.
     pub disk: u64,
     pub samples: Vec<Sample>,
 }
 
 impl Outcome {
-    /// For a call, over all threads.
+    /// The time per call, over all threads.
     pub fn micros(&self) -> f64 {
         self.seconds * 1e6 / self.calls as f64
     }
@@ -106,14 +106,14 @@ pub fn run(task: &Task) -> Result<()> {
     Ok(())
 }
 
-/// One call, which began then.
+/// The outcome of one call since `began`.
 fn since(began: Instant) -> Outcome {
     Outcome { calls: 1, seconds: began.elapsed().as_secs_f64(), ..Outcome::default() }
 }
 
-/// Calls by as many threads as the task says, each with a process of its own.
+/// Makes calls in the task's number of threads, each with its own process.
 fn in_threads(task: &Task, store: &dyn Store) -> Result<Outcome> {
-    // One place for us.
+    // Including this thread.
     let barrier = Barrier::new(task.threads + 1);
     let (calls, written) = std::thread::scope(|scope| {
         let threads = (0..task.threads).map(|process| {
@@ -138,12 +138,12 @@ fn in_threads(task: &Task, store: &dyn Store) -> Result<Outcome> {
     })
 }
 
-/// Claims its process, and makes calls as soon as all have claimed theirs.
+/// Claims its process, and makes calls once all threads have claimed theirs.
 fn thread(task: &Task, store: &dyn Store, process: usize, barrier: &Barrier) -> Result<Calls> {
     let session = session(task, store, process);
     barrier.wait();
     barrier.wait();
-    // Not before the others have got past the barrier, too.
+    // Not before the others have passed the barrier too.
     let mut session = session?;
     let time = Duration::from_millis(task.millis);
     Calls::make(time, task.calls, |number| task.call(session.as_mut(), number))

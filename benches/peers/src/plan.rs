@@ -1,11 +1,11 @@
-//! What is measured, and how often.
+//! The plan of measurements.
 
 use serde::{Deserialize, Serialize};
 
 use crate::measure::Work;
 use crate::peers::{Class, Peer};
 
-/// Which part of the report a case is in.
+/// The part of the report that a case belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Part {
@@ -22,10 +22,10 @@ pub enum Part {
 pub struct Case {
     pub part: Part,
     pub work: Work,
-    /// `None`: each peer in the class in which it promises least.
+    /// `None`: each peer in its weakest class.
     pub class: Option<Class>,
     pub processes: usize,
-    /// Of each process.
+    /// Items of each process.
     pub items: usize,
     pub threads: usize,
     pub rounds: usize,
@@ -35,16 +35,16 @@ pub struct Case {
 
 const NO_LIMIT: u64 = u64::MAX;
 
-/// Threads of the hot update; each has a process.
+/// The threads of the hot update, each with a process.
 const THREADS: [usize; 3] = [1, 16, 64];
 
-/// With more items than this one blob takes seconds for an update.
+/// The number of items above which one blob takes seconds per update.
 const BLOB_ITEMS_MAX: usize = 10_000;
 
-/// More than this take sled minutes to load.
+/// The number of items above which sled takes minutes to load.
 const SLED_ITEMS_MAX: usize = 1_000_000;
 
-/// How long, and how often.
+/// The duration and number of measurements.
 #[derive(Clone, Copy, Debug)]
 pub struct Effort {
     pub rounds: usize,
@@ -73,7 +73,7 @@ pub const GROWTH: Effort = Effort {
     endure_millis: 0,
 };
 
-/// Everything but the growth to very many items.
+/// Returns all cases except the growth to very many items.
 pub fn all(effort: Effort) -> Vec<Case> {
     let mut cases = calls(effort);
     cases.extend(sizes(effort));
@@ -111,7 +111,7 @@ fn calls(effort: Effort) -> Vec<Case> {
     updates.chain(commits).chain([scan]).collect()
 }
 
-/// Populate, update and open stores of more and more items.
+/// Returns the cases that populate, update and open stores of increasing size.
 pub fn sizes(effort: Effort) -> Vec<Case> {
     let of_size = |items| {
         let case = |work, rounds| Case {
@@ -131,7 +131,7 @@ pub fn sizes(effort: Effort) -> Vec<Case> {
 }
 
 impl Case {
-    /// Who takes part, and in which class.
+    /// Returns the entrants with their classes.
     pub fn entrants(&self, peers: &[Peer]) -> Vec<(Peer, Class)> {
         let with_class = peers.iter().map(|peer| (*peer, self.class.unwrap_or(peer.weakest_class())));
         with_class.filter(|(peer, class)| peer.is_in(*class) && self.concerns(*peer)).collect()
@@ -142,7 +142,7 @@ impl Case {
         match peer {
             Peer::ProcstateUnchecked => self.work == Work::Open,
             Peer::ProcstateUndecoded => self.work == Work::Scan,
-            // It has no items: neither many of them nor an index to open.
+            // It has no items, so neither many of them nor an index to open.
             Peer::Bare => !is_size && matches!(self.work, Work::Update | Work::Register | Work::Handoff),
             Peer::Blob => match self.work {
                 Work::Update | Work::Populate => self.threads == 1 && self.items <= BLOB_ITEMS_MAX,
@@ -161,7 +161,7 @@ impl Case {
             Work::Handoff => "Claim and hand back",
             Work::Scan => "Scan a process of 10,000 items",
             Work::Open => "Open after a kill",
-            Work::Endure => "Updates of 100 items, on and on",
+            Work::Endure => "Continuous updates of 100 items",
         };
         let threads = match (self.work, self.threads) {
             (Work::Update, 1) => ", 1 thread".to_owned(),
@@ -180,7 +180,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_promises_less_is_not_in_the_class() {
+    fn weaker_promises_are_not_in_the_class() {
         for case in all(FULL).iter().filter(|case| case.class == Some(Class::PowerLoss)) {
             let entrants = case.entrants(Peer::value_variants());
             assert!(!entrants.iter().any(|(peer, _)| matches!(peer, Peer::LmdbNosync | Peer::Blob)));
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn procstate_is_in_every_case_and_nobody_twice() {
+    fn procstate_is_in_every_case_and_no_peer_twice() {
         for case in all(FULL).iter().chain(&sizes(GROWTH)) {
             let peers: Vec<_> = case.entrants(Peer::value_variants()).iter().map(|(peer, _)| *peer).collect();
             assert!(peers.contains(&Peer::Procstate), "{}", case.title());

@@ -1,4 +1,4 @@
-//! Starts this program again, for one measurement.
+//! Starts this program again for one measurement.
 
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -8,10 +8,10 @@ use clap::ValueEnum;
 
 use crate::measure::{Outcome, Task};
 
-/// Longer than any measurement takes that is not stuck.
+/// Longer than any measurement that is not stuck.
 const PATIENCE: Duration = Duration::from_secs(1800);
 
-/// As the command line has a value.
+/// Formats a value for the command line.
 pub fn argument(value: &impl ValueEnum) -> String {
     value.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
 }
@@ -22,7 +22,7 @@ pub fn measure(task: &Task) -> Result<Outcome> {
     let mut child = command.spawn()?;
     let status = wait(&mut child)?;
     ensure!(status.success(), "the measurement failed: {status}");
-    // The outcome is shorter than what a pipe holds, so that the child did not wait for us.
+    // The outcome is smaller than the pipe's buffer, so that the child did not block.
     let outcome = std::io::read_to_string(child.stdout.take().context("no output")?)?;
     serde_json::from_str(&outcome).context("the outcome is not what it should be")
 }
@@ -43,7 +43,7 @@ fn arguments(task: &Task) -> Result<Vec<String>> {
     ])
 }
 
-/// Waits for the end of a child; kills one that is stuck.
+/// Waits for the end of a child, and kills one that is stuck.
 fn wait(child: &mut Child) -> Result<ExitStatus> {
     let began = Instant::now();
     while began.elapsed() < PATIENCE {

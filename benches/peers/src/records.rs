@@ -1,18 +1,18 @@
-//! What every peer stores: the records of procstate, in as many bytes.
+//! The records of every peer: those of procstate, with the same sizes.
 //!
-//! A process has an owner, settings, a status and items. An update changes an item and the
-//! status; both carry counters, by which the kill test sees what survived.
+//! A process has an owner, settings, a status and items. An update changes an item and the status;
+//! both have counters that show the kill test what survived.
 
-/// Bytes of an item and of a status. procstate's own are within a few bytes of this.
+/// The size of an item and of a status in bytes. procstate's own are within a few bytes of this.
 pub const VALUE_BYTES: usize = 104;
 
-/// An update, numbered from 1: item after item, and round again.
+/// An update, numbered from 1, cycling through the items.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Step {
     pub item: usize,
-    /// How often this item has been updated, with this one.
+    /// The number of updates of this item, including this one.
     pub of_item: u64,
-    /// How often any has: what the status counts.
+    /// The number of all updates, which the status counts.
     pub total: u64,
 }
 
@@ -23,7 +23,7 @@ impl Step {
     }
 }
 
-/// What is stored of a process, as the kill test asks for it.
+/// The stored state of a process, as read by the kill test.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
     pub owner: String,
@@ -32,14 +32,13 @@ pub struct Found {
 }
 
 impl Found {
-    /// Whether the items are as the status counts them: each update is there in both or in
-    /// neither.
+    /// Reports whether the items agree with the status: each update is in both or in neither.
     pub fn agrees(&self) -> bool {
         self.of_items == counts(self.total, self.of_items.len())
     }
 }
 
-/// How often each item has been updated after `total` updates.
+/// Returns the number of updates of each item after `total` updates.
 pub fn counts(total: u64, items: usize) -> Vec<u64> {
     let all = items as u64;
     (0..all).map(|item| (total + all - 1 - item) / all).collect()
@@ -53,12 +52,12 @@ pub fn item_name(item: usize) -> String {
     format!("project-{item:08}")
 }
 
-/// A name that no item has: not of this program, and not of one before it.
+/// Returns a name that no item has, in this program or an earlier one.
 pub fn new_name(number: u64) -> String {
     format!("registered-{:07}-{number:08}", std::process::id())
 }
 
-/// A value that counts: the counter, and then what the other fields would take.
+/// Returns a value with a counter, padded to the size of the other fields.
 pub fn value(counter: u64) -> [u8; VALUE_BYTES] {
     const FIELDS: &[u8] =
         b"modified=1700000000.123 keysPerAccount=8 region=eu state=ACTIVE keysRemoved=1.0 started=1700000000.456";
@@ -68,7 +67,7 @@ pub fn value(counter: u64) -> [u8; VALUE_BYTES] {
     value
 }
 
-/// The counter of a [`value`].
+/// Returns the counter of a [`value`].
 pub fn counter(value: &[u8]) -> u64 {
     value.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
 }

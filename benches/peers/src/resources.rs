@@ -1,9 +1,9 @@
-//! What a program takes of the machine.
+//! The resource usage of a program.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-/// Bytes of all files in a folder, as the file system counts them.
+/// Returns the size of all files in a folder, as allocated by the file system.
 pub fn disk(folder: &Path) -> u64 {
     let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
     let of = |entry: std::fs::DirEntry| match entry.metadata() {
@@ -14,19 +14,23 @@ pub fn disk(folder: &Path) -> u64 {
     entries.flatten().map(of).sum()
 }
 
-/// Resident memory of this program that is its own. Pages of mapped files are not in it: they
-/// are the kernel's cache, which every peer has and only LMDB has mapped.
+/// Returns this program's own resident memory.
+///
+/// Excludes pages of mapped files: they are the kernel's cache, which every peer uses and only LMDB
+/// maps.
 pub fn memory() -> u64 {
     number("/proc/self/status", "RssAnon:") * 1024
 }
 
-/// Bytes that this program has passed to write calls. (`write_bytes` beside it counts whole
-/// folios of the page cache, up to a megabyte for a write of a few bytes.)
+/// Returns the bytes that this program has passed to write calls.
+///
+/// (`write_bytes` counts whole folios of the page cache, up to a megabyte for a write of a few
+/// bytes.)
 pub fn written_bytes() -> u64 {
     number("/proc/self/io", "wchar:")
 }
 
-/// The number behind `name` in one of the files of the kernel; 0 where it has no such.
+/// Returns the number after `name` in a kernel file; 0 if missing.
 fn number(file: &str, name: &str) -> u64 {
     let text = std::fs::read_to_string(file).unwrap_or_default();
     let line = text.lines().find_map(|line| line.strip_prefix(name));

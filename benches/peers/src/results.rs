@@ -1,4 +1,4 @@
-//! What came out.
+//! The results.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,10 +12,10 @@ pub struct Results {
     pub machine: String,
     pub command: String,
     pub minutes: f64,
-    /// The load average of the machine before the first measurement.
+    /// The load average before the first measurement.
     pub load_before: f64,
     pub cases: Vec<CaseResults>,
-    /// What could not be measured, and why.
+    /// What could not be measured, with the reason.
     pub failures: Vec<String>,
 }
 
@@ -30,7 +30,7 @@ pub struct CaseResults {
 pub struct Entry {
     pub peer: Peer,
     pub class: Class,
-    /// `None` where it failed.
+    /// The outcome of each round; `None` for a failure.
     pub rounds: Vec<Option<Outcome>>,
 }
 
@@ -39,7 +39,7 @@ impl Results {
         self.cases.iter().filter(move |results| results.case.part == part)
     }
 
-    /// The case of a call.
+    /// Returns the case of a call.
     pub fn call(&self, work: Work, class: Option<Class>, threads: usize) -> Option<&CaseResults> {
         self.part(Part::Calls).find(|results| {
             let case = &results.case;
@@ -47,7 +47,7 @@ impl Results {
         })
     }
 
-    /// The case of a size.
+    /// Returns the case of a size.
     pub fn size(&self, work: Work, items: usize) -> Option<&CaseResults> {
         self.part(Part::Sizes).find(|results| results.case.work == work && results.case.items == items)
     }
@@ -58,7 +58,7 @@ impl CaseResults {
         self.entries.iter().find(|entry| entry.peer == peer)
     }
 
-    /// Those that were measured, the fastest first.
+    /// Returns the measured entries, fastest first.
     pub fn by_time(&self) -> Vec<&Entry> {
         let mut entries: Vec<_> = self.entries.iter().filter(|entry| entry.median().is_some()).collect();
         entries.sort_by(|a, b| a.micros().total_cmp(&b.micros()));
@@ -69,27 +69,27 @@ impl CaseResults {
         self.by_time().into_iter().find(|entry| entry.peer.is_rival())
     }
 
-    /// How many times as long as procstate a peer takes, round by round.
+    /// Returns a peer's time as a multiple of procstate's, round by round.
     pub fn ratio(&self, peer: Peer) -> Option<Spread> {
         self.entry(peer)?.times(self.entry(Peer::Procstate)?)
     }
 }
 
 impl Entry {
-    /// The outcome in the middle.
+    /// Returns the median outcome.
     pub fn median(&self) -> Option<&Outcome> {
         let outcomes: Vec<_> = self.rounds.iter().flatten().collect();
         let micros: Vec<_> = outcomes.iter().map(|outcome| outcome.micros()).collect();
         median_index(&micros).map(|index| outcomes[index])
     }
 
-    /// Microseconds for a call, over all threads; infinite if there is no outcome.
+    /// Returns the microseconds per call, over all threads; infinite without an outcome.
     pub fn micros(&self) -> f64 {
         let micros = Spread::of(self.rounds.iter().flatten().map(Outcome::micros));
         micros.map_or(f64::INFINITY, |micros| micros.median)
     }
 
-    /// How many times as long as `other` it takes, in the rounds that both have.
+    /// Returns the time as a multiple of `other`, in the rounds that both have.
     pub fn times(&self, other: &Self) -> Option<Spread> {
         let rounds = self.rounds.iter().zip(&other.rounds);
         let both = rounds.filter_map(|(mine, other)| Some((mine.as_ref()?, other.as_ref()?)));
@@ -113,7 +113,7 @@ pub mod tests {
         Results { machine, command, minutes: 1.0, load_before: 0.0, cases, failures: Vec::new() }
     }
 
-    /// The case of an update by one thread that survives power loss.
+    /// The case of a single-threaded update that survives power loss.
     pub fn update(entries: Vec<Entry>) -> CaseResults {
         let mut cases = plan::all(plan::QUICK).into_iter();
         let case = cases.find(|case| case.class == Some(Class::PowerLoss) && case.threads == 1);

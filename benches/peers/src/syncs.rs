@@ -1,4 +1,4 @@
-//! Whether a store syncs before it acknowledges: strace looks at a victim.
+//! Checks with strace whether a store syncs before it acknowledges.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -12,9 +12,9 @@ use crate::victim::{Said, Victim};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Seen {
     pub acknowledged: u64,
-    /// Those before which no sync ended since the one before it of the same process.
+    /// Acknowledgements without a sync since the previous one of the same process.
     pub unsynced: u64,
-    /// Syncs from the first acknowledgement to the last.
+    /// Syncs between the first and the last acknowledgement.
     pub syncs: u64,
 }
 
@@ -23,7 +23,7 @@ pub fn can_trace() -> bool {
     strace.is_ok_and(|output| output.status.success())
 }
 
-/// Lets a victim make its calls under strace.
+/// Runs a victim under strace.
 pub fn look(victim: &Victim, trace: &Path) -> Result<Seen> {
     let status = Command::new("strace")
         .args(["-f", "-y", "-s", "64", "-e", "trace=fsync,fdatasync,msync,write", "-o"])
@@ -37,11 +37,11 @@ pub fn look(victim: &Victim, trace: &Path) -> Result<Seen> {
     Ok(read(&std::fs::read_to_string(trace)?, &folder.to_string_lossy()))
 }
 
-/// Reads a trace: which acknowledgements followed a sync of a file in `folder`.
+/// Parses a trace: which acknowledgements followed a sync of a file in `folder`.
 fn read(trace: &str, folder: &str) -> Seen {
     let mut seen = Seen::default();
     let mut syncs = 0;
-    // Threads that are within a sync: strace tells of its end in a line without the file.
+    // Threads within a sync: strace reports its end in a line without the file.
     let mut syncing: HashMap<&str, bool> = HashMap::new();
     let mut syncs_at_last: HashMap<usize, u64> = HashMap::new();
     let mut syncs_at_first = None;
@@ -75,7 +75,7 @@ fn succeeded(event: &str) -> bool {
     event.ends_with("= 0")
 }
 
-/// What a write to stdout says: `write(1</dev/null>, "ack 0 17.\n", 10) = 10`.
+/// Parses a write to stdout: `write(1</dev/null>, "ack 0 17.\n", 10) = 10`.
 fn said(event: &str) -> Option<Said> {
     let text = event.strip_prefix("write(1<")?.split('"').nth(1)?;
     Said::parse(text.strip_suffix("\\n")?)
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sync_that_failed_or_is_of_another_file_is_none() {
+    fn failed_syncs_and_other_files_do_not_count() {
         let trace = "\
             7 write(1</dev/null>, \"ack 0 1.\\n\", 9) = 9\n\
             7 fdatasync(5</store/log>) = -1 EIO (Input/output error)\n\

@@ -1,5 +1,5 @@
-//! Entrants that take turns at a work of several parts (A B C A B C ...), each time in a program
-//! and a folder of their own.
+//! Lets entrants take turns at work of several parts (A B C A B C ...), each time in a new program
+//! and folder.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -9,25 +9,25 @@ use serde::{Deserialize, Serialize};
 
 use crate::statistics::Spread;
 
-/// How many seconds each part of the work took.
+/// The seconds of each part of the work.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Took {
     /// Until the last item was acknowledged.
     pub register: f64,
-    /// Until the end of the last item was stored; 0 where nothing is run.
+    /// Until the end of the last item was stored; 0 if nothing is run.
     #[serde(default)]
     pub run: f64,
     /// Until the store was closed.
     pub close: f64,
 }
 
-/// Who takes part, and the turns that it had; none for one that failed.
+/// An entrant and its turns; `None` for a failed one.
 pub struct Entrant<T> {
     pub who: T,
     pub turns: Vec<Option<Took>>,
 }
 
-/// Lets all of them have that many turns. What failed is said, and counts as no turn.
+/// Gives each entrant that many turns. Failures are printed, and do not count.
 pub fn take<T: Copy>(
     entrants: &[T],
     rounds: usize,
@@ -50,7 +50,7 @@ pub fn take<T: Copy>(
     Ok((taken, failures))
 }
 
-/// Runs a program that prints what it took as JSON.
+/// Runs a program that prints its times as JSON.
 pub fn run(command: &mut Command) -> Result<Took> {
     let program = command.get_program().to_string_lossy().into_owned();
     let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output();
@@ -60,12 +60,12 @@ pub fn run(command: &mut Command) -> Result<Took> {
 }
 
 impl<T> Entrant<T> {
-    /// The median of a part, in seconds.
+    /// Returns the median of a part, in seconds.
     pub fn median(&self, part: impl Fn(&Took) -> f64) -> Option<f64> {
         Spread::of(self.turns.iter().flatten().map(part)).map(|spread| spread.median)
     }
 
-    /// How many times as long as the other one took in the same round.
+    /// Returns the time as a multiple of the other entrant's in the same round.
     pub fn ratio<U>(&self, other: &Entrant<U>, part: impl Fn(&Took) -> f64) -> Option<Spread> {
         let rounds = self.turns.iter().zip(&other.turns);
         Spread::of(rounds.filter_map(|(own, other)| Some(part(own.as_ref()?) / part(other.as_ref()?))))
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn a_turn_that_failed_is_said_and_counts_for_nothing() {
+    fn failed_turns_are_printed_and_not_counted() {
         let mut fails = false;
         let (entrants, failures) = take(&['a'], 3, |_, _| {
             fails = !fails;
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_says_its_times() {
+    fn a_program_prints_its_times() {
         let mut says = Command::new("echo");
         says.arg(r#"{"register": 1.5, "close": 0.5}"#);
         assert_eq!(run(&mut says).unwrap(), Took { register: 1.5, run: 0.0, close: 0.5 });

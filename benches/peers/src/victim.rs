@@ -1,4 +1,4 @@
-//! A program that updates, says each update that the store acknowledged, and is to be killed.
+//! A program that updates a store, prints each acknowledged update, and is killed.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -18,18 +18,18 @@ pub struct Victim {
     pub class: Class,
     #[arg(long)]
     pub folder: PathBuf,
-    /// How many of a process are updated.
+    /// The number of updated items per process.
     #[arg(long)]
     pub items: usize,
-    /// Each with a process of its own.
+    /// The number of threads, each with its own process.
     #[arg(long)]
     pub threads: usize,
-    /// How many updates, by each thread, if it is not killed before.
+    /// The maximum number of updates per thread.
     #[arg(long)]
     pub calls: u64,
 }
 
-/// What a line of a victim says.
+/// A line of a victim's output.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Said {
     Claimed { process: usize, owner: String },
@@ -37,7 +37,7 @@ pub enum Said {
 }
 
 impl Said {
-    /// `None` for a line that was cut by the kill.
+    /// Parses a line; `None` if the kill cut it off.
     pub fn parse(line: &str) -> Option<Self> {
         let mut words = line.strip_suffix('.')?.split(' ');
         let (kind, process, rest) = (words.next()?, words.next()?.parse().ok()?, words.next()?);
@@ -55,7 +55,7 @@ impl Said {
         }
     }
 
-    /// Says it with one write call: lines of several threads do not mix.
+    /// Prints it with one write call, so that lines of several threads do not mix.
     fn say(&self) -> Result<()> {
         let mut out = std::io::stdout().lock();
         out.write_all(self.line().as_bytes())?;
@@ -82,7 +82,7 @@ pub fn run(victim: &Victim) -> Result<()> {
         let threads: Vec<_> = threads.collect();
         threads.into_iter().try_for_each(|thread| thread.join().expect("a thread that does not panic"))
     })?;
-    // Without closing the store: what was acknowledged must be there nevertheless.
+    // Without closing the store: everything acknowledged must be there nevertheless.
     std::process::exit(0)
 }
 
@@ -111,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_said_is_heard() {
+    fn lines_are_parsed() {
         let claimed = Said::Claimed { process: 3, owner: "instance-1".to_owned() };
         let acknowledged = Said::Acknowledged { process: 3, total: 12 };
         for said in [claimed, acknowledged] {
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_line_says_nothing() {
+    fn a_truncated_line_is_ignored() {
         for line in ["", "ack", "ack 3", "ack 3 1", "owner 3 instan"] {
             assert_eq!(Said::parse(line), None, "{line}");
         }

@@ -215,6 +215,9 @@ enum Read {
     There(Store),
 }
 
+/// The log history, in bytes, that a command keeps when it closes a store.
+const LOG_HISTORY_BYTES: u64 = 16 << 20;
+
 /// Opens an existing store directly, not through another program.
 pub(crate) fn to_have(place: &Location) -> procstate::Result<Store> {
     match place {
@@ -226,7 +229,7 @@ pub(crate) fn to_have(place: &Location) -> procstate::Result<Store> {
 }
 
 pub(crate) fn existing(path: &Path) -> procstate::Result<Store> {
-    Store::builder().create(false).open(path)
+    Store::builder().create(false).log_history_bytes(LOG_HISTORY_BYTES).open(path)
 }
 
 /// Why a store was not opened directly.

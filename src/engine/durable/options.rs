@@ -32,6 +32,8 @@ pub(crate) struct Options {
     pub(crate) memtable_bytes: usize,
     /// The minimum amount of log before a snapshot. Default: 64 MiB.
     pub(crate) snapshot_log_bytes: u64,
+    /// The maximum amount of dispensable log that a closed store keeps. Default: 256 KiB.
+    pub(crate) log_history_bytes: u64,
     /// Whether opening reads the whole log, not only what the index lacks, to find damage while
     /// there is another copy. Default: yes.
     pub(crate) verify_log: bool,
@@ -47,6 +49,7 @@ impl Default for Options {
             segment_bytes: 4 << 20,
             memtable_bytes: 64 << 20,
             snapshot_log_bytes: 64 << 20,
+            log_history_bytes: 256 << 10,
             verify_log: true,
             recovery: Recovery::Refuse,
             clock: Arc::new(SystemClock::new()),

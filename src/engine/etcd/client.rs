@@ -8,6 +8,8 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use rustc_hash::FxHashSet;
 use tokio::runtime::{Builder, Runtime};
+#[cfg(feature = "tokio")]
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use super::keys::{Identity, Keys};
@@ -23,11 +25,18 @@ use crate::proto::etcd::etcdserverpb as pb;
 /// How long closing takes at most to end what others would have to wait for.
 const CLOSE_TIME_MAX: Duration = Duration::from_secs(2);
 
+/// How many calls wait at a time that are made for the program's tasks.
+#[cfg(feature = "tokio")]
+const CALLS_MAX: usize = 64;
+
 #[derive(Debug)]
 pub(super) struct Client {
     pub(super) core: Arc<Core>,
     /// `None` once it is closed.
     runtime: Mutex<Option<Runtime>>,
+    /// Turns of calls that wait on threads of the runtime.
+    #[cfg(feature = "tokio")]
+    calls: Arc<Semaphore>,
 }
 
 /// What tasks on the runtime share.
@@ -81,7 +90,12 @@ impl Client {
             leases: Mutex::default(),
             seen: AtomicI64::new(identity.begin()),
         };
-        Ok(Self { core: Arc::new(core), runtime: Mutex::new(Some(runtime)) })
+        Ok(Self {
+            core: Arc::new(core),
+            runtime: Mutex::new(Some(runtime)),
+            #[cfg(feature = "tokio")]
+            calls: Arc::new(Semaphore::new(CALLS_MAX)),
+        })
     }
 
     /// Has the runtime do it, and waits: also where the caller is on a runtime itself, which
@@ -108,6 +122,20 @@ impl Client {
                 Ok(())
             }
         }
+    }
+
+    /// Makes a call that waits, on a thread of its own runtime. Of a few at a time: they are
+    /// enough to keep a cluster busy, and connecting needs threads too.
+    #[cfg(feature = "tokio")]
+    pub(super) fn make(&self, call: Box<dyn FnOnce() + Send>) -> Result<()> {
+        let calls = self.calls.clone();
+        self.spawn(async move {
+            let Ok(turn) = calls.acquire_owned().await else { return };
+            tokio::task::spawn_blocking(move || {
+                call();
+                drop(turn);
+            });
+        })
     }
 
     /// Fails once it is closed.

@@ -90,6 +90,15 @@ impl Engine for EtcdEngine {
         self.client.wait(|core| large::commit(core, batch))?
     }
 
+    fn is_networked(&self) -> bool {
+        true
+    }
+
+    #[cfg(feature = "tokio")]
+    fn make(&self, call: Box<dyn FnOnce() + Send>) -> Result<()> {
+        self.client.make(call)
+    }
+
     fn preconditions_max(&self) -> usize {
         // Items that were restored and not written since take two compares each.
         self.client.core.limits.preconditions() / 2

@@ -12,20 +12,20 @@ use super::commit::Written;
 use crate::record::Key;
 use crate::sync::{self, Condvar, Mutex};
 
-/// A listener to whom the order of the commits does not matter.
+/// A listener for which the order of commits does not matter.
 #[derive(Debug)]
 pub(crate) struct Changes {
     gatherer: Arc<Gatherer>,
 }
 
-/// What was written between two looks.
+/// The changes between two looks.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct ChangedKeys {
-    /// The last commit of it.
+    /// The last commit included.
     pub(crate) seq: u64,
-    /// How each key was written last.
+    /// The last write of each key.
     pub(crate) keys: HashMap<Key, Written>,
-    /// Other keys were written too, more than are kept.
+    /// Whether more keys were written than the capacity allows.
     pub(crate) is_incomplete: bool,
 }
 
@@ -40,7 +40,7 @@ pub(super) struct Gatherer {
 struct State {
     changed: ChangedKeys,
     closed: bool,
-    /// The task that waits until there is something.
+    /// The task that waits for changes.
     waker: Option<Waker>,
 }
 
@@ -66,7 +66,8 @@ impl Gatherer {
         self.change(|state| state.closed = true);
     }
 
-    /// Wakes the reader if it has nothing yet: it takes all that there is.
+    /// Applies a change, and wakes the reader if it had nothing before: it takes everything at
+    /// once.
     fn change(&self, change: impl FnOnce(&mut State)) {
         let mut state = self.state.lock();
         let was_ready = state.is_ready();
@@ -118,15 +119,15 @@ impl Changes {
         Self { gatherer }
     }
 
-    /// What was written since the last look, perhaps nothing; `None` once the feed is closed
-    /// and everything before was taken.
+    /// Returns the changes since the last look, possibly none; `None` once the feed is closed and
+    /// all changes were taken.
     pub(crate) fn take(&self) -> Option<ChangedKeys> {
         let mut state = self.gatherer.state.lock();
         let is_over = state.closed && state.changed.is_empty();
         (!is_over).then(|| std::mem::take(&mut state.changed))
     }
 
-    /// Waits for at most `timeout` until there is something to take, or the feed is closed.
+    /// Waits for at most `timeout` until there are changes, or the feed is closed.
     pub(crate) fn wait(&self, timeout: Duration) -> bool {
         let deadline = sync::now().checked_add(timeout);
         let mut state = self.gatherer.state.lock();
@@ -142,8 +143,9 @@ impl Changes {
         true
     }
 
-    /// Wakes `waker` once there is something to take, or the feed is closed. One task may wait
-    /// at a time.
+    /// Wakes `waker` once there are changes, or the feed is closed.
+    ///
+    /// Only one task may wait at a time.
     #[cfg(feature = "tokio")]
     pub(crate) fn poll(&self, waker: &Waker) -> Poll<()> {
         let mut state = self.gatherer.state.lock();
@@ -170,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn each_key_comes_once_as_it_was_written_last() {
+    fn each_key_is_returned_once_with_its_last_write() {
         let feed = Feed::default();
         let changes = feed.gather(10);
         assert!(!changes.wait(Duration::ZERO));
@@ -186,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn more_keys_than_are_kept_are_said_to_be_more() {
+    fn keys_beyond_the_capacity_are_reported() {
         let feed = Feed::default();
         let changes = feed.gather(2);
         ["p", "q", "p", "r", "p"].iter().zip(1..).for_each(|(name, seq)| feed.publish(seq, &put(name)));
@@ -197,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_before_the_end_is_taken_first() {
+    fn earlier_writes_are_taken_before_the_end() {
         let feed = Feed::default();
         let changes = feed.gather(2);
         feed.publish(1, &put("p"));

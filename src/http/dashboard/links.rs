@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn a_query_has_what_is_asked_for() {
+    fn queries_omit_empty_values() {
         assert_eq!(with_query("/p", &[("a", ""), ("b", "x&=\n")]), "/p?b=x%26%3D%0A");
         assert_eq!(with_query("/p", &[("a", "")]), "/p");
     }

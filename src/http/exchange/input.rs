@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_say_what_must_hold() {
+    fn headers_are_preconditions() {
         assert_eq!(of(&[]).unwrap(), Precondition::None);
         assert_eq!(of(&[("if-match", "\"17\"")]).unwrap(), Precondition::Version(17));
         assert_eq!(of(&[("if-match", "*")]).unwrap(), Precondition::Present);

@@ -97,7 +97,7 @@ fn parse<'a>(checksums: &mut Checksums<'a>, at: usize) -> Option<(Message<'a>, u
     let page = node::varint(&mut rest)?;
     let head = bytes.len() - rest.len();
     let body = rest.get(..length)?;
-    // The body's length is right if the checksum is: the rest of the header follows the body.
+    // The checksum that the body must have: the total also covers the rest of the header, after it.
     let after = bytes.get(CRC_LEN..head)?;
     let of_body = without_zeros(!crc ^ crc32fast::hash(after), after.len());
     let is_sound = checksums.is(0, at + head..at + head + length, of_body);

@@ -28,3 +28,17 @@ pub(crate) const LABELS_MAX: usize = 1000;
 /// The size at which the totals of a process stop accepting new labels of workers, in bytes. The
 /// rest of the record is reserved for the labels of every run.
 pub(crate) const TOTALS_BYTES_MAX: usize = RECORD_BYTES_MAX - (16 << 10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Stored data and other programs rely on them.
+    #[test]
+    fn limits_do_not_change_between_versions() {
+        assert_eq!(SEQ_MAX, 9_223_372_036_854_775_807);
+        assert_eq!(RECORD_BYTES_MAX, 1_048_576);
+        assert_eq!(COMMIT_BYTES_MAX, 268_435_456);
+        assert_eq!([ITEM_BYTES_MAX, TOTALS_BYTES_MAX], [1_032_192; 2]);
+    }
+}

@@ -54,6 +54,15 @@ mod tests {
     }
 
     #[test]
+    fn only_parameters_of_the_store_are_reserved() {
+        let reserved = [MAX_FAILED_ITEMS, MIN_INTERVAL, schedule::CRON, schedule::OFFSET];
+        let own = |params: Params| params.int("run.min_interval", 1).string("run.other", "x");
+        let all = reserved.into_iter().fold(Params::new(), |params, name| params.string(name, "1s"));
+        assert_eq!(without_reserved(own(all)), own(Params::new()));
+        assert!(reserved.into_iter().all(is_reserved) && !is_reserved("run.other"));
+    }
+
+    #[test]
     fn invalid_limits_are_explained() {
         let why = max_failed_items(&with(MAX_FAILED_ITEMS, "few")).unwrap_err();
         assert!(why.starts_with("the setting run.max_failed_items is \"few\"; it must be a number"), "{why}");

@@ -186,6 +186,10 @@ mod tests {
         assert_eq!(every(day, two, "2026-01-01T23:00:00Z", "2026-01-02T00:30:00Z"), next);
         // An offset longer than the period counts modulo the period.
         assert_eq!(every(day, two + 5 * day, "2026-01-01T02:00:00Z", "2026-01-02T00:00:00Z"), next);
+        // Periods and offsets have nanoseconds.
+        let next = Due::At(at("1970-01-01T00:00:01.75Z"));
+        let [period, quarter] = [1500, 250].map(Duration::from_millis);
+        assert_eq!(every(period, quarter, "1970-01-01T00:00:00.25Z", "1970-01-01T00:00:01.7Z"), next);
         let next = Due::At(at("2026-01-02T00:00:00Z"));
         assert_eq!(every(day, Duration::ZERO, "2026-01-01T13:00:00Z", "2026-01-01T23:00:00Z"), next);
     }
@@ -229,6 +233,8 @@ mod tests {
             );
         }
         assert!(Schedule::read(&with(CRON, "every so often")).is_err());
+        assert_eq!(cron(&with(CRON, "30 2 * * * UTC")), Some("30 2 * * * UTC"));
+        assert_eq!((cron(&Settings::default()), offset(&Settings::default())), (None, Ok(None)));
         let rest = without_schedule(with(OFFSET, "1s").settings.unwrap());
         assert_eq!(rest, Params::new().string("s", "x"));
     }

@@ -17,8 +17,8 @@ pub(crate) enum Kind {
 pub(crate) struct Identity {
     /// `None` if no file contains one.
     pub(crate) id: Option<[u8; 16]>,
-    /// Whether it is certain: because the manifest is intact, or because all files agree and are of
-    /// several kinds.
+    /// Whether it is certain: because the manifest is intact and SYNCED does not name another store,
+    /// or because all files agree and are of several kinds.
     pub(crate) is_certain: bool,
 }
 

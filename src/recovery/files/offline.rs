@@ -33,9 +33,11 @@ impl Offline {
             manifest => manifest.ok().flatten().and_then(|manifest| manifest.id_bytes()),
         };
         let mut store = Self { closed, disk, identity: Identity { id: told, is_certain: true } };
-        if told.is_none() {
-            store.identity = Identity::of_files(store.ids()?);
-        }
+        store.identity = match told {
+            None => Identity::of_files(store.ids()?),
+            // Which of the two files is the other store's cannot be known.
+            Some(_) => Identity { is_certain: !store.synced()?.is_foreign(), ..store.identity },
+        };
         Ok(store)
     }
 

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::report::Report;
 use crate::engine::Snapshot;
+use crate::engine::wal::is_unfinished;
 use crate::recovery::files::inspection::Inspection;
 use crate::recovery::files::offline::Offline;
 
@@ -57,6 +58,7 @@ fn kind_of(file: &Path, top: &Path, inspection: &Inspection) -> Option<Kind> {
         "MANIFEST" | "SYNCED" => None,
         "MANIFEST.new" => Some("a manifest that a program was writing when it died"),
         "wal" if name.ends_with(".wal") => None,
+        "wal" if is_unfinished(&name) => Some("a file of the log that a program was writing when it died"),
         "snapshots" if is_snapshot(file, &inspection.snapshots) => None,
         "snapshots" if name.ends_with(".archive") => Some("an older snapshot"),
         "snapshots" if name.ends_with(".new") => Some("a snapshot that a program was writing when it died"),

@@ -5,7 +5,6 @@ pub(super) mod queue;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use parking_lot::MutexGuard;
 
 use queue::{Advance, Answer, Granted, StartedItem, Waiter};
 
@@ -13,6 +12,7 @@ use super::fenced::FencedRun;
 use super::state::State;
 use super::state::cursor::Pass;
 use super::state::item_in_flight::{ItemId, ItemInFlight};
+use super::writing::Writing;
 use crate::error::Result;
 use crate::model::{List, item, stats, time};
 use crate::proto::State as RunState;
@@ -33,8 +33,8 @@ struct Ended {
 struct Begun {
     id: ItemId,
     pass: Pass,
-    name: String,
-    /// The state in which the run ended it before, which no longer counts.
+    name: Arc<str>,
+    /// In what the run had ended it before, which does not count any more.
     before: Option<RunState>,
     /// Failed attempts under an earlier owner of the run.
     failed_attempts: u32,
@@ -52,7 +52,7 @@ impl FencedRun {
     ///
     /// If an end cannot be stored, no item starts.
     pub(super) fn advance(&self, request: Advance) -> Answer {
-        if let Some(mut state) = self.try_lock() {
+        if let Some(mut state) = self.try_lock_to_write() {
             return self.serve_all(&mut state, request);
         }
         let waiter = Arc::new(Waiter::new(request.clone()));
@@ -67,21 +67,21 @@ impl FencedRun {
 
     /// Waits for an answer, or for the lock, with which this thread serves itself and all waiting
     /// threads.
-    fn wait_for(&self, waiter: &Waiter) -> Option<MutexGuard<'_, State>> {
+    fn wait_for(&self, waiter: &Waiter) -> Option<Writing<'_>> {
         for _ in 0..YIELDS {
             if waiter.is_answered() {
                 return None;
             }
-            if let Some(state) = self.try_lock() {
+            if let Some(state) = self.try_lock_to_write() {
                 return Some(state).filter(|_| !waiter.is_answered());
             }
             std::thread::yield_now();
         }
-        Some(self.lock()).filter(|_| !waiter.is_answered())
+        Some(self.lock_to_write()).filter(|_| !waiter.is_answered())
     }
 
     /// Serves this thread's request and those waiting.
-    fn serve_all(&self, state: &mut State, own: Advance) -> Answer {
+    fn serve_all(&self, state: &mut Writing<'_>, own: Advance) -> Answer {
         let waiters = std::mem::take(&mut *self.queue.waiting.lock());
         let requests: Vec<Advance> =
             std::iter::once(own).chain(waiters.iter().map(|waiter| waiter.request.clone())).collect();
@@ -95,7 +95,7 @@ impl FencedRun {
 
     /// Serves all requests in one commit, or, if that fails, each in its own, so that an error of
     /// one item does not affect others.
-    fn serve(&self, state: &mut State, requests: &[Advance]) -> Vec<Answer> {
+    fn serve(&self, state: &mut Writing<'_>, requests: &[Advance]) -> Vec<Answer> {
         let is_one_thing = matches!(requests, [request] if request.ends.len() + request.takes <= 1);
         let settings = self.heartbeat.settings_version();
         let together = if is_one_thing { None } else { self.serve_together(state, requests) };
@@ -105,7 +105,7 @@ impl FencedRun {
     }
 
     /// Serves one request; `settings` is the version that the thread knew.
-    fn serve_alone(&self, state: &mut State, request: &Advance, settings: u64) -> Answer {
+    fn serve_alone(&self, state: &mut Writing<'_>, request: &Advance, settings: u64) -> Answer {
         let ended = request.ends.iter().map(|(id, how)| self.end_one(state, *id, *how));
         // Each is tried, regardless of the others.
         ended.fold(Ok(()), Result::and)?;
@@ -130,7 +130,7 @@ impl FencedRun {
     }
 
     /// Serves requests in one commit; `None` if the settings changed.
-    fn serve_together(&self, state: &mut State, requests: &[Advance]) -> Option<Vec<Answer>> {
+    fn serve_together(&self, state: &mut Writing<'_>, requests: &[Advance]) -> Option<Vec<Answer>> {
         if self.check_open(state).is_err() || state.pending.is_some() {
             return None;
         }
@@ -162,7 +162,12 @@ impl FencedRun {
     }
 
     /// Returns the share of one of the requests served together.
-    fn hand_out(&self, state: &mut State, takes: usize, begun: &mut impl Iterator<Item = Begun>) -> Answer {
+    fn hand_out(
+        &self,
+        state: &mut Writing<'_>,
+        takes: usize,
+        begun: &mut impl Iterator<Item = Begun>,
+    ) -> Answer {
         let mut granted = Granted::default();
         for begun in begun.take(takes) {
             if is_still_there(state, &begun) {
@@ -181,10 +186,10 @@ impl FencedRun {
     }
 
     /// Starts the next item.
-    fn take_one(&self, state: &mut State) -> Result<Option<StartedItem>> {
+    fn take_one(&self, state: &mut Writing<'_>) -> Result<Option<StartedItem>> {
         self.check(state)?;
         while !state.takes_no_more() {
-            let Some((pass, name)) = state.next_name(&self.handle)? else { break };
+            let Some((pass, name)) = self.next_name(state)? else { break };
             let now = self.now(state);
             let Some(begun) = self.apply_begin(state, pass, name, now)? else { continue };
             let written = self.write_items(state, now);
@@ -198,7 +203,7 @@ impl FencedRun {
     }
 
     /// Ends an item in the state `how`, or according to its errors.
-    fn end_one(&self, state: &mut State, id: ItemId, how: Option<RunState>) -> Result<()> {
+    fn end_one(&self, state: &mut Writing<'_>, id: ItemId, how: Option<RunState>) -> Result<()> {
         // Another item's failure is reported by the run, and does not prevent this end.
         self.check_open(state)?;
         let now = self.now(state);
@@ -210,13 +215,13 @@ impl FencedRun {
         written
     }
 
-    fn write_items(&self, state: &mut State, now: Timestamp) -> Result<()> {
+    fn write_items(&self, state: &mut Writing<'_>, now: Timestamp) -> Result<()> {
         state.status().progress_time = Some(time::to_wire(now));
         self.write(state, self.options.durability, &mut |batch| Ok(batch)).map(drop)
     }
 
     /// Writes; false, without a write, if the settings changed.
-    fn write_by_the_same_settings(&self, state: &mut State, now: Timestamp) -> Result<bool> {
+    fn write_by_the_same_settings(&self, state: &mut Writing<'_>, now: Timestamp) -> Result<bool> {
         state.status().progress_time = Some(time::to_wire(now));
         let settings = self.heartbeat.settings_version();
         while !self.try_write(state, self.options.durability, &mut |batch| Ok(batch))? {
@@ -245,13 +250,13 @@ impl FencedRun {
 
     fn begin_up_to(
         &self,
-        state: &mut State,
+        state: &mut Writing<'_>,
         wanted: usize,
         begun: &mut Vec<Begun>,
         now: Timestamp,
     ) -> Result<()> {
         while begun.len() < wanted && !state.takes_no_more() {
-            let Some((pass, name)) = state.next_name(&self.handle)? else { break };
+            let Some((pass, name)) = self.next_name(state)? else { break };
             match self.apply_begin(state, pass, name.clone(), now) {
                 Ok(next) => begun.extend(next),
                 Err(error) => {
@@ -263,14 +268,21 @@ impl FencedRun {
         Ok(())
     }
 
+    fn next_name(&self, state: &mut Writing<'_>) -> Result<Option<(Pass, Arc<str>)>> {
+        let mut cursor = std::mem::take(&mut state.cursor);
+        let next = state.wait(|| cursor.next(&self.handle));
+        state.cursor = cursor;
+        next.inspect(|next| next.iter().for_each(|(pass, _)| state.come_to(*pass)))
+    }
+
     /// Starts an item; `None` if it is no longer to be processed.
     ///
     /// No worker gets it before the store has confirmed that the run is still the owner.
     fn apply_begin(
         &self,
-        state: &mut State,
+        state: &mut Writing<'_>,
         pass: Pass,
-        name: String,
+        name: Arc<str>,
         now: Timestamp,
     ) -> Result<Option<Begun>> {
         let list = pass.list();
@@ -279,7 +291,8 @@ impl FencedRun {
             return Ok(None);
         }
         let key = self.handle.item_key(list, &name);
-        let Some(record) = self.handle.store.inner.engine.get(&key)? else { return Ok(None) };
+        let read = state.wait(|| self.handle.store.inner.engine.get(&key));
+        let Some(record) = read? else { return Ok(None) };
         let mut item = match list {
             List::Active => Item::from_record(&record)?,
             List::Cleanup | List::Dropped => Item::default(),
@@ -299,7 +312,7 @@ impl FencedRun {
         let before = item::ended_before(&item, &state.run);
         item::begin(&mut item, &state.run, now);
         let failed_attempts = item.failed_attempts;
-        let id = state.in_flight.take(ItemInFlight::new(&name, list, key, record.version, item));
+        let id = state.in_flight.take(ItemInFlight::new(name.clone(), list, key, record.version, item));
         let before = before.filter(|ended| state.take_back(*ended));
         Ok(Some(Begun { id, pass, name, before, failed_attempts }))
     }

@@ -20,10 +20,10 @@ pub(super) struct Claimer {
     pub(super) run: Option<Run>,
 }
 
-/// Between which two steps it is.
+/// The step at which a claimer is.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Phase {
-    /// It may claim; or the run is its to go on with.
+    /// It may claim; or it may continue its run.
     #[default]
     Free,
     OwnerRead(Read),
@@ -33,21 +33,21 @@ enum Phase {
         status: Read,
         resumes: bool,
     },
-    /// The claim is to be committed.
+    /// The claim is about to be committed.
     Swapping(Swap),
-    /// It has read whose the process is, to hand it back.
+    /// It has read the owner, to hand the process back.
     HandingBack(Read),
-    /// A write of the run began at `sent`, and claimers are to be shown life.
+    /// A write of the run began at `sent`, and its heartbeat is about to be published.
     Sending {
         write: Write,
         sent: u8,
     },
-    /// It is to be committed.
+    /// The write is about to be committed.
     Writing {
         write: Write,
         sent: u8,
     },
-    /// The run itself is to know that it is.
+    /// The run is about to learn the result.
     Written {
         write: Write,
         sent: u8,
@@ -85,7 +85,7 @@ pub(super) struct Run {
     settings: Option<u64>,
     item: Option<(u64, Message)>,
     writes_left: u8,
-    /// What ends it was committed.
+    /// Whether its end was committed.
     has_ended: bool,
 }
 
@@ -93,11 +93,11 @@ pub(super) struct Run {
 pub(super) enum Choice {
     GoOn,
     Progress,
-    /// Begins the item, or ends it.
+    /// Begins or ends the item.
     Item,
     Finish,
     HandBack,
-    /// Writes no more, as a runner does whose run has lapsed.
+    /// Stops writing, like a runner whose run has lapsed.
     Leave,
 }
 
@@ -126,8 +126,8 @@ impl Claimer {
         }
     }
 
-    /// Whether it has not come to where it is to write what it has read for.
-    pub(super) fn goes_on(&self) -> bool {
+    /// Reports whether it has not reached the write that it has read for.
+    pub(super) fn has_more_steps(&self) -> bool {
         match self.phase {
             Phase::Free => self.run.as_ref().is_some_and(|run| run.has_ended),
             Phase::Swapping(_) | Phase::Writing { .. } => false,
@@ -135,12 +135,12 @@ impl Claimer {
         }
     }
 
-    /// Is the owner, as far as it knows, and has not given the process up.
+    /// Reports whether it believes itself the owner and has not released the process.
     pub(super) fn is_sure(&self, bounds: &Bounds, now: u8) -> bool {
         self.run.as_ref().is_some_and(|run| !run.has_ended && !run.is_lapsed(bounds, now))
     }
 
-    /// Is to write although another owner has come.
+    /// Reports whether it is about to write although there is another owner.
     pub(super) fn is_fenced_off(&self, world: &World) -> bool {
         let is_writing = matches!(self.phase, Phase::Writing { .. });
         is_writing && self.run.as_ref().is_some_and(|run| Some(run.token) != world.owner_version())
@@ -189,15 +189,15 @@ impl Claimer {
         };
         let Ok(token) = world.commit(batch, without.as_ref()) else {
             *world.sign(claim) = None;
-            // From the beginning.
+            // Starts over.
             return Phase::OwnerRead(world.store.read(&Key::owner(PROCESS)));
         };
-        // This claimer is not among them.
+        // Excluding this claimer.
         let now = world.mono;
         world.seen.a_live_owner_was_replaced |=
             world.claimers.iter().any(|claimer| claimer.is_sure(bounds, now));
         if bounds.fault == Some(Fault::LatePulse) {
-            // Shown with the first write.
+            // Published with the first write.
             *world.sign(claim) = None;
         }
         let writes_left = bounds.writes;
@@ -258,7 +258,7 @@ impl Claimer {
                 run.settings = world.store.read(&settings).version;
                 Phase::Sending { write, sent: world.mono }
             }
-            // The owner, who alone writes items.
+            // This is the owner, the only writer of items.
             Err(_) => {
                 *world.sign(run.claim) = None;
                 self.run = None;
@@ -289,7 +289,7 @@ impl Claimer {
 }
 
 impl Run {
-    /// Begins the item if it is to do, or ends it if it is in hand.
+    /// Begins the item if it is to be processed, or ends it if it is in progress.
     fn change_item(&mut self, world: &World) -> Option<Write> {
         let mut status: RunStatus = self.status.read();
         if let Some((_, work)) = &mut self.item {
@@ -324,7 +324,7 @@ impl Run {
     }
 }
 
-/// What is to be committed, and the first sign of life, which must be there before.
+/// Prepares a claim and its first heartbeat, which must come before the commit.
 fn prepare(world: &mut World, bounds: &Bounds, (owner, status): (Read, Read), resumes: bool) -> Swap {
     let settings = world.store.read(&Key::settings(PROCESS)).version;
     let (now, sent) = (world.now(), world.mono);

@@ -2,19 +2,18 @@
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Fault {
-    /// Writes of a run do not expect that it is the owner.
+    /// Writes of a run lack the precondition on the owner.
     NoFence,
-    /// Claims do not expect the owner that they read.
+    /// Claims lack the precondition on the owner.
     BlindSwap,
-    /// Claims do not expect the status that they read.
+    /// Claims lack the precondition on the status.
     StaleStatus,
-    /// A run counts its life from the answer to its last write, claimers from when it was
-    /// sent.
+    /// A run measures its life from the answer to its last write, claimers from when it was sent.
     LateDeadline,
-    /// A claim shows life once it is committed, not before.
+    /// A claim sends its first heartbeat after the commit, not before.
     LatePulse,
-    /// A write shows life once it is committed, not before.
+    /// A write sends its heartbeat after the commit, not before.
     LateSign,
-    /// Whatever the time, an owner shows life.
+    /// An owner always counts as alive.
     Immortal,
 }

@@ -1,10 +1,10 @@
-//! The protocol of claims as a model, checked exhaustively: every order in which claimers
-//! that compete for one process can take their steps, with a stall between any two of
-//! them, with the clock, restarts of the program and operators in between.
+//! A model of the claim protocol, checked exhaustively: every order of steps of claimers that
+//! compete for one process, with a stall between any two of them, and with the clock, restarts of
+//! the program and operators in between.
 //!
-//! What a step does is asked of the code itself wherever that is pure: the rules of
-//! `model`, the batches of claims and fenced writes, the records and their commits, the
-//! signs of life. The model's own are the order of the steps and where they can stall.
+//! Steps call the real code wherever it is pure: the rules of `model`, the batches of claims and
+//! fenced writes, the records and their commits, the heartbeats. Only the order of the steps and
+//! the stalls belong to the model.
 
 mod claimer;
 mod faults;
@@ -17,31 +17,30 @@ use stateright::{Checker, HasDiscoveries, Model, Property};
 use self::faults::Fault;
 use self::world::{Action, World};
 
-/// What may happen, and how often.
+/// The events that may happen, and how often.
 #[derive(Debug, Clone)]
 struct Bounds {
     claimers: usize,
-    /// Claims over all, also those that are not won.
+    /// Claims in total, including unsuccessful ones.
     claims: u8,
-    /// Writes of a claim beside its last.
+    /// Writes of a claim besides its last.
     writes: u8,
     ticks: u8,
     /// In ticks.
     timeout: u8,
     restarts: u8,
-    /// Jumps of the wall clock, of an hour and more.
+    /// Jumps of the wall clock by an hour or more.
     jumps: u8,
     /// Changes of the settings.
     changes: u8,
-    /// The process has a schedule, so that runs are not always due.
+    /// Whether the process has a schedule, so that runs are not always due.
     is_hourly: bool,
-    /// A claimer may stall between any two steps, and not only where it has read and is to
-    /// write.
+    /// Whether a claimer may stall between any two steps, not only between reads and a write.
     is_fine: bool,
     fault: Option<Fault>,
 }
 
-/// Two claimers, who may stall anywhere.
+/// Two claimers that may stall anywhere.
 const TWO: Bounds = Bounds {
     claimers: 2,
     claims: 2,
@@ -58,14 +57,14 @@ const TWO: Bounds = Bounds {
 
 const THREE: Bounds = Bounds { claimers: 3, claims: 3, writes: 1, is_fine: false, ..TWO };
 
-/// Runs are due by a schedule, and the wall clock jumps.
+/// Runs are due by schedule, and the wall clock jumps.
 const SCHEDULED: Bounds = Bounds { jumps: 1, writes: 1, is_hourly: true, is_fine: false, ..TWO };
 
-/// The program is started again, and operators change settings.
+/// The program restarts, and operators change settings.
 const DISTURBED: Bounds = Bounds { restarts: 1, changes: 1, writes: 1, is_fine: false, ..TWO };
 
 impl Bounds {
-    /// With `PROCSTATE_MODEL` ticks more: owners lapse and come back more often.
+    /// Adds `PROCSTATE_MODEL` ticks, so that owners lapse and return more often.
     fn or_longer(mut self) -> Self {
         let more = std::env::var("PROCSTATE_MODEL").ok().and_then(|more| more.parse::<u8>().ok());
         self.ticks += more.unwrap_or(0);
@@ -102,7 +101,7 @@ fn check(bounds: Bounds) {
     checker.assert_properties();
 }
 
-/// With the fault the checker finds that `property` does not hold.
+/// Checks that with the fault the checker finds a violation of `property`.
 fn assert_found(fault: Fault, property: &'static str) {
     for bounds in [TWO, THREE] {
         let bounds = Bounds { fault: Some(fault), ..bounds };
@@ -121,7 +120,7 @@ fn assert_found(fault: Fault, property: &'static str) {
 }
 
 #[test]
-fn two_claimers_who_stall_anywhere() {
+fn two_claimers_that_stall_anywhere() {
     check(TWO);
 }
 
@@ -131,7 +130,7 @@ fn three_claimers() {
 }
 
 #[test]
-fn by_a_schedule_under_a_wall_clock_that_jumps() {
+fn a_schedule_with_a_jumping_wall_clock() {
     check(SCHEDULED);
 }
 
@@ -161,18 +160,18 @@ fn without_the_margin_an_owner_is_replaced_before_it_knows() {
 }
 
 #[test]
-fn a_sign_of_life_that_comes_after_the_claim_is_too_late() {
+fn a_heartbeat_after_the_claim_is_too_late() {
     assert_found(Fault::LatePulse, properties::LAPSES_FIRST);
 }
 
-/// Found by this model: a run that had lapsed wrote, a claimer saw what it wrote and not its
-/// life, and took over from a run that counted itself as alive.
+/// Found by this model: a lapsed run wrote, a claimer saw the write but not the heartbeat, and took
+/// over from a run that considered itself alive.
 #[test]
-fn a_sign_of_life_that_comes_after_the_write_is_too_late() {
+fn a_heartbeat_after_the_write_is_too_late() {
     assert_found(Fault::LateSign, properties::LAPSES_FIRST);
 }
 
 #[test]
-fn an_owner_that_counts_as_alive_for_ever_locks_the_process() {
+fn an_immortal_owner_locks_the_process() {
     assert_found(Fault::Immortal, properties::THE_DEAD_ARE_REPLACED);
 }

@@ -1,4 +1,4 @@
-//! What holds in every state, and what happens in some.
+//! Properties of every state, and of some.
 
 use stateright::Property;
 
@@ -16,9 +16,9 @@ pub(super) const ONE_OWNER: &str = "at most one holds the process and is not lap
 pub(super) const ONLY_THE_OWNER_WRITES: &str = "no write of a lost owner lands";
 pub(super) const LAPSES_FIRST: &str = "an owner is lapsed before another takes over";
 pub(super) const STAYS_DONE: &str = "an item whose end was acknowledged stays completed in its run";
-pub(super) const THE_DEAD_ARE_REPLACED: &str = "once the timeout has passed, whoever claims gets the process";
+pub(super) const THE_DEAD_ARE_REPLACED: &str = "once the timeout has passed, a claim wins the process";
 
-/// It takes two writes to begin the item and to end it.
+/// Two writes begin and end the item.
 const COMPLETED: &str = "a run has finished, with the item completed in it";
 
 pub(super) fn all(bounds: &Bounds) -> Vec<Property<Bounds>> {
@@ -35,7 +35,7 @@ fn all_of_any() -> Vec<Property<Bounds>> {
         Property::always(LAPSES_FIRST, |_, world: &World| !world.seen.a_live_owner_was_replaced),
         Property::always(STAYS_DONE, |_, world: &World| stays_done(world)),
         Property::always(THE_DEAD_ARE_REPLACED, the_dead_are_replaced),
-        Property::sometimes("a run goes on under another owner", |_, world: &World| {
+        Property::sometimes("a run is resumed by another owner", |_, world: &World| {
             world.claimers.iter().flat_map(|claimer| &claimer.run).any(|run| run.is_resumed())
         }),
         Property::sometimes("a lost owner is about to write", |_, world: &World| {
@@ -48,15 +48,15 @@ fn all_of_any() -> Vec<Property<Bounds>> {
     ]
 }
 
-/// A later run may do it again.
+/// A later run may repeat it.
 fn stays_done(world: &World) -> bool {
     let work = world.item();
     let is_completed = item::status(&work).is_some_and(|status| status.state() == State::Completed);
     world.seen.completed_in.iter().all(|run| work.run > *run || (work.run == *run && is_completed))
 }
 
-/// Whoever stalls, and wherever: by a claim from now on the process is had, or it is known
-/// when that will be, within a period.
+/// Whatever stalls: a claim from now on wins the process, or learns when it will be available,
+/// within a period.
 fn the_dead_are_replaced(bounds: &Bounds, world: &World) -> bool {
     let mut later = world.clone();
     later.pass(bounds.timeout);

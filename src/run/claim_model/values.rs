@@ -1,4 +1,4 @@
-//! Messages and records as parts of a state, which is compared and hashed.
+//! Messages and records as comparable and hashable parts of a state.
 
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use crate::engine::{Batch, Outcome, Records};
 use crate::record::{Key, Payload, Record};
 use crate::store::Versioned;
 
-/// A message, as its bytes.
+/// A message in its encoded form.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(in crate::run) struct Message(Bytes);
 
@@ -18,7 +18,7 @@ impl Message {
         Self(message.to_payload())
     }
 
-    /// As it stands in a write of a batch.
+    /// Takes the payload of a write.
     pub(in crate::run) fn of_bytes(payload: Bytes) -> Self {
         Self(payload)
     }
@@ -32,7 +32,7 @@ impl Message {
     }
 }
 
-/// A record as it was read.
+/// A record as read.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(in crate::run) struct Read {
     pub(in crate::run) version: Option<u64>,

@@ -1,4 +1,4 @@
-//! What claimers share, and what happens around them.
+//! The state shared by claimers, and the events around them.
 
 use std::time::Duration;
 
@@ -25,19 +25,19 @@ const JUMP: i64 = 2 * 3600;
 pub(super) struct World {
     pub(super) store: Stored,
     pub(super) claimers: Vec<Claimer>,
-    /// Which opening of the store this is.
+    /// The number of this opening of the store.
     opening: u8,
-    /// By the monotonic clock of the program, in ticks.
+    /// The monotonic clock of the program, in ticks.
     pub(super) mono: u8,
-    /// By the wall clock, in seconds.
+    /// The wall clock, in seconds.
     wall: i64,
-    /// The last sign of life of each claim of this opening; `None` once it has ended.
+    /// The last heartbeat of each claim of this opening; `None` once it has ended.
     signs: Vec<Option<u8>>,
     left: Left,
     pub(super) seen: Seen,
 }
 
-/// How often something may still happen.
+/// How often events may still happen.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Left {
     claims: u8,
@@ -47,10 +47,10 @@ struct Left {
     changes: u8,
 }
 
-/// What the properties ask for.
+/// The history needed by the properties.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub(super) struct Seen {
-    /// The runs of which a claimer was told that the item is completed.
+    /// The runs in which a claimer was told that the item is completed.
     pub(super) completed_in: Vec<u64>,
     pub(super) a_lost_owner_wrote: bool,
     pub(super) a_live_owner_was_replaced: bool,
@@ -60,9 +60,9 @@ pub(super) struct Seen {
 pub(super) enum Action {
     Step(usize, Choice),
     Tick,
-    /// The program dies and is started again.
+    /// The program dies and restarts.
     Restart,
-    /// The wall clock is set ahead, or back.
+    /// The wall clock is set ahead or back.
     Jump(i8),
     ChangeSettings,
 }
@@ -136,15 +136,15 @@ impl World {
     fn step(&mut self, bounds: &Bounds, n: usize, choice: Choice) {
         let mut claimer = std::mem::take(&mut self.claimers[n]);
         claimer.step(self, bounds, choice);
-        while !bounds.is_fine && claimer.goes_on() {
+        while !bounds.is_fine && claimer.has_more_steps() {
             claimer.step(self, bounds, Choice::GoOn);
         }
         self.claimers[n] = claimer;
-        // Who is who makes no difference.
+        // The identity of claimers does not matter.
         self.claimers.sort();
     }
 
-    /// The wall clock only jumps: what a tick is worth matters to nobody's schedule.
+    /// The wall clock only jumps: no schedule depends on the length of a tick.
     pub(super) fn pass(&mut self, ticks: u8) {
         self.mono += ticks;
     }
@@ -157,7 +157,7 @@ impl World {
         self.opening.to_string()
     }
 
-    /// As [`Liveness::begin`] counts.
+    /// Counts like [`Liveness::begin`].
     pub(super) fn next_claim(&mut self) -> u64 {
         self.signs.push(None);
         self.signs.len() as u64
@@ -190,7 +190,7 @@ impl World {
         .unwrap()
     }
 
-    /// The signs of life as the store keeps them.
+    /// Returns the heartbeats as the store keeps them.
     fn liveness(&self, bounds: &Bounds) -> InProgram {
         let liveness = InProgram::of(self.opening());
         for sign in &self.signs {
@@ -202,7 +202,7 @@ impl World {
         liveness
     }
 
-    /// Commits a batch without what `without` expects.
+    /// Commits a batch without its precondition on the key `without`.
     pub(super) fn commit(&mut self, batch: Batch, without: Option<&Key>) -> Result<u64, Key> {
         let mut batch = batch;
         batch.preconditions.retain(|precondition| Some(&precondition.key) != without);

@@ -1,4 +1,4 @@
-//! One claimer, in a program of its own, on a clock of its own.
+//! A claimer in a program of its own with its own clock.
 
 use super::Bounds;
 use super::faults::Fault;
@@ -18,24 +18,24 @@ use crate::run::fenced::fenced;
 pub(super) struct Claimer {
     phase: Phase,
     pub(super) run: Option<Run>,
-    /// Where etcd keeps what became of its commits.
+    /// The key where etcd records the outcome of its commits.
     slot: u8,
-    /// How far its clock is behind etcd's.
+    /// How far its clock lags behind etcd's.
     pub(super) lag: u8,
     pub(super) slow_ticks_left: u8,
 }
 
-/// Between which two steps it is.
+/// The step at which a claimer is.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 enum Phase {
-    /// It may claim; or the run is its to go on with.
+    /// It may claim; or it may continue its run.
     #[default]
     Free,
-    /// It has read whose the process is, and is to ask for the owner's lease.
+    /// It has read the owner, and is about to query the owner's lease.
     Read(Read, Read),
-    /// It has asked for the lease first, which is a fault.
+    /// It has queried the lease first, which is a fault.
     AskedFirst(bool),
-    /// The lease was renewed, and the write that it is for is to be sent.
+    /// The lease was renewed, and the write is about to be sent.
     Renewed { sent: u8 },
     /// A transaction is on its way to etcd.
     Committing(Purpose, Flight),
@@ -53,7 +53,7 @@ enum Purpose {
     Progress {
         sent: u8,
     },
-    /// It finishes the run, or hands it back.
+    /// Finishes the run, or hands it back.
     End,
 }
 
@@ -62,9 +62,9 @@ pub(super) struct Run {
     /// The fencing token.
     pub(super) token: u64,
     lease: u64,
-    /// When its last accepted write was sent, by its own clock.
+    /// When its last accepted write was sent, on its own clock.
     sent: u8,
-    /// When the last renewal of its lease was asked for that came about, by its own clock.
+    /// When the last successful renewal of its lease was requested, on its own clock.
     renewed: u8,
     status: Message,
     writes_left: u8,
@@ -79,13 +79,13 @@ pub(super) enum Choice {
     ProgressOnly,
     Finish,
     HandBack,
-    /// Writes no more, as a runner does whose run has lapsed.
+    /// Stops writing, like a runner whose run has lapsed.
     Leave,
-    /// What is on its way arrives, and so does the answer.
+    /// The transaction in flight arrives, and so does the answer.
     Answer,
-    /// It arrives, and the answer is lost.
+    /// It arrives, but the answer is lost.
     LoseAnswer,
-    /// Nobody waits for it any more, and it may arrive yet.
+    /// The client stops waiting for it, and it may still arrive.
     GiveUp,
     Settle,
     GoOn,
@@ -113,12 +113,12 @@ impl Claimer {
         }
     }
 
-    /// Whether it has not come to where it is to commit what it has read for.
-    pub(super) fn goes_on(&self) -> bool {
+    /// Reports whether it has not reached the commit that it has read for.
+    pub(super) fn has_more_steps(&self) -> bool {
         matches!(self.phase, Phase::Read(..) | Phase::AskedFirst(_) | Phase::Renewed { .. })
     }
 
-    /// Is the owner, as far as it knows by its own clock.
+    /// Reports whether it believes itself the owner, on its own clock.
     pub(super) fn is_sure(&self, bounds: &Bounds, now: u8) -> bool {
         let is_ending =
             matches!(self.phase, Phase::InDoubt(Purpose::End, _) | Phase::Committing(Purpose::End, _));
@@ -127,7 +127,7 @@ impl Claimer {
         !is_ending && self.run.as_ref().is_some_and(is_alive)
     }
 
-    /// Has a write under way although another owner has come.
+    /// Reports whether it has a write in flight although there is another owner.
     pub(super) fn is_fenced_off(&self, world: &World) -> bool {
         self.flight().is_some()
             && self.run.as_ref().is_some_and(|run| Some(run.token) != world.owner_version())
@@ -167,14 +167,14 @@ impl Claimer {
             }
             (Phase::Committing(purpose, mut flight), _) => {
                 let answer = world.land(bounds, &mut flight);
-                self.told(world, bounds, purpose, &flight, answer)
+                self.on_answer(world, bounds, purpose, &flight, answer)
             }
-            // The same transaction: its slot tells whether it has landed.
+            // Repeats the transaction, whose slot tells whether it was applied.
             (Phase::InDoubt(purpose, mut flight), _) => {
                 let answer = world.land(bounds, &mut flight);
                 world.seen.a_doubt_was_landed |= matches!(answer, Answer::Landed(_));
                 world.seen.a_doubt_was_not_landed |= matches!(answer, Answer::Committed(_));
-                self.told(world, bounds, purpose, &flight, answer)
+                self.on_answer(world, bounds, purpose, &flight, answer)
             }
             (Phase::Read(owner, status), _) => {
                 let lives = world.owner_lives(bounds, &owner.message().value);
@@ -204,7 +204,7 @@ impl Claimer {
 
     fn doubt(&mut self, world: &mut World, bounds: &Bounds, purpose: Purpose, flight: &mut Flight) -> Phase {
         if bounds.fault == Some(Fault::NoRetry) {
-            return self.told(world, bounds, purpose, flight, Answer::Refused);
+            return self.on_answer(world, bounds, purpose, flight, Answer::Refused);
         }
         Phase::InDoubt(purpose, flight.clone())
     }
@@ -267,7 +267,7 @@ impl Claimer {
                 let batch = run.batch(world).put(Key::owner(PROCESS), gone(owner).to_payload());
                 self.send(world, bounds, Purpose::End, batch)
             }
-            // It is lapsed, and knows.
+            // It has lapsed, and knows that.
             _ => self.leave(),
         }
     }
@@ -277,7 +277,7 @@ impl Claimer {
         Phase::Free
     }
 
-    fn told(
+    fn on_answer(
         &mut self,
         world: &mut World,
         bounds: &Bounds,

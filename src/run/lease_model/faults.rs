@@ -2,23 +2,23 @@
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Fault {
-    /// Writes of a run do not expect that it is the owner.
+    /// Writes of a run lack the precondition on the owner.
     NoFence,
-    /// A run counts itself as alive as long as its lease is granted for: nothing is left for
-    /// a clock that is slower than etcd's.
+    /// A run counts itself alive for the whole time of its lease, without a margin for a clock
+    /// slower than etcd's.
     NoMargin,
-    /// A run counts its life from the answers to its writes and renewals, not from when it
-    /// sent them.
+    /// A run measures its life from the answers to its writes and renewals, not from when it sent
+    /// them.
     LateDeadline,
-    /// Claims ask for the owner's lease before they read what it has written.
+    /// Claims query the owner's lease before they read the owner's writes.
     LeaseFirst,
-    /// Claims do not expect the status that they read.
+    /// Claims lack the precondition on the status.
     StaleStatus,
-    /// Claims do not ask for the owner's lease.
+    /// Claims do not query the owner's lease.
     NoLease,
-    /// A commit whose answer was lost is tried again without a slot.
+    /// A commit with a lost answer is retried without a slot.
     BlindRetry,
-    /// A commit whose answer was lost counts as refused.
+    /// A commit with a lost answer counts as refused.
     NoRetry,
     /// A lease never ends.
     Immortal,

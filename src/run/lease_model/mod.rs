@@ -1,9 +1,9 @@
-//! The protocol of claims on etcd as a model, checked exhaustively: claimers in programs of
-//! their own, whose clocks drift, whose answers are lost, and who are started again.
+//! A model of the claim protocol on etcd, checked exhaustively: claimers in separate programs whose
+//! clocks drift, whose answers get lost, and which restart.
 //!
-//! As in [`claim_model`](super::claim_model), what a step does is asked of the code itself
-//! wherever that is pure. The model's own are the leases, the clocks, the network, and the
-//! slots by which a client whose answer was lost is told what became of its commit.
+//! As in [`claim_model`](super::claim_model), steps call the real code wherever it is pure. The
+//! leases, the clocks, the network, and the slots that tell a client the outcome of a commit with a
+//! lost answer belong to the model.
 
 mod claimer;
 mod faults;
@@ -16,32 +16,32 @@ use stateright::{Checker, HasDiscoveries, Model, Property};
 use self::faults::Fault;
 use self::world::{Action, World};
 
-/// How long an owner counts itself as alive, in ticks of its own clock.
+/// How long an owner counts itself alive, in ticks of its own clock.
 const TIMEOUT: u8 = 1;
 
-/// How many ticks a clock may fall behind etcd's within a lease; the lease is that much
-/// longer than the timeout.
+/// How many ticks a clock may lag behind etcd's within a lease, which is that much longer than the
+/// timeout.
 const MARGIN: u8 = 1;
 
-/// What may happen, and how often.
+/// The events that may happen, and how often.
 #[derive(Debug, Clone)]
 struct Bounds {
     claimers: usize,
-    /// Claims over all, also those that are not won.
+    /// Claims in total, including unsuccessful ones.
     claims: u8,
     ticks: u8,
-    /// Ticks that a claimer's clock misses.
+    /// Ticks that a claimer's clock may miss.
     slow_ticks: u8,
     losses: u8,
     restarts: u8,
-    /// Writes of a claim beside its last.
+    /// Writes of a claim besides its last.
     writes: u8,
-    /// A claimer may stall between any two steps, and not only where it is to commit.
+    /// Whether a claimer may stall between any two steps, not only before commits.
     is_fine: bool,
     fault: Option<Fault>,
 }
 
-/// Two claimers, who may stall anywhere, on clocks that drift; an answer is lost.
+/// Two claimers that may stall anywhere, with drifting clocks and a lost answer.
 const TWO: Bounds = Bounds {
     claimers: 2,
     claims: 2,
@@ -56,11 +56,11 @@ const TWO: Bounds = Bounds {
 
 const THREE: Bounds = Bounds { claimers: 3, claims: 3, losses: 0, slow_ticks: 0, is_fine: false, ..TWO };
 
-/// What a program had under way when it died may arrive yet.
+/// Transactions in flight when a program died may still arrive.
 const RESTARTED: Bounds = Bounds { claimers: 2, claims: 2, restarts: 1, ..THREE };
 
 impl Bounds {
-    /// With `PROCSTATE_MODEL` ticks more: owners lapse and come back more often.
+    /// Adds `PROCSTATE_MODEL` ticks, so that owners lapse and return more often.
     fn or_longer(mut self) -> Self {
         let more = std::env::var("PROCSTATE_MODEL").ok().and_then(|more| more.parse::<u8>().ok());
         self.ticks += more.unwrap_or(0);
@@ -71,7 +71,7 @@ impl Bounds {
         TIMEOUT + MARGIN
     }
 
-    /// How long an owner counts itself as alive.
+    /// Returns how long an owner counts itself alive.
     fn timeout(&self) -> u8 {
         if self.fault == Some(Fault::NoMargin) { self.lease() } else { TIMEOUT }
     }
@@ -106,7 +106,7 @@ fn check(bounds: Bounds) {
     checker.assert_properties();
 }
 
-/// With the fault the checker finds that `property` does not hold.
+/// Checks that with the fault the checker finds a violation of `property`.
 fn assert_found(fault: Fault, property: &'static str) {
     let bounds = Bounds { fault: Some(fault), ..TWO };
     let wanted = HasDiscoveries::AnyOf([property].into());
@@ -127,7 +127,7 @@ fn three_claimers() {
 }
 
 #[test]
-fn programs_that_are_started_again() {
+fn restarted_programs() {
     check(RESTARTED);
 }
 
@@ -146,14 +146,14 @@ fn a_run_that_counts_from_the_answers_is_replaced_before_it_knows() {
     assert_found(Fault::LateDeadline, properties::LAPSES_FIRST);
 }
 
-/// A lapsed owner that writes is there again: what it wrote is read before its lease.
+/// A lapsed owner that writes is back: its write must be read before its lease.
 #[test]
-fn who_asks_for_the_lease_first_replaces_an_owner_that_came_back() {
+fn querying_the_lease_first_replaces_a_returned_owner() {
     assert_found(Fault::LeaseFirst, properties::LAPSES_FIRST);
 }
 
 #[test]
-fn without_the_compare_of_the_status_an_owner_that_came_back_is_replaced() {
+fn without_the_compare_of_the_status_a_returned_owner_is_replaced() {
     assert_found(Fault::StaleStatus, properties::LAPSES_FIRST);
 }
 
@@ -163,21 +163,21 @@ fn without_the_lease_a_live_owner_is_replaced() {
 }
 
 #[test]
-fn a_commit_tried_again_without_its_slot_lands_twice() {
+fn a_commit_retried_without_its_slot_is_applied_twice() {
     assert_found(Fault::BlindRetry, properties::ONCE);
 }
 
 #[test]
-fn a_commit_tried_again_without_its_slot_is_told_to_be_refused() {
+fn a_commit_retried_without_its_slot_is_reported_as_refused() {
     assert_found(Fault::BlindRetry, properties::TOLD_TRULY);
 }
 
 #[test]
-fn a_commit_given_up_may_have_landed() {
+fn an_abandoned_commit_may_have_been_applied() {
     assert_found(Fault::NoRetry, properties::TOLD_TRULY);
 }
 
 #[test]
-fn an_owner_that_counts_as_alive_for_ever_locks_the_process() {
+fn an_immortal_owner_locks_the_process() {
     assert_found(Fault::Immortal, properties::THE_DEAD_ARE_REPLACED);
 }

@@ -1,4 +1,4 @@
-//! What holds in every state, and what happens in some.
+//! Properties of every state, and of some.
 
 use stateright::Property;
 
@@ -14,7 +14,7 @@ pub(super) const ONLY_THE_OWNER_WRITES: &str = "no write of a lost owner lands";
 pub(super) const LAPSES_FIRST: &str = "an owner is lapsed before another takes over";
 pub(super) const ONCE: &str = "no write lands twice";
 pub(super) const TOLD_TRULY: &str = "what was refused does not land, and what was accepted has";
-pub(super) const THE_DEAD_ARE_REPLACED: &str = "once the lease has ended, whoever claims gets the process";
+pub(super) const THE_DEAD_ARE_REPLACED: &str = "once the lease has ended, a claim wins the process";
 
 pub(super) fn all(bounds: &Bounds) -> Vec<Property<Bounds>> {
     let mut properties = vec![
@@ -34,7 +34,7 @@ pub(super) fn all(bounds: &Bounds) -> Vec<Property<Bounds>> {
             let status = later.store.get(&Key::status(PROCESS));
             matches!(later.decide(lives, &status), Decision::Start | Decision::Resume)
         }),
-        Property::sometimes("a run goes on under another owner", |_, world: &World| {
+        Property::sometimes("a run is resumed by another owner", |_, world: &World| {
             world.claimers.iter().flat_map(|claimer| &claimer.run).any(|run| run.is_resumed())
         }),
         Property::sometimes("a lost owner is about to write", |_, world: &World| {

@@ -1,4 +1,4 @@
-//! A commit as etcd is asked for it, and what of it is still under way.
+//! A commit as a transaction of etcd, and its copies in flight.
 
 use bytes::Bytes;
 
@@ -9,33 +9,33 @@ use crate::model::List;
 use crate::record::Key;
 use crate::run::claim_model::values::{Message, Stored};
 
-/// A batch, and the slot of the client that commits it: the slot too must be as the client
-/// left it, and is written with the rest.
+/// A batch with the slot of its client, which must be as the client left it, and is written with
+/// the batch.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Transaction {
     expects: Vec<(Key, Option<u64>)>,
     puts: Vec<(Key, Message)>,
     slot: (u8, Option<u64>),
-    /// The run that writes, by its fencing token; none for a claim.
+    /// The fencing token of the run that writes; `None` for a claim.
     pub(super) token: Option<u64>,
 }
 
-/// How etcd answers.
+/// The answer of etcd.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Answer {
     Committed(u64),
-    /// The slot has moved on: an earlier attempt at the same commit landed, as this version.
+    /// The slot has changed: an earlier attempt at the same commit was applied, as this version.
     Landed(u64),
     Refused,
 }
 
-/// A copy of a transaction that may reach etcd yet.
+/// A copy of a transaction that may still reach etcd.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Flight {
     pub(super) transaction: Transaction,
-    /// This copy or another was applied.
+    /// Whether this copy or another was applied.
     pub(super) has_landed: bool,
-    /// The client was told that it was not.
+    /// Whether the client was told that it was not.
     pub(super) was_refused: bool,
 }
 
@@ -70,7 +70,7 @@ impl Transaction {
         Self { expects: expects.collect(), puts: puts.collect(), slot, token }
     }
 
-    /// What etcd does with it, in one step.
+    /// Applies it as etcd does, in one step.
     pub(super) fn apply(&self, store: &mut Stored, fault: Option<Fault>) -> Answer {
         let (slot, expected) = self.slot;
         let slot = slot_key(slot);

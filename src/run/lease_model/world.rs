@@ -1,4 +1,4 @@
-//! etcd, the network to it, and what happens around the claimers.
+//! etcd, its network, and the events around the claimers.
 
 use std::time::Duration;
 
@@ -21,18 +21,18 @@ pub(super) const PROCESS: &str = "p";
 pub(super) struct World {
     pub(super) store: Stored,
     pub(super) claimers: Vec<Claimer>,
-    /// By etcd's clock, in ticks.
+    /// etcd's clock, in ticks.
     pub(super) now: u8,
     /// When each lease ends.
     leases: Vec<u8>,
-    /// Nobody waits for their answers any more.
+    /// Transactions whose clients no longer wait.
     pub(super) strays: Vec<Flight>,
     slots: u8,
     pub(super) left: Left,
     pub(super) seen: Seen,
 }
 
-/// How often something may still happen.
+/// How often events may still happen.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Left {
     pub(super) claims: u8,
@@ -42,7 +42,7 @@ pub(super) struct Left {
     restarts: u8,
 }
 
-/// What the properties ask for.
+/// The history needed by the properties.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub(super) struct Seen {
     pub(super) a_lost_owner_wrote: bool,
@@ -58,11 +58,11 @@ pub(super) struct Seen {
 pub(super) enum Action {
     Step(usize, Choice),
     Tick,
-    /// A tick, but not by the clock of this claimer.
+    /// A tick that this claimer's clock misses.
     SlowTick(usize),
-    /// The program of a claimer dies and is started again.
+    /// The program of a claimer dies and restarts.
     Restart(usize),
-    /// A transaction arrives whose client waits no more.
+    /// A transaction arrives whose client no longer waits.
     Stray(usize),
 }
 
@@ -106,7 +106,7 @@ impl World {
             Action::Step(n, choice) => {
                 let mut claimer = self.claimers[n].clone();
                 claimer.step(self, bounds, choice);
-                while !bounds.is_fine && claimer.goes_on() {
+                while !bounds.is_fine && claimer.has_more_steps() {
                     claimer.step(self, bounds, Choice::GoOn);
                 }
                 self.claimers[n] = claimer;
@@ -142,13 +142,13 @@ impl World {
         "2026-01-01T10:30:00Z".parse().unwrap()
     }
 
-    /// A new lease; its number.
+    /// Grants a lease; returns its number.
     pub(super) fn grant(&mut self, bounds: &Bounds) -> u64 {
         self.leases.push(self.now + bounds.lease());
         self.leases.len() as u64
     }
 
-    /// Renews a lease. One that has ended is there again.
+    /// Renews a lease. One that has ended is alive again.
     pub(super) fn renew(&mut self, bounds: &Bounds, lease: u64) {
         self.leases[lease as usize - 1] = self.now + bounds.lease();
     }
@@ -179,7 +179,7 @@ impl World {
         .unwrap()
     }
 
-    /// A transaction reaches etcd. What it does to others is seen here.
+    /// Delivers a transaction to etcd, and records its effect on others.
     pub(super) fn land(&mut self, bounds: &Bounds, flight: &mut Flight) -> Answer {
         let owner = self.owner_version();
         let answer = flight.transaction.apply(&mut self.store, bounds.fault);
@@ -198,7 +198,7 @@ impl World {
         answer
     }
 
-    /// The client takes it that it did not land.
+    /// Records that the client considers it refused.
     pub(super) fn refuse(&mut self, flight: &Flight) {
         self.seen.a_refused_write_landed |= flight.has_landed;
         self.each_copy(flight, |copy| copy.was_refused = true);
@@ -214,7 +214,7 @@ impl World {
         self.store.read(&Key::owner(PROCESS)).version
     }
 
-    /// As it is once every lease has ended that nobody renews.
+    /// Returns the state once every lease that is not renewed has ended.
     pub(super) fn later(&self, bounds: &Bounds) -> Self {
         let mut later = self.clone();
         later.now += bounds.lease();

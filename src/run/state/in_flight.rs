@@ -2,6 +2,7 @@
 //! write.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use prost_types::Timestamp;
 use rustc_hash::FxHashSet;
@@ -13,9 +14,11 @@ use crate::proto::State;
 pub(crate) struct InFlight {
     items: BTreeMap<ItemId, ItemInFlight>,
     /// The names of those that do not end with the next write.
-    names: FxHashSet<String>,
+    names: FxHashSet<Arc<str>>,
     /// Each once.
     changed: Vec<ItemId>,
+    /// The items in the current write.
+    writing: Vec<ItemId>,
     last_id: ItemId,
 }
 
@@ -54,12 +57,14 @@ impl InFlight {
             self.names.remove(&item.name);
         }
         self.changed.retain(|changed| *changed != id);
+        self.writing.retain(|writing| *writing != id);
     }
 
     pub(crate) fn let_go_of_all(&mut self) {
         self.items.clear();
         self.names.clear();
         self.changed.clear();
+        self.writing.clear();
     }
 
     pub(crate) fn ids(&self) -> Vec<ItemId> {
@@ -104,16 +109,79 @@ impl InFlight {
         }
     }
 
-    /// Records that the commit `version` stored all items to write.
+    /// Starts a write of all items to write.
+    pub(crate) fn begin_write(&mut self) {
+        std::mem::swap(&mut self.changed, &mut self.writing);
+        for id in &self.writing {
+            if let Some(item) = self.items.get_mut(id) {
+                item.has_changed = false;
+            }
+        }
+    }
+
+    /// Records that the write failed: its items are to be written again, before those that changed
+    /// in the meantime.
+    pub(crate) fn not_written(&mut self) {
+        let meanwhile = std::mem::take(&mut self.changed);
+        for id in &meanwhile {
+            if let Some(item) = self.items.get_mut(id) {
+                item.has_changed = false;
+            }
+        }
+        for id in self.writing.drain(..).chain(meanwhile) {
+            if let Some(item) = self.items.get_mut(&id)
+                && !std::mem::replace(&mut item.has_changed, true)
+            {
+                self.changed.push(id);
+            }
+        }
+    }
+
+    /// Records that the commit `version` stored all items in the write.
     ///
     /// Changes of others are not stored.
     pub(crate) fn written(&mut self, version: u64) {
-        for id in self.changed.drain(..) {
+        for id in self.writing.drain(..) {
             let Some(item) = self.items.get_mut(&id) else { continue };
-            item.has_changed = false;
             if item.version_to_replace().is_some() {
                 item.version = Some(version);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::List;
+    use crate::proto::record::Item;
+    use crate::record::Key;
+
+    fn ids(in_flight: &InFlight) -> Vec<ItemId> {
+        in_flight.to_write().map(|(id, ..)| id).collect()
+    }
+
+    #[test]
+    fn changes_during_a_write_go_into_the_next_one() {
+        let mut in_flight = InFlight::default();
+        let item = |name| ItemInFlight::new(name, List::Active, Key::owner(name), 1, Item::default());
+        let [a, b, c] = ["a", "b", "c"].map(|name| in_flight.take(item(name)));
+        in_flight.begin_write();
+        let _ = (in_flight.change(c).is_some(), in_flight.change(c).is_some());
+        in_flight.written(2);
+        assert_eq!(ids(&in_flight), [c]);
+        let _ = in_flight.change(a).is_some();
+        in_flight.begin_write();
+        assert!(ids(&in_flight).is_empty());
+        let _ = (in_flight.change(b).is_some(), in_flight.change(a).is_some());
+        // The items of the write come first, in order: the index of a failed precondition is
+        // that of one of them.
+        in_flight.not_written();
+        assert_eq!(ids(&in_flight), [c, a, b]);
+        in_flight.begin_write();
+        in_flight.let_go(a);
+        in_flight.not_written();
+        assert_eq!(ids(&in_flight), [c, b]);
+        assert!(in_flight.to_write().all(|(.., version)| version == 2));
     }
 }

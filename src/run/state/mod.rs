@@ -1,10 +1,10 @@
 //! The state of an active run: its counts and its items.
 
 pub(super) mod cursor;
+pub(super) mod deferred;
 pub(super) mod heartbeat;
 pub(super) mod in_flight;
 pub(super) mod item_in_flight;
-pub(super) mod owed;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,17 +12,17 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::progress::Loss;
-use crate::error::{Error, Result};
+use crate::error::Error;
 use crate::model::errors;
 use crate::model::{List, item, run_limits, stats, time};
 use crate::proto::record::{RunStatus, Settings};
 use crate::proto::{Params, State as RunState, Status};
-use crate::store::{ProcessHandle, Versioned};
+use crate::store::Versioned;
 use cursor::{Cursor, Pass};
+use deferred::DeferredProgress;
 use heartbeat::Heartbeat;
 use in_flight::InFlight;
 use item_in_flight::{ItemId, ItemInFlight};
-use owed::Owed;
 
 pub(super) struct State {
     pub(super) run: RunStatus,
@@ -41,7 +41,7 @@ pub(super) struct State {
     pub(super) pending: Option<Error>,
     /// Whether a statistic was refused, and recorded as an error.
     pub(super) has_refused: bool,
-    pub(super) owed: Owed,
+    pub(super) deferred: DeferredProgress,
 }
 
 /// Which statistic was not counted, and why.
@@ -89,7 +89,7 @@ impl State {
             ended: false,
             pending: None,
             has_refused: false,
-            owed: Owed::nothing(),
+            deferred: DeferredProgress::none(),
             run,
             settings,
         }
@@ -168,14 +168,13 @@ impl State {
         Ok(())
     }
 
-    pub(super) fn next_name(&mut self, handle: &ProcessHandle) -> Result<Option<(Pass, String)>> {
-        let next = self.cursor.next(handle)?;
-        if matches!(next, Some((Pass::Active, _))) && self.run.begun_since != 0 {
+    /// Records that the run continues with an item of `pass`.
+    pub(super) fn come_to(&mut self, pass: Pass) {
+        if pass == Pass::Active && self.run.begun_since != 0 {
             // All missed items had their turn. If this run is aborted too, the items that it does
             // not reach are the missed ones.
             self.run.begun_since = self.run.run;
         }
-        Ok(next)
     }
 
     /// Reverts an end that the run counted before; returns whether it did.
@@ -189,7 +188,7 @@ impl State {
     pub(super) fn written(&mut self, version: u64, sent: Duration) {
         self.heartbeat.set_sent(sent);
         self.in_flight.written(version);
-        self.owed.pay();
+        self.deferred.mark_written();
     }
 
     pub(super) fn count_end(&mut self, id: ItemId, end: RunState) {

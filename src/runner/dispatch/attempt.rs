@@ -1,4 +1,4 @@
-//! One attempt at one item, between the thread that works on it and those that watch it.
+//! An attempt at an item, shared by its thread and the supervisor.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,7 +10,7 @@ use crate::model::List;
 use crate::run::WorkItem;
 use crate::runner::stop::Shared;
 
-/// How an attempt ended, by what its worker did.
+/// How the worker's attempt ended.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     Done,
@@ -21,24 +21,24 @@ pub(crate) enum Verdict {
 enum State {
     Running,
     Ended,
-    /// Nobody waits for it any more.
+    /// Nothing waits for it any more.
     Abandoned,
 }
 
-/// The item is lent to the worker: it can be taken back at any moment, and from then on
-/// nothing that the worker calls has any effect.
+/// An attempt. The item is lent to the worker: it can be taken back at any moment, after which the
+/// worker's calls have no effect.
 pub(crate) struct Attempt {
     shared: Arc<Shared>,
-    name: String,
+    name: Arc<str>,
     pub(super) list: List,
     number: u32,
-    /// When it began, by the monotonic clock.
+    /// When it began, on the monotonic clock.
     pub(crate) began: Duration,
     item: Mutex<Option<WorkItem>>,
     state: Mutex<State>,
     has_errors: AtomicBool,
     must_stop: AtomicBool,
-    /// The item, or its run, has come to an end.
+    /// Whether the item or its run is over.
     is_over: AtomicBool,
     is_lost: AtomicBool,
     is_timed_out: AtomicBool,
@@ -49,7 +49,7 @@ impl Attempt {
     pub(crate) fn new(shared: Arc<Shared>, item: WorkItem, number: u32, began: Duration) -> Self {
         Self {
             shared,
-            name: item.name().to_owned(),
+            name: item.shared_name(),
             list: item.list(),
             number,
             began,
@@ -68,12 +68,12 @@ impl Attempt {
         &self.name
     }
 
-    /// The first attempt at an item is 1.
+    /// Returns the number of the attempt, starting with 1.
     pub(crate) fn number(&self) -> u32 {
         self.number
     }
 
-    /// Does something with the item, unless it was taken back.
+    /// Calls `f` with the item, unless it was taken back.
     pub(crate) fn with_item<T>(&self, f: impl FnOnce(&mut WorkItem) -> T) -> Option<T> {
         self.item.lock().as_mut().map(f)
     }
@@ -82,7 +82,7 @@ impl Attempt {
         self.item.lock().take()
     }
 
-    /// Has the supervisor look if the item or its run is over and this worker not told yet.
+    /// Wakes the supervisor if the item or its run is over and this worker was not told yet.
     pub(crate) fn report_end(&self) {
         if !self.must_stop() && self.with_item(|item| item.should_stop()) == Some(true) {
             self.is_over.store(true, Ordering::Relaxed);
@@ -90,7 +90,7 @@ impl Attempt {
         }
     }
 
-    /// Has the supervisor look around.
+    /// Wakes the supervisor.
     pub(crate) fn ask_to_look(&self) {
         self.shared.signal.raise();
     }
@@ -116,7 +116,7 @@ impl Attempt {
         self.must_stop.load(Ordering::Relaxed)
     }
 
-    /// Takes the item back because the run is not this instance's any more.
+    /// Takes the item back because this instance no longer owns the run.
     pub(crate) fn lose(&self) -> Option<WorkItem> {
         self.is_lost.store(true, Ordering::Relaxed);
         self.stop();
@@ -131,7 +131,7 @@ impl Attempt {
         matches!(*self.state.lock(), State::Running)
     }
 
-    /// It took longer than it may; false if that was said before, or it has ended.
+    /// Marks it as timed out; false if it was before, or it has ended.
     pub(crate) fn time_out(&self, timeout: Duration) -> bool {
         self.interrupt(&self.is_timed_out, &format!("timed out after {timeout:?}"))
     }
@@ -140,7 +140,7 @@ impl Attempt {
         self.is_timed_out.load(Ordering::Relaxed)
     }
 
-    /// Somebody does not want it done; false if that was said before, or it has ended.
+    /// Cancels it; false if it was before, or it has ended.
     pub(crate) fn cancel(&self) -> bool {
         self.interrupt(&self.is_cancelled, CANCELLED)
     }
@@ -149,7 +149,7 @@ impl Attempt {
         self.is_cancelled.load(Ordering::Relaxed)
     }
 
-    /// Notes once, while it runs, why it is to stop.
+    /// Records once, while it runs, why it must stop.
     fn interrupt(&self, reason: &AtomicBool, error: &str) -> bool {
         let state = self.state.lock();
         let is_news = matches!(*state, State::Running) && !reason.swap(true, Ordering::Relaxed);
@@ -160,7 +160,7 @@ impl Attempt {
         is_news
     }
 
-    /// Waits for it no more; false if it has ended meanwhile.
+    /// Stops waiting for it; false if it has ended meanwhile.
     pub(crate) fn abandon(&self) -> bool {
         let mut state = self.state.lock();
         let is_running = matches!(*state, State::Running);
@@ -171,7 +171,7 @@ impl Attempt {
         is_running
     }
 
-    /// Answers whether somebody waits for it still.
+    /// Ends it; returns whether it was still awaited.
     pub(super) fn end(&self) -> bool {
         let mut state = self.state.lock();
         if matches!(*state, State::Abandoned) {

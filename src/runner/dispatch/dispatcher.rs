@@ -1,5 +1,5 @@
-//! The dispatcher: which thread works on what. Worker threads take their next item
-//! themselves; it tells them whether they may, and keeps what they have in hand.
+//! The dispatcher: worker threads take their next items themselves; it decides whether they may,
+//! and tracks the items in progress.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -18,16 +18,21 @@ use crate::runner::options::Options;
 use crate::runner::stop::{Shared, Shutdown};
 use crate::runner::worker::Worker;
 
-/// How many failed items wait for another attempt before no new ones are begun.
+/// The number of items waiting for a retry above which no new ones begin.
 const WAITING_MAX: usize = 1024;
 
-/// How many items begin in one commit at most.
+/// The maximum number of items that begin in one commit.
 const BATCH_MAX: usize = 64;
 
-/// An attempt that took less is quick.
+/// The duration below which an attempt is quick: storing its end takes longer.
+///
+/// Such ends are stored together, shortly afterwards by the supervisor at the latest.
 const QUICK_MAX: Duration = Duration::from_micros(100);
 
-/// What the threads of one run share.
+/// The duration below which an attempt ends before another thread could be awake.
+const TRIVIAL_MAX: Duration = Duration::from_micros(5);
+
+/// The state shared by the threads of a run.
 pub(crate) struct Dispatcher {
     pub(crate) run: Run,
     pub(crate) worker: Arc<dyn Worker>,
@@ -35,18 +40,18 @@ pub(crate) struct Dispatcher {
     pub(crate) shared: Arc<Shared>,
     clock: Arc<dyn Clock>,
     in_flight: Mutex<InFlight>,
-    /// Wakes worker threads that have nothing to do.
+    /// Wakes idle worker threads.
     has_work: Condvar,
 }
 
 /// What a thread may do next.
 enum Next {
-    /// Begun already, by another thread.
+    /// An item that another thread has begun.
     Ready(WorkItem),
     Retry(Waiting),
-    /// So many at most, asked for at this time by the monotonic clock.
+    /// Take up to this many items, as of this monotonic time.
     NewItems(usize, Duration),
-    /// Another thread is about to get items, and sees to what ends meanwhile.
+    /// Wait: another thread is about to take items, and stores ends meanwhile.
     Wait,
     Nothing,
     Closed,
@@ -68,35 +73,33 @@ impl Dispatcher {
         dispatcher
     }
 
-    /// Whether the attempt took so little time that storing its end takes longer. Such
-    /// ends are stored together, at the latest a moment later by the supervisor.
-    fn is_quick(&self, attempt: &Attempt) -> bool {
-        self.now().saturating_sub(attempt.began) < QUICK_MAX
-    }
-
-    /// Stores the ends that there are, before the thread goes on with an item that has
-    /// begun already; or leaves them to the next thread that needs an item.
+    /// Stores the pending ends before the thread continues with a begun item, unless it leaves them
+    /// to the next thread that takes items.
     fn store_ends_unless(&self, leaves: bool, mut in_flight: MutexGuard<'_, InFlight>) {
         if in_flight.ends.is_empty() {
             return;
         }
         if leaves {
-            if !std::mem::replace(&mut in_flight.is_watched, true) {
-                self.shared.signal.raise();
-            }
-            return;
+            return self.watch(&mut in_flight);
         }
         let ends = in_flight.take_ends();
         drop(in_flight);
-        // If that fails the run ends, and nothing begins.
+        // A failure ends the run, and nothing begins.
         let _ = self.store_ends(ends);
     }
 
-    /// Waits, as one that is not busy, until there may be something to do.
+    /// Asks the supervisor to check shortly whether threads still go from item to item.
+    fn watch(&self, in_flight: &mut InFlight) {
+        if !std::mem::replace(&mut in_flight.is_watched, true) {
+            self.shared.signal.raise();
+        }
+    }
+
+    /// Waits, as idle, until there may be something to do.
     fn idle(&self, in_flight: &mut MutexGuard<'_, InFlight>) {
         in_flight.busy -= 1;
         in_flight.idle += 1;
-        // The supervisor sees to what is due later, and to the end.
+        // The supervisor handles items that are due later, and the end of the run.
         if in_flight.busy == 0 || !in_flight.waiting.is_empty() || !in_flight.flow.spacing().is_zero() {
             self.shared.signal.raise();
         }
@@ -112,7 +115,7 @@ impl Dispatcher {
         in_flight.busy += 1;
     }
 
-    /// What a thread that counts as busy may do next.
+    /// Decides what a busy thread may do next.
     fn choose(&self, in_flight: &mut InFlight) -> Next {
         if in_flight.is_closed || in_flight.end.is_some() {
             return Next::Closed;
@@ -136,7 +139,7 @@ impl Dispatcher {
         if in_flight.is_taking {
             return Next::Wait;
         }
-        // This thread's own place is free.
+        // Includes this thread's own place.
         let places = in_flight.places() + 1;
         if !self.may_take_new(in_flight, now) {
             return Next::Nothing;
@@ -146,7 +149,7 @@ impl Dispatcher {
         Next::NewItems(if is_rated { 1 } else { places.min(BATCH_MAX) }, now)
     }
 
-    /// Whether another thread has something to do.
+    /// Reports whether another thread has something to do.
     fn can_go_on(&self, in_flight: &mut InFlight, now: Duration) -> bool {
         self.update_flow(in_flight);
         if in_flight.is_closed || !in_flight.has_free_thread() {
@@ -159,8 +162,7 @@ impl Dispatcher {
             || (!in_flight.is_taking && in_flight.places() > 0 && self.may_take_new(in_flight, now))
     }
 
-    /// How long it takes until an idle thread, or another one, has something to do of
-    /// which it was not told.
+    /// Returns how long until an idle thread has something to do without a notification.
     pub(crate) fn time_to_next_begin(&self, in_flight: &mut InFlight, now: Duration) -> Duration {
         if !in_flight.has_free_thread() {
             return Duration::MAX;
@@ -181,7 +183,7 @@ impl Dispatcher {
         self.takes_new(in_flight) && in_flight.until_next_item(now).is_zero()
     }
 
-    /// Whether new items begin, be it later.
+    /// Reports whether new items begin now or later.
     fn takes_new(&self, in_flight: &InFlight) -> bool {
         let is_to_go_on = matches!(self.shared.stop(), None | Some(Shutdown::Finish)) && !self.run.is_over();
         is_to_go_on
@@ -190,13 +192,14 @@ impl Dispatcher {
             && in_flight.waiting.len() < WAITING_MAX
     }
 
-    /// Lets one more thread work, if there is something to do. That one sees to the next.
+    /// Wakes or starts one more thread, if there is something to do; that one does the same for the
+    /// next.
     pub(crate) fn put_to_work(self: &Arc<Self>, in_flight: &mut InFlight) {
-        if !in_flight.has_free_thread() || !self.can_go_on(in_flight, self.now()) {
+        if !self.can_go_on(in_flight, self.now()) {
             return;
         }
         if in_flight.idle > 0 {
-            // One at a time: where items are quick, none of the others is needed.
+            // One at a time: quick items need no others.
             if !std::mem::replace(&mut in_flight.is_waking, true) {
                 self.has_work.notify_one();
             }
@@ -219,13 +222,19 @@ impl Dispatcher {
         }
     }
 
-    /// Notes an attempt that begins.
-    fn begin(self: &Arc<Self>, thread: usize, item: WorkItem) -> Option<Arc<Attempt>> {
+    /// Records the start of an attempt. With `leaves`, the thread will probably come back for the
+    /// next item before another one could be awake; if it does not, the supervisor wakes one.
+    pub(super) fn begin(
+        self: &Arc<Self>,
+        thread: usize,
+        item: WorkItem,
+        leaves: bool,
+    ) -> Option<Arc<Attempt>> {
         let number = item.attempt();
         let began = self.now();
         let mut in_flight = self.lock();
         if in_flight.is_closed || in_flight.end.is_some() {
-            // Dropped now, it would count as done.
+            // Dropping it now would count as completion.
             in_flight.stranded.push(item);
             in_flight.busy -= 1;
             self.shared.signal.raise();
@@ -233,31 +242,36 @@ impl Dispatcher {
         }
         let attempt = Arc::new(Attempt::new(self.shared.clone(), item, number, began));
         in_flight.hold(thread, attempt.clone());
-        self.put_to_work(&mut in_flight);
+        if !leaves {
+            self.put_to_work(&mut in_flight);
+        } else if !in_flight.is_streaming && self.can_go_on(&mut in_flight, began) {
+            in_flight.is_streaming = true;
+            self.watch(&mut in_flight);
+        }
         drop(in_flight);
         let (process, instance, work) = (self.process(), self.run.instance(), attempt.name());
         tracing::debug!(process, instance, work, attempt = number, "item begun");
         Some(attempt)
     }
 
-    /// Stores ends with which nothing begins.
+    /// Stores ends without beginning items.
     pub(crate) fn store_ends(&self, ends: Vec<Ending>) -> Result<(), ()> {
         self.run.advance(ends, 0).map(drop).map_err(|error| self.note_end(error.into()))
     }
 
-    /// Ends the run because of what a thread came upon; the first reason counts.
+    /// Ends the run because of a thread's result; the first reason counts.
     pub(crate) fn note_end(&self, end: End) {
         self.lock().end.get_or_insert(end);
         self.shared.signal.raise();
     }
 
-    /// Lets threads take nothing any more, and wakes those that wait.
+    /// Stops threads from taking items, and wakes those that wait.
     pub(crate) fn close(&self) {
         self.lock().close();
         self.has_work.notify_all();
     }
 
-    /// Items that were to wait, or came too late: they are left as they are.
+    /// Takes items that were waiting or came too late, which stay unchanged.
     pub(crate) fn take_leftovers(&self) -> Vec<WorkItem> {
         let mut in_flight = self.lock();
         let stranded = std::mem::take(&mut in_flight.stranded);
@@ -282,8 +296,7 @@ impl Dispatcher {
         self.in_flight.lock()
     }
 
-    /// Stores the ends that have gathered, and begins as many items as there are `places`.
-    /// `None` if the run is over.
+    /// Stores the pending ends, and begins up to `places` items; `None` if the run is over.
     fn take_new_items<'a>(
         &'a self,
         mut in_flight: MutexGuard<'a, InFlight>,
@@ -321,7 +334,10 @@ impl Dispatcher {
 
 impl AttemptSource for Dispatcher {
     fn next(self: Arc<Self>, thread: usize, ended: Option<(Arc<Attempt>, Verdict)>) -> Option<Arc<Attempt>> {
-        let was_quick = ended.as_ref().is_none_or(|(attempt, _)| self.is_quick(attempt));
+        let took = ended.as_ref().map(|(attempt, _)| self.now().saturating_sub(attempt.began));
+        let was_quick = took.is_none_or(|took| took < QUICK_MAX);
+        // A clock that stands still does not tell.
+        let mut was_trivial = took.is_some_and(|took| !took.is_zero() && took < TRIVIAL_MAX);
         let ending = ended.and_then(|(attempt, verdict)| self.settle(&attempt, verdict));
         let mut in_flight = self.lock();
         in_flight.release(thread);
@@ -330,24 +346,30 @@ impl AttemptSource for Dispatcher {
             match self.choose(&mut in_flight) {
                 Next::Ready(item) => {
                     self.store_ends_unless(was_quick, in_flight);
-                    return self.begin(thread, item);
+                    return self.begin(thread, item, was_trivial);
                 }
                 Next::Retry(Waiting { mut item }) => {
                     self.store_ends_unless(false, in_flight);
                     item.begin_attempt();
-                    return self.begin(thread, item);
+                    return self.begin(thread, item, was_trivial);
                 }
                 Next::NewItems(places, asked) => {
                     in_flight = self.take_new_items(in_flight, places, asked)?;
                 }
-                Next::Wait => self.idle(&mut in_flight),
+                Next::Wait => {
+                    self.idle(&mut in_flight);
+                    was_trivial = false;
+                }
                 Next::Nothing | Next::Closed if !in_flight.ends.is_empty() => {
                     let ends = in_flight.take_ends();
                     drop(in_flight);
                     self.store_ends(ends).ok()?;
                     in_flight = self.lock();
                 }
-                Next::Nothing => self.idle(&mut in_flight),
+                Next::Nothing => {
+                    self.idle(&mut in_flight);
+                    was_trivial = false;
+                }
                 Next::Closed => {
                     in_flight.busy -= 1;
                     self.shared.signal.raise();

@@ -6,12 +6,12 @@ use crate::run::Loss;
 /// How the work on a run ends.
 #[derive(Debug)]
 pub(crate) enum End {
-    /// The run is to be finished.
+    /// The run must be finished.
     Done,
     HandBack,
     Lost(Loss),
     Lapsed,
-    /// No thread is left to work on.
+    /// No usable thread is left.
     Stuck,
     Failed(Error),
 }

@@ -1,8 +1,8 @@
-//! FlowControl control: how many items at once and how fast.
+//! Flow control: the concurrency and rate of items.
 
 use std::time::Duration;
 
-/// The most items that one runner works on at once.
+/// The maximum concurrency of a runner.
 pub(crate) const CONCURRENCY_MAX: usize = 1024;
 
 const PAUSED: &str = "flow.paused";
@@ -11,24 +11,25 @@ const ITEMS_PER_MINUTE: &str = "flow.itemsPerMinute";
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// What holds at one moment.
+/// The limits at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FlowControl {
-    /// No new items are taken.
+    /// Whether no new items begin.
     pub(crate) is_paused: bool,
-    /// How many items are worked on at once; 1 or more.
+    /// How many items are processed at once; 1 or more.
     pub(crate) concurrency: usize,
-    /// How many items may begin in a minute, evenly spread; `None`: any number.
+    /// How many items may begin per minute, evenly spread; `None`: unlimited.
     pub(crate) items_per_minute: Option<u32>,
 }
 
 impl FlowControl {
-    /// What `setting` says of a process, and else the builder.
+    /// Returns the limits in the settings, or otherwise those of the builder.
     pub(crate) fn with_settings(&self, setting: impl Fn(&str) -> Option<i64>) -> Self {
         self.with_settings_up_to(CONCURRENCY_MAX, setting)
     }
 
-    /// [`with_settings`](FlowControl::with_settings), with at most `max` items at once.
+    /// Returns the limits with at most `max` items at once; see
+    /// [`with_settings`](FlowControl::with_settings).
     pub(crate) fn with_settings_up_to(&self, max: usize, setting: impl Fn(&str) -> Option<i64>) -> Self {
         let concurrency = setting(CONCURRENCY).and_then(|n| usize::try_from(n).ok()).filter(|n| *n > 0);
         Self {
@@ -38,7 +39,7 @@ impl FlowControl {
         }
     }
 
-    /// How long after the begin of an item the next may begin.
+    /// Returns the minimum time between the begins of two items.
     pub(crate) fn spacing(&self) -> Duration {
         self.items_per_minute.map_or(Duration::ZERO, |items| MINUTE / items.max(1))
     }
@@ -68,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn senseless_settings_do_no_harm() {
+    fn invalid_settings_do_no_harm() {
         assert_eq!(with(CONCURRENCY, 0).concurrency, 3);
         assert_eq!(with(CONCURRENCY, i64::MIN).concurrency, 3);
         assert_eq!(with(CONCURRENCY, i64::MAX).concurrency, CONCURRENCY_MAX);

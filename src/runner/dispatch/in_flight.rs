@@ -1,4 +1,4 @@
-//! What is in flight in a run: who works on what, what waits, and what is still to be
+//! The items in flight of a run: which threads work on what, what waits, and what must still be
 //! stored.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -11,61 +11,63 @@ use super::end::End;
 use super::flow_control::FlowControl;
 use crate::run::{Advanced, Ending, WorkItem};
 
-/// What is worked on, and what waits.
+/// The items in progress and waiting.
 pub(crate) struct InFlight {
     pub(crate) threads: Vec<WorkerThread>,
-    /// How many threads work on an item, or are about to.
+    /// The number of threads that work on an item or are about to.
     pub(crate) busy: usize,
-    /// How many wait for something to do.
+    /// The number of threads waiting for work.
     pub(crate) idle: usize,
-    /// How many were left behind in this run.
+    /// The number of threads abandoned in this run.
     pub(crate) abandoned: usize,
-    /// Items that have begun, for threads to work on.
+    /// Begun items without a thread.
     pub(crate) ready: VecDeque<WorkItem>,
-    /// How many more than one for each of the threads are about to begin.
+    /// How many items, besides one per thread, are about to begin.
     pub(crate) taking: usize,
-    /// A thread is about to get items.
+    /// Whether a thread is about to take items.
     pub(crate) is_taking: bool,
-    /// Ends that are not stored yet.
+    /// Ends not stored yet.
     pub(crate) ends: Vec<Ending>,
     /// How often ends were taken to be stored.
     pub(crate) stores: u64,
-    /// The supervisor knows of the ends.
+    /// Whether the supervisor knows about the ends.
     pub(crate) is_watched: bool,
-    /// A thread that was idle is about to run.
+    /// Whether a thread goes from one trivial item to the next without waking another one for what
+    /// else there is to do. The supervisor checks that it keeps coming back.
+    pub(crate) is_streaming: bool,
+    /// Whether an idle thread is waking up.
     pub(crate) is_waking: bool,
-    /// By when they are due; as many as the dispatcher lets wait.
+    /// Failed items waiting for a retry, by due time; bounded by the dispatcher.
     pub(crate) waiting: BTreeMap<(Duration, u64), Waiting>,
     pub(crate) waited: u64,
-    /// There are no more items to take.
+    /// Whether there are no more items to take.
     pub(crate) is_all_taken: bool,
-    /// An item did not get all its attempts, or all its time, because the runner is to
-    /// stop.
+    /// Whether an item was deprived of attempts or time because the runner is stopping.
     pub(crate) is_cut_short: bool,
-    /// When the last new item began, by the monotonic clock.
+    /// When the last new item began, on the monotonic clock.
     pub(crate) last_taken: Option<Duration>,
-    /// Threads take nothing any more, and end.
+    /// Whether threads take no more items, and end.
     pub(crate) is_closed: bool,
     /// Why, if a thread found a reason.
     pub(crate) end: Option<End>,
-    /// Items that a thread got when it was too late.
+    /// Items that a thread got too late.
     pub(crate) stranded: Vec<WorkItem>,
     pub(crate) flow: FlowControl,
-    /// Of which settings `flow` was made.
+    /// The version of the settings for `flow`.
     pub(crate) flow_version: Option<u64>,
 }
 
-/// A thread for workers.
+/// A thread of workers.
 #[derive(Default)]
 pub(crate) struct WorkerThread {
-    /// `None` once it was left behind.
+    /// `None` once it was abandoned.
     pub(crate) handle: Option<JoinHandle<()>>,
     pub(crate) attempt: Option<Arc<Attempt>>,
     /// When its worker was told to stop.
     pub(crate) told: Option<Duration>,
 }
 
-/// An item that has failed and gets another attempt.
+/// A failed item waiting for a retry.
 pub(crate) struct Waiting {
     pub(crate) item: WorkItem,
 }
@@ -83,6 +85,7 @@ impl InFlight {
             ends: Vec::new(),
             stores: 0,
             is_watched: false,
+            is_streaming: false,
             is_waking: false,
             waiting: BTreeMap::new(),
             waited: 0,
@@ -126,25 +129,25 @@ impl InFlight {
         self.ready.extend(advanced.items);
     }
 
-    /// The ends that are not stored yet; whoever takes them stores them.
+    /// Takes the pending ends, which the caller must store.
     pub(crate) fn take_ends(&mut self) -> Vec<Ending> {
         self.stores += 1;
         std::mem::take(&mut self.ends)
     }
 
-    /// How many more items may be in hand.
+    /// Returns how many more items may be in progress.
     pub(crate) fn places(&self) -> usize {
         let taken = self.busy + self.abandoned + self.ready.len() + self.taking;
         self.flow.concurrency.saturating_sub(taken)
     }
 
-    /// Whether there is something left to do, or to store, of what has begun.
+    /// Reports whether begun items have work or ends left.
     pub(crate) fn has_more(&self) -> bool {
         let is_about_to_go_on = !self.ready.is_empty() && self.has_free_thread();
         is_about_to_go_on || !self.waiting.is_empty() || !self.ends.is_empty()
     }
 
-    /// Items that have begun and that nobody works on yet are left to the next run.
+    /// Leaves begun items without a thread to the next run.
     pub(crate) fn strand_ready(&mut self) {
         self.is_cut_short |= !self.ready.is_empty();
         self.stranded.extend(self.ready.drain(..));

@@ -1,7 +1,7 @@
-//! Does one run: worker threads take items from the dispatcher, and the supervisor watches
-//! over time limits, retries, the heartbeat and the end.
+//! Executes a run: worker threads take items from the dispatcher, and the supervisor handles time
+//! limits, retries, the heartbeat and the end.
 //!
-//! Uses the run, the worker and the signals of the runner. It reads no record and knows no
+//! It uses the run, the worker and the signals of the runner. It reads no record and knows no
 //! schedule: [`super::schedule`] decides when there is a run.
 
 pub(super) mod attempt;

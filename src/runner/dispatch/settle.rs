@@ -1,4 +1,4 @@
-//! What becomes of an item once an attempt at it has ended, or nobody wants it any more.
+//! Decides what happens to an item after an attempt or a cancellation.
 
 use super::attempt::{Attempt, CANCELLED, Verdict};
 use super::dispatcher::Dispatcher;
@@ -7,7 +7,7 @@ use crate::run::Ending;
 use crate::runner::stop::{Cancel, Shutdown};
 
 impl Dispatcher {
-    /// Decides what becomes of an item; answers its end unless it gets another attempt.
+    /// Settles an item; returns its end unless it is retried.
     pub(crate) fn settle(&self, attempt: &Attempt, verdict: Verdict) -> Option<Ending> {
         let mut item = attempt.take_item()?;
         let has_failed = attempt.has_errors() || verdict != Verdict::Done;
@@ -15,11 +15,11 @@ impl Dispatcher {
             self.tell_failure(attempt, &verdict);
         }
         match verdict {
-            // Not tried again: a fault of the program does not pass with time.
+            // Not retried, since a bug of the program does not go away.
             Verdict::Panicked(text) => {
                 return Some(item.into_abort(&format!("the worker panicked: {text}")));
             }
-            // That it took too long is its error; what became of it then is no other.
+            // The timeout is its error; the worker's result is not another one.
             Verdict::Failed(text) if !attempt.is_timed_out() && !attempt.is_cancelled() => {
                 item.add_error(text);
             }
@@ -42,7 +42,7 @@ impl Dispatcher {
             work,
             attempt = attempt.number() + 1,
             ?backoff,
-            "item waits for another attempt"
+            "item waits for a retry"
         );
         let due = self.now().saturating_add(backoff);
         item.note_failed_attempt();
@@ -63,7 +63,7 @@ impl Dispatcher {
 }
 
 impl Cancel for Dispatcher {
-    /// Cancels an item in hand, or one that waits for another attempt.
+    /// Cancels an item in progress or waiting for a retry.
     fn cancel(&self, work: &str) -> bool {
         let mut in_flight = self.lock();
         if in_flight.attempts().any(|attempt| attempt.name() == work && attempt.cancel()) {
@@ -75,7 +75,7 @@ impl Cancel for Dispatcher {
         let Some(Waiting { mut item }) = key.and_then(|key| in_flight.waiting.remove(&key)) else {
             return false;
         };
-        // The run does not end before its end is stored.
+        // Keeps the run from ending before this end is stored.
         in_flight.busy += 1;
         drop(in_flight);
         item.add_error(CANCELLED);

@@ -1,8 +1,7 @@
-//! Watches over a run: time limits, retries that are due, signs of life, and the end.
+//! Supervises a run: time limits, due retries, heartbeats, and the end.
 //!
-//! The supervisor's thread looks at everything again whenever a worker thread has nothing
-//! to do, somebody asks to stop, or a time has come. While items follow one another it
-//! sleeps.
+//! The supervisor's thread checks everything whenever a worker thread is idle, a stop is requested,
+//! or a time has come. While items follow one another it sleeps.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -17,7 +16,7 @@ use crate::run::{Origin, Progress, Run, WorkItem};
 use crate::runner::stop::Shutdown;
 use crate::runner::{Outcome, Runner};
 
-/// Does a run to its end.
+/// Executes a run to its end.
 pub(crate) fn supervise(runner: &Runner, run: Run) -> Result<Outcome> {
     let supervisor =
         Supervisor { dispatcher: Dispatcher::new(runner, run), stores_seen: Cell::new(u64::MAX) };
@@ -32,14 +31,14 @@ pub(crate) fn supervise(runner: &Runner, run: Run) -> Result<Outcome> {
 
 struct Supervisor {
     dispatcher: Arc<Dispatcher>,
-    /// How often ends had been stored at the last look.
+    /// The number of stores of ends at the last check.
     stores_seen: Cell<u64>,
 }
 
-/// How soon ends are stored at the latest that threads leave to each other.
+/// The maximum delay of ends that threads leave to each other.
 const LATE_ENDS: Duration = Duration::from_millis(1);
 
-/// Going on, or the end.
+/// Continue, or end.
 type StepResult = Result<(), End>;
 
 impl Supervisor {
@@ -62,18 +61,18 @@ impl Supervisor {
         self.check_attempts()?;
         self.cut_retries()?;
         self.store_late_ends()?;
-        self.dispatcher.put_to_work(&mut self.dispatcher.lock());
+        self.put_to_work();
         self.check_noted()?;
         self.check_end()?;
         self.show_life()
     }
 
-    /// Ends the run for what a thread came upon.
+    /// Ends the run for a reason that a thread found.
     fn check_noted(&self) -> StepResult {
         self.dispatcher.lock().end.take().map_or(Ok(()), Err)
     }
 
-    /// Tells the workers that have to stop, and leaves behind those that do not.
+    /// Tells workers to stop, and abandons those that do not.
     fn check_attempts(&self) -> StepResult {
         let (now, options) = (self.dispatcher.now(), &self.dispatcher.options);
         let tells_all = self.run().is_over() || self.stop() == Some(Shutdown::Now);
@@ -107,8 +106,8 @@ impl Supervisor {
     /// Ends the item of a worker that does not stop. Its thread counts as busy until then.
     fn end_left_behind(&self, attempt: &Attempt) -> StepResult {
         let (process, instance, work) = (self.process(), self.run().instance(), attempt.name());
-        tracing::error!(process, instance, work, "a worker does not stop; its thread is left behind");
-        let why = "the worker did not stop when it was told to; its thread was left behind";
+        tracing::error!(process, instance, work, "a worker does not stop; its thread is abandoned");
+        let why = "the worker did not stop when told to; its thread was abandoned";
         let end = attempt.take_item().map(|item| item.into_abort(why));
         let stored = end.map_or(Ok(()), |end| self.run().advance(vec![end], 0).map(drop));
         let mut in_flight = self.dispatcher.lock();
@@ -118,8 +117,7 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Once the runner is to stop, or the run takes no more, no item waits for another
-    /// attempt.
+    /// Cancels waiting retries once the runner is stopping, or the run takes no more items.
     fn cut_retries(&self) -> StepResult {
         let run = self.run();
         if self.stop().is_none() && !run.is_over() && !run.takes_no_more() {
@@ -135,19 +133,28 @@ impl Supervisor {
         Ok(run.advance(ends, 0).map(drop)?)
     }
 
-    /// Stores the ends that threads have left to each other, if all of them are on longer
-    /// work since the last look.
+    /// Stores the ends that threads left to each other, if all threads have been on longer work
+    /// since the last check.
     fn store_late_ends(&self) -> StepResult {
         let ends = {
             let mut in_flight = self.dispatcher.lock();
             let is_late = self.stores_seen.replace(in_flight.stores) == in_flight.stores;
             in_flight.is_watched &= !is_late;
+            in_flight.is_streaming &= !is_late;
             if !is_late || in_flight.ends.is_empty() {
                 return Ok(());
             }
             in_flight.take_ends()
         };
         Ok(self.run().advance(ends, 0).map(drop)?)
+    }
+
+    /// Lets one more thread work, unless one is faster without.
+    fn put_to_work(&self) {
+        let mut in_flight = self.dispatcher.lock();
+        if !in_flight.is_streaming {
+            self.dispatcher.put_to_work(&mut in_flight);
+        }
     }
 
     fn check_end(&self) -> StepResult {
@@ -158,7 +165,7 @@ impl Supervisor {
         Err(end)
     }
 
-    /// How a run ends on which nobody works.
+    /// Returns how a run without active threads ends.
     fn natural_end(&self, in_flight: &InFlight) -> Option<End> {
         if in_flight.busy > 0 || in_flight.has_more() {
             return None;
@@ -175,8 +182,8 @@ impl Supervisor {
         (in_flight.abandoned >= in_flight.flow().concurrency).then_some(End::Stuck)
     }
 
-    /// Signs of life are the workers' own to give. The supervisor gives them while
-    /// nobody works, and if it was told to.
+    /// Sends heartbeats, which are the workers' own duty, while there is no work, and if
+    /// configured.
     fn show_life(&self) -> StepResult {
         if !self.is_beating(&self.dispatcher.lock()) {
             return Ok(());
@@ -195,7 +202,7 @@ impl Supervisor {
         in_flight.busy == 0 || (self.dispatcher.options.beats_by_itself && !is_wedged())
     }
 
-    /// How long nothing can happen that does not raise the signal.
+    /// Returns how long until something can happen without a signal.
     fn time_to_next_look(&self) -> Duration {
         let (now, options) = (self.dispatcher.now(), &self.dispatcher.options);
         let mut time = self.run().lapses_in();
@@ -220,10 +227,13 @@ impl Supervisor {
             };
             time = time.min(next.saturating_sub(now));
         }
-        time.min(self.dispatcher.time_to_next_begin(&mut in_flight, now))
+        if !in_flight.is_streaming {
+            time = time.min(self.dispatcher.time_to_next_begin(&mut in_flight, now));
+        }
+        time
     }
 
-    /// Lets the worker threads end, and waits for those that can.
+    /// Ends the worker threads, and waits for those that can end.
     fn end_threads(&self, end: &End) {
         self.dispatcher.close();
         if let End::Lost(_) | End::Lapsed | End::Failed(_) = end {
@@ -234,13 +244,12 @@ impl Supervisor {
             in_flight.threads.iter_mut().filter_map(|thread| thread.handle.take()).collect()
         };
         for handle in handles {
-            // A panic outside the worker was told by the thread itself.
+            // A panic outside the worker was reported by the thread itself.
             let _ = handle.join();
         }
     }
 
-    /// Takes every item out of the workers' hands, without a word to the store,
-    /// and gives them time to return.
+    /// Takes all items back from the workers without a write, and gives them time to return.
     fn let_go(&self) {
         let dispatcher = &self.dispatcher;
         let (signal, told) = (&dispatcher.shared.signal, dispatcher.now());
@@ -261,18 +270,18 @@ impl Supervisor {
         for thread in &mut dispatcher.lock().threads {
             if let Some(attempt) = thread.attempt.as_ref().filter(|attempt| attempt.abandon()) {
                 let (process, work) = (self.process(), attempt.name());
-                tracing::error!(process, work, "a worker does not stop; its thread is left behind");
+                tracing::error!(process, work, "a worker does not stop; its thread is abandoned");
                 thread.handle = None;
             }
         }
     }
 
-    /// Writes the end of a run that is still this instance's.
+    /// Writes the end of a run that this instance still owns.
     fn conclude(&self, end: End) -> Result<Outcome> {
         let run = self.run();
         let ended = match end {
             End::Done => run.finish_shared().map(Outcome::Finished),
-            End::Stuck => run.abort_shared("every worker ignored that it should stop").map(Outcome::Finished),
+            End::Stuck => run.abort_shared("every worker ignored the request to stop").map(Outcome::Finished),
             End::HandBack => run.hand_back_shared().map(|()| Outcome::HandedBack),
             End::Lost(loss) => return Ok(Outcome::Lost(loss)),
             End::Lapsed => return Ok(Outcome::Lapsed),
@@ -284,11 +293,11 @@ impl Supervisor {
         })
     }
 
-    /// Items that nobody worked on to their end stay as they are.
+    /// Leaves unfinished items unchanged.
     fn drop_leftovers(&self) {
         let leftovers = self.dispatcher.take_leftovers();
         if !leftovers.is_empty() {
-            // Or they would be stored as done.
+            // Otherwise they would be stored as completed.
             self.run().leave();
         }
     }
@@ -337,9 +346,10 @@ mod tests {
     use crate::clock::ManualClock;
     use crate::proto::Params;
     use crate::run::{Claim, ClaimOptions, Instance};
+    use crate::runner::dispatch::in_flight::WorkerThread;
     use crate::store::Store;
 
-    /// A run that another instance has taken over, which it does not know yet.
+    /// Creates a run that another instance has taken over without its knowledge.
     fn taken_over(then: impl FnOnce(&Supervisor, &Instance)) {
         let clock = ManualClock::new("2026-11-23T12:00:00Z".parse().unwrap());
         let store = Store::builder().clock(clock.clone()).in_memory();
@@ -368,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn a_loss_is_told_with_its_winner_wherever_it_is_found() {
+    fn a_loss_names_the_new_owner_wherever_it_is_found() {
         taken_over(|supervisor, other| {
             assert!(matches!(supervisor.show_life(), Err(End::Lost(loss)) if loss.by == other.id()));
         });
@@ -388,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn ends_that_nobody_stores_are_stored_at_the_second_look() {
+    fn pending_ends_are_stored_at_the_second_check() {
         let store = Store::in_memory();
         let process = store.process("p").unwrap();
         process.register("w", Params::new()).unwrap();
@@ -399,7 +409,7 @@ mod tests {
         let item = supervisor.run().advance(Vec::new(), 1).unwrap().items.remove(0);
         {
             let mut in_flight = supervisor.dispatcher.lock();
-            // The one thread is on another item.
+            // The only thread is on another item.
             in_flight.busy = 1;
             in_flight.ends.push(item.into_end());
             in_flight.is_watched = true;
@@ -411,5 +421,32 @@ mod tests {
         supervisor.look().unwrap();
         assert_eq!(state(), "completed");
         assert!(supervisor.time_to_next_look() > LATE_ENDS);
+    }
+
+    #[test]
+    fn who_does_not_come_back_for_the_next_item_is_relieved_at_the_second_look() {
+        let store = Store::in_memory();
+        let process = store.process("p").unwrap();
+        process.register_all(["a", "b"].map(|name| (name, Params::new()))).unwrap();
+        let runner = Runner::builder(&store, "p").concurrency(2).worker_fn(|_| Ok(())).build().unwrap();
+        let Claim::Won(run) = process.claim(&runner.instance).unwrap() else { panic!("not won") };
+        let dispatcher = Dispatcher::new(&runner, run);
+        let supervisor = Supervisor { dispatcher, stores_seen: Cell::new(u64::MAX) };
+        let mut items = supervisor.run().advance(Vec::new(), 2).unwrap().items;
+        let dispatcher = &supervisor.dispatcher;
+        {
+            let mut in_flight = dispatcher.lock();
+            in_flight.busy = 1;
+            in_flight.threads.push(WorkerThread::default());
+            in_flight.ready.extend(items.pop());
+        }
+        let _attempt = dispatcher.begin(0, items.remove(0), true).unwrap();
+        let threads = || dispatcher.lock().threads.len();
+        supervisor.look().unwrap();
+        assert_eq!(threads(), 1);
+        assert_eq!(supervisor.time_to_next_look(), LATE_ENDS);
+        supervisor.look().unwrap();
+        assert_eq!(threads(), 2);
+        supervisor.end_threads(&End::Lapsed);
     }
 }

@@ -1,4 +1,4 @@
-//! A thread that works on one item after the other.
+//! A thread that works on one item after another.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,33 +11,33 @@ use crate::model::List;
 use crate::runner::WorkContext;
 use crate::runner::worker::Worker;
 
-/// Where a thread gets its attempts from.
+/// A source of attempts for threads.
 pub(crate) trait AttemptSource: Send + Sync {
-    /// The next attempt of the thread `thread`, which has ended the one before, if there
-    /// was one, with the verdict. Waits until there is something to do; `None`: the thread
-    /// is to end.
+    /// Returns the next attempt for the thread `thread`, whose last attempt, if any, ended with the
+    /// verdict; `None` ends the thread.
+    ///
+    /// Waits until there is something to do.
     fn next(self: Arc<Self>, thread: usize, ended: Option<(Arc<Attempt>, Verdict)>) -> Option<Arc<Attempt>>;
 
-    /// Ends the run, because a thread cannot go on.
+    /// Ends the run because a thread cannot continue.
     fn fail(&self, why: String);
 }
 
-/// Starts the thread `number` of a run, which carries the name of the process, for
-/// debuggers.
+/// Starts the thread `number` of a run, named after the process for debuggers.
 pub(crate) fn start(
     source: Weak<dyn AttemptSource>,
     worker: Arc<dyn Worker>,
     process: &str,
     number: usize,
 ) -> io::Result<JoinHandle<()>> {
-    // A thread's name cannot hold a NUL.
+    // A thread's name cannot contain a NUL.
     let name = format!("worker {}", process.replace('\0', " "));
     let thread = WorkerThread { number, worker, source };
     Builder::new().name(name).spawn(move || thread.run())
 }
 
-/// While its worker works it keeps nothing of the run: one that never returns keeps no
-/// store open.
+/// Holds nothing of the run while its worker works, so that a worker that never returns does not
+/// keep the store open.
 struct WorkerThread {
     number: usize,
     worker: Arc<dyn Worker>,
@@ -67,12 +67,11 @@ impl WorkerThread {
     }
 }
 
-/// Calls the worker, on the thread of the caller. `None` if nobody waits for the attempt
-/// any more.
+/// Calls the worker on this thread; `None` if the attempt is no longer awaited.
 fn execute(attempt: &Arc<Attempt>, worker: &dyn Worker) -> Option<Verdict> {
     let mut context = WorkContext::new(attempt.clone());
-    // What a worker leaves half-done in its own state is its own concern; the
-    // item is behind a lock that no panic of a worker can hold.
+    // The worker is responsible for its own state after a panic; the item is behind a lock that a
+    // worker's panic cannot poison.
     let result = catch_unwind(AssertUnwindSafe(|| {
         let result = match attempt.list {
             List::Active => worker.process(&mut context),

@@ -1,5 +1,5 @@
-//! How a runner waits that has nothing to do: it reads nothing, until a record is written
-//! that may make a run due, or a time has come.
+//! How an idle runner waits: it reads nothing until a record is written that may make a run due, or
+//! a time has come.
 
 use std::time::Duration;
 
@@ -11,16 +11,16 @@ use crate::record::Key;
 use crate::runner::signal::Signal;
 use crate::store::ProcessHandle;
 
-/// How soon a wall clock that jumped is noticed, and a machine that was suspended, for
-/// which monotonic time stands still. To notice it takes two looks at a clock.
+/// How soon to notice that the wall clock jumped or the machine was suspended, during which
+/// monotonic time stands still. Each check reads two clocks.
 const CLOCK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// By how much more the wall clock must have moved than time has passed. Time servers
-/// that steer a clock stay far below.
+/// The minimum difference between wall time and elapsed time to count as a jump. Time servers that
+/// slew a clock stay far below.
 const JUMP_MIN: SignedDuration = SignedDuration::from_millis(100);
 
-/// Calls `raise` when the process changes hands, a run of it ends, or its settings or work
-/// change; and when the store is closed.
+/// Calls `raise` when the process changes owners, a run ends, or settings or work change, and when
+/// the store is closed.
 pub(crate) fn alarm(process: &ProcessHandle, raise: impl Fn() + Send + Sync + 'static) -> Alarm {
     let name = process.name();
     let keys = vec![Key::owner(name), Key::settings(name), Key::totals(name)];
@@ -40,8 +40,8 @@ pub(crate) fn wait(signal: &Signal, seen: u64, clock: &dyn Clock, longest: Durat
     }
 }
 
-/// Whether the wall clock went from `before` to `now` by other means than that so much
-/// time `passed`.
+/// Reports whether the wall clock moved from `before` to `now` by something other than the time
+/// that `passed`.
 fn has_jumped(before: Timestamp, now: Timestamp, passed: Duration) -> bool {
     let moved = now.duration_since(before);
     let passed = SignedDuration::try_from(passed).unwrap_or(SignedDuration::MAX);
@@ -60,7 +60,7 @@ mod tests {
         ManualClock::new("2026-11-23T12:00:00Z".parse().unwrap())
     }
 
-    /// What ends a wait of an hour.
+    /// Checks that this ends a wait of an hour.
     fn ends(with: impl Fn(&ManualClock, &Signal)) {
         let (clock, signal) = (clock(), Signal::default());
         let seen = signal.seen();
@@ -68,7 +68,7 @@ mod tests {
             let waiting = scope.spawn(|| wait(&signal, seen, &clock, Duration::from_secs(3600)));
             std::thread::sleep(Duration::from_millis(10));
             assert!(!waiting.is_finished());
-            // Again, should it not have begun to wait.
+            // Repeated, in case the wait had not begun.
             while !waiting.is_finished() {
                 with(&clock, &signal);
                 std::thread::sleep(Duration::from_millis(1));
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_is_steered_has_not_jumped() {
+    fn a_slewed_clock_has_not_jumped() {
         let before = clock().now();
         let hour = Duration::from_secs(3600);
         let after = |more: i64| before + SignedDuration::from_millis(3_600_000 + more);
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_make_a_run_due_is_heard_and_progress_is_not() {
+    fn relevant_changes_wake_the_runner_and_progress_does_not() {
         let store = Store::in_memory();
         let process = store.process("p").unwrap();
         process.register("w", Params::new()).unwrap();

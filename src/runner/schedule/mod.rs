@@ -1,7 +1,7 @@
 //! Decides when a runner claims its process, and waits until then.
 //!
-//! Reads the schedule and the owner through [`crate::store`] and [`crate::model`]; writes
-//! nothing. What a run does once it is claimed is the business of [`super::dispatch`].
+//! It reads the schedule and the owner through [`crate::store`] and [`crate::model`], and writes
+//! nothing. [`super::dispatch`] executes a claimed run.
 
 pub(super) mod idle;
 pub(super) mod planner;

@@ -1,5 +1,4 @@
-//! When a runner is to claim its process: by the schedule, put off by jitter, after a rest,
-//! and after failures. How it waits is the runner's own.
+//! Plans when a runner claims its process: by schedule, jitter, rest, and after failures.
 
 use std::time::Duration;
 
@@ -12,17 +11,17 @@ use crate::run::ClaimOptions;
 use crate::runner::Outcome;
 use crate::store::ProcessHandle;
 
-/// The waits after failures of the store: the first, and the longest.
+/// The waits after failures of the store: the first, and the maximum.
 pub(crate) const TROUBLE_WAIT_MIN: Duration = Duration::from_millis(250);
 pub(crate) const TROUBLE_WAIT_MAX: Duration = Duration::from_secs(30);
 
-/// What the times of runs are changed by.
+/// Adjustments to the times of runs.
 #[derive(Debug, Clone)]
 pub(crate) struct Timing {
-    /// The longest time that a run is put off.
+    /// The maximum delay of a run.
     pub(crate) jitter: Duration,
     pub(crate) seed: Option<u64>,
-    /// The shortest time between two runs.
+    /// The minimum time between two runs.
     pub(crate) rest: Duration,
 }
 
@@ -32,19 +31,19 @@ impl Default for Timing {
     }
 }
 
-/// What a runner is to do now.
+/// What a runner does next.
 pub(crate) enum Plan {
     Run,
-    /// To wait so long, whatever else happens.
+    /// Waits this long unconditionally.
     Rest(Duration),
-    /// Somebody holds the process, and may be taken over at this time.
+    /// Another instance holds the process, and may be taken over at this time.
     Held {
         until: Timestamp,
     },
     NotDue {
         at: Timestamp,
     },
-    /// The run that is due is put off by so much more.
+    /// Delays the due run by this time.
     PutOff(Duration),
 }
 
@@ -53,9 +52,9 @@ pub(crate) struct Planner {
     claim: ClaimOptions,
     timing: Timing,
     random: fastrand::Rng,
-    /// The slot that is waited for, and by how much its run is put off.
+    /// The awaited slot, and the delay of its run.
     slot: Option<(Timestamp, Duration)>,
-    /// No claim before this time, by the monotonic clock.
+    /// No claim before this time, on the monotonic clock.
     not_before: Duration,
     /// The wait after the next failure.
     trouble_wait: Duration,
@@ -84,7 +83,7 @@ impl Planner {
         })
     }
 
-    /// What a claim would come to.
+    /// Decides a claim.
     fn decision(&self) -> Result<Decision> {
         let process = &self.process;
         process.decide(&process.existing_owner()?, &process.read_status()?, self.claim.terms())
@@ -100,8 +99,9 @@ impl Planner {
         Ok(())
     }
 
-    /// For how long the run of the slot that was waited for, and that has come, is still
-    /// put off. A run that is due for another reason is not.
+    /// Returns the remaining delay of the awaited slot's run.
+    ///
+    /// A run that is due for another reason is not delayed.
     fn put_off(&self) -> Option<Duration> {
         let now = self.process.store().now();
         let (at, jitter) = self.slot.filter(|(at, _)| *at <= now)?;
@@ -109,7 +109,7 @@ impl Planner {
         jitter.checked_sub(passed).filter(|left| !left.is_zero())
     }
 
-    /// How long it takes until the wall clock shows `time`.
+    /// Returns how long until the wall clock shows `time`.
     pub(crate) fn until(&self, time: Timestamp) -> Duration {
         Duration::try_from(time.duration_since(self.process.store().now())).unwrap_or_default()
     }
@@ -120,7 +120,9 @@ impl Planner {
             // Another instance was faster.
             Outcome::Held { .. } | Outcome::NotDue { .. } => return,
             Outcome::Lost(loss) => tracing::warn!(process, instance, by = loss.by, "lost the process"),
-            Outcome::Lapsed => tracing::warn!(process, instance, "the run lapsed: no worker showed life"),
+            Outcome::Lapsed => {
+                tracing::warn!(process, instance, "the run lapsed: no worker sent a heartbeat")
+            }
             Outcome::Finished(status) => {
                 tracing::info!(process, instance, state = status.state().as_str_name(), "run finished");
             }
@@ -130,7 +132,7 @@ impl Planner {
         self.not_before = self.monotonic().saturating_add(self.timing.rest);
     }
 
-    /// Waits longer after each failure. Answers the error if no later call can do better.
+    /// Waits longer after each failure; returns the error if retries are pointless.
     pub(crate) fn note_trouble(&mut self, error: Error) -> Result<()> {
         if error.is_poisoned() || matches!(error.failure(), Failure::Closed) {
             return Err(error);

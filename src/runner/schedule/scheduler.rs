@@ -1,8 +1,8 @@
 //! The schedule: when a runner claims its process.
 //!
-//! Nothing is waited for blindly: a wait ends when its time has come, the wall clock
-//! jumps, the settings change, or the owner is done; and then all that matters is read
-//! again. Meanwhile nothing is.
+//! No wait is unconditional: it ends when its time has come, the wall clock jumps, the settings
+//! change, or the owner finishes; then everything relevant is read again. Nothing is read
+//! meanwhile.
 
 use std::time::Duration;
 
@@ -12,13 +12,13 @@ use crate::engine::Alarm;
 use crate::error::Result;
 use crate::runner::Runner;
 
-/// The shortest wait for a time that has come by another clock, or is about to.
+/// The minimum wait for a time that has come on another clock, or is about to.
 const WAIT_MIN: Duration = Duration::from_millis(1);
 
 pub(crate) struct Scheduler {
     planner: Planner,
     runner: Runner,
-    /// Raises the signal while the runner has nothing to do.
+    /// Raises the signal while the runner is idle.
     alarm: Option<Alarm>,
 }
 
@@ -42,7 +42,7 @@ impl Scheduler {
                 return Ok(());
             }
             match self.step() {
-                // What changed before the alarm was set is read now.
+                // Changes before the alarm was set are read now.
                 Ok(_) if self.alarm.is_none() => {
                     let raised = shared.clone();
                     let raise = move || raised.signal.raise();
@@ -54,7 +54,7 @@ impl Scheduler {
         }
     }
 
-    /// Runs the process if it is time to. Answers how long to wait at most.
+    /// Runs the process if a run is due; returns the maximum wait.
     fn step(&mut self) -> Result<Duration> {
         let wait = match self.planner.plan()? {
             Plan::Rest(wait) => return Ok(wait),
@@ -86,7 +86,7 @@ mod tests {
     const HOUR: Duration = Duration::from_secs(3600);
     const MINUTE: Duration = Duration::from_secs(60);
 
-    /// A scheduler that is turned by hand, on a clock that stands at ten past twelve.
+    /// A scheduler stepped by the test, on a clock that stands at ten past twelve.
     struct Fixture {
         clock: ManualClock,
         process: ProcessHandle,
@@ -104,8 +104,7 @@ mod tests {
             Self { clock, process, scheduler }
         }
 
-        /// Turns as often as a runner would at this moment, and counts all runs
-        /// so far.
+        /// Steps as often as a runner would at this moment; returns the total number of runs.
         fn runs(&mut self) -> usize {
             while self.scheduler.step().unwrap().is_zero() {}
             self.process.history().unwrap().len()
@@ -127,7 +126,7 @@ mod tests {
             assert_eq!(fixture.runs_after(59 * MINUTE), slot - 1);
             assert_eq!(fixture.runs_after(MINUTE), slot);
         }
-        // Slots that nobody was there for are not made up for.
+        // Missed slots are not made up for.
         assert_eq!(fixture.runs_after(5 * HOUR), 10);
     }
 
@@ -145,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_steps_over_the_slot_runs_it_again_unless_there_is_an_interval() {
+    fn a_clock_that_jumps_over_the_slot_repeats_it_without_an_interval() {
         for (interval, runs) in [(Duration::ZERO, 2), (30 * MINUTE, 1)] {
             let mut fixture = Fixture::new(|builder| builder.min_interval(interval));
             fixture.clock.advance(49 * MINUTE);
@@ -158,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn changed_settings_and_work_are_seen_at_once() {
+    fn changes_of_settings_and_work_are_noticed_at_once() {
         let mut fixture = Fixture::new(|builder| builder.jitter(HOUR));
         assert_eq!(fixture.runs(), 1);
         fixture.process.register("x", Params::new()).unwrap();
@@ -168,7 +167,7 @@ mod tests {
         assert_eq!(fixture.runs_after(2 * MINUTE), 4);
     }
 
-    /// When the run of the slot after twelve starts, to the second.
+    /// Returns the delay of the run of the slot after twelve, in seconds.
     fn put_off_by(seed: u64) -> Duration {
         let mut fixture = Fixture::new(|builder| builder.jitter(10 * MINUTE).seed(seed));
         assert_eq!(fixture.runs(), 1);
@@ -177,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn jitter_puts_runs_off_by_the_seed() {
+    fn jitter_delays_runs_by_the_seed() {
         let waits: Vec<Duration> = (0..5).map(put_off_by).collect();
         assert_eq!(waits, (0..5).map(put_off_by).collect::<Vec<_>>());
         assert!(waits.iter().any(|wait| *wait != waits[0]), "{waits:?}");
@@ -195,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn takes_over_from_a_holder_that_shows_no_life() {
+    fn takes_over_from_a_silent_holder() {
         let mut fixture = Fixture::new(|builder| builder);
         let held = fixture.process.claim(&Instance::new()).unwrap();
         assert!(matches!(held, Claim::Won(_)));

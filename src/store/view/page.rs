@@ -169,8 +169,13 @@ impl ProcessHandle {
         Ok(Page { items, next })
     }
 
-    /// Returns the first `limit` names of `list` after the name `after`.
-    pub(crate) fn names(&self, list: List, after: Option<&str>, limit: usize) -> Result<VecDeque<String>> {
+    /// The first `limit` names of `list` after the name `after`.
+    pub(crate) fn names<N: for<'a> From<&'a str>>(
+        &self,
+        list: List,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<VecDeque<N>> {
         let mut names = VecDeque::new();
         self.store.inner.engine.scan_first(&self.list_range(list, "", after), limit, &mut |record| {
             names.push_back(work_name(record.key).to_owned());

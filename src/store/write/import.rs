@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn a_check_refuses_what_an_import_does() {
+    fn check_import_agrees_with_import() {
         for (bytes, refuses) in [(10, false), ((1 << 20) - 100, false), (1 << 20, true)] {
             let process = Process { process_name: "p".to_owned(), ..Process::default() };
             let work = Work { params: Some(text(bytes)), ..Work::default() };

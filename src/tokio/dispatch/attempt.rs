@@ -1,4 +1,4 @@
-//! The future of one attempt at an item.
+//! The future of an attempt at an item.
 
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,8 +12,8 @@ use crate::error;
 use crate::tokio::AsyncWork;
 use crate::tokio::worker::{Start, WorkFuture};
 
-/// The future of one attempt. It reports its end, also if it is dropped, and only after all
-/// that the worker's future held is gone.
+/// The future of an attempt. It reports its end, also when dropped, and only after everything held
+/// by the worker's future is gone.
 pub(crate) struct Attempt {
     task: Arc<Task>,
     future: Option<WorkFuture>,
@@ -62,7 +62,7 @@ impl Drop for Attempt {
 
 fn poll(task: &Task, future: &mut WorkFuture, cx: &mut Context<'_>) -> Poll<Verdict> {
     task.note_poll();
-    // What a worker leaves half-done in its own state is its own concern.
+    // The worker is responsible for its own state after a panic.
     let polled = catch_unwind(AssertUnwindSafe(|| {
         future.as_mut().poll(cx).map(|result| result.map_err(|failure| error::chain(failure.as_ref())))
     }));

@@ -1,10 +1,10 @@
-//! Waiting for two things at once, and for others to have their turn.
+//! Waits for either of two futures, and yields to other tasks.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::Poll;
 
-/// Waits for the first of the two.
+/// Waits for the first of two futures.
 pub(crate) async fn either(one: impl Future<Output = ()>, other: impl Future<Output = ()>) {
     let (mut one, mut other) = (pin!(one), pin!(other));
     poll_fn(|cx| {
@@ -16,8 +16,10 @@ pub(crate) async fn either(one: impl Future<Output = ()>, other: impl Future<Out
     .await;
 }
 
-/// Lets other tasks have a turn. `tokio::task::yield_now` would leave the caller to the
-/// thread that it is on, and that may be blocked for ever by the worker that comes next.
+/// Yields to other tasks.
+///
+/// `tokio::task::yield_now` would leave this task on its thread, which the next worker may block
+/// forever.
 pub(crate) async fn give_way() {
     let mut has_waited = false;
     poll_fn(|cx| {

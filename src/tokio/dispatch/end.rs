@@ -1,13 +1,45 @@
 //! How the work on a run ends.
 
+use std::ops::Deref;
+use std::sync::Arc;
+
 use crate::error::{Error, Failure, Result};
 use crate::run::{Loss, Run, WorkItem};
 use crate::runner::Outcome;
 use crate::store::Store;
+use crate::tokio::call::call;
 use crate::tokio::synced::{ready, synced};
 
+/// The run of a dispatcher, shared with calls that may outlive the dispatcher. Dropping it leaves the
+/// run unfinished and prevents further writes by those calls.
+pub(crate) struct OwnedRun(Arc<Run>);
+
+impl OwnedRun {
+    pub(crate) fn new(run: Run) -> Self {
+        Self(Arc::new(run))
+    }
+
+    pub(crate) fn share(&self) -> Arc<Run> {
+        self.0.clone()
+    }
+}
+
+impl Deref for OwnedRun {
+    type Target = Run;
+
+    fn deref(&self) -> &Run {
+        &self.0
+    }
+}
+
+impl Drop for OwnedRun {
+    fn drop(&mut self) {
+        self.0.leave();
+    }
+}
+
 pub(crate) enum End {
-    /// The run is to be finished.
+    /// The run must be finished.
     Done,
     HandBack,
     Lost(Loss),
@@ -15,7 +47,7 @@ pub(crate) enum End {
     Failed(Error),
 }
 
-/// Going on, or the end.
+/// Continue, or end.
 pub(crate) type StepResult<T = ()> = Result<T, End>;
 
 impl From<Error> for End {
@@ -31,12 +63,13 @@ fn loss_of(error: &Error) -> Option<Loss> {
     }
 }
 
-/// Writes the end of a run that is still this instance's, and waits until it survives power
-/// loss. The `unfinished` items stay as they are, for whoever goes on with the run.
+/// Writes the end of a run that this instance still owns, and waits until it survives power loss.
+///
+/// The `unfinished` items stay unchanged for the instance that resumes the run.
 pub(crate) async fn conclude(
-    // Dropped after the run, and so without a word to the store.
+    // Dropped after the run, and therefore without a write.
     unfinished: Vec<WorkItem>,
-    run: Run,
+    run: OwnedRun,
     end: End,
     store: &Store,
 ) -> Result<Outcome> {
@@ -47,10 +80,14 @@ pub(crate) async fn conclude(
         End::Failed(error) => return Err(error),
     }
     ready(store).await?;
-    let ended = match end {
-        End::HandBack => run.hand_back_buffered().map(|()| Outcome::HandedBack),
-        _ => run.finish_buffered().map(Outcome::Finished),
-    };
+    let (ending, is_handed_back) = (run.share(), matches!(end, End::HandBack));
+    let ended = call(store, move || {
+        if is_handed_back {
+            return ending.hand_back_buffered().map(|()| Outcome::HandedBack);
+        }
+        ending.finish_buffered().map(Outcome::Finished)
+    })
+    .await;
     drop(unfinished);
     let outcome = ended.or_else(|error| match loss_of(&error) {
         Some(loss) => Ok(Outcome::Lost(loss)),

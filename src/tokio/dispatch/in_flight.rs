@@ -1,4 +1,4 @@
-//! The items that tasks are on, and what comes next of each.
+//! The items in tasks, and the next timer of each.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -10,38 +10,38 @@ use tokio::task::AbortHandle;
 use super::task::Task;
 use crate::run::WorkItem;
 
-/// Dropped, it drops all futures and takes their items away.
+/// The items in tasks. Dropping it drops all futures and takes their items back.
 pub(crate) struct InFlight {
     running: FxHashMap<u64, Running>,
-    /// When something is due of whom.
+    /// The timers of the items.
     timers: BTreeSet<(Duration, u64)>,
-    /// How many futures were dropped and have not ended.
+    /// The number of dropped futures that have not ended.
     dropped: usize,
     grace: GracePeriods,
 }
 
-/// How long is waited: for a future that was told to end, and for one that is to be
-/// dropped and may block its thread.
+/// How long to wait for a future that was told to end, and for a dropped one that may block its
+/// thread.
 #[derive(Clone, Copy)]
 pub(crate) struct GracePeriods {
     pub(crate) cancel: Duration,
     pub(crate) stop: Duration,
 }
 
-/// An item that a task is on.
+/// An item in a task.
 pub(crate) struct Running {
     pub(crate) task: Arc<Task>,
     abort: AbortHandle,
     pub(crate) stage: Stage,
     due: Option<Duration>,
-    /// CancelReason it was cancelled.
+    /// Why it was cancelled.
     pub(crate) why: Option<CancelReason>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stage {
     Working,
-    /// It was told that it is cancelled.
+    /// The worker was told to end.
     Told,
     /// Its future is being dropped.
     Dropped,
@@ -50,11 +50,11 @@ pub(crate) enum Stage {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CancelReason {
     TimedOut,
-    /// Somebody asked for it.
+    /// On request.
     Asked,
-    /// The runner stops.
+    /// The runner is stopping.
     Stopping,
-    /// The item had too many errors, or the run is over.
+    /// The item has too many errors, or the run is over.
     Over,
 }
 
@@ -87,12 +87,12 @@ impl InFlight {
         Some(item)
     }
 
-    /// When the next timer is due.
+    /// Returns when the next timer is due.
     pub(crate) fn next_due(&self) -> Option<Duration> {
         self.timers.first().map(|(due, _)| *due)
     }
 
-    /// One whose timer is due, and its stage.
+    /// Returns an item with a due timer, and its stage.
     pub(crate) fn due(&mut self, now: Duration) -> Option<(Arc<Task>, Stage)> {
         let (due, id) = *self.timers.first().filter(|(due, _)| *due <= now)?;
         self.timers.remove(&(due, id));
@@ -101,7 +101,7 @@ impl InFlight {
         Some((item.task.clone(), item.stage))
     }
 
-    /// Tells the worker of an item to end, and drops its future after the grace. False if it
+    /// Tells the worker of an item to end, and drops its future after the grace period; false if it
     /// has ended, or was told before.
     pub(crate) fn cancel(&mut self, id: u64, why: CancelReason, now: Duration) -> bool {
         let grace = self.grace.cancel;
@@ -144,14 +144,14 @@ impl InFlight {
         self.timers.insert((due, id));
     }
 
-    /// Whether a future does not end although it was dropped, or blocks its thread for
-    /// longer than `longest`.
+    /// Reports whether a dropped future does not end, or one has blocked its thread for longer than
+    /// `longest`.
     pub(crate) fn is_wedged(&self, now: Duration, longest: Duration) -> bool {
         self.dropped > 0 && self.running.values().any(|item| item.stage == Stage::Dropped)
             || self.running.values().any(|item| item.task.is_blocking(now, longest))
     }
 
-    /// Takes all items away and drops all futures.
+    /// Takes all items back and drops all futures.
     pub(crate) fn lose_all(&mut self, now: Duration) -> Vec<WorkItem> {
         let items = self.running.values().filter_map(|item| item.task.lose()).collect();
         let ids: Vec<u64> = self.running.keys().copied().collect();

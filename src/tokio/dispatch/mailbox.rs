@@ -1,22 +1,21 @@
-//! What the tasks of a run tell its dispatcher.
+//! The messages of a run's tasks to its dispatcher.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 
-/// How an attempt ended, by what became of its future.
+/// How the future of an attempt ended.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     Done,
     Failed(String),
     Panicked(String),
-    /// It was dropped before its end.
+    /// It was dropped before it completed.
     Dropped,
 }
 
-/// Holds what was told until the dispatcher comes by: what arrived together is taken
-/// together.
+/// Collects messages until the dispatcher takes them together.
 #[derive(Default)]
 pub(crate) struct Mailbox {
     events: Mutex<Vec<(u64, Event)>>,
@@ -25,14 +24,14 @@ pub(crate) struct Mailbox {
     arrived: Notify,
 }
 
-/// About one task.
+/// An event of a task.
 pub(crate) enum Event {
     Ended(Verdict),
-    /// Its item had too many errors, or the run is over.
+    /// Its item has too many errors, or the run is over.
     Over,
 }
 
-/// Somebody asks for the work on an item to be cancelled, and hears whether it was in hand.
+/// A request to cancel the work on an item; the answer tells whether it was in progress.
 pub(crate) struct Cancel {
     pub(crate) work: String,
     pub(crate) answer: oneshot::Sender<bool>,
@@ -48,7 +47,7 @@ impl Mailbox {
         std::mem::take(&mut *self.events.lock())
     }
 
-    /// Answers whether the item was in hand; false also if the run has ended.
+    /// Cancels an item; returns whether it was in progress; false also if the run has ended.
     pub(crate) async fn cancel(&self, work: &str) -> bool {
         let (answer, answered) = oneshot::channel();
         {
@@ -62,7 +61,7 @@ impl Mailbox {
         answered.await.unwrap_or(false)
     }
 
-    /// The run has ended: whoever waits for an answer hears that nothing is in hand.
+    /// Ends the mailbox: pending requests are answered with false.
     pub(crate) fn close(&self) {
         self.is_closed.store(true, Ordering::Release);
         self.cancels.lock().clear();
@@ -72,7 +71,7 @@ impl Mailbox {
         std::mem::take(&mut *self.cancels.lock())
     }
 
-    /// Waits for an event; one that arrived since the last wait counts.
+    /// Waits for an event, including any since the last wait.
     pub(crate) async fn arrived(&self) {
         self.arrived.notified().await;
     }

@@ -1,7 +1,7 @@
-//! Does one run on the tokio runtime: the dispatcher hands items to tasks and watches over
-//! both; tasks answer through the mailbox.
+//! Executes a run on the tokio runtime: the dispatcher hands items to tasks and supervises them;
+//! tasks answer through the mailbox.
 //!
-//! Uses the run and the worker; when there is a run is decided by [`super::scheduler`].
+//! It uses the run and the worker; [`super::scheduler`] decides when there is a run.
 
 pub(super) mod attempt;
 pub(super) mod dispatcher;

@@ -1,4 +1,4 @@
-//! The state of one attempt at an item, shared by the dispatcher and the task that works on it.
+//! The state of an attempt at an item, shared by the dispatcher and its task.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
@@ -14,15 +14,15 @@ use crate::run::WorkItem;
 use crate::store::Store;
 use crate::tokio::stop::Shared;
 
-/// The item is lent to the worker: the dispatcher can take it back at any moment, and from
-/// then on nothing that the worker calls has any effect.
+/// An attempt. The item is lent to the worker: the dispatcher can take it back at any moment, after
+/// which the worker's calls have no effect.
 pub(crate) struct Task {
     pub(crate) id: u64,
-    pub(crate) name: String,
+    pub(crate) name: Arc<str>,
     pub(crate) list: List,
     pub(crate) attempt: u32,
     pub(crate) store: Store,
-    /// Progress waits until it survives power loss.
+    /// Whether progress waits until it survives power loss.
     pub(crate) is_synced: bool,
     mailbox: Arc<Mailbox>,
     item: Mutex<Option<WorkItem>>,
@@ -30,10 +30,10 @@ pub(crate) struct Task {
     is_cancelled: AtomicBool,
     cancelled: Notify,
     is_lost: AtomicBool,
-    /// Ended or left behind, whichever came first.
+    /// Whether it ended or was abandoned first.
     fate: AtomicU8,
     shared: Arc<Shared>,
-    /// Since when it is being polled, by the monotonic clock; [`NOT_POLLED`] in between.
+    /// The monotonic time since which it is being polled; [`NOT_POLLED`] in between.
     polled_since: AtomicU64,
 }
 
@@ -43,7 +43,7 @@ const ABANDONED: u8 = 2;
 
 const NOT_POLLED: u64 = u64::MAX;
 
-/// What is the same for all items of a run.
+/// The state shared by all items of a run.
 pub(crate) struct RunContext {
     pub(crate) store: Store,
     pub(crate) is_synced: bool,
@@ -61,7 +61,7 @@ impl Task {
     pub(crate) fn new(context: &RunContext, id: u64, item: WorkItem, attempt: u32) -> Self {
         Self {
             id,
-            name: item.name().to_owned(),
+            name: item.shared_name(),
             list: item.list(),
             attempt,
             store: context.store.clone(),
@@ -78,7 +78,7 @@ impl Task {
         }
     }
 
-    /// Does something with the item, unless it was taken back.
+    /// Calls `f` with the item, unless it was taken back.
     pub(crate) fn with_item<T>(&self, f: impl FnOnce(&mut WorkItem) -> T) -> Option<T> {
         self.item.lock().as_mut().map(f)
     }
@@ -87,7 +87,7 @@ impl Task {
         self.item.lock().take()
     }
 
-    /// Takes the item back because the run is not this instance's any more.
+    /// Takes the item back because this instance no longer owns the run.
     pub(crate) fn lose(&self) -> Option<WorkItem> {
         self.is_lost.store(true, Ordering::Relaxed);
         self.cancel();
@@ -107,7 +107,7 @@ impl Task {
         self.has_errors.load(Ordering::Relaxed)
     }
 
-    /// Has the dispatcher look if the item or its run is over.
+    /// Wakes the dispatcher if the item or its run is over.
     pub(crate) fn report_over(&self) {
         if !self.is_cancelled() && self.with_item(|item| item.should_stop()) == Some(true) {
             self.mailbox.post(self.id, Event::Over);
@@ -130,7 +130,7 @@ impl Task {
         }
     }
 
-    /// Waits for its end no more; false if it has ended meanwhile.
+    /// Stops waiting for its end; false if it has ended meanwhile.
     pub(crate) fn abandon(&self) -> bool {
         let abandoned = self.fate.compare_exchange(WORKING, ABANDONED, Ordering::AcqRel, Ordering::Acquire);
         if abandoned.is_ok() {
@@ -151,13 +151,14 @@ impl Task {
         &*self.store.inner.clock
     }
 
-    /// Whether one poll of it has taken longer than `longest`: it blocks its thread.
+    /// Reports whether one poll of it has taken longer than `longest`, so that it blocks its
+    /// thread.
     pub(crate) fn is_blocking(&self, now: Duration, longest: Duration) -> bool {
         let since = self.polled_since.load(Ordering::Relaxed);
         since != NOT_POLLED && now.saturating_sub(Duration::from_nanos(since)) > longest
     }
 
-    /// Notes that its future is being polled, until [`note_polled`](Task::note_polled).
+    /// Records that its future is being polled, until [`note_polled`](Task::note_polled).
     pub(super) fn note_poll(&self) {
         let now = u64::try_from(self.clock().monotonic().as_nanos()).unwrap_or(NOT_POLLED);
         self.polled_since.store(now, Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! What users write: the work on one item, as a future.
+//! The user's work on an item, as a future.
 
 pub(super) mod work;
 
@@ -10,11 +10,12 @@ use super::AsyncWork;
 use crate::model::List;
 use crate::runner::WorkResult;
 
-/// Does the work of a process, item by item, as futures on a tokio runtime. One worker
-/// serves all items.
+/// Processes the work of a process item by item, as futures on a tokio runtime.
 ///
-/// Each item is a task of its own. Work must bear being cut short at any `await`, and
-/// being done again: see the [module](crate::tokio).
+/// One worker serves all items.
+///
+/// Each item is a separate task. Work must be interruptible at any `await`, and repeatable: see the
+/// [module](crate::tokio).
 ///
 /// ```
 /// use procstate::tokio::{AsyncRunner, AsyncWork, AsyncWorker};
@@ -38,41 +39,40 @@ use crate::runner::WorkResult;
 /// let store = Store::in_memory();
 /// store.process("gckeys")?.register("project-1", Params::new().int("keysPerAccount", 8))?;
 /// let runner = AsyncRunner::builder(&store, "gckeys").worker(Rotate).build()?;
-/// let Outcome::Finished(status) = runner.run_once().await? else { panic!("nobody else is here") };
+/// let Outcome::Finished(status) = runner.run_once().await? else { panic!("no other instance holds the process") };
 /// assert_eq!(status.stats["work.keysRotated"], 8.0);
 /// # Ok(())
 /// # }
 /// ```
 pub trait AsyncWorker: Send + Sync + 'static {
-    /// Does the work of one active item. Write it as an `async fn`.
+    /// Processes one active item. Write it as an `async fn`.
     ///
     /// # Errors
     ///
-    /// An error is counted and kept with the item; the item is tried again if the runner
-    /// has attempts left for it, and else ends incomplete. A panic is an error too, ends
-    /// the item as aborted, and disturbs no other.
+    /// An error is counted and kept with the item; the item is retried if it has attempts left, and
+    /// otherwise ends incomplete. A panic is an error too, and ends the item as aborted without
+    /// affecting others.
     fn process(&self, work: AsyncWork) -> impl Future<Output = WorkResult> + Send;
 
-    /// Undoes the work of an item that was unregistered. When this succeeds the item moves
-    /// to the dropped list. By default there is nothing to undo.
+    /// Cleans up an unregistered item. On success the item moves to the dropped list. By default
+    /// there is nothing to do.
     ///
     /// # Errors
     ///
-    /// As [`process`](AsyncWorker::process); the item stays on the cleanup list for the
-    /// next run.
+    /// As [`process`](AsyncWorker::process); the item stays on the cleanup list for the next run.
     fn clean_up(&self, work: AsyncWork) -> impl Future<Output = WorkResult> + Send {
         let _ = work;
         async { Ok(()) }
     }
 }
 
-/// The work on one item.
+/// The future of a worker's call.
 pub(super) type WorkFuture = Pin<Box<dyn Future<Output = WorkResult> + Send>>;
 
-/// Any worker, by what it makes of an item.
+/// Any worker, as a function from an item to its future.
 pub(super) type Start = Arc<dyn Fn(AsyncWork, List) -> WorkFuture + Send + Sync>;
 
-/// The future does nothing, and calls nothing of the worker, before it is polled.
+/// Erases the type of a worker. The future calls nothing of the worker before it is polled.
 pub(super) fn erase(worker: impl AsyncWorker) -> Start {
     let worker = Arc::new(worker);
     Arc::new(move |work, list| {

@@ -9,7 +9,7 @@ use crate::items::Item;
 
 pub(crate) fn of(items: &[Item]) -> String {
     let lines: BTreeSet<(&str, String)> = items.iter().map(|item| (item.path.as_str(), line(item))).collect();
-    let head = "# Every public item of the library, kept by tests/api. `just api` writes it anew.\n";
+    let head = "# Every public item of the library, kept by tests/api. `just api` rewrites it.\n";
     lines.into_iter().fold(head.to_owned(), |text, (_, line)| text + &line + "\n")
 }
 

@@ -1,5 +1,5 @@
-//! Many items registered at once, beside rows put into SQLite by the same promise: each thousand
-//! is a commit that survives power loss.
+//! Bulk registration compared with SQLite rows under the same promise: each thousand is a commit
+//! that survives power loss.
 
 mod report;
 
@@ -17,14 +17,14 @@ use crate::program::argument;
 use crate::records::item_name;
 use crate::turns::{self, Took};
 
-/// As many as `register_all` puts into a commit.
+/// The number of items that `register_all` puts into a commit.
 const ITEMS_PER_COMMIT: usize = 1000;
 
 #[derive(Clone, Debug, Args)]
 pub struct Bulk {
     #[arg(long, default_value_t = 1_000_000)]
     pub items: usize,
-    /// How often each has its turn.
+    /// How often each entrant has its turn.
     #[arg(long, default_value_t = 3)]
     pub rounds: usize,
 }
@@ -33,8 +33,7 @@ pub struct Bulk {
 pub enum Entrant {
     Procstate,
     Sqlite,
-    /// The index of procstate by itself: what no store that keeps a key of its own there for
-    /// each item can do without.
+    /// procstate's index by itself: the lower bound for any store with a key per item in it.
     SledAlone,
 }
 
@@ -91,7 +90,7 @@ fn in_procstate(folder: &Path, items: usize) -> Result<Took> {
     Ok(Took { register, run: 0.0, close: began.elapsed().as_secs_f64() })
 }
 
-/// By name, as items are found; a row that is there and the same is left alone, as an item is.
+/// By name, like items; an existing equal row is left alone, like an item.
 fn in_sqlite(folder: &Path, items: usize) -> Result<Took> {
     let connection = Connection::open(folder.join("sqlite"))?;
     connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
@@ -122,10 +121,10 @@ fn in_sqlite(folder: &Path, items: usize) -> Result<Took> {
     Ok(Took { register, run: 0.0, close: began.elapsed().as_secs_f64() })
 }
 
-/// In the order of the keys, by its cheapest call, with no promise: nothing is synced until it
-/// is closed.
+/// In key order, with its cheapest call and without a promise: nothing is synced until it is
+/// closed.
 fn in_sled(folder: &Path, items: usize) -> Result<Took> {
-    // As procstate opens it.
+    // Opened like procstate opens it.
     let config = sled::Config::new().path(folder.join("sled")).cache_capacity(16 << 20);
     let db = config.flush_every_ms(Some(500)).open()?;
     let began = Instant::now();

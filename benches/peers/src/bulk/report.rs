@@ -1,11 +1,11 @@
-//! What `bulk` found, as Markdown.
+//! The results of `bulk` as Markdown.
 
 use super::{Bulk, Entrant};
 use crate::report::numbers::{count, digits, time};
 use crate::statistics::Spread;
 use crate::turns::{self, Took};
 
-/// How many times as long as SQLite at most.
+/// The maximum time as a multiple of SQLite's.
 const GOAL: f64 = 1.5;
 
 pub fn write(

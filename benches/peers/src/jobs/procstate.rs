@@ -1,11 +1,11 @@
-//! procstate's own turn at jobs that do nothing: `register_all`, then one run.
+//! procstate's turn: `register_all`, then one run.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Result, bail, ensure};
 use clap::Args;
-use procstate::{Outcome, Params, Runner, Store};
+use procstate::{Durability, Outcome, Params, Runner, Store};
 
 use super::Entrant;
 use crate::records::item_name;
@@ -13,10 +13,10 @@ use crate::turns::Took;
 
 const PROCESS: &str = "jobs";
 
-/// Items at a time in a `Runner`; each has a thread.
+/// Concurrent items of a `Runner`; each has a thread.
 const CONCURRENCY: usize = 8;
 
-/// Items at a time on a tokio runtime.
+/// Concurrent items on a tokio runtime.
 #[cfg(feature = "tokio")]
 const FUTURES: usize = 100;
 
@@ -35,11 +35,12 @@ pub fn turn(turn: &JobTurn) -> Result<()> {
 fn take(who: Entrant, folder: &Path, items: usize) -> Result<Took> {
     let store = Store::open(folder)?;
     let began = Instant::now();
-    store.process(PROCESS)?.register_all((0..items).map(|item| (item_name(item), params())))?;
+    let process = store.process(PROCESS)?.with_durability(durability(who));
+    process.register_all((0..items).map(|item| (item_name(item), params())))?;
     let register = began.elapsed();
     let began = Instant::now();
     let outcome = match who {
-        Entrant::Procstate => run(&store)?,
+        Entrant::Procstate | Entrant::ProcstateSynced => run(&store)?,
         #[cfg(feature = "tokio")]
         Entrant::ProcstateTokio => run_on_tokio(&store)?,
         _ => bail!("{} is a program of its own", who.name()),
@@ -53,6 +54,10 @@ fn take(who: Entrant, folder: &Path, items: usize) -> Result<Took> {
     let close = began.elapsed();
     let [register, run, close] = [register, run, close].map(|time| time.as_secs_f64());
     Ok(Took { register, run, close })
+}
+
+fn durability(who: Entrant) -> Durability {
+    if who == Entrant::ProcstateSynced { Durability::Synced } else { Durability::Buffered }
 }
 
 fn params() -> Params {

@@ -1,4 +1,4 @@
-//! What `jobs` found, as Markdown.
+//! The results of `jobs` as Markdown.
 
 use std::fmt::Write;
 
@@ -7,7 +7,7 @@ use crate::report::numbers::{count, digits, time};
 use crate::statistics::Spread;
 use crate::turns::{self, Took};
 
-/// How many times the items a second of the better peer.
+/// The multiple of the better peer's items per second.
 const GOAL: f64 = 10.0;
 
 pub struct About<'a> {
@@ -73,7 +73,7 @@ pub fn ratio(spread: Spread) -> String {
     format!("{} ({}..{})", digits(spread.median), digits(spread.min), digits(spread.max))
 }
 
-/// By the peer that takes the fewest times as long.
+/// Compared with the fastest peer.
 fn goal(entrants: &[turns::Entrant<Entrant>], own: &turns::Entrant<Entrant>) -> Option<String> {
     let rivals = entrants.iter().filter(|entrant| entrant.who.is_rival());
     let measured = rivals.filter_map(|rival| Some((rival, rival.ratio(own, work)?)));
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_measured_is_said() {
+    fn missing_measurements_are_reported() {
         let own = entrant(Entrant::Procstate, 1.0);
         let none = turns::Entrant { who: Entrant::Effectum, turns: vec![None] };
         let text = write(&about(), &[own, none]);

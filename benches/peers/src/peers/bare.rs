@@ -1,7 +1,7 @@
-//! The physical limit: records of the same size, written over and over in a preallocated file.
+//! The physical limit: records of the same size, written repeatedly to a preallocated file.
 //!
-//! It keeps no index and checks no owner. Threads share their syncs, as those of a store that
-//! commits in groups do. The kill test finds the last record of a process by reading all.
+//! It has no index and checks no owner. Threads share their syncs, as in a store with group commit.
+//! The kill test finds the last record of a process by reading all.
 
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
@@ -16,7 +16,7 @@ use crate::records::{Found, Step, counts};
 
 const FILE_BYTES: u64 = 64 << 20;
 
-/// What procstate appends to its log for an update.
+/// The size of an update in procstate's log.
 const RECORD_BYTES: usize = 280;
 
 const RECORDS: u64 = FILE_BYTES / RECORD_BYTES as u64;
@@ -25,7 +25,7 @@ struct Bare {
     file: File,
     class: Class,
     written: AtomicU64,
-    /// Up to which record it is synced, and whether a sync is under way.
+    /// The record up to which it is synced, and whether a sync is in progress.
     synced: Mutex<(u64, bool)>,
     changed: Condvar,
 }
@@ -50,7 +50,7 @@ impl Bare {
     /// Syncs, or waits for a sync that begins after this call.
     fn sync(&self) -> Result<()> {
         let mut state = self.synced.lock();
-        // A sync that is under way may have missed this record: the one after it does not.
+        // A sync in progress may have missed this record; the next one does not.
         let mine = state.0 + if state.1 { 2 } else { 1 };
         while state.0 < mine {
             if state.1 {

@@ -1,7 +1,7 @@
-//! One value per process in sled, as such state is usually kept: an update reads it, decodes it,
-//! changes it, and writes all of it. The message is procstate's own `Process`.
+//! One value per process in sled, as such state is usually kept: an update reads, decodes, changes
+//! and rewrites all of it. The message is procstate's own `Process`.
 //!
-//! sled keeps large values in files that it never syncs: not in the power-loss class.
+//! sled keeps large values in files that it never syncs, so this is not in the power-loss class.
 
 use std::path::Path;
 

@@ -1,5 +1,5 @@
-//! fjall: a write batch per update, and the check of the owner under a lock of its process. (Its
-//! transactions would hold one lock for all processes while they sync.)
+//! fjall: a write batch per update, with the owner check under a lock per process. (Its
+//! transactions would hold one lock for all processes during a sync.)
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! The work over any ordered key-value store that can check and write in one transaction.
+//! The work on any ordered key-value store with conditional transactions.
 
 use anyhow::{Context, Result, ensure};
 
@@ -7,23 +7,23 @@ use crate::records::{Found, Step, counter, item_name, new_name, process_name, va
 
 pub type Record = (Vec<u8>, Vec<u8>);
 
-/// How many records a transaction has that loads a store.
+/// The number of records per transaction when loading a store.
 const LOAD_RECORDS: usize = 10_000;
 
 pub trait Kv: Send + Sync {
     /// Puts records, in any number of transactions, durable at the end.
     fn load(&self, chunks: &mut dyn Iterator<Item = Vec<Record>>) -> Result<()>;
 
-    /// Puts `records` in one transaction, durable as the store promises, if the value of `owner`
-    /// is `expected`; false if it is another.
+    /// Puts `records` in one transaction, durable as promised, if the value of `owner` is
+    /// `expected`; false otherwise.
     fn commit(&self, owner: &[u8], expected: &[u8], records: &[(&[u8], &[u8])]) -> Result<bool>;
 
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>>;
 
-    /// Calls `each` with all records whose key begins with `prefix`.
+    /// Calls `each` with all records whose keys start with `prefix`.
     fn scan(&self, prefix: &[u8], each: &mut dyn FnMut(&[u8], &[u8])) -> Result<()>;
 
-    /// Takes what there is to sync or to close; the rest is dropped.
+    /// Syncs or closes what needs it; the rest is dropped.
     fn close(self) -> Result<()>;
 }
 
@@ -58,7 +58,8 @@ impl<K: Kv + 'static> Store for KvStore<K> {
     }
 }
 
-/// The keys of a process: its records are a contiguous range, its items one in it.
+/// The keys of a process, whose records are a contiguous range that contains the range of its
+/// items.
 struct Keys {
     owner: Vec<u8>,
     settings: Vec<u8>,
@@ -77,7 +78,7 @@ impl Keys {
     }
 }
 
-/// The value of an owner record: the token, and who it is.
+/// The value of an owner record: the token and the owner's name.
 fn owner(instance: &str, token: u64) -> Vec<u8> {
     [&token.to_le_bytes()[..], instance.as_bytes()].concat()
 }
@@ -87,7 +88,7 @@ struct KvSession<'a, K> {
     keys: Keys,
     /// The owner record as this session wrote it.
     owner: Vec<u8>,
-    /// The keys of the items that are updated.
+    /// The keys of the updated items.
     items: Vec<Vec<u8>>,
 }
 
@@ -96,7 +97,7 @@ impl<K: Kv> KvSession<'_, K> {
         self.kv.get(key)?.with_context(|| format!("no record {}", String::from_utf8_lossy(key)))
     }
 
-    /// Swaps the owner if it is still the one that was read, and begins a status.
+    /// Swaps the owner if it is unchanged since the read, and starts a status.
     fn swap_owner(&self, instance: &str) -> Result<Vec<u8>> {
         let read = self.get(&self.keys.owner)?;
         let new = owner(instance, counter(&read) + 1);
@@ -123,7 +124,7 @@ impl<K: Kv> Session for KvSession<'_, K> {
     }
 
     fn register(&mut self, number: u64) -> Result<()> {
-        // Whoever the owner is: that it is the same as just before always holds here.
+        // A condition on any owner, which holds unless the owner changes just now.
         let owner = self.get(&self.keys.owner)?;
         let (key, value) = ([&self.keys.items[..], new_name(number).as_bytes()].concat(), value(number));
         let records = [(&key[..], &value[..]), (&self.keys.settings, &value)];
@@ -144,7 +145,7 @@ impl<K: Kv> Session for KvSession<'_, K> {
 
     fn scan(&self) -> Result<usize> {
         let mut count = 0;
-        // Copies both, as a caller does that keeps them.
+        // Copies both, like a caller that keeps them.
         self.kv.scan(&self.keys.items, &mut |key, value| {
             let (name, data) = (key[self.keys.items.len()..].to_vec(), value.to_vec());
             count += usize::from(!std::hint::black_box((name, data)).1.is_empty());

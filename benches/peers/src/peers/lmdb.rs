@@ -1,7 +1,7 @@
 //! LMDB through heed: a write transaction per update; one writer at a time.
 //!
-//! For program death it runs with `MDB_NOMETASYNC`, which is the promise of that class to the
-//! letter: "maintains database integrity, but a system crash may undo the last committed
+//! For the program-death class it runs with `MDB_NOMETASYNC`, which is exactly the promise of that
+//! class: "maintains database integrity, but a system crash may undo the last committed
 //! transaction". With `MDB_NOSYNC` nothing is synced: what survives the program's death may be
 //! corrupt after a power loss.
 
@@ -35,8 +35,8 @@ pub fn open_without_sync(folder: &Path) -> Result<Box<dyn Store>> {
 fn open_with(folder: &Path, flags: EnvFlags) -> Result<Box<dyn Store>> {
     let mut options = EnvOpenOptions::new().read_txn_without_tls();
     options.map_size(MAP_BYTES).max_readers(126);
-    // SAFETY: these flags only say what is synced, and a store is measured by one program at a
-    // time, which opens it once and leaves its files alone.
+    // SAFETY: these flags only determine what is synced, and a store is measured by one program at
+    // a time, which opens it once and leaves its files alone.
     let env = unsafe { options.flags(flags).open(folder)? };
     let transaction = env.write_txn()?;
     let created = env.create_databases_and_commit(transaction, |opener, transaction| {

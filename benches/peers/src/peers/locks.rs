@@ -1,4 +1,4 @@
-//! Locks for engines that write batches but do not check: a commit holds the lock of its owner.
+//! Locks for engines that write batches without conditions: a commit holds the lock of its owner.
 
 use std::hash::{BuildHasher, RandomState};
 
@@ -10,8 +10,7 @@ pub struct Locks {
 }
 
 impl Locks {
-    /// So many that two of 64 threads do not meet at one lock (one run in thirty has such two),
-    /// and with a byte each no burden.
+    /// Enough that two of 64 threads rarely share a lock (in one run of thirty), at a byte each.
     const COUNT: usize = 65_536;
 
     pub fn new() -> Self {

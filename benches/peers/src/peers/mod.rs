@@ -1,4 +1,4 @@
-//! The peers: an adapter each, all with the same records and the same work.
+//! The peers, with an adapter each, and the same records and work for all.
 
 mod bare;
 mod blob;
@@ -60,9 +60,9 @@ pub enum Peer {
     Bare,
 }
 
-/// A store that is open. Everything in it makes the promise of the class it was opened for.
+/// An open store. Everything in it makes the promise of its class.
 pub trait Store: Send + Sync {
-    /// Makes as many processes of as many items, nobody's, and durable.
+    /// Creates processes with items, without an owner, durably.
     fn populate(&self, processes: usize, items: usize) -> Result<()>;
 
     /// Access to one process, for one thread.
@@ -72,26 +72,26 @@ pub trait Store: Send + Sync {
 }
 
 pub trait Session: Send {
-    /// Takes the process over, whoever has it, to update its first `items` items; the
-    /// name of the new owner.
+    /// Takes over the process from any owner, to update its first `items` items; returns the name
+    /// of the new owner.
     fn claim(&mut self, items: usize) -> Result<String>;
 
-    /// Changes item and status in one transaction; fails if the process is another's now.
+    /// Changes item and status in one transaction; fails if the process has another owner.
     fn update(&mut self, step: Step) -> Result<()>;
 
-    /// Adds an item that was not there, and notes the change in the settings.
+    /// Adds a new item, and records the change in the settings.
     fn register(&mut self, number: u64) -> Result<()>;
 
-    /// Takes the process over by compare-and-swap and gives it back: two commits.
+    /// Claims the process by compare-and-swap and hands it back: two commits.
     fn claim_and_handoff(&mut self) -> Result<()>;
 
-    /// Reads one item, and whether it is there.
+    /// Reads one item; returns whether it exists.
     fn read(&self, item: usize) -> Result<bool>;
 
-    /// Reads all items; how many there are.
+    /// Reads all items; returns their number.
     fn scan(&self) -> Result<usize>;
 
-    /// What is stored of the first `items` items.
+    /// Returns what is stored of the first `items` items.
     fn find(&self, items: usize) -> Result<Found>;
 }
 
@@ -114,7 +114,7 @@ impl Peer {
         }
     }
 
-    /// Whether it keeps the promise of the class, or is to be compared in it nevertheless.
+    /// Reports whether it keeps the promise of the class, or is compared in it nevertheless.
     pub fn is_in(self, class: Class) -> bool {
         match self {
             Self::LmdbNosync | Self::Blob => class == Class::ProgramDeath,
@@ -123,7 +123,7 @@ impl Peer {
         }
     }
 
-    /// Which peer makes its stores: how one is opened and read does not change it.
+    /// Returns the peer that makes its stores: opening and reading do not change one.
     pub fn maker(self) -> Self {
         match self {
             Self::ProcstateUnchecked | Self::ProcstateUndecoded => Self::Procstate,
@@ -131,17 +131,17 @@ impl Peer {
         }
     }
 
-    /// The class in which it promises least: in which it is when the class does not matter.
+    /// Returns the weakest class that it promises, for when the class does not matter.
     pub fn weakest_class(self) -> Class {
         if self.is_in(Class::ProgramDeath) { Class::ProgramDeath } else { Class::PowerLoss }
     }
 
-    /// Whether it is a peer that does the same work by the same promise.
+    /// Reports whether it does the same work under the same promise.
     pub fn is_rival(self) -> bool {
         self.remark().is_none() && self != Self::Procstate
     }
 
-    /// Why it is no rival.
+    /// Returns why it is not a rival.
     pub fn remark(self) -> Option<&'static str> {
         match self {
             Self::ProcstateUnchecked => {
@@ -176,7 +176,7 @@ impl Peer {
     }
 }
 
-/// A name for an owner that no other has, as long as those of procstate.
+/// Returns a unique owner name, as long as procstate's.
 fn instance() -> String {
     use std::sync::atomic::{AtomicU64, Ordering};
     static COUNT: AtomicU64 = AtomicU64::new(0);
@@ -189,7 +189,7 @@ mod tests {
     use super::*;
     use crate::records::counts;
 
-    /// Each peer that has items, in each of its classes, with two processes of three items.
+    /// Creates each peer with items, in each of its classes, with two processes of three items.
     fn stores() -> impl Iterator<Item = (tempfile::TempDir, Peer, Class)> {
         let peers = Peer::value_variants().iter().filter(|peer| **peer != Peer::Bare);
         let kinds = peers.flat_map(|peer| Class::ALL.map(|class| (*peer, class)));

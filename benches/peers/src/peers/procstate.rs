@@ -1,5 +1,5 @@
-//! procstate, by its public API and with its defaults, but for what says how durable progress
-//! is and that each one is stored.
+//! procstate through its public API with default options, except for the durability of progress and
+//! its interval, so that each one is stored.
 
 use std::path::Path;
 use std::time::Duration;
@@ -50,7 +50,7 @@ impl Store for Procstate {
             let process = self.store.process(&process_name(process))?;
             process.register_all((0..items).map(|item| (item_name(item), params(8))))?;
         }
-        // A snapshot that the load has made due is no part of what is measured.
+        // Waits for a snapshot that is due after loading, which is not measured.
         while is_snapshot_due(&self.store.stats()?) {
             std::thread::sleep(Duration::from_millis(50));
         }
@@ -68,7 +68,7 @@ impl Store for Procstate {
     }
 }
 
-/// With more log than there is state, and than the default, the store writes a snapshot.
+/// Reports whether the log exceeds the state and the default limit, so that a snapshot is due.
 fn is_snapshot_due(stats: &Stats) -> bool {
     stats.log_bytes > stats.snapshot_bytes.max(SNAPSHOT_LOG_BYTES)
 }
@@ -81,7 +81,7 @@ struct Owner {
     process: ProcessHandle,
     durability: Durability,
     decodes: bool,
-    // Before the run: items in hand are of it.
+    // Before the run, since items in progress belong to it.
     items: Vec<WorkItem>,
     run: Option<Run>,
 }

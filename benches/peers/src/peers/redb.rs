@@ -1,7 +1,7 @@
 //! redb: a write transaction per update; one writer at a time.
 //!
-//! Its `Durability::None` is not written before a later commit with `Immediate`, so that it
-//! does not survive the program's death: redb is in the power-loss class only.
+//! With `Durability::None` a commit is not written before a later one with `Immediate`, and does
+//! not survive the program's death: redb is only in the power-loss class.
 
 use std::path::Path;
 

@@ -1,5 +1,5 @@
-//! RocksDB: a write batch per update, and the check of the owner under a lock of its process,
-//! which is cheaper than its transactions. It commits in groups by itself.
+//! RocksDB: a write batch per update, with the owner check under a lock per process, which is
+//! cheaper than its transactions. It has its own group commit.
 
 use std::path::Path;
 

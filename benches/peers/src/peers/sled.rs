@@ -1,8 +1,8 @@
-//! Bare sled: a transaction and a flush per update. Without the flush an update is in a buffer
-//! of the program and does not survive its death.
+//! Bare sled: a transaction and a flush per update. Without the flush an update is only in a buffer
+//! of the program, and does not survive its death.
 //!
-//! sled's flush never calls fsync. For the power-loss class the adapter does so itself, on a
-//! descriptor of its own: more than sled promises, and what its users have to add.
+//! sled's flush never calls fsync. For the power-loss class the adapter does so on a descriptor of
+//! its own: more than sled promises, and what its users have to add.
 
 use std::fs::File;
 use std::path::Path;

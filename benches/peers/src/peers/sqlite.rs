@@ -1,9 +1,9 @@
 //! SQLite through rusqlite: write-ahead log, `synchronous` NORMAL or FULL, prepared statements,
-//! those that begin and end a transaction too.
+//! also to begin and end transactions.
 //!
 //! One connection for all threads: SQLite has one writer at a time anyway, a mutex hands over
-//! faster and more fairly than its busy handler, which sleeps; and a connection that is alone
-//! may lock the file once instead of at each transaction.
+//! faster and more fairly than its busy handler, which sleeps; and an exclusive connection may lock
+//! the file once instead of per transaction.
 
 use std::path::Path;
 
@@ -22,7 +22,7 @@ const TABLES: &str = "
         PRIMARY KEY (process, name)) WITHOUT ROWID;
 ";
 
-/// More statements than there are here, so that each is prepared once.
+/// More statements than are used, so that each is prepared once.
 const STATEMENTS: usize = 32;
 
 struct Sqlite {
@@ -45,8 +45,8 @@ pub fn open(folder: &Path, class: Class) -> Result<Box<dyn Store>> {
 }
 
 impl Sqlite {
-    /// Does all of `change` or nothing. (rusqlite's own transactions prepare their statements
-    /// anew each time.)
+    /// Applies all of `change` or nothing. (rusqlite's own transactions prepare their statements
+    /// each time.)
     fn transact<T>(&self, change: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
         let connection = self.connection.lock();
         execute(&connection, "BEGIN IMMEDIATE", ())?;
@@ -57,7 +57,7 @@ impl Sqlite {
     }
 }
 
-/// Executes a statement, which is prepared once; how many rows it changed.
+/// Executes a cached statement; returns the number of changed rows.
 fn execute(connection: &Connection, statement: &str, params: impl Params) -> Result<usize> {
     Ok(connection.prepare_cached(statement)?.execute(params)?)
 }
@@ -99,7 +99,7 @@ struct Owner<'a> {
 }
 
 impl Owner<'_> {
-    /// Swaps the owner if it is still the one that was read, and begins a status.
+    /// Swaps the owner if it is unchanged since the read, and starts a status.
     fn swap_owner(&self, instance: &str) -> Result<i64> {
         self.store.transact(|connection| {
             let token: i64 = connection

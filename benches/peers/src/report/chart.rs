@@ -1,4 +1,4 @@
-//! A chart of lines, with names at their ends.
+//! A line chart with names at the ends of the lines.
 
 use std::ops::Range;
 use std::path::Path;
@@ -17,7 +17,7 @@ use plotters::style::{Color, IntoFont, RGBColor, ShapeStyle, TextStyle, WHITE};
 
 const WIDTH: u32 = 960;
 const HEIGHT: u32 = 560;
-/// For the names of the lines.
+/// The width for the names of the lines.
 const NAMES_WIDTH: u32 = 210;
 const NAME_HEIGHT: i32 = 19;
 const FONT: &str = "sans-serif";
@@ -34,9 +34,9 @@ pub struct Chart {
 pub struct Axis {
     pub label: &'static str,
     pub is_log: bool,
-    /// What a tick says.
+    /// Formats a tick.
     pub tick: fn(f64) -> String,
-    /// Where the ticks are, instead of at powers of ten or round numbers.
+    /// The ticks, instead of powers of ten or round numbers.
     pub ticks: Option<Vec<f64>>,
 }
 
@@ -91,7 +91,7 @@ impl Chart {
         Ok(())
     }
 
-    /// Where the line ends.
+    /// Draws a line; returns its end.
     fn draw_line(&self, plot: &mut Plot, line: &Line) -> Result<Option<(i32, i32)>> {
         let points = line.points.iter().map(|(x, y)| (self.x.position(*x), self.y.position(*y)));
         let points: Vec<_> = points.collect();
@@ -108,7 +108,7 @@ impl Chart {
     }
 }
 
-/// Writes the name of each line beside its end, moved so that none is over another.
+/// Writes the name of each line next to its end, without overlaps.
 fn name_lines(root: &Area, mut ends: Vec<(&Line, (i32, i32))>) -> Result<()> {
     ends.sort_by_key(|(_, (_, y))| *y);
     let wanted: Vec<i32> = ends.iter().map(|(_, (_, y))| *y).collect();
@@ -124,8 +124,7 @@ fn name_lines(root: &Area, mut ends: Vec<(&Line, (i32, i32))>) -> Result<()> {
     Ok(())
 }
 
-/// Sorted places, moved down where they are closer than `gap`, and up again where that is
-/// beyond `bottom`.
+/// Moves sorted positions down to be at least `gap` apart, and up again if they exceed `bottom`.
 fn spaced(wanted: &[i32], gap: i32, bottom: i32) -> Vec<i32> {
     let mut places = wanted.to_vec();
     for index in 1..places.len() {
@@ -163,7 +162,7 @@ impl Ranged for Scale {
 }
 
 impl Axis {
-    /// Where a value is on a linear axis.
+    /// Returns the position of a value on a linear axis.
     fn position(&self, value: f64) -> f64 {
         if self.is_log { value.max(f64::MIN_POSITIVE).log10() } else { value }
     }
@@ -186,7 +185,7 @@ impl Axis {
         if self.is_log {
             let (low, high) = (least.floor(), most.ceil().max(least.floor() + 1.0));
             let powers = (low as i32..=high as i32).map(f64::from);
-            // Few powers leave room for ticks between them.
+            // Few powers leave space for ticks between them.
             let between: &[f64] = if high - low > 2.0 { &[1.0] } else { &[1.0, 2.0, 5.0] };
             let ticks = powers.flat_map(|power| between.iter().map(move |times| power + times.log10()));
             return Scale { range: low..high, ticks: ticks.filter(|tick| *tick <= high).collect() };
@@ -197,7 +196,7 @@ impl Axis {
     }
 }
 
-/// 1, 2 or 5 times a power of ten, not below `step`.
+/// Returns 1, 2 or 5 times a power of ten, not below `step`.
 fn round_step(step: f64) -> f64 {
     let power = 10f64.powf(step.max(1e-9).log10().floor());
     let times = [1.0, 2.0, 5.0, 10.0].into_iter().find(|times| times * power >= step * (1.0 - 1e-9));

@@ -32,7 +32,7 @@ pub fn write(results: &Results, goals: &[Goal], plots: &[Plot]) -> String {
     text
 }
 
-/// A heading and what is below it; nothing if there is nothing.
+/// Returns a heading and its parts; nothing if there are none.
 fn section(title: &str, parts: impl IntoIterator<Item = String>) -> String {
     let text: String = parts.into_iter().collect();
     if text.is_empty() { text } else { format!("## {title}\n\n{}\n\n", text.trim_end()) }
@@ -77,7 +77,7 @@ fn calls(results: &CaseResults) -> String {
     format!("### {}\n\n{}\n", results.case.title(), table(&head, &rows))
 }
 
-/// A table for each thing that may grow with the number of items.
+/// Returns a table for each quantity that may grow with the number of items.
 fn sizes(results: &Results) -> String {
     type Cell = fn(&Entry, &Outcome) -> String;
     let tables: [(&str, Work, Cell); 5] = [
@@ -135,10 +135,7 @@ fn endurance(results: &CaseResults) -> String {
     let rows: Vec<_> = entries.iter().map(row).collect();
     let head =
         ["", "updates", "an update", "written each", "disk, most", "disk, once closed", "memory, most"];
-    format!(
-        "Each in the class in which it promises least; who made fewer updates ran out of time.\n\n{}",
-        table(&head, &rows)
-    )
+    format!("Each in its weakest class; peers with fewer updates ran out of time.\n\n{}", table(&head, &rows))
 }
 
 fn remarks(results: &Results) -> String {
@@ -183,7 +180,7 @@ mod tests {
     use crate::results::tests::{entry, results, update};
 
     #[test]
-    fn who_is_faster_comes_first_and_has_a_ratio_below_one() {
+    fn faster_peers_come_first_with_ratios_below_one() {
         let case = update(vec![
             entry(Peer::Procstate, &[2.0, 2.0]),
             entry(Peer::Sqlite, &[9.0, 10.0]),
@@ -209,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missed_goal_is_said_plainly() {
+    fn a_missed_goal_is_reported() {
         let goal = Goal {
             what: "speed".to_owned(),
             bound: Bound::AtLeast,

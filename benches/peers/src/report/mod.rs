@@ -21,7 +21,7 @@ struct Report<'a> {
     results: &'a Results,
 }
 
-/// Writes `NAME.json`, `NAME.md` and the plots, whose names begin with `prefix`.
+/// Writes `NAME.json`, `NAME.md`, and plots whose names start with `prefix`.
 pub fn write(results: &Results, folder: &Path, name: &str, prefix: &str) -> Result<()> {
     fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let goals = goals(results);

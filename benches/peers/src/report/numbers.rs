@@ -1,6 +1,6 @@
-//! Numbers for people: three digits, and a unit.
+//! Formats numbers with three digits and a unit.
 
-/// A time in microseconds.
+/// Formats a time in microseconds.
 pub fn time(micros: f64) -> String {
     match micros {
         _ if micros >= 999_500.0 => format!("{} s", digits(micros / 1e6)),
@@ -19,12 +19,12 @@ pub fn bytes(bytes: f64) -> String {
     format!("{} {}", digits(value), UNITS[unit])
 }
 
-/// A round number, as it stands at an axis: without the zeroes that say how exact it is.
+/// Formats a round number for an axis, without trailing zeroes.
 pub fn round(text: &str) -> String {
     text.replace(".00 ", " ").replace(".0 ", " ")
 }
 
-/// A count, by thousands.
+/// Formats a count, grouped by thousands.
 pub fn count(count: u64) -> String {
     let digits = count.to_string();
     let mut text = String::new();
@@ -37,7 +37,7 @@ pub fn count(count: u64) -> String {
     text
 }
 
-/// Three digits that count.
+/// Formats three significant digits.
 pub fn digits(value: f64) -> String {
     match value.abs() {
         size if size >= 99.95 => count(value.round() as u64),

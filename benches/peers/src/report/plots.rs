@@ -12,13 +12,13 @@ use crate::peers::{Class, Peer};
 use crate::plan::{Case, Part};
 use crate::results::{Entry, Results};
 
-/// A plot that is drawn.
+/// A finished plot.
 pub struct Plot {
     pub file: String,
     pub title: String,
 }
 
-/// Draws what there are results for.
+/// Draws the plots for which there are results.
 pub fn draw(results: &Results, folder: &Path, prefix: &str) -> Result<Vec<Plot>> {
     let [dies, fails] = Class::ALL;
     let charts = [
@@ -81,7 +81,7 @@ fn by_threads(results: &Results, class: Class) -> Chart {
     }
 }
 
-/// How long the fastest calls take, and the slowest: the further right, the fewer are longer.
+/// Plots the latency distribution of calls.
 fn latency(results: &Results, class: Class) -> Chart {
     let case = results.call(Work::Update, Some(class), 1);
     let points = |peer| {
@@ -129,13 +129,13 @@ fn digits_of_count(value: f64) -> String {
     if value >= 1.0 { count(value.round() as u64) } else { digits(value) }
 }
 
-/// 90 % for 10: all but one in ten.
+/// Formats one in ten as 90 %.
 fn percent_within(one_in: f64) -> String {
     let decimals = (one_in.log10().round() as usize).saturating_sub(2);
     format!("{:.decimals$} %", 100.0 - 100.0 / one_in)
 }
 
-/// A line for each peer among the entries.
+/// Returns a line for each peer among the entries.
 fn lines<'a>(
     entries: impl Iterator<Item = &'a Entry>,
     has_points: bool,
@@ -154,7 +154,7 @@ fn lines<'a>(
     peers.into_iter().map(line).collect()
 }
 
-/// The same in every plot.
+/// The color of a peer in every plot.
 fn color(peer: Peer) -> RGBColor {
     match peer {
         Peer::Procstate => RGBColor(213, 40, 40),

@@ -31,7 +31,7 @@ fn print_process(
     output: &mut Output,
 ) -> Result<(), Failure> {
     field(output, "process", &process.process_name)?;
-    let owner = if summary.instance.is_empty() { "nobody" } else { &summary.instance };
+    let owner = if summary.instance.is_empty() { "none" } else { &summary.instance };
     field(output, "owner", owner)?;
     field(output, "claimed", &time(summary.claimed))?;
     let every = schedule(settings).unwrap_or_else(|| "no schedule".to_owned());

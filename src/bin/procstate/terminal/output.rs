@@ -128,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counts_are_told_in_words() {
+    fn counts_have_nouns() {
         assert_eq!(count(1_u64, "process"), "1 process");
         assert_eq!(count(0_usize, "process"), "0 processes");
         assert_eq!(count(2_i64, "damaged index"), "2 damaged indexes");

@@ -1,31 +1,46 @@
-//! The last checkpoint, when a store is closed.
+//! The last checkpoint when a store is closed, and the disk space that it then frees.
 
 use super::checkpointer::{CheckpointState, Checkpointer};
 use crate::engine::durable::storage::IndexBackend;
+use crate::engine::durable::wal::SHORT_SEGMENT_BYTES;
 use crate::error::Result;
 
-/// A closed store keeps this part of the log that an open one has before a snapshot.
-const LOG_SHARE_KEPT: u64 = 4;
-
 impl Checkpointer {
-    /// Brings the index up to the newest commit and closes the log. Answers the commit up to
-    /// which the index has everything.
+    /// Brings the index up to the newest commit and closes the log; returns the last commit in the
+    /// index.
     pub(crate) fn finish(&self, index: &dyn IndexBackend) -> Result<u64> {
         let mut state = self.state.lock();
         self.checkpoint(index, &mut state)?;
+        let covered = self.cover_log(index, &mut state)?;
         self.commits.close_log()?;
-        self.give_space_back(index, &mut state)?;
+        // The log remains valid without these segments.
+        self.commits.release_log(covered);
+        self.commits.delete_free_files()?;
+        self.commits.shrink_log()?;
         Ok(state.applied)
     }
 
-    /// A closed store needs no files for log that is to come, nor log that takes more space
-    /// than the snapshot that covers it. A shorter log is kept, for whoever asks what happened.
-    fn give_space_back(&self, index: &dyn IndexBackend, state: &mut CheckpointState) -> Result<()> {
-        let retained = self.commits.retained_log();
-        let is_much = retained > self.shared.options.snapshot_log_bytes / LOG_SHARE_KEPT;
-        if is_much && index.disk_bytes()? < retained {
+    /// Writes a snapshot that covers the whole log, if that exceeds the history to keep and the
+    /// snapshot is smaller; returns the commit up to which the log is no longer needed.
+    fn cover_log(&self, index: &dyn IndexBackend, state: &mut CheckpointState) -> Result<u64> {
+        let kept = self.shared.options.log_history_bytes.max(SHORT_SEGMENT_BYTES.into());
+        let (in_use, _) = self.commits.log_in_use();
+        if in_use <= kept {
+            return Ok(0);
+        }
+        if Self::is_snapshot_old(state) && index.disk_bytes()? < in_use {
             self.snapshot(index, state, &|| false)?;
         }
-        self.commits.delete_free_files()
+        if Self::is_snapshot_old(state) {
+            return Ok(0);
+        }
+        let (_, in_last_segment) = self.commits.log_in_use();
+        if in_last_segment > kept {
+            match self.commits.shorten_log(SHORT_SEGMENT_BYTES) {
+                Err(error) if !error.is_disk_full() => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(state.applied)
     }
 }

@@ -131,7 +131,7 @@ pub(super) struct WriteGroup<'a> {
     path: &'a CommitPath,
     index: &'a dyn IndexBackend,
     writer: &'a mut Writer,
-    /// Whether readers may see part of the staged commits, not all of which are announced yet.
+    /// Whether readers may see a part of the staged commits before all of them are announced.
     is_publishing: bool,
 }
 
@@ -245,7 +245,11 @@ impl<'a> WriteGroup<'a> {
     fn write(&mut self) -> Result<()> {
         let poison = &self.path.shared.poison;
         poison.check()?;
-        poison.on_error(self.writer.log.flush())
+        poison.on_error(self.writer.log.flush())?;
+        if self.writer.log.asks_for_segment() {
+            self.path.shared.sync_thread.work();
+        }
+        Ok(())
     }
 
     /// Fails the staged commits: how much of them the log holds is unknown.

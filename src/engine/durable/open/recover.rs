@@ -34,7 +34,7 @@ pub(crate) struct Recovered {
 }
 
 pub(crate) fn recover(files: &StoreFiles, options: &Options) -> Result<Recovered> {
-    files.log.disk.create_dir(&files.log.dir)?;
+    files.log.tidy()?;
     files.snapshots.tidy()?;
     let directory = files.log.load()?;
     let StoreFacts { facts, newest, index, synced } = gather(files, &directory, options)?;
@@ -113,6 +113,7 @@ impl Opener<'_> {
     ) -> Result<Recovered> {
         let (files, index) = (self.files, &*self.index);
         let from = index.contents()?.position();
+        let end = &end.clone().knowing(from);
         wal::repair(&self.directory, end)?;
         // The repair erased everything that is not part of the log.
         self.directory = files.log.load()?;

@@ -1,5 +1,5 @@
-//! The end of the log, where commits are appended, by one thread at a time. Others sync its files
-//! meanwhile. [`Log::flush`] writes what was appended, so that a group of commits shares one write.
+//! The end of the log, to which one thread at a time appends commits while others sync its files.
+//! [`Log::flush`] writes what was appended, so that a group of commits shares one write.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -9,31 +9,25 @@ use jiff::Timestamp;
 use crate::disk::DiskFile;
 use crate::engine::Batch;
 use crate::engine::durable::wal::format::{
-    HEADER_LEN, Head, Kind, PAGE, Place, encode, encoded_len, epoch_change, frame, frame_len,
+    HEADER_LEN, Head, Kind, NEXT_BODY, PAGE, Place, encode, encoded_len, epoch_change, frame, frame_len,
 };
 use crate::engine::durable::wal::segments::{Pool, Segment, Slot};
 use crate::error::{Error, Result};
 use crate::record::{Epoch, Position};
-
-/// The body of the frame that names the next segment. Every segment has room for it.
-const NEXT_BODY: usize = 8;
-
-/// The body of the frame that names the epoch of the commits behind it.
-const EPOCH_BODY: usize = 16;
 
 /// A larger buffer is freed after use.
 const BUFFER_BYTES_KEPT: usize = 1 << 20;
 
 #[derive(Debug)]
 pub(crate) struct Log {
-    pool: Arc<Pool>,
-    current: Segment,
+    pub(super) pool: Arc<Pool>,
+    pub(super) current: Segment,
     /// The offset of the next frame.
-    offset: u64,
+    pub(super) offset: u64,
     /// Bytes of segments in use that a snapshot covers.
     covered: u64,
     /// The earlier, full segments, oldest first.
-    sealed: VecDeque<Sealed>,
+    pub(super) sealed: VecDeque<Sealed>,
     /// The total size of these.
     sealed_bytes: u64,
     /// Files of sealed segments with frames that were not synced.
@@ -41,13 +35,15 @@ pub(crate) struct Log {
     /// Frames that the next flush writes.
     buffer: Vec<u8>,
     /// The last commit.
-    last: Position,
+    pub(super) last: Position,
     /// The epoch of the next commits according to the log so far.
     says: Option<Epoch>,
     /// Bytes written since the log was opened.
     written: u64,
     /// The commit up to which a frame records everything as synced.
     noted: u64,
+    /// Whether the next segment was requested early.
+    pub(super) has_asked: bool,
 }
 
 /// The position at which the next commit is appended.
@@ -71,7 +67,7 @@ pub(crate) struct Sealed {
 }
 
 impl Log {
-    /// Begins an empty log. Its first commit is the one after `last`.
+    /// Starts an empty log whose first commit is the one after `last`.
     pub(crate) fn create(pool: Arc<Pool>, last: Position) -> Result<Self> {
         let current = pool.take()?;
         let end = End { offset: PAGE as u64, last, says: Some(pool.epoch()) };
@@ -81,7 +77,7 @@ impl Log {
         Ok(log)
     }
 
-    /// Appends to `current` from `end` on.
+    /// Continues in `current` from `end` on.
     pub(crate) fn resume(pool: Arc<Pool>, current: Segment, end: End, sealed: VecDeque<Sealed>) -> Self {
         let End { offset, last, says } = end;
         let (unsynced, buffer) = (Vec::new(), Vec::new());
@@ -99,6 +95,7 @@ impl Log {
             says,
             written: 0,
             noted: 0,
+            has_asked: false,
         }
     }
 
@@ -120,22 +117,29 @@ impl Log {
         self.noted
     }
 
-    /// Bytes of the files of all segments in use.
+    /// Returns the total size of the files of all segments in use.
     pub(crate) fn file_bytes(&self) -> u64 {
         self.sealed_bytes + self.current.bytes
     }
 
-    /// Bytes that were written to segments in use and that no snapshot covers.
-    pub(crate) fn retained(&self) -> u64 {
-        (self.sealed_bytes + self.offset).saturating_sub(self.covered)
+    /// Returns the bytes of the segments in use up to the end of the log.
+    pub(crate) fn in_use(&self) -> u64 {
+        self.sealed_bytes + self.offset
     }
 
-    /// The number of segments in use.
+    /// Returns the bytes written to segments in use that no snapshot covers.
+    pub(crate) fn retained(&self) -> u64 {
+        self.in_use().saturating_sub(self.covered)
+    }
+
+    /// Returns the number of segments in use.
     pub(crate) fn segments(&self) -> usize {
         self.sealed.len() + 1
     }
 
-    /// Prepares the segments that a batch will need. If this fails, nothing was written.
+    /// Prepares the segments that a batch will need.
+    ///
+    /// If this fails, nothing was written.
     pub(crate) fn reserve(&self, batch: &Batch) -> Result<()> {
         let length = encoded_len(batch);
         match self.segments_wanted(length + self.announcement_len()) {
@@ -144,8 +148,9 @@ impl Log {
         }
     }
 
-    /// Appends a batch to the buffer as the next commit, made at `time`. The next flush writes it
-    /// to the log. If this fails, nobody knows what the log holds.
+    /// Appends a batch to the buffer as the next commit, made at `time`; the next flush writes it.
+    ///
+    /// If this fails, the content of the log is unknown.
     pub(crate) fn append(
         &mut self,
         batch: &Batch,
@@ -182,7 +187,7 @@ impl Log {
         if self.announcement_len() == 0 {
             return Ok(());
         }
-        if self.fits(EPOCH_BODY) {
+        if self.fits(epoch_change::BODY) {
             self.announce(synced);
             return Ok(());
         }
@@ -190,9 +195,9 @@ impl Log {
         self.rotate(synced)
     }
 
-    /// The length of the frame that names the epoch, if one is needed.
+    /// Returns the length of the frame that names the epoch, if one is needed.
     fn announcement_len(&self) -> usize {
-        if self.says == Some(self.pool.epoch()) { 0 } else { frame_len(EPOCH_BODY) }
+        if self.says == Some(self.pool.epoch()) { 0 } else { frame_len(epoch_change::BODY) }
     }
 
     fn announce(&mut self, synced: u64) {
@@ -207,12 +212,14 @@ impl Log {
     /// commit.
     fn announce_last(&mut self, synced: u64) {
         let is_at_begin = self.offset + self.buffer.len() as u64 == PAGE as u64;
-        if is_at_begin && self.last.seq > 0 && self.fits(EPOCH_BODY) {
+        if is_at_begin && self.last.seq > 0 && self.fits(epoch_change::BODY) {
             self.announce(synced);
         }
     }
 
-    /// Writes what was appended. If this fails, nobody knows what the log holds.
+    /// Writes what was appended.
+    ///
+    /// If this fails, the content of the log is unknown.
     pub(crate) fn flush(&mut self) -> Result<()> {
         if self.buffer.is_empty() {
             return Ok(());
@@ -231,7 +238,7 @@ impl Log {
         self.buffer.is_empty()
     }
 
-    /// Writes a frame that is no commit, if there is room for it.
+    /// Writes a frame that is not a commit, if there is space for it.
     pub(crate) fn mark(&mut self, kind: Kind, synced: u64) -> Result<()> {
         self.announce_last(synced);
         if self.fits(0) {
@@ -241,20 +248,9 @@ impl Log {
         self.flush()
     }
 
-    /// Makes the log durable and says so at its end, if there is room. That frame needs a sync too,
-    /// but no commit depends on it.
-    pub(crate) fn close(&mut self) -> Result<()> {
-        self.sync()?;
-        self.mark(Kind::Close, self.last.seq)?;
-        self.sync()
-    }
-
-    fn sync(&mut self) -> Result<()> {
-        self.take_unsynced().iter().try_for_each(|file| file.sync())
-    }
-
-    /// The files that were written since the last sync. Syncing all of them makes the log durable
-    /// up to its last commit.
+    /// Takes the files written since the last sync.
+    ///
+    /// Syncing all of them makes the log durable up to its last commit.
     pub(crate) fn take_unsynced(&mut self) -> Vec<Arc<dyn DiskFile>> {
         let mut files = std::mem::take(&mut self.unsynced);
         files.push(self.current.file.clone());
@@ -270,25 +266,12 @@ impl Log {
             self.sealed.pop_front();
         }
         if self.last.seq <= seq {
-            self.covered = self.sealed_bytes + self.offset;
+            self.covered = self.in_use();
         }
     }
 
-    /// Begins a new segment, if that is shorter than the one in use.
-    pub(crate) fn shorten(&mut self, synced: u64) -> Result<()> {
-        if self.current.bytes <= self.pool.segment_bytes() {
-            return Ok(());
-        }
-        self.flush()?;
-        self.rotate(synced)?;
-        // No commit begins in the old segment and ends in the new one.
-        if let Some(full) = self.sealed.back_mut() {
-            full.until = self.last.seq;
-        }
-        Ok(())
-    }
-
-    /// Room for more frames in the current segment, besides the one that names the next.
+    /// Returns the space for more frames in the current segment, besides the one that names the
+    /// next.
     fn room(&self) -> usize {
         self.room_after(self.offset + self.buffer.len() as u64)
     }
@@ -298,7 +281,7 @@ impl Log {
         usize::try_from(room).unwrap_or(usize::MAX)
     }
 
-    /// The same in a new segment.
+    /// Returns the same space in a new segment.
     fn room_of_new(&self) -> usize {
         let room = self.pool.segment_bytes().saturating_sub((PAGE + frame_len(NEXT_BODY)) as u64);
         usize::try_from(room).unwrap_or(usize::MAX)
@@ -308,8 +291,8 @@ impl Log {
         frame_len(body) <= self.room()
     }
 
-    /// Whether a commit is kept in one piece in the next segment, rather than split to fill up this
-    /// one.
+    /// Reports whether a commit goes into the next segment in one piece, rather than being split to
+    /// fill up this one.
     fn is_small(&self, body: usize) -> bool {
         frame_len(body) <= self.room_of_new() / 4
     }
@@ -356,7 +339,7 @@ impl Log {
         Ok(())
     }
 
-    /// Completes the frame that begins at `start` in the buffer.
+    /// Completes the frame that starts at `start` in the buffer.
     fn seal(&mut self, start: usize, head: Head) {
         let place = Place { segment: self.current.id, offset: self.offset + start as u64 };
         frame::seal(&mut self.buffer, start, head, place);
@@ -367,9 +350,13 @@ impl Log {
         self.noted = self.noted.max(head.synced);
     }
 
-    /// Ends the current segment and begins the next one.
     fn rotate(&mut self, synced: u64) -> Result<()> {
         let next = self.pool.take()?;
+        self.rotate_to(next, synced)
+    }
+
+    /// Ends the current segment and continues in `next`.
+    pub(super) fn rotate_to(&mut self, next: Segment, synced: u64) -> Result<()> {
         self.announce_last(synced);
         let start = frame::begin(&mut self.buffer);
         self.buffer.extend_from_slice(&next.id.to_le_bytes());
@@ -385,7 +372,7 @@ impl Log {
     }
 }
 
-/// The longest body of a frame that takes no more than `room`.
+/// Returns the maximum body of a frame within `room` bytes.
 fn body_limit(room: usize) -> usize {
     (room / frame::ALIGN * frame::ALIGN).saturating_sub(HEADER_LEN)
 }

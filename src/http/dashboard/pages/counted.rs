@@ -14,8 +14,8 @@ use crate::{Counts, ProcessHandle, Summary};
 /// Counts that took less than this are not cached.
 const QUICK: Duration = Duration::from_millis(20);
 
-/// How long counts are reused, as a multiple of their duration, while no run began or ended and no
-/// work was registered.
+/// How long counts are reused, as a multiple of their duration: while no run began or ended and no
+/// work was registered, and otherwise.
 const REUSE: u32 = 20;
 const REUSE_CHANGED: u32 = 3;
 

@@ -1,14 +1,16 @@
-//! Cutting items short: after their time, because somebody asks, or because the runner stops.
+//! Interrupts items: after their time limit, on request, or because the runner stops.
 
 use super::{CANCELLED, Dispatcher, TURN, Waiting};
+use crate::run::WorkItem;
+use crate::tokio::call::call;
 use crate::tokio::dispatch::end::StepResult;
 use crate::tokio::dispatch::in_flight::{CancelReason, Stage};
 use crate::tokio::dispatch::mailbox::Cancel;
 use crate::tokio::dispatch::task::Task;
 
 impl Dispatcher<'_> {
-    /// Cancels what has taken too long, and leaves behind what blocks its thread.
-    pub(super) fn check_timers(&mut self) -> StepResult {
+    /// Cancels items over their time limit, and abandons futures that block their threads.
+    pub(super) async fn check_timers(&mut self) -> StepResult {
         let now = self.runner.monotonic();
         while let Some((task, stage)) = self.in_flight.due(now) {
             match (stage, self.runner.options.item_timeout) {
@@ -17,34 +19,35 @@ impl Dispatcher<'_> {
                     self.in_flight.cancel(task.id, CancelReason::TimedOut, now);
                 }
                 (Stage::Told, _) => self.in_flight.drop_future(task.id, now),
-                (Stage::Dropped, _) => self.abandon(&task)?,
+                (Stage::Dropped, _) => self.abandon(&task).await?,
             }
         }
         Ok(())
     }
 
-    fn abandon(&mut self, task: &Task) -> StepResult {
+    async fn abandon(&mut self, task: &Task) -> StepResult {
         if !task.abandon() {
-            // It has ended at the last moment; the event is on its way.
+            // It has ended at the last moment; its event is on the way.
             return Ok(());
         }
         self.in_flight.remove(task.id);
-        let (process, work) = (self.run.process().name(), &task.name);
-        tracing::error!(process, work, "a future blocks its thread and cannot be dropped; it is left behind");
+        let (process, work) = (self.run.process().name(), &*task.name);
+        tracing::error!(process, work, "a future blocks its thread and cannot be dropped; it is abandoned");
         let Some(item) = task.take_item() else { return Ok(()) };
-        Ok(item.abort("the worker blocked its thread and could not be cancelled; it was left behind")?)
+        let why = "the worker blocked its thread and could not be cancelled; it was abandoned";
+        Ok(call(self.store(), move || item.abort(why)).await?)
     }
 
     pub(super) fn check_cancels(&mut self) {
         for Cancel { work, answer } in self.context.mailbox.take_cancels() {
             let is_in_hand = self.cancel_attempt(&work) || self.cancel_waiting(&work);
-            // Who asked may have gone.
+            // The requester may be gone.
             let _ = answer.send(is_in_hand);
         }
     }
 
     fn cancel_attempt(&mut self, work: &str) -> bool {
-        let task = self.in_flight.tasks().find(|task| task.name == work).cloned();
+        let task = self.in_flight.tasks().find(|task| *task.name == *work).cloned();
         task.is_some_and(|task| self.in_flight.cancel(task.id, CancelReason::Asked, self.runner.monotonic()))
     }
 
@@ -66,16 +69,21 @@ impl Dispatcher<'_> {
         }
     }
 
-    /// Once the runner is to stop, or the run takes no more, no item waits for another
-    /// attempt. Answers whether there are more of them.
-    pub(super) fn cut_retries(&mut self) -> StepResult<bool> {
+    /// Cancels waiting retries once the runner is stopping, or the run takes no more items; returns
+    /// whether there are more.
+    pub(super) async fn cut_retries(&mut self) -> StepResult<bool> {
         if self.stop().is_none() && !self.run.is_over() && !self.run.takes_no_more() {
             return Ok(false);
         }
-        for _ in 0..TURN {
-            let Some((_, waiting)) = self.waiting.pop_first() else { return Ok(false) };
+        let mut cut: Vec<WorkItem> = Vec::new();
+        while cut.len() < TURN
+            && let Some((_, waiting)) = self.waiting.pop_first()
+        {
+            cut.push(waiting.item);
+        }
+        if !cut.is_empty() {
             self.is_cut_short = true;
-            waiting.item.finish()?;
+            call(self.store(), move || cut.into_iter().try_for_each(WorkItem::finish)).await?;
         }
         Ok(!self.waiting.is_empty())
     }

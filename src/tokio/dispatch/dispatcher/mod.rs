@@ -1,7 +1,7 @@
-//! One run: hands items to tasks, and watches over both.
+//! Executes a run: hands items to tasks, and supervises them.
 //!
-//! All decisions are made by one future, which looks around whenever a task ends, somebody
-//! asks to stop, or a time has come. It never waits for the disk while it holds a thread.
+//! One future makes all decisions. It checks everything whenever a task ends, a stop is requested,
+//! or a time has come, and never blocks on the disk.
 
 mod cut_short;
 
@@ -14,57 +14,60 @@ use crate::run::{Advanced, Ending, Progress, Run, WorkItem};
 use crate::runner::{FlowControl, Outcome, Shutdown};
 use crate::store::Store;
 use crate::tokio::AsyncRunner;
+use crate::tokio::call::call;
 use crate::tokio::dispatch::attempt::Attempt;
 use crate::tokio::dispatch::either::{either, give_way};
-use crate::tokio::dispatch::end::{End, StepResult, conclude};
+use crate::tokio::dispatch::end::{End, OwnedRun, StepResult, conclude};
 use crate::tokio::dispatch::in_flight::{CancelReason, GracePeriods, InFlight, Running};
 use crate::tokio::dispatch::mailbox::{Event, Mailbox, Verdict};
 use crate::tokio::dispatch::task::{RunContext, Task};
 use crate::tokio::stop::Stop;
 use crate::tokio::synced::{ready, synced};
 
-/// How many failed items wait for another attempt, at least, before no new ones are begun.
+/// The minimum number of items waiting for a retry above which no new ones begin.
 const WAITING_MAX: usize = 1024;
 
-/// How many items end and begin in one commit, before other tasks of the runtime get a turn.
+/// The number of items that end and begin in one commit before other tasks of the runtime get a
+/// turn.
 const TURN: usize = 32;
 
-/// The error of an item that somebody asked to be cancelled.
+/// The error of an item cancelled on request.
 const CANCELLED: &str = "cancelled";
 
 pub(crate) struct Dispatcher<'a> {
     runner: &'a AsyncRunner,
-    /// Before the items: dropped, it is left unfinished, and they write nothing.
-    run: Run,
+    /// Before the items: dropped first, the run is left unfinished, and they write nothing.
+    run: OwnedRun,
     context: RunContext,
     in_flight: InFlight,
-    /// Items that have failed and get another attempt, by when.
+    /// Failed items waiting for a retry, by due time.
     waiting: BTreeMap<(Duration, u64), Waiting>,
-    /// Ends that are to be stored with the next begin of items.
+    /// Ends to be stored with the next items that begin.
     ends: Vec<Ending>,
-    /// Items that have begun in the store, and whose tasks are yet to start.
+    /// Items that have begun in the store, whose tasks have not started.
     to_start: Vec<WorkItem>,
-    /// Items that were cut short, for whoever goes on with the run.
+    /// Interrupted items, for the instance that resumes the run.
     unfinished: Vec<WorkItem>,
     events: VecDeque<(u64, Event)>,
     last_id: u64,
-    /// There are no more items to take.
+    /// Whether there are no more items to take.
     is_all_taken: bool,
-    /// An item did not get all its attempts because the runner is to stop.
+    /// Whether an item was deprived of attempts because the runner is stopping.
     is_cut_short: bool,
-    /// The deadline of the request to stop has passed.
+    /// Whether the deadline of the stop request has passed.
     is_past_deadline: bool,
-    /// When the last new item began, by the monotonic clock.
+    /// When the last new item began, on the monotonic clock.
     last_taken: Option<Duration>,
 }
 
-/// An item that has failed and gets another attempt.
+/// A failed item waiting for a retry.
 struct Waiting {
     item: WorkItem,
 }
 
 impl<'a> Dispatcher<'a> {
     pub(crate) fn new(runner: &'a AsyncRunner, mut run: Run) -> Self {
+        // Also when the last shared handle is dropped.
         run.leave_when_dropped();
         let options = &runner.options;
         let context = RunContext {
@@ -77,7 +80,7 @@ impl<'a> Dispatcher<'a> {
         let grace = GracePeriods { cancel: options.cancel_grace, stop: options.stop_grace };
         Self {
             runner,
-            run,
+            run: OwnedRun::new(run),
             context,
             in_flight: InFlight::new(grace),
             waiting: BTreeMap::new(),
@@ -93,7 +96,7 @@ impl<'a> Dispatcher<'a> {
         }
     }
 
-    /// Does the run to its end.
+    /// Executes the run to its end.
     pub(crate) async fn run(mut self) -> Result<Outcome> {
         let end = self.work().await;
         if let End::Lost(_) | End::Lapsed | End::Failed(_) = end {
@@ -107,7 +110,7 @@ impl<'a> Dispatcher<'a> {
         let mut asked = self.runner.shared.subscribe();
         loop {
             let stepped = match ready(self.store()).await {
-                Ok(()) => self.step(),
+                Ok(()) => self.step().await,
                 Err(error) => Err(error.into()),
             };
             let is_busy = match stepped {
@@ -130,23 +133,23 @@ impl<'a> Dispatcher<'a> {
         }
     }
 
-    /// Answers whether there is more to do at once.
-    fn step(&mut self) -> StepResult<bool> {
+    /// Returns whether there is more to do at once.
+    async fn step(&mut self) -> StepResult<bool> {
         if self.run.is_lapsed() {
             return Err(End::Lapsed);
         }
         self.collect();
         self.check_cancels();
-        self.check_timers()?;
+        self.check_timers().await?;
         self.check_stop();
-        let is_cutting = self.cut_retries()?;
-        let is_busy = !is_cutting && self.assign()?;
+        let is_cutting = self.cut_retries().await?;
+        let is_busy = !is_cutting && self.assign().await?;
         self.check_end()?;
-        self.show_life()?;
+        self.show_life().await?;
         Ok(is_busy || is_cutting || !self.events.is_empty())
     }
 
-    /// Takes back the items whose tasks have ended.
+    /// Takes back the items of ended tasks.
     fn collect(&mut self) {
         self.events.extend(self.context.mailbox.take());
         for _ in 0..TURN {
@@ -168,11 +171,11 @@ impl<'a> Dispatcher<'a> {
         let task = &ended.task;
         let Some(mut item) = task.take_item() else { return };
         match (verdict, ended.why) {
-            // Not tried again: a fault of the program does not pass with time.
+            // Not retried, since a bug of the program does not go away.
             (Verdict::Panicked(text), _) => {
                 return self.ends.push(item.into_abort(&format!("the worker panicked: {text}")));
             }
-            // Also if the runtime goes down.
+            // Also if the runtime shuts down.
             (Verdict::Dropped, None | Some(CancelReason::Stopping))
             | (Verdict::Failed(_), Some(CancelReason::Stopping)) => {
                 return self.unfinished.push(item);
@@ -181,12 +184,12 @@ impl<'a> Dispatcher<'a> {
                 item.add_error(text);
                 return self.retry(task, item, true);
             }
-            // Whatever came of it.
+            // Whatever its result.
             (_, Some(CancelReason::Asked)) => {
                 item.add_error(CANCELLED);
                 return self.ends.push(item.into_end());
             }
-            // That it took too long is its error; what became of it then is no other.
+            // The timeout is its error; the future's result is not another one.
             (Verdict::Failed(_) | Verdict::Dropped | Verdict::Done, _) => {}
         }
         self.retry(task, item, task.has_errors());
@@ -203,16 +206,16 @@ impl<'a> Dispatcher<'a> {
         self.waiting.insert((due, id), Waiting { item });
     }
 
-    /// Stores the ends of items and begins what may begin, in one commit. Answers whether
-    /// there may be more.
-    fn assign(&mut self) -> StepResult<bool> {
+    /// Stores ends and begins items, in one commit; returns whether there may be more.
+    async fn assign(&mut self) -> StepResult<bool> {
         let (flow, now) = (self.flow(), self.runner.monotonic());
         self.begin_attempts(&flow, now);
         let wanted = self.wanted(&flow, now);
         if wanted == 0 && self.ends.is_empty() {
             return Ok(false);
         }
-        let advanced = self.run.advance(std::mem::take(&mut self.ends), wanted)?;
+        let (run, ends) = (self.run.share(), std::mem::take(&mut self.ends));
+        let advanced = call(self.store(), move || run.advance(ends, wanted)).await?;
         let Advanced { items, has_new_settings } = advanced;
         self.is_all_taken |= items.len() < wanted && !has_new_settings;
         if !items.is_empty() {
@@ -222,7 +225,7 @@ impl<'a> Dispatcher<'a> {
         Ok(wanted > 0 && !self.is_all_taken)
     }
 
-    /// Begins the further attempts that are due. The store knows of those items.
+    /// Begins due retries, which the store already knows.
     fn begin_attempts(&mut self, flow: &FlowControl, now: Duration) {
         while self.in_hand() < flow.concurrency
             && let Some(entry) = self.waiting.first_entry()
@@ -234,7 +237,7 @@ impl<'a> Dispatcher<'a> {
         }
     }
 
-    /// How many new items are to begin now.
+    /// Returns how many new items begin now.
     fn wanted(&self, flow: &FlowControl, now: Duration) -> usize {
         if !self.takes_new(flow) || !self.until_next_item(flow, now).is_zero() {
             return 0;
@@ -243,8 +246,7 @@ impl<'a> Dispatcher<'a> {
         flow.concurrency.saturating_sub(self.in_hand()).min(at_once)
     }
 
-    /// Starts the tasks of the items that have begun: not before their begin is as durable
-    /// as it is to be.
+    /// Starts the tasks of begun items, once their begin is as durable as required.
     fn start_all(&mut self) {
         let now = self.runner.monotonic();
         let due = self.runner.options.item_timeout.map(|timeout| now.saturating_add(timeout));
@@ -257,7 +259,7 @@ impl<'a> Dispatcher<'a> {
         }
     }
 
-    /// How many items are in hand, but for those that wait for another attempt.
+    /// Returns how many items are in progress, without those waiting for a retry.
     fn in_hand(&self) -> usize {
         self.in_flight.len() + self.to_start.len()
     }
@@ -279,14 +281,16 @@ impl<'a> Dispatcher<'a> {
         Ok(())
     }
 
-    /// Shows life for all workers whose futures are alive, within their time, and do not
-    /// block their threads. It stores what they have counted, too.
-    fn show_life(&self) -> StepResult {
+    /// Sends heartbeats for workers whose futures are alive, within their time limits, and not
+    /// blocking their threads; stores their statistics too.
+    async fn show_life(&mut self) -> StepResult {
         if !self.is_beating() {
             return Ok(());
         }
         let is_urgent = self.run.lapses_in() < self.runner.options.claim.timeout() / 2;
-        let progress = if is_urgent { self.run.progress_now()? } else { self.run.progress()? };
+        let run = self.run.share();
+        let report = move || if is_urgent { run.progress_now() } else { run.progress() };
+        let progress = call(self.store(), report).await?;
         match self.run.loss().filter(|_| progress == Progress::Conflict) {
             Some(loss) => Err(End::Lost(loss)),
             None => Ok(()),
@@ -295,13 +299,13 @@ impl<'a> Dispatcher<'a> {
 
     fn is_beating(&self) -> bool {
         let options = &self.runner.options;
-        // All are looked at, so not more often than there is something to write.
+        // This checks all items, so it runs only if there is something to write.
         let shown = options.claim.timeout().saturating_sub(self.run.lapses_in());
         shown >= options.beat_interval
             && !self.in_flight.is_wedged(self.runner.monotonic(), options.claim.timeout() / 2)
     }
 
-    /// How long nothing can happen of which nobody tells.
+    /// Returns how long until something can happen without a notification.
     fn time_to_next_look(&self) -> Duration {
         let now = self.runner.monotonic();
         let mut time = self.run.lapses_in().min(self.runner.options.beat_interval);
@@ -320,8 +324,7 @@ impl<'a> Dispatcher<'a> {
         time
     }
 
-    /// Drops every future and takes its item away, without a word to the store, and waits
-    /// until all are gone.
+    /// Drops every future and takes its item back without a write; waits until all are gone.
     async fn let_go(&mut self) {
         let began = self.runner.monotonic();
         let items = self.in_flight.lose_all(began);
@@ -346,7 +349,7 @@ impl<'a> Dispatcher<'a> {
             let _ = tokio::time::timeout(longest, self.context.mailbox.arrived()).await;
         }
         for task in self.in_flight.tasks().filter(|task| task.abandon()) {
-            tracing::error!(work = task.name, "a future blocks its thread and cannot be dropped");
+            tracing::error!(work = &*task.name, "a future blocks its thread and cannot be dropped");
         }
     }
 
@@ -391,9 +394,9 @@ mod tests {
     use crate::run::{Claim, ClaimOptions, Instance};
     use crate::tokio::AsyncRunner;
 
-    /// A run that another instance has taken over, which it does not know yet.
+    /// A run that another instance has taken over without its knowledge.
     #[tokio::test]
-    async fn a_loss_is_told_with_its_winner_wherever_it_is_found() {
+    async fn a_loss_names_the_new_owner_wherever_it_is_found() {
         for find in 0..3 {
             let clock = ManualClock::new("2026-11-23T12:00:00Z".parse().unwrap());
             let store = Store::builder().clock(clock.clone()).in_memory();
@@ -410,8 +413,8 @@ mod tests {
             let other = Instance::new();
             let _kept = won(&other);
             let end = match find {
-                0 => dispatcher.show_life().unwrap_err(),
-                1 => dispatcher.assign().unwrap_err(),
+                0 => dispatcher.show_life().await.unwrap_err(),
+                1 => dispatcher.assign().await.unwrap_err(),
                 _ => {
                     let outcome = conclude(Vec::new(), dispatcher.run, End::Done, &store).await.unwrap();
                     assert!(matches!(outcome, Outcome::Lost(loss) if loss.by == other.id()));

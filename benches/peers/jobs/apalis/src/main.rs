@@ -1,5 +1,5 @@
-//! `jobs-apalis FOLDER ITEMS SYNCHRONOUS`: registers jobs that do nothing, runs them to their end,
-//! and says as JSON how many seconds each part took.
+//! `jobs-apalis FOLDER ITEMS SYNCHRONOUS`: registers jobs that do nothing, runs them to completion,
+//! and prints the seconds of each part as JSON.
 
 use std::error::Error;
 use std::path::Path;
@@ -12,7 +12,7 @@ use apalis_sqlite::{Config, SqliteConnectOptions, SqlitePool, SqlitePoolOptions,
 use serde_json::{Value, json};
 use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 
-/// 10 (the default), 100 and 1000 are alike.
+/// 10 (the default), 100 and 1,000 perform alike.
 const BATCH: usize = 100;
 
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
@@ -55,8 +55,8 @@ async fn main() -> Result<()> {
     Ok(())
 }
 
-/// One connection: SQLite has one writer, and those that wait for it sleep. `setup` makes the
-/// tables but turns `synchronous` off on the connection that it gets, so that it gets another.
+/// One connection: SQLite has one writer, and waiting ones sleep. `setup` creates the tables but
+/// turns `synchronous` off on its connection, so it gets a separate one.
 async fn open(file: &Path, synchronous: SqliteSynchronous) -> Result<SqlitePool> {
     let options = SqliteConnectOptions::new()
         .filename(file)
@@ -76,7 +76,7 @@ fn payload(number: usize) -> Value {
     json!({ "account": format!("project-{number:08}"), "keys": 8, "region": "eu-central-1" })
 }
 
-/// All of them must be there, and have succeeded.
+/// Checks that all jobs exist and have succeeded.
 async fn check(pool: &SqlitePool, items: usize) -> Result<()> {
     let done: i64 =
         sqlx::query_scalar("SELECT count(*) FROM Jobs WHERE status = 'Done'").fetch_one(pool).await?;

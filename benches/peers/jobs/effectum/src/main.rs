@@ -1,5 +1,5 @@
-//! `jobs-effectum FOLDER ITEMS`: registers jobs that do nothing, runs them to their end, and says
-//! as JSON how many seconds each part took.
+//! `jobs-effectum FOLDER ITEMS`: registers jobs that do nothing, runs them to completion, and
+//! prints the seconds of each part as JSON.
 
 use std::error::Error;
 use std::path::Path;
@@ -12,12 +12,12 @@ use rusqlite::Connection;
 use serde_json::json;
 use tokio::sync::Notify;
 
-/// The best of 50, 100, 200 and 1000, by a little.
+/// The best of 50, 100, 200 and 1,000, by a little.
 const CONCURRENCY: u16 = 200;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-/// How many jobs are still to run.
+/// The number of jobs still to run.
 #[derive(Debug)]
 struct Left {
     jobs: AtomicUsize,
@@ -67,8 +67,10 @@ async fn main() -> Result<()> {
     Ok(())
 }
 
-/// effectum 0.7 asks for a write-ahead log by a pragma that SQLite does not have (`journal`) and
-/// so is left with a rollback journal. What a file was set to before stays.
+/// Switches to a write-ahead log.
+///
+/// effectum 0.7 requests one by a pragma that SQLite does not have (`journal`), and is left with a
+/// rollback journal. The mode of an existing file is kept.
 fn write_ahead(file: &Path) -> Result<()> {
     let set = Connection::open(file)?.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()));
     Ok(set?)
@@ -79,7 +81,7 @@ fn job(number: usize) -> effectum::Result<Job> {
     Ok(Job::builder("nothing").name(format!("item-{number:08}")).json_payload(&payload)?.build())
 }
 
-/// All of them must be there, and have succeeded.
+/// Checks that all jobs exist and have succeeded.
 fn check(file: &Path, items: usize) -> Result<()> {
     let connection = Connection::open(file)?;
     let done: i64 =

@@ -45,7 +45,7 @@ mod tests {
     }
 
     #[test]
-    fn senseless_expressions_are_refused() {
+    fn invalid_expressions_are_refused() {
         for wrong in ["", "* * *", "61 * * * *", "@hourly", "0 0 * * * Nowhere/At_All"] {
             assert!(crontab(wrong).is_err(), "{wrong:?}");
         }

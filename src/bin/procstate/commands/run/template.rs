@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn parameters_of_the_item_come_before_those_of_the_process() {
+    fn item_parameters_override_process_parameters() {
         assert_eq!(words(&["cp", "{dir}/{n}", "{region}"]), ["cp", "/i/8", "eu"]);
     }
 
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_put_in_as_it_is() {
+    fn names_are_inserted_verbatim() {
         assert_eq!(words_for(&["echo", "{}"], None, "{n}{}").unwrap(), ["echo", "{n}{}"]);
         assert!(words_for(&["echo"], None, "a\0b").unwrap_err().contains("NUL"));
     }

@@ -164,7 +164,19 @@ pub(super) fn is_of_other_history(facts: &Facts, found: Position) -> bool {
     let log = facts.log.as_ref().ok().filter(|log| other_history(facts, log).is_none());
     let in_log = log.and_then(|log| log.position(found.seq));
     let others = [facts.noted_index(), facts.synced, in_log].into_iter().flatten();
-    others.into_iter().any(|other| other.seq == found.seq && found.contradicts(other.epoch))
+    let is_contradicted =
+        others.into_iter().any(|other| other.seq == found.seq && found.contradicts(other.epoch));
+    let is_confirmed = in_log.is_some_and(|in_log| in_log.epoch.is_some());
+    is_contradicted || (!is_confirmed && is_of_unknown_opening(facts, found))
+}
+
+/// Reports whether an index or snapshot goes beyond the manifest and ends with a commit of an opening
+/// that is recorded nowhere.
+///
+/// Only openings that wrote the manifest, or found what it records, can have got further.
+fn is_of_unknown_opening(facts: &Facts, found: Position) -> bool {
+    let noted = facts.manifest.as_ref().ok().and_then(|noted| noted.index);
+    noted.is_some_and(|noted| noted.seq < found.seq) && unknown_opening(facts, found.epoch).is_some()
 }
 
 /// Returns the end of the log for a reader that starts from the newest snapshot, without an index.

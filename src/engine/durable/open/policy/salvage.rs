@@ -112,6 +112,6 @@ fn is_doubtful(facts: &Facts, end: &LogEnd, is_certain: bool) -> bool {
     let has_index = judge_index(facts).is_ok();
     // The index may be an old copy.
     let is_whole = end.torn.is_none() && end.synced >= end.last_seq;
-    let is_vouched_for = is_certain && (end.is_clean || (has_index && is_whole));
-    (!has_index && end.torn.is_some()) || !(facts.manifest.is_ok() || is_vouched_for)
+    let is_vouched_for = facts.manifest.is_ok() || end.is_clean || (has_index && is_whole);
+    (!has_index && end.torn.is_some()) || !(is_certain && is_vouched_for)
 }

@@ -3,10 +3,13 @@
 use super::frame::Frame;
 use crate::record::Epoch;
 
+/// The length of the body.
+pub(crate) const BODY: usize = 16;
+
 /// Encodes the body of such a frame: the epoch of the newest commit before it, and that of the
 /// commits after it.
-pub(crate) fn encode(before: Option<Epoch>, after: Epoch) -> [u8; 16] {
-    let mut body = [0; 16];
+pub(crate) fn encode(before: Option<Epoch>, after: Epoch) -> [u8; BODY] {
+    let mut body = [0; BODY];
     if let Some((first, second)) = body.split_first_chunk_mut::<8>() {
         *first = Epoch::stored(before).to_le_bytes();
         second.copy_from_slice(&Epoch::stored(Some(after)).to_le_bytes());

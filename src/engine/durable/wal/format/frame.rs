@@ -81,6 +81,9 @@ pub(crate) struct Frame<'a> {
     pub(crate) body: &'a [u8],
 }
 
+/// The body of a frame that names the next segment. Every segment has room for one.
+pub(crate) const NEXT_BODY: usize = 8;
+
 /// Returns the length of a frame with a body of this length.
 pub(crate) fn frame_len(body: usize) -> usize {
     (HEADER_LEN + body).next_multiple_of(ALIGN)

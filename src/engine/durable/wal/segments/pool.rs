@@ -28,8 +28,8 @@ pub(crate) struct Segment {
 
 #[derive(Debug)]
 pub(crate) struct Pool {
-    disk: Arc<dyn Disk>,
-    dir: PathBuf,
+    pub(super) disk: Arc<dyn Disk>,
+    pub(super) dir: PathBuf,
     store: [u8; 16],
     segment_bytes: u32,
     /// The epoch of this opening.
@@ -85,6 +85,15 @@ impl Pool {
         }
     }
 
+    /// Creates a segment in a new file of this length.
+    pub(crate) fn take_of(&self, bytes: u32) -> Result<Segment> {
+        let stock = &mut self.state.lock().stock;
+        let (id, slot) = (id_after(stock.newest), stock.next_slot);
+        let file = self.create(slot, id, bytes)?;
+        (stock.newest, stock.next_slot) = (id, slot + 1);
+        Ok(Segment { id, slot, file, bytes: bytes.into() })
+    }
+
     /// Takes back the files of segments that are no longer needed.
     pub(crate) fn release(&self, slots: impl IntoIterator<Item = Slot>) {
         self.state.lock().stock.free.extend(slots);
@@ -123,7 +132,7 @@ impl Pool {
             }
             None => {
                 let slot = stock.next_slot;
-                (slot, self.create(slot, id)?)
+                (slot, self.create(slot, id, self.segment_bytes)?)
             }
         };
         stock.newest = id;
@@ -134,17 +143,17 @@ impl Pool {
     fn reuse(&self, slot: Slot, id: u64) -> Result<Arc<dyn DiskFile>> {
         let file = self.disk.open(&path_of(&self.dir, slot))?;
         if file.len()? != self.segment_bytes() {
-            return self.create(slot, id);
+            return self.create(slot, id, self.segment_bytes);
         }
-        file.write_at(&self.header(id, false), 0)?;
+        file.write_at(&self.header(id, self.segment_bytes, false), 0)?;
         file.sync()?;
         Ok(file)
     }
 
-    fn create(&self, slot: Slot, id: u64) -> Result<Arc<dyn DiskFile>> {
+    fn create(&self, slot: Slot, id: u64, bytes: u32) -> Result<Arc<dyn DiskFile>> {
         let path = path_of(&self.dir, slot);
         let file = self.disk.create(&path)?;
-        let filled = self.fill(&*file, id).and_then(|()| self.disk.sync_dir(&self.dir));
+        let filled = self.fill(&*file, id, bytes).and_then(|()| self.disk.sync_dir(&self.dir));
         if filled.is_err() {
             // A partial file is useless, and may be what fills the disk.
             let _ = self.disk.remove(&path);
@@ -152,14 +161,14 @@ impl Pool {
         filled.map(|()| file)
     }
 
-    fn fill(&self, file: &dyn DiskFile, id: u64) -> Result<()> {
-        file.write_at(&self.header(id, true), 0)?;
-        write_zeroes(file, PAGE as u64, self.segment_bytes())?;
+    fn fill(&self, file: &dyn DiskFile, id: u64, bytes: u32) -> Result<()> {
+        file.write_at(&self.header(id, bytes, true), 0)?;
+        write_zeroes(file, PAGE as u64, bytes.into())?;
         file.sync()
     }
 
-    fn header(&self, segment: u64, is_fresh: bool) -> Vec<u8> {
-        let (store, segment_bytes, epoch) = (self.store, self.segment_bytes, Some(self.epoch));
+    fn header(&self, segment: u64, segment_bytes: u32, is_fresh: bool) -> Vec<u8> {
+        let (store, epoch) = (self.store, Some(self.epoch));
         Header { store, segment, segment_bytes, epoch, is_fresh }.encode()
     }
 }

@@ -1,4 +1,4 @@
-//! Frames that nobody wrote, with a checksum that is right.
+//! Forged frames with a valid checksum.
 
 use super::super::format::{Head, PAGE, Place, frame};
 use super::super::segments::frame_at;
@@ -6,8 +6,9 @@ use super::super::{FrameKind, repair};
 use super::{Driver, files, scan, scan_up_to_damage};
 use crate::disk::sim::SimDisk;
 
-/// Puts another frame in place of the one that leads from the oldest segment to the
-/// next. `forge` gets the ids of both.
+/// Replaces the frame that leads from the oldest segment to the next by another.
+///
+/// `forge` receives the ids of both segments.
 fn forge_next(disk: &SimDisk, forge: impl FnOnce([u64; 2], &mut Head) -> u64) {
     let directory = files(disk).load().unwrap();
     let mut segments = directory.iter();
@@ -31,10 +32,9 @@ fn forge_next(disk: &SimDisk, forge: impl FnOnce([u64; 2], &mut Head) -> u64) {
     disk.change(&directory.path(stored.slot), |bytes| bytes[at..at + forged.len()].copy_from_slice(&forged));
 }
 
-/// Found by the fuzz target `log`: the scan could go round for ever, or lose what came
-/// after without a word.
+/// Found by the fuzz target `log`: the scan could loop forever, or silently lose what came after.
 #[test]
-fn a_segment_that_leads_back_is_damage() {
+fn a_segment_that_names_an_earlier_one_is_damage() {
     let driver = Driver::with_commits(8, 1000);
     forge_next(&driver.disk, |[own, _], _| own);
     for known in [0, 3] {
@@ -43,10 +43,10 @@ fn a_segment_that_leads_back_is_damage() {
     }
 }
 
-/// Found by the fuzz target `log`: it was believed that commits far ahead had been
-/// synced, and the log was damaged again after it had been cut.
+/// Found by the fuzz target `log`: a forged frame made commits far ahead count as synced, and the
+/// log was damaged again after its truncation.
 #[test]
-fn a_frame_that_leads_on_is_of_the_commit_before_it() {
+fn a_continuation_frame_belongs_to_the_commit_before_it() {
     let driver = Driver::with_commits(8, 1000);
     forge_next(&driver.disk, |[_, next], head| {
         (head.seq, head.synced) = (900, 90);
@@ -58,10 +58,10 @@ fn a_frame_that_leads_on_is_of_the_commit_before_it() {
     assert_eq!(scan(&load(), 0).unwrap().unwrap().last_seq, cut.last_seq);
 }
 
-/// Found by the fuzz target `log`: behind damage the scan took a frame of a commit 0, which
-/// there is none, for the way to go on, and panicked.
+/// Found by the fuzz target `log`: after damage the scan accepted a frame of the nonexistent commit
+/// 0 as a continuation, and panicked.
 #[test]
-fn there_is_no_commit_0_to_go_on_with() {
+fn commit_0_is_not_a_continuation() {
     let driver = Driver::with_commits(4, 500);
     let directory = files(&driver.disk).load().unwrap();
     let (segment, stored) = directory.iter().next().unwrap();

@@ -91,7 +91,7 @@ impl Launcher {
         let slot = self.watchdog.watch(child.id());
         let ended = Running::new(child, token).supervise(&self.times, supervisor);
         // Before its process id can be reused.
-        self.watchdog.let_go(slot);
+        self.watchdog.unwatch(slot);
         let (end, child) = ended?;
         self.reaper.reap(child).map(|status| (end, status))
     }
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn a_command_whose_child_outlives_it_costs_no_processor_time() {
+    fn a_surviving_child_takes_no_processor_time() {
         let mut command = Command::new("sh");
         command
             .args(["-c", "(trap '' TERM; echo; while :; do sleep 0.1; done) & read x; exit 1"])
