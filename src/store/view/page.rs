@@ -178,7 +178,7 @@ impl ProcessHandle {
     ) -> Result<VecDeque<N>> {
         let mut names = VecDeque::new();
         self.store.inner.engine.scan_first(&self.list_range(list, "", after), limit, &mut |record| {
-            names.push_back(work_name(record.key).to_owned());
+            names.push_back(work_name(record.key).into());
             ControlFlow::Continue(())
         })?;
         Ok(names)
