@@ -166,7 +166,7 @@ mod tests {
     #[test]
     fn an_empty_payload_is_a_payload() {
         let key = Key::owner("p");
-        assert_eq!(open(&key, &seal(&key, 1, b"")), Ok((1, Bytes::new())));
+        assert_eq!(open(&key, seal(&key, 1, b"")), Ok((1, Bytes::new())));
     }
 
     #[test]
@@ -178,13 +178,13 @@ mod tests {
             damaged[at] = byte;
             let crc = checksum(key.bytes(), &damaged[CRC_LEN..]);
             damaged[..CRC_LEN].copy_from_slice(&crc.to_le_bytes());
-            open(&key, &damaged.into())
+            open(&key, damaged.into())
         };
         assert_eq!(with(4, 2), Err(Damage::Format(2)));
         assert_eq!(with(5, Kind::Status.tag()), Err(Damage::Kind));
         assert_eq!(with(14, 11), Err(Damage::Truncated));
-        assert_eq!(open(&key, &sound.slice(..sound.len() - 1)), Err(Damage::Truncated));
-        assert_eq!(open(&key, &sound.slice(..HEADER_LEN - 1)), Err(Damage::Truncated));
+        assert_eq!(open(&key, sound.slice(..sound.len() - 1)), Err(Damage::Truncated));
+        assert_eq!(open(&key, sound.slice(..HEADER_LEN - 1)), Err(Damage::Truncated));
     }
 
     #[test]
