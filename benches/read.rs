@@ -25,6 +25,7 @@ fn read(c: &mut Criterion) {
         };
         measure("an item", Call::ReadItem, 1);
         measure("a page of 100", Call::ReadPage, 100);
+        measure("all items, not decoded", Call::ReadItems, items);
         measure("the whole process", Call::ReadProcess, items);
         change(&opened, items.min(CHANGED_ITEMS_MAX));
         measure("a page of 100, changed", Call::ReadPage, 100);

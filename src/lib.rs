@@ -103,8 +103,9 @@ pub use runner::{
     Outcome, Retry, Runner, RunnerBuilder, RunnerHandle, Shutdown, Stopper, WorkContext, WorkResult, Worker,
 };
 pub use store::{
-    Change, ChangeSet, Changed, Changes, Counts, Effect, Event, ImportMode, Item, Names, Page, PastRun,
-    Precondition, ProcessHandle, Purged, Released, Settings, Store, StoreBuilder, Summary, Tally, Watch,
+    Change, ChangeSet, Changed, Changes, Counts, Effect, Event, ImportMode, Item, Items, Names, Page,
+    PastRun, Precondition, ProcessHandle, Purged, Released, Settings, Store, StoreBuilder, StoredItem,
+    Summary, Tally, Watch,
 };
 
 /// The README's examples are tests.

@@ -3,6 +3,7 @@
 use std::hint::black_box;
 use std::time::Duration;
 
+use procstate::proto::State;
 use procstate::{
     Claim, ClaimOptions, Durability, Effect, Instance, List, Params, ProcessHandle, Run, Store, WorkItem,
 };
@@ -34,12 +35,14 @@ pub enum Call {
     ClaimInVain,
     ReadItem,
     ReadPage,
+    /// All items, one after the other, not decoded.
+    ReadItems,
     ReadProcess,
 }
 
 impl Call {
     /// Ordered so that none affects the measurement of the next: those that add items come last.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Update,
         Self::UpdateSynced,
         Self::Item,
@@ -47,6 +50,7 @@ impl Call {
         Self::ClaimInVain,
         Self::ReadItem,
         Self::ReadPage,
+        Self::ReadItems,
         Self::ReadProcess,
         Self::RegisterUnchanged,
         Self::Register,
@@ -67,6 +71,7 @@ impl Call {
             Self::ClaimInVain => "claim a held process",
             Self::ReadItem => "read one item",
             Self::ReadPage => "read a page of 100 items",
+            Self::ReadItems => "go through all items, not decoded",
             Self::ReadProcess => "read the whole process",
         }
     }
@@ -104,6 +109,12 @@ impl Call {
             }),
             Self::ReadPage => Box::new(move || {
                 assert_eq!(process.list(List::Active, None, 100).unwrap().items.len(), 100);
+            }),
+            Self::ReadItems => Box::new(move || {
+                let queued = process
+                    .items(List::Active)
+                    .filter(|item| black_box(item.as_ref().unwrap().state() == Some(State::New)));
+                black_box(queued.count());
             }),
             Self::ReadProcess => Box::new(move || {
                 black_box(process.snapshot().unwrap());

@@ -137,3 +137,47 @@ pub struct History {
     #[prost(int64, tag = "7")]
     pub total_errors: i64,
 }
+/// The part of an Item that is decoded where its parameters, its statistics and the
+/// contents of its errors do not matter. Never written.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ItemHead {
+    #[prost(message, optional, tag = "1")]
+    pub work: ::core::option::Option<WorkHead>,
+    #[prost(uint64, tag = "2")]
+    pub registered: u64,
+    #[prost(uint64, tag = "3")]
+    pub run: u64,
+    #[prost(enumeration = "super::super::process::process::status::State", tag = "4")]
+    pub ended: i32,
+    #[prost(uint32, tag = "5")]
+    pub failed_attempts: u32,
+}
+/// The same part of a process.Process.Work.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WorkHead {
+    #[prost(message, optional, tag = "1")]
+    pub modified: ::core::option::Option<::prost_types::Timestamp>,
+    #[prost(message, optional, tag = "3")]
+    pub status: ::core::option::Option<StatusHead>,
+}
+/// The same part of a process.Process.Status.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StatusHead {
+    #[prost(message, optional, tag = "1")]
+    pub start_time: ::core::option::Option<::prost_types::Timestamp>,
+    #[prost(message, optional, tag = "2")]
+    pub progress_time: ::core::option::Option<::prost_types::Timestamp>,
+    #[prost(message, optional, tag = "3")]
+    pub finish_time: ::core::option::Option<::prost_types::Timestamp>,
+    #[prost(message, optional, tag = "4")]
+    pub last_error_time: ::core::option::Option<::prost_types::Timestamp>,
+    #[prost(message, repeated, tag = "6")]
+    pub errors: ::prost::alloc::vec::Vec<ErrorHead>,
+    #[prost(int64, tag = "7")]
+    pub total_errors: i64,
+    #[prost(enumeration = "super::super::process::process::status::State", tag = "8")]
+    pub state: i32,
+}
+/// Stands for a process.Process.Error, to count them.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ErrorHead {}

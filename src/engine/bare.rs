@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use parking_lot::RwLock;
 
-use super::index_records::{open_entry, open_value};
+use super::index_records::{open_entry, open_value, open_version};
 use super::{Backup, Batch, Durability, Engine, Feed, Outcome, Stats, Visitor, Write};
 use crate::archive::{self, Target};
 use crate::disk::RealDisk;
@@ -34,8 +34,8 @@ impl BareEngine {
 fn run(transaction: &Transaction<'_>, batch: &Batch) -> Result<u64, Stop<usize>> {
     for (n, precondition) in batch.preconditions.iter().enumerate() {
         let value = transaction.get(precondition.key.bytes())?;
-        let record = value.map(|value| open_value(&precondition.key, &value)).transpose()?;
-        if !precondition.expect.holds(record.map(|record| record.version)) {
+        let version = value.map(|value| open_version(&precondition.key, &value)).transpose()?;
+        if !precondition.expect.holds(version) {
             return Err(Stop::Refuse(n));
         }
     }
@@ -53,7 +53,7 @@ fn run(transaction: &Transaction<'_>, batch: &Batch) -> Result<u64, Stop<usize>>
 impl Engine for BareEngine {
     fn get(&self, key: &Key) -> Result<Option<Record>> {
         let value = self.with_index(|index| index.get(key.bytes()))?;
-        value.map(|value| open_value(key, &value)).transpose()
+        value.map(|value| open_value(key, value)).transpose()
     }
 
     fn scan(&self, range: &KeyRange, visit: &mut Visitor<'_>) -> Result<()> {

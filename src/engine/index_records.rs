@@ -5,8 +5,14 @@ use bytes::Bytes;
 use crate::error::{Failure, Result};
 use crate::record::{self, Damage, Key, KeyRef, Record, RecordRef};
 
+/// Returns the version of the value under `key`.
+pub(super) fn open_version(key: &Key, value: &[u8]) -> Result<u64> {
+    let opened = record::open_ref(key.borrow(), value);
+    opened.map(|(version, _)| version).map_err(|damage| corrupt(key.borrow(), damage).into())
+}
+
 /// Opens the value under `key`.
-pub(super) fn open_value(key: &Key, value: &Bytes) -> Result<Record> {
+pub(super) fn open_value(key: &Key, value: Bytes) -> Result<Record> {
     let (version, payload) = record::open(key, value).map_err(|damage| corrupt(key.borrow(), damage))?;
     Ok(Record { key: key.clone(), version, payload })
 }

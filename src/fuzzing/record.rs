@@ -37,7 +37,7 @@ fn key_of(Address { process, slot }: &Address) -> Key {
 
 /// An accepted value is what would be written.
 fn check_envelope(key: &Key, value: &Bytes) {
-    if let Ok((version, payload)) = record::open(key, value) {
+    if let Ok((version, payload)) = record::open(key, value.clone()) {
         assert_eq!(record::seal(key, version, &payload), value);
     }
 }
@@ -45,7 +45,7 @@ fn check_envelope(key: &Key, value: &Bytes) {
 /// A sealed payload opens, and its message decodes or is refused.
 fn check_payload(key: &Key, payload: &[u8]) {
     let sealed = record::seal(key, 7, payload);
-    let (version, opened) = record::open(key, &sealed).unwrap();
+    let (version, opened) = record::open(key, sealed.clone()).unwrap();
     assert_eq!((version, opened.as_ref()), (7, payload));
     if let Ok(read) = open_record(key.bytes(), &sealed) {
         assert_eq!((&read.key, read.version, read.payload.as_ref()), (key, 7, payload));

@@ -3,8 +3,42 @@
 use jiff::Timestamp;
 
 use super::{limits, run, stats, time};
-use crate::proto::record::{Item, RunStatus};
+use crate::proto::record::{Item, ItemHead, RunStatus, StatusHead, WorkHead};
 use crate::proto::{Encode, Params, State, Status, Work};
+
+/// Converts to an item without parameters, statistics and errors, which suffices for the rules of
+/// what a run does with it.
+impl From<ItemHead> for Item {
+    fn from(head: ItemHead) -> Self {
+        let ItemHead { work, registered, run, ended, failed_attempts } = head;
+        let status = |head: StatusHead| {
+            let StatusHead {
+                start_time,
+                progress_time,
+                finish_time,
+                last_error_time,
+                total_errors,
+                state,
+                ..
+            } = head;
+            Status {
+                start_time,
+                progress_time,
+                finish_time,
+                last_error_time,
+                total_errors,
+                state,
+                ..Status::default()
+            }
+        };
+        let work = work.map(|WorkHead { modified, status: head }| Work {
+            modified,
+            params: None,
+            status: head.map(status),
+        });
+        Self { work, registered, run, ended, failed_attempts }
+    }
+}
 
 /// Returns the item after registering a name with `params`, or `None` if nothing changes.
 ///

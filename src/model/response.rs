@@ -2,7 +2,6 @@
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::run;
 use crate::proto::{State, Work, WorkResponse};
 
 /// The characters allowed unescaped in a path segment (RFC 3986, "unreserved").
@@ -19,18 +18,32 @@ pub(crate) enum Found {
 
 pub(crate) fn work_response(process: &str, name: &str, found: Found) -> WorkResponse {
     let (state, details) = match found {
-        Found::Active(work) => (active_state(&work), Some(*work)),
-        Found::Cleanup => ("cleanup".to_owned(), None),
-        Found::Dropped => ("dropped".to_owned(), None),
-        Found::Nowhere => ("purged".to_owned(), None),
+        Found::Active(work) => {
+            let state = work.status.as_ref().map_or(State::Unspecified, |status| status.state());
+            (active_state(state), Some(*work))
+        }
+        Found::Cleanup => (CLEANUP, None),
+        Found::Dropped => (DROPPED, None),
+        Found::Nowhere => ("purged", None),
     };
-    WorkResponse { id: name.to_owned(), state, details, uri: uri(process, name) }
+    WorkResponse { id: name.to_owned(), state: state.to_owned(), details, uri: uri(process, name) }
 }
 
-pub(crate) fn active_state(work: &Work) -> String {
-    match work.status.as_ref().map_or(State::Unspecified, |status| status.state()) {
-        State::New => "queued".to_owned(),
-        state => run::state_name(state),
+/// The state of work on the cleanup list.
+pub(crate) const CLEANUP: &str = "cleanup";
+
+/// The state of work on the dropped list.
+pub(crate) const DROPPED: &str = "dropped";
+
+/// Returns the name of a state of active work.
+pub(crate) fn active_state(state: State) -> &'static str {
+    match state {
+        State::Unspecified => "unspecified",
+        State::New => "queued",
+        State::Active => "active",
+        State::Aborted => "aborted",
+        State::Incomplete => "incomplete",
+        State::Completed => "completed",
     }
 }
 

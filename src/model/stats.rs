@@ -66,7 +66,8 @@ pub(crate) fn take_back(stats: &mut Stats, label: &str, value: f64) {
 
 /// Returns the process label for the item label `label`.
 pub(crate) fn of_work(label: &str) -> String {
-    format!("work.{label}")
+    // Faster than `format!`; every statistic that a worker adds calls this.
+    ["work.", label].concat()
 }
 
 /// Adds every counter of a run to the totals of its process; returns how many were left out.

@@ -55,9 +55,10 @@ pub(crate) fn seal(key: &Key, version: u64, payload: &[u8]) -> Bytes {
 
 /// Opens the envelope found under `key`; returns its version and its payload, which shares the
 /// value's memory.
-pub(crate) fn open(key: &Key, value: &Bytes) -> Result<(u64, Bytes), Damage> {
-    let (version, _) = open_ref(key.borrow(), value)?;
-    Ok((version, value.slice(HEADER_LEN..)))
+pub(crate) fn open(key: &Key, mut value: Bytes) -> Result<(u64, Bytes), Damage> {
+    let (version, _) = open_ref(key.borrow(), &value)?;
+    value.advance(HEADER_LEN);
+    Ok((version, value))
 }
 
 /// Opens an envelope that is only borrowed.
@@ -143,7 +144,7 @@ mod tests {
     fn opens_what_it_sealed() {
         let key = Key::item("p", List::Active, "w");
         let value = seal(&key, u64::MAX, b"payload");
-        let (version, payload) = open(&key, &value).unwrap();
+        let (version, payload) = open(&key, value).unwrap();
         assert_eq!(version, u64::MAX);
         assert_eq!(&payload[..], b"payload");
     }
@@ -156,16 +157,16 @@ mod tests {
             for bit in 0..8 {
                 let mut damaged = sound.to_vec();
                 damaged[byte] ^= 1 << bit;
-                assert!(open(&key, &damaged.into()).is_err(), "byte {byte} bit {bit}");
+                assert!(open(&key, damaged.into()).is_err(), "byte {byte} bit {bit}");
             }
-            assert!(open(&key, &sound.slice(..byte)).is_err(), "cut at {byte}");
+            assert!(open(&key, sound.slice(..byte)).is_err(), "cut at {byte}");
         }
     }
 
     #[test]
     fn an_empty_payload_is_a_payload() {
         let key = Key::owner("p");
-        assert_eq!(open(&key, &seal(&key, 1, b"")), Ok((1, Bytes::new())));
+        assert_eq!(open(&key, seal(&key, 1, b"")), Ok((1, Bytes::new())));
     }
 
     #[test]
@@ -177,13 +178,13 @@ mod tests {
             damaged[at] = byte;
             let crc = checksum(key.bytes(), &damaged[CRC_LEN..]);
             damaged[..CRC_LEN].copy_from_slice(&crc.to_le_bytes());
-            open(&key, &damaged.into())
+            open(&key, damaged.into())
         };
         assert_eq!(with(4, 2), Err(Damage::Format(2)));
         assert_eq!(with(5, Kind::Status.tag()), Err(Damage::Kind));
         assert_eq!(with(14, 11), Err(Damage::Truncated));
-        assert_eq!(open(&key, &sound.slice(..sound.len() - 1)), Err(Damage::Truncated));
-        assert_eq!(open(&key, &sound.slice(..HEADER_LEN - 1)), Err(Damage::Truncated));
+        assert_eq!(open(&key, sound.slice(..sound.len() - 1)), Err(Damage::Truncated));
+        assert_eq!(open(&key, sound.slice(..HEADER_LEN - 1)), Err(Damage::Truncated));
     }
 
     #[test]
@@ -220,6 +221,6 @@ mod tests {
     fn detects_a_value_under_another_key() {
         let value = seal(&Key::item("p", List::Active, "a"), 1, b"x");
         let other = Key::item("p", List::Active, "b");
-        assert_eq!(open(&other, &value), Err(Damage::Checksum));
+        assert_eq!(open(&other, value), Err(Damage::Checksum));
     }
 }

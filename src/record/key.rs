@@ -149,6 +149,11 @@ impl Key {
         Some(Self { bytes, kind })
     }
 
+    /// Returns the key whose [`KeyRef::bytes`] were copied.
+    pub(super) fn of_copy(bytes: Bytes, kind: Kind) -> Self {
+        Self { bytes, kind }
+    }
+
     pub(crate) fn borrow(&self) -> KeyRef<'_> {
         KeyRef { bytes: &self.bytes, kind: self.kind }
     }
@@ -206,7 +211,7 @@ impl<'a> KeyRef<'a> {
     }
 
     pub(crate) fn to_key(self) -> Key {
-        Key { bytes: Bytes::copy_from_slice(self.bytes), kind: self.kind }
+        Key::of_copy(Bytes::copy_from_slice(self.bytes), self.kind)
     }
 }
 
@@ -262,11 +267,18 @@ impl KeyRange {
 
     /// The records of one kind in one process.
     pub(crate) fn kind(process: &str, kind: Kind) -> Self {
-        let mut start = process_prefix(process, 0);
-        let mut end = start.clone();
-        start.put_u8(kind.tag());
-        end.put_u8(kind.tag() + 1);
-        Self { start: start.freeze(), end: end.freeze() }
+        Self::names(process, kind, "")
+    }
+
+    /// The records of one kind whose work names begin with `prefix`.
+    pub(crate) fn names(process: &str, kind: Kind, prefix: &str) -> Self {
+        let start = Key::build(process, kind, prefix.as_bytes()).bytes;
+        let mut end = BytesMut::from(&start[..]);
+        // Neither a tag nor a byte of UTF-8 is FF.
+        if let Some(last) = end.last_mut() {
+            *last += 1;
+        }
+        Self { start, end: end.freeze() }
     }
 
     /// Everything after the last record of a process.
@@ -286,6 +298,11 @@ impl KeyRange {
     pub(crate) fn from(mut self, key: &Key) -> Self {
         self.start = key.bytes.clone().max(self.start);
         self
+    }
+
+    /// The part of this range that is also in `other`.
+    pub(crate) fn within(self, other: Self) -> Self {
+        Self { start: self.start.max(other.start), end: self.end.min(other.end) }
     }
 
     /// The part of this range after `key`.

@@ -4,12 +4,14 @@
 //! value is sealed in an envelope that shows whether the bytes are intact, belong to this key, and
 //! which commit wrote them. `docs/format.md` describes both byte by byte.
 
+mod buffer;
 mod envelope;
 mod fingerprint;
 mod key;
 mod payload;
 mod position;
 
+pub(crate) use buffer::RecordBuffer;
 pub(crate) use envelope::{Damage, HEADER_LEN as ENVELOPE_HEADER_LEN, Head, open, open_ref, seal};
 pub(crate) use fingerprint::fingerprint;
 pub(crate) use key::{Address, KEYSPACE, Key, KeyRange, KeyRef, Kind, Slot};

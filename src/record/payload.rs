@@ -1,12 +1,13 @@
 //! The messages of `record.proto`, and the records that hold them.
 
 use bytes::Bytes;
+use prost::Message;
 use prost_types::Timestamp;
 
 use super::{Record, RecordRef};
 use crate::error::{Failure, Result};
 use crate::proto::Encode;
-use crate::proto::record::{History, Item, Owner, RunStatus, Settings, Totals};
+use crate::proto::record::{History, Item, ItemHead, Owner, RunStatus, Settings, Totals};
 
 /// A message that is the payload of a record.
 pub(crate) trait Payload: Encode + Default {
@@ -19,14 +20,24 @@ pub(crate) trait Payload: Encode + Default {
     }
 
     fn from_ref(record: RecordRef<'_>) -> Result<Self> {
-        Self::decode(record.payload).map_err(|error| {
-            Failure::Corrupt {
-                place: record.key.describe(),
-                why: format!("its checksum matches, but its message does not decode: {error}"),
-            }
-            .into()
-        })
+        decode(record)
     }
+}
+
+impl ItemHead {
+    pub(crate) fn from_ref(record: RecordRef<'_>) -> Result<Self> {
+        decode(record)
+    }
+}
+
+fn decode<M: Message + Default>(record: RecordRef<'_>) -> Result<M> {
+    M::decode(record.payload).map_err(|error| {
+        Failure::Corrupt {
+            place: record.key.describe(),
+            why: format!("its checksum matches, but its message does not decode: {error}"),
+        }
+        .into()
+    })
 }
 
 impl Payload for Owner {}

@@ -160,6 +160,8 @@ fn a_read_only_store_rejects_changes() {
     let _served = Served::new(store.clone(), true);
     let remote = Remote::folder(temp.path().join("s")).open().unwrap();
     assert_eq!(remote.process("p").unwrap().list(List::Active, None, 10).unwrap().items.len(), 1);
+    let items: Vec<_> = remote.process("p").unwrap().items(List::Active).map(Result::unwrap).collect();
+    assert_eq!(items.iter().map(|item| item.name()).collect::<Vec<_>>(), ["a"]);
     let error =
         remote.process("p").unwrap().with_durability(Durability::Buffered).register("b", Params::new());
     assert!(error.unwrap_err().to_string().contains("read-only"));

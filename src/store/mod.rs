@@ -17,6 +17,7 @@ pub use feed::watch::{Change, Changed, Event, Watch};
 pub use process::{Effect, ProcessHandle};
 pub use view::counts::Counts;
 pub use view::history::PastRun;
+pub use view::items::{Items, StoredItem};
 pub use view::page::{Item, Names, Page};
 pub use view::summary::Summary;
 pub use write::bulk::Tally;

@@ -106,7 +106,12 @@ impl ProcessHandle {
     ///
     /// If the store cannot be read.
     pub fn exists(&self) -> Result<bool> {
-        Ok(self.read_owner()?.is_present())
+        Ok(self.store.inner.engine.get(&Key::owner(&self.name))?.is_some())
+    }
+
+    /// Fails if the process does not exist.
+    pub(crate) fn must_exist(&self) -> Result<()> {
+        if self.exists()? { Ok(()) } else { Err(self.not_found()) }
     }
 
     pub(crate) fn read_owner(&self) -> Result<Versioned<Owner>> {

@@ -104,9 +104,7 @@ struct Made {
 }
 
 fn kind(case: &Case, peer: Peer, class: Class) -> Kind {
-    // The way of opening does not change a store.
-    let peer = if peer == Peer::ProcstateUnchecked { Peer::Procstate } else { peer };
-    (peer, class, case.processes, case.items, case.part == Part::Endurance)
+    (peer.maker(), class, case.processes, case.items, case.part == Part::Endurance)
 }
 
 impl Stores {

@@ -46,6 +46,8 @@ pub fn goals(results: &Results) -> Vec<Goal> {
         rival(Class::PowerLoss, 64, 10.0),
         results.size(Work::Update, 10_000).and_then(|case| beats(case, Peer::Blob, 1000.0)),
         near_bare(results),
+        scans_within(results, Peer::Procstate, Peer::Sqlite, 1.0),
+        scans_within(results, Peer::ProcstateUndecoded, Peer::Redb, 3.0),
         small_on_disk(results),
     ];
     goals.into_iter().flatten().collect()
@@ -79,6 +81,14 @@ fn near_bare(results: &Results) -> Option<Goal> {
         measured,
         with: Peer::Bare.name().to_owned(),
     })
+}
+
+/// Compares the time of a scan with that of a peer, which decodes nothing.
+fn scans_within(results: &Results, who: Peer, with: Peer, limit: f64) -> Option<Goal> {
+    let case = results.call(Work::Scan, None, 1)?;
+    let measured = case.entry(who)?.times(case.entry(with)?)?;
+    let what = format!("{}, {}: times as long", case.case.title(), who.name());
+    Some(Goal { what, bound: Bound::AtMost, limit, measured, with: with.name().to_owned() })
 }
 
 /// Compared with the smallest peer that made as many updates in its time.

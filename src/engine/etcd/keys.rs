@@ -142,7 +142,7 @@ impl Identity {
     /// The record that was found.
     pub(super) fn open(&self, keys: &Keys, kv: &KeyValue) -> Result<Record> {
         let key = keys.parse(&kv.key)?;
-        let (version, payload) = record::open(&key, &kv.value).map_err(|damage| {
+        let (version, payload) = record::open(&key, kv.value.clone()).map_err(|damage| {
             let why = format!("{damage}. Other records can still be read; restore this one from a backup");
             Failure::Corrupt { place: format!("{}, in etcd", key.describe()), why }
         })?;

@@ -9,10 +9,10 @@ use crate::http::app::App;
 use crate::http::exchange::address::Prefix;
 use crate::http::exchange::answer::{canonical, json, json_at};
 use crate::http::exchange::input::{Condition, Json, Names, Object, ParsedQuery};
-use crate::http::exchange::paging::{PAGE_MAX, page_size};
+use crate::http::exchange::paging::page_size;
 use crate::http::exchange::problem::{Answer, Problem};
-use crate::proto::{Status, WorkResponse};
-use crate::{Item, List, Params, ProcessHandle};
+use crate::proto::WorkResponse;
+use crate::{Item, List, Params, ProcessHandle, StoredItem};
 
 /// The maximum number of items that a request reads. Beyond it, the answer has the items found and
 /// a token to continue.
@@ -96,20 +96,10 @@ impl Listing {
         }
     }
 
-    fn wants(&self, item: &Item, response: &WorkResponse) -> bool {
-        let is_state = self.state.as_ref().is_none_or(|state| *state == response.state);
-        let status = || item.work.as_ref().and_then(|work| work.status.as_ref());
-        is_state && (!self.errors || status().is_some_and(has_errors))
+    fn wants(&self, item: &StoredItem) -> bool {
+        let is_state = self.state.as_deref().is_none_or(|state| state == item.state_name());
+        is_state && (!self.errors || item.has_errors())
     }
-
-    /// Reports whether there is no filter.
-    fn wants_all(&self) -> bool {
-        self.state.is_none() && !self.errors
-    }
-}
-
-fn has_errors(status: &Status) -> bool {
-    status.total_errors > 0 || !status.errors.is_empty()
 }
 
 pub(crate) async fn list(
@@ -138,31 +128,25 @@ pub(crate) type Found = (Item, WorkResponse);
 pub(crate) fn find(process: &ProcessHandle, asked: &Listing) -> Answer<(Vec<Found>, Option<String>)> {
     let wanted = page_size(asked.page_size)?;
     asked.check()?;
+    let mut items = process.items(asked.list.into()).with_prefix(&asked.prefix);
+    if let Some(after) = &asked.page_token {
+        items = items.after(after);
+    }
     let mut found = Vec::new();
-    let mut after = asked.page_token.clone();
     let mut looked_at = 0;
-    // A filter may skip many items.
-    let step = if asked.wants_all() { wanted } else { PAGE_MAX };
-    loop {
-        let page = process.list_prefix(asked.list.into(), &asked.prefix, after.as_deref(), step)?;
-        let last = page.items.last().map(|item| item.name.clone());
-        for item in page.items {
-            looked_at += 1;
+    while let Some(stored) = items.next().transpose()? {
+        looked_at += 1;
+        if asked.wants(&stored) {
+            let item = stored.to_item()?;
             let response = item.response(process.name());
-            if asked.wants(&item, &response) {
-                let name = item.name.clone();
-                found.push((item, response));
-                if found.len() == wanted {
-                    let is_last = page.next.is_none() && last.as_ref() == Some(&name);
-                    return Ok((found, Some(name).filter(|_| !is_last)));
-                }
-            }
+            found.push((item, response));
         }
-        after = page.next;
-        if after.is_none() || looked_at >= LOOKED_AT_MAX {
-            return Ok((found, after));
+        if found.len() == wanted || looked_at == LOOKED_AT_MAX {
+            let has_more = items.next().transpose()?.is_some();
+            return Ok((found, has_more.then(|| stored.name().to_owned())));
         }
     }
+    Ok((found, None))
 }
 
 pub(crate) async fn show(

@@ -174,29 +174,21 @@ impl Processes {
             }
         }
         for ((list, state), count) in count_items(process)? {
-            let labels: Labels =
-                label().into_iter().chain([("list", list.to_string()), ("state", state)]).collect();
+            let labels: Labels = label()
+                .into_iter()
+                .chain([("list", list.to_string()), ("state", state.to_owned())])
+                .collect();
             self.items.get_or_create(&labels).set(count);
         }
         Ok(())
     }
 }
 
-fn count_items(process: &ProcessHandle) -> Result<BTreeMap<(List, String), f64>> {
+fn count_items(process: &ProcessHandle) -> Result<BTreeMap<(List, &'static str), f64>> {
     let mut counts = BTreeMap::new();
-    for list in List::ALL {
-        let mut after = None;
-        loop {
-            let page = process.list(list, after.as_deref(), PAGE)?;
-            for item in &page.items {
-                let state = item.response(process.name()).state;
-                *counts.entry((list, state)).or_default() += 1.0;
-            }
-            after = page.next;
-            if after.is_none() {
-                break;
-            }
-        }
+    for item in List::ALL.into_iter().flat_map(|list| process.items(list)) {
+        let item = item?;
+        *counts.entry((item.list(), item.state_name())).or_default() += 1.0;
     }
     Ok(counts)
 }

@@ -156,6 +156,15 @@ proptest! {
     }
 
     #[test]
+    fn names_with_one_prefix_are_one_range(process in name(), work in name(), prefix in name()) {
+        for key in keys_of(&process, &work) {
+            let is_it = key.kind() == Kind::Active && work.starts_with(&prefix);
+            let range = KeyRange::names(&process, Kind::Active, &prefix);
+            prop_assert_eq!(range.contains(&key.bytes), is_it);
+        }
+    }
+
+    #[test]
     fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..40)) {
         if let Some(key) = Key::from_bytes(bytes.into()) {
             let _ = key.describe();

@@ -14,7 +14,7 @@ pub(crate) fn open_record(key: &Bytes, value: &Bytes) -> Result<Record, String> 
         return Err(format!("no record has a key like {:02x?}", key.as_ref()));
     };
     let (version, payload) =
-        record::open(&key, value).map_err(|damage| format!("{}: {damage}", key.describe()))?;
+        record::open(&key, value.clone()).map_err(|damage| format!("{}: {damage}", key.describe()))?;
     let record = Record { key, version, payload };
     decode(&record)?;
     Ok(record)

@@ -104,7 +104,7 @@ impl Fragments<'_, '_> {
     fn archived(&mut self, key: Bytes, value: &Bytes, of: u64, origin: Origin) {
         let Some(key) = Key::from_bytes(key) else { return };
         self.carver.know(&key);
-        match record::open(&key, value) {
+        match record::open(&key, value.clone()) {
             Ok((version, _)) => self.sources.add(&key, version, value.clone(), origin),
             Err(_) => drop(self.sources.unreadable.insert(key.bytes().clone(), Unreadable::At(of))),
         }

@@ -6,8 +6,9 @@ use std::ops::ControlFlow;
 use crate::error::Result;
 use crate::model::response;
 use crate::model::{List, item, run};
-use crate::proto::record::Item;
-use crate::record::{KeyRange, Kind, Payload};
+use crate::proto::record::{Item, ItemHead};
+use crate::proto::{State, Status};
+use crate::record::{KeyRange, Kind};
 use crate::store::ProcessHandle;
 
 /// Counts of the active items of a process.
@@ -24,7 +25,7 @@ pub struct Counts {
 impl ProcessHandle {
     /// Counts the active items by state.
     ///
-    /// Reads every item, so the cost grows with their number.
+    /// Looks at every item, so the cost grows with their number.
     ///
     /// ```
     /// # use procstate::{Params, Store};
@@ -39,18 +40,22 @@ impl ProcessHandle {
     ///
     /// [`is_not_found`](crate::Error::is_not_found) if the process is not in the store.
     pub fn counts(&self) -> Result<Counts> {
-        self.existing_owner()?;
+        self.must_exist()?;
         let status = self.read_status()?;
         let on = status.present().filter(|status| run::is_unfinished(status));
         let mut counts = Counts::default();
+        let mut states: BTreeMap<State, u64> = BTreeMap::new();
         self.store.scan(&KeyRange::kind(self.name(), Kind::from(List::Active)), |record| {
-            let item = Item::from_ref(record)?;
+            let item = Item::from(ItemHead::from_ref(record)?);
             let is_left = |run| item::is_to_do(&item, run) && item::ended_before(&item, run).is_none();
             counts.remaining += u64::from(on.is_some_and(is_left));
-            let state = response::active_state(&item.work.unwrap_or_default());
-            *counts.states.entry(state).or_default() += 1;
+            *states.entry(item::status(&item).map_or(State::Unspecified, Status::state)).or_default() += 1;
             Ok(ControlFlow::Continue(()))
         })?;
+        counts.states = states
+            .into_iter()
+            .map(|(state, count)| (response::active_state(state).to_owned(), count))
+            .collect();
         Ok(counts)
     }
 }

@@ -41,7 +41,7 @@ impl ProcessHandle {
     /// [`is_not_found`](crate::Error::is_not_found) if the process is not in the
     /// store.
     pub fn history(&self) -> Result<Vec<PastRun>> {
-        self.existing_owner()?;
+        self.must_exist()?;
         let mut runs: Vec<PastRun> = Vec::new();
         self.store.scan(&self.history_range(), |record| {
             runs.push(History::from_ref(record)?.into());

@@ -154,14 +154,10 @@ impl ProcessHandle {
         if limit == 0 {
             return Err(Error::argument("a page cannot have 0 items; request at least 1"));
         }
-        self.existing_owner()?;
+        self.must_exist()?;
         let mut items = Vec::new();
         let mut more = false;
-        let range = self.list_range(list, after).from(&self.item_key(list, prefix));
-        self.store.scan_first(&range, limit.saturating_add(1), |record| {
-            if !matches!(record.key.slot(), Some(Slot::Item(_, name)) if name.starts_with(prefix)) {
-                return Ok(ControlFlow::Break(()));
-            }
+        self.store.scan_first(&self.list_range(list, prefix, after), limit.saturating_add(1), |record| {
             more = items.len() == limit;
             if more {
                 return Ok(ControlFlow::Break(()));
@@ -181,16 +177,16 @@ impl ProcessHandle {
         limit: usize,
     ) -> Result<VecDeque<N>> {
         let mut names = VecDeque::new();
-        self.store.inner.engine.scan_first(&self.list_range(list, after), limit, &mut |record| {
+        self.store.inner.engine.scan_first(&self.list_range(list, "", after), limit, &mut |record| {
             names.push_back(work_name(record.key).into());
             ControlFlow::Continue(())
         })?;
         Ok(names)
     }
 
-    /// Returns the range of `list` after the name `after`.
-    fn list_range(&self, list: List, after: Option<&str>) -> KeyRange {
-        let range = KeyRange::kind(self.name(), list.into());
+    /// Returns the range of the names in `list` that begin with `prefix` and follow `after`.
+    pub(super) fn list_range(&self, list: List, prefix: &str, after: Option<&str>) -> KeyRange {
+        let range = KeyRange::names(self.name(), list.into(), prefix);
         match after {
             Some(after) => range.after(&self.item_key(list, after)),
             None => range,
@@ -198,33 +194,30 @@ impl ProcessHandle {
     }
 }
 
-fn item(record: RecordRef<'_>, list: List) -> Result<Item> {
-    let name = work_name(record.key).to_owned();
+/// Decodes a record of `list`.
+pub(super) fn item(record: RecordRef<'_>, list: List) -> Result<Item> {
+    let (name, version) = (work_name(record.key).to_owned(), record.version);
     Ok(match list {
         List::Active => {
-            let item = record::Item::from_ref(record)?;
-            Item {
-                name,
-                list,
-                work: Some(item.work.unwrap_or_default()),
-                since: None,
-                version: record.version,
-                failed_attempts: item.failed_attempts,
-            }
+            let record::Item { work, failed_attempts, .. } = Payload::from_ref(record)?;
+            Item { name, list, work: Some(work.unwrap_or_default()), since: None, version, failed_attempts }
         }
         List::Cleanup | List::Dropped => {
-            let since = prost_types::Timestamp::from_ref(record)?;
-            let since = time::from_wire(&since);
-            Item { name, list, work: None, since, version: record.version, failed_attempts: 0 }
+            Item { name, list, work: None, since: since(record)?, version, failed_attempts: 0 }
         }
     })
 }
 
-/// The work that the record of a list is about.
-fn work_name(key: KeyRef<'_>) -> &str {
+/// Returns when the item was put on the cleanup or the dropped list.
+pub(super) fn since(record: RecordRef<'_>) -> Result<Option<Timestamp>> {
+    prost_types::Timestamp::from_ref(record).map(|since| time::from_wire(&since))
+}
+
+/// Returns the work name in the key of a list's record.
+pub(super) fn work_name(key: KeyRef<'_>) -> &str {
     match key.slot() {
         Some(Slot::Item(_, name)) => name,
-        // An engine answers no other key in the range of a list.
+        // The range of a list contains no other keys.
         _ => "",
     }
 }

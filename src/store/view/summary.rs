@@ -85,7 +85,7 @@ impl ProcessHandle {
     ///
     /// [`is_not_found`](crate::Error::is_not_found) if the process is not in the store.
     pub fn status(&self) -> Result<Option<Status>> {
-        self.existing_owner()?;
+        self.must_exist()?;
         Ok(self.read_status()?.value.status)
     }
 
@@ -95,7 +95,7 @@ impl ProcessHandle {
     ///
     /// [`is_not_found`](crate::Error::is_not_found) if the process is not in the store.
     pub fn totals(&self) -> Result<BTreeMap<String, f64>> {
-        self.existing_owner()?;
+        self.must_exist()?;
         let totals: Versioned<Totals> = self.store.read(&Key::totals(self.name()))?;
         Ok(totals.value.aggregate_stats)
     }

@@ -69,7 +69,7 @@ impl ProcessHandle {
     pub fn unregister_all<N: Into<String>>(&self, names: impl IntoIterator<Item = N>) -> Result<Tally> {
         let mut names: Vec<String> = names.into_iter().map(Into::into).collect();
         names.iter().try_for_each(|name| names::check_work(name))?;
-        self.existing_owner()?;
+        self.must_exist()?;
         names.sort_unstable();
         names.dedup();
         let mut unregistered = 0;

@@ -36,7 +36,7 @@ impl ProcessHandle {
     /// [`is_not_found`](crate::Error::is_not_found) if the process is not in the
     /// store.
     pub fn purge(&self, retention: Duration) -> Result<Purged> {
-        self.existing_owner()?;
+        self.must_exist()?;
         let retention = SignedDuration::try_from(retention).unwrap_or(SignedDuration::MAX);
         let before = self.store.now().saturating_sub(retention).unwrap_or(Timestamp::MIN);
         let dropped = self

@@ -62,7 +62,7 @@ impl ProcessHandle {
     /// [`is_not_found`](crate::Error::is_not_found) if the process is not in the
     /// store.
     pub fn settings(&self) -> Result<Settings> {
-        self.existing_owner()?;
+        self.must_exist()?;
         let read = self.read_settings()?;
         Ok(Settings::read(&read.value, read.version))
     }

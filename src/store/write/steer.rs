@@ -8,8 +8,8 @@ use crate::model::{List, item, ownership};
 use crate::proto::record::RunStatus;
 use crate::proto::{State, Status};
 use crate::record::{Key, Payload};
-use crate::store::Attempt;
 use crate::store::process::{Effect, ProcessHandle};
+use crate::store::{Attempt, StoredItem};
 
 /// The setting that pauses a process.
 pub(crate) const PAUSED: &str = "flow.paused";
@@ -39,7 +39,7 @@ impl ProcessHandle {
     /// [`is_not_found`](crate::Error::is_not_found) if the process is not in the store; if
     /// the store cannot be written.
     pub fn pause(&self) -> Result<Effect> {
-        self.existing_owner()?;
+        self.must_exist()?;
         self.update_params(|params| {
             params.int_params.insert(PAUSED.to_owned(), 1);
         })
@@ -51,7 +51,7 @@ impl ProcessHandle {
     ///
     /// As [`pause`](ProcessHandle::pause).
     pub fn resume(&self) -> Result<Effect> {
-        self.existing_owner()?;
+        self.must_exist()?;
         self.update_params(|params| {
             params.int_params.remove(PAUSED);
         })
@@ -92,7 +92,7 @@ impl ProcessHandle {
     /// [`is_not_found`](crate::Error::is_not_found) if the process is not in the store; if
     /// the store cannot be written.
     pub fn run_now(&self) -> Result<()> {
-        self.existing_owner()?;
+        self.must_exist()?;
         self.store.change(self.durability, || {
             let run = self.read_status()?;
             Ok(Attempt::Commit(self.request_run(Batch::new(), run.present(), false)?, ()))
@@ -116,7 +116,7 @@ impl ProcessHandle {
         let mut names: Vec<String> = names.into_iter().map(Into::into).collect();
         names.sort_unstable();
         names.dedup();
-        self.existing_owner()?;
+        self.must_exist()?;
         for name in &names {
             names::check_work(name)?;
             self.must_be_active(name, &self.place(name)?)?;
@@ -136,25 +136,19 @@ impl ProcessHandle {
     ///
     /// As [`retry`](ProcessHandle::retry).
     pub fn retry_failed(&self) -> Result<usize> {
-        self.existing_owner()?;
-        let (mut queued, mut after) = (0, None);
+        let is_failed = |item: &StoredItem| item.state().is_some_and(has_failed);
+        let mut failed = self.items(List::Active).filter_map(|item| match item {
+            Ok(item) => is_failed(&item).then(|| Ok(item.name().to_owned())),
+            Err(error) => Some(Err(error)),
+        });
+        let mut queued = 0;
         loop {
-            let page = self.list(List::Active, after.as_deref(), self.items_per_commit(ITEMS_PER_COMMIT))?;
-            let failed: Vec<String> = page
-                .items
-                .into_iter()
-                .filter(|item| {
-                    item.work.as_ref().and_then(|work| work.status.as_ref()).is_some_and(has_failed)
-                })
-                .map(|item| item.name)
-                .collect();
-            if !failed.is_empty() {
-                queued += self.queue_chunk(&failed, has_failed)?;
-            }
-            after = page.next;
-            if after.is_none() {
+            let names = failed.by_ref().take(self.items_per_commit(ITEMS_PER_COMMIT));
+            let names: Vec<String> = names.collect::<Result<_>>()?;
+            if names.is_empty() {
                 return Ok(queued);
             }
+            queued += self.queue_chunk(&names, |status| has_failed(status.state()))?;
         }
     }
 
@@ -199,6 +193,6 @@ impl ProcessHandle {
     }
 }
 
-fn has_failed(status: &Status) -> bool {
-    matches!(status.state(), State::Incomplete | State::Aborted)
+fn has_failed(state: State) -> bool {
+    matches!(state, State::Incomplete | State::Aborted)
 }

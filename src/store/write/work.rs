@@ -138,7 +138,7 @@ impl ProcessHandle {
     /// [`is_precondition_failed`](crate::Error::is_precondition_failed) if it does not hold.
     pub fn unregister_if(&self, name: &str, precondition: Precondition) -> Result<Effect> {
         names::check_work(name)?;
-        self.existing_owner()?;
+        self.must_exist()?;
         let changed = self.unregister_chunk_if(&[name.to_owned()], Absent::ToCleanup, precondition)?;
         Ok(if changed == 0 { Effect::Unchanged } else { Effect::Changed })
     }
@@ -216,7 +216,7 @@ impl ProcessHandle {
     /// As [`work`](ProcessHandle::work).
     pub fn item(&self, name: &str) -> Result<Option<crate::store::Item>> {
         names::check_work(name)?;
-        self.existing_owner()?;
+        self.must_exist()?;
         // Active work is on no other list. For all others an empty commit verifies that the three
         // lists were read at one point in time, so that a concurrent move cannot hide the item.
         self.store.change(self.durability, || {

@@ -47,6 +47,7 @@ impl Class {
 pub enum Peer {
     Procstate,
     ProcstateUnchecked,
+    ProcstateUndecoded,
     Sqlite,
     Lmdb,
     LmdbNosync,
@@ -99,6 +100,7 @@ impl Peer {
         match self {
             Self::Procstate => "procstate",
             Self::ProcstateUnchecked => "procstate, no check",
+            Self::ProcstateUndecoded => "procstate, not decoded",
             Self::Sqlite => "SQLite",
             Self::Lmdb => "LMDB",
             Self::LmdbNosync => "LMDB, no sync",
@@ -121,6 +123,14 @@ impl Peer {
         }
     }
 
+    /// Returns the peer that makes its stores: opening and reading do not change one.
+    pub fn maker(self) -> Self {
+        match self {
+            Self::ProcstateUnchecked | Self::ProcstateUndecoded => Self::Procstate,
+            peer => peer,
+        }
+    }
+
     /// Returns the weakest class that it promises, for when the class does not matter.
     pub fn weakest_class(self) -> Class {
         if self.is_in(Class::ProgramDeath) { Class::ProgramDeath } else { Class::PowerLoss }
@@ -137,6 +147,9 @@ impl Peer {
             Self::ProcstateUnchecked => {
                 Some("procstate, but not read through when it is opened (`StoreBuilder::verify`)")
             }
+            Self::ProcstateUndecoded => Some(
+                "procstate, whose items are looked at as they are stored (`ProcessHandle::items`), as those of all peers are",
+            ),
             Self::LmdbNosync => Some("promises less: a power loss may corrupt it"),
             Self::Blob => Some("one value per process, rewritten by each update"),
             Self::Bare => Some("the physical limit, no store"),
@@ -148,6 +161,7 @@ impl Peer {
         match self {
             Self::Procstate => procstate::open(folder, class),
             Self::ProcstateUnchecked => procstate::open_unchecked(folder, class),
+            Self::ProcstateUndecoded => procstate::open_undecoded(folder, class),
             Self::Sqlite => sqlite::open(folder, class),
             Self::Lmdb => lmdb::open(folder, class),
             Self::LmdbNosync => lmdb::open_without_sync(folder),

@@ -21,22 +21,27 @@ const SNAPSHOT_LOG_BYTES: u64 = 64 << 20;
 struct Procstate {
     store: procstate::Store,
     durability: Durability,
+    decodes: bool,
 }
 
 pub fn open(folder: &Path, class: Class) -> Result<Box<dyn Store>> {
-    with_store(procstate::Store::open(folder)?, class)
+    with_store(procstate::Store::open(folder)?, class, true)
+}
+
+pub fn open_undecoded(folder: &Path, class: Class) -> Result<Box<dyn Store>> {
+    with_store(procstate::Store::open(folder)?, class, false)
 }
 
 pub fn open_unchecked(folder: &Path, class: Class) -> Result<Box<dyn Store>> {
-    with_store(procstate::Store::builder().verify(false).open(folder)?, class)
+    with_store(procstate::Store::builder().verify(false).open(folder)?, class, true)
 }
 
-fn with_store(store: procstate::Store, class: Class) -> Result<Box<dyn Store>> {
+fn with_store(store: procstate::Store, class: Class, decodes: bool) -> Result<Box<dyn Store>> {
     let durability = match class {
         Class::ProgramDeath => Durability::Buffered,
         Class::PowerLoss => Durability::Synced,
     };
-    Ok(Box::new(Procstate { store, durability }))
+    Ok(Box::new(Procstate { store, durability, decodes }))
 }
 
 impl Store for Procstate {
@@ -54,7 +59,8 @@ impl Store for Procstate {
 
     fn session(&self, process: usize) -> Result<Box<dyn Session + '_>> {
         let process = self.store.process(&process_name(process))?.with_durability(self.durability);
-        Ok(Box::new(Owner { process, durability: self.durability, items: Vec::new(), run: None }))
+        let (durability, decodes) = (self.durability, self.decodes);
+        Ok(Box::new(Owner { process, durability, decodes, items: Vec::new(), run: None }))
     }
 
     fn close(self: Box<Self>) -> Result<()> {
@@ -74,6 +80,7 @@ fn params(keys: i64) -> Params {
 struct Owner {
     process: ProcessHandle,
     durability: Durability,
+    decodes: bool,
     // Before the run, since items in progress belong to it.
     items: Vec<WorkItem>,
     run: Option<Run>,
@@ -125,7 +132,10 @@ impl Session for Owner {
     }
 
     fn scan(&self) -> Result<usize> {
-        Ok(self.process.list(List::Active, None, usize::MAX)?.items.len())
+        if self.decodes {
+            return Ok(self.process.list(List::Active, None, usize::MAX)?.items.len());
+        }
+        self.process.items(List::Active).try_fold(0, |count, item| Ok(item.map(|_| count + 1)?))
     }
 
     fn find(&self, items: usize) -> Result<Found> {

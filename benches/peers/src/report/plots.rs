@@ -159,6 +159,7 @@ fn color(peer: Peer) -> RGBColor {
     match peer {
         Peer::Procstate => RGBColor(213, 40, 40),
         Peer::ProcstateUnchecked => RGBColor(240, 140, 140),
+        Peer::ProcstateUndecoded => RGBColor(240, 170, 120),
         Peer::Sqlite => RGBColor(0, 114, 178),
         Peer::Lmdb => RGBColor(0, 130, 90),
         Peer::LmdbNosync => RGBColor(110, 190, 120),

@@ -2,16 +2,13 @@
 
 use procstate::interchange::to_json;
 use procstate::proto::{State, Status};
-use procstate::{Clock, Item, List, PastRun, Stats, Summary, SystemClock, Timestamp};
+use procstate::{Clock, Item, List, PastRun, Stats, StoredItem, Summary, SystemClock, Timestamp};
 use serde_json::json;
 
 use super::change::schedule;
 use crate::failure::{CommandStatus, Failure};
 use crate::open::{self, Location};
 use crate::terminal::output::{Output, age, count, json_time, time};
-
-/// The number of items per read.
-const PAGE: usize = 1000;
 
 pub(crate) fn ls(place: &Location, output: &mut Output) -> Result<CommandStatus, Failure> {
     let store = open::for_looking(place)?;
@@ -85,21 +82,12 @@ pub(crate) fn work_list(place: &Location, name: &str, output: &mut Output) -> Re
     let store = open::for_looking(place)?;
     let process = store.process(name)?;
     let mut rows = Vec::new();
-    for list in List::ALL {
-        let mut after = None;
-        loop {
-            let page = process.list(list, after.as_deref(), PAGE)?;
-            for item in &page.items {
-                if output.is_json() {
-                    output.json_text(&to_json(&item.response(name))?)?;
-                } else {
-                    rows.push(item_row(name, item));
-                }
-            }
-            after = page.next;
-            if after.is_none() {
-                break;
-            }
+    for item in List::ALL.into_iter().flat_map(|list| process.items(list)) {
+        let item = item?;
+        if output.is_json() {
+            output.json_text(&to_json(&item.to_item()?.response(name))?)?;
+        } else {
+            rows.push(item_row(&item)?);
         }
     }
     if !output.is_json() {
@@ -108,14 +96,19 @@ pub(crate) fn work_list(place: &Location, name: &str, output: &mut Output) -> Re
     Ok(CommandStatus::Success)
 }
 
-fn item_row(process: &str, item: &Item) -> Vec<String> {
+fn item_row(item: &StoredItem) -> Result<Vec<String>, Failure> {
     let now = SystemClock::new().now();
-    let status = item.work.as_ref().and_then(|work| work.status.clone()).unwrap_or_default();
-    let progress = status.progress_time.and_then(|wire| Timestamp::new(wire.seconds, wire.nanos).ok());
-    let last_error = status.errors.last().map_or(String::new(), |error| first_line(&error.text));
-    let errors = if item.work.is_some() { status.total_errors.to_string() } else { "-".to_owned() };
-    let state = item.response(process).state;
-    vec![item.name.clone(), state, age(progress.or(item.since), now), errors, last_error]
+    let is_active = item.list() == List::Active;
+    let errors = if is_active { item.total_errors().to_string() } else { "-".to_owned() };
+    let last_error = if item.has_errors() { last_error(&item.to_item()?) } else { String::new() };
+    let since = age(item.progress_time().or(item.since()), now);
+    Ok(vec![item.name().to_owned(), item.state_name().to_owned(), since, errors, last_error])
+}
+
+fn last_error(item: &Item) -> String {
+    let status = item.work.as_ref().and_then(|work| work.status.as_ref());
+    let last = status.and_then(|status| status.errors.last());
+    last.map_or(String::new(), |error| first_line(&error.text))
 }
 
 /// Returns the first non-empty line.

@@ -7,7 +7,7 @@ use crate::engine::durable::memtable::Memtable;
 use crate::engine::durable::poison::Poison;
 use crate::engine::durable::storage::IndexBackend;
 use crate::engine::durable::wal::key_and_payload;
-use crate::engine::index_records::open_value;
+use crate::engine::index_records::open_version;
 use crate::error::Result;
 use crate::record::{Key, Kind};
 
@@ -51,7 +51,7 @@ impl NewestVersions<'_> {
             // Not registered as a reader for checkpoints: whatever they may be changing is in the
             // memtable.
             let value = poison.on_error(index.get(key.bytes()))?;
-            Ok(value.map(|value| open_value(key, &value)).transpose()?.map(|record| record.version))
+            value.map(|value| open_version(key, &value)).transpose()
         })
     }
 }

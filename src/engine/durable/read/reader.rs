@@ -37,7 +37,7 @@ impl Reader {
             memtable.reader()
         };
         let value = self.shared.poison.on_error(index.get(key.bytes()))?;
-        value.map(|value| open_value(key, &value)).transpose()
+        value.map(|value| open_value(key, value)).transpose()
     }
 
     /// A concurrent checkpoint changes the index only where the view has an entry, for which the

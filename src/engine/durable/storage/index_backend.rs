@@ -4,7 +4,7 @@ use std::fmt::Debug;
 
 use bytes::Bytes;
 
-use crate::engine::index_records::open_value;
+use crate::engine::index_records::open_version;
 use crate::error::{Failure, Result};
 use crate::index::{Contents, Visit};
 use crate::record::{Key, Position};
@@ -70,8 +70,7 @@ impl OwnerCheck {
 
     /// Checks the value that is about to be replaced.
     pub(crate) fn check(&self, found: Option<&Bytes>, applied: u64) -> Result<()> {
-        let version =
-            found.map(|value| open_value(&self.key, value)).transpose()?.map_or(0, |old| old.version);
+        let version = found.map_or(Ok(0), |value| open_version(&self.key, value))?;
         if self.allows(version, applied) {
             return Ok(());
         }

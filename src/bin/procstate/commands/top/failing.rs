@@ -2,16 +2,16 @@
 
 use std::time::{Duration, Instant};
 
-use procstate::proto::{State, Status};
-use procstate::{Item, List, ProcessHandle, Result};
+use procstate::proto::State;
+use procstate::{List, ProcessHandle, Result, StoredItem};
 
 use crate::commands::look::first_line;
 
 /// The maximum number of failing items per process.
 const SHOWN_MAX: usize = 20;
 
-/// The number of items per read.
-const PAGE: usize = 1000;
+/// The number of items between two looks at the time.
+const STEP: usize = 1000;
 
 /// How long a search rests, as a multiple of its duration.
 const REST: u32 = 20;
@@ -49,20 +49,24 @@ impl Search {
         if self.rests_until.is_some_and(|until| began < until) {
             return Ok(());
         }
-        loop {
-            let page = process.list(List::Active, self.after.as_deref(), PAGE)?;
-            self.coming.extend(page.items.iter().filter_map(failing));
-            self.coming.truncate(SHOWN_MAX);
-            self.after = page.next;
-            if self.after.is_none() || self.coming.len() == SHOWN_MAX {
-                self.end(began.elapsed());
-                return Ok(());
+        let mut items = process.items(List::Active);
+        if let Some(after) = &self.after {
+            items = items.after(after);
+        }
+        for (number, item) in (1..).zip(items) {
+            let item = item?;
+            self.coming.extend(failing(&item)?);
+            if self.coming.len() == SHOWN_MAX {
+                break;
             }
-            if time_max.is_some_and(|max| began.elapsed() >= max) {
+            if number % STEP == 0 && time_max.is_some_and(|max| began.elapsed() >= max) {
+                self.after = Some(item.name().to_owned());
                 self.took += began.elapsed();
                 return Ok(());
             }
         }
+        self.end(began.elapsed());
+        Ok(())
     }
 
     fn end(&mut self, took: Duration) {
@@ -74,19 +78,19 @@ impl Search {
 }
 
 /// Returns the item if its last attempt failed, or the current one has errors.
-fn failing(item: &Item) -> Option<Failing> {
-    let status: &Status = item.work.as_ref()?.status.as_ref()?;
-    let fails = match status.state() {
+fn failing(item: &StoredItem) -> Result<Option<Failing>> {
+    let Some(state) = item.state() else { return Ok(None) };
+    let fails = match state {
         State::Incomplete | State::Aborted => true,
-        State::Active => status.total_errors > 0,
+        State::Active => item.total_errors() > 0,
         State::Unspecified | State::New | State::Completed => false,
     };
-    fails.then(|| Failing {
-        work: item.name.clone(),
-        state: status.state(),
-        errors: status.total_errors,
-        error: status.errors.last().map_or(String::new(), |error| first_line(&error.text)),
-    })
+    if !fails {
+        return Ok(None);
+    }
+    let status = item.to_item()?.work.and_then(|work| work.status).unwrap_or_default();
+    let error = status.errors.last().map_or(String::new(), |error| first_line(&error.text));
+    Ok(Some(Failing { work: item.name().to_owned(), state, errors: item.total_errors(), error }))
 }
 
 #[cfg(test)]
