@@ -1,22 +1,27 @@
-//! The lock of a run, for whoever writes it. It is not held while a network is waited for, or a
-//! worker that only counts would wait with it.
+//! The lock of a run as its writer holds it.
 
 use std::ops::{Deref, DerefMut};
 
 use parking_lot::MutexGuard;
 
-use super::fenced::FencedRun;
 use super::state::State;
 
 /// The state of a run, and the right to write it.
+///
+/// While a call waits for a network, the state is not locked, so that workers that only count do not
+/// wait too.
 pub(super) struct Writing<'a> {
     state: MutexGuard<'a, State>,
-    /// Held, also while the state is not, where a call waits for a network.
+    /// Held, even while the state is not locked, if calls wait for a network.
     writer: Option<MutexGuard<'a, ()>>,
 }
 
-impl Writing<'_> {
-    /// Calls what may wait for a network. Others may count meanwhile, and nobody else writes.
+impl<'a> Writing<'a> {
+    pub(super) fn new(state: MutexGuard<'a, State>, writer: Option<MutexGuard<'a, ()>>) -> Self {
+        Self { state, writer }
+    }
+
+    /// Makes a call that may wait for a network; meanwhile, others may count, but not write.
     pub(super) fn wait<T>(&mut self, call: impl FnOnce() -> T) -> T {
         match self.writer {
             Some(_) => MutexGuard::unlocked(&mut self.state, call),
@@ -24,7 +29,7 @@ impl Writing<'_> {
         }
     }
 
-    /// Keeps the state too from now on: nobody counts what is not written any more.
+    /// Keeps the state locked from now on, so that nobody counts what will not be written.
     pub(super) fn keep(&mut self) {
         self.writer = None;
     }
@@ -41,20 +46,5 @@ impl Deref for Writing<'_> {
 impl DerefMut for Writing<'_> {
     fn deref_mut(&mut self) -> &mut State {
         &mut self.state
-    }
-}
-
-impl FencedRun {
-    pub(super) fn lock_to_write(&self) -> Writing<'_> {
-        let writer = self.is_networked.then(|| self.writer.lock());
-        Writing { state: self.lock(), writer }
-    }
-
-    pub(super) fn try_lock_to_write(&self) -> Option<Writing<'_>> {
-        if self.is_networked {
-            let writer = self.writer.try_lock()?;
-            return Some(Writing { state: self.lock(), writer: Some(writer) });
-        }
-        Some(Writing { state: self.try_lock()?, writer: None })
     }
 }

@@ -10,8 +10,8 @@ use crate::store::Store;
 use crate::tokio::call::call;
 use crate::tokio::synced::{ready, synced};
 
-/// The run of a dispatcher, which lends it to calls that may outlive it. Dropped, it is left
-/// unfinished, and those write no more.
+/// The run of a dispatcher, which shares it with calls that may outlive the dispatcher. When dropped,
+/// it leaves the run unfinished, and those calls write nothing more.
 pub(crate) struct OwnedRun(Arc<Run>);
 
 impl OwnedRun {
