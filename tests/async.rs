@@ -99,7 +99,7 @@ impl Drop for Present {
 type Working = Pin<Box<dyn Future<Output = WorkResult> + Send>>;
 
 /// A worker that takes a second per item.
-fn takes_a_second(gauge: &Gauge) -> impl Fn(AsyncWork) -> Working + use<> {
+fn one_second_worker(gauge: &Gauge) -> impl Fn(AsyncWork) -> Working + use<> {
     let gauge = gauge.clone();
     move |_work| {
         let present = gauge.enter();
@@ -415,7 +415,7 @@ async fn a_shutdown_lets_items_in_hand_end() {
         let store = store();
         let process = process(&store, 5);
         let gauge = Gauge::default();
-        let handle = runner(&store).every(HOUR).concurrency(2).worker_fn(takes_a_second(&gauge));
+        let handle = runner(&store).every(HOUR).concurrency(2).worker_fn(one_second_worker(&gauge));
         let handle = handle.spawn().unwrap();
         eventually("two are in progress", || gauge.present() == 2).await;
         handle.shutdown(how, HOUR).await.unwrap();
@@ -425,7 +425,7 @@ async fn a_shutdown_lets_items_in_hand_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_item_is_cancelled_and_the_others_go_on() {
+async fn cancelling_one_item_leaves_the_others_running() {
     let store = store();
     let process = process(&store, 3);
     let gauge = Gauge::default();
@@ -463,7 +463,7 @@ async fn one_item_is_cancelled_and_the_others_go_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_run_that_is_dropped_is_gone_on_with_at_once() {
+async fn a_dropped_run_can_be_resumed_at_once() {
     let store = store();
     process(&store, 3);
     let gauge = Gauge::default();
@@ -525,7 +525,7 @@ async fn operators_steer_a_run_by_settings() {
     let store = store();
     let process = process(&store, 30);
     let gauge = Gauge::default();
-    let handle = runner(&store).every(HOUR).concurrency(2).worker_fn(takes_a_second(&gauge));
+    let handle = runner(&store).every(HOUR).concurrency(2).worker_fn(one_second_worker(&gauge));
     let set = |name: &str, value| {
         process.update_params(|params| params.int_params.extend([(name.to_owned(), value)])).unwrap()
     };

@@ -43,7 +43,7 @@ async fn victim() {
     std::future::pending::<()>().await;
 }
 
-/// One write per line: what is printed has happened.
+/// One write per line, so that a printed line has happened.
 fn say(what: &str) {
     std::io::stdout().write_all(format!("\n@{what}\n").as_bytes()).unwrap();
 }

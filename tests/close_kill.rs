@@ -1,9 +1,9 @@
-//! Killed by SIGKILL at any moment, most of them while it closes its store and that gives back
-//! what it does not need, a store opened again has all that it acknowledged, also without its
-//! index: snapshot and log are a second copy of it all the time.
+//! Kills a program with SIGKILL at random moments, mostly while it closes its store and frees
+//! space: the reopened store has everything acknowledged, even without its index, since snapshot
+//! and log are a second copy at all times.
 //!
-//! The victim is this test program itself, started again. It opens its store, registers a few
-//! items, closes it, and does so again. Long run:
+//! The victim is this test program itself. It repeatedly opens its store, registers a few items,
+//! and closes it. Long run:
 //! `PROCSTATE_KILLS=1000 cargo test --release --all-features --test close_kill`.
 
 mod common;
@@ -18,11 +18,10 @@ use procstate::{Params, Store, StoreBuilder};
 
 const FOLDER: &str = "PROCSTATE_TEST_VICTIM";
 
-/// Beyond so many items a store is begun anew.
+/// The number of items above which a new store is started.
 const ITEMS_MAX: usize = 300;
 
-/// With files of the log that are longer than what is in them, and now and then more log than is
-/// kept.
+/// Log files longer than their content, and sometimes more log than is kept.
 fn builder(item: usize) -> StoreBuilder {
     let kept = if (item / 20).is_multiple_of(2) { 1 << 20 } else { 0 };
     Store::builder().segment_bytes(512 << 10).snapshot_log_bytes(1 << 20).log_history_bytes(kept)
@@ -53,15 +52,15 @@ fn victim() {
         for item in had..had + 1 + had % 3 {
             process.register(&name(item), params(item)).unwrap();
             had = item + 1;
-            // One write a line: what is printed was acknowledged, whatever comes then.
+            // One write per line: what is printed was acknowledged.
             std::io::stdout().write_all(format!("\n@{had}\n").as_bytes()).unwrap();
         }
         store.close().unwrap();
     }
 }
 
-/// Kills the victim so long after it was told so many times that an item is there. Answers how
-/// many there are at least.
+/// Kills the victim after this many acknowledgements and this delay; returns the minimum number of
+/// items.
 fn kill_after(folder: &Path, told_times: usize, delay: Duration) -> usize {
     let mut victim = common::victim(FOLDER, folder).spawn().unwrap();
     let stdout = BufReader::new(victim.stdout.take().unwrap());
@@ -92,7 +91,7 @@ fn inspect(folder: &Path, acknowledged: usize, without_index: bool, context: &st
 }
 
 #[test]
-fn killed_while_it_closes_a_store_has_all_that_was_acknowledged() {
+fn kills_during_close_keep_everything_acknowledged() {
     let kills = from_env("PROCSTATE_KILLS").unwrap_or(20);
     let seed = from_env("PROCSTATE_SEED").unwrap_or_else(|| fastrand::u64(..));
     let mut random = fastrand::Rng::with_seed(seed);

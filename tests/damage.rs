@@ -424,7 +424,7 @@ fn large_values_make_no_files_of_their_own() {
 }
 
 #[test]
-fn a_second_program_is_told_the_holder() {
+fn a_second_program_learns_the_holder() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(folder.path()).unwrap();
     let error = Store::open(folder.path()).unwrap_err();

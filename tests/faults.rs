@@ -256,7 +256,7 @@ fn no_link_in_a_store_is_followed() {
     }
 }
 
-/// The newest segment starts in the middle of a commit, of which it lacks the beginning.
+/// The newest segment starts in the middle of a commit and lacks its beginning.
 #[test]
 fn records_after_a_lost_segment_are_not_reported_as_kept() {
     let temp = folder();
@@ -496,7 +496,7 @@ fn the_log_of_a_forked_copy_is_not_served() {
 /// Found by the damage harness: replaying began in a segment of a copy of the store, and came upon
 /// none of the commits that the index lacked, although the log was judged by the store's own.
 #[test]
-fn a_segment_of_a_forked_copy_takes_no_commit_out_of_the_log() {
+fn a_segment_of_a_forked_copy_hides_no_commit() {
     let temp = folder();
     let names = ["a", "b", "c", "d", "e", "f"];
     let grow = |path: &Path, prefix: &str, names: &[&str]| {
@@ -513,7 +513,7 @@ fn a_segment_of_a_forked_copy_takes_no_commit_out_of_the_log() {
         let (own, _) = closed(&folder, "own", &names, 2500);
         let fork = folder.join("fork");
         copy_as_it_is(&own, &fork);
-        // The last segment that the index has all of goes on.
+        // Writing continues in the last fully indexed segment.
         grow(&own, "indexed", &names[..5]).close().unwrap();
         let running = grow(&own, "logged", &names);
         let content = running.process("p").unwrap().snapshot().unwrap();
@@ -634,7 +634,7 @@ fn a_lost_synced_file_is_reported_and_rewritten() {
 
 /// Nor its records, when those of the store are missing and all bytes are searched.
 #[test]
-fn salvage_takes_no_record_from_a_file_of_another_store() {
+fn salvage_ignores_files_of_another_store() {
     let temp = folder();
     let (other, _) = closed(temp.path(), "other", &["x", "y"], 3000);
     let backup = temp.path().join("backup");

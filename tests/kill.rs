@@ -95,9 +95,9 @@ fn acknowledge(what: &str, n: u64) {
 /// When a victim is killed.
 #[derive(Debug)]
 enum Moment {
-    /// This long after its start: while it creates or opens the store, or later.
+    /// After this long from the start: during creation or opening of the store, or later.
     After(Duration),
-    /// This long after so many acknowledgements.
+    /// This long after that many acknowledgements.
     Told(usize, Duration),
 }
 
@@ -254,7 +254,7 @@ fn kills_at_any_moment_keep_all_promises() {
     println!(
         "{kills} kills: {replayed} logs replayed, {rebuilt} indexes rebuilt, {snapshots} with a snapshot"
     );
-    assert!(promises as u64 > kills, "the victims were told next to nothing: the test tests nothing");
+    assert!(promises as u64 > kills, "too few writes were acknowledged: the test proves nothing");
     assert!(
         replayed * 4 > kills && rebuilt * 50 > kills && snapshots * 4 > kills,
         "the test hits too little"

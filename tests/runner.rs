@@ -115,7 +115,7 @@ impl Strings {
 }
 
 /// Waits until the worker is told to stop.
-fn until_told(work: &WorkContext) {
+fn wait_for_stop(work: &WorkContext) {
     while !work.should_stop() {
         thread::sleep(Duration::from_millis(1));
     }
@@ -233,7 +233,7 @@ fn a_lapsed_run_is_resumed_by_its_own_runner() {
     let (hears, heard) = channel();
     let runner = runner(&store).every(HOUR).worker_fn(move |work| {
         if is_first.swap(false, SeqCst) {
-            until_told(work);
+            wait_for_stop(work);
             hears.send(work.progress()?)?;
         } else {
             work.add_stat("second", 1.0);
@@ -266,7 +266,7 @@ fn failed_attempts_are_counted_across_takeovers() {
             tells.send(work.attempt())?;
             if work.attempt() == 2 && is_first.swap(false, SeqCst) {
                 let _ = work.progress()?;
-                until_told(work);
+                wait_for_stop(work);
             }
             Err("fails".into())
         });
@@ -422,7 +422,7 @@ fn a_worker_that_respects_its_timeout() {
     let process = process(&store, 2);
     let status = runner(&store).item_timeout(Duration::from_millis(20)).worker_fn(|work| {
         if work.name() == "w00" {
-            until_told(work);
+            wait_for_stop(work);
             assert_eq!(work.progress()?, Progress::Aborted);
         }
         Ok(())
@@ -441,7 +441,7 @@ fn an_attempt_that_timed_out_is_not_the_last() {
     let retry = Retry::attempts(2).initial(Duration::from_millis(1));
     let slow_once = runner(&store).retry(retry).item_timeout(Duration::from_millis(20)).worker_fn(|work| {
         if work.attempt() == 1 {
-            until_told(work);
+            wait_for_stop(work);
         }
         Ok(())
     });

@@ -174,7 +174,7 @@ on_every_engine! {
         }
         assert_eq!(seen, [("a".to_owned(), List::Cleanup), ("b".to_owned(), List::Cleanup)]);
         let status = run.finish().unwrap();
-        assert_eq!(status.stats["work.n"], 1.0, "what was done is counted");
+        assert_eq!(status.stats["work.n"], 1.0, "completed work is counted");
         assert_eq!(state_of(&process, "a"), "dropped");
     }
 
@@ -412,7 +412,7 @@ on_every_engine! {
     }
 
     fn an_imported_run_is_resumed_like_a_local_one(store: TestStore) {
-        let process = registered(&store, &["done", "failed", "registered anew", "untouched"]);
+        let process = registered(&store, &["done", "failed", "re-registered", "untouched"]);
         let mut run = won(&process);
         run.next_work().unwrap().unwrap().finish().unwrap();
         for _ in 0..2 {
@@ -423,10 +423,10 @@ on_every_engine! {
         }
         run.hand_back().unwrap();
         let process = store.import(process.snapshot().unwrap(), ImportMode::Replace).unwrap();
-        process.register("registered anew", params(2)).unwrap();
+        process.register("re-registered", params(2)).unwrap();
         store.advance(1);
         let mut run = won(&process);
-        assert_eq!(drain(&mut run), ["failed", "registered anew", "untouched"]);
+        assert_eq!(drain(&mut run), ["failed", "re-registered", "untouched"]);
         let status = run.finish().unwrap();
         assert_eq!((status.state(), status.stats["workItems"]), (State::Completed, 4.0));
         assert_eq!((item_status(&process, "failed").stats["n"], status.stats["work.n"]), (1.0, 2.0));
@@ -742,7 +742,7 @@ on_every_engine! {
         assert_eq!(run.progress().unwrap(), Progress::Merged);
         assert_eq!((work.name(), state_of(&process, "a").as_str()), ("a", "active"));
         work.finish().unwrap();
-        assert_eq!(drain(&mut run), ["b"], "what is new waits for the next run");
+        assert_eq!(drain(&mut run), ["b"], "a new item waits for the next run");
         assert_eq!(process.work("b").unwrap().details.unwrap().params, Some(params(5)));
         assert_eq!(state_of(&process, "new"), "completed", "it came with its status");
         assert_eq!(state_of(&process, "gone"), "dropped");

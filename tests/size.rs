@@ -25,7 +25,7 @@ fn on_disk(folder: &Path) -> u64 {
     entries.map(bytes).sum()
 }
 
-/// Opens the store, uses it, and closes it. Answers what it takes then.
+/// Opens the store, uses it, and closes it; returns its size afterwards.
 fn session(builder: StoreBuilder, folder: &Path, use_it: impl FnOnce(&Store)) -> u64 {
     let store = builder.open(folder).unwrap();
     use_it(&store);
@@ -55,7 +55,7 @@ fn update(store: &Store, updates: usize) {
 }
 
 #[test]
-fn a_closed_store_takes_little_more_than_it_holds() {
+fn a_closed_store_is_little_larger_than_its_content() {
     let folder = tempfile::tempdir().unwrap();
     let small = session(Store::builder(), folder.path(), register);
     assert!(small <= 256 * KIB, "{small}");
@@ -74,7 +74,7 @@ fn a_closed_store_takes_little_more_than_it_holds() {
 
 /// For `procstate log`, and to restore any commit.
 #[test]
-fn who_asks_for_history_has_it() {
+fn history_is_kept_on_request() {
     let folder = tempfile::tempdir().unwrap();
     let builder = || Store::builder().log_history_bytes(64 << 20);
     session(builder(), folder.path(), register);

@@ -198,7 +198,7 @@ fn a_process_is_paused_and_resumed() {
 }
 
 #[test]
-fn settings_change_only_from_what_was_seen() {
+fn settings_change_only_from_the_expected_value() {
     on_each(|store| {
         let process = store.handle("p");
         let set = |precondition, n| {

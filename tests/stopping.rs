@@ -63,7 +63,7 @@ impl Scene {
     }
 
     /// Lets the next instance complete the run.
-    fn goes_on(&self) -> (Status, Vec<String>) {
+    fn complete_run(&self) -> (Status, Vec<String>) {
         let names = Arc::new(Mutex::new(Vec::new()));
         let seen = names.clone();
         let outcome = Runner::builder(&self.store, "p").worker_fn(move |work| {
@@ -76,7 +76,7 @@ impl Scene {
     }
 }
 
-fn until_told(work: &mut WorkContext) -> WorkResult {
+fn wait_for_stop(work: &mut WorkContext) -> WorkResult {
     while !work.should_stop() {
         thread::sleep(Duration::from_millis(1));
     }
@@ -90,13 +90,13 @@ fn a_moment() {
 
 #[test]
 fn stopping_now_interrupts_the_worker_and_hands_back() {
-    let (scene, runner) = Scene::new(|builder| builder.retry(Retry::attempts(5)), until_told);
+    let (scene, runner) = Scene::new(|builder| builder.retry(Retry::attempts(5)), wait_for_stop);
     assert_eq!(scene.begun(), "a");
     runner.shutdown(Shutdown::Now);
     runner.join().unwrap();
     assert_eq!(["a", "b", "c"].map(|name| scene.state(name)), ["incomplete", "queued", "queued"]);
     assert!(scene.process.history().unwrap().is_empty(), "the run has not ended");
-    let (status, names) = scene.goes_on();
+    let (status, names) = scene.complete_run();
     assert_eq!(names, ["a", "b", "c"]);
     assert_eq!((status.state(), status.stats["workItems"]), (State::Completed, 3.0));
 }
@@ -106,7 +106,7 @@ fn now_keeps_what_a_worker_completes() {
     let (scene, runner) = Scene::new(
         |builder| builder,
         |work| {
-            let _ = until_told(work);
+            let _ = wait_for_stop(work);
             Ok(())
         },
     );
@@ -114,22 +114,22 @@ fn now_keeps_what_a_worker_completes() {
     runner.shutdown(Shutdown::Now);
     runner.join().unwrap();
     assert_eq!(["a", "b"].map(|name| scene.state(name)), ["completed", "queued"]);
-    assert_eq!(scene.goes_on().1, ["b", "c"]);
+    assert_eq!(scene.complete_run().1, ["b", "c"]);
 }
 
 #[test]
 fn every_shutdown_may_have_a_deadline() {
     for how in [Shutdown::Finish, Shutdown::HandBack] {
-        let (scene, runner) = Scene::new(|builder| builder, until_told);
+        let (scene, runner) = Scene::new(|builder| builder, wait_for_stop);
         scene.begun();
         runner.shutdown_within(how, 20 * SECOND);
         scene.clock.advance(19 * SECOND);
         a_moment();
-        assert_eq!(scene.state("a"), "active", "{how:?}: told too soon");
+        assert_eq!(scene.state("a"), "active", "{how:?}: stopped too soon");
         scene.clock.advance(SECOND);
         runner.join().unwrap();
         assert_eq!(["a", "b"].map(|name| scene.state(name)), ["incomplete", "queued"], "{how:?}");
-        assert_eq!(scene.goes_on().1, ["a", "b", "c"], "{how:?}");
+        assert_eq!(scene.complete_run().1, ["a", "b", "c"], "{how:?}");
     }
 }
 
@@ -157,12 +157,12 @@ fn a_worker_that_ignores_the_deadline_is_left_behind_after_the_grace() {
     assert_eq!(scene.state("a"), "aborted");
     runner.join().unwrap();
     drop(let_go);
-    assert_eq!(scene.goes_on().1, ["a", "b", "c"]);
+    assert_eq!(scene.complete_run().1, ["a", "b", "c"]);
 }
 
 #[test]
 fn a_later_deadline_does_not_replace_an_earlier_one() {
-    let (scene, runner) = Scene::new(|builder| builder, until_told);
+    let (scene, runner) = Scene::new(|builder| builder, wait_for_stop);
     scene.begun();
     runner.shutdown_within(Shutdown::Finish, 5 * SECOND);
     runner.shutdown_within(Shutdown::HandBack, HOUR);
@@ -184,7 +184,7 @@ fn finishing_in_time_completes_the_run() {
 fn an_item_in_hand_is_cancelled_alone() {
     let (scene, runner) = Scene::new(
         |builder| builder.retry(Retry::attempts(5)),
-        |work| if work.name() == "b" { until_told(work) } else { Ok(()) },
+        |work| if work.name() == "b" { wait_for_stop(work) } else { Ok(()) },
     );
     eventually("b is begun", || scene.begun() == "b");
     assert!(!runner.cancel("c"), "no worker is on it");
@@ -202,7 +202,7 @@ fn the_result_of_a_cancelled_worker_is_ignored() {
         |builder| builder.retry(Retry::attempts(5)),
         |work| {
             if work.name() == "a" {
-                let _ = until_told(work);
+                let _ = wait_for_stop(work);
             }
             Ok(())
         },

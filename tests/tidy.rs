@@ -68,7 +68,7 @@ fn imports_go_downwards_only() {
         {
             for name in imports(text) {
                 assert!(!OUTERMOST.contains(&name), "{}:{}: uses {name}", path.display(), line + 1);
-                let used = rank(name).unwrap_or_else(|| panic!("{}: what is {name}?", path.display()));
+                let used = rank(name).unwrap_or_else(|| panic!("{}: no rank for {name}", path.display()));
                 assert!(used <= own, "{}:{}: {layer} uses {name}, above it", path.display(), line + 1);
                 checked += 1;
             }

@@ -103,8 +103,8 @@ fn end_behind(survey: &Survey, known: u64) -> Option<LogEnd> {
     survey.end_behind(known).ok().flatten()
 }
 
-/// An accepted log has commits without a gap, all of which browsing finds too, and the same after
-/// its repair.
+/// Checks that an accepted log has commits without a gap, that browsing finds them all, and that
+/// neither changes after a repair.
 fn check_end(files: &Files, known: u64, commits: &Commits, ends: Ends) {
     let Ok(directory) = files.load() else { return };
     let Some((end, read)) = read(&directory, known, ends) else { return };

@@ -1,9 +1,9 @@
-//! Holes in sled's file in place of its zeroes.
+//! Punches holes into the zeroes of sled's file.
 //!
 //! Each opening makes sled overwrite the rest of its newest segment, and every free one, with
-//! zeroes: an index of a few records takes half a megabyte from the second opening on. Where the
-//! file has whole pages of zeroes the file system can do without them. What is read there stays the
-//! same, whatever survives a power cut, and sled writes there as it did.
+//! zeroes: an index of a few records takes half a megabyte from the second opening on. File systems
+//! can store whole pages of zeroes as holes. Reads return the same, whatever survives a power cut,
+//! and sled writes there as before.
 
 use std::fs::File;
 use std::io;
@@ -13,17 +13,18 @@ use std::path::Path;
 use rustix::fs::{FallocateFlags, FlockOperation, fallocate, flock};
 use rustix::io::Errno;
 
-/// Of a longer file little is zeroes, and it is not read for that.
+/// The size above which a file is not read, since few of its bytes are zeroes.
 const FILE_BYTES_MAX: u64 = 8 << 20;
 
 const PAGE: usize = 4096;
 
-/// Lets go of the space of what is zero in the file of a closed index, if it is short and nobody has
-/// it any more. File systems that cannot do that leave it as it is.
+/// Frees the zero pages of a closed index's file, if the file is small and not open elsewhere.
+///
+/// File systems without support leave it unchanged.
 pub(super) fn punch(path: &Path) -> io::Result<()> {
     let file = File::options().read(true).write(true).open(path)?;
     let length = file.metadata()?.len();
-    // sled's own lock, which goes with its last thread that may write.
+    // sled's own lock, which its last writing thread releases.
     if length > FILE_BYTES_MAX || flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
         return Ok(());
     }
@@ -38,7 +39,7 @@ pub(super) fn punch(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// The runs of pages that are zero, each by its offset and length.
+/// Returns the runs of zero pages as offset and length.
 fn zeroes(content: &[u8]) -> Vec<(u64, u64)> {
     let mut runs: Vec<(u64, u64)> = Vec::new();
     for (page, offset) in content.chunks(PAGE).zip((0..).step_by(PAGE)) {
@@ -72,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn only_zeroes_go_and_they_are_read_all_the_same() {
+    fn only_zeroes_are_punched_and_reads_are_unchanged() {
         let mut content = vec![0; 300_001];
         for at in [0, 5 * PAGE - 1, 20 * PAGE, 300_000] {
             content[at] = 7;
@@ -82,12 +83,12 @@ mod tests {
         let before = on_disk(&path);
         punch(&path).unwrap();
         assert!(std::fs::read(&path).unwrap() == content);
-        // Some file systems count in larger pieces, or cannot do it.
+        // Some file systems allocate larger units, or have no support.
         assert!(on_disk(&path) <= before);
     }
 
     #[test]
-    fn a_file_that_somebody_has_is_left_alone() {
+    fn an_open_file_is_left_alone() {
         let (_folder, path) = written(&[0; 100_000]);
         let before = on_disk(&path);
         let other = File::open(&path).unwrap();

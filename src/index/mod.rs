@@ -260,7 +260,7 @@ mod tests {
 
     /// With all that it held, also when it is opened again.
     #[test]
-    fn a_small_index_takes_little_of_the_disk_once_closed() {
+    fn a_small_index_uses_little_disk_once_closed() {
         use std::os::unix::fs::MetadataExt;
         let folder = tempfile::tempdir().unwrap();
         let dir = folder.path().join("index");

@@ -22,7 +22,7 @@ pub(crate) struct Options {
     pub(crate) cache_bytes: u64,
     /// Whether to read every record and compare count and sum. Default: yes.
     pub(crate) verify: bool,
-    /// The folder of which this one is a private copy, for messages.
+    /// The folder that this one is a private copy of, for messages.
     pub(crate) copy_of: Option<PathBuf>,
     /// The id of the store: the index of another store does not open. `None` accepts any.
     pub(crate) store: Option<[u8; 16]>,

@@ -48,7 +48,7 @@ pub(super) fn is_json(text: &[u8]) -> bool {
 /// Reads the processes in a sequence of JSON values or arrays.
 pub(super) fn read(source: &str, text: &[u8], unknown: Unknown) -> Result<Vec<Process>> {
     if is_json(text) {
-        refuse_what_would_be_lost(source, text)?;
+        refuse_lossy_values(source, text)?;
     }
     let mut deserializer = Deserializer::from_slice(text);
     let mut processes = Vec::new();
@@ -58,7 +58,7 @@ pub(super) fn read(source: &str, text: &[u8], unknown: Unknown) -> Result<Vec<Pr
     Ok(processes)
 }
 
-fn refuse_what_would_be_lost(source: &str, text: &[u8]) -> Result<()> {
+fn refuse_lossy_values(source: &str, text: &[u8]) -> Result<()> {
     let strict = Strict::of(descriptor::<Process>()?);
     let mut deserializer = Deserializer::from_slice(text);
     while deserializer.end().is_err() {

@@ -48,7 +48,7 @@ use crate::proto::Process;
 /// [`is_invalid`](crate::Error::is_invalid) for the first error, with position and field.
 ///
 /// Not errors: in JSON, a quoted number too large for a double, which becomes infinite; in binary,
-/// a duplicate field or map key, of which the last one wins.
+/// a duplicate field or map key (the last one wins).
 pub fn read_processes(source: &str, input: &[u8], unknown: Unknown) -> Result<Vec<Process>> {
     let text = input.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(input);
     let begins_like_json = matches!(text.trim_ascii_start().first(), Some(b'{' | b'['));

@@ -143,7 +143,7 @@ pub(crate) fn reopen(item: &mut Item) {
 /// Merges a run's copy of an item with the stored one: the stored parameters and the run's status
 /// win.
 ///
-/// `None` if the item has been registered anew; the run must not write it.
+/// Returns `None` if the item has been re-registered; the run must not write it then.
 pub(crate) fn merge(ours: &Item, theirs: Option<&Item>) -> Option<Item> {
     let theirs = theirs.filter(|theirs| theirs.registered == ours.registered)?;
     let mut merged = theirs.clone();

@@ -20,7 +20,8 @@ pub enum LogEntry {
     Commit(LogCommit),
     /// Missing commits, or an unreadable part of a file.
     ///
-    /// At the end of the log of a program or machine that died this may be what was never synced.
+    /// At the end of the log of a crashed program or machine this may be data that was never
+    /// synced.
     Gap {
         /// The file.
         path: PathBuf,

@@ -56,7 +56,7 @@ impl<'a> Options<'a> {
         Meter {
             total: Cell::new(total),
             done: Cell::new(0),
-            told: Cell::new(0),
+            reported: Cell::new(0),
             tell: RefCell::new(self.progress),
         }
     }
@@ -66,7 +66,7 @@ impl<'a> Options<'a> {
 pub(super) struct Meter<'a> {
     total: Cell<u64>,
     done: Cell<u64>,
-    told: Cell<u64>,
+    reported: Cell<u64>,
     tell: RefCell<Option<Tell<'a>>>,
 }
 
@@ -81,10 +81,10 @@ impl Meter<'_> {
 
     pub(super) fn add(&self, bytes: u64) {
         self.done.set(self.done.get().saturating_add(bytes).min(self.total.get()));
-        if self.done.get() - self.told.get() < Self::STEP {
+        if self.done.get() - self.reported.get() < Self::STEP {
             return;
         }
-        self.told.set(self.done.get());
+        self.reported.set(self.done.get());
         if let Some(tell) = &mut *self.tell.borrow_mut() {
             tell(Progress { done: self.done.get(), total: self.total.get() });
         }

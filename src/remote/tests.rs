@@ -162,7 +162,7 @@ fn a_read_only_store_rejects_changes() {
     assert_eq!(remote.process("p").unwrap().list(List::Active, None, 10).unwrap().items.len(), 1);
     let error =
         remote.process("p").unwrap().with_durability(Durability::Buffered).register("b", Params::new());
-    assert!(error.unwrap_err().to_string().contains("read only"));
+    assert!(error.unwrap_err().to_string().contains("read-only"));
 }
 
 /// A server that receives a commit and dies before it answers.

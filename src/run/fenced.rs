@@ -50,7 +50,7 @@ pub(super) struct FencedRun {
     state: Mutex<State>,
     /// Whether calls of the engine wait for a network, during which the state is not locked.
     is_networked: bool,
-    /// Held by the writer then.
+    /// Locked by the writer on a networked store.
     writer: Mutex<()>,
     pub(super) heartbeat: Arc<Heartbeat>,
     pub(super) queue: AdvanceQueue,
@@ -285,7 +285,8 @@ impl FencedRun {
 
     /// Merges concurrent changes of an item in progress.
     ///
-    /// Work registered anew, and a cleanup requested again, are no longer the run's to write.
+    /// The run may no longer write items that were re-registered or whose cleanup was requested
+    /// again.
     fn merge(&self, state: &mut Writing<'_>, id: ItemId) -> Result<()> {
         let Some(key) = state.in_flight.get(id).map(|item| item.key.clone()) else { return Ok(()) };
         let record = state.wait(|| self.handle.store.inner.engine.get(&key))?;

@@ -176,7 +176,7 @@ impl Store {
     /// let store = Store::open(folder.path().join("state"))?;
     /// store.process("gckeys")?.register("project-1", Params::new())?;
     ///
-    /// // While the program goes on writing.
+    /// // The program may keep writing meanwhile.
     /// let backup = store.backup(folder.path().join("backup"))?;
     /// assert_eq!(backup.seq, store.last_seq());
     /// store.sync()?;

@@ -30,7 +30,7 @@ impl Worker for Told {
     }
 }
 
-fn told(site: &Site) -> (RunnerBuilder, Sender<WorkResult>) {
+fn controlled_runner(site: &Site) -> (RunnerBuilder, Sender<WorkResult>) {
     let (sender, ends) = channel();
     let runner = Runner::builder(&site.store, "gckeys")
         .every(Duration::from_secs(24 * 3600))
@@ -54,7 +54,7 @@ async fn a_run_is_watched_from_its_start_to_its_end() {
     browser.sees("#processes tbody", "never ran").await;
     browser.sees("#connection", "live").await;
     browser.mark().await;
-    let (runner, ends) = told(&site);
+    let (runner, ends) = controlled_runner(&site);
     let runner = runner.spawn().unwrap();
     browser.sees("#processes tbody", "active").await;
     (0..10).for_each(|_| ends.send(Ok(())).unwrap());
@@ -84,7 +84,7 @@ async fn an_item_fails_and_is_retried() {
     let Some(browser) = Browser::start().await else { return };
     let site = Site::new();
     gckeys(&site, 3);
-    let (runner, ends) = told(&site);
+    let (runner, ends) = controlled_runner(&site);
     let runner = runner.spawn().unwrap();
     browser.open(&site, "/processes/gckeys").await;
     browser.sees("#connection", "live").await;
@@ -115,7 +115,7 @@ async fn a_process_is_paused_and_resumed() {
     let Some(browser) = Browser::start().await else { return };
     let site = Site::new();
     let process = gckeys(&site, 4);
-    let (runner, ends) = told(&site);
+    let (runner, ends) = controlled_runner(&site);
     let runner = runner.spawn().unwrap();
     browser.open(&site, "/processes/gckeys").await;
     browser.click_link("Pause").await;

@@ -60,7 +60,7 @@ impl Listener {
     }
 
     /// Reads until work of this name has changed; returns the id of that event.
-    fn hears_of(&mut self, work: &str) -> u64 {
+    fn expect_change(&mut self, work: &str) -> u64 {
         loop {
             let heard = self.next().expect("an event");
             let changes = heard.data["changes"].as_array().cloned().unwrap_or_default();
@@ -94,10 +94,10 @@ fn a_client_receives_changes_and_resumes() {
     process.unregister("a").unwrap();
     let mut again = Listener::new(&site, "", Some(heard.id));
     assert_eq!(again.next().unwrap().name, "ready");
-    again.hears_of("b");
+    again.expect_change("b");
     // A client that has received everything receives nothing of it again.
     process.register("c", Params::new()).unwrap();
-    let last = again.hears_of("c");
+    let last = again.expect_change("c");
     let mut third = Listener::new(&site, &format!("?lastEventId={last}"), None);
     assert_eq!((third.next().unwrap().name.as_str(), third.next_after(&process)), ("ready", last + 1));
 }

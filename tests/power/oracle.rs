@@ -24,8 +24,8 @@ pub struct Promises {
     pub kept: Steps,
     /// The steps begun.
     pub begun: Steps,
-    /// For each step of each thread, what was acknowledged when it began and must therefore be
-    /// present if it is.
+    /// For each step of each thread, the steps acknowledged before it began; they must be present if
+    /// it is.
     before: Vec<Vec<Steps>>,
 }
 

@@ -268,7 +268,7 @@ impl Script {
             29..31 => self.purge(durability),
             31..33 => self.import(),
             33..35 => self.store.sync().map(|()| wrote(Wrote::Synced)),
-            _ => self.go_on(),
+            _ => self.next_owner_step(),
         }
     }
 
@@ -287,7 +287,7 @@ impl Script {
     }
 
     /// Takes the next step of the process's owner.
-    fn go_on(&mut self) -> Result<Step> {
+    fn next_owner_step(&mut self) -> Result<Step> {
         if self.item.is_some() {
             return self.work();
         }

@@ -35,8 +35,8 @@ pub struct OpenReport {
 pub struct TornTail {
     /// The last commit that was kept.
     pub kept: u64,
-    /// The newest commit of which a part was found after it; the same if nothing there was
-    /// readable.
+    /// The newest commit found (at least in part) after `kept`; equal to `kept` if nothing there
+    /// was readable.
     pub newest: u64,
 }
 

@@ -236,7 +236,7 @@ impl Writer {
         self.moments.push(moment);
         match self.plan.end {
             End::Never => return,
-            End::Killed => self.go_on_in_a_copy(),
+            End::Killed => self.continue_in_a_copy(),
             End::Closed => {
                 self.store.take().unwrap().close().unwrap();
                 let files = read(self.folder.path());
@@ -252,7 +252,7 @@ impl Writer {
         manifest.noted().map_or(0, |position| position.seq)
     }
 
-    fn go_on_in_a_copy(&mut self) {
+    fn continue_in_a_copy(&mut self) {
         let copy = scratch();
         put(copy.path(), &self.moments.last().unwrap().files);
         drop(self.store.take());

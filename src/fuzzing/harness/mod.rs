@@ -4,7 +4,7 @@
 //! - [`life`] runs a store through a history, and keeps all files at several moments together
 //!   with every state that the store ever had.
 //! - [`fault`] damages the files of one moment.
-//! - [`oracle`] verifies, salvages and opens what is left, writes to it, and opens it again.
+//! - [`oracle`] verifies, salvages and opens the remains, writes to the store, and reopens it.
 
 mod fault;
 mod life;

@@ -83,35 +83,23 @@ impl Cron {
     }
 
     fn next_on_the_wall(&self, after: Instant) -> Option<Instant> {
-        let day = SignedDuration::from_hours(24);
-        let day_before = after.checked_sub(day).ok()?;
-        // If the clock was put forward since, times from before that may still be ahead.
-        let begin = if self.is_steady(day_before, after) { after } else { day_before };
-        let mut wall = begin.to_zoned(self.zone.clone()).datetime();
+        let day_before = after.checked_sub(SignedDuration::from_hours(24)).ok()?;
+        // If the clock was put forward since, the times that it skipped may still be ahead.
+        let offsets = [day_before, after].map(|time| self.zone.to_offset(time));
+        let mut wall = offsets.map(|offset| offset.to_datetime(after)).into_iter().min()?;
         let mut found: Option<Zoned> = None;
-        loop {
-            let Some(next) = self
-                .wall_after(wall)
-                .filter(|next| found.as_ref().is_none_or(|found| *next < found.datetime()))
-            else {
-                return found.map(|found| found.timestamp());
-            };
+        while let Some(next) = self.wall_after(wall) {
+            if found.as_ref().is_some_and(|found| found.datetime() <= next) {
+                break;
+            }
             wall = next;
             let time = self.zone.to_ambiguous_zoned(wall).compatible().ok()?;
-            if time.timestamp() <= after || found.as_ref().is_some_and(|found| *found <= time) {
-                continue;
+            if time.timestamp() > after {
+                // A later wall-clock time may come before one that moved over the gap.
+                found = found.into_iter().chain([time]).min();
             }
-            let is_steady = self.is_steady(time.timestamp().checked_sub(day).ok()?, time.timestamp());
-            if is_steady {
-                return Some(time.timestamp());
-            }
-            // A later wall-clock time may come before one that moved over the gap.
-            found = Some(time);
         }
-    }
-
-    fn is_steady(&self, from: Instant, to: Instant) -> bool {
-        self.zone.to_offset(from) == self.zone.to_offset(to)
+        found.map(|found| found.timestamp())
     }
 
     fn wall_after(&self, wall: civil::DateTime) -> Option<civil::DateTime> {
@@ -160,6 +148,20 @@ mod tests {
         assert_eq!(
             times("0,30 2,3 * * * Europe/Berlin", "2026-03-28T23:00:00Z", "2026-03-29T12:00:00Z"),
             ["2026-03-29T01:00:00Z", "2026-03-29T01:30:00Z"]
+        );
+        // From within the hour after the gap.
+        assert_eq!(
+            times("30 2 * * * Europe/Berlin", "2026-03-29T01:10:00Z", "2026-03-29T12:00:00Z"),
+            ["2026-03-29T01:30:00Z"]
+        );
+        assert_eq!(
+            times("0,45 2,3 * * * Europe/Berlin", "2026-03-29T01:00:00Z", "2026-03-29T12:00:00Z"),
+            ["2026-03-29T01:45:00Z"]
+        );
+        // In Lord Howe 02:00 is followed by 02:30 on 2026-10-04, so 02:15 comes after 02:30.
+        assert_eq!(
+            times("15,30 2 * * * Australia/Lord_Howe", "2026-10-03T12:00:00Z", "2026-10-04T12:00:00Z"),
+            ["2026-10-03T15:30:00Z", "2026-10-03T15:45:00Z"]
         );
         // A day that the time zone skipped.
         assert_eq!(

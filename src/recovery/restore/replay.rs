@@ -48,11 +48,11 @@ pub(crate) fn replay(log: &SegmentDirectory, base: u64, facts: Facts, until: Unt
     read.map_err(|error| undecodable(error, replayed.seq))?;
     match judged {
         // A copy may have diverged before the requested commit.
-        Err(fault @ LogFault::OtherHistory { .. }) => return Err(told(&fault, log, &replayed, until)?),
+        Err(fault @ LogFault::OtherHistory { .. }) => return Err(described(&fault, log, &replayed, until)?),
         // Anything after the requested commit does not matter.
         _ if asked.is_reached(replayed.seq) => asked.check_begin(&replayed)?,
         Ok(end) => asked.check_end(&replayed, end.as_ref())?,
-        Err(fault) => return Err(told(&fault, log, &replayed, until)?),
+        Err(fault) => return Err(described(&fault, log, &replayed, until)?),
     }
     Ok(replayed)
 }
@@ -188,7 +188,7 @@ impl Asked {
 }
 
 /// Describes the damage of the log, and how far it is readable.
-fn told(fault: &LogFault, log: &SegmentDirectory, replayed: &Replayed, until: Until) -> Result<Error> {
+fn described(fault: &LogFault, log: &SegmentDirectory, replayed: &Replayed, until: Until) -> Result<Error> {
     let reached = replayed.seq;
     let LogFault::Damaged(LogDamage { at: Spot { path, offset }, why, last, .. }) = fault else {
         return Ok(damaged(fault.bare(), reached));

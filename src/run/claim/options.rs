@@ -129,7 +129,7 @@ impl ClaimOptions {
     }
 
     /// Sets whether a new run skips items completed in or since the last full run: it processes
-    /// what failed, what no run reached, and what was registered meanwhile.
+    /// items that failed, that no run reached, and that were registered meanwhile.
     ///
     /// A resumed run continues as it began.
     #[must_use]

@@ -127,7 +127,7 @@ impl Claimer {
     }
 
     /// Reports whether it has not reached the write that it has read for.
-    pub(super) fn goes_on(&self) -> bool {
+    pub(super) fn has_more_steps(&self) -> bool {
         match self.phase {
             Phase::Free => self.run.as_ref().is_some_and(|run| run.has_ended),
             Phase::Swapping(_) | Phase::Writing { .. } => false,
@@ -258,7 +258,7 @@ impl Claimer {
                 run.settings = world.store.read(&settings).version;
                 Phase::Sending { write, sent: world.mono }
             }
-            // The owner, who alone writes items.
+            // This is the owner, the only writer of items.
             Err(_) => {
                 *world.sign(run.claim) = None;
                 self.run = None;

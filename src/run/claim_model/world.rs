@@ -136,7 +136,7 @@ impl World {
     fn step(&mut self, bounds: &Bounds, n: usize, choice: Choice) {
         let mut claimer = std::mem::take(&mut self.claimers[n]);
         claimer.step(self, bounds, choice);
-        while !bounds.is_fine && claimer.goes_on() {
+        while !bounds.is_fine && claimer.has_more_steps() {
             claimer.step(self, bounds, Choice::GoOn);
         }
         self.claimers[n] = claimer;

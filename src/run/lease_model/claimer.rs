@@ -116,7 +116,7 @@ impl Claimer {
     }
 
     /// Reports whether it has not reached the commit that it has read for.
-    pub(super) fn goes_on(&self) -> bool {
+    pub(super) fn has_more_steps(&self) -> bool {
         matches!(self.phase, Phase::Read(..) | Phase::AskedFirst(_) | Phase::Renewed { .. })
     }
 
@@ -169,14 +169,14 @@ impl Claimer {
             }
             (Phase::Committing(purpose, mut flight), _) => {
                 let answer = world.land(bounds, &mut flight);
-                self.told(world, bounds, purpose, &flight, answer)
+                self.on_answer(world, bounds, purpose, &flight, answer)
             }
             // Repeats the transaction, whose slot tells whether it was applied.
             (Phase::InDoubt(purpose, mut flight), _) => {
                 let answer = world.land(bounds, &mut flight);
                 world.seen.a_doubt_was_landed |= matches!(answer, Answer::Landed(_));
                 world.seen.a_doubt_was_not_landed |= matches!(answer, Answer::Committed(_));
-                self.told(world, bounds, purpose, &flight, answer)
+                self.on_answer(world, bounds, purpose, &flight, answer)
             }
             (Phase::Read(owner, status), _) => {
                 let lives = world.owner_lives(bounds, &owner.message().value)
@@ -221,7 +221,7 @@ impl Claimer {
 
     fn doubt(&mut self, world: &mut World, bounds: &Bounds, purpose: Purpose, flight: &mut Flight) -> Phase {
         if bounds.fault == Some(Fault::NoRetry) {
-            return self.told(world, bounds, purpose, flight, Answer::Refused);
+            return self.on_answer(world, bounds, purpose, flight, Answer::Refused);
         }
         Phase::InDoubt(purpose, flight.clone())
     }
@@ -294,7 +294,7 @@ impl Claimer {
         Phase::Free
     }
 
-    fn told(
+    fn on_answer(
         &mut self,
         world: &mut World,
         bounds: &Bounds,

@@ -107,7 +107,7 @@ impl World {
             Action::Step(n, choice) => {
                 let mut claimer = self.claimers[n].clone();
                 claimer.step(self, bounds, choice);
-                while !bounds.is_fine && claimer.goes_on() {
+                while !bounds.is_fine && claimer.has_more_steps() {
                     claimer.step(self, bounds, Choice::GoOn);
                 }
                 self.claimers[n] = claimer;

@@ -30,7 +30,7 @@ pub(crate) fn serve(
     if let Some(token) = open::token(token_file)? {
         options = options.token(token);
     }
-    // Before the address is known to anyone who could send a signal.
+    // Installed before the address is printed: from then on a client may send a signal.
     let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(failed)?;
     let store = open::to_have(place).map_err(|error| Failure::failed(&error))?;
     let server = Server::builder(&store).options(options);

@@ -1,10 +1,10 @@
 //! Maps file names to work names.
 //!
 //! Names in a store are UTF-8; Linux file names are arbitrary bytes. A file name that is not UTF-8
-//! becomes `%bytes:` and the bytes, of which those that are not UTF-8, and each `%`, are written as
-//! `%` and two upper-case hexadecimal digits: the file `caf\xE9` is the work `%bytes:caf%E9`. A
-//! file name that already has this form is encoded in the same way, so that the mapping is
-//! one-to-one. All other names are unchanged.
+//! becomes `%bytes:` and its bytes. Each `%`, and each byte that is not UTF-8, is written as `%`
+//! and two upper-case hexadecimal digits: the file `caf\xE9` is the work `%bytes:caf%E9`. A file
+//! name that already has this form is encoded in the same way, so that the mapping is one-to-one.
+//! All other names are unchanged.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write;

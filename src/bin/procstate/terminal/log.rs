@@ -87,11 +87,11 @@ impl Drop for Line {
         }
         let event = String::from_utf8_lossy(&self.bytes);
         // A failed write is ignored.
-        let _ = writeln!(io::stderr(), "{}", as_told(event.trim_end()));
+        let _ = writeln!(io::stderr(), "{}", formatted(event.trim_end()));
     }
 }
 
-fn as_told(event: &str) -> String {
+fn formatted(event: &str) -> String {
     let is_warning = ["WARN", "ERROR"].iter().any(|level| event.trim_start().starts_with(level));
     // A command opens one store: if that is a copy, all events are about the copy.
     let is_of_copy = !COPIES.read().unwrap_or_else(PoisonError::into_inner).is_empty();
@@ -105,14 +105,14 @@ mod tests {
 
     #[test]
     fn a_copy_goes_by_the_name_of_its_store() {
-        assert_eq!(as_told(" WARN it is odd path=/srv/state"), " WARN it is odd path=/srv/state");
+        assert_eq!(formatted(" WARN it is odd path=/srv/state"), " WARN it is odd path=/srv/state");
         speak_of(Path::new("/tmp/procstate-a1"), Path::new("/srv/state"));
         assert_eq!(
-            as_told(" WARN it is odd\n path=/tmp/procstate-a1/index"),
+            formatted(" WARN it is odd\n path=/tmp/procstate-a1/index"),
             format!(" WARN it is odd\\n path=/srv/state/index{IN_A_COPY}")
         );
-        assert_eq!(as_told("ERROR the log is cut"), format!("ERROR the log is cut{IN_A_COPY}"));
-        assert_eq!(as_told("DEBUG path=/tmp/procstate-a1"), "DEBUG path=/srv/state");
+        assert_eq!(formatted("ERROR the log is cut"), format!("ERROR the log is cut{IN_A_COPY}"));
+        assert_eq!(formatted("DEBUG path=/tmp/procstate-a1"), "DEBUG path=/srv/state");
         assert_eq!(own_words("/tmp/procstate-a1/wal is damaged"), "/srv/state/wal is damaged");
     }
 }

@@ -1,5 +1,4 @@
-//! Compacting: a new index in place of the one that has grown, and no more log than is needed.
-//! What would take more than there is stays as it is.
+//! Compaction: rebuilds a grown index, and releases unneeded log, where that saves space.
 
 use std::ops::ControlFlow;
 
@@ -11,9 +10,10 @@ use crate::engine::durable::storage::{Change, IndexBackend, Steps};
 use crate::error::{Error, Failure, Result};
 
 impl Checkpointer {
-    /// Makes the index anew, and releases the log that a snapshot covers. `was_closed` says
-    /// that the index had every commit when the store was opened. Closes the index. If it is
-    /// interrupted at any moment, the next opening completes what it began.
+    /// Rebuilds the index, and releases the log that a snapshot covers; closes the index.
+    ///
+    /// `was_closed` tells that the index had every commit when the store was opened. If this is
+    /// interrupted, the next opening completes it.
     pub(crate) fn compact(&self, index: Box<dyn IndexBackend>, was_closed: bool) -> Result<()> {
         let shared = &self.shared;
         let mut state = self.state.lock();
@@ -30,8 +30,9 @@ impl Checkpointer {
         Ok(())
     }
 
-    /// Releases log with a new snapshot, if that takes less. Without one all of the log is
-    /// needed.
+    /// Releases log with a new snapshot, if that is smaller.
+    ///
+    /// Without a snapshot all of the log is needed.
     fn shorten_log(&self, index: &dyn IndexBackend, state: &mut CheckpointState) -> Result<()> {
         let snapshot = state.snapshot.as_ref();
         if snapshot.is_none_or(|snapshot| snapshot.seq < state.applied) {
@@ -47,7 +48,7 @@ impl Checkpointer {
         self.commits.delete_free_files()?;
         self.commits.shorten_log(SEGMENT_BYTES_MIN)?;
         self.close_shortened()?;
-        // The log says what it is without them.
+        // The log remains valid without these segments.
         self.commits.release_log(state.applied);
         self.commits.delete_free_files()
     }
@@ -63,13 +64,13 @@ impl Checkpointer {
         let free = files.log.disk.free_bytes(dir);
         let (true, Ok(free)) = (error.is_disk_full(), free) else { return error };
         let why = format!(
-            "its folder has no room for a snapshot: {free} bytes are free. No commit is lost; make room and compact it again"
+            "its folder has no space for a snapshot: {free} bytes are free. No commit is lost; free some space and compact it again"
         );
         Failure::Storage { place: format!("store {}", dir.display()), action: "be compacted", why }.into()
     }
 }
 
-/// Puts all that an index holds into an empty one.
+/// Copies the content of an index into an empty one.
 fn copy(from: &dyn IndexBackend, to: &dyn IndexBackend) -> Result<()> {
     let contents = from.contents()?;
     let mut steps = Steps::new(to, 0, &|| true);

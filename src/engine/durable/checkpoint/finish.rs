@@ -1,4 +1,4 @@
-//! The last checkpoint, when a store is closed, and what the store then takes no more of the disk.
+//! The last checkpoint when a store is closed, and the disk space that it then frees.
 
 use super::checkpointer::{CheckpointState, Checkpointer};
 use crate::engine::durable::storage::IndexBackend;
@@ -6,23 +6,22 @@ use crate::engine::durable::wal::SHORT_SEGMENT_BYTES;
 use crate::error::Result;
 
 impl Checkpointer {
-    /// Brings the index up to the newest commit and closes the log. Answers the commit up to
-    /// which the index has everything.
+    /// Brings the index up to the newest commit and closes the log; returns the last commit in the
+    /// index.
     pub(crate) fn finish(&self, index: &dyn IndexBackend) -> Result<u64> {
         let mut state = self.state.lock();
         self.checkpoint(index, &mut state)?;
         let covered = self.cover_log(index, &mut state)?;
         self.commits.close_log()?;
-        // The log says what it is without them.
+        // The log remains valid without these segments.
         self.commits.release_log(covered);
         self.commits.delete_free_files()?;
         self.commits.shrink_log()?;
         Ok(state.applied)
     }
 
-    /// Lets a snapshot cover all of the log, if it is longer than what is kept for those who ask
-    /// what happened, and if that takes less. Answers up to which commit the log is not needed
-    /// then.
+    /// Writes a snapshot that covers the whole log, if that exceeds the history to keep and the
+    /// snapshot is smaller; returns the commit up to which the log is no longer needed.
     fn cover_log(&self, index: &dyn IndexBackend, state: &mut CheckpointState) -> Result<u64> {
         let kept = self.shared.options.log_history_bytes.max(SHORT_SEGMENT_BYTES.into());
         let (in_use, _) = self.commits.log_in_use();

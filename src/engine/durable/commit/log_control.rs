@@ -10,11 +10,11 @@ use crate::engine::durable::wal::FrameKind;
 use crate::error::{Error, Result};
 use crate::record::Position;
 
-/// A generation of the memtable that gets no more commits.
+/// A frozen generation of the memtable, which gets no more commits.
 #[derive(Debug)]
 pub(crate) struct Frozen {
     pub(crate) generation: Arc<Generation>,
-    /// Held by whoever reads the index without this generation.
+    /// Held by readers of the index that do not see this generation.
     pub(crate) readers: Arc<Readers>,
     /// The newest commit in it.
     pub(crate) upto: Position,
@@ -29,7 +29,7 @@ impl CommitPath {
         let durable = self.durable_seq();
         {
             let mut writer = self.lock_writer()?;
-            // A frame that says what is synced tells damage to it from a torn tail.
+            // A frame that records what is synced distinguishes its damage from a torn tail.
             if writer.log.noted() < durable && writer.log.last_seq() == durable {
                 poison.on_error(writer.log.mark(FrameKind::Mark, durable))?;
             }
@@ -51,12 +51,12 @@ impl CommitPath {
         self.synced_note.note(position);
     }
 
-    /// Wakes the tasks that wait for a sync, to look for themselves.
+    /// Wakes the tasks that wait for a sync, which then check again.
     pub(crate) fn wake_tasks(&self) {
         self.group_commit.wake_tasks();
     }
 
-    /// Freezes the memtable; `None` if there is nothing in it.
+    /// Freezes the memtable; `None` if it is empty.
     pub(crate) fn freeze(&self) -> Result<Option<Frozen>> {
         let mut writer = self.lock_writer()?;
         let mut memtable = self.shared.memtable.write();
@@ -69,8 +69,8 @@ impl CommitPath {
         Ok(Some(Frozen { generation, readers, upto }))
     }
 
-    /// Drops the frozen generation from the memtable: the index has it. Answers it, so that
-    /// the caller frees its memory outside of the locks.
+    /// Drops the frozen generation, which the index has; returns it so that the caller frees its
+    /// memory outside of the locks.
     pub(crate) fn drop_frozen(&self) -> Option<Arc<Generation>> {
         let writer = self.writer.lock();
         let mut memtable = self.shared.memtable.write();
@@ -91,12 +91,12 @@ impl CommitPath {
         self.back_pressure.update(&backlog, &self.shared.options);
     }
 
-    /// A snapshot is due at so much log, and commits wait beyond so much.
+    /// Sets the amounts of log at which a snapshot is due and commits wait.
     pub(crate) fn set_log_limits(&self, snapshot_at: u64, log_bytes_max: u64) {
         self.back_pressure.set_log_limits(snapshot_at, log_bytes_max);
     }
 
-    /// Whether the log has outgrown the state.
+    /// Reports whether the log has outgrown the state.
     pub(crate) fn is_snapshot_due(&self) -> bool {
         self.back_pressure.is_snapshot_due(self.retained_log())
     }
@@ -107,18 +107,18 @@ impl CommitPath {
         self.back_pressure.set_disk_full(is_full)
     }
 
-    /// Bytes of log that no snapshot covers.
+    /// Returns the bytes of log that no snapshot covers.
     pub(crate) fn retained_log(&self) -> u64 {
         self.writer.lock().log.retained()
     }
 
-    /// Bytes of the segments in use, and of the last of them, up to the end of the log.
+    /// Returns the bytes of the segments in use, and of the last of them, up to the end of the log.
     pub(crate) fn log_in_use(&self) -> (u64, u64) {
         let writer = self.writer.lock();
         (writer.log.in_use(), writer.log.segment_end())
     }
 
-    /// Bytes in the files of the log that are in use.
+    /// Returns the total size of the log files in use.
     pub(crate) fn log_file_bytes(&self) -> u64 {
         self.writer.lock().log.file_bytes()
     }
@@ -141,18 +141,19 @@ impl CommitPath {
         self.pool.delete_unused()
     }
 
-    /// Goes on in a segment of `bytes`, if the one in use is longer. If this fails because the
-    /// disk is full, nothing was written.
+    /// Continues in a segment of `bytes`, if the current one is longer.
+    ///
+    /// If this fails because the disk is full, nothing was written.
     pub(crate) fn shorten_log(&self, bytes: u32) -> Result<()> {
         let mut writer = self.writer.lock();
         if writer.log.segment_len() <= bytes.into() {
             return Ok(());
         }
         let next = self.pool.take_of(bytes).map_err(Error::before_writing)?;
-        writer.log.go_on_in(next, self.durable_seq())
+        writer.log.continue_in(next, self.durable_seq())
     }
 
-    /// Gives a closed log no longer a file than it needs.
+    /// Shortens the last file of a closed log to what it needs.
     pub(crate) fn shrink_log(&self) -> Result<()> {
         self.writer.lock().log.shrink()
     }
@@ -167,7 +168,7 @@ impl CommitPath {
         Ok(())
     }
 
-    /// Adds what is known of the log. Answers the bytes of its files in all.
+    /// Adds the statistics of the log; returns the total size of its files.
     pub(crate) fn add_statistics(&self, stats: &mut Stats) -> u64 {
         stats.synced_seq = self.durable_seq();
         let writer = self.writer.lock();

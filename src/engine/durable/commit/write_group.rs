@@ -131,7 +131,7 @@ pub(super) struct WriteGroup<'a> {
     path: &'a CommitPath,
     index: &'a dyn IndexBackend,
     writer: &'a mut Writer,
-    /// Whether readers may see part of the staged commits, not all of which are announced yet.
+    /// Whether readers may see a part of the staged commits before all of them are announced.
     is_publishing: bool,
 }
 

@@ -206,6 +206,6 @@ mod tests {
         })
         .unwrap();
         assert_eq!(found, keys[..10]);
-        assert_eq!(index.looked_at.into_inner(), 11, "a key tells that those before it are next");
+        assert_eq!(index.looked_at.into_inner(), 11, "one key reveals that the preceding keys are next");
     }
 }

@@ -1,5 +1,5 @@
-//! The engine on a disk and an index that fail, forget and lose power, at every
-//! operation. Without threads, so that a history is the same each time.
+//! Tests of the engine on a disk and an index that fail, lose unsynced writes and lose power, at
+//! every operation. They run without threads so that each history is deterministic.
 
 mod closing;
 
@@ -23,7 +23,7 @@ use crate::record::{Key, KeyRange, Position, Record};
 
 type Model = BTreeMap<Key, (u64, Bytes)>;
 
-/// What a commit writes; `None` deletes.
+/// The writes of a commit; `None` deletes.
 type Effect = Vec<(Key, Option<Bytes>)>;
 
 fn after(mut before: Model, seq: u64, effect: &Effect) -> Model {
@@ -43,25 +43,24 @@ fn batch_of(effect: &Effect) -> Batch {
     })
 }
 
-/// The commit that the manifest notes.
+/// Returns the commit noted in the manifest.
 fn noted(world: &World) -> Option<u64> {
     world.index_dir.manifest().unwrap().noted().map(|noted| noted.seq)
 }
 
-/// A store, and what it must hold.
+/// A store and its expected content.
 struct World {
     disk: SimDisk,
     index_dir: SimIndexDirectory,
     options: Options,
     store: Option<DurableEngine>,
-    /// The records after each commit, the empty store first.
+    /// The expected records after each commit, starting with the empty store.
     history: Vec<Model>,
-    /// What the commits that failed would have made of them, one after the other: they may
-    /// be there.
+    /// The records after each failed commit, applied in order: a failed commit may be there.
     attempted: Vec<Model>,
-    /// Commits that must survive a power cut.
+    /// The last commit that must survive a power cut.
     synced: u64,
-    /// Makes each payload another.
+    /// Makes each payload unique.
     nonce: u64,
 }
 
@@ -76,14 +75,14 @@ enum Step {
     KeepUp,
     /// A checkpoint, and a snapshot if one is due.
     Maintain,
-    /// Both.
+    /// A checkpoint and a snapshot.
     Snapshot,
     Close,
-    /// By a program of its own, after the one before died.
+    /// A compaction by a separate program, after the current one died.
     Compact,
-    /// The program dies and starts again.
+    /// The program dies and restarts.
     Kill,
-    /// The same, and its index is found damaged.
+    /// Like `Kill`, and the index is found damaged.
     Rebuild,
 }
 
@@ -110,13 +109,13 @@ impl World {
         self.store.as_ref().unwrap()
     }
 
-    /// Opens the store, which holds what it held after some commit that is not
-    /// before `at_least`.
+    /// Opens the store and checks that it holds the records after some commit that is not before
+    /// `at_least`.
     fn open(&mut self, at_least: u64) -> Result<OpenReport> {
         self.store = None;
         self.store = Some(sim::open(&self.disk, &self.index_dir, &self.options)?);
         let seq = self.store().last_seq();
-        assert!(seq >= at_least, "has commits up to {seq}, and not up to {at_least}");
+        assert!(seq >= at_least, "has commits up to {seq}, expected at least {at_least}");
         self.history.append(&mut self.attempted);
         self.check(seq);
         self.history.truncate(seq as usize + 1);
@@ -124,7 +123,7 @@ impl World {
         Ok(self.store().report().clone())
     }
 
-    /// Compares all records with those after the commit `seq`.
+    /// Compares all records with those expected after the commit `seq`.
     fn check(&self, seq: u64) {
         let mut found = Model::new();
         self.store()
@@ -134,8 +133,8 @@ impl World {
                 ControlFlow::Continue(())
             })
             .unwrap();
-        let expected = self.history.get(seq as usize).expect("a commit that nobody made");
-        assert!(found == *expected, "other records than after commit {seq}");
+        let expected = self.history.get(seq as usize).expect("the test made this commit");
+        assert!(found == *expected, "the records differ from those after commit {seq}");
         for (key, (version, _)) in expected {
             assert_eq!(self.store().get(key).unwrap().map(|record| record.version), Some(*version));
         }
@@ -146,13 +145,13 @@ impl World {
         self.history.last().unwrap()
     }
 
-    /// Makes commits in one write group.
+    /// Makes several commits in one write group.
     fn commit(&mut self, mut commits: Vec<(Batch, Effect)>, durability: Durability) -> Result<()> {
         let path = &self.store().commits;
         if path.has_back_pressure() {
-            // There is no thread to wait for.
+            // No checkpoint thread makes room, so do its work here.
             self.maintain()?;
-            assert!(path.is_disk_full() || !path.has_back_pressure(), "commits wait for ever");
+            assert!(path.is_disk_full() || !path.has_back_pressure(), "commits would wait forever");
         }
         let (own, effect) = commits.pop().unwrap();
         let join = |(batch, effect)| (self.store().commits.enqueue(batch), effect);
@@ -172,7 +171,7 @@ impl World {
                 }
                 Ok(Outcome::Failed(_)) => assert!(failed.is_err(), "its precondition holds"),
                 Err(error) => {
-                    // Of what fails without stopping the store nothing was written.
+                    // A failure that does not stop the store wrote nothing.
                     self.attempted.extend(is_stopped.then(|| after(last, seq, &effect)));
                     failed = failed.and(Err(error));
                 }
@@ -184,7 +183,8 @@ impl World {
         failed
     }
 
-    /// Some records of `bytes` each, on condition that one of them is as after `before`.
+    /// Returns a commit of some records of `bytes` each, with the precondition that one record is
+    /// as in `before`.
     fn make_commit(&mut self, bytes: usize, before: &Model) -> (Batch, Effect) {
         let mut effect = Effect::new();
         for _ in 0..3 {
@@ -220,7 +220,7 @@ impl World {
         )
     }
 
-    /// What the checkpoint thread does.
+    /// Does the work of the checkpoint thread.
     fn maintain(&self) -> Result<()> {
         self.store().index.with(|index| self.store().checkpointer.maintain(index))
     }
@@ -256,7 +256,7 @@ impl World {
                 self.open(newest)?;
                 self.store().compact_and_close()?;
                 self.synced = newest;
-                // The next time there are longer ones.
+                // The next opening uses longer segments.
                 self.options.segment_bytes = 2 * SEGMENT_BYTES;
                 let report = self.open(newest)?;
                 assert_eq!(report, OpenReport::default());
@@ -283,7 +283,7 @@ impl World {
     }
 }
 
-/// Every kind of thing that happens to a store.
+/// Returns a workload with every kind of step.
 fn workload() -> Vec<Step> {
     use Durability::{Buffered, Synced};
     use Step::{Claim, Close, Commit, Compact, KeepUp, Kill, Maintain, Rebuild, Snapshot, Sync, Together};
@@ -330,7 +330,7 @@ fn operations(steps: &[Step]) -> u64 {
 }
 
 #[test]
-fn no_power_cut_takes_what_was_synced() {
+fn power_cuts_lose_no_synced_commit() {
     let operations = operations(&workload());
     assert!(operations > 100, "{operations}");
     for at in 1..=operations {
@@ -342,7 +342,7 @@ fn no_power_cut_takes_what_was_synced() {
             assert!(world.run(&workload()).is_err(), "{at}");
             world.lose_power(survives);
             world.open(world.synced).unwrap_or_else(|error| panic!("{at} {survives:?}: {error}"));
-            // It goes on, and what it goes on with is kept as well.
+            // The store accepts further steps and keeps their results too.
             for step in [
                 Step::Claim,
                 Step::Commit(80, Durability::Synced),
@@ -356,18 +356,18 @@ fn no_power_cut_takes_what_was_synced() {
     }
 }
 
-/// Each operation fails. The store says so, and everything that it accepted is
-/// there when it is opened again.
+/// Fails each operation in turn. The store reports the failure, and everything that it accepted is
+/// there after it is reopened.
 #[test]
-fn no_failed_operation_takes_what_was_accepted() {
+fn failed_operations_lose_no_accepted_commit() {
     let mut unnoted = 0;
     for at in 1..=operations(&workload()) {
         for what in [Fault::Error, Fault::Torn, Fault::Full] {
             let mut world = World::new();
             world.disk.plan(Some(Plan { at, what }));
             let failed = world.run(&workload());
-            // A full disk may cost a snapshot, and any failure the note of what is synced, and
-            // nothing else.
+            // Only a full disk (which may cost a snapshot) and a failure of the note of the synced
+            // position may go unreported.
             let is_of_note = world.disk.failed().is_some_and(|path| path.ends_with("SYNCED"));
             assert!(failed.is_err() || what == Fault::Full || is_of_note, "{at} {what:?}");
             unnoted += u64::from(failed.is_ok() && is_of_note);
@@ -380,22 +380,22 @@ fn no_failed_operation_takes_what_was_accepted() {
             world.step(Step::Close).unwrap();
         }
     }
-    assert!(unnoted > 10, "only {unnoted} failures were of the note");
+    assert!(unnoted > 10, "only {unnoted} failures hit the note");
 }
 
 fn cases(default: u64) -> u64 {
     std::env::var("PROCSTATE_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(default)
 }
 
-/// Histories by chance, with power cuts and failures one after the other.
+/// Random histories with successive power cuts and failures.
 #[test]
-fn no_history_of_failures_takes_what_was_promised() {
+fn random_failures_lose_no_promised_commit() {
     for seed in 0..cases(60) {
         println!("seed {seed}");
         let mut rng = Rng::with_seed(seed);
         let mut world = World::new();
         if rng.bool() {
-            // Closing then gives back what was not written to.
+            // Closing then releases the unused part of the segment.
             world.options = Options { segment_bytes: 256 << 10, log_history_bytes: 0, ..options() };
         }
         for _ in 0..8 {
@@ -432,8 +432,8 @@ fn random_step(rng: &mut Rng) -> Step {
     }
 }
 
-/// A checkpoint that fails halfway stops the store: none begins without room for
-/// it. Reading goes on, and writing until the memory for it is used up.
+/// A checkpoint that fails halfway stops the store, so none starts without room for it. Reads
+/// continue, and so do writes until their memory is used up.
 #[test]
 fn a_disk_without_room_refuses_writes_and_loses_nothing() {
     let mut world = World::new();
@@ -459,10 +459,10 @@ fn a_disk_without_room_refuses_writes_and_loses_nothing() {
     world.step(Step::Close).unwrap();
 }
 
-/// With the index gone the note alone tells that the log lost something. Where there is
-/// no room for it, the one before still holds.
+/// Without the index, only the note shows that the log lost something. If there is no room to write
+/// it, the previous note stays valid.
 #[test]
-fn a_checkpoint_is_noted_if_there_is_room_for_that() {
+fn a_full_disk_keeps_the_previous_note() {
     let checkpoint = |world: &World| {
         let store = world.store();
         store.index.with(|index| store.checkpointer.checkpoint_and_snapshot(index, || false)).unwrap();
@@ -487,10 +487,10 @@ fn a_checkpoint_is_noted_if_there_is_room_for_that() {
     }
 }
 
-/// A program that dies between a snapshot and what comes after it leaves more log than commits may
-/// add to: if nothing released it, they would wait for ever.
+/// A program that dies between a snapshot and the release of its log leaves more log than commits
+/// may add to: unless opening releases it, commits would wait forever.
 #[test]
-fn log_that_a_snapshot_covers_is_let_go_of_at_opening() {
+fn opening_releases_log_covered_by_a_snapshot() {
     let mut world = World::new();
     world.open(0).unwrap();
     let retained = |world: &World| world.store().commits.retained_log();
@@ -513,10 +513,10 @@ fn log_that_a_snapshot_covers_is_let_go_of_at_opening() {
     world.step(Step::Rebuild).unwrap();
 }
 
-/// Log in a large segment that cannot be released yet, and that a snapshot covers, does not count
+/// Log in a large segment that a snapshot covers but that cannot be released yet does not count
 /// against commits.
 #[test]
-fn a_store_goes_on_with_smaller_segments() {
+fn a_store_accepts_commits_after_segments_shrink() {
     let mut world = World::new();
     world.options = Options { segment_bytes: 1 << 20, ..Options::default() };
     world.open(0).unwrap();
@@ -531,9 +531,9 @@ fn a_store_goes_on_with_smaller_segments() {
     world.step(Step::Close).unwrap();
 }
 
-/// Outside of the log, by whom it is kept up, and no commit waits for it.
+/// Log maintenance notes the synced position in a separate file; no commit waits for it.
 #[test]
-fn what_is_synced_is_noted() {
+fn log_maintenance_notes_the_synced_position() {
     let mut world = World::new();
     world.open(0).unwrap();
     let noted = |world: &World| world.store().shared.files.synced.read().unwrap().position().unwrap();
@@ -560,10 +560,10 @@ fn what_is_synced_is_noted() {
     assert_eq!(noted(&world).seq, 3);
 }
 
-/// The log loses its end by the will of the user, and the power goes at every operation of
-/// that: it is cut then, or refused as before.
+/// The user accepts the loss of the end of the log, and the power fails at every operation of the
+/// truncation: afterwards the log is either truncated or refused as before.
 #[test]
-fn no_power_cut_on_the_way_leaves_a_cut_log_that_is_refused_later() {
+fn a_power_cut_during_truncation_leaves_no_broken_log() {
     for at in 1.. {
         let mut world = World::new();
         world.open(0).unwrap();

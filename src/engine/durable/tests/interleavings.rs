@@ -136,7 +136,7 @@ fn every_commit_is_made_once() {
             Outcome::Failed(_) => None,
         });
         let mut numbers: Vec<u64> = committed.collect();
-        assert_eq!(numbers.len(), 1, "one of those who claim gets it: {claims:?}");
+        assert_eq!(numbers.len(), 1, "exactly one claimer succeeds: {claims:?}");
         for (thread, answers) in join(committers).into_iter().enumerate() {
             for (n, answer) in answers.into_iter().enumerate() {
                 let seq = answer.unwrap();

@@ -1,5 +1,5 @@
-//! The end of the log, where commits are appended, by one thread at a time. Others sync its files
-//! meanwhile. [`Log::flush`] writes what was appended, so that a group of commits shares one write.
+//! The end of the log, to which one thread at a time appends commits while others sync its files.
+//! [`Log::flush`] writes what was appended, so that a group of commits shares one write.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -42,7 +42,7 @@ pub(crate) struct Log {
     written: u64,
     /// The commit up to which a frame records everything as synced.
     noted: u64,
-    /// Whether the next segment was asked for early.
+    /// Whether the next segment was requested early.
     pub(super) has_asked: bool,
 }
 
@@ -67,7 +67,7 @@ pub(crate) struct Sealed {
 }
 
 impl Log {
-    /// Begins an empty log. Its first commit is the one after `last`.
+    /// Starts an empty log whose first commit is the one after `last`.
     pub(crate) fn create(pool: Arc<Pool>, last: Position) -> Result<Self> {
         let current = pool.take()?;
         let end = End { offset: PAGE as u64, last, says: Some(pool.epoch()) };
@@ -77,7 +77,7 @@ impl Log {
         Ok(log)
     }
 
-    /// Appends to `current` from `end` on.
+    /// Continues in `current` from `end` on.
     pub(crate) fn resume(pool: Arc<Pool>, current: Segment, end: End, sealed: VecDeque<Sealed>) -> Self {
         let End { offset, last, says } = end;
         let (unsynced, buffer) = (Vec::new(), Vec::new());
@@ -117,27 +117,29 @@ impl Log {
         self.noted
     }
 
-    /// Bytes of the files of all segments in use.
+    /// Returns the total size of the files of all segments in use.
     pub(crate) fn file_bytes(&self) -> u64 {
         self.sealed_bytes + self.current.bytes
     }
 
-    /// Bytes of the segments in use up to the end of the log.
+    /// Returns the bytes of the segments in use up to the end of the log.
     pub(crate) fn in_use(&self) -> u64 {
         self.sealed_bytes + self.offset
     }
 
-    /// Bytes that were written to segments in use and that no snapshot covers.
+    /// Returns the bytes written to segments in use that no snapshot covers.
     pub(crate) fn retained(&self) -> u64 {
         self.in_use().saturating_sub(self.covered)
     }
 
-    /// The number of segments in use.
+    /// Returns the number of segments in use.
     pub(crate) fn segments(&self) -> usize {
         self.sealed.len() + 1
     }
 
-    /// Prepares the segments that a batch will need. If this fails, nothing was written.
+    /// Prepares the segments that a batch will need.
+    ///
+    /// If this fails, nothing was written.
     pub(crate) fn reserve(&self, batch: &Batch) -> Result<()> {
         let length = encoded_len(batch);
         match self.segments_wanted(length + self.announcement_len()) {
@@ -146,8 +148,9 @@ impl Log {
         }
     }
 
-    /// Appends a batch to the buffer as the next commit, made at `time`. The next flush writes it
-    /// to the log. If this fails, nobody knows what the log holds.
+    /// Appends a batch to the buffer as the next commit, made at `time`; the next flush writes it.
+    ///
+    /// If this fails, the content of the log is unknown.
     pub(crate) fn append(
         &mut self,
         batch: &Batch,
@@ -192,7 +195,7 @@ impl Log {
         self.rotate(synced)
     }
 
-    /// The length of the frame that names the epoch, if one is needed.
+    /// Returns the length of the frame that names the epoch, if one is needed.
     fn announcement_len(&self) -> usize {
         if self.says == Some(self.pool.epoch()) { 0 } else { frame_len(epoch_change::BODY) }
     }
@@ -214,7 +217,9 @@ impl Log {
         }
     }
 
-    /// Writes what was appended. If this fails, nobody knows what the log holds.
+    /// Writes what was appended.
+    ///
+    /// If this fails, the content of the log is unknown.
     pub(crate) fn flush(&mut self) -> Result<()> {
         if self.buffer.is_empty() {
             return Ok(());
@@ -233,7 +238,7 @@ impl Log {
         self.buffer.is_empty()
     }
 
-    /// Writes a frame that is no commit, if there is room for it.
+    /// Writes a frame that is not a commit, if there is space for it.
     pub(crate) fn mark(&mut self, kind: Kind, synced: u64) -> Result<()> {
         self.announce_last(synced);
         if self.fits(0) {
@@ -243,8 +248,9 @@ impl Log {
         self.flush()
     }
 
-    /// The files that were written since the last sync. Syncing all of them makes the log durable
-    /// up to its last commit.
+    /// Takes the files written since the last sync.
+    ///
+    /// Syncing all of them makes the log durable up to its last commit.
     pub(crate) fn take_unsynced(&mut self) -> Vec<Arc<dyn DiskFile>> {
         let mut files = std::mem::take(&mut self.unsynced);
         files.push(self.current.file.clone());
@@ -264,7 +270,8 @@ impl Log {
         }
     }
 
-    /// Room for more frames in the current segment, besides the one that names the next.
+    /// Returns the space for more frames in the current segment, besides the one that names the
+    /// next.
     fn room(&self) -> usize {
         self.room_after(self.offset + self.buffer.len() as u64)
     }
@@ -274,7 +281,7 @@ impl Log {
         usize::try_from(room).unwrap_or(usize::MAX)
     }
 
-    /// The same in a new segment.
+    /// Returns the same space in a new segment.
     fn room_of_new(&self) -> usize {
         let room = self.pool.segment_bytes().saturating_sub((PAGE + frame_len(NEXT_BODY)) as u64);
         usize::try_from(room).unwrap_or(usize::MAX)
@@ -284,8 +291,8 @@ impl Log {
         frame_len(body) <= self.room()
     }
 
-    /// Whether a commit is kept in one piece in the next segment, rather than split to fill up this
-    /// one.
+    /// Reports whether a commit goes into the next segment in one piece, rather than being split to
+    /// fill up this one.
     fn is_small(&self, body: usize) -> bool {
         frame_len(body) <= self.room_of_new() / 4
     }
@@ -332,7 +339,7 @@ impl Log {
         Ok(())
     }
 
-    /// Completes the frame that begins at `start` in the buffer.
+    /// Completes the frame that starts at `start` in the buffer.
     fn seal(&mut self, start: usize, head: Head) {
         let place = Place { segment: self.current.id, offset: self.offset + start as u64 };
         frame::seal(&mut self.buffer, start, head, place);
@@ -348,7 +355,7 @@ impl Log {
         self.rotate_to(next, synced)
     }
 
-    /// Ends the current segment and begins the next one.
+    /// Ends the current segment and continues in `next`.
     pub(super) fn rotate_to(&mut self, next: Segment, synced: u64) -> Result<()> {
         self.announce_last(synced);
         let start = frame::begin(&mut self.buffer);
@@ -365,7 +372,7 @@ impl Log {
     }
 }
 
-/// The longest body of a frame that takes no more than `room`.
+/// Returns the maximum body of a frame within `room` bytes.
 fn body_limit(room: usize) -> usize {
     (room / frame::ALIGN * frame::ALIGN).saturating_sub(HEADER_LEN)
 }

@@ -1,4 +1,4 @@
-//! Where the files of a log are, and their length.
+//! The location of the log files, and their length.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -8,21 +8,21 @@ use crate::engine::durable::wal::segments::{SegmentDirectory, delete_unfinished}
 use crate::error::Result;
 use crate::record::Epoch;
 
-/// The folder of a log, and how new segments are made.
+/// The folder of a log, and the parameters of new segments.
 #[derive(Debug, Clone)]
 pub(crate) struct LogFiles {
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) dir: PathBuf,
     pub(crate) store: [u8; 16],
-    /// The length of a segment, in bytes.
+    /// The length of a segment in bytes.
     pub(crate) segment_bytes: u32,
     /// The epoch of this opening.
     pub(crate) epoch: Epoch,
 }
 
 impl LogFiles {
-    /// Deletes what an interrupted writer left, and makes durable what the folder shows: the program
-    /// may have died before it did so for the file where the log goes on.
+    /// Deletes what an interrupted writer left, and makes the listed files durable, since the
+    /// program may have died before it did so.
     pub(crate) fn tidy(&self) -> Result<()> {
         self.disk.create_dir(&self.dir)?;
         delete_unfinished(&*self.disk, &self.dir)?;

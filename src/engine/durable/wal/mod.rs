@@ -10,10 +10,11 @@
 //!   no frames.
 //! - The last frame of a full segment names the next one, so that a missing segment is noticed. No
 //!   segment is released before the next one has a durable frame, so that the log is never empty.
-//! - The header names the epoch of the opening that writes the segment, and a frame does where
-//!   another opening goes on in it, so that the epoch of each commit is known.
-//! - Opening zeroes what it cuts before it appends anything, and writes what it keeps again, since
-//!   the kernel may show data that never reached the disk.
+//! - The header names the epoch of the opening that writes the segment. If another opening
+//!   continues the segment, its first frame names the new epoch, so that the epoch of each commit
+//!   is known.
+//! - Opening zeroes the part it cuts before it appends anything, and rewrites the part it keeps,
+//!   since the kernel may show data that never reached the disk.
 
 mod closing;
 mod format;

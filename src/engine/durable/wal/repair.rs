@@ -40,8 +40,8 @@ fn write_close_again(directory: &SegmentDirectory, found: &LogEnd) -> Result<()>
     file.sync()
 }
 
-/// Rewrites what was read, since the kernel may show data that never reached the disk, and zeroes
-/// what follows the end.
+/// Rewrites the data read, since the kernel may show data that never reached the disk, and zeroes
+/// everything after the end.
 fn write_again(directory: &SegmentDirectory, found: &LogEnd, visited: &Visited) -> Result<()> {
     let mut bytes = directory.read(visited.stored)?;
     let is_last = visited.segment == found.end.segment;

@@ -330,7 +330,7 @@ fn recycles_its_files() {
 /// Cuts the power at every operation, with any part of the unsynced data surviving. The log must
 /// have the accepted commits up to some point after the last sync.
 #[test]
-fn no_power_cut_takes_what_was_synced() {
+fn power_cuts_lose_no_synced_commit() {
     let mut healthy = Driver::new();
     healthy.run(&workload()).unwrap();
     let operations = healthy.disk.operations();
@@ -353,7 +353,7 @@ fn no_power_cut_takes_what_was_synced() {
 
 /// Cuts the power again during the repair.
 #[test]
-fn no_second_power_cut_takes_what_was_synced() {
+fn a_second_power_cut_loses_no_synced_commit() {
     let mut healthy = Driver::new();
     healthy.run(&workload()).unwrap();
     for at in (1..=healthy.disk.operations()).step_by(3) {
@@ -377,7 +377,7 @@ fn no_second_power_cut_takes_what_was_synced() {
 /// Each operation fails, and the program reopens the log: everything accepted is there, and
 /// survives a power cut from then on.
 #[test]
-fn no_failed_operation_takes_what_was_accepted() {
+fn failed_operations_lose_no_accepted_commit() {
     let mut healthy = Driver::new();
     healthy.run(&workload()).unwrap();
     for at in 1..=healthy.disk.operations() {
@@ -573,10 +573,10 @@ fn a_log_is_not_truncated_after_damage_without_a_continuation() {
     assert_eq!(scan_up_to_damage(&load(), 3), None);
 }
 
-/// Found by histories of failures: a segment with room for the frame that names the next one, but
-/// not for one that names an epoch too, seemed to lead into a log of another history.
+/// Regression test (found by random failures): a segment with room for the frame that names the next
+/// segment, but not also for an epoch frame, seemed to lead into a log of another history.
 #[test]
-fn an_opening_without_room_to_name_its_epoch_goes_on_in_the_next_segment() {
+fn an_opening_without_room_for_its_epoch_continues_in_the_next_segment() {
     for bytes in (3800..4096).step_by(8) {
         let mut driver = Driver::with_commits(1, bytes);
         driver.open(1).unwrap();

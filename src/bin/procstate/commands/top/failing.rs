@@ -44,7 +44,7 @@ impl Search {
     }
 
     /// Continues the search to the end or for this time.
-    pub(super) fn go_on(&mut self, process: &ProcessHandle, time_max: Option<Duration>) -> Result<()> {
+    pub(super) fn continue_for(&mut self, process: &ProcessHandle, time_max: Option<Duration>) -> Result<()> {
         let began = Instant::now();
         if self.rests_until.is_some_and(|until| began < until) {
             return Ok(());
@@ -108,16 +108,16 @@ mod tests {
         Runner::builder(&store, "p").worker_fn(worker).build().unwrap().run_now().unwrap();
         let mut search = Search::default();
         let names = |search: &Search| search.failing().iter().map(|it| it.work.clone()).collect::<Vec<_>>();
-        search.go_on(&process, Some(Duration::ZERO)).unwrap();
+        search.continue_for(&process, Some(Duration::ZERO)).unwrap();
         assert_eq!(names(&search), ["0000"]);
-        search.go_on(&process, Some(Duration::ZERO)).unwrap();
-        search.go_on(&process, Some(Duration::ZERO)).unwrap();
+        search.continue_for(&process, Some(Duration::ZERO)).unwrap();
+        search.continue_for(&process, Some(Duration::ZERO)).unwrap();
         assert_eq!(names(&search), ["0000", "2400"]);
         assert_eq!(search.failing()[1].error, "it failed");
         // The result is kept while the search rests, and then updated.
         process.retry_failed().unwrap();
         search.rests_until = None;
-        search.go_on(&process, None).unwrap();
+        search.continue_for(&process, None).unwrap();
         assert!(names(&search).is_empty());
     }
 }

@@ -70,7 +70,7 @@ impl Seen {
         let status = process.status()?.unwrap_or_default();
         let (ended, failed) = counts(&status);
         self.rate.see(now, status.start_time, ended);
-        self.search.go_on(process, search_max)?;
+        self.search.continue_for(process, search_max)?;
         let total = summary.active.max(ended);
         let is_running = summary.is_held && status.state() == State::Active;
         Ok(Sample {

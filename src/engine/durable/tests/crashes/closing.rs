@@ -1,5 +1,5 @@
-//! Closing a store that has more log, or longer files for it, than it needs: the power goes, and
-//! the disk fails, at every operation of that.
+//! Closes stores that have more log, or longer log files, than needed, with power cuts and disk
+//! failures at every operation.
 
 use super::*;
 use crate::disk::Disk;
@@ -14,19 +14,19 @@ fn world(log_history_bytes: u64) -> World {
     World { options, ..World::new() }
 }
 
-/// The lengths of the files of the log.
+/// Returns the lengths of the log files.
 fn log_files(world: &World) -> Vec<u64> {
     let dir = Path::new("/s/wal");
     let names = world.disk.list(dir).unwrap();
     names.iter().map(|name| world.disk.open(&dir.join(name)).unwrap().len().unwrap()).collect()
 }
 
-/// Each closes the store in another state of its log.
+/// Workloads that close the store in different states of its log.
 fn workloads() -> Vec<(&'static str, World, Vec<Step>)> {
     use Durability::{Buffered, Synced};
     use Step::{Claim, Close, Commit, KeepUp, Snapshot};
     vec![
-        // A file that is shortened; the next session is content with that, the last one is not.
+        // A shortened file; it suffices for the next session, but not for the last one.
         (
             "few commits",
             world(1 << 20),
@@ -88,7 +88,7 @@ fn for_each_operation(mut check: impl FnMut(&str, u64, World, &[Step])) {
     }
 }
 
-/// The store is sound: it opens with all that it promised, also without its index, and goes on.
+/// Checks that the store opens with everything promised, even without its index, and continues.
 fn check_sound(world: &mut World, at_least: u64, what: &str) {
     world.open(at_least).unwrap_or_else(|error| panic!("{what}: {error}"));
     let names = world.disk.list(Path::new("/s/wal")).unwrap();
@@ -100,7 +100,7 @@ fn check_sound(world: &mut World, at_least: u64, what: &str) {
 }
 
 #[test]
-fn no_power_cut_while_a_store_shrinks_takes_anything() {
+fn power_cuts_while_a_store_shrinks_lose_nothing() {
     for_each_operation(|name, at, _, steps| {
         let which = |world: &(&str, World, Vec<Step>)| world.0 == name;
         for survives in
@@ -117,7 +117,7 @@ fn no_power_cut_while_a_store_shrinks_takes_anything() {
 }
 
 #[test]
-fn no_failure_while_a_store_shrinks_takes_anything() {
+fn failures_while_a_store_shrinks_lose_nothing() {
     for_each_operation(|name, at, _, steps| {
         let which = |world: &(&str, World, Vec<Step>)| world.0 == name;
         for what in [Fault::Error, Fault::Torn, Fault::Full] {
@@ -136,7 +136,7 @@ fn no_failure_while_a_store_shrinks_takes_anything() {
     });
 }
 
-/// What a closed store takes of the disk for its log.
+/// The size of a closed store's log.
 #[test]
 fn a_closed_store_has_no_more_log_than_it_needs() {
     let short = u64::from(SHORT_SEGMENT_BYTES);
@@ -161,9 +161,9 @@ fn a_closed_store_has_no_more_log_than_it_needs() {
     }
 }
 
-/// Most programs that open a store for a moment write little: nothing is copied then.
+/// Programs that open a store briefly write little, so that nothing is copied.
 #[test]
-fn a_short_session_goes_on_in_the_file_that_is_there() {
+fn a_short_session_continues_in_the_existing_file() {
     let mut world = world(1 << 20);
     world.open(0).unwrap();
     world.step(Step::Close).unwrap();
@@ -177,9 +177,9 @@ fn a_short_session_goes_on_in_the_file_that_is_there() {
     assert_eq!(log_files(&world), [before[0], SEGMENT_BYTES.into()], "then one of the usual length");
 }
 
-/// A state that takes more of the disk than the log is not written again for the sake of that.
+/// A state larger than the log is not written again to replace it.
 #[test]
-fn log_without_a_snapshot_is_kept_where_the_disk_has_no_room() {
+fn log_without_a_snapshot_is_kept_on_a_full_disk() {
     let mut world = world(0);
     world.open(0).unwrap();
     world.write(&[30_000], Durability::Synced).unwrap();

@@ -35,8 +35,8 @@ pub(crate) struct Walker<'a, 'b> {
     next: Option<u64>,
     /// The start of the unreadable bytes.
     gap: Option<Spot>,
-    /// The same after the visitor was told, until another run begins.
-    told: Option<Spot>,
+    /// The gap last reported to the visitor, until another run begins.
+    reported_gap: Option<Spot>,
 }
 
 /// A commit of several frames, some of which were read.
@@ -72,7 +72,7 @@ impl Segment<'_> {
 impl<'a, 'b> Walker<'a, 'b> {
     pub(crate) fn new(directory: &'a SegmentDirectory, known: u64, visit: &'a mut Visitor<'b>) -> Self {
         let survey = Survey { from: known, ..Survey::default() };
-        let (run, broken, open, epoch, promised, tail, next, gap, told) = Default::default();
+        let (run, broken, open, epoch, promised, tail, next, gap, reported_gap) = Default::default();
         Self {
             directory,
             visit,
@@ -86,7 +86,7 @@ impl<'a, 'b> Walker<'a, 'b> {
             tail,
             next,
             gap,
-            told,
+            reported_gap,
         }
     }
 
@@ -206,10 +206,10 @@ impl<'a, 'b> Walker<'a, 'b> {
             Some(run) if run.joins(after) => Some(run.over_a_hole()),
             broken => {
                 self.survey.runs.extend(broken);
-                Some(Run { gap: self.told.take(), ..Run::new(after, segment.place(at)) })
+                Some(Run { gap: self.reported_gap.take(), ..Run::new(after, segment.place(at)) })
             }
         };
-        self.told = None;
+        self.reported_gap = None;
     }
 
     /// Reports whether the commit began in a released segment.
@@ -281,8 +281,8 @@ impl<'a, 'b> Walker<'a, 'b> {
         self.next = Some(to);
         let room = segment.stored.bytes.saturating_sub(at as u64);
         if room < (frame_len(epoch_change::BODY) + frame_len(NEXT_BODY)) as u64 {
-            // Too little for an opening to name its epoch before it rotated: the header of the next
-            // segment does.
+            // Too little room for an opening to record its epoch before rotation: the header of the
+            // next segment names it.
             self.epoch = None;
         }
         let newest = self.newest_of_run();
@@ -345,7 +345,7 @@ impl<'a, 'b> Walker<'a, 'b> {
             return Ok(());
         }
         let gap = self.gap.take().unwrap_or_else(|| segment.spot(at));
-        self.told.get_or_insert_with(|| gap.clone());
+        self.reported_gap.get_or_insert_with(|| gap.clone());
         let until = missing.max(self.newest);
         // The caller has the commits before the first frame read.
         let after = if self.newest == 0 { self.survey.from.min(until) } else { self.newest };

@@ -85,7 +85,7 @@ impl Pool {
         }
     }
 
-    /// A segment in a new file of this length.
+    /// Creates a segment in a new file of this length.
     pub(crate) fn take_of(&self, bytes: u32) -> Result<Segment> {
         let stock = &mut self.state.lock().stock;
         let (id, slot) = (id_after(stock.newest), stock.next_slot);

@@ -1,5 +1,4 @@
-//! A shorter file for a segment. The file of a closed log would be zeroes for the most part
-//! otherwise.
+//! Shortens the file of a segment, which in a closed log would consist mostly of zeroes.
 
 use std::path::{Path, PathBuf};
 
@@ -10,26 +9,25 @@ use crate::disk::Disk;
 use crate::engine::durable::wal::format::{Header, Opened, PAGE};
 use crate::error::{Error, Result};
 
-/// The length of a segment that is begun when the log is closed, and what is left free behind the
-/// frames of one that is shortened: what is committed in the few moments for which many programs
-/// open a store fits into it.
+/// The length of a segment started when the log is closed, and the space left after the frames of a
+/// shortened one: enough for the commits of programs that open a store only briefly.
 pub(crate) const SHORT_SEGMENT_BYTES: u32 = 64 << 10;
 
 const NEW: &str = ".new";
 
-/// Where a shorter file is written before it has its name.
+/// Returns the temporary path of a shorter file.
 fn new_path(dir: &Path, slot: Slot) -> PathBuf {
     let mut path = path_of(dir, slot).into_os_string();
     path.push(NEW);
     path.into()
 }
 
-/// Whether a file is one that a program was writing when it died.
+/// Reports whether a program was writing this file when it died.
 pub(crate) fn is_unfinished(name: &str) -> bool {
     name.strip_suffix(NEW).is_some_and(|segment| slot_of(segment).is_some())
 }
 
-/// Deletes the files that a program was writing when it died.
+/// Deletes the files that programs were writing when they died.
 pub(crate) fn delete_unfinished(disk: &dyn Disk, dir: &Path) -> Result<()> {
     disk.list(dir)?
         .iter()
@@ -38,9 +36,11 @@ pub(crate) fn delete_unfinished(disk: &dyn Disk, dir: &Path) -> Result<()> {
 }
 
 impl Pool {
-    /// Puts a shorter file in place of that of a segment of which everything up to `end` is durable,
-    /// and answers the segment in it. `None` if that would give back less than it writes, if there
-    /// is no room for it, or if the frames are not what was written: the next opening says so.
+    /// Replaces the file of a segment by a shorter one, given that everything up to `end` is
+    /// durable; returns the new segment.
+    ///
+    /// `None` if that would free less than it writes, if there is no space for it, or if the frames
+    /// are damaged, which the next opening reports.
     pub(crate) fn shrink(&self, segment: &Segment, end: u64) -> Result<Option<Segment>> {
         let bytes = (end + u64::from(SHORT_SEGMENT_BYTES)).next_multiple_of(PAGE as u64);
         if 2 * bytes > segment.bytes {
@@ -52,7 +52,7 @@ impl Pool {
             let _ = self.disk.remove(&new);
             return if error.is_disk_full() { Ok(None) } else { Err(error) };
         }
-        // One name all the time: no two files are the same segment.
+        // The name exists at every moment, and no two files are the same segment.
         self.disk.rename(&new, &path)?;
         self.disk.sync_dir(&self.dir)?;
         let file = self.disk.open(&path)?;
@@ -66,8 +66,9 @@ impl Pool {
     }
 }
 
-/// All of the file of a segment, made shorter. The frames are what they were: their checksums are
-/// over the id of the segment and their offset, which stay. `None` if there is anything else.
+/// Returns the shortened content of a segment's file; `None` if the file contains anything else.
+/// The frames stay valid: their checksums cover the id of the segment and their offset, which do
+/// not change.
 fn shortened(segment: &Segment, end: u64, bytes: u64) -> Result<Option<Vec<u8>>> {
     let (Ok(end), Ok(length), Ok(segment_bytes)) =
         (usize::try_from(end), usize::try_from(bytes), u32::try_from(bytes))

@@ -1,4 +1,4 @@
-//! A closed log whose file is cut to what is in it.
+//! Tests of closed logs whose last file is shortened.
 
 use super::*;
 use crate::engine::durable::wal::SHORT_SEGMENT_BYTES;
@@ -20,7 +20,7 @@ fn append(log: &mut Log, bytes: usize) {
     log.flush().unwrap();
 }
 
-/// A log of three commits that was closed.
+/// A closed log of three commits.
 fn closed(disk: &SimDisk) -> Log {
     let (mut log, _) = long(disk).create(Position::default()).unwrap();
     (0..3).for_each(|_| append(&mut log, 100));
@@ -51,9 +51,9 @@ fn a_shorter_file_is_the_same_segment() {
     assert_eq!(disk.list(Path::new("/s/wal")).unwrap().len(), 1);
 }
 
-/// What does not fit goes into a segment of the usual length.
+/// Commits that do not fit go into a segment of the usual length.
 #[test]
-fn a_log_goes_on_in_a_shorter_file_and_behind_it() {
+fn a_log_continues_in_a_shorter_file_and_after_it() {
     let disk = SimDisk::new();
     closed(&disk).shrink().unwrap();
     for n in 4..20 {
@@ -71,7 +71,7 @@ fn a_log_goes_on_in_a_shorter_file_and_behind_it() {
     assert_eq!(walked(&long(&disk).load().unwrap(), 0, 19), (1..20).collect::<Vec<_>>());
 }
 
-/// What was damaged meanwhile is not made to look whole, nor is it lost from sight.
+/// Damage is neither repaired nor hidden.
 #[test]
 fn damage_is_not_copied() {
     for at in [8, 50, PAGE + 20, PAGE + 180] {
@@ -83,9 +83,9 @@ fn damage_is_not_copied() {
     }
 }
 
-/// A cut is still told from a file that was made shorter.
+/// A truncated file is still distinguished from a shortened one.
 #[test]
-fn a_shorter_file_that_is_cut_is_damage() {
+fn a_truncated_shorter_file_is_damage() {
     let disk = SimDisk::new();
     closed(&disk).shrink().unwrap();
     let length = length(&disk) as usize;

@@ -91,7 +91,7 @@ impl Launcher {
         let slot = self.watchdog.watch(child.id());
         let ended = Running::new(child, token).supervise(&self.times, supervisor);
         // Before its process id can be reused.
-        self.watchdog.let_go(slot);
+        self.watchdog.unwatch(slot);
         let (end, child) = ended?;
         self.reaper.reap(child).map(|status| (end, status))
     }

@@ -66,7 +66,7 @@ impl Watchdog {
         slot
     }
 
-    pub(super) fn let_go(&self, slot: u64) {
+    pub(super) fn unwatch(&self, slot: u64) {
         self.write(slot, 0);
         self.slots.lock().free.push(slot);
     }
