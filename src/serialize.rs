@@ -47,6 +47,7 @@ serialize! { Summary, summary:
     "name" = summary.name,
     "state" = state(summary.state),
     "instance" = summary.instance,
+    "whereabouts" = summary.whereabouts,
     "claimed" = text(summary.claimed),
     "isHeld" = summary.is_held,
     "progress" = text(summary.progress),

@@ -2,7 +2,9 @@
 
 mod common;
 
-use std::process::{Command, Output};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use common::{etcd, won};
@@ -114,12 +116,20 @@ fn a_process_of_many_items_is_imported_whole() {
 
 #[test]
 fn many_items_are_registered_in_commits_that_etcd_takes() {
-    let Some(options) = options() else { return };
-    let store = Store::connect(&options).unwrap();
+    // Its own: nobody else moves the sequence number.
+    let Some(member) = common::Lent::new() else { return };
+    let store = Store::connect(&member.options).unwrap();
     let process = store.process("p").unwrap();
-    let items = || (0..300).map(|n| (format!("{n}"), Params::new()));
-    assert_eq!(process.register_all(items()).unwrap().changed, 300);
-    assert_eq!(process.unregister_all((0..300).map(|n| n.to_string())).unwrap().unregistered, 300);
+    let items = |n: i64| (0..2500).map(move |name| (format!("{name:04}"), Params::new().int("n", n)));
+    let before = store.last_seq();
+    assert_eq!(process.register_all(items(0)).unwrap().changed, 2500);
+    assert!(store.last_seq() - before <= 3 + 2, "not a thousand in a commit");
+    // While a run is on each has preconditions of its own.
+    let run = won(&process);
+    assert_eq!(process.register_all(items(1)).unwrap().changed, 2500);
+    run.finish().unwrap();
+    assert_eq!(process.register_all(items(1)).unwrap().unchanged, 2500);
+    assert_eq!(process.unregister_all((0..40).map(|n| format!("{n:04}"))).unwrap().unregistered, 40);
 }
 
 #[test]
@@ -139,10 +149,15 @@ struct Tool {
 }
 
 impl Tool {
-    fn run(&self, arguments: &[&str]) -> Output {
+    fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_procstate"));
         command.args(["--etcd", &self.members, "--etcd-prefix", &self.prefix]).args(arguments);
-        command.env_remove("PROCSTATE_DB").output().unwrap()
+        command.env_remove("PROCSTATE_DB");
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
     }
 
     fn fine(&self, arguments: &[&str]) -> String {
@@ -161,7 +176,7 @@ impl Tool {
 /// A user moves up, and back, by two commands each.
 #[test]
 fn a_store_moves_from_a_folder_to_etcd_and_back() {
-    let Some(cluster) = etcd::Cluster::start(1) else { return };
+    let Some(cluster) = etcd::shared() else { return };
     let members = cluster.endpoints().join(",");
     let tool = Tool { members: members.clone(), prefix: "moved/".to_owned() };
     let scratch = tempfile::tempdir().unwrap();
@@ -206,7 +221,7 @@ fn a_store_moves_from_a_folder_to_etcd_and_back() {
 
 #[test]
 fn commands_that_make_sense_work_and_the_others_say_why_not() {
-    let Some(cluster) = etcd::Cluster::start(1) else { return };
+    let Some(cluster) = etcd::shared() else { return };
     let tool = Tool { members: cluster.endpoints().join(","), prefix: "tool/".to_owned() };
     let error = tool.refused(&["ls"]);
     assert!(error.contains("there is no store"), "{error}");
@@ -222,6 +237,61 @@ fn commands_that_make_sense_work_and_the_others_say_why_not() {
         let error = tool.refused(command);
         assert!(error.contains("etcd"), "{command:?}: {error}");
     }
+}
+
+/// A program that a test has started.
+struct Started(Child);
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn get(url: &str, path: &str) -> String {
+    let mut stream = TcpStream::connect(url.trim_start_matches("http://")).unwrap();
+    let host = url.trim_start_matches("http://");
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{path}: {answer}");
+    answer
+}
+
+/// Which program on which machine has a process is seen wherever one looks: in the tool, and where
+/// another program serves the store.
+#[test]
+fn where_an_owner_is_can_be_seen_everywhere() {
+    let Some(cluster) = etcd::shared() else { return };
+    let members = cluster.endpoints().join(",");
+    let tool = Tool { members: members.clone(), prefix: "seen/".to_owned() };
+    let store = Store::connect(EtcdOptions::new([members]).prefix("seen/")).unwrap();
+    let process = store.process("p").unwrap();
+    process.register("a", Params::new()).unwrap();
+    let run = won(&process);
+    let here = format!("(pid {}) on ", std::process::id());
+    let whereabouts = process.summary().unwrap().whereabouts;
+    assert!(whereabouts.contains(&here), "{whereabouts}");
+    let seen = |output: &str| assert!(output.contains(&here), "{output}");
+    seen(&tool.fine(&["show", "p"]));
+    seen(&tool.fine(&["--json", "ls"]));
+
+    let mut serving = tool.command(&["serve", "--listen", "127.0.0.1:0"]);
+    let mut serving = Started(serving.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap());
+    let mut url = String::new();
+    BufReader::new(serving.0.stdout.take().unwrap()).read_line(&mut url).unwrap();
+    let url = url.trim();
+    seen(&get(url, "/v1/processes/p"));
+    seen(&get(url, "/processes/p"));
+    seen(&get(url, "/"));
+    let mut through = Command::new(env!("CARGO_BIN_EXE_procstate"));
+    let through = through.args(["--url", url, "show", "p"]).env_remove("PROCSTATE_DB").output().unwrap();
+    seen(&String::from_utf8(through.stdout).unwrap());
+
+    run.hand_back().unwrap();
+    assert_eq!(process.summary().unwrap().whereabouts, "");
+    assert!(!tool.fine(&["show", "p"]).contains(&here));
 }
 
 #[test]

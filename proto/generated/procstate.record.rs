@@ -24,6 +24,10 @@ pub struct Owner {
     /// belongs to one program.
     #[prost(string, tag = "6")]
     pub whereabouts: ::prost::alloc::string::String,
+    /// How long it considers itself alive after an accepted write, for programs that
+    /// do not share its memory. Absent for a store that belongs to one program.
+    #[prost(message, optional, tag = "7")]
+    pub heartbeat_timeout: ::core::option::Option<::prost_types::Duration>,
 }
 /// What operators set. Registering and unregistering update settings_time, so the
 /// version of this record changes with every change that a run must notice.

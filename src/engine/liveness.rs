@@ -44,10 +44,13 @@ pub(crate) trait Liveness: Debug + Send + Sync + 'static {
 
     /// Returns how much longer `owner` may go without a heartbeat; `None` if it is dead.
     ///
+    /// `status` is the version of the status as read: each write of an owner changes it, and a
+    /// takeover must expect it unchanged.
+    ///
     /// # Errors
     ///
     /// If this cannot be determined.
-    fn lives_for(&self, owner: &Owner, now: Duration) -> Result<Option<Duration>>;
+    fn lives_for(&self, owner: &Owner, status: Option<u64>, now: Duration) -> Result<Option<Duration>>;
 }
 
 /// The claims of the program that has the store open, in memory. An owner from any other opening is
@@ -110,7 +113,7 @@ impl Liveness for InProgram {
         self.pulses.lock().remove(&claim);
     }
 
-    fn lives_for(&self, owner: &Owner, now: Duration) -> Result<Option<Duration>> {
+    fn lives_for(&self, owner: &Owner, _: Option<u64>, now: Duration) -> Result<Option<Duration>> {
         if owner.opening != self.opening {
             return Ok(None);
         }
@@ -173,10 +176,10 @@ mod tests {
         let liveness = InProgram::new();
         let pulse = liveness.begin(second(10), TIMEOUT).unwrap();
         let owner = owner(&liveness, pulse.claim);
-        assert_eq!(liveness.lives_for(&owner, second(39)).unwrap(), Some(second(1)));
-        assert_eq!(liveness.lives_for(&owner, second(40)).unwrap(), None);
+        assert_eq!(liveness.lives_for(&owner, None, second(39)).unwrap(), Some(second(1)));
+        assert_eq!(liveness.lives_for(&owner, None, second(40)).unwrap(), None);
         pulse.beat(second(39));
-        assert_eq!(liveness.lives_for(&owner, second(40)).unwrap(), Some(second(29)));
+        assert_eq!(liveness.lives_for(&owner, None, second(40)).unwrap(), Some(second(29)));
     }
 
     #[test]
@@ -184,10 +187,10 @@ mod tests {
         let liveness = InProgram::new();
         let pulse = liveness.begin(second(0), TIMEOUT).unwrap();
         let another = owner(&InProgram::new(), pulse.claim);
-        assert_eq!(liveness.lives_for(&another, second(1)).unwrap(), None);
+        assert_eq!(liveness.lives_for(&another, None, second(1)).unwrap(), None);
         let later = owner(&liveness, pulse.claim + 1);
-        assert_eq!(liveness.lives_for(&later, second(1)).unwrap(), None);
+        assert_eq!(liveness.lives_for(&later, None, second(1)).unwrap(), None);
         liveness.end(pulse.claim);
-        assert_eq!(liveness.lives_for(&owner(&liveness, pulse.claim), second(1)).unwrap(), None);
+        assert_eq!(liveness.lives_for(&owner(&liveness, pulse.claim), None, second(1)).unwrap(), None);
     }
 }

@@ -93,5 +93,6 @@ impl FencedRun {
 
 /// Returns the owner record of a process that was handed back, which counts as dead.
 pub(super) fn gone(owner: Owner) -> Owner {
-    Owner { opening: String::new(), claim: 0, whereabouts: String::new(), ..owner }
+    let nobody = Owner { process_name: owner.process_name, ..Owner::default() };
+    Owner { instance: owner.instance, claimed: owner.claimed, ..nobody }
 }

@@ -49,9 +49,9 @@ pub(super) struct FencedRun {
     active: u64,
     state: Mutex<State>,
     /// Whether calls of the engine wait for a network, during which the state is not locked.
-    pub(super) is_networked: bool,
+    is_networked: bool,
     /// Locked by the writer on a networked store.
-    pub(super) writer: Mutex<()>,
+    writer: Mutex<()>,
     pub(super) heartbeat: Arc<Heartbeat>,
     pub(super) queue: AdvanceQueue,
 }
@@ -90,8 +90,17 @@ impl FencedRun {
         self.state.lock()
     }
 
-    pub(super) fn try_lock(&self) -> Option<MutexGuard<'_, State>> {
-        self.state.try_lock()
+    pub(super) fn lock_to_write(&self) -> Writing<'_> {
+        let writer = self.is_networked.then(|| self.writer.lock());
+        Writing::new(self.lock(), writer)
+    }
+
+    pub(super) fn try_lock_to_write(&self) -> Option<Writing<'_>> {
+        if self.is_networked {
+            let writer = self.writer.try_lock()?;
+            return Some(Writing::new(self.lock(), Some(writer)));
+        }
+        Some(Writing::new(self.state.try_lock()?, None))
     }
 
     pub(super) fn token(&self) -> u64 {

@@ -1,22 +1,27 @@
-//! The write lock of a run. The state is unlocked during network calls, so that workers that only
-//! count do not wait.
+//! The lock of a run as its writer holds it.
 
 use std::ops::{Deref, DerefMut};
 
 use parking_lot::MutexGuard;
 
-use super::fenced::FencedRun;
 use super::state::State;
 
-/// The locked state of a run, with the right to write it.
+/// The state of a run, and the right to write it.
+///
+/// While a call waits for a network, the state is not locked, so that workers that only count do not
+/// wait too.
 pub(super) struct Writing<'a> {
     state: MutexGuard<'a, State>,
-    /// On a networked store, held for the whole write, including while the state is unlocked.
+    /// Held, even while the state is not locked, if calls wait for a network.
     writer: Option<MutexGuard<'a, ()>>,
 }
 
-impl Writing<'_> {
-    /// Makes a call that may wait for a network. Workers may count meanwhile; no other write starts.
+impl<'a> Writing<'a> {
+    pub(super) fn new(state: MutexGuard<'a, State>, writer: Option<MutexGuard<'a, ()>>) -> Self {
+        Self { state, writer }
+    }
+
+    /// Makes a call that may wait for a network; meanwhile, others may count, but not write.
     pub(super) fn wait<T>(&mut self, call: impl FnOnce() -> T) -> T {
         match self.writer {
             Some(_) => MutexGuard::unlocked(&mut self.state, call),
@@ -24,7 +29,7 @@ impl Writing<'_> {
         }
     }
 
-    /// Keeps the state locked from now on: no worker may count anything after the last write.
+    /// Keeps the state locked from now on, so that nobody counts what will not be written.
     pub(super) fn keep(&mut self) {
         self.writer = None;
     }
@@ -41,20 +46,5 @@ impl Deref for Writing<'_> {
 impl DerefMut for Writing<'_> {
     fn deref_mut(&mut self) -> &mut State {
         &mut self.state
-    }
-}
-
-impl FencedRun {
-    pub(super) fn lock_to_write(&self) -> Writing<'_> {
-        let writer = self.is_networked.then(|| self.writer.lock());
-        Writing { state: self.lock(), writer }
-    }
-
-    pub(super) fn try_lock_to_write(&self) -> Option<Writing<'_>> {
-        if self.is_networked {
-            let writer = self.writer.try_lock()?;
-            return Some(Writing { state: self.lock(), writer: Some(writer) });
-        }
-        Some(Writing { state: self.try_lock()?, writer: None })
     }
 }

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -18,6 +19,9 @@ use crate::runner::{Plan, Planner, alarm};
 
 /// The interval at which a waiting runner reads the wall clock.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The shortest wait for a time that is near.
+const WAIT_MIN: Duration = Duration::from_millis(1);
 
 /// The minimum difference between wall time and monotonic time that shows that the clock was set or
 /// the machine was suspended.
@@ -60,19 +64,18 @@ impl Scheduler {
         Ok(())
     }
 
-    /// Runs the process if a run is due; otherwise waits.
     async fn set_alarm(&self) -> Result<Alarm> {
         let (handle, raised) = (self.runner.handle.clone(), self.changed.clone());
         call(self.runner.store(), move || Ok(alarm(&handle, move || raised.notify_one()))).await
     }
 
+    /// Runs the process if a run is due; otherwise waits.
     async fn step(&self) -> Result<()> {
         let planner = self.planner.clone();
         let plan = call(self.runner.store(), move || planner.lock().plan()).await?;
         let wait = match plan {
             Plan::Rest(time) => Wait::For(time),
-            // An owner may release a process without a write.
-            Plan::Held { .. } => Wait::Change(LOOK_INTERVAL),
+            Plan::Held { until } => Wait::Change(self.look_at_owner(until)),
             Plan::NotDue { at } => Wait::Change(self.planner.lock().until(at)),
             Plan::PutOff(time) => Wait::Change(time),
             Plan::Run => {
@@ -83,6 +86,14 @@ impl Scheduler {
         };
         self.wait(wait).await;
         Ok(())
+    }
+
+    /// Returns when to check the owner again. An owner that leaves its process may write nothing; a
+    /// check is free unless it waits for a network.
+    fn look_at_owner(&self, until: Timestamp) -> Duration {
+        let longest =
+            if self.runner.store().inner.engine.is_networked() { Duration::MAX } else { LOOK_INTERVAL };
+        self.planner.lock().until(until).clamp(WAIT_MIN, longest)
     }
 
     async fn wait(&self, wait: Wait) {

@@ -39,43 +39,27 @@ pub fn small() -> StoreBuilder {
 /// Progress is written at once, so that tests can read it.
 #[cfg(feature = "etcd")]
 pub fn etcd_options() -> Option<procstate::EtcdOptions> {
-    static MEMBER: std::sync::OnceLock<Option<etcd::Cluster>> = std::sync::OnceLock::new();
-    MEMBER.get_or_init(|| etcd::Cluster::start(1)).as_ref().map(options)
+    etcd::shared().map(|member| options(member, etcd::unused_prefix()))
 }
 
-/// Options of a store that no other test uses.
 #[cfg(feature = "etcd")]
-fn options(cluster: &etcd::Cluster) -> procstate::EtcdOptions {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    static STORES: AtomicUsize = AtomicUsize::new(0);
-    let prefix = format!("test-{}/", STORES.fetch_add(1, Ordering::Relaxed));
+fn options(cluster: &etcd::Cluster, prefix: String) -> procstate::EtcdOptions {
     procstate::EtcdOptions::new(cluster.endpoints()).prefix(prefix).coalesce(false)
 }
 
-/// An etcd member lent to one test at a time, so that no other test changes its revisions.
+/// Options of a store on an etcd member lent to one test at a time.
 #[cfg(feature = "etcd")]
 pub struct Lent {
-    cluster: Option<etcd::Cluster>,
+    _member: etcd::Lent,
     pub options: procstate::EtcdOptions,
 }
 
 #[cfg(feature = "etcd")]
-static FREE: std::sync::Mutex<Vec<etcd::Cluster>> = std::sync::Mutex::new(Vec::new());
-
-#[cfg(feature = "etcd")]
 impl Lent {
     pub fn new() -> Option<Self> {
-        let free = FREE.lock().unwrap().pop();
-        let cluster = free.or_else(|| etcd::Cluster::start(1))?;
-        let options = options(&cluster);
-        Some(Self { cluster: Some(cluster), options })
-    }
-}
-
-#[cfg(feature = "etcd")]
-impl Drop for Lent {
-    fn drop(&mut self) {
-        FREE.lock().unwrap().extend(self.cluster.take());
+        let member = etcd::Lent::new()?;
+        let options = options(&member, member.prefix.clone());
+        Some(Self { _member: member, options })
     }
 }
 

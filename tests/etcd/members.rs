@@ -1,6 +1,9 @@
 //! The cluster that the other tests stand on is one, and can be harmed.
 
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+
+use procstate::{EtcdOptions, Params, Store};
 
 use crate::etcd::net::{self, Entered, Host};
 use crate::etcd::{Cluster, PATIENCE};
@@ -50,4 +53,44 @@ fn a_member_that_is_cut_off_serves_nobody_until_it_is_joined_again() {
     in_time("cut off", || !cluster.members[first].is_healthy());
     others().for_each(|other| net::join(&hosts[first], other));
     cluster.await_majority();
+}
+
+/// Each writes to a process of its own, so that no commit is refused: every revision is one that
+/// somebody was told of, or it was applied twice.
+#[test]
+fn members_that_die_in_mid_commit_cost_no_write_and_double_none() {
+    let Some(mut cluster) = Cluster::start(3) else { return };
+    let store = Store::connect(EtcdOptions::new(cluster.endpoints()).timeout(PATIENCE)).unwrap();
+    let processes: Vec<_> = (0..8).map(|n| store.process(&format!("p{n}")).unwrap()).collect();
+    let before = store.last_seq();
+    let (written, is_over) = (AtomicU64::new(0), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        for process in &processes {
+            scope.spawn(|| {
+                for n in 0.. {
+                    if is_over.load(Ordering::Relaxed) {
+                        break;
+                    }
+                    process.register(&format!("w{n}"), Params::new()).unwrap();
+                    written.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        let goes_on = || {
+            let until = written.load(Ordering::Relaxed) + 40;
+            in_time("writes", || written.load(Ordering::Relaxed) >= until);
+        };
+        for n in 0..3 {
+            goes_on();
+            cluster.members[n].kill();
+            goes_on();
+            cluster.members[n].restart();
+            cluster.await_majority();
+        }
+        is_over.store(true, Ordering::Relaxed);
+    });
+    let written = written.into_inner();
+    assert_eq!(store.last_seq() - before, written);
+    let items = processes.iter().map(|process| process.summary().unwrap().active);
+    assert_eq!(items.sum::<u64>(), written);
 }

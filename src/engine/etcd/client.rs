@@ -15,6 +15,7 @@ use uuid::Uuid;
 use super::keys::{Identity, Keys};
 use super::limits::Limits;
 use super::options::EtcdOptions;
+use super::signs::Signs;
 use super::slots::Slots;
 use crate::engine::etcd::transport::line::Line;
 use crate::engine::etcd::transport::trouble::Trouble;
@@ -25,7 +26,7 @@ use crate::proto::etcd::etcdserverpb as pb;
 /// How long closing takes at most to end what others would have to wait for.
 const CLOSE_TIME_MAX: Duration = Duration::from_secs(2);
 
-/// How many calls wait at a time that are made for the program's tasks.
+/// The maximum number of concurrent calls on behalf of tasks of the program.
 #[cfg(feature = "tokio")]
 const CALLS_MAX: usize = 64;
 
@@ -34,7 +35,7 @@ pub(super) struct Client {
     pub(super) core: Arc<Core>,
     /// `None` once it is closed.
     runtime: Mutex<Option<Runtime>>,
-    /// Turns of calls that wait on threads of the runtime.
+    /// Permits for calls on threads of the runtime.
     #[cfg(feature = "tokio")]
     calls: Arc<Semaphore>,
 }
@@ -51,6 +52,8 @@ pub(super) struct Core {
     pub(super) limits: Limits,
     /// The leases of the runs of this program.
     pub(super) leases: Mutex<FxHashSet<i64>>,
+    /// Of the owners in other programs that this one waits for.
+    pub(super) signs: Signs,
     /// The newest revision that was heard of.
     seen: AtomicI64,
 }
@@ -88,6 +91,7 @@ impl Client {
             opening,
             limits: Limits::default(),
             leases: Mutex::default(),
+            signs: Signs::default(),
             seen: AtomicI64::new(identity.begin()),
         };
         Ok(Self {
@@ -124,8 +128,8 @@ impl Client {
         }
     }
 
-    /// Makes a call that waits, on a thread of its own runtime. Of a few at a time: they are
-    /// enough to keep a cluster busy, and connecting needs threads too.
+    /// Makes a call that waits, on a thread of the client's runtime. The number of these threads is
+    /// limited: a few keep a cluster busy, and connecting needs threads too.
     #[cfg(feature = "tokio")]
     pub(super) fn make(&self, call: Box<dyn FnOnce() + Send>) -> Result<()> {
         let calls = self.calls.clone();

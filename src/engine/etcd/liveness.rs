@@ -1,9 +1,13 @@
-//! Who lives, over machines: whose lease has not run out. No clocks are compared: etcd counts
-//! the time of a lease, and a run counts its own from before it asked for it.
+//! Liveness across machines: an owner is alive while its lease has not expired, and while it was not
+//! silent for too long. Nobody compares clocks: etcd measures leases, a run measures its own from
+//! before its request, and a waiting program measures from when it saw the run's last write.
 //!
-//! A run shows life by its writes, here as elsewhere. With one of them, every so often, it
-//! renews its lease, which outlives by a margin what the run counts on. Between two runs of
-//! one program its own memory tells, which is exact.
+//! As elsewhere, the writes of a run are its heartbeats. At intervals, it renews its lease with one;
+//! the lease outlasts what the run counts on by a margin. Leases have whole seconds, and etcd takes
+//! its time to end them. To avoid that delay, a run is also dead if its last write was seen a timeout
+//! and a margin ago: the run counts on no more than the timeout from before that write, and if it
+//! had written since, the takeover would find its status changed. For the runs of this program, its
+//! own memory decides, which is exact.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,6 +18,7 @@ use crate::engine::etcd::transport::trouble::Trouble;
 use crate::engine::liveness::{Lease, nanos};
 use crate::engine::{InProgram, Liveness, Pulse};
 use crate::error::Result;
+use crate::model::time;
 use crate::proto::etcd::etcdserverpb as pb;
 use crate::proto::record::Owner;
 
@@ -82,17 +87,34 @@ impl Liveness for EtcdLiveness {
         });
     }
 
-    fn lives_for(&self, owner: &Owner, now: Duration) -> Result<Option<Duration>> {
+    fn lives_for(&self, owner: &Owner, status: Option<u64>, now: Duration) -> Result<Option<Duration>> {
         let lease = owner.claim.cast_signed();
         if owner.opening == self.opening() {
-            return self.runs.lives_for(owner, now);
+            return self.runs.lives_for(owner, status, now);
         }
         if owner.opening.is_empty() || lease <= 0 {
             return Ok(None);
         }
         let left = self.client.wait(|core| async move { core.line.time_to_live(lease).await })?;
         let left = left.map_err(|trouble| self.client.core.line.error(trouble))?;
-        Ok(u64::try_from(left).ok().map(look_again))
+        let by_lease = u64::try_from(left).ok().map(look_again);
+        let lives = by_lease.and_then(|by_lease| Some(by_lease.min(self.silent_for(owner, status)?)));
+        if lives.is_none() {
+            self.client.core.signs.forget(&owner.process_name);
+        }
+        Ok(lives)
+    }
+}
+
+impl EtcdLiveness {
+    /// Returns how much longer an owner may be silent; `None` if it was silent for too long.
+    fn silent_for(&self, owner: &Owner, status: Option<u64>) -> Option<Duration> {
+        let known = time::period(&owner.heartbeat_timeout).zip(status);
+        // The owner record does not contain its timeout.
+        let Some((timeout, status)) = known else { return Some(Duration::MAX) };
+        let silence = self.client.core.signs.silence(&owner.process_name, status);
+        let left = with_margin(timeout).checked_sub(silence).filter(|left| !left.is_zero())?;
+        Some(left.saturating_add(Duration::from_millis(fastrand::u64(10..150))))
     }
 }
 
@@ -106,10 +128,14 @@ fn look_again(seconds: u64) -> Duration {
 /// How long a lease is to last, in seconds, so that a run may count on `timeout` from any
 /// write on, although not each of them renews it.
 fn ttl(timeout: Duration) -> i64 {
-    let needed = timeout.saturating_add(RENEW_AFTER);
-    let needed = needed.saturating_add(needed / (DRIFT - 1));
+    let needed = with_margin(timeout.saturating_add(RENEW_AFTER));
     let seconds = needed.as_secs() + u64::from(needed.subsec_nanos() > 0);
     i64::try_from(seconds).unwrap_or(i64::MAX).min(9_000_000_000)
+}
+
+/// Returns a time that is on this clock at least `time` on any other.
+fn with_margin(time: Duration) -> Duration {
+    time.saturating_add(time / (DRIFT - 1))
 }
 
 /// Until when a lease is good for sure that was asked for at `asked`.

@@ -12,6 +12,7 @@ mod limits;
 mod liveness;
 mod options;
 mod read;
+mod signs;
 mod slots;
 #[cfg(test)]
 pub(crate) mod tests;

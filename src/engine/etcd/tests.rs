@@ -21,16 +21,19 @@ use crate::proto::etcd::etcdserverpb as pb;
 use crate::proto::record::Owner;
 use crate::record::{Key, KeyRange};
 
-pub(crate) use etcd::Cluster;
+use etcd::Lent;
 
-/// A member of a test's own.
-pub(crate) fn start() -> Option<Cluster> {
-    Cluster::start(1)
+/// A member that nobody else uses for as long as a test takes.
+pub(crate) fn start() -> Option<Lent> {
+    Lent::new()
 }
 
-pub(crate) fn connect(cluster: &Cluster) -> Result<EtcdEngine> {
-    EtcdEngine::connect(&EtcdOptions::new(cluster.endpoints()), Duration::from_millis(200))
-        .map(|(engine, _)| engine)
+fn options(member: &Lent) -> EtcdOptions {
+    EtcdOptions::new(member.endpoints()).prefix(member.prefix.clone())
+}
+
+pub(crate) fn connect(member: &Lent) -> Result<EtcdEngine> {
+    EtcdEngine::connect(&options(member), Duration::from_millis(200)).map(|(engine, _)| engine)
 }
 
 fn key(n: usize) -> Key {
@@ -142,7 +145,7 @@ fn own_keys(engine: &EtcdEngine) -> Vec<String> {
 #[test]
 fn an_owner_of_another_program_lives_until_its_lease_has_run_out_or_is_given_up() {
     let Some(cluster) = start() else { return };
-    let options = EtcdOptions::new(cluster.endpoints());
+    let options = options(&cluster);
     let open = || EtcdEngine::connect(&options, Duration::from_millis(200)).unwrap();
     let ((one, one_lives), (_other, other_sees)) = (open(), open());
     let begin = |timeout| {
@@ -150,7 +153,7 @@ fn an_owner_of_another_program_lives_until_its_lease_has_run_out_or_is_given_up(
         let owner = Owner { opening: one_lives.opening().to_owned(), claim: pulse.claim, ..Owner::default() };
         (pulse, owner)
     };
-    let lives = |owner: &Owner| other_sees.lives_for(owner, Duration::ZERO).unwrap();
+    let lives = |owner: &Owner| other_sees.lives_for(owner, None, Duration::ZERO).unwrap();
     let (pulse, owner) = begin(Duration::from_secs(2));
     assert!(lives(&owner).is_some());
     // Signs of life renew it; without them it runs out.

@@ -76,6 +76,8 @@ async fn listen(
         }
         let last = answer.events.last().and_then(|event| event.kv.as_ref()).map(|kv| kv.mod_revision);
         for commit in commits(&core, answer.events) {
+            // Before this wakes anyone who asks.
+            commit.keys.iter().for_each(|(key, _)| core.signs.hear(key, commit.seq));
             feed.relay(&commit);
         }
         let told = answer.header.filter(|_| last.is_none() && !answer.created).map(|header| header.revision);

@@ -29,7 +29,7 @@ impl Liveness for RemoteLiveness {
 
     fn end(&self, _: u64) {}
 
-    fn lives_for(&self, owner: &Owner, _: Duration) -> Result<Option<Duration>> {
+    fn lives_for(&self, owner: &Owner, _: Option<u64>, _: Duration) -> Result<Option<Duration>> {
         if owner.opening != self.opening() {
             return Ok(None);
         }

@@ -49,6 +49,6 @@ pub(super) fn stats(service: &Service, _: proto::Hello) -> Result<proto::Stats> 
 
 pub(super) fn life(service: &Service, life: proto::Life) -> Result<proto::Lives> {
     let owner = Owner { opening: life.opening, claim: life.claim, ..Owner::default() };
-    let left = service.liveness().lives_for(&owner, service.store.inner.clock.monotonic())?;
+    let left = service.liveness().lives_for(&owner, None, service.store.inner.clock.monotonic())?;
     Ok(proto::Lives { left: left.map(wire::duration) })
 }

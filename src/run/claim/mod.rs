@@ -119,6 +119,7 @@ impl ProcessHandle {
             _ => 0,
         };
         let pulse = inner.liveness.begin(sent, options.timeout())?;
+        let is_shared = inner.engine.is_networked();
         let next = Owner {
             process_name: self.name().to_owned(),
             instance: instance.id().to_owned(),
@@ -126,6 +127,7 @@ impl ProcessHandle {
             opening: inner.liveness.opening().to_owned(),
             claim: pulse.claim,
             whereabouts: inner.liveness.whereabouts().to_owned(),
+            heartbeat_timeout: is_shared.then(|| time::period_to_wire(options.timeout())).flatten(),
         };
         let batch = swap(self.name(), (&owner, &next), (&status, &run));
         let committed = inner.engine.commit(batch, durability);

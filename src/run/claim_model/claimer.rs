@@ -342,7 +342,7 @@ fn prepare(world: &mut World, bounds: &Bounds, (owner, status): (Read, Read), re
         claimed: Some(time::to_wire(now)),
         opening: world.opening(),
         claim,
-        whereabouts: String::new(),
+        ..Owner::default()
     };
     let (next, run) = (Message::of(&next), Message::of(&run));
     Swap { owner, status, next, run, settings, claim, sent }

@@ -181,7 +181,7 @@ impl World {
         let now = if bounds.fault == Some(Fault::Immortal) { 0 } else { self.mono };
         ownership::decide(&Situation {
             now: self.now(),
-            owner_lives_for: self.liveness(bounds).lives_for(&owner.value, duration(now)).unwrap(),
+            owner_lives_for: self.liveness(bounds).lives_for(&owner.value, None, duration(now)).unwrap(),
             status: status.present(),
             settings: &settings.value,
             settings_version: settings.version.unwrap_or_default(),

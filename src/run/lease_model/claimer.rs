@@ -23,6 +23,8 @@ pub(super) struct Claimer {
     /// How far its clock lags behind etcd's.
     pub(super) lag: u8,
     pub(super) slow_ticks_left: u8,
+    /// The status version that it saw last, and when it first saw it.
+    seen: Option<(Option<u64>, u8)>,
 }
 
 /// The step at which a claimer is.
@@ -93,7 +95,7 @@ pub(super) enum Choice {
 
 impl Claimer {
     pub(super) fn new(slot: u8, slow_ticks_left: u8) -> Self {
-        Self { phase: Phase::Free, run: None, slot, lag: 0, slow_ticks_left }
+        Self { phase: Phase::Free, run: None, slot, lag: 0, slow_ticks_left, seen: None }
     }
 
     pub(super) fn choices(&self, bounds: &Bounds, world: &World) -> Vec<Choice> {
@@ -177,7 +179,8 @@ impl Claimer {
                 self.on_answer(world, bounds, purpose, &flight, answer)
             }
             (Phase::Read(owner, status), _) => {
-                let lives = world.owner_lives(bounds, &owner.message().value);
+                let lives = world.owner_lives(bounds, &owner.message().value)
+                    && self.silence(world) < bounds.silence();
                 self.claim(world, bounds, (owner, status), lives)
             }
             (Phase::AskedFirst(lives), _) => {
@@ -188,12 +191,26 @@ impl Claimer {
         }
     }
 
-    fn begin_claim(&self, world: &mut World, bounds: &Bounds) -> Phase {
+    /// Returns for how long it has seen no write of the owner, on its own clock.
+    fn silence(&self, world: &World) -> u8 {
+        self.seen.map_or(0, |(_, since)| self.clock(world) - since)
+    }
+
+    fn note_status(&mut self, world: &World, bounds: &Bounds, status: &Read) {
+        let version = status.version;
+        let is_heeded = bounds.fault != Some(Fault::DeafWaiter);
+        if bounds.waits && self.seen.is_none_or(|(seen, _)| seen != version && is_heeded) {
+            self.seen = Some((version, self.clock(world)));
+        }
+    }
+
+    fn begin_claim(&mut self, world: &mut World, bounds: &Bounds) -> Phase {
         world.left.claims -= 1;
         let (owner, status) = read(world);
         if bounds.fault == Some(Fault::LeaseFirst) {
             return Phase::AskedFirst(world.owner_lives(bounds, &owner.message().value));
         }
+        self.note_status(world, bounds, &status);
         Phase::Read(owner, status)
     }
 

@@ -20,6 +20,10 @@ pub(super) enum Fault {
     BlindRetry,
     /// A commit with a lost answer counts as refused.
     NoRetry,
+    /// A waiting claimer allows an owner only its timeout, without a margin for a slow clock.
+    HastyWaiter,
+    /// A waiting claimer measures from when it first saw an owner, regardless of later writes.
+    DeafWaiter,
     /// A lease never ends.
     Immortal,
 }

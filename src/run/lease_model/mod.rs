@@ -38,6 +38,8 @@ struct Bounds {
     writes: u8,
     /// Whether a claimer may stall between any two steps, not only before commits.
     is_fine: bool,
+    /// Whether a claimer measures how long an owner has not written.
+    waits: bool,
     fault: Option<Fault>,
 }
 
@@ -51,6 +53,7 @@ const TWO: Bounds = Bounds {
     restarts: 0,
     writes: 1,
     is_fine: true,
+    waits: false,
     fault: None,
 };
 
@@ -58,6 +61,9 @@ const THREE: Bounds = Bounds { claimers: 3, claims: 3, losses: 0, slow_ticks: 0,
 
 /// Transactions in flight when a program died may still arrive.
 const RESTARTED: Bounds = Bounds { claimers: 2, claims: 2, restarts: 1, ..THREE };
+
+/// There is time to find an owner silent, before and after its lease ends.
+const WAITING: Bounds = Bounds { claims: 3, losses: 0, is_fine: false, waits: true, ..TWO };
 
 impl Bounds {
     /// Adds `PROCSTATE_MODEL` ticks, so that owners lapse and return more often.
@@ -69,6 +75,11 @@ impl Bounds {
 
     fn lease(&self) -> u8 {
         TIMEOUT + MARGIN
+    }
+
+    /// Returns how long a waiting claimer lets an owner be silent.
+    fn silence(&self) -> u8 {
+        if self.fault == Some(Fault::HastyWaiter) { TIMEOUT } else { TIMEOUT + MARGIN }
     }
 
     /// Returns how long an owner counts itself alive.
@@ -108,7 +119,11 @@ fn check(bounds: Bounds) {
 
 /// Checks that with the fault the checker finds a violation of `property`.
 fn assert_found(fault: Fault, property: &'static str) {
-    let bounds = Bounds { fault: Some(fault), ..TWO };
+    assert_found_in(TWO, fault, property);
+}
+
+fn assert_found_in(bounds: Bounds, fault: Fault, property: &'static str) {
+    let bounds = Bounds { fault: Some(fault), ..bounds };
     let wanted = HasDiscoveries::AnyOf([property].into());
     let checker = bounds.checker().threads(2).finish_when(wanted).spawn_bfs().join();
     let path = checker.discovery(property);
@@ -124,6 +139,11 @@ fn two_claimers_with_answers_lost() {
 #[test]
 fn three_claimers() {
     check(THREE);
+}
+
+#[test]
+fn a_claimer_waiting_for_a_silent_owner() {
+    check(WAITING);
 }
 
 #[test]
@@ -160,6 +180,16 @@ fn without_the_compare_of_the_status_a_returned_owner_is_replaced() {
 #[test]
 fn without_the_lease_a_live_owner_is_replaced() {
     assert_found(Fault::NoLease, properties::LAPSES_FIRST);
+}
+
+#[test]
+fn a_claimer_that_allows_only_the_timeout_replaces_a_live_owner_with_a_slow_clock() {
+    assert_found_in(WAITING, Fault::HastyWaiter, properties::LAPSES_FIRST);
+}
+
+#[test]
+fn a_claimer_that_ignores_writes_replaces_a_live_owner() {
+    assert_found_in(WAITING, Fault::DeafWaiter, properties::LAPSES_FIRST);
 }
 
 #[test]

@@ -41,6 +41,12 @@ pub(super) fn all(bounds: &Bounds) -> Vec<Property<Bounds>> {
             world.claimers.iter().any(|claimer| claimer.is_fenced_off(world))
         }),
     ];
+    if bounds.waits {
+        properties
+            .push(Property::sometimes("an owner is replaced before its lease ends", |_, world: &World| {
+                world.seen.a_silent_owner_was_replaced
+            }));
+    }
     if bounds.losses > 0 {
         properties.extend([
             Property::sometimes("a commit in doubt had landed", |_, world: &World| {

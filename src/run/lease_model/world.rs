@@ -52,6 +52,7 @@ pub(super) struct Seen {
     pub(super) an_accepted_write_is_not_there: bool,
     pub(super) a_doubt_was_landed: bool,
     pub(super) a_doubt_was_not_landed: bool,
+    pub(super) a_silent_owner_was_replaced: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -182,6 +183,7 @@ impl World {
     /// Delivers a transaction to etcd, and records its effect on others.
     pub(super) fn land(&mut self, bounds: &Bounds, flight: &mut Flight) -> Answer {
         let owner = self.owner_version();
+        let lives = self.owner_lives(bounds, &self.store.get::<Owner>(&Key::owner(PROCESS)).value);
         let answer = flight.transaction.apply(&mut self.store, bounds.fault);
         if let Answer::Committed(_) = answer {
             let token = flight.transaction.token;
@@ -191,6 +193,7 @@ impl World {
             if token.is_none() {
                 let is_sure = |claimer: &Claimer| claimer.is_sure(bounds, self.now);
                 self.seen.a_live_owner_was_replaced |= self.claimers.iter().any(is_sure);
+                self.seen.a_silent_owner_was_replaced |= lives;
             }
             flight.has_landed = true;
             self.each_copy(flight, |copy| copy.has_landed = true);

@@ -23,6 +23,9 @@ pub struct Summary {
     pub state: State,
     /// The last instance that claimed it; empty if there was none.
     pub instance: String,
+    /// The program and the machine of that instance, for people. Empty unless several machines
+    /// share the store, and once the instance has handed its run back.
+    pub whereabouts: String,
     /// When it was claimed.
     pub claimed: Option<Timestamp>,
     /// Whether that instance is alive and its run has not finished.
@@ -65,6 +68,7 @@ impl ProcessHandle {
             state: run.state(),
             claimed: time::read(&owner.value.claimed),
             instance: owner.value.instance,
+            whereabouts: owner.value.whereabouts,
             is_held: matches!(decision, Decision::Held { .. }),
             progress: time::read(&run.progress_time),
             ended: whole(stats::get(&run.stats, stats::WORK_ITEMS)),
@@ -132,9 +136,11 @@ impl ProcessHandle {
         terms: Terms,
     ) -> Result<Situation<'a>> {
         let inner = &self.store.inner;
+        let now = inner.clock.monotonic();
+        let owner_lives_for = inner.liveness.lives_for(&owner.value, status.version, now)?;
         Ok(Situation {
             now: inner.clock.now(),
-            owner_lives_for: inner.liveness.lives_for(&owner.value, inner.clock.monotonic())?,
+            owner_lives_for,
             status: status.present(),
             settings: &settings.value,
             settings_version: settings.version.unwrap_or_default(),

@@ -139,7 +139,7 @@ impl ProcessHandle {
             if window.is_empty() {
                 return Ok(tally);
             }
-            for commit in window::commits(&window, self.items_per_commit(ITEMS_PER_COMMIT)) {
+            for commit in window::commits(&window, ITEMS_PER_COMMIT) {
                 let changed = self.register_sorted(commit)?;
                 tally.changed += changed;
                 tally.unchanged += commit.len() - changed;
@@ -148,18 +148,31 @@ impl ProcessHandle {
         }
     }
 
-    /// Registers sorted items in one commit; returns how many of them changed.
+    /// Registers sorted items; returns how many of them changed.
     fn register_sorted(&self, items: &[(String, Params)]) -> Result<usize> {
+        let few = self.items_per_commit(ITEMS_PER_COMMIT);
+        match self.register_at_once(items, few)? {
+            Some(changed) => Ok(changed),
+            None => items.chunks(few).map(|few| self.register_sorted(few)).sum(),
+        }
+    }
+
+    /// Registers sorted items in one commit; `None` during a run, which requires preconditions for
+    /// each item, if they are more than `few`.
+    fn register_at_once(&self, items: &[(String, Params)], few: usize) -> Result<Option<usize>> {
         self.store.change(self.durability, || {
             // In this order: see `register_if`. The settings are read before the lists, too.
             let owner = self.read_owner()?;
             let seq = self.store.inner.engine.newest_seq()?;
             let (run, settings) = (self.read_status()?, self.read_settings()?);
-            let standing = self.standing(items)?;
             // A run writes its status with every item, all other writers the settings: while both
             // are unchanged, so is every item. During a run these preconditions would fail too
             // often.
             let is_on = run.present().is_some_and(run::is_unfinished);
+            if is_on && items.len() > few {
+                return Ok(Attempt::Done(None));
+            }
+            let standing = self.standing(items)?;
             let now = self.store.now();
             let asks = if is_on { List::ALL.len() * items.len() } else { 0 };
             let mut batch = Batch::with_capacity(asks + 3, items.len() + 2);
@@ -180,12 +193,12 @@ impl ProcessHandle {
                 changed += 1;
             }
             if changed == 0 {
-                return Ok(Attempt::Done(0));
+                return Ok(Attempt::Done(Some(0)));
             }
             let unchanged = settings.value.clone();
             let batch = self.put_settings(batch, &settings, unchanged);
             let batch = batch.expect(Key::status(self.name()), run.unchanged());
-            Ok(Attempt::Commit(self.create_in(batch, &owner), changed))
+            Ok(Attempt::Commit(self.create_in(batch, &owner), Some(changed)))
         })
     }
 

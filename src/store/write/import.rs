@@ -124,7 +124,7 @@ impl ProcessHandle {
         status: &Versioned<RunStatus>,
     ) -> Result<()> {
         let inner = &self.store.inner;
-        let alive = inner.liveness.lives_for(&owner.value, inner.clock.monotonic())?;
+        let alive = inner.liveness.lives_for(&owner.value, status.version, inner.clock.monotonic())?;
         if alive.is_none() || !run::is_unfinished(&status.value) {
             return Ok(());
         }

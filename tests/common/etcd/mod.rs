@@ -7,6 +7,7 @@
 #![allow(dead_code, unreachable_pub, unused_imports, reason = "each test target uses a part of it")]
 
 mod folder;
+mod lent;
 mod member;
 pub mod net;
 mod program;
@@ -18,6 +19,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use folder::Folder;
+pub use lent::{Lent, unused_prefix};
 pub use member::Member;
 use member::Place;
 pub use program::Program;
@@ -83,11 +85,11 @@ impl Cluster {
     }
 }
 
-/// One cluster of three members for all tests of a program that do it no harm: each takes a
-/// key prefix of its own.
+/// The member that all tests of a program share that do it no harm: each takes a key prefix of
+/// its own.
 pub fn shared() -> Option<&'static Cluster> {
     static SHARED: OnceLock<Option<Cluster>> = OnceLock::new();
-    SHARED.get_or_init(|| Cluster::start(3)).as_ref()
+    SHARED.get_or_init(|| Cluster::start(1)).as_ref()
 }
 
 /// Whether etcd can be started; says so where it cannot.

@@ -2,7 +2,7 @@
 //! cut off from each other.
 //!
 //! What each program was told stands in a file of its own; what landed is read from etcd's
-//! history. [`oracle`] holds one against the other. Twenty seconds by default; longer:
+//! history. [`oracle`] holds one against the other. Eight seconds by default; longer:
 //! `PROCSTATE_ETCD_CHAOS=600 cargo test --all-features --test etcd chaos`. Where there are no
 //! network namespaces, nobody is cut off.
 
@@ -38,7 +38,7 @@ fn killed_stopped_and_cut_off_nothing_accepted_is_lost_and_one_owns() {
 
 fn run(is_networked: bool) {
     let number = |name: &str| std::env::var(name).ok()?.parse::<u64>().ok();
-    let seconds = number("PROCSTATE_ETCD_CHAOS").unwrap_or(20);
+    let seconds = number("PROCSTATE_ETCD_CHAOS").unwrap_or(8);
     let seed = number("PROCSTATE_SEED").unwrap_or_else(|| fastrand::u64(..));
     println!("PROCSTATE_SEED={seed}");
     let mut random = fastrand::Rng::with_seed(seed);

@@ -56,6 +56,7 @@ fn summary_json(summary: &Summary, schedule: Option<String>) -> serde_json::Valu
         "name": summary.name,
         "state": state(summary.state),
         "instance": summary.instance,
+        "whereabouts": summary.whereabouts,
         "claimed": json_time(summary.claimed),
         "progress": json_time(summary.progress),
         "active": summary.active,

@@ -33,6 +33,9 @@ fn print_process(
     field(output, "process", &process.process_name)?;
     let owner = if summary.instance.is_empty() { "none" } else { &summary.instance };
     field(output, "owner", owner)?;
+    if !summary.whereabouts.is_empty() {
+        field(output, "where", &summary.whereabouts)?;
+    }
     field(output, "claimed", &time(summary.claimed))?;
     let every = schedule(settings).unwrap_or_else(|| "no schedule".to_owned());
     let every =

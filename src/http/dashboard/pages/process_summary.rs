@@ -38,6 +38,8 @@ pub(crate) struct Bar {
 
 pub(crate) struct Owner {
     pub(crate) instance: String,
+    /// Empty unless programs on several machines share the store.
+    pub(crate) whereabouts: String,
     pub(crate) since: Option<ShownTime>,
     /// Whether an active run is alive.
     pub(crate) lives: bool,
@@ -88,6 +90,7 @@ fn glance(
     let left = speed.map(|speed| as_f64(run.bar.total.saturating_sub(run.bar.ended)) / speed);
     let owner = (!summary.instance.is_empty()).then(|| Owner {
         instance: show::text(&summary.instance),
+        whereabouts: show::text(&summary.whereabouts),
         since: summary.claimed.map(moment),
         lives: summary.is_held,
     });

@@ -1,0 +1,45 @@
+//! Members that tests have one after the other.
+
+use std::ops::Deref;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::Cluster;
+
+/// A member that one test has for as long as it takes, and then the next, under another
+/// prefix: nobody else moves its revision meanwhile.
+pub struct Lent {
+    cluster: Option<Cluster>,
+    pub prefix: String,
+}
+
+static FREE: Mutex<Vec<Cluster>> = Mutex::new(Vec::new());
+
+impl Lent {
+    /// `None`, said as IGNORED, where etcd is not installed.
+    pub fn new() -> Option<Self> {
+        let free = FREE.lock().unwrap().pop();
+        let cluster = free.or_else(|| Cluster::start(1))?;
+        Some(Self { cluster: Some(cluster), prefix: unused_prefix() })
+    }
+}
+
+impl Deref for Lent {
+    type Target = Cluster;
+
+    fn deref(&self) -> &Cluster {
+        self.cluster.as_ref().unwrap()
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        FREE.lock().unwrap().extend(self.cluster.take());
+    }
+}
+
+/// One that no other test of this program has.
+pub fn unused_prefix() -> String {
+    static USED: AtomicUsize = AtomicUsize::new(0);
+    format!("test-{}/", USED.fetch_add(1, Ordering::Relaxed))
+}
