@@ -50,7 +50,7 @@ pub(super) struct FencedRun {
     state: Mutex<State>,
     /// Whether calls of the engine wait for a network, during which the state is not locked.
     pub(super) is_networked: bool,
-    /// Held by the writer then.
+    /// Locked by the writer on a networked store.
     pub(super) writer: Mutex<()>,
     pub(super) heartbeat: Arc<Heartbeat>,
     pub(super) queue: AdvanceQueue,

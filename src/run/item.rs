@@ -40,7 +40,7 @@ use crate::proto::{Params, State, Status};
 pub struct WorkItem {
     fenced: Arc<FencedRun>,
     id: ItemId,
-    name: String,
+    name: Arc<str>,
     list: List,
     /// The number of errors in the current attempt.
     attempt_errors: usize,
@@ -60,7 +60,12 @@ impl WorkItem {
         &self.name
     }
 
-    /// Returns the list it is on: [`List::Active`] or [`List::Cleanup`].
+    /// [`name`](WorkItem::name), to be kept.
+    pub(crate) fn shared_name(&self) -> Arc<str> {
+        self.name.clone()
+    }
+
+    /// The list it is on: [`List::Active`] or [`List::Cleanup`].
     #[must_use]
     pub fn list(&self) -> List {
         self.list

@@ -1,5 +1,5 @@
-//! The lock of a run, for whoever writes it. It is not held while a network is waited for, or a
-//! worker that only counts would wait with it.
+//! The write lock of a run. The state is unlocked during network calls, so that workers that only
+//! count do not wait.
 
 use std::ops::{Deref, DerefMut};
 
@@ -8,15 +8,15 @@ use parking_lot::MutexGuard;
 use super::fenced::FencedRun;
 use super::state::State;
 
-/// The state of a run, and the right to write it.
+/// The locked state of a run, with the right to write it.
 pub(super) struct Writing<'a> {
     state: MutexGuard<'a, State>,
-    /// Held, also while the state is not, where a call waits for a network.
+    /// On a networked store, held for the whole write, including while the state is unlocked.
     writer: Option<MutexGuard<'a, ()>>,
 }
 
 impl Writing<'_> {
-    /// Calls what may wait for a network. Others may count meanwhile, and nobody else writes.
+    /// Makes a call that may wait for a network. Workers may count meanwhile; no other write starts.
     pub(super) fn wait<T>(&mut self, call: impl FnOnce() -> T) -> T {
         match self.writer {
             Some(_) => MutexGuard::unlocked(&mut self.state, call),
@@ -24,7 +24,7 @@ impl Writing<'_> {
         }
     }
 
-    /// Keeps the state too from now on: nobody counts what is not written any more.
+    /// Keeps the state locked from now on: no worker may count anything after the last write.
     pub(super) fn keep(&mut self) {
         self.writer = None;
     }

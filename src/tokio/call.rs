@@ -7,8 +7,8 @@ use tokio::sync::oneshot;
 use crate::error::{Failure, Result};
 use crate::store::Store;
 
-/// Makes a call of `store`: here and now, unless it waits for a network. Then a thread of the
-/// store's own makes it, and none of the program's waits. Dropped, it goes on all the same.
+/// Makes a call of `store`: directly, or on a thread of the store if it waits for a network, so that
+/// no thread of the program blocks. Dropping the future does not cancel the call.
 pub(super) async fn call<T: Send + 'static>(
     store: &Store,
     call: impl FnOnce() -> Result<T> + Send + 'static,
@@ -19,12 +19,12 @@ pub(super) async fn call<T: Send + 'static>(
     }
     let (tell, hear) = oneshot::channel();
     engine.make(Box::new(move || {
-        // Whoever asked may have gone.
+        // The receiver may have been dropped.
         let _ = tell.send(catch_unwind(AssertUnwindSafe(call)));
     }))?;
     match hear.await {
         Ok(answer) => answer.unwrap_or_else(|payload| resume_unwind(payload)),
-        // It was not made any more.
+        // The store was closed before it made the call.
         Err(_) => Err(Failure::Closed.into()),
     }
 }

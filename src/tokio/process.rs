@@ -29,9 +29,9 @@ use crate::store::{Effect, ProcessHandle, Tally};
 ///
 /// Each call blocks its thread for one buffered write, some microseconds, and then waits for a
 /// shared sync. On etcd, it occupies no thread of the program: see
-/// [what blocks](crate::tokio#what-blocks-and-for-how-long). Dropping a polled future may leave its
-/// change made or not; a change that was made survives the program's death, and power loss after the
-/// next sync.
+/// [what blocks](crate::tokio#what-blocks-and-for-how-long). If a polled future is dropped, its
+/// change may or may not be made; a change that was made survives a crash of the program, and power
+/// loss after the next sync.
 ///
 /// ```
 /// use procstate::tokio::AsyncProcess;

@@ -39,7 +39,7 @@ const LOOK: Duration = Duration::from_millis(1);
 pub async fn synced(store: &Store) -> Result<()> {
     let engine = &store.inner.engine;
     if engine.is_networked() {
-        // Whatever is acknowledged does.
+        // Every acknowledged commit is already durable in the cluster.
         return engine.sync();
     }
     let seq = engine.last_seq();

@@ -33,8 +33,8 @@ struct Ended {
 struct Begun {
     id: ItemId,
     pass: Pass,
-    name: String,
-    /// The state in which the run ended it before, which no longer counts.
+    name: Arc<str>,
+    /// In what the run had ended it before, which does not count any more.
     before: Option<RunState>,
     /// Failed attempts under an earlier owner of the run.
     failed_attempts: u32,
@@ -268,7 +268,7 @@ impl FencedRun {
         Ok(())
     }
 
-    fn next_name(&self, state: &mut Writing<'_>) -> Result<Option<(Pass, String)>> {
+    fn next_name(&self, state: &mut Writing<'_>) -> Result<Option<(Pass, Arc<str>)>> {
         let mut cursor = std::mem::take(&mut state.cursor);
         let next = state.wait(|| cursor.next(&self.handle));
         state.cursor = cursor;
@@ -282,7 +282,7 @@ impl FencedRun {
         &self,
         state: &mut Writing<'_>,
         pass: Pass,
-        name: String,
+        name: Arc<str>,
         now: Timestamp,
     ) -> Result<Option<Begun>> {
         let list = pass.list();
@@ -312,7 +312,7 @@ impl FencedRun {
         let before = item::ended_before(&item, &state.run);
         item::begin(&mut item, &state.run, now);
         let failed_attempts = item.failed_attempts;
-        let id = state.in_flight.take(ItemInFlight::new(&name, list, key, record.version, item));
+        let id = state.in_flight.take(ItemInFlight::new(name.clone(), list, key, record.version, item));
         let before = before.filter(|ended| state.take_back(*ended));
         Ok(Some(Begun { id, pass, name, before, failed_attempts }))
     }

@@ -23,7 +23,7 @@ pub(crate) struct Advance {
 #[derive(Debug)]
 pub(crate) struct StartedItem {
     pub(crate) id: ItemId,
-    pub(crate) name: String,
+    pub(crate) name: Arc<str>,
     pub(crate) list: List,
     pub(crate) failed_attempts: u32,
 }

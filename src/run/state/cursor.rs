@@ -2,6 +2,7 @@
 //! active items that it did not reach come first.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use crate::error::Result;
 use crate::model::List;
@@ -43,8 +44,8 @@ impl Pass {
 pub(crate) struct Cursor {
     /// `None` at the end.
     pass: Option<Pass>,
-    after: Option<String>,
-    ahead: VecDeque<String>,
+    after: Option<Arc<str>>,
+    ahead: VecDeque<Arc<str>>,
 }
 
 impl Cursor {
@@ -52,8 +53,8 @@ impl Cursor {
         Self { pass: Some(begins_with), after: None, ahead: VecDeque::new() }
     }
 
-    /// Puts `name` back, which was the next of `pass`.
-    pub(crate) fn put_back(&mut self, pass: Pass, name: String) {
+    /// Makes `name`, which was the next of `pass`, the next one again.
+    pub(crate) fn put_back(&mut self, pass: Pass, name: Arc<str>) {
         if self.pass != Some(pass) {
             self.pass = Some(pass);
             self.ahead.clear();
@@ -65,8 +66,8 @@ impl Cursor {
         self.ahead.push_front(name);
     }
 
-    /// Returns the next name, which may have left its list since it was read.
-    pub(crate) fn next(&mut self, handle: &ProcessHandle) -> Result<Option<(Pass, String)>> {
+    /// The next name, which may have left its list since it was read.
+    pub(crate) fn next(&mut self, handle: &ProcessHandle) -> Result<Option<(Pass, Arc<str>)>> {
         while let Some(pass) = self.pass {
             if let Some(name) = self.ahead.pop_front() {
                 self.after = Some(name.clone());

@@ -2,6 +2,7 @@
 //! write.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use prost_types::Timestamp;
 use rustc_hash::FxHashSet;
@@ -13,7 +14,7 @@ use crate::proto::State;
 pub(crate) struct InFlight {
     items: BTreeMap<ItemId, ItemInFlight>,
     /// The names of those that do not end with the next write.
-    names: FxHashSet<String>,
+    names: FxHashSet<Arc<str>>,
     /// Each once.
     changed: Vec<ItemId>,
     /// The items in the current write.

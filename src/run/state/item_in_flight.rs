@@ -1,5 +1,7 @@
 //! A work item in progress.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
 use crate::engine::Batch;
@@ -14,7 +16,7 @@ pub(crate) type ItemId = u64;
 
 /// A work item in progress.
 pub(crate) struct ItemInFlight {
-    pub(crate) name: String,
+    pub(crate) name: Arc<str>,
     pub(crate) list: List,
     pub(crate) key: Key,
     /// The version of its record; `None` once the run must not write it any more.
@@ -33,8 +35,7 @@ pub(crate) struct ItemInFlight {
 }
 
 impl ItemInFlight {
-    pub(crate) fn new(name: &str, list: List, key: Key, version: u64, item: Item) -> Self {
-        let name = name.to_owned();
+    pub(crate) fn new(name: Arc<str>, list: List, key: Key, version: u64, item: Item) -> Self {
         let version = Some(version);
         Self {
             name,

@@ -29,7 +29,7 @@ enum State {
 /// worker's calls have no effect.
 pub(crate) struct Attempt {
     shared: Arc<Shared>,
-    name: String,
+    name: Arc<str>,
     pub(super) list: List,
     number: u32,
     /// When it began, on the monotonic clock.
@@ -49,7 +49,7 @@ impl Attempt {
     pub(crate) fn new(shared: Arc<Shared>, item: WorkItem, number: u32, began: Duration) -> Self {
         Self {
             shared,
-            name: item.name().to_owned(),
+            name: item.shared_name(),
             list: item.list(),
             number,
             began,

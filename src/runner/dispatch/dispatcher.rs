@@ -24,8 +24,13 @@ const WAITING_MAX: usize = 1024;
 /// The maximum number of items that begin in one commit.
 const BATCH_MAX: usize = 64;
 
-/// The duration below which an attempt is quick.
+/// The duration below which an attempt is quick: storing its end takes longer.
+///
+/// Such ends are stored together, shortly afterwards by the supervisor at the latest.
 const QUICK_MAX: Duration = Duration::from_micros(100);
+
+/// The duration below which an attempt ends before another thread could be awake.
+const TRIVIAL_MAX: Duration = Duration::from_micros(5);
 
 /// The state shared by the threads of a run.
 pub(crate) struct Dispatcher {
@@ -68,13 +73,6 @@ impl Dispatcher {
         dispatcher
     }
 
-    /// Reports whether the attempt was so quick that storing its end takes longer.
-    ///
-    /// Such ends are stored together, shortly afterwards by the supervisor at the latest.
-    fn is_quick(&self, attempt: &Attempt) -> bool {
-        self.now().saturating_sub(attempt.began) < QUICK_MAX
-    }
-
     /// Stores the pending ends before the thread continues with a begun item, unless it leaves them
     /// to the next thread that takes items.
     fn store_ends_unless(&self, leaves: bool, mut in_flight: MutexGuard<'_, InFlight>) {
@@ -82,15 +80,19 @@ impl Dispatcher {
             return;
         }
         if leaves {
-            if !std::mem::replace(&mut in_flight.is_watched, true) {
-                self.shared.signal.raise();
-            }
-            return;
+            return self.watch(&mut in_flight);
         }
         let ends = in_flight.take_ends();
         drop(in_flight);
         // A failure ends the run, and nothing begins.
         let _ = self.store_ends(ends);
+    }
+
+    /// Asks the supervisor to check shortly whether threads still go from item to item.
+    fn watch(&self, in_flight: &mut InFlight) {
+        if !std::mem::replace(&mut in_flight.is_watched, true) {
+            self.shared.signal.raise();
+        }
     }
 
     /// Waits, as idle, until there may be something to do.
@@ -193,7 +195,7 @@ impl Dispatcher {
     /// Wakes or starts one more thread, if there is something to do; that one does the same for the
     /// next.
     pub(crate) fn put_to_work(self: &Arc<Self>, in_flight: &mut InFlight) {
-        if !in_flight.has_free_thread() || !self.can_go_on(in_flight, self.now()) {
+        if !self.can_go_on(in_flight, self.now()) {
             return;
         }
         if in_flight.idle > 0 {
@@ -220,8 +222,14 @@ impl Dispatcher {
         }
     }
 
-    /// Records the start of an attempt.
-    fn begin(self: &Arc<Self>, thread: usize, item: WorkItem) -> Option<Arc<Attempt>> {
+    /// Records the start of an attempt. With `leaves`, the thread will probably come back for the
+    /// next item before another one could be awake; if it does not, the supervisor wakes one.
+    pub(super) fn begin(
+        self: &Arc<Self>,
+        thread: usize,
+        item: WorkItem,
+        leaves: bool,
+    ) -> Option<Arc<Attempt>> {
         let number = item.attempt();
         let began = self.now();
         let mut in_flight = self.lock();
@@ -234,7 +242,12 @@ impl Dispatcher {
         }
         let attempt = Arc::new(Attempt::new(self.shared.clone(), item, number, began));
         in_flight.hold(thread, attempt.clone());
-        self.put_to_work(&mut in_flight);
+        if !leaves {
+            self.put_to_work(&mut in_flight);
+        } else if !in_flight.is_streaming && self.can_go_on(&mut in_flight, began) {
+            in_flight.is_streaming = true;
+            self.watch(&mut in_flight);
+        }
         drop(in_flight);
         let (process, instance, work) = (self.process(), self.run.instance(), attempt.name());
         tracing::debug!(process, instance, work, attempt = number, "item begun");
@@ -321,7 +334,10 @@ impl Dispatcher {
 
 impl AttemptSource for Dispatcher {
     fn next(self: Arc<Self>, thread: usize, ended: Option<(Arc<Attempt>, Verdict)>) -> Option<Arc<Attempt>> {
-        let was_quick = ended.as_ref().is_none_or(|(attempt, _)| self.is_quick(attempt));
+        let took = ended.as_ref().map(|(attempt, _)| self.now().saturating_sub(attempt.began));
+        let was_quick = took.is_none_or(|took| took < QUICK_MAX);
+        // A clock that stands still does not tell.
+        let mut was_trivial = took.is_some_and(|took| !took.is_zero() && took < TRIVIAL_MAX);
         let ending = ended.and_then(|(attempt, verdict)| self.settle(&attempt, verdict));
         let mut in_flight = self.lock();
         in_flight.release(thread);
@@ -330,24 +346,30 @@ impl AttemptSource for Dispatcher {
             match self.choose(&mut in_flight) {
                 Next::Ready(item) => {
                     self.store_ends_unless(was_quick, in_flight);
-                    return self.begin(thread, item);
+                    return self.begin(thread, item, was_trivial);
                 }
                 Next::Retry(Waiting { mut item }) => {
                     self.store_ends_unless(false, in_flight);
                     item.begin_attempt();
-                    return self.begin(thread, item);
+                    return self.begin(thread, item, was_trivial);
                 }
                 Next::NewItems(places, asked) => {
                     in_flight = self.take_new_items(in_flight, places, asked)?;
                 }
-                Next::Wait => self.idle(&mut in_flight),
+                Next::Wait => {
+                    self.idle(&mut in_flight);
+                    was_trivial = false;
+                }
                 Next::Nothing | Next::Closed if !in_flight.ends.is_empty() => {
                     let ends = in_flight.take_ends();
                     drop(in_flight);
                     self.store_ends(ends).ok()?;
                     in_flight = self.lock();
                 }
-                Next::Nothing => self.idle(&mut in_flight),
+                Next::Nothing => {
+                    self.idle(&mut in_flight);
+                    was_trivial = false;
+                }
                 Next::Closed => {
                     in_flight.busy -= 1;
                     self.shared.signal.raise();

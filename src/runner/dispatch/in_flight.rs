@@ -32,6 +32,9 @@ pub(crate) struct InFlight {
     pub(crate) stores: u64,
     /// Whether the supervisor knows about the ends.
     pub(crate) is_watched: bool,
+    /// Whether a thread goes from one trivial item to the next without waking another one for what
+    /// else there is to do. The supervisor checks that it keeps coming back.
+    pub(crate) is_streaming: bool,
     /// Whether an idle thread is waking up.
     pub(crate) is_waking: bool,
     /// Failed items waiting for a retry, by due time; bounded by the dispatcher.
@@ -82,6 +85,7 @@ impl InFlight {
             ends: Vec::new(),
             stores: 0,
             is_watched: false,
+            is_streaming: false,
             is_waking: false,
             waiting: BTreeMap::new(),
             waited: 0,

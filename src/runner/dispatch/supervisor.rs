@@ -61,7 +61,7 @@ impl Supervisor {
         self.check_attempts()?;
         self.cut_retries()?;
         self.store_late_ends()?;
-        self.dispatcher.put_to_work(&mut self.dispatcher.lock());
+        self.put_to_work();
         self.check_noted()?;
         self.check_end()?;
         self.show_life()
@@ -140,12 +140,21 @@ impl Supervisor {
             let mut in_flight = self.dispatcher.lock();
             let is_late = self.stores_seen.replace(in_flight.stores) == in_flight.stores;
             in_flight.is_watched &= !is_late;
+            in_flight.is_streaming &= !is_late;
             if !is_late || in_flight.ends.is_empty() {
                 return Ok(());
             }
             in_flight.take_ends()
         };
         Ok(self.run().advance(ends, 0).map(drop)?)
+    }
+
+    /// Lets one more thread work, unless one is faster without.
+    fn put_to_work(&self) {
+        let mut in_flight = self.dispatcher.lock();
+        if !in_flight.is_streaming {
+            self.dispatcher.put_to_work(&mut in_flight);
+        }
     }
 
     fn check_end(&self) -> StepResult {
@@ -218,7 +227,10 @@ impl Supervisor {
             };
             time = time.min(next.saturating_sub(now));
         }
-        time.min(self.dispatcher.time_to_next_begin(&mut in_flight, now))
+        if !in_flight.is_streaming {
+            time = time.min(self.dispatcher.time_to_next_begin(&mut in_flight, now));
+        }
+        time
     }
 
     /// Ends the worker threads, and waits for those that can end.
@@ -334,6 +346,7 @@ mod tests {
     use crate::clock::ManualClock;
     use crate::proto::Params;
     use crate::run::{Claim, ClaimOptions, Instance};
+    use crate::runner::dispatch::in_flight::WorkerThread;
     use crate::store::Store;
 
     /// Creates a run that another instance has taken over without its knowledge.
@@ -408,5 +421,32 @@ mod tests {
         supervisor.look().unwrap();
         assert_eq!(state(), "completed");
         assert!(supervisor.time_to_next_look() > LATE_ENDS);
+    }
+
+    #[test]
+    fn who_does_not_come_back_for_the_next_item_is_relieved_at_the_second_look() {
+        let store = Store::in_memory();
+        let process = store.process("p").unwrap();
+        process.register_all(["a", "b"].map(|name| (name, Params::new()))).unwrap();
+        let runner = Runner::builder(&store, "p").concurrency(2).worker_fn(|_| Ok(())).build().unwrap();
+        let Claim::Won(run) = process.claim(&runner.instance).unwrap() else { panic!("not won") };
+        let dispatcher = Dispatcher::new(&runner, run);
+        let supervisor = Supervisor { dispatcher, stores_seen: Cell::new(u64::MAX) };
+        let mut items = supervisor.run().advance(Vec::new(), 2).unwrap().items;
+        let dispatcher = &supervisor.dispatcher;
+        {
+            let mut in_flight = dispatcher.lock();
+            in_flight.busy = 1;
+            in_flight.threads.push(WorkerThread::default());
+            in_flight.ready.extend(items.pop());
+        }
+        let _attempt = dispatcher.begin(0, items.remove(0), true).unwrap();
+        let threads = || dispatcher.lock().threads.len();
+        supervisor.look().unwrap();
+        assert_eq!(threads(), 1);
+        assert_eq!(supervisor.time_to_next_look(), LATE_ENDS);
+        supervisor.look().unwrap();
+        assert_eq!(threads(), 2);
+        supervisor.end_threads(&End::Lapsed);
     }
 }

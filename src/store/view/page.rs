@@ -173,11 +173,16 @@ impl ProcessHandle {
         Ok(Page { items, next })
     }
 
-    /// Returns the first `limit` names of `list` after the name `after`.
-    pub(crate) fn names(&self, list: List, after: Option<&str>, limit: usize) -> Result<VecDeque<String>> {
+    /// The first `limit` names of `list` after the name `after`.
+    pub(crate) fn names<N: for<'a> From<&'a str>>(
+        &self,
+        list: List,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<VecDeque<N>> {
         let mut names = VecDeque::new();
         self.store.inner.engine.scan_first(&self.list_range(list, after), limit, &mut |record| {
-            names.push_back(work_name(record.key));
+            names.push_back(work_name(record.key).into());
             ControlFlow::Continue(())
         })?;
         Ok(names)
@@ -194,7 +199,7 @@ impl ProcessHandle {
 }
 
 fn item(record: RecordRef<'_>, list: List) -> Result<Item> {
-    let name = work_name(record.key);
+    let name = work_name(record.key).to_owned();
     Ok(match list {
         List::Active => {
             let item = record::Item::from_ref(record)?;
@@ -215,11 +220,11 @@ fn item(record: RecordRef<'_>, list: List) -> Result<Item> {
     })
 }
 
-/// Returns the work name in the key of a list's record.
-fn work_name(key: KeyRef<'_>) -> String {
+/// The work that the record of a list is about.
+fn work_name(key: KeyRef<'_>) -> &str {
     match key.slot() {
-        Some(Slot::Item(_, name)) => name.to_owned(),
-        // The range of a list contains no other keys.
-        _ => String::new(),
+        Some(Slot::Item(_, name)) => name,
+        // An engine answers no other key in the range of a list.
+        _ => "",
     }
 }

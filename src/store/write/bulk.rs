@@ -105,7 +105,11 @@ impl ProcessHandle {
         kept.sort_unstable();
         let mut after: Option<String> = None;
         loop {
-            let page = self.names(List::Active, after.as_deref(), self.items_per_commit(ITEMS_PER_COMMIT))?;
+            let page = self.names::<String>(
+                List::Active,
+                after.as_deref(),
+                self.items_per_commit(ITEMS_PER_COMMIT),
+            )?;
             let Some(last) = page.back().cloned() else { return Ok(tally) };
             let absent: Vec<String> =
                 page.into_iter().filter(|name| kept.binary_search(name).is_err()).collect();

@@ -10,8 +10,8 @@ use crate::store::Store;
 use crate::tokio::call::call;
 use crate::tokio::synced::{ready, synced};
 
-/// The run of a dispatcher, which lends it to calls that may outlive it. Dropped, it is left
-/// unfinished, and those write no more.
+/// The run of a dispatcher, shared with calls that may outlive the dispatcher. Dropping it leaves the
+/// run unfinished and prevents further writes by those calls.
 pub(crate) struct OwnedRun(Arc<Run>);
 
 impl OwnedRun {

@@ -18,7 +18,7 @@ use crate::tokio::stop::Shared;
 /// which the worker's calls have no effect.
 pub(crate) struct Task {
     pub(crate) id: u64,
-    pub(crate) name: String,
+    pub(crate) name: Arc<str>,
     pub(crate) list: List,
     pub(crate) attempt: u32,
     pub(crate) store: Store,
@@ -61,7 +61,7 @@ impl Task {
     pub(crate) fn new(context: &RunContext, id: u64, item: WorkItem, attempt: u32) -> Self {
         Self {
             id,
-            name: item.name().to_owned(),
+            name: item.shared_name(),
             list: item.list(),
             attempt,
             store: context.store.clone(),

@@ -4,6 +4,7 @@
 pub mod procstate;
 mod report;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -25,11 +26,17 @@ pub struct Jobs {
     /// How often each entrant has its turn; default seven times.
     #[arg(long)]
     pub rounds: Option<usize>,
+    /// Who gets no turn: apalis takes long over many items.
+    #[arg(long, value_delimiter = ',')]
+    pub without: Vec<Entrant>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Entrant {
+    /// By the promise of the peers, for registering too.
     Procstate,
+    /// As procstate registers if nothing else is asked for.
+    ProcstateSynced,
     #[cfg(feature = "tokio")]
     ProcstateTokio,
     Apalis,
@@ -41,9 +48,10 @@ pub enum Entrant {
 impl Entrant {
     pub fn name(self) -> &'static str {
         match self {
-            Self::Procstate => "procstate, `Runner`",
+            Self::Procstate => "procstate, `Runner`, registered `Buffered`",
+            Self::ProcstateSynced => "procstate, `Runner`, registered `Synced`",
             #[cfg(feature = "tokio")]
-            Self::ProcstateTokio => "procstate, `tokio::AsyncRunner`",
+            Self::ProcstateTokio => "procstate, `tokio::AsyncRunner`, registered `Buffered`",
             Self::Apalis => "apalis with SQLite",
             Self::ApalisOff => "apalis with SQLite, `synchronous=OFF`",
             Self::Effectum => "effectum",
@@ -56,6 +64,9 @@ impl Entrant {
             #[cfg(feature = "tokio")]
             Self::ProcstateTokio => Self::Procstate.after_power_loss(),
             Self::Procstate => {
+                "all but the items registered, and the ends, of the last 200 ms; an item whose end is missing is run again"
+            }
+            Self::ProcstateSynced => {
                 "all registered items are there (synced); the ends of the last ones may be missing, and are run again"
             }
             Self::Apalis | Self::Effectum => {
@@ -87,12 +98,14 @@ pub fn run(jobs: &Jobs, output: &Path, command: &str) -> Result<()> {
     let rounds = jobs.rounds.unwrap_or(if jobs.quick { 3 } else { 7 });
     ensure!(items > 0 && rounds > 0, "no items or no rounds");
     let mut failures = Vec::new();
-    for package in ["apalis", "effectum"] {
+    let all = Entrant::value_variants().iter().copied();
+    let entrants: Vec<Entrant> = all.filter(|who| !jobs.without.contains(who)).collect();
+    let packages = entrants.iter().filter_map(|who| who.package()).map(|(package, _)| package);
+    for package in packages.collect::<BTreeSet<_>>() {
         failures.extend(build(package).err().map(|error| format!("{error:#}")));
     }
     let load = machine::load();
-    let (entrants, failed) =
-        turns::take(Entrant::value_variants(), rounds, |who, folder| turn(who, folder, items))?;
+    let (entrants, failed) = turns::take(&entrants, rounds, |who, folder| turn(who, folder, items))?;
     failures.extend(failed);
     let folder = tempfile::tempdir()?;
     let about =

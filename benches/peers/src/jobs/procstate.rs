@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use anyhow::{Result, bail, ensure};
 use clap::Args;
-use procstate::{Outcome, Params, Runner, Store};
+use procstate::{Durability, Outcome, Params, Runner, Store};
 
 use super::Entrant;
 use crate::records::item_name;
@@ -35,11 +35,12 @@ pub fn turn(turn: &JobTurn) -> Result<()> {
 fn take(who: Entrant, folder: &Path, items: usize) -> Result<Took> {
     let store = Store::open(folder)?;
     let began = Instant::now();
-    store.process(PROCESS)?.register_all((0..items).map(|item| (item_name(item), params())))?;
+    let process = store.process(PROCESS)?.with_durability(durability(who));
+    process.register_all((0..items).map(|item| (item_name(item), params())))?;
     let register = began.elapsed();
     let began = Instant::now();
     let outcome = match who {
-        Entrant::Procstate => run(&store)?,
+        Entrant::Procstate | Entrant::ProcstateSynced => run(&store)?,
         #[cfg(feature = "tokio")]
         Entrant::ProcstateTokio => run_on_tokio(&store)?,
         _ => bail!("{} is a program of its own", who.name()),
@@ -53,6 +54,10 @@ fn take(who: Entrant, folder: &Path, items: usize) -> Result<Took> {
     let close = began.elapsed();
     let [register, run, close] = [register, run, close].map(|time| time.as_secs_f64());
     Ok(Took { register, run, close })
+}
+
+fn durability(who: Entrant) -> Durability {
+    if who == Entrant::ProcstateSynced { Durability::Synced } else { Durability::Buffered }
 }
 
 fn params() -> Params {

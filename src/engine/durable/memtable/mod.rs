@@ -3,6 +3,7 @@
 //! It has up to two generations. Commits go to the active one. A checkpoint freezes it and starts
 //! another; once the frozen one is in the index, it is dropped.
 
+mod sorted_keys;
 mod tree;
 
 use std::iter::Peekable;

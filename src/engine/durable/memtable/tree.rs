@@ -3,11 +3,14 @@
 //!
 //! Nothing is ever removed: a deletion in a memtable is an entry.
 
+use std::iter::Zip;
+use std::slice::Iter;
 use std::sync::Arc;
 
+use super::sorted_keys::SortedKeys;
 use crate::record::Key;
 
-/// The most entries of a node.
+/// A node is split when it has so many entries.
 const FANOUT: usize = 32;
 
 #[derive(Debug, Clone)]
@@ -18,19 +21,20 @@ pub(crate) struct Tree<V> {
 
 #[derive(Debug, Clone)]
 enum Node<V> {
-    Leaf(Vec<(Key, V)>),
-    /// Each child with a separator that is at most its lowest key, and above all keys of the
-    /// previous child; the first separator has no meaning.
-    Inner(Vec<(Key, Arc<Self>)>),
+    Leaf(SortedKeys, Vec<V>),
+    /// One key less than children: it is not above any of the child behind it, and above all of
+    /// the one before it.
+    Inner(SortedKeys, Vec<Arc<Self>>),
 }
 
 impl<V> Default for Tree<V> {
     fn default() -> Self {
-        Self { root: Arc::new(Node::Leaf(Vec::new())), len: 0 }
+        Self { root: Arc::new(Node::Leaf(SortedKeys::default(), Vec::new())), len: 0 }
     }
 }
 
-/// The result of an insertion into a node: the replaced value, and the half that was split off.
+/// What an insertion did to a node: the value it replaced, and the part that was split off, with a
+/// key that is not above any of it.
 type Inserted<V> = (Option<V>, Option<(Key, Arc<Node<V>>)>);
 
 impl<V: Clone> Tree<V> {
@@ -42,11 +46,8 @@ impl<V: Clone> Tree<V> {
         let mut node = &*self.root;
         loop {
             match node {
-                Node::Inner(children) => node = &children.get(child(children, key))?.1,
-                Node::Leaf(entries) => {
-                    let at = entries.binary_search_by(|(other, _)| other.bytes()[..].cmp(key)).ok()?;
-                    return entries.get(at).map(|(_, value)| value);
-                }
+                Node::Inner(keys, children) => node = children.get(keys.count_up_to(key))?,
+                Node::Leaf(keys, values) => return values.get(keys.find(key).ok()?),
             }
         }
     }
@@ -55,8 +56,9 @@ impl<V: Clone> Tree<V> {
     pub(crate) fn insert(&mut self, key: &Key, value: V) -> Option<V> {
         let (replaced, split) = insert(&mut self.root, key, value);
         if let Some((middle, right)) = split {
-            let left = std::mem::replace(&mut self.root, Arc::new(Node::Leaf(Vec::new())));
-            self.root = Arc::new(Node::Inner(vec![(key.clone(), left), (middle, right)]));
+            let mut keys = SortedKeys::default();
+            keys.insert(0, &middle);
+            self.root = Arc::new(Node::Inner(keys, vec![self.root.clone(), right]));
         }
         self.len += usize::from(replaced.is_none());
         replaced
@@ -64,19 +66,19 @@ impl<V: Clone> Tree<V> {
 
     /// Returns the entries from `start` up to but not including `end`, in order.
     pub(crate) fn range<'a>(&'a self, start: &[u8], end: &'a [u8]) -> Range<'a, V> {
-        let mut range = Range { inner: Vec::new(), leaf: [].iter(), end };
+        let mut range = Range { inner: Vec::new(), leaf: [].iter().zip(&[]), end };
         let mut node = &*self.root;
         loop {
             match node {
-                Node::Inner(children) => {
-                    let at = child(children, start);
-                    range.inner.push(children.get(at + 1..).unwrap_or_default().iter());
-                    let Some((_, next)) = children.get(at) else { return range };
+                Node::Inner(keys, children) => {
+                    let mut rest = children.get(keys.count_up_to(start)..).unwrap_or_default().iter();
+                    let Some(next) = rest.next() else { return range };
+                    range.inner.push(rest);
                     node = next;
                 }
-                Node::Leaf(entries) => {
-                    let at = entries.partition_point(|(key, _)| key.bytes()[..] < *start);
-                    range.leaf = entries.get(at..).unwrap_or_default().iter();
+                Node::Leaf(keys, values) => {
+                    let at = keys.find(start).unwrap_or_else(|at| at);
+                    range.leaf = keys.from(at).iter().zip(values.get(at..).unwrap_or_default());
                     return range;
                 }
             }
@@ -88,54 +90,60 @@ impl<V: Clone> Tree<V> {
     }
 }
 
-/// Returns the child that a key belongs to.
-fn child<V>(children: &[(Key, Arc<Node<V>>)], key: &[u8]) -> usize {
-    children.partition_point(|(first, _)| first.bytes()[..] <= *key).saturating_sub(1)
-}
-
 fn insert<V: Clone>(node: &mut Arc<Node<V>>, key: &Key, value: V) -> Inserted<V> {
     match Arc::make_mut(node) {
-        Node::Leaf(entries) => {
-            let replaced = match entries.binary_search_by(|(other, _)| other.bytes().cmp(key.bytes())) {
-                Ok(at) => entries.get_mut(at).map(|(_, old)| std::mem::replace(old, value)),
-                Err(at) => {
-                    entries.insert(at, (key.clone(), value));
-                    None
-                }
-            };
-            (replaced, split_off(entries).map(|(middle, right)| (middle, Arc::new(Node::Leaf(right)))))
-        }
-        Node::Inner(children) => {
-            // The first child takes all lower keys.
-            let at = partition(children, key).max(1) - 1;
-            let Some((_, below)) = children.get_mut(at) else { return (None, None) };
-            let (replaced, split) = insert(below, key, value);
-            if let Some(split) = split {
-                children.insert(at + 1, split);
+        Node::Leaf(keys, values) => match keys.find(key.bytes()) {
+            Ok(at) => (values.get_mut(at).map(|old| std::mem::replace(old, value)), None),
+            Err(at) => {
+                keys.insert(at, key);
+                values.insert(at, value);
+                (None, split_leaf(keys, values, at))
             }
-            (replaced, split_off(children).map(|(middle, right)| (middle, Arc::new(Node::Inner(right)))))
+        },
+        Node::Inner(keys, children) => {
+            let at = keys.count_up_to(key.bytes());
+            let Some(below) = children.get_mut(at) else { return (None, None) };
+            let (replaced, split) = insert(below, key, value);
+            let Some((middle, right)) = split else { return (replaced, None) };
+            keys.insert(at, &middle);
+            children.insert(at + 1, right);
+            (replaced, split_inner(keys, children, at + 1))
         }
     }
 }
 
-fn partition<T>(children: &[(Key, T)], key: &Key) -> usize {
-    children.partition_point(|(first, _)| first.bytes() <= key.bytes())
+/// Splits a leaf that is full, into which an entry came at `inserted`.
+fn split_leaf<V>(keys: &mut SortedKeys, values: &mut Vec<V>, inserted: usize) -> Option<(Key, Arc<Node<V>>)> {
+    let at = place_to_split(values.len(), inserted)?;
+    let right = keys.split_off(at);
+    let middle = right.first().cloned()?;
+    Some((middle, Arc::new(Node::Leaf(right, values.split_off(at)))))
 }
 
-/// Splits off the upper half of a full node, with its first key.
-fn split_off<T>(entries: &mut Vec<(Key, T)>) -> Option<(Key, Vec<(Key, T)>)> {
-    if entries.len() <= FANOUT {
-        return None;
-    }
-    let right = entries.split_off(entries.len() / 2);
-    right.first().map(|(key, _)| key.clone()).map(|key| (key, right))
+/// The same of an inner node.
+fn split_inner<V>(
+    keys: &mut SortedKeys,
+    children: &mut Vec<Arc<Node<V>>>,
+    inserted: usize,
+) -> Option<(Key, Arc<Node<V>>)> {
+    let at = place_to_split(children.len(), inserted)?;
+    let right = keys.split_off(at);
+    let middle = keys.pop()?;
+    Some((middle, Arc::new(Node::Inner(right, children.split_off(at)))))
+}
+
+/// Where names come in order, the next is behind this one: what is before it stays together, or
+/// every node would be half empty.
+fn place_to_split(len: usize, inserted: usize) -> Option<usize> {
+    let middle = if inserted > len / 4 * 3 { inserted } else { len / 2 };
+    (len >= FANOUT).then_some(middle)
 }
 
 /// Entries in order.
 #[derive(Debug)]
 pub(crate) struct Range<'a, V> {
-    inner: Vec<std::slice::Iter<'a, (Key, Arc<Node<V>>)>>,
-    leaf: std::slice::Iter<'a, (Key, V)>,
+    inner: Vec<Iter<'a, Arc<Node<V>>>>,
+    leaf: Zip<Iter<'a, Key>, Iter<'a, V>>,
     end: &'a [u8],
 }
 
@@ -144,19 +152,19 @@ impl<'a, V> Range<'a, V> {
     fn descend(&mut self) -> Option<()> {
         let mut node = loop {
             match self.inner.last_mut()?.next() {
-                Some((_, node)) => break node,
+                Some(node) => break node,
                 None => self.inner.pop(),
             };
         };
         loop {
             match &**node {
-                Node::Leaf(entries) => {
-                    self.leaf = entries.iter();
+                Node::Leaf(keys, values) => {
+                    self.leaf = keys.from(0).iter().zip(values);
                     return Some(());
                 }
-                Node::Inner(children) => {
+                Node::Inner(_, children) => {
                     let mut rest = children.iter();
-                    node = &rest.next()?.1;
+                    node = rest.next()?;
                     self.inner.push(rest);
                 }
             }

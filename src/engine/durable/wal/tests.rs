@@ -573,10 +573,10 @@ fn a_log_is_not_truncated_after_damage_without_a_continuation() {
     assert_eq!(scan_up_to_damage(&load(), 3), None);
 }
 
-/// Found by histories of failures: a segment with room for the frame that names the next one, but
-/// not for one that names an epoch too, seemed to lead into a log of another history.
+/// Regression test (found by random failures): a segment with room for the frame that names the next
+/// segment, but not also for an epoch frame, seemed to lead into a log of another history.
 #[test]
-fn an_opening_without_room_to_name_its_epoch_goes_on_in_the_next_segment() {
+fn an_opening_without_room_for_its_epoch_continues_in_the_next_segment() {
     for bytes in (3800..4096).step_by(8) {
         let mut driver = Driver::with_commits(1, bytes);
         driver.open(1).unwrap();

@@ -31,7 +31,7 @@ impl Dispatcher<'_> {
             return Ok(());
         }
         self.in_flight.remove(task.id);
-        let (process, work) = (self.run.process().name(), &task.name);
+        let (process, work) = (self.run.process().name(), &*task.name);
         tracing::error!(process, work, "a future blocks its thread and cannot be dropped; it is abandoned");
         let Some(item) = task.take_item() else { return Ok(()) };
         let why = "the worker blocked its thread and could not be cancelled; it was abandoned";
@@ -47,7 +47,7 @@ impl Dispatcher<'_> {
     }
 
     fn cancel_attempt(&mut self, work: &str) -> bool {
-        let task = self.in_flight.tasks().find(|task| task.name == work).cloned();
+        let task = self.in_flight.tasks().find(|task| *task.name == *work).cloned();
         task.is_some_and(|task| self.in_flight.cancel(task.id, CancelReason::Asked, self.runner.monotonic()))
     }
 

@@ -67,7 +67,7 @@ struct Waiting {
 
 impl<'a> Dispatcher<'a> {
     pub(crate) fn new(runner: &'a AsyncRunner, mut run: Run) -> Self {
-        // Also once all that share it have let go of it.
+        // Also when the last shared handle is dropped.
         run.leave_when_dropped();
         let options = &runner.options;
         let context = RunContext {
@@ -349,7 +349,7 @@ impl<'a> Dispatcher<'a> {
             let _ = tokio::time::timeout(longest, self.context.mailbox.arrived()).await;
         }
         for task in self.in_flight.tasks().filter(|task| task.abandon()) {
-            tracing::error!(work = task.name, "a future blocks its thread and cannot be dropped");
+            tracing::error!(work = &*task.name, "a future blocks its thread and cannot be dropped");
         }
     }
 

@@ -147,8 +147,8 @@ impl LogEnd {
 
     /// Returns the same end with the epoch of a commit that the reader knows from elsewhere.
     ///
-    /// A log whose older segments were released may begin behind its last commit, and no longer say
-    /// who wrote it.
+    /// If older segments were released, the log may begin after its last commit and no longer contain
+    /// that commit's epoch.
     pub(crate) fn knowing(mut self, known: Position) -> Self {
         let is_earlier = self.epochs.first().is_none_or(|first| known.seq < first.seq);
         if known.epoch.is_some() && is_earlier && known.seq <= self.last_seq {
@@ -157,9 +157,9 @@ impl LogEnd {
         self
     }
 
-    /// Reports whether a segment lies between those that lead to this end without being one of them.
+    /// Reports whether a segment lies between those that lead to this end but is not part of the log.
     ///
-    /// It was prepared and never used, or a copy of the store wrote it after the two had parted.
+    /// Such a segment was prepared and never used, or was written by a diverged copy of the store.
     pub(crate) fn is_stray(&self, segment: u64) -> bool {
         let first = self.segments.first().map_or(self.end.segment, |visited| visited.segment);
         (first..self.end.segment).contains(&segment)

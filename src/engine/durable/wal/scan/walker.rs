@@ -281,8 +281,8 @@ impl<'a, 'b> Walker<'a, 'b> {
         self.next = Some(to);
         let room = segment.stored.bytes.saturating_sub(at as u64);
         if room < (frame_len(epoch_change::BODY) + frame_len(NEXT_BODY)) as u64 {
-            // Too little for an opening to name its epoch before it rotated: the header of the next
-            // segment does.
+            // Too little room for an opening to record its epoch before rotation: the header of the
+            // next segment names it.
             self.epoch = None;
         }
         let newest = self.newest_of_run();
