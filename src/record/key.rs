@@ -288,10 +288,7 @@ impl KeyRange {
 
     /// Everything from the first process whose name is `name` or sorts after it.
     pub(crate) fn from_process(name: &str) -> Self {
-        let mut start = process_prefix(name, 0);
-        // Without the terminator: names that start with `name` sort after it.
-        start.truncate(start.len() - 1);
-        Self { start: start.freeze(), end: Self::all().end }
+        Self { start: Self::process(name).start, end: Self::all().end }
     }
 
     /// The part of this range from `key` on.
