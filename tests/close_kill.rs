@@ -49,9 +49,9 @@ fn victim() {
         let store = builder(had).open(&folder).unwrap();
         had = count(&store);
         let process = store.process("p").unwrap();
-        for item in had..had + 1 + had % 3 {
-            process.register(&name(item), params(item)).unwrap();
-            had = item + 1;
+        for _ in 0..1 + had % 3 {
+            process.register(&name(had), params(had)).unwrap();
+            had += 1;
             // One write per line: what is printed was acknowledged.
             std::io::stdout().write_all(format!("\n@{had}\n").as_bytes()).unwrap();
         }

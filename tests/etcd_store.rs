@@ -314,7 +314,7 @@ fn etcdctl(cluster: &etcd::Cluster, arguments: &[&str]) {
 }
 
 #[test]
-fn who_is_not_let_in_hears_why() {
+fn the_tool_reports_why_access_is_refused() {
     let Some(cluster) = etcd::Cluster::start(1) else { return };
     let options = || EtcdOptions::new(cluster.endpoints());
     let plain = cluster.endpoints()[0].replace("http://", "https://");

@@ -56,7 +56,7 @@ fn a_full_quota_is_told_and_the_store_goes_on_once_there_is_room() {
 }
 
 #[test]
-fn who_is_not_let_in_is_told_why() {
+fn an_unauthorized_client_gets_the_reason() {
     let Some(cluster) = Cluster::start(1) else { return };
     connect(&cluster).close().unwrap();
     let set_up = |path: &str, request| drop(ask(&cluster.members[0], path, &request));
@@ -141,7 +141,7 @@ fn without_a_majority_calls_fail_and_say_so_and_work_again_with_one() {
 }
 
 #[test]
-fn nobody_at_the_address_is_told() {
+fn an_address_without_a_server_is_reported() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let options = EtcdOptions::new([format!("http://{free}")]).timeout(Duration::from_secs(1));
     let error = Store::connect(options).unwrap_err();

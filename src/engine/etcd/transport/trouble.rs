@@ -105,7 +105,7 @@ fn advice(status: &Status) -> Option<String> {
     let lower = text.to_lowercase();
     if ["certificate", "tls", "handshake", "corrupt message"].iter().any(|word| lower.contains(word)) {
         return Some(format!(
-            "TLS with it does not come about ({text}); see that the address is https://, the authority's certificate is the one that signed the members', and they are for the name in the address"
+            "the TLS handshake with it failed ({text}); check that the address is https://, that the certificate authority signed the members' certificates, and that these are for the name in the address"
         ));
     }
     None
