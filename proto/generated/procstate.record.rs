@@ -143,7 +143,7 @@ pub struct History {
 }
 /// The part of an Item that is decoded where its parameters, its statistics and the
 /// contents of its errors do not matter. Never written.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ItemHead {
     #[prost(message, optional, tag = "1")]
     pub work: ::core::option::Option<WorkHead>,
@@ -157,7 +157,7 @@ pub struct ItemHead {
     pub failed_attempts: u32,
 }
 /// The same part of a process.Process.Work.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct WorkHead {
     #[prost(message, optional, tag = "1")]
     pub modified: ::core::option::Option<::prost_types::Timestamp>,
@@ -165,7 +165,7 @@ pub struct WorkHead {
     pub status: ::core::option::Option<StatusHead>,
 }
 /// The same part of a process.Process.Status.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct StatusHead {
     #[prost(message, optional, tag = "1")]
     pub start_time: ::core::option::Option<::prost_types::Timestamp>,
