@@ -224,7 +224,7 @@ fn inspect(folder: &Path, told: &Acknowledged, context: &str) -> Found {
 
 #[test]
 fn kills_at_any_moment_keep_all_promises() {
-    let kills = from_env("PROCSTATE_KILLS").unwrap_or(500);
+    let kills = from_env("PROCSTATE_KILLS").unwrap_or(250);
     let seed = from_env("PROCSTATE_SEED").unwrap_or_else(|| fastrand::u64(..));
     let mut random = fastrand::Rng::with_seed(seed);
     let mut folder = tempfile::tempdir().unwrap();
