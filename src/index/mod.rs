@@ -20,6 +20,7 @@ mod blobs;
 mod chunks;
 mod contents;
 mod guard;
+#[cfg(target_os = "linux")]
 mod holes;
 mod key;
 mod open;
@@ -195,6 +196,7 @@ impl Index {
             drop(db);
             Ok(())
         })?;
+        #[cfg(target_os = "linux")]
         if let Err(error) = holes::punch(&dir.join("db")) {
             tracing::debug!(%error, dir = %dir.display(), "the index takes more of the disk than it must");
         }
