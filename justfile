@@ -4,7 +4,7 @@
 ci:
     .ci/run
 
-# Runs all tests; seven minutes after the build, with etcd and Chromium, on 2 busy cores.
+# Runs all tests; a little over five minutes after the build, with etcd and Chromium, on 2 cores.
 test:
     cargo test --locked --all-features
 
