@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use crate::disk::DiskFile;
 use crate::engine::Batch;
 use crate::engine::durable::wal::format::{
-    HEADER_LEN, Head, Kind, NEXT_BODY, PAGE, Place, encode, encoded_len, epoch_change, frame, frame_len,
+    HEADER_LEN, Head, Kind, PAGE, Place, encode, encoded_len, epoch_change, frame, frame_len, room,
 };
 use crate::engine::durable::wal::segments::{Pool, Segment, Slot};
 use crate::error::{Error, Result};
@@ -277,14 +277,12 @@ impl Log {
     }
 
     fn room_after(&self, offset: u64) -> usize {
-        let room = self.current.bytes.saturating_sub(offset + frame_len(NEXT_BODY) as u64);
-        usize::try_from(room).unwrap_or(usize::MAX)
+        usize::try_from(room(self.current.bytes, offset)).unwrap_or(usize::MAX)
     }
 
     /// Returns the same space in a new segment.
     fn room_of_new(&self) -> usize {
-        let room = self.pool.segment_bytes().saturating_sub((PAGE + frame_len(NEXT_BODY)) as u64);
-        usize::try_from(room).unwrap_or(usize::MAX)
+        usize::try_from(room(self.pool.segment_bytes(), PAGE as u64)).unwrap_or(usize::MAX)
     }
 
     fn fits(&self, body: usize) -> bool {

@@ -84,6 +84,11 @@ pub(crate) struct Frame<'a> {
 /// The body of a frame that names the next segment. Every segment has room for one.
 pub(crate) const NEXT_BODY: usize = 8;
 
+/// Returns the space for frames from `offset` on in a segment, besides the one that names the next.
+pub(crate) fn room(segment_bytes: u64, offset: u64) -> u64 {
+    segment_bytes.saturating_sub(offset + frame_len(NEXT_BODY) as u64)
+}
+
 /// Returns the length of a frame with a body of this length.
 pub(crate) fn frame_len(body: usize) -> usize {
     (HEADER_LEN + body).next_multiple_of(ALIGN)

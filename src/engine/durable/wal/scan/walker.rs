@@ -5,9 +5,7 @@ use std::path::Path;
 
 use super::found::{Found, Spot, Visitor};
 use super::survey::{Run, Survey, Visited};
-use crate::engine::durable::wal::format::{
-    Frame, Head, Kind, NEXT_BODY, PAGE, Place, epoch_change, frame_len,
-};
+use crate::engine::durable::wal::format::{Frame, Head, Kind, PAGE, Place, epoch_change, frame_len, room};
 use crate::engine::durable::wal::segments::Frames;
 use crate::engine::durable::wal::segments::{SegmentDirectory, StoredSegment};
 use crate::error::{Error, Result, chain};
@@ -279,8 +277,7 @@ impl<'a, 'b> Walker<'a, 'b> {
             return self.break_off(segment, at);
         }
         self.next = Some(to);
-        let room = segment.stored.bytes.saturating_sub(at as u64);
-        if room < (frame_len(epoch_change::BODY) + frame_len(NEXT_BODY)) as u64 {
+        if room(segment.stored.bytes, at as u64) < frame_len(epoch_change::BODY) as u64 {
             // Too little room for an opening to record its epoch before rotation: the header of the
             // next segment names it.
             self.epoch = None;

@@ -87,11 +87,7 @@ impl Pool {
 
     /// Creates a segment in a new file of this length.
     pub(crate) fn take_of(&self, bytes: u32) -> Result<Segment> {
-        let stock = &mut self.state.lock().stock;
-        let (id, slot) = (id_after(stock.newest), stock.next_slot);
-        let file = self.create(slot, id, bytes)?;
-        (stock.newest, stock.next_slot) = (id, slot + 1);
-        Ok(Segment { id, slot, file, bytes: bytes.into() })
+        self.make_new(&mut self.state.lock().stock, bytes)
     }
 
     /// Takes back the files of segments that are no longer needed.
@@ -123,21 +119,20 @@ impl Pool {
     }
 
     fn make(&self, stock: &mut Stock) -> Result<Segment> {
+        let Some(&slot) = stock.free.last() else { return self.make_new(stock, self.segment_bytes) };
         let id = id_after(stock.newest);
-        let (slot, file) = match stock.free.last() {
-            Some(&slot) => {
-                let file = self.reuse(slot, id)?;
-                stock.free.pop();
-                (slot, file)
-            }
-            None => {
-                let slot = stock.next_slot;
-                (slot, self.create(slot, id, self.segment_bytes)?)
-            }
-        };
+        let file = self.reuse(slot, id)?;
+        stock.free.pop();
         stock.newest = id;
         stock.next_slot = stock.next_slot.max(slot + 1);
         Ok(Segment { id, slot, file, bytes: self.segment_bytes() })
+    }
+
+    fn make_new(&self, stock: &mut Stock, bytes: u32) -> Result<Segment> {
+        let (id, slot) = (id_after(stock.newest), stock.next_slot);
+        let file = self.create(slot, id, bytes)?;
+        (stock.newest, stock.next_slot) = (id, slot + 1);
+        Ok(Segment { id, slot, file, bytes: bytes.into() })
     }
 
     fn reuse(&self, slot: Slot, id: u64) -> Result<Arc<dyn DiskFile>> {
