@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::until::Until;
 use crate::engine::policy::{Facts, LogFault, MissingCommits, judge_restoring};
 use crate::engine::wal::{
-    Entry, Found, LogDamage, LogEnd, SegmentDirectory, Spot, read_behind, survey, walk,
+    Entry, Found, LogDamage, LogEnd, SegmentDirectory, Spot, own_segments, read_behind, survey, walk,
 };
 use crate::error::{Error, Failure, Result};
 use crate::recovery::records::changes::Changes;
@@ -37,7 +37,7 @@ pub(crate) fn replay(log: &SegmentDirectory, base: u64, facts: Facts, until: Unt
         (Err(_), Ok(survey)) => survey.end_before_damage(base),
         (judged, _) => judged.clone().ok().flatten(),
     };
-    let log = &end.map_or_else(|| log.clone(), |end| end.own_segments(log));
+    let log = &own_segments(log, end.as_ref());
     let mut replay = Replay { replayed: Replayed::nothing_after(base), until, passed: None };
     let read = read_behind(log, base, &mut |seq, entry| replay.commit(seq, entry));
     let Replay { mut replayed, passed, .. } = replay;

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::engine::TornTail;
 use crate::engine::policy::{self, Coverage, Remains, Source};
-use crate::engine::wal::{Entry, Found, survey, walk};
+use crate::engine::wal::{Entry, Found, own_segments, survey, walk};
 use crate::error::Result;
 use crate::record::Key;
 use crate::recovery::files::inspection::Inspection;
@@ -45,11 +45,9 @@ impl<'a> Sources<'a> {
     pub(super) fn read(inspection: &'a Inspection) -> Result<Self> {
         let (facts, log) = (&inspection.facts, &inspection.readable_log);
         let (source, seq) = policy::source(facts);
-        let found = survey(log, seq)?;
-        let remains = policy::remains(facts, &found, seq, inspection.is_identity_certain);
-        let Remains { coverage, end, torn_tail } = remains;
-        let sound_end = end.and_then(|_| found.end_behind(seq).ok().flatten());
-        let log = &sound_end.map_or_else(|| log.clone(), |end| end.own_segments(log));
+        let remains = policy::remains(facts, &survey(log, seq)?, seq, inspection.is_identity_certain);
+        let Remains { coverage, end, log_end, torn_tail } = remains;
+        let log = &own_segments(log, log_end.as_ref());
         let mut sources = Self {
             inspection,
             source,

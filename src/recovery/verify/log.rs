@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::digest::Digest;
 use super::report::Report;
 use crate::engine::policy::{self, Refusal};
-use crate::engine::wal::{Entry, Found, Logged, Spot, walk};
+use crate::engine::wal::{Entry, Found, Logged, Spot, own_segments, walk};
 use crate::error::Result;
 use crate::record::{Key, Kind, Record};
 use crate::recovery::files::inspection::Inspection;
@@ -37,8 +37,7 @@ pub(super) fn check(store: &Offline, inspection: &Inspection, report: &mut Repor
         has_gap: false,
         report,
     };
-    let log = &inspection.readable_log;
-    let log = reader.report.end().map_or_else(|| log.clone(), |end| end.own_segments(log));
+    let log = own_segments(&inspection.readable_log, reader.report.end());
     walk(&log, reader.snapshot, &mut |found| {
         reader.visit(found);
         Ok(())

@@ -34,6 +34,7 @@ pub(crate) use repair::repair;
 #[cfg(test)]
 pub(crate) use scan::{Behind, Run};
 pub(crate) use scan::{
-    Broken, Found, HarmlessDamage, LogDamage, LogEnd, Spot, Survey, Visitor, read_behind, survey, walk,
+    Broken, Found, HarmlessDamage, LogDamage, LogEnd, Spot, Survey, Visitor, own_segments, read_behind,
+    survey, walk,
 };
 pub(crate) use segments::{Pool, SHORT_SEGMENT_BYTES, SegmentDirectory, is_unfinished, store_of, stores_of};

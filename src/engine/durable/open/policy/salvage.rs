@@ -24,6 +24,8 @@ pub(crate) struct Remains {
     pub(crate) coverage: Coverage,
     /// The last commit of the log, if its end is intact. Anything after it is removed.
     pub(crate) end: Option<u64>,
+    /// The end of the log that is followed, if it is intact.
+    pub(crate) log_end: Option<LogEnd>,
     pub(crate) torn_tail: Option<TornTail>,
 }
 
@@ -50,17 +52,17 @@ pub(crate) fn remains(facts: &Facts, log: &Survey, seq: u64, is_certain: bool) -
     coverage.is_known_up_to(known);
     if other_history(facts, log).is_some() {
         coverage.end(true);
-        return Remains { coverage, end: Some(seq), torn_tail: None };
+        return Remains { coverage, end: Some(seq), log_end: None, torn_tail: None };
     }
     let must_have_log = facts.manifest.as_ref().map_or(true, |noted| noted.must_have_log);
     match log.end_behind(seq) {
         // Otherwise what looks like a torn tail was durable.
         Ok(Some(end)) if end.last_seq >= known && unknown_opening(facts, end.last().epoch).is_none() => {
-            return ends(facts, log, coverage, &end, is_certain);
+            return ends(facts, log, coverage, end, is_certain);
         }
         Ok(None) if !must_have_log => {
             coverage.end(false);
-            return Remains { coverage, end: None, torn_tail: None };
+            return Remains { coverage, end: None, log_end: None, torn_tail: None };
         }
         Ok(_) => {}
         Err(LogDamage { why: Broken::Unreadable(_), .. }) => {}
@@ -77,17 +79,17 @@ pub(crate) fn remains(facts: &Facts, log: &Survey, seq: u64, is_certain: bool) -
         }
     };
     coverage.end(is_end_unknown);
-    Remains { coverage, end: None, torn_tail: None }
+    Remains { coverage, end: None, log_end: None, torn_tail: None }
 }
 
 /// The end of the log is intact.
-fn ends(facts: &Facts, log: &Survey, mut coverage: Coverage, end: &LogEnd, is_certain: bool) -> Remains {
+fn ends(facts: &Facts, log: &Survey, mut coverage: Coverage, end: LogEnd, is_certain: bool) -> Remains {
     let kept = end.last_seq;
     coverage.is_known_up_to(kept);
     reach(log, &mut coverage, Some(kept));
-    coverage.end(is_doubtful(facts, end, is_certain));
+    coverage.end(is_doubtful(facts, &end, is_certain));
     let torn_tail = end.torn.map(|newest| TornTail { kept, newest });
-    Remains { coverage, end: Some(kept), torn_tail }
+    Remains { coverage, end: Some(kept), log_end: Some(end), torn_tail }
 }
 
 /// Records the commits that the log has, up to its `end`, if known; returns the last commit in the

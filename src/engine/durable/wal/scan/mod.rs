@@ -8,5 +8,5 @@ mod walker;
 pub(crate) use found::{Found, Spot, Visitor};
 #[cfg(test)]
 pub(crate) use survey::{Behind, Run};
-pub(crate) use survey::{Broken, HarmlessDamage, LogDamage, LogEnd, Survey, Visited};
+pub(crate) use survey::{Broken, HarmlessDamage, LogDamage, LogEnd, Survey, Visited, own_segments};
 pub(crate) use walk::{read_behind, survey, walk};

@@ -165,12 +165,14 @@ impl LogEnd {
         (first..self.end.segment).contains(&segment)
             && self.segments.iter().all(|visited| visited.segment != segment)
     }
+}
 
-    /// The directory without the segments that are stray. The commits of a copy have the same
-    /// numbers as those of the store, so a reader must not see both.
-    pub(crate) fn own_segments(&self, directory: &SegmentDirectory) -> SegmentDirectory {
-        directory.filter(|segment| !self.is_stray(segment))
-    }
+/// Returns the directory for a reader of the log up to `end`: without stray segments, or all of it if
+/// the end is unknown.
+///
+/// The commits of a copy have the same numbers as those of the store, so a reader must not see both.
+pub(crate) fn own_segments(directory: &SegmentDirectory, end: Option<&LogEnd>) -> SegmentDirectory {
+    directory.filter(|segment| end.is_none_or(|end| !end.is_stray(segment)))
 }
 
 /// Damage that loses nothing for a reader that has the commits before it.
