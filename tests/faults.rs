@@ -587,6 +587,22 @@ fn the_index_of_a_forked_copy_is_not_served_where_the_log_is_damaged() {
     assert!(error.is_corrupt() && verified.refused.is_some(), "{error} {findings:?}");
 }
 
+/// The log alone does not tell which opening wrote the damaged commit, but the index does.
+#[test]
+fn damage_to_the_log_takes_no_epoch_from_the_manifest() {
+    let temp = folder();
+    let (store, content) = closed(temp.path(), "store", &["a", "b"], 0);
+    let epoch = || {
+        let manifest = fs::read_to_string(store.join("MANIFEST")).unwrap();
+        manifest.lines().find_map(|line| line.strip_prefix("epoch ").map(str::to_owned)).unwrap()
+    };
+    let before = epoch();
+    damage_commit(&store, verify(&store).0.last_seq);
+    let (found, report) = open(&store).unwrap();
+    assert!(found == content && report.damaged_log.is_some(), "{report:?}");
+    assert_eq!(epoch(), before);
+}
+
 /// Found by the damage harness: which of the two files belongs to the store cannot be known.
 #[test]
 fn salvage_is_never_complete_where_synced_belongs_to_another_store() {
