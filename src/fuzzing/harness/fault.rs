@@ -112,6 +112,11 @@ impl Damaged {
         Some(damaged)
     }
 
+    /// Reports whether a fault may have changed a file or a folder.
+    pub(super) fn touches(&self, name: &str) -> bool {
+        self.touched.iter().any(|path| path.starts_with(name))
+    }
+
     fn fault(&self, life: &Life, bytes: &mut &[u8]) -> Option<Fault> {
         let kind = KINDS[usize::from(bytes.try_get_u8().ok()?) % KINDS.len()];
         let file = usize::from(bytes.try_get_u8().ok()?);

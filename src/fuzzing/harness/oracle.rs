@@ -81,9 +81,8 @@ fn pasts<'a>(lives: &'a [Life], damaged: &Damaged) -> Vec<Past<'a>> {
 /// Returns the fork, if its log and one of MANIFEST and SYNCED are there: the other one may be as
 /// old as the copy. The fork must have whatever it records.
 fn fork<'a>(life: &'a Life, damaged: &Damaged) -> Option<Past<'a>> {
-    let has = |name: &str| damaged.touched.iter().any(|path| path.starts_with(name));
     let moment = life.main.moments.get(damaged.copied_from.unwrap_or(damaged.moment))?;
-    let bound = match (has("wal"), has("SYNCED"), has("MANIFEST")) {
+    let bound = match (damaged.touches("wal"), damaged.touches("SYNCED"), damaged.touches("MANIFEST")) {
         (true, true, _) => 0,
         (true, false, true) => moment.noted,
         _ => return None,
@@ -129,7 +128,7 @@ impl Case<'_> {
         let life = &self.lives[self.damaged.life];
         let mut branches = vec![&life.main];
         branches.extend(self.damaged.has_fork.then_some(&life.fork));
-        if self.damaged.has_foreign && self.damaged.touched.contains(Path::new("MANIFEST")) {
+        if self.damaged.has_foreign && self.damaged.touches("MANIFEST") {
             branches.extend(self.lives.iter().flat_map(Life::branches));
         }
         for (key, record) in content {
@@ -157,10 +156,9 @@ impl Case<'_> {
     /// Reports whether this is what a store held whose MANIFEST was put in place of another. Its
     /// SYNCED is missing, so nothing tells how far its log went.
     fn is_of_foreign_manifest(&self, seq: u64, content: &Content) -> bool {
-        let touched = &self.damaged.touched;
-        let is_replaced = |name: &str| touched.iter().any(|path| path.starts_with(name));
         let was = |branch: &Branch| branch.states.get(&seq) == Some(content);
-        let is_possible = self.damaged.has_foreign && is_replaced("MANIFEST") && is_replaced("wal");
+        let is_possible =
+            self.damaged.has_foreign && self.damaged.touches("MANIFEST") && self.damaged.touches("wal");
         let others = (0..).zip(self.lives).filter(|(n, _)| *n != self.damaged.life);
         is_possible && others.flat_map(|(_, life)| life.branches()).any(was)
     }
