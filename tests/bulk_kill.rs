@@ -7,7 +7,7 @@
 
 mod common;
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
@@ -48,22 +48,6 @@ fn victim() {
     }
 }
 
-/// Kills the victim after this many acknowledged calls and this delay; returns the number of
-/// acknowledged items.
-fn kill_after(folder: &Path, calls: usize, delay: Duration) -> usize {
-    let mut victim = common::victim(FOLDER, folder).spawn().unwrap();
-    let stdout = BufReader::new(victim.stdout.take().unwrap());
-    let said = stdout.lines().map(Result::unwrap);
-    let mut told = said.filter_map(|line| line.strip_prefix('@')?.parse().ok());
-    let mut acknowledged = told.by_ref().take(calls).last().unwrap_or(0);
-    std::thread::sleep(delay);
-    assert!(victim.try_wait().unwrap().is_none(), "the victim ended by itself");
-    victim.kill().unwrap();
-    victim.wait().unwrap();
-    acknowledged = told.last().unwrap_or(acknowledged);
-    acknowledged
-}
-
 /// Returns the number of items, which must be the first ones in whole commits.
 fn inspect(folder: &Path, acknowledged: usize, context: &str) -> usize {
     let store = small().open(folder).unwrap_or_else(|error| panic!("{context}: {error}"));
@@ -100,7 +84,7 @@ fn kills_during_bulk_registration_leave_whole_commits() {
         }
         let (calls, delay) = (random.usize(0..3), Duration::from_micros(random.u64(0..400_000)));
         let context = format!("PROCSTATE_SEED={seed}, kill {kill}, after {calls} calls and {delay:?}");
-        let acknowledged = kill_after(folder.path(), calls, delay).max(had);
+        let acknowledged = common::kill_after(FOLDER, folder.path(), calls, delay).max(had);
         let found = inspect(folder.path(), acknowledged, &context);
         added += found - had;
         halfway += usize::from(!found.is_multiple_of(ITEMS));

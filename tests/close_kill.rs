@@ -9,7 +9,7 @@
 mod common;
 
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
@@ -59,21 +59,6 @@ fn victim() {
     }
 }
 
-/// Kills the victim after this many acknowledgements and this delay; returns the minimum number of
-/// items.
-fn kill_after(folder: &Path, told_times: usize, delay: Duration) -> usize {
-    let mut victim = common::victim(FOLDER, folder).spawn().unwrap();
-    let stdout = BufReader::new(victim.stdout.take().unwrap());
-    let said = stdout.lines().map(Result::unwrap);
-    let mut told = said.filter_map(|line| line.strip_prefix('@')?.parse().ok());
-    let acknowledged = told.by_ref().take(told_times).last().unwrap_or(0);
-    std::thread::sleep(delay);
-    assert!(victim.try_wait().unwrap().is_none(), "the victim ended by itself");
-    victim.kill().unwrap();
-    victim.wait().unwrap();
-    told.last().unwrap_or(acknowledged)
-}
-
 fn inspect(folder: &Path, acknowledged: usize, without_index: bool, context: &str) -> usize {
     if without_index && folder.join("index").exists() {
         fs::remove_dir_all(folder.join("index")).unwrap();
@@ -106,7 +91,7 @@ fn kills_during_close_keep_everything_acknowledged() {
         let context = format!(
             "PROCSTATE_SEED={seed}, kill {kill}, {delay:?} after {times} items, without index: {without_index}"
         );
-        let acknowledged = kill_after(folder.path(), times, delay).max(had);
+        let acknowledged = common::kill_after(FOLDER, folder.path(), times, delay).max(had);
         let names = fs::read_dir(folder.path().join("wal")).unwrap().map(|entry| entry.unwrap().file_name());
         unfinished += names.filter(|name| name.to_string_lossy().ends_with(".new")).count();
         had = inspect(folder.path(), acknowledged, without_index, &context);

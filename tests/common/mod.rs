@@ -5,7 +5,7 @@
 #[cfg(feature = "etcd")]
 pub mod etcd;
 
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::ops::Deref;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -93,6 +93,21 @@ pub fn victim(name: &str, folder: &Path) -> Command {
     let mut victim = Command::new(std::env::current_exe().unwrap());
     victim.args(["--exact", "victim", "--nocapture"]).env(name, folder).stdout(Stdio::piped());
     victim
+}
+
+/// Starts a victim that prints `@NUMBER` on a line of its own for what was acknowledged, and kills it
+/// after so many of these lines and this delay. Returns the last number.
+pub fn kill_after(name: &str, folder: &Path, lines: usize, delay: Duration) -> usize {
+    let mut victim = victim(name, folder).spawn().unwrap();
+    let stdout = BufReader::new(victim.stdout.take().unwrap());
+    let said = stdout.lines().map(Result::unwrap);
+    let mut told = said.filter_map(|line| line.strip_prefix('@')?.parse().ok());
+    let acknowledged = told.by_ref().take(lines).last().unwrap_or(0);
+    std::thread::sleep(delay);
+    assert!(victim.try_wait().unwrap().is_none(), "the victim ended by itself");
+    victim.kill().unwrap();
+    victim.wait().unwrap();
+    told.last().unwrap_or(acknowledged)
 }
 
 /// Reads a number from the environment: the length of a run, or the seed to repeat.
