@@ -11,25 +11,14 @@ use crate::proto::{Encode, Params, State, Status, Work};
 impl From<ItemHead> for Item {
     fn from(head: ItemHead) -> Self {
         let ItemHead { work, registered, run, ended, failed_attempts } = head;
-        let status = |head: StatusHead| {
-            let StatusHead {
-                start_time,
-                progress_time,
-                finish_time,
-                last_error_time,
-                total_errors,
-                state,
-                ..
-            } = head;
-            Status {
-                start_time,
-                progress_time,
-                finish_time,
-                last_error_time,
-                total_errors,
-                state,
-                ..Status::default()
-            }
+        let status = |head: StatusHead| Status {
+            start_time: head.start_time,
+            progress_time: head.progress_time,
+            finish_time: head.finish_time,
+            last_error_time: head.last_error_time,
+            total_errors: head.total_errors,
+            state: head.state,
+            ..Status::default()
         };
         let work = work.map(|WorkHead { modified, status: head }| Work {
             modified,

@@ -112,22 +112,14 @@ impl InFlight {
     /// Starts a write of all items to write.
     pub(crate) fn begin_write(&mut self) {
         std::mem::swap(&mut self.changed, &mut self.writing);
-        for id in &self.writing {
-            if let Some(item) = self.items.get_mut(id) {
-                item.has_changed = false;
-            }
-        }
+        unmark(&mut self.items, &self.writing);
     }
 
     /// Records that the write failed: its items are to be written again, before those that changed
     /// in the meantime.
     pub(crate) fn not_written(&mut self) {
         let meanwhile = std::mem::take(&mut self.changed);
-        for id in &meanwhile {
-            if let Some(item) = self.items.get_mut(id) {
-                item.has_changed = false;
-            }
-        }
+        unmark(&mut self.items, &meanwhile);
         for id in self.writing.drain(..).chain(meanwhile) {
             if let Some(item) = self.items.get_mut(&id)
                 && !std::mem::replace(&mut item.has_changed, true)
@@ -146,6 +138,15 @@ impl InFlight {
             if item.version_to_replace().is_some() {
                 item.version = Some(version);
             }
+        }
+    }
+}
+
+/// Marks items as unchanged.
+fn unmark(items: &mut BTreeMap<ItemId, ItemInFlight>, ids: &[ItemId]) {
+    for id in ids {
+        if let Some(item) = items.get_mut(id) {
+            item.has_changed = false;
         }
     }
 }

@@ -356,17 +356,13 @@ impl AttemptSource for Dispatcher {
                 Next::NewItems(places, asked) => {
                     in_flight = self.take_new_items(in_flight, places, asked)?;
                 }
-                Next::Wait => {
-                    self.idle(&mut in_flight);
-                    was_trivial = false;
-                }
                 Next::Nothing | Next::Closed if !in_flight.ends.is_empty() => {
                     let ends = in_flight.take_ends();
                     drop(in_flight);
                     self.store_ends(ends).ok()?;
                     in_flight = self.lock();
                 }
-                Next::Nothing => {
+                Next::Wait | Next::Nothing => {
                     self.idle(&mut in_flight);
                     was_trivial = false;
                 }
