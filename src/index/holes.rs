@@ -9,6 +9,8 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{FallocateFlags, FlockOperation, fallocate, flock};
 use rustix::io::Errno;
@@ -18,14 +20,14 @@ const FILE_BYTES_MAX: u64 = 8 << 20;
 
 const PAGE: usize = 4096;
 
-/// Frees the zero pages of a closed index's file, if the file is small and not open elsewhere.
+/// Frees the zero pages of a closed index's file, if the file is small and sled's lock on it is
+/// released within `lock_lag`.
 ///
 /// File systems without support leave it unchanged.
-pub(super) fn punch(path: &Path) -> io::Result<()> {
+pub(super) fn punch(path: &Path, lock_lag: Duration) -> io::Result<()> {
     let file = File::options().read(true).write(true).open(path)?;
     let length = file.metadata()?.len();
-    // sled's own lock, which its last writing thread releases.
-    if length > FILE_BYTES_MAX || flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+    if length > FILE_BYTES_MAX || !lock_within(&file, lock_lag)? {
         return Ok(());
     }
     let mut content = vec![0; usize::try_from(length).unwrap_or_default()];
@@ -37,6 +39,20 @@ pub(super) fn punch(path: &Path) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Takes sled's own lock, which outlives sled's handle until its last writing thread has ended.
+///
+/// Returns whether it was released within the time.
+fn lock_within(file: &File, lock_lag: Duration) -> io::Result<bool> {
+    let give_up = Instant::now() + lock_lag;
+    loop {
+        match flock(file, FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::WOULDBLOCK) if Instant::now() < give_up => thread::sleep(Duration::from_millis(1)),
+            Err(Errno::WOULDBLOCK) => return Ok(false),
+            locked => return Ok(locked.map(|()| true)?),
+        }
+    }
 }
 
 /// Returns the runs of zero pages as offset and length.
@@ -81,7 +97,7 @@ mod tests {
         assert_eq!(zeroes(&content).iter().map(|(_, bytes)| bytes / PAGE as u64).sum::<u64>(), 74 - 4);
         let (_folder, path) = written(&content);
         let before = on_disk(&path);
-        punch(&path).unwrap();
+        punch(&path, Duration::ZERO).unwrap();
         assert!(std::fs::read(&path).unwrap() == content);
         // Some file systems allocate larger units, or have no support.
         assert!(on_disk(&path) <= before);
@@ -93,7 +109,24 @@ mod tests {
         let before = on_disk(&path);
         let other = File::open(&path).unwrap();
         flock(&other, FlockOperation::LockShared).unwrap();
-        punch(&path).unwrap();
+        punch(&path, Duration::from_millis(5)).unwrap();
         assert_eq!(on_disk(&path), before);
+    }
+
+    /// On a busy machine, sled's last thread may end some time after the index is closed.
+    #[test]
+    fn a_lock_that_is_released_late_is_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("db");
+        std::fs::write(&path, [0; 100_000]).unwrap();
+        let sled = File::open(&path).unwrap();
+        flock(&sled, FlockOperation::LockShared).unwrap();
+        let late = thread::spawn(move || {
+            thread::sleep(Duration::from_millis(50));
+            drop(sled);
+        });
+        let file = File::open(&path).unwrap();
+        assert!(lock_within(&file, Duration::from_secs(60)).unwrap());
+        late.join().unwrap();
     }
 }

@@ -197,7 +197,7 @@ impl Index {
             Ok(())
         })?;
         #[cfg(target_os = "linux")]
-        if let Err(error) = holes::punch(&dir.join("db")) {
+        if let Err(error) = holes::punch(&dir.join("db"), open::LOCK_LAG) {
             tracing::debug!(%error, dir = %dir.display(), "the index takes more of the disk than it must");
         }
         Ok(())

@@ -13,8 +13,8 @@ use crate::disk::{Disk, RealDisk, mode};
 use crate::error::{Error, Failure, Result};
 use crate::folder::{sync_dir, sync_file};
 
-/// How long sled's file lock may outlive its holder.
-const LOCK_LAG: Duration = Duration::from_secs(2);
+/// How long sled's file lock may outlive its holder, on a busy machine.
+pub(super) const LOCK_LAG: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Clone)]
 pub(crate) struct Options {
