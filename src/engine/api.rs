@@ -61,6 +61,21 @@ pub(crate) trait Engine: Send + Sync + 'static {
     /// Returns the newest committed record under `key`.
     fn get(&self, key: &Key) -> Result<Option<Record>>;
 
+    /// Returns a commit that every later read includes, cheaply; 0 if the engine does not use it.
+    ///
+    /// What is read afterwards is known as of this commit, in
+    /// [`get_since`](Engine::get_since) and [`expect_since`](Batch::expect_since).
+    fn as_of(&self) -> u64 {
+        0
+    }
+
+    /// Returns the newest version of a record that was read as of the commit `as_of`, without
+    /// reading it again if no later commit can have changed it.
+    fn get_since(&self, record: Record, as_of: u64) -> Result<Option<Record>> {
+        let _ = as_of;
+        self.get(&record.key)
+    }
+
     /// Visits the records in `range` at one point in time, until `visit` breaks.
     ///
     /// `visit` must not call the engine.

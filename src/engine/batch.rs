@@ -18,6 +18,9 @@ pub(crate) struct Batch {
 pub(crate) struct Precondition {
     pub(crate) key: Key,
     pub(crate) expect: Expect,
+    /// A commit as of which it held, as [`as_of`](super::Engine::as_of) returned it before a read; 0
+    /// if unknown. The engine need not read the record again if no later commit can have changed it.
+    pub(crate) held_as_of: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,8 +81,14 @@ impl Batch {
     }
 
     #[must_use]
-    pub(crate) fn expect(mut self, key: Key, expect: Expect) -> Self {
-        self.preconditions.push(Precondition { key, expect });
+    pub(crate) fn expect(self, key: Key, expect: Expect) -> Self {
+        self.expect_since(key, expect, 0)
+    }
+
+    /// Expects what held as of the commit `held_as_of`.
+    #[must_use]
+    pub(crate) fn expect_since(mut self, key: Key, expect: Expect, held_as_of: u64) -> Self {
+        self.preconditions.push(Precondition { key, expect, held_as_of });
         self
     }
 

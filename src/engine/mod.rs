@@ -24,7 +24,7 @@ pub(crate) mod suite;
 
 pub use api::{Backup, Durability};
 pub(crate) use api::{Engine, Outcome, Visitor};
-pub(crate) use batch::{Batch, Expect, Write};
+pub(crate) use batch::{Batch, Expect, Precondition, Write};
 pub(crate) use durable::{
     DurableEngine, Options, SEGMENT_BYTES_MIN, Snapshot, Snapshots, create, policy, wal,
 };

@@ -333,6 +333,65 @@ suite! {
         assert_eq!(engine.last_seq(), 4 * EACH, "a failed commit takes no number");
     }
 
+    /// Each thread holds the record as it last read or wrote it, which is mostly out of date.
+    fn of_racing_increments_of_records_read_earlier_none_is_lost(engine: Subject) {
+        const EACH: u64 = 200;
+        let first = commit(&*engine, &Batch::new().put(key(1), Bytes::copy_from_slice(&0_u64.to_le_bytes())));
+        let increment = |(read, read_as_of): &mut (Record, u64)| loop {
+            let as_of = engine.as_of();
+            let newest = engine.get_since(read.clone(), *read_as_of).unwrap().unwrap();
+            let n = u64::from_le_bytes(newest.payload[..].try_into().unwrap());
+            let payload = Bytes::copy_from_slice(&(n + 1).to_le_bytes());
+            let batch = Batch::new().expect_since(key(1), Expect::Version(newest.version), as_of);
+            match engine.commit(batch.put(key(1), payload.clone()), Durability::Buffered).unwrap() {
+                Outcome::Committed(version) => {
+                    (*read, *read_as_of) = (Record { key: key(1), version, payload }, version);
+                    return;
+                }
+                Outcome::Failed(_) => (*read, *read_as_of) = (newest, as_of),
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                let as_of = engine.as_of();
+                let mut read = (engine.get(&key(1)).unwrap().unwrap(), as_of);
+                assert!(read.0.version >= first);
+                scope.spawn(move || (0..EACH).for_each(|_| increment(&mut read)));
+            }
+        });
+        assert_eq!(payload(&*engine, 1), Some((4 * EACH).to_le_bytes().to_vec()));
+    }
+
+    fn what_was_read_earlier_is_as_new_as_what_is_read_now(engine: Subject) {
+        let mut engine = engine;
+        // Enough for several checkpoints, which move records out of the memtable.
+        let write_others = |engine: &dyn Engine| {
+            for n in 0..40 {
+                commit(engine, &put(100 + n, &[7; 2000]));
+            }
+        };
+        for change in [put(1, b"b"), Batch::new().delete(key(1))] {
+            let version = commit(&*engine, &put(1, b"a"));
+            let as_of = engine.as_of();
+            let read = engine.get(&key(1)).unwrap().unwrap();
+            let check = |engine: &dyn Engine| {
+                let newest = engine.get(&key(1)).unwrap();
+                assert_eq!(engine.get_since(read.clone(), as_of).unwrap(), newest);
+                let batch = Batch::new().expect_since(key(1), Expect::Version(version), as_of);
+                let outcome = engine.commit(batch, Durability::Buffered).unwrap();
+                assert_eq!(matches!(outcome, Outcome::Committed(_)), newest.as_ref() == Some(&read));
+            };
+            write_others(&*engine);
+            check(&*engine);
+            commit(&*engine, &change);
+            check(&*engine);
+            write_others(&*engine);
+            check(&*engine);
+            engine.reopen();
+            check(&*engine);
+        }
+    }
+
     fn the_feed_delivers_every_commit_in_order(engine: Subject) {
         let listener = engine.feed().subscribe(1000);
         std::thread::scope(|scope| {

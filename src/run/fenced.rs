@@ -254,7 +254,8 @@ impl FencedRun {
         let settings = (&self.settings_key, state.settings.unchanged());
         let mut batch = fenced(batch, (&self.owner_key, self.token), settings);
         for (_, item, version) in state.in_flight.to_write() {
-            batch = item.write_to(batch.expect(item.key.clone(), Expect::Version(version)), &self.handle);
+            let expected = batch.expect_since(item.key.clone(), Expect::Version(version), item.as_of);
+            batch = item.write_to(expected, &self.handle);
         }
         batch
     }
@@ -299,6 +300,7 @@ impl FencedRun {
         let theirs = theirs.as_ref().map(Item::from_record).transpose()?;
         let merged = item::merge(&item.item, theirs.as_ref());
         item.version = version.filter(|_| merged.is_some());
+        item.as_of = 0;
         if let Some(merged) = merged {
             item.take_in(merged);
         }

@@ -105,6 +105,14 @@ impl Engine for DurableEngine {
         self.index.with(|index| self.reader.get(index, key))
     }
 
+    fn as_of(&self) -> u64 {
+        self.shared.last_seq()
+    }
+
+    fn get_since(&self, record: Record, as_of: u64) -> Result<Option<Record>> {
+        self.index.with(|index| self.reader.get_since(index, record, as_of))
+    }
+
     fn scan(&self, range: &KeyRange, visit: &mut Visitor<'_>) -> Result<()> {
         self.index.with(|index| self.reader.scan(index, range, visit))
     }

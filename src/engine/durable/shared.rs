@@ -49,7 +49,7 @@ impl Shared {
     ) -> Self {
         Self {
             poison: Poison::new(place),
-            memtable: RwLock::new(Memtable::starting_with(unapplied)),
+            memtable: RwLock::new(Memtable::starting_with(unapplied, opened.seq)),
             last_seq: AtomicU64::new(opened.seq),
             sync_thread: Signal::default(),
             checkpoint_thread: Signal::default(),

@@ -10,7 +10,7 @@ use queue::{Advance, Answer, Granted, StartedItem, Waiter};
 
 use super::fenced::FencedRun;
 use super::state::State;
-use super::state::cursor::Pass;
+use super::state::cursor::{NextItem, Pass};
 use super::state::item_in_flight::{ItemId, ItemInFlight};
 use super::writing::Writing;
 use crate::error::Result;
@@ -189,9 +189,9 @@ impl FencedRun {
     fn take_one(&self, state: &mut Writing<'_>) -> Result<Option<StartedItem>> {
         self.check(state)?;
         while !state.takes_no_more() {
-            let Some((pass, name)) = self.next_name(state)? else { break };
+            let Some((pass, next)) = self.next_item(state)? else { break };
             let now = self.now(state);
-            let Some(begun) = self.apply_begin(state, pass, name, now)? else { continue };
+            let Some(begun) = self.apply_begin(state, pass, next, now)? else { continue };
             let written = self.write_items(state, now);
             if written.is_ok() && is_still_there(state, &begun) {
                 return Ok(Some(begun.taken()));
@@ -256,8 +256,9 @@ impl FencedRun {
         now: Timestamp,
     ) -> Result<()> {
         while begun.len() < wanted && !state.takes_no_more() {
-            let Some((pass, name)) = self.next_name(state)? else { break };
-            match self.apply_begin(state, pass, name.clone(), now) {
+            let Some((pass, next)) = self.next_item(state)? else { break };
+            let name = next.name.clone();
+            match self.apply_begin(state, pass, next, now) {
                 Ok(next) => begun.extend(next),
                 Err(error) => {
                     state.cursor.put_back(pass, name);
@@ -268,7 +269,7 @@ impl FencedRun {
         Ok(())
     }
 
-    fn next_name(&self, state: &mut Writing<'_>) -> Result<Option<(Pass, Arc<str>)>> {
+    fn next_item(&self, state: &mut Writing<'_>) -> Result<Option<(Pass, NextItem)>> {
         let mut cursor = std::mem::take(&mut state.cursor);
         let next = state.wait(|| cursor.next(&self.handle));
         state.cursor = cursor;
@@ -282,17 +283,17 @@ impl FencedRun {
         &self,
         state: &mut Writing<'_>,
         pass: Pass,
-        name: Arc<str>,
+        next: NextItem,
         now: Timestamp,
     ) -> Result<Option<Begun>> {
         let list = pass.list();
+        let name = next.name.clone();
         // Unregistered while in progress: the next run cleans it up.
         if state.in_flight.has(&name) {
             return Ok(None);
         }
-        let key = self.handle.item_key(list, &name);
-        let read = state.wait(|| self.handle.store.inner.engine.get(&key));
-        let Some(record) = read? else { return Ok(None) };
+        let read = state.wait(|| next.record(&self.handle, list));
+        let Some((record, as_of)) = read? else { return Ok(None) };
         let mut item = match list {
             List::Active => Item::from_record(&record)?,
             List::Cleanup | List::Dropped => Item::default(),
@@ -312,7 +313,8 @@ impl FencedRun {
         let before = item::ended_before(&item, &state.run);
         item::begin(&mut item, &state.run, now);
         let failed_attempts = item.failed_attempts;
-        let id = state.in_flight.take(ItemInFlight::new(name.clone(), list, key, record.version, item));
+        let version = (record.version, as_of);
+        let id = state.in_flight.take(ItemInFlight::new(name.clone(), list, record.key, version, item));
         let before = before.filter(|ended| state.take_back(*ended));
         Ok(Some(Begun { id, pass, name, before, failed_attempts }))
     }

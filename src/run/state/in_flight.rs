@@ -137,6 +137,7 @@ impl InFlight {
             let Some(item) = self.items.get_mut(&id) else { continue };
             if item.version_to_replace().is_some() {
                 item.version = Some(version);
+                item.as_of = version;
             }
         }
     }
@@ -165,8 +166,9 @@ mod tests {
     #[test]
     fn changes_during_a_write_go_into_the_next_one() {
         let mut in_flight = InFlight::default();
-        let item =
-            |name: &str| ItemInFlight::new(name.into(), List::Active, Key::owner(name), 1, Item::default());
+        let item = |name: &str| {
+            ItemInFlight::new(name.into(), List::Active, Key::owner(name), (1, 0), Item::default())
+        };
         let [a, b, c] = ["a", "b", "c"].map(|name| in_flight.take(item(name)));
         in_flight.begin_write();
         let _ = (in_flight.change(c).is_some(), in_flight.change(c).is_some());

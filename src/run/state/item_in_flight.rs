@@ -21,6 +21,8 @@ pub(crate) struct ItemInFlight {
     pub(crate) key: Key,
     /// The version of its record; `None` once the run must not write it any more.
     pub(crate) version: Option<u64>,
+    /// A commit as of which this is the newest version; 0 if unknown.
+    pub(crate) as_of: u64,
     /// The item; for a cleanup item only the status matters, and is not stored.
     pub(crate) item: Item,
     /// Whether it changed since the last write.
@@ -35,13 +37,20 @@ pub(crate) struct ItemInFlight {
 }
 
 impl ItemInFlight {
-    pub(crate) fn new(name: Arc<str>, list: List, key: Key, version: u64, item: Item) -> Self {
-        let version = Some(version);
+    /// Creates the item of a record with this version as of the commit `as_of`.
+    pub(crate) fn new(
+        name: Arc<str>,
+        list: List,
+        key: Key,
+        (version, as_of): (u64, u64),
+        item: Item,
+    ) -> Self {
         Self {
             name,
             list,
             key,
-            version,
+            version: Some(version),
+            as_of,
             item,
             has_changed: false,
             has_failed: false,

@@ -169,19 +169,20 @@ impl ProcessHandle {
         Ok(Page { items, next })
     }
 
-    /// The first `limit` names of `list` after the name `after`.
-    pub(crate) fn names<N: for<'a> From<&'a str>>(
+    /// Reads the first `limit` items of `list` after the name `after`, by name and record.
+    pub(crate) fn first_items<T>(
         &self,
         list: List,
         after: Option<&str>,
         limit: usize,
-    ) -> Result<VecDeque<N>> {
-        let mut names = VecDeque::new();
+        mut read: impl FnMut(&str, RecordRef<'_>) -> T,
+    ) -> Result<VecDeque<T>> {
+        let mut items = VecDeque::new();
         self.store.inner.engine.scan_first(&self.list_range(list, "", after), limit, &mut |record| {
-            names.push_back(work_name(record.key).into());
+            items.push_back(read(work_name(record.key), record));
             ControlFlow::Continue(())
         })?;
-        Ok(names)
+        Ok(items)
     }
 
     /// Returns the range of the names in `list` that begin with `prefix` and follow `after`.

@@ -105,11 +105,8 @@ impl ProcessHandle {
         kept.sort_unstable();
         let mut after: Option<String> = None;
         loop {
-            let page = self.names::<String>(
-                List::Active,
-                after.as_deref(),
-                self.items_per_commit(ITEMS_PER_COMMIT),
-            )?;
+            let limit = self.items_per_commit(ITEMS_PER_COMMIT);
+            let page = self.first_items(List::Active, after.as_deref(), limit, |name, _| name.to_owned())?;
             let Some(last) = page.back().cloned() else { return Ok(tally) };
             let absent: Vec<String> =
                 page.into_iter().filter(|name| kept.binary_search(name).is_err()).collect();

@@ -2,12 +2,12 @@
 
 use super::version_cache::VersionCache;
 use super::writer::ReplacedOwners;
-use crate::engine::Batch;
 use crate::engine::durable::memtable::Memtable;
 use crate::engine::durable::poison::Poison;
 use crate::engine::durable::storage::IndexBackend;
 use crate::engine::durable::wal::key_and_payload;
 use crate::engine::index_records::open_version;
+use crate::engine::{Batch, Precondition};
 use crate::error::Result;
 use crate::record::{Key, Kind};
 
@@ -23,11 +23,19 @@ impl NewestVersions<'_> {
     /// Returns the first precondition that does not hold.
     pub(super) fn first_failed(&mut self, batch: &Batch) -> Result<Option<usize>> {
         for (n, precondition) in batch.preconditions.iter().enumerate() {
-            if !precondition.expect.holds(self.of(&precondition.key)?) {
+            if !self.holds(precondition)? {
                 return Ok(Some(n));
             }
         }
         Ok(None)
+    }
+
+    fn holds(&mut self, precondition: &Precondition) -> Result<bool> {
+        let Precondition { key, expect, held_as_of } = precondition;
+        if self.memtable.is_complete_since(*held_as_of) {
+            return Ok(self.memtable.get(key).is_none_or(|entry| expect.holds(entry.version())));
+        }
+        Ok(expect.holds(self.of(key)?))
     }
 
     /// Returns the version that each write of an owner record replaces.

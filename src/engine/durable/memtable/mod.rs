@@ -88,6 +88,10 @@ impl Generation {
 pub(crate) struct Memtable {
     pub(crate) active: Generation,
     pub(crate) frozen: Option<Arc<Generation>>,
+    /// The newest commit in the frozen generation.
+    frozen_upto: u64,
+    /// The commits after this one are all here.
+    complete_after: u64,
     /// Held by every reader of the index that sees the current memtable.
     readers: Arc<Readers>,
 }
@@ -105,14 +109,20 @@ pub(crate) struct View {
 }
 
 impl Memtable {
-    /// Creates a memtable with the entries read from a log.
-    pub(crate) fn starting_with(active: Generation) -> Self {
-        Self { active, ..Self::default() }
+    /// Creates a memtable with the entries read from a log, which ends with the commit `last_seq`.
+    pub(crate) fn starting_with(active: Generation, last_seq: u64) -> Self {
+        Self { active, complete_after: last_seq, ..Self::default() }
     }
 
     /// Returns the newest state of a key; `None` if it is not in the memtable.
     pub(crate) fn get(&self, key: &Key) -> Option<&Entry> {
         self.active.get(key).or_else(|| self.frozen.as_ref()?.get(key))
+    }
+
+    /// Reports whether a key that is not in the memtable is unchanged since the commit `seq`; 0 is
+    /// unknown.
+    pub(crate) fn is_complete_since(&self, seq: u64) -> bool {
+        seq > 0 && seq >= self.complete_after
     }
 
     /// Registers a reader of the index; the next checkpoint waits until it is dropped.
@@ -124,11 +134,12 @@ impl Memtable {
         View { active: self.active.clone(), frozen: self.frozen.clone(), _reader: self.readers.clone() }
     }
 
-    /// Freezes the active generation.
+    /// Freezes the active generation, whose newest commit is `upto`.
     ///
     /// A checkpoint may apply it once the readers that do not see it are gone; they hold the second
     /// value.
-    pub(crate) fn freeze(&mut self) -> (Arc<Generation>, Arc<Readers>) {
+    pub(crate) fn freeze(&mut self, upto: u64) -> (Arc<Generation>, Arc<Readers>) {
+        self.frozen_upto = upto;
         let frozen = Arc::new(std::mem::take(&mut self.active));
         self.frozen = Some(frozen.clone());
         (frozen, std::mem::take(&mut self.readers))
@@ -136,6 +147,7 @@ impl Memtable {
 
     /// Drops the frozen generation, which the index has.
     pub(crate) fn drop_frozen(&mut self) -> Option<Arc<Generation>> {
+        self.complete_after = self.frozen_upto;
         self.frozen.take()
     }
 }
@@ -218,7 +230,7 @@ mod tests {
             let mut model = BTreeMap::new();
             for (n, (at, put)) in writes.iter().enumerate() {
                 if n == freeze {
-                    memtable.freeze();
+                    memtable.freeze(0);
                 }
                 let payload = put.then(|| Bytes::from(vec![n as u8]));
                 memtable.active.put(&key(*at), n as u64, payload.clone(), None);
@@ -266,10 +278,23 @@ mod tests {
     }
 
     #[test]
+    fn is_complete_since_the_newest_commit_that_it_dropped() {
+        let mut memtable = Memtable::starting_with(Generation::default(), 7);
+        assert_eq!([0, 6, 7, 8].map(|seq| memtable.is_complete_since(seq)), [false, false, true, true]);
+        memtable.active.put(&key(1), 9, Some(Bytes::new()), None);
+        memtable.freeze(9);
+        assert!(memtable.is_complete_since(7), "the frozen generation is still here");
+        memtable.active.put(&key(1), 10, Some(Bytes::new()), None);
+        memtable.drop_frozen();
+        assert_eq!([8, 9, 10].map(|seq| memtable.is_complete_since(seq)), [false, true, true]);
+        assert!(!Memtable::default().is_complete_since(0), "0 is unknown");
+    }
+
+    #[test]
     fn a_freeze_returns_its_readers() {
         let mut memtable = Memtable::default();
         let before = memtable.view();
-        let (_, mut readers) = memtable.freeze();
+        let (_, mut readers) = memtable.freeze(0);
         let _after = memtable.view();
         assert!(Arc::get_mut(&mut readers).is_none());
         drop(before);

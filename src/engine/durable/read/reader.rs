@@ -40,6 +40,25 @@ impl Reader {
         value.map(|value| open_value(key, value)).transpose()
     }
 
+    /// Returns the newest version of a record that was read as of the commit `as_of`.
+    pub(crate) fn get_since(
+        &self,
+        index: &dyn IndexBackend,
+        read: Record,
+        as_of: u64,
+    ) -> Result<Option<Record>> {
+        {
+            let memtable = self.shared.memtable.read();
+            if let Some(entry) = memtable.get(&read.key) {
+                return Ok(record(&read.key, entry));
+            }
+            if memtable.is_complete_since(as_of) {
+                return Ok(Some(read));
+            }
+        }
+        self.get(index, &read.key)
+    }
+
     /// A concurrent checkpoint changes the index only where the view has an entry, for which the
     /// index is not consulted.
     pub(crate) fn scan(
