@@ -626,6 +626,19 @@ mod what_is_written_down {
 mod when_it_runs {
     use super::*;
 
+    /// Found by the manual's own commands: `run` in the background failed if the command after it
+    /// opened the store first.
+    #[test]
+    fn a_store_that_is_open_for_a_moment_is_waited_for() {
+        let tool = store(1);
+        let open = procstate::Store::open(tool.db()).unwrap();
+        let mut run = start(&tool, &["run", "p", "--", "true"]);
+        std::thread::sleep(Duration::from_millis(700));
+        assert!(run.try_wait().unwrap().is_none(), "it waits");
+        drop(open);
+        assert!(run.wait().unwrap().success());
+    }
+
     #[test]
     fn if_due_is_silent_when_there_is_nothing_to_do() {
         let tool = store(1);

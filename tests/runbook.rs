@@ -191,8 +191,9 @@ fn every_command_of_the_run_manual_works_as_documented() {
     assert!(steps.len() >= 12, "{}", steps.len());
     for step in &steps {
         println!("$ {}", step.line);
-        let mut shell = Command::new("sh");
-        shell.args(["-c", &step.line]).env("PATH", &path).env("PROCSTATE_DB", "state");
+        // Some steps wait for what an earlier one started, which may have failed.
+        let mut shell = Command::new("timeout");
+        shell.args(["120", "sh", "-c", &step.line]).env("PATH", &path).env("PROCSTATE_DB", "state");
         check(step, shell.current_dir(folder.path()));
     }
 }

@@ -89,11 +89,11 @@ pub(super) struct When {
     #[arg(long)]
     pub(super) dry_run: bool,
     /// For cron: exit with 0 and without a message if no run is due, the process is paused, or
-    /// another program has the store open.
+    /// another program has the store open for more than a moment.
     #[arg(long)]
     pub(super) if_due: bool,
-    /// Wait until no other program has the store open; with a time, at most that long. The time
-    /// needs an equals sign: --wait=30s.
+    /// Wait until no other program has the store open, instead of 3 seconds; with a time, at most
+    /// that long. The time needs an equals sign: --wait=30s.
     #[arg(long, value_name = "TIME", num_args = 0..=1, require_equals = true, default_missing_value = "8760h", value_parser = duration)]
     pub(super) wait: Option<Duration>,
     /// Keep running, and start a run whenever one is due by this schedule, which is stored in the

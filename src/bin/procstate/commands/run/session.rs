@@ -28,6 +28,9 @@ pub(super) const FOREVER: Duration = Duration::from_secs(u32::MAX as u64);
 /// The time that a worker needs beyond its command to stop.
 const STOP_SLACK: Duration = Duration::from_secs(30);
 
+/// How long other commands may have the store open before `run` gives up without `--wait`.
+const BRIEFLY: Duration = Duration::from_secs(3);
+
 /// The polling interval while another program has the store open.
 const LOCK_INTERVAL: Duration = Duration::from_millis(100);
 
@@ -78,7 +81,7 @@ impl Session<'_> {
     /// Opens the store, waiting while another program has it open; `None` if it still does, which
     /// is not an error.
     pub(super) fn open(&self, wait: Option<Duration>) -> Result<Option<Store>, Failure> {
-        let until = wait.and_then(|wait| Instant::now().checked_add(wait));
+        let until = Instant::now().checked_add(wait.unwrap_or(BRIEFLY));
         loop {
             let error = match open::to_have(self.place) {
                 Ok(store) => return Ok(Some(store)),
