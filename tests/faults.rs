@@ -543,6 +543,64 @@ fn a_segment_of_a_forked_copy_hides_no_commit() {
     }
 }
 
+/// Found by the damage harness: where a segment was missing, the commits of a copy were taken for those
+/// of the store. If the copy's segment had as many commits, opening served them, too.
+#[test]
+fn a_segment_of_a_forked_copy_fills_no_gap() {
+    let temp = folder();
+    let grow = |path: &Path, prefix: &str, text: usize| {
+        let store = Store::builder().segment_bytes(16 << 10).open(path).unwrap();
+        for n in 0..24 {
+            let params = Params::new().string("text", "x".repeat(text));
+            store.process("p").unwrap().register(&format!("{prefix}-{n}"), params).unwrap();
+        }
+        store
+    };
+    for (text, name) in [(2500, "as many"), (1500, "more")] {
+        let folder = temp.path().join(name);
+        let (own, _) = closed(&folder, "own", &["a", "b"], 0);
+        let fork = folder.join("fork");
+        copy_as_it_is(&own, &fork);
+        let running = grow(&own, "own", 2500);
+        let copy_running = grow(&fork, "fork", text);
+        let content = running.process("p").unwrap().snapshot().unwrap();
+        let of_the_copy = |segment: &Path| fork.join("wal").join(segment.file_name().unwrap());
+        let mut incomplete = 0;
+        for segment in segments(&own).into_iter().filter(|segment| of_the_copy(segment).exists()) {
+            let state = folder.join("damaged");
+            copy_as_it_is(&own, &state);
+            fs::remove_dir_all(state.join("index")).unwrap();
+            fs::copy(of_the_copy(&segment), state.join("wal").join(segment.file_name().unwrap())).unwrap();
+            let check = |store: &Path, what: &dyn std::fmt::Debug, is_whole: bool| {
+                let found =
+                    open(store).unwrap_or_else(|error| panic!("{name} {segment:?} {what:?}: {error}")).0;
+                let is_own = found.active_work.keys().all(|name| !name.starts_with("fork"));
+                assert!(is_own && (!is_whole || found == content), "{name} {segment:?} {what:?}");
+                fs::remove_dir_all(store).unwrap();
+            };
+            let (into, restored) = (folder.join("salvaged"), folder.join("restored"));
+            let salvaged = recovery::salvage(&state, &into, Options::default(), |_| {}).unwrap();
+            incomplete += u32::from(!salvaged.is_complete());
+            check(&into, &salvaged, salvaged.is_complete());
+            if recovery::restore(&state, &restored, recovery::Until::End).is_ok() {
+                check(&restored, &"restored", true);
+            }
+            let (verified, _) = verify(&state);
+            match Store::open(&state) {
+                Err(error) => assert!(error.is_corrupt() && verified.refused.is_some(), "{error}"),
+                Ok(store) => {
+                    drop(store);
+                    assert!(verified.refused.is_none(), "{verified:?}");
+                    check(&state, &"opened", true);
+                }
+            }
+            let _ = fs::remove_dir_all(&state);
+        }
+        assert!(incomplete > 2);
+        drop((running, copy_running));
+    }
+}
+
 /// Damages the frame of a commit in a log.
 fn damage_commit(store: &Path, seq: u64) {
     for segment in segments(store) {

@@ -10,7 +10,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::num::NonZeroU64;
 
 /// A unique opening of a store for writing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Epoch(NonZeroU64);
 
 impl Epoch {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::engine::TornTail;
 use crate::engine::policy::{self, Coverage, Remains, Source};
-use crate::engine::wal::{Entry, Found, own_segments, survey, walk};
+use crate::engine::wal::{Entry, Found, Spot, own_segments, survey, walk};
 use crate::error::Result;
 use crate::record::Key;
 use crate::recovery::files::inspection::Inspection;
@@ -46,8 +46,9 @@ impl<'a> Sources<'a> {
         let (facts, log) = (&inspection.facts, &inspection.readable_log);
         let (source, seq) = policy::source(facts);
         let remains = policy::remains(facts, &survey(log, seq)?, seq, inspection.is_identity_certain);
-        let Remains { coverage, end, log_end, torn_tail } = remains;
+        let Remains { coverage, end, log_end, torn_tail, foreign } = remains;
         let log = &own_segments(log, log_end.as_ref());
+        let is_foreign = |seq: u64, at: &Spot| foreign.iter().any(|part| part.has(seq, at, log));
         let mut sources = Self {
             inspection,
             source,
@@ -64,6 +65,8 @@ impl<'a> Sources<'a> {
         let mut last = seq;
         walk(log, seq, &mut |found| {
             match found {
+                Found::Commit { seq, ref at, .. } | Found::Begun { seq, ref at, .. }
+                    if is_foreign(seq, at) => {}
                 Found::Commit { seq, .. } if seq <= last => {}
                 Found::Commit { seq, entry, .. } if is_wanted(seq) => {
                     last = seq;

@@ -32,9 +32,11 @@ pub(crate) use log::Log;
 pub(crate) use log_files::LogFiles;
 pub(crate) use repair::repair;
 #[cfg(test)]
-pub(crate) use scan::{Behind, Run};
+pub(crate) use scan::Behind;
 pub(crate) use scan::{
-    Broken, Found, HarmlessDamage, LogDamage, LogEnd, Spot, Survey, Visitor, own_segments, read_behind,
+    Broken, Found, HarmlessDamage, LogDamage, LogEnd, Run, Spot, Survey, Visitor, own_segments, read_behind,
     survey, walk,
 };
-pub(crate) use segments::{Pool, SHORT_SEGMENT_BYTES, SegmentDirectory, is_unfinished, store_of, stores_of};
+pub(crate) use segments::{
+    Pool, SHORT_SEGMENT_BYTES, SegmentDirectory, Slot, is_unfinished, store_of, stores_of,
+};

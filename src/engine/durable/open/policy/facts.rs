@@ -2,7 +2,7 @@
 
 use crate::engine::durable::wal::Survey;
 use crate::folder::{Manifest, Synced};
-use crate::record::{Epoch, Position};
+use crate::record::{Epoch, Position, Writers};
 
 /// The content of a store's files; for damaged ones, the reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +31,8 @@ pub(crate) struct ManifestFacts {
     /// Whether a log must exist: not before the store was completed, nor in a store of an earlier
     /// format.
     pub(crate) must_have_log: bool,
+    /// The last two openings at the time.
+    pub(crate) writers: Writers,
 }
 
 /// A snapshot.
@@ -58,7 +60,7 @@ impl Facts {
         let must_have_synced = manifest.as_ref().is_ok_and(|manifest| manifest.must_have_synced());
         let noted = |manifest: &Manifest| {
             let (index, must_have_log) = (manifest.noted(), manifest.must_have_log());
-            ManifestFacts { index, must_have_log }
+            ManifestFacts { index, must_have_log, writers: manifest.writers() }
         };
         Self {
             manifest: manifest.map(noted),

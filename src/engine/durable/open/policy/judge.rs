@@ -1,6 +1,7 @@
 //! Decides what a store opens to, given the facts.
 
 use super::facts::{Facts, Integrity};
+use super::histories::interruption;
 use crate::engine::durable::options::Recovery;
 use crate::engine::durable::wal::{Broken, HarmlessDamage, LogDamage, LogEnd, Survey};
 use crate::record::{Epoch, Position};
@@ -105,6 +106,7 @@ pub(crate) enum NotedIn {
     Synced,
     Snapshot,
     Index,
+    Log,
 }
 
 /// Damage of the log that loses nothing.
@@ -206,6 +208,9 @@ fn judge_log(
     if let Some(by) = unknown_opening(facts, end.last().epoch) {
         return Err(LogFault::OtherHistory { seq: end.last_seq, by });
     }
+    if let Some((by, seq)) = interruption(facts, &end, known) {
+        return Err(LogFault::OtherHistory { seq, by });
+    }
     let index = index.map(|seq| (NotedIn::Index, Position::new(seq, None)));
     let newest = noted_commits(facts).into_iter().chain(index).max_by_key(|(_, seen)| seen.seq);
     match newest.filter(|(_, seen)| end.last_seq < seen.seq) {
@@ -227,11 +232,19 @@ pub(crate) fn other_history(facts: &Facts, log: &Survey) -> Option<(NotedIn, u64
     let contradicts = |(_, seen): &(NotedIn, Position)| {
         log.position(seen.seq).is_some_and(|found| seen.contradicts(found.epoch))
     };
-    let contradicted = noted_commits(facts).into_iter().chain(own_index(facts)).find(contradicts);
-    contradicted.map(|(by, seen)| (by, seen.seq)).or_else(|| {
-        let run = log.runs.last()?;
-        unknown_opening(facts, log.position(run.last)?.epoch).map(|by| (by, run.last))
-    })
+    let contradicted = seen_commits(facts).find(contradicts);
+    contradicted.map(|(by, seen)| (by, seen.seq)).or_else(|| newest_of_unknown_opening(facts, log))
+}
+
+/// Returns the commits recorded outside of the log, and that of an index of the store's own.
+pub(super) fn seen_commits(facts: &Facts) -> impl Iterator<Item = (NotedIn, Position)> {
+    noted_commits(facts).into_iter().chain(own_index(facts))
+}
+
+/// Returns the newest commit of the log if its opening is recorded nowhere, and where it should be.
+pub(super) fn newest_of_unknown_opening(facts: &Facts, log: &Survey) -> Option<(NotedIn, u64)> {
+    let run = log.runs.last()?;
+    unknown_opening(facts, log.position(run.last)?.epoch).map(|by| (by, run.last))
 }
 
 /// Returns the index if its last commit is from a known opening of the store, so that it cannot be

@@ -152,6 +152,7 @@ impl Display for NotedIn {
             Self::Synced => "SYNCED",
             Self::Snapshot => "the newest snapshot",
             Self::Index => "the index",
+            Self::Log => "the rest of the log",
         })
     }
 }

@@ -5,6 +5,7 @@
 //! facts. All messages about the verdict are here too.
 
 mod facts;
+mod histories;
 mod judge;
 mod messages;
 mod missing_commits;

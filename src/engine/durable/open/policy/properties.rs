@@ -7,7 +7,7 @@ use super::judge::{IndexSource, Refusal, Verdict};
 use super::{Facts, Integrity, Remains, SnapshotFacts, Source, judge, other_history, remains, source};
 use crate::engine::durable::options::Recovery;
 use crate::engine::durable::wal::{Behind, Run, Spot, Survey};
-use crate::record::{Epoch, Position};
+use crate::record::{Epoch, Position, Writers};
 
 /// The length limit of generated histories.
 const SEQ_MAX: u64 = 12;
@@ -89,7 +89,8 @@ prop_compose! {
         has_log in prop::bool::weighted(0.95),
         openings in prop_oneof![2 => Just(vec![]), 2 => Just(vec![1]), 1 => Just(vec![2]), 1 => Just(vec![1, 2])],
     ) -> Facts {
-        let manifest = ManifestFacts { index: noted, must_have_log: noted.is_some() };
+        let manifest =
+            ManifestFacts { index: noted, must_have_log: noted.is_some(), writers: Writers::default() };
         let snapshots: Vec<_> = snapshot
             .into_iter()
             .map(|(position, soundness)| SnapshotFacts { position, soundness })
@@ -239,12 +240,14 @@ proptest! {
             let in_log = log.position(index.seq).and_then(|found| found.epoch);
             prop_assert!(is_log_contradicted || !index.contradicts(in_log), "{index:?} {in_log:?}");
         }
-        let Remains { coverage, end, .. } = remains(&facts, log, seq, is_certain);
-        let is_known = |seq: u64| end.is_none_or(|end| seq <= end) && has(log, seq);
+        let Remains { coverage, end, foreign, .. } = remains(&facts, log, seq, is_certain);
+        let is_foreign = |seq: u64| foreign.iter().any(|part| part.after < seq && seq <= part.last);
+        let is_known = |seq: u64| end.is_none_or(|end| seq <= end) && has(log, seq) && !is_foreign(seq);
         for seq in seq + 1..=vouched(&facts) {
             prop_assert!(is_known(seq) != coverage.is_missing(seq), "{seq}: {coverage:?}");
         }
         prop_assert!(!coverage.is_complete() || is_certain || log.first.is_none());
+        prop_assert!(!coverage.is_complete() || foreign.is_empty());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Decides the base of a salvage, and which commits are missing.
 
 use super::facts::{Facts, Integrity, SnapshotFacts};
+use super::histories::{Part, Parts, interruption};
 use super::judge::{is_of_other_history, judge_index, noted_commits, other_history, unknown_opening};
 use super::missing_commits::Coverage;
 use crate::engine::durable::report::TornTail;
@@ -27,6 +28,8 @@ pub(crate) struct Remains {
     /// The end of the log that is followed, if it is intact.
     pub(crate) log_end: Option<LogEnd>,
     pub(crate) torn_tail: Option<TornTail>,
+    /// The commits in the log that a diverged copy of the store wrote.
+    pub(crate) foreign: Vec<Part>,
 }
 
 /// Returns the newest base, and its last commit.
@@ -50,25 +53,27 @@ pub(crate) fn remains(facts: &Facts, log: &Survey, seq: u64, is_certain: bool) -
     let known = noted_commits(facts).into_iter().map(|(_, seen)| seen.seq).max().unwrap_or(0);
     let mut coverage = Coverage::from(seq);
     coverage.is_known_up_to(known);
-    if other_history(facts, log).is_some() {
-        coverage.end(true);
-        return Remains { coverage, end: Some(seq), log_end: None, torn_tail: None };
-    }
     let must_have_log = facts.manifest.as_ref().map_or(true, |noted| noted.must_have_log);
+    let Parts { own, foreign } = Parts::of(facts, log);
+    let is_own = |end: &LogEnd| {
+        other_history(facts, log).is_none()
+            && unknown_opening(facts, end.last().epoch).is_none()
+            && interruption(facts, end, seq).is_none()
+    };
     match log.end_behind(seq) {
         // Otherwise what looks like a torn tail was durable.
-        Ok(Some(end)) if end.last_seq >= known && unknown_opening(facts, end.last().epoch).is_none() => {
-            return ends(facts, log, coverage, end, is_certain);
+        Ok(Some(end)) if end.last_seq >= known && is_own(&end) => {
+            return ends(facts, &own, coverage, end, is_certain);
         }
         Ok(None) if !must_have_log => {
             coverage.end(false);
-            return Remains { coverage, end: None, log_end: None, torn_tail: None };
+            return Remains::without_log(coverage, None);
         }
         Ok(_) => {}
         Err(LogDamage { why: Broken::Unreadable(_), .. }) => {}
         Err(damage) => coverage.is_known_up_to(damage.last),
     }
-    let reached = reach(log, &mut coverage, None).max(seq);
+    let reached = reach(&own, &mut coverage, None).max(seq);
     // There may be another gap after this one.
     let is_end_unknown = match log.end_behind(reached) {
         Ok(end) => end.is_none_or(|end| end.last_seq < known),
@@ -78,31 +83,35 @@ pub(crate) fn remains(facts: &Facts, log: &Survey, seq: u64, is_certain: bool) -
             true
         }
     };
-    coverage.end(is_end_unknown);
-    Remains { coverage, end: None, log_end: None, torn_tail: None }
+    coverage.end(is_end_unknown || !foreign.is_empty());
+    Remains { foreign, ..Remains::without_log(coverage, None) }
+}
+
+impl Remains {
+    fn without_log(coverage: Coverage, end: Option<u64>) -> Self {
+        Self { coverage, end, log_end: None, torn_tail: None, foreign: Vec::new() }
+    }
 }
 
 /// The end of the log is intact.
-fn ends(facts: &Facts, log: &Survey, mut coverage: Coverage, end: LogEnd, is_certain: bool) -> Remains {
+fn ends(facts: &Facts, log: &[Part], mut coverage: Coverage, end: LogEnd, is_certain: bool) -> Remains {
     let kept = end.last_seq;
     coverage.is_known_up_to(kept);
     reach(log, &mut coverage, Some(kept));
     coverage.end(is_doubtful(facts, &end, is_certain));
     let torn_tail = end.torn.map(|newest| TornTail { kept, newest });
-    Remains { coverage, end: Some(kept), log_end: Some(end), torn_tail }
+    Remains { log_end: Some(end), torn_tail, ..Remains::without_log(coverage, Some(kept)) }
 }
 
-/// Records the commits that the log has, up to its `end`, if known; returns the last commit in the
-/// log.
-fn reach(log: &Survey, coverage: &mut Coverage, end: Option<u64>) -> u64 {
+/// Records the commits that the parts of a log have, up to its `end`, if known; returns the last one.
+fn reach(log: &[Part], coverage: &mut Coverage, end: Option<u64>) -> u64 {
     let mut reached = 0;
-    for run in &log.runs {
-        let last = end.map_or(run.last, |end| end.min(run.last));
-        coverage.reach(run.after, last);
-        let newest = run.behind.newest.max(run.begun);
-        reached = reached.max(last).max(run.behind.newest.unwrap_or(0));
+    for part in log {
+        let last = end.map_or(part.last, |end| end.min(part.last));
+        coverage.reach(part.after, last);
+        reached = reached.max(last).max(part.newest.unwrap_or(0));
         if end.is_none() {
-            coverage.is_known_up_to(newest.unwrap_or(0));
+            coverage.is_known_up_to(part.newest.max(part.begun).unwrap_or(0));
         }
     }
     reached

@@ -7,6 +7,6 @@ mod walker;
 
 pub(crate) use found::{Found, Spot, Visitor};
 #[cfg(test)]
-pub(crate) use survey::{Behind, Run};
-pub(crate) use survey::{Broken, HarmlessDamage, LogDamage, LogEnd, Survey, Visited, own_segments};
+pub(crate) use survey::Behind;
+pub(crate) use survey::{Broken, HarmlessDamage, LogDamage, LogEnd, Run, Survey, Visited, own_segments};
 pub(crate) use walk::{read_behind, survey, walk};
