@@ -5,7 +5,7 @@
 use rustc_hash::FxHashMap;
 
 use super::facts::Facts;
-use super::judge::{NotedIn, newest_of_unknown_opening, seen_commits, unknown_opening};
+use super::noted::{NotedIn, newest_of_unknown_opening, seen_commits, unknown_opening};
 use crate::engine::durable::wal::{LogEnd, Run, SegmentDirectory, Slot, Spot, Survey};
 use crate::record::{Epoch, Position, Writers};
 
@@ -190,8 +190,9 @@ impl<'a> Order<'a> {
         let Writers { own: Some(own), found: Some(found) } = self.last_two else { return false };
         let Some((first_own, _)) = self.spans.get(&own) else { return false };
         let is_after_found = self.spans.get(&found).is_some_and(|(_, last)| *last < n);
-        let is_adjacent = self.parts[n].last == self.parts[*first_own].after;
-        epoch != found && n < *first_own && (is_after_found || is_adjacent)
+        let [last, before_own] =
+            [self.parts.get(n).map(|part| part.last), self.parts.get(*first_own).map(|first| first.after)];
+        epoch != found && n < *first_own && (is_after_found || last == before_own)
     }
 }
 

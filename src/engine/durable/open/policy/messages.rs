@@ -3,8 +3,9 @@
 use std::fmt::{self, Display, Formatter};
 use std::path::Path;
 
-use super::judge::{CopiesFault, HarmlessLogFault, IndexFault, LogFault, NotedIn, Refusal};
+use super::judge::{CopiesFault, HarmlessLogFault, IndexFault, LogFault, Refusal};
 use super::missing_commits::MissingCommits;
+use super::noted::NotedIn;
 use crate::engine::durable::wal::{Broken, HarmlessDamage, LogDamage, Spot};
 use crate::error::{Error, Failure};
 

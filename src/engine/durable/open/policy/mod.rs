@@ -9,15 +9,15 @@ mod histories;
 mod judge;
 mod messages;
 mod missing_commits;
+mod noted;
 #[cfg(test)]
 mod properties;
 mod salvage;
 
 pub(crate) use facts::{Facts, Integrity, SnapshotFacts};
-pub(crate) use judge::{
-    IndexFault, LogFault, OpenPlan, Refusal, Verdict, judge, judge_restoring, other_history,
-};
+pub(crate) use judge::{IndexFault, LogFault, OpenPlan, Refusal, Verdict, judge, judge_restoring};
 pub(crate) use messages::{MISSING_INDEX, gap, not_rebuilt};
 pub(crate) use missing_commits::Coverage;
 pub use missing_commits::MissingCommits;
+pub(crate) use noted::other_history;
 pub(crate) use salvage::{Remains, Source, remains, source};

@@ -2,8 +2,9 @@
 
 use super::facts::{Facts, Integrity, SnapshotFacts};
 use super::histories::{Part, Parts, interruption};
-use super::judge::{is_of_other_history, judge_index, noted_commits, other_history, unknown_opening};
+use super::judge::{is_of_other_history, judge_index};
 use super::missing_commits::Coverage;
+use super::noted::{noted_commits, other_history, unknown_opening};
 use crate::engine::durable::report::TornTail;
 use crate::engine::durable::wal::{Broken, LogDamage, LogEnd, Survey};
 use crate::record::Position;
