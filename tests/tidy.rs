@@ -153,6 +153,52 @@ fn nothing_is_left_for_later() {
     }
 }
 
+/// Returns the words after each `option` in the text.
+fn values<'a>(text: &'a str, option: &str) -> Vec<&'a str> {
+    let after = text.split(option).skip(1).filter_map(|rest| rest.strip_prefix(' '));
+    // Upper case stands for any name.
+    let is_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    after
+        .map(|rest| rest.split(|c| !is_name(c)).next().unwrap_or_default())
+        .filter(|name| !name.is_empty())
+        .collect()
+}
+
+/// A filter that matches no test passes in silence.
+#[test]
+fn documented_commands_name_tests_that_exist() {
+    let tests = library().into_iter().map(|path| {
+        let text = fs::read_to_string(&path).unwrap();
+        let names: Vec<&str> =
+            text.split("#[test]").skip(1).filter_map(|test| test.split('(').next()).collect();
+        path.display().to_string() + &names.join(" ")
+    });
+    let tests: Vec<String> = tests.collect();
+    let mut documents: Vec<PathBuf> = vec!["justfile".into(), "fuzz/run".into(), ".ci/run".into()];
+    for folder in [".", "docs", "benches/peers"] {
+        let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        documents.extend(files.filter(|path| path.extension().is_some_and(|extension| extension == "md")));
+    }
+    let mut checked = 0;
+    for document in documents {
+        let text = fs::read_to_string(&document).unwrap();
+        let mut check = |exists: bool, name: &str| {
+            assert!(exists, "{}: nothing is called {name}", document.display());
+            checked += 1;
+        };
+        for (option, folder) in [("--test", "tests"), ("--bench", "benches"), ("--example", "examples")] {
+            for name in values(&text, option) {
+                let path = Path::new(folder).join(name);
+                check(path.join("main.rs").exists() || path.with_extension("rs").exists(), name);
+            }
+        }
+        for filter in values(&text, "--lib") {
+            check(tests.iter().any(|test| test.contains(filter)), filter);
+        }
+    }
+    assert!(checked > 30, "only {checked} names were seen");
+}
+
 /// Reports whether a file contains only tests.
 fn is_test(path: &Path) -> bool {
     let names = path.with_extension("");
