@@ -14,7 +14,7 @@ use crate::model::time;
 impl FencedRun {
     /// Registers progress to be written within the interval; `None` if it must be written now.
     pub(super) fn defer(self: &Arc<Self>, state: &mut State) -> Option<Progress> {
-        if self.options.durability != Durability::Buffered || state.takes_no_more() {
+        if self.options.durability != Durability::Buffered || state.begins_no_more() {
             return None;
         }
         let interval = self.handle.store.inner.engine.coalesces()?;

@@ -21,7 +21,7 @@ impl FencedRun {
         self.check(&mut state)?;
         let now = self.now(&mut state);
         state.abandon_items(now);
-        let end = if state.takes_no_more() { RunState::Aborted } else { run::final_state(&state.run) };
+        let end = if state.begins_no_more() { RunState::Aborted } else { run::final_state(&state.run) };
         run::finish(state.status(), end, now);
         let written = self.write_finish(&mut state, durability);
         self.end(&mut state);

@@ -314,7 +314,7 @@ impl FencedRun {
             .max_failed_items
             .unwrap_or_default()
             .excess(run::failed_items(&state.run), self.active);
-        if let Some(why) = excess.filter(|_| !state.takes_no_more()) {
+        if let Some(why) = excess.filter(|_| !state.begins_no_more()) {
             tracing::info!(process = self.handle.name(), "{why}");
             state.stop(now, &why);
         }

@@ -276,8 +276,8 @@ impl Run {
     }
 
     /// Reports whether the run takes no more items although there may be some.
-    pub(crate) fn takes_no_more(&self) -> bool {
-        self.fenced.heartbeat.takes_no_more()
+    pub(crate) fn begins_no_more(&self) -> bool {
+        self.fenced.heartbeat.begins_no_more()
     }
 
     /// Returns an integer setting, as of the run's last write.

@@ -156,7 +156,7 @@ impl FencedRun {
             ended.into_iter().for_each(|ended| undo_end(state, &ended));
             return None;
         }
-        ended.iter().for_each(|ended| state.in_flight.let_go(ended.id));
+        ended.iter().for_each(|ended| state.in_flight.remove(ended.id));
         let mut begun = begun.into_iter();
         Some(requests.iter().map(|request| self.hand_out(state, request.takes, &mut begun)).collect())
     }
@@ -188,7 +188,7 @@ impl FencedRun {
     /// Starts the next item.
     fn take_one(&self, state: &mut Writing<'_>) -> Result<Option<StartedItem>> {
         self.check(state)?;
-        while !state.takes_no_more() {
+        while !state.begins_no_more() {
             let Some((pass, next)) = self.next_item(state)? else { break };
             let now = self.now(state);
             let Some(begun) = self.apply_begin(state, pass, next, now)? else { continue };
@@ -211,7 +211,7 @@ impl FencedRun {
             return Ok(());
         }
         let written = self.write_items(state, now);
-        state.in_flight.let_go(id);
+        state.in_flight.remove(id);
         written
     }
 
@@ -255,7 +255,7 @@ impl FencedRun {
         begun: &mut Vec<Begun>,
         now: Timestamp,
     ) -> Result<()> {
-        while begun.len() < wanted && !state.takes_no_more() {
+        while begun.len() < wanted && !state.begins_no_more() {
             let Some((pass, next)) = self.next_item(state)? else { break };
             let name = next.name.clone();
             match self.apply_begin(state, pass, next, now) {
@@ -273,7 +273,7 @@ impl FencedRun {
         let mut cursor = std::mem::take(&mut state.cursor);
         let next = state.wait(|| cursor.next(&self.handle));
         state.cursor = cursor;
-        next.inspect(|next| next.iter().for_each(|(pass, _)| state.come_to(*pass)))
+        next.inspect(|next| next.iter().for_each(|(pass, _)| state.enter_pass(*pass)))
     }
 
     /// Starts an item; `None` if it is no longer to be processed.
@@ -327,7 +327,7 @@ fn is_still_there(state: &State, begun: &Begun) -> bool {
 }
 
 fn undo_begin(state: &mut State, begun: &Begun) {
-    state.in_flight.let_go(begun.id);
+    state.in_flight.remove(begun.id);
     if let Some(ended) = begun.before {
         stats::count_end(&mut state.status().stats, ended);
     }

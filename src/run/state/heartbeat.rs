@@ -13,7 +13,7 @@ use crate::proto::Params;
 pub(crate) struct Heartbeat {
     sent_nanos: AtomicU64,
     is_over: AtomicBool,
-    takes_no_more: AtomicBool,
+    begins_no_more: AtomicBool,
     /// Changes with the settings.
     settings_version: AtomicU64,
     settings: Mutex<Params>,
@@ -24,7 +24,7 @@ impl Heartbeat {
         Self {
             sent_nanos: AtomicU64::new(nanos(sent)),
             is_over: AtomicBool::new(false),
-            takes_no_more: AtomicBool::new(false),
+            begins_no_more: AtomicBool::new(false),
             settings_version: AtomicU64::new(0),
             settings: Mutex::new(settings),
         }
@@ -49,12 +49,12 @@ impl Heartbeat {
     }
 
     /// Reports whether the run begins no more items although there may be some.
-    pub(crate) fn takes_no_more(&self) -> bool {
-        self.takes_no_more.load(Ordering::Acquire)
+    pub(crate) fn begins_no_more(&self) -> bool {
+        self.begins_no_more.load(Ordering::Acquire)
     }
 
     pub(crate) fn set_takes_no_more(&self) {
-        self.takes_no_more.store(true, Ordering::Release);
+        self.begins_no_more.store(true, Ordering::Release);
     }
 
     /// Returns how often the settings have changed.

@@ -50,7 +50,7 @@ impl InFlight {
         Some(item)
     }
 
-    pub(crate) fn let_go(&mut self, id: ItemId) {
+    pub(crate) fn remove(&mut self, id: ItemId) {
         if let Some(item) = self.items.remove(&id)
             && !item.has_ended
         {
@@ -60,7 +60,7 @@ impl InFlight {
         self.writing.retain(|writing| *writing != id);
     }
 
-    pub(crate) fn let_go_of_all(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.items.clear();
         self.names.clear();
         self.changed.clear();
@@ -183,7 +183,7 @@ mod tests {
         in_flight.not_written();
         assert_eq!(ids(&in_flight), [c, a, b]);
         in_flight.begin_write();
-        in_flight.let_go(a);
+        in_flight.remove(a);
         in_flight.not_written();
         assert_eq!(ids(&in_flight), [c, b]);
         assert!(in_flight.to_write().all(|(.., version)| version == 2));

@@ -121,7 +121,7 @@ impl State {
         self.is_aborted
     }
 
-    pub(super) fn takes_no_more(&self) -> bool {
+    pub(super) fn begins_no_more(&self) -> bool {
         self.is_aborted || self.is_stopped
     }
 
@@ -169,7 +169,7 @@ impl State {
     }
 
     /// Records that the run continues with an item of `pass`.
-    pub(super) fn come_to(&mut self, pass: Pass) {
+    pub(super) fn enter_pass(&mut self, pass: Pass) {
         if pass == Pass::Active && self.run.begun_since != 0 {
             // All missed items had their turn. If this run is aborted too, the items that it does
             // not reach are the missed ones.
@@ -250,7 +250,7 @@ impl State {
     pub(super) fn end(&mut self) {
         self.ended = true;
         self.heartbeat.set_over();
-        self.in_flight.let_go_of_all();
+        self.in_flight.clear();
     }
 
     /// Marks items in progress at the end of the run as not completed.

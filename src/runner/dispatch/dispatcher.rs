@@ -107,7 +107,7 @@ impl Dispatcher {
             self.has_work.wait(in_flight);
             in_flight.is_waking = false;
             let now = self.now();
-            if in_flight.is_closed || self.can_go_on(in_flight, now) {
+            if in_flight.is_closed || self.has_work_for_another(in_flight, now) {
                 break;
             }
         }
@@ -141,7 +141,7 @@ impl Dispatcher {
         }
         // Includes this thread's own place.
         let places = in_flight.places() + 1;
-        if !self.may_take_new(in_flight, now) {
+        if !self.may_begin_new(in_flight, now) {
             return Next::Nothing;
         }
         in_flight.last_taken = Some(now);
@@ -150,7 +150,7 @@ impl Dispatcher {
     }
 
     /// Reports whether another thread has something to do.
-    fn can_go_on(&self, in_flight: &mut InFlight, now: Duration) -> bool {
+    fn has_work_for_another(&self, in_flight: &mut InFlight, now: Duration) -> bool {
         self.update_flow(in_flight);
         if in_flight.is_closed || !in_flight.has_free_thread() {
             return false;
@@ -159,7 +159,7 @@ impl Dispatcher {
             return true;
         }
         (self.may_retry() && in_flight.next_due().is_some_and(|due| due <= now))
-            || (!in_flight.is_taking && in_flight.places() > 0 && self.may_take_new(in_flight, now))
+            || (!in_flight.is_taking && in_flight.places() > 0 && self.may_begin_new(in_flight, now))
     }
 
     /// Returns how long until an idle thread has something to do without a notification.
@@ -167,26 +167,26 @@ impl Dispatcher {
         if !in_flight.has_free_thread() {
             return Duration::MAX;
         }
-        if self.can_go_on(in_flight, now) {
+        if self.has_work_for_another(in_flight, now) {
             return if in_flight.is_waking { Duration::MAX } else { Duration::ZERO };
         }
         let retry = in_flight.next_due().map(|due| due.saturating_sub(now));
-        let new = Some(in_flight.until_next_item(now)).filter(|_| self.takes_new(in_flight));
+        let new = Some(in_flight.until_next_item(now)).filter(|_| self.accepts_new(in_flight));
         [retry, new].into_iter().flatten().filter(|time| !time.is_zero()).min().unwrap_or(Duration::MAX)
     }
 
     fn may_retry(&self) -> bool {
-        self.shared.stop().is_none() && !self.run.is_over() && !self.run.takes_no_more()
+        self.shared.stop().is_none() && !self.run.is_over() && !self.run.begins_no_more()
     }
 
-    fn may_take_new(&self, in_flight: &InFlight, now: Duration) -> bool {
-        self.takes_new(in_flight) && in_flight.until_next_item(now).is_zero()
+    fn may_begin_new(&self, in_flight: &InFlight, now: Duration) -> bool {
+        self.accepts_new(in_flight) && in_flight.until_next_item(now).is_zero()
     }
 
     /// Reports whether new items begin now or later.
-    fn takes_new(&self, in_flight: &InFlight) -> bool {
-        let is_to_go_on = matches!(self.shared.stop(), None | Some(Shutdown::Finish)) && !self.run.is_over();
-        is_to_go_on
+    fn accepts_new(&self, in_flight: &InFlight) -> bool {
+        let continues = matches!(self.shared.stop(), None | Some(Shutdown::Finish)) && !self.run.is_over();
+        continues
             && !in_flight.is_all_taken
             && !in_flight.flow.is_paused
             && in_flight.waiting.len() < WAITING_MAX
@@ -195,7 +195,7 @@ impl Dispatcher {
     /// Wakes or starts one more thread, if there is something to do; that one does the same for the
     /// next.
     pub(crate) fn put_to_work(self: &Arc<Self>, in_flight: &mut InFlight) {
-        if !self.can_go_on(in_flight, self.now()) {
+        if !self.has_work_for_another(in_flight, self.now()) {
             return;
         }
         if in_flight.idle > 0 {
@@ -244,7 +244,7 @@ impl Dispatcher {
         in_flight.hold(thread, attempt.clone());
         if !leaves {
             self.put_to_work(&mut in_flight);
-        } else if !in_flight.is_streaming && self.can_go_on(&mut in_flight, began) {
+        } else if !in_flight.is_streaming && self.has_work_for_another(&mut in_flight, began) {
             in_flight.is_streaming = true;
             self.watch(&mut in_flight);
         }

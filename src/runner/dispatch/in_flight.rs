@@ -64,7 +64,7 @@ pub(crate) struct WorkerThread {
     pub(crate) handle: Option<JoinHandle<()>>,
     pub(crate) attempt: Option<Arc<Attempt>>,
     /// When its worker was told to stop.
-    pub(crate) told: Option<Duration>,
+    pub(crate) told_to_stop: Option<Duration>,
 }
 
 /// A failed item waiting for a retry.
@@ -176,7 +176,7 @@ impl InFlight {
     pub(crate) fn release(&mut self, thread: usize) {
         if let Some(thread) = self.threads.get_mut(thread) {
             thread.attempt = None;
-            thread.told = None;
+            thread.told_to_stop = None;
         }
     }
 }

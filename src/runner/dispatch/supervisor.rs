@@ -89,10 +89,11 @@ impl Supervisor {
                 self.tell_timeout(attempt, timeout);
             }
             if tells_all || attempt.is_over() || attempt.must_stop() {
-                thread.told.get_or_insert(now);
+                thread.told_to_stop.get_or_insert(now);
                 attempt.stop();
             }
-            let is_given_up = thread.told.is_some_and(|told| now >= told.saturating_add(options.stop_grace));
+            let is_given_up =
+                thread.told_to_stop.is_some_and(|since| now >= since.saturating_add(options.stop_grace));
             if is_given_up && attempt.abandon() {
                 left_behind.extend(thread.attempt.take());
                 thread.handle = None;
@@ -120,7 +121,7 @@ impl Supervisor {
     /// Cancels waiting retries once the runner is stopping, or the run takes no more items.
     fn cut_retries(&self) -> StepResult {
         let run = self.run();
-        if self.stop().is_none() && !run.is_over() && !run.takes_no_more() {
+        if self.stop().is_none() && !run.is_over() && !run.begins_no_more() {
             return Ok(());
         }
         let waiting = {
@@ -198,7 +199,7 @@ impl Supervisor {
     }
 
     fn is_beating(&self, in_flight: &InFlight) -> bool {
-        let is_wedged = || in_flight.threads.iter().any(|thread| thread.told.is_some());
+        let is_wedged = || in_flight.threads.iter().any(|thread| thread.told_to_stop.is_some());
         in_flight.busy == 0 || (self.dispatcher.options.beats_by_itself && !is_wedged())
     }
 
@@ -220,8 +221,8 @@ impl Supervisor {
         time = time.min(deadline.map_or(Duration::MAX, |deadline| deadline - now));
         for thread in &in_flight.threads {
             let Some(attempt) = &thread.attempt else { continue };
-            let next = match (thread.told, options.item_timeout) {
-                (Some(told), _) => told.saturating_add(options.stop_grace),
+            let next = match (thread.told_to_stop, options.item_timeout) {
+                (Some(since), _) => since.saturating_add(options.stop_grace),
                 (None, Some(timeout)) => attempt.began.saturating_add(timeout),
                 (None, None) => continue,
             };
@@ -237,7 +238,7 @@ impl Supervisor {
     fn end_threads(&self, end: &End) {
         self.dispatcher.close();
         if let End::Lost(_) | End::Lapsed | End::Failed(_) = end {
-            self.let_go();
+            self.leave_run();
         }
         let handles: Vec<_> = {
             let mut in_flight = self.dispatcher.lock();
@@ -250,15 +251,15 @@ impl Supervisor {
     }
 
     /// Takes all items back from the workers without a write, and gives them time to return.
-    fn let_go(&self) {
+    fn leave_run(&self) {
         let dispatcher = &self.dispatcher;
-        let (signal, told) = (&dispatcher.shared.signal, dispatcher.now());
+        let (signal, began) = (&dispatcher.shared.signal, dispatcher.now());
         let attempts: Vec<Arc<Attempt>> = dispatcher.lock().attempts().cloned().collect();
         let items: Vec<WorkItem> = attempts.iter().filter_map(|attempt| attempt.lose()).collect();
         self.run().leave();
         drop(items);
         drop(dispatcher.take_leftovers());
-        let until = told.saturating_add(dispatcher.options.stop_grace);
+        let until = began.saturating_add(dispatcher.options.stop_grace);
         loop {
             let seen = signal.seen();
             let remaining = until.saturating_sub(dispatcher.now());

@@ -72,7 +72,7 @@ impl Dispatcher<'_> {
     /// Cancels waiting retries once the runner is stopping, or the run takes no more items; returns
     /// whether there are more.
     pub(super) async fn cut_retries(&mut self) -> StepResult<bool> {
-        if self.stop().is_none() && !self.run.is_over() && !self.run.takes_no_more() {
+        if self.stop().is_none() && !self.run.is_over() && !self.run.begins_no_more() {
             return Ok(false);
         }
         let mut cut: Vec<WorkItem> = Vec::new();

@@ -100,7 +100,7 @@ impl<'a> Dispatcher<'a> {
     pub(crate) async fn run(mut self) -> Result<Outcome> {
         let end = self.work().await;
         if let End::Lost(_) | End::Lapsed | End::Failed(_) = end {
-            self.let_go().await;
+            self.leave_run().await;
         }
         let Self { run, unfinished, context, .. } = self;
         conclude(unfinished, run, end, &context.store).await
@@ -239,7 +239,7 @@ impl<'a> Dispatcher<'a> {
 
     /// Returns how many new items begin now.
     fn wanted(&self, flow: &FlowControl, now: Duration) -> usize {
-        if !self.takes_new(flow) || !self.until_next_item(flow, now).is_zero() {
+        if !self.accepts_new(flow) || !self.until_next_item(flow, now).is_zero() {
             return 0;
         }
         let at_once = if flow.spacing().is_zero() { TURN } else { 1 };
@@ -271,7 +271,7 @@ impl<'a> Dispatcher<'a> {
         if !self.unfinished.is_empty() && !self.run.is_over() {
             return Err(End::HandBack);
         }
-        if self.is_all_taken || self.run.is_over() || self.run.takes_no_more() {
+        if self.is_all_taken || self.run.is_over() || self.run.begins_no_more() {
             let goes_on = self.is_cut_short && self.hands_back() && !self.run.is_over();
             return Err(if goes_on { End::HandBack } else { End::Done });
         }
@@ -317,7 +317,7 @@ impl<'a> Dispatcher<'a> {
         let flow = self.flow();
         if self.in_hand() < flow.concurrency {
             until(self.waiting.first_key_value().map(|((due, _), _)| *due));
-            if self.takes_new(&flow) {
+            if self.accepts_new(&flow) {
                 time = time.min(self.until_next_item(&flow, now));
             }
         }
@@ -325,7 +325,7 @@ impl<'a> Dispatcher<'a> {
     }
 
     /// Drops every future and takes its item back without a write; waits until all are gone.
-    async fn let_go(&mut self) {
+    async fn leave_run(&mut self) {
         let began = self.runner.monotonic();
         let items = self.in_flight.lose_all(began);
         self.run.leave();
@@ -353,10 +353,10 @@ impl<'a> Dispatcher<'a> {
         }
     }
 
-    fn takes_new(&self, flow: &FlowControl) -> bool {
+    fn accepts_new(&self, flow: &FlowControl) -> bool {
         let waiting_max = WAITING_MAX.max(flow.concurrency);
-        let may_go_on = !self.hands_back() && !self.run.is_over();
-        may_go_on && !self.is_all_taken && !flow.is_paused && self.waiting.len() < waiting_max
+        let continues = !self.hands_back() && !self.run.is_over();
+        continues && !self.is_all_taken && !flow.is_paused && self.waiting.len() < waiting_max
     }
 
     fn until_next_item(&self, flow: &FlowControl, now: Duration) -> Duration {

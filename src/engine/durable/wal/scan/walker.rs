@@ -133,7 +133,7 @@ impl<'a, 'b> Walker<'a, 'b> {
             self.break_off(segment, at)?;
         }
         if self.run.is_none() {
-            self.tell_gap(frame, segment, at)?;
+            self.report_gap(frame, segment, at)?;
             self.begin_run(frame, segment, at);
         }
         self.newest = self.newest.max(seq);
@@ -332,7 +332,7 @@ impl<'a, 'b> Walker<'a, 'b> {
     }
 
     /// Reports the gap before a frame that continues no run.
-    fn tell_gap(&mut self, frame: &Frame<'_>, segment: &Segment<'_>, at: usize) -> Result<()> {
+    fn report_gap(&mut self, frame: &Frame<'_>, segment: &Segment<'_>, at: usize) -> Result<()> {
         let seq = frame.head.seq;
         let missing = match frame.head.kind {
             Kind::Whole | Kind::First => seq.saturating_sub(1),
