@@ -3,8 +3,8 @@
 //! refuses, salvage recovers every record that is intact somewhere, and nothing is ever invented.
 //!
 //! By default it uses a store of a killed program with a few records, every eighth byte from a random
-//! one on, and a sample of zero bytes and of lengths. For all of them, and a larger store that was
-//! also closed:
+//! one on, and a sample of zero bytes and of lengths. For all bytes and lengths but those amid zeroes,
+//! of which it takes every 64th, and a larger store that was also closed:
 //! `PROCSTATE_EVERY_BYTE=1 cargo test --release --all-features --test every_byte`.
 
 mod common;
@@ -272,8 +272,8 @@ fn wants_all() -> bool {
     std::env::var_os("PROCSTATE_EVERY_BYTE").is_some()
 }
 
-/// Returns every eighth byte, a sample of zero bytes, and every 32nd length; or everything, if
-/// requested.
+/// Returns every eighth byte, a sample of zero bytes, and every 32nd length; or every byte and length
+/// and a larger sample of those amid zeroes, if requested.
 fn damages(bytes: &[u8]) -> Vec<Damage> {
     // Each run of the test takes others.
     let first = fastrand::usize(..8);
@@ -282,8 +282,14 @@ fn damages(bytes: &[u8]) -> Vec<Damage> {
         around.iter().all(|byte| *byte == 0)
     };
     let is_wanted = |at: usize, step: usize| {
-        let step = if is_amid_zeroes(at) { 1024 } else { step };
-        wants_all() || at % step == first % step
+        // Free space, where one byte is like another.
+        let step = match (is_amid_zeroes(at), wants_all()) {
+            (false, true) => 1,
+            (false, false) => step,
+            (true, true) => 64,
+            (true, false) => 1024,
+        };
+        at % step == first % step
     };
     let flips = (0..bytes.len()).filter(|at| is_wanted(*at, 8)).map(Damage::Flip);
     let cuts = (0..bytes.len()).filter(|at| is_wanted(*at, 32)).map(Damage::Cut);
