@@ -110,6 +110,14 @@ impl Driver {
         }
     }
 
+    /// Returns a copy of the disk and what is known about it, without an open log.
+    fn copy(&self) -> Self {
+        let Self { disk, log: _, written, refused, synced, known, nonce } = self;
+        let (disk, written) = (disk.copy(), written.clone());
+        let (refused, synced, known, nonce) = (*refused, *synced, *known, *nonce);
+        Self { disk, log: None, written, refused, synced, known, nonce }
+    }
+
     /// An open log of some commits.
     fn with_commits(count: usize, bytes: usize) -> Self {
         let mut driver = Self::new();
@@ -433,17 +441,13 @@ fn random_step(rng: &mut Rng) -> Step {
 /// harmless.
 #[test]
 fn damage_is_never_silent() {
-    let build = || {
-        let mut driver = Driver::new();
-        driver.run(&workload()).unwrap();
-        driver.close().unwrap();
-        driver.log = None;
-        driver
-    };
-    let names = build().disk.list(Path::new("/s/wal")).unwrap();
+    let mut closed = Driver::new();
+    closed.run(&workload()).unwrap();
+    closed.close().unwrap();
+    let names = closed.disk.list(Path::new("/s/wal")).unwrap();
     let (mut errors, mut tries) = (0, 0);
     let mut check = |what: String, damage: &dyn Fn(&Driver)| {
-        let mut driver = build();
+        let mut driver = closed.copy();
         damage(&driver);
         let written = driver.written.len() as u64;
         tries += 1;
