@@ -127,7 +127,7 @@ fn without_a_majority_calls_fail_and_say_so_and_work_again_with_one() {
 
     let read = store.process("p").unwrap().snapshot().unwrap_err();
     assert!(read.is_unreachable(), "{read:?}");
-    says(&read, &["no majority of its members answered", "see that they run"]);
+    says(&read, &["no majority of its members answered", "check that they run"]);
     // A write may have been taken in by the member that is left.
     let written = register(&store, "v", 1).unwrap_err();
     assert!(written.is_unreachable() || written.is_uncertain(), "{written:?}");
