@@ -9,10 +9,10 @@
 //! value  = the record's envelope; its version is 0 if the mod revision determines it
 //! store  = format (u32, 1) origin (u64) id (16 bytes) crc32 over the key and the rest (u32)
 //! ```
-//! Integers are little endian. A sequence number is a mod revision, counted from the one that created
-//! `store`, which has the number `origin`: 0 for a new store, and the last commit of the archive for a
-//! restored one. A record with an earlier revision came from the archive, and its envelope contains
-//! its version.
+//! Integers are little endian. A sequence number is a mod revision, counted from the one that
+//! created `store`, which has the number `origin`: 0 for a new store, and the last commit of the
+//! archive for a restored one. A record with an earlier revision came from the archive, and its
+//! envelope contains its version.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// The number of operations that every transaction has in addition to those of its commit.
 const OVERHEAD: usize = 2;
 
-/// The assumed limits of a cluster: etcd's defaults at first, and less once it has refused a request as
-/// too large.
+/// The assumed limits of a cluster: etcd's defaults at first, and less once it has refused a request
+/// as too large.
 #[derive(Debug)]
 pub(super) struct Limits {
     /// The maximum number of operations in a transaction (--max-txn-ops).

@@ -2,12 +2,12 @@
 //! recent enough. No two clocks are compared: etcd measures leases, a run measures its own lease from
 //! before the request, and a waiting program measures from when it saw the run's last write.
 //!
-//! As in the other engines, the writes of a run are its heartbeats. At intervals, a write also renews
-//! the lease, which outlasts the time that the run relies on by a margin. Leases have whole seconds,
-//! and etcd ends an expired one with a delay. To avoid that delay, a run is also dead if its last write
-//! was seen a timeout and a margin ago: the run relies on no more than the timeout since before that
-//! write, and if it had written again, the takeover would find its status changed. The liveness of
-//! this program's own runs is in memory, and exact.
+//! As in the other engines, the writes of a run are its heartbeats. At intervals, a write also
+//! renews the lease, which outlasts the time that the run relies on by a margin. Leases have whole
+//! seconds, and etcd ends an expired one with a delay. To avoid that delay, a run is also dead if
+//! its last write was seen a timeout and a margin ago: the run relies on no more than the timeout
+//! since before that write, and if it had written again, the takeover would find its status changed.
+//! The liveness of this program's own runs is in memory, and exact.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

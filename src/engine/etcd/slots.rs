@@ -18,8 +18,8 @@ use crate::engine::etcd::transport::cluster::Cluster;
 use crate::engine::etcd::transport::trouble::Trouble;
 use crate::proto::etcd::etcdserverpb as pb;
 
-/// How long slots outlive the last keep-alive of their program: many times longer than a commit may be
-/// in doubt.
+/// How long slots outlive the last keep-alive of their program: many times longer than a commit may
+/// be in doubt.
 const LEASE_TIME: Duration = Duration::from_secs(900);
 
 /// How often the lease is renewed.

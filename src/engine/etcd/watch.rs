@@ -50,8 +50,8 @@ async fn watch(core: &Weak<Core>, next: i64) -> Option<Result<Streaming<pb::Watc
     Some(stream)
 }
 
-/// Announces what the watch reports until it ends; returns why it ended, or `None` if the store or the
-/// feed is gone.
+/// Announces what the watch reports until it ends; returns why it ended, or `None` if the store or
+/// the feed is gone.
 async fn listen(
     mut stream: Streaming<pb::WatchResponse>,
     core: &Weak<Core>,

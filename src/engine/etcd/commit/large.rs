@@ -8,8 +8,8 @@
 //! ```
 //! The transaction that writes `pending` checks all preconditions of the commit. From then on, every
 //! read and every commit of any program carries the parts out first, so no reader sees only some of
-//! them. Each part is deleted in the transaction that carries it out, so it is carried out once. Parts
-//! that have no `staging` and are not pending can no longer take effect, and are removed.
+//! them. Each part is deleted in the transaction that carries it out, so it is carried out once.
+//! Parts that have no `staging` and are not pending can no longer take effect, and are removed.
 
 use std::sync::Arc;
 
@@ -138,7 +138,8 @@ async fn commit_staged(core: &Arc<Core>, id: &str, mut request: Request) -> Resu
         match Attempt::new(core, &request, request.writes.clone()).run().await? {
             End::Outcome(outcome) => {
                 if matches!(outcome, Outcome::Committed(_)) {
-                    // The commit has taken effect. If this fails, the next read or commit carries it out.
+                    // The commit has taken effect. If this fails, the next read or commit carries it
+                    // out.
                     if let Err(trouble) = finish(core).await {
                         let error = core.cluster.error(trouble);
                         tracing::warn!(%error, "a large commit succeeded, but its parts will be carried out later");

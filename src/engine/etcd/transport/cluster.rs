@@ -61,8 +61,8 @@ impl Cluster {
         })
     }
 
-    /// Sends a transaction once. Before the caller retries, it has to rule out that the transaction is
-    /// applied twice.
+    /// Sends a transaction once. Before the caller retries, it has to rule out that the transaction
+    /// is applied twice.
     pub(in crate::engine::etcd) async fn txn_once(
         &self,
         txn: pb::TxnRequest,
