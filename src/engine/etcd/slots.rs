@@ -74,12 +74,12 @@ impl Slots {
         Ok(Slot { key, lease, revision: 0 })
     }
 
-    /// Returns a slot whose last revision is known; a slot of a commit in doubt must not be reused.
+    /// Puts back a slot whose last revision is known. A slot of a commit in doubt must not be reused.
     pub(super) fn give_back(&self, slot: Slot, revision: i64) {
         self.free.lock().slots.push(Slot { revision, ..slot });
     }
 
-    /// Returns a slot that the commit did not write.
+    /// Puts back a slot that the commit did not write.
     pub(super) fn give_back_unused(&self, slot: Slot) {
         self.free.lock().slots.push(slot);
     }

@@ -77,7 +77,7 @@ async fn listen(
         }
         let last = response.events.last().and_then(|event| event.kv.as_ref()).map(|kv| kv.mod_revision);
         for commit in commits(&core, response.events) {
-            // The announcement wakes waiting claims, which check the heartbeats.
+            // Must come first: the announcement wakes waiting claims, which check the heartbeats.
             commit.keys.iter().for_each(|(key, _)| core.heartbeats.record(key, commit.seq));
             feed.relay(&commit);
         }
