@@ -1,4 +1,5 @@
-//! A store in etcd, from end to end: between programs, in the tool, and to a folder and back.
+//! Tests a store in etcd end to end: shared between programs, in the tool, and moved to and from a
+//! folder.
 
 mod common;
 
@@ -17,20 +18,20 @@ fn options() -> Option<EtcdOptions> {
 }
 
 #[test]
-fn two_programs_share_a_store_and_one_of_them_has_the_run() {
+fn two_programs_share_a_store_and_one_of_them_owns_the_run() {
     let Some(options) = options() else { return };
     let (one, other) = (Store::connect(&options).unwrap(), Store::connect(&options).unwrap());
     one.process("p").unwrap().register("a", Params::new()).unwrap();
     let run = won(&one.process("p").unwrap());
     let Claim::Held { by, .. } = other.process("p").unwrap().claim(&Instance::new()).unwrap() else {
-        panic!("two have the run")
+        panic!("both programs own the run")
     };
     assert_eq!(by, run.instance());
-    // A program that ends lets go of it at once.
+    // Closing the store releases the run immediately.
     std::mem::forget(run);
     one.close().unwrap();
     let Claim::Won(run) = other.process("p").unwrap().claim(&Instance::new()).unwrap() else {
-        panic!("nobody has the run")
+        panic!("the run was not released")
     };
     run.finish().unwrap();
 }
@@ -49,15 +50,15 @@ fn a_run_that_was_taken_over_is_fenced() {
             Claim::Won(taken) => break taken,
             _ => std::thread::sleep(Duration::from_millis(50)),
         }
-        assert!(began.elapsed() < Duration::from_secs(30), "it is not taken over");
+        assert!(began.elapsed() < Duration::from_secs(30), "the run was not taken over");
     };
-    assert!(run.is_lapsed(), "it is taken over before it has lapsed");
+    assert!(run.is_lapsed(), "the run was taken over before it lapsed");
     assert_eq!(run.progress_now().unwrap(), Progress::Conflict);
     taken.finish().unwrap();
 }
 
 #[test]
-fn of_much_progress_the_newest_is_written() {
+fn only_the_newest_of_frequent_progress_is_written() {
     let Some(options) = options() else { return };
     let store =
         Store::builder().sync_interval(Duration::from_millis(100)).connect(options.coalesce(true)).unwrap();
@@ -70,13 +71,13 @@ fn of_much_progress_the_newest_is_written() {
         assert_eq!(run.progress().unwrap(), Progress::Updated);
     }
     let calls = || process.snapshot().unwrap().process_status.unwrap().stats.get("calls").copied();
-    let patience = Instant::now() + Duration::from_secs(30);
+    let deadline = Instant::now() + Duration::from_secs(30);
     while calls() != Some(10_000.0) {
-        assert!(Instant::now() < patience, "the last is not written: {:?}", calls());
+        assert!(Instant::now() < deadline, "the last report was not written: {:?}", calls());
         std::thread::sleep(Duration::from_millis(10));
     }
-    assert!(store.last_seq() - before < 5_000, "each was written");
-    // What others change is heard with a later one.
+    assert!(store.last_seq() - before < 5_000, "each report was written");
+    // A later report picks up changes by others.
     process.set_params(Params::new().int("n", 1)).unwrap();
     let merged = (0..1_000).any(|_| {
         std::thread::sleep(Duration::from_millis(10));
@@ -108,23 +109,23 @@ fn a_process_of_many_items_is_imported_whole() {
         let importing = scope.spawn(|| store.import(process.clone(), ImportMode::New).unwrap());
         while !importing.is_finished() {
             let seen = reader.process("p").unwrap().counts().map_or(0, |counts| counts.states.values().sum());
-            assert!(seen == 0 || seen == 40_000, "{seen} items are seen");
+            assert!(seen == 0 || seen == 40_000, "{seen} items are visible");
         }
     });
     assert!(reader.process("p").unwrap().snapshot().unwrap() == process);
 }
 
 #[test]
-fn many_items_are_registered_in_commits_that_etcd_takes() {
-    // Its own: nobody else moves the sequence number.
+fn many_items_are_registered_in_commits_within_the_limits_of_etcd() {
+    // A member of its own, so that no other test changes the sequence number.
     let Some(member) = common::Lent::new() else { return };
     let store = Store::connect(&member.options).unwrap();
     let process = store.process("p").unwrap();
     let items = |n: i64| (0..2500).map(move |name| (format!("{name:04}"), Params::new().int("n", n)));
     let before = store.last_seq();
     assert_eq!(process.register_all(items(0)).unwrap().changed, 2500);
-    assert!(store.last_seq() - before <= 3 + 2, "not a thousand in a commit");
-    // While a run is on each has preconditions of its own.
+    assert!(store.last_seq() - before <= 3 + 2, "fewer than a thousand items per commit");
+    // During a run, each item has its own preconditions.
     let run = won(&process);
     assert_eq!(process.register_all(items(1)).unwrap().changed, 2500);
     run.finish().unwrap();
@@ -133,9 +134,9 @@ fn many_items_are_registered_in_commits_that_etcd_takes() {
 }
 
 #[test]
-fn nobody_there_and_no_store_are_told_apart() {
-    let nobody = EtcdOptions::new(["http://127.0.0.1:1"]).timeout(Duration::from_secs(1));
-    let error = Store::connect(&nobody).unwrap_err();
+fn an_absent_server_and_an_absent_store_are_different_errors() {
+    let absent = EtcdOptions::new(["http://127.0.0.1:1"]).timeout(Duration::from_secs(1));
+    let error = Store::connect(&absent).unwrap_err();
     assert!(error.is_unreachable() && error.to_string().contains("no majority"), "{error}");
     assert!(Store::connect(EtcdOptions::new(["nonsense"])).unwrap_err().is_invalid());
     let Some(options) = options() else { return };
@@ -173,7 +174,7 @@ impl Tool {
     }
 }
 
-/// A user moves up, and back, by two commands each.
+/// Each direction takes a backup and a restore.
 #[test]
 fn a_store_moves_from_a_folder_to_etcd_and_back() {
     let Some(cluster) = etcd::shared() else { return };
@@ -197,7 +198,7 @@ fn a_store_moves_from_a_folder_to_etcd_and_back() {
     let store = Store::connect(EtcdOptions::new([members.clone()]).prefix("moved/")).unwrap();
     let process = store.process("p").unwrap();
     assert!(process.snapshot().unwrap() == before);
-    // Records that came with the backup can be changed, and are not changed twice.
+    // Restored records can be changed, and their versions work as preconditions.
     let item = process.item("item-000001").unwrap().unwrap();
     let unchanged = procstate::Precondition::Version(item.version);
     let changed = Params::new().int("n", 2);
@@ -220,7 +221,7 @@ fn a_store_moves_from_a_folder_to_etcd_and_back() {
 }
 
 #[test]
-fn commands_that_make_sense_work_and_the_others_say_why_not() {
+fn supported_commands_work_and_the_others_say_why_not() {
     let Some(cluster) = etcd::shared() else { return };
     let tool = Tool { members: cluster.endpoints().join(","), prefix: "tool/".to_owned() };
     let error = tool.refused(&["ls"]);
@@ -239,7 +240,7 @@ fn commands_that_make_sense_work_and_the_others_say_why_not() {
     }
 }
 
-/// A program that a test has started.
+/// A program started by a test; killed when dropped.
 struct Started(Child);
 
 impl Drop for Started {
@@ -253,16 +254,15 @@ fn get(url: &str, path: &str) -> String {
     let mut stream = TcpStream::connect(url.trim_start_matches("http://")).unwrap();
     let host = url.trim_start_matches("http://");
     write!(stream, "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    assert!(answer.starts_with("HTTP/1.1 200"), "{path}: {answer}");
-    answer
+    let mut response = String::new();
+    stream.read_to_string(&mut response).unwrap();
+    assert!(response.starts_with("HTTP/1.1 200"), "{path}: {response}");
+    response
 }
 
-/// Which program on which machine has a process is seen wherever one looks: in the tool, and where
-/// another program serves the store.
+/// The tool and a server show which program on which machine owns a process.
 #[test]
-fn where_an_owner_is_can_be_seen_everywhere() {
+fn the_location_of_an_owner_is_shown_everywhere() {
     let Some(cluster) = etcd::shared() else { return };
     let members = cluster.endpoints().join(",");
     let tool = Tool { members: members.clone(), prefix: "seen/".to_owned() };
@@ -295,13 +295,13 @@ fn where_an_owner_is_can_be_seen_everywhere() {
 }
 
 #[test]
-fn space_that_is_used_up_refuses_writes_and_says_what_to_do() {
+fn an_exhausted_quota_refuses_writes_and_the_error_says_what_to_do() {
     let Some(cluster) = etcd::Cluster::start_with(1, &["--quota-backend-bytes=16777216"]) else { return };
     let store = Store::connect(EtcdOptions::new(cluster.endpoints())).unwrap();
     let process = store.process("p").unwrap();
     let large = Params::new().string("s", "x".repeat(900_000));
     let refused = (0..60).find_map(|n| process.register(&n.to_string(), large.clone()).err());
-    let error = refused.expect("all that is beyond the quota was taken");
+    let error = refused.expect("etcd accepted more than its quota");
     assert!(error.is_disk_full() && error.to_string().contains("etcdctl defrag"), "{error}");
     assert!(process.work("0").unwrap().details.is_some());
 }

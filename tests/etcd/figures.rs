@@ -1,19 +1,19 @@
-//! The figures of docs/cluster.md: `just cluster-figures`.
+//! Measures the figures in docs/cluster.md: `just cluster-figures`.
 
 use std::time::{Duration, Instant};
 
 use procstate::{Claim, ClaimOptions, Durability, EtcdOptions, Instance, Params, Run, Store};
 
 use crate::etcd::Cluster;
-use crate::gateway::{ask, compact};
+use crate::gateway::{call, compact};
 
 const ITEMS: usize = 10_000;
 const SPAN: Duration = Duration::from_secs(5);
 
 #[test]
-#[ignore = "figures, not a test: docs/cluster.md"]
+#[ignore = "a measurement for docs/cluster.md, not a test"]
 fn how_large_and_how_fast() {
-    let cluster = Cluster::start(3).expect("etcd is installed");
+    let cluster = Cluster::start(3).expect("etcd must be installed");
     let store = Store::connect(EtcdOptions::new(cluster.endpoints())).unwrap();
     let empty = size(&cluster);
     let registered = Instant::now();
@@ -21,7 +21,7 @@ fn how_large_and_how_fast() {
     let items = (0..ITEMS).map(|n| (format!("project-{n:06}"), Params::new().int("keysPerAccount", 8)));
     process.register_all(items).unwrap();
     println!("{ITEMS} items registered in {:?}", registered.elapsed());
-    println!("{} bytes an item", (size(&cluster) - empty) / ITEMS as f64);
+    println!("{} bytes per item", (size(&cluster) - empty) / ITEMS as f64);
 
     for threads in [1, 16, 64] {
         let before = raw_size(&cluster);
@@ -29,17 +29,20 @@ fn how_large_and_how_fast() {
         let bytes = (raw_size(&cluster) - before) / count as f64;
         let rate = count as f64 / SPAN.as_secs_f64();
         println!(
-            "{threads} runs: {rate:.0} synced updates a second, median {latency:?}, {bytes:.0} bytes each"
+            "{threads} runs: {rate:.0} synced updates per second, median {latency:?}, {bytes:.0} bytes each"
         );
     }
     let (count, latency) = updates(&store, 1, Durability::Buffered);
-    println!("1 run: {:.0} buffered updates a second, median {latency:?}", count as f64 / SPAN.as_secs_f64());
+    println!(
+        "1 run: {:.0} buffered updates per second, median {latency:?}",
+        count as f64 / SPAN.as_secs_f64()
+    );
 }
 
-/// In use, once the history is forgotten.
+/// Returns the size of the data in use, after compaction of the history.
 fn size(cluster: &Cluster) -> f64 {
     compact(&cluster.members[0]);
-    ask(&cluster.members[0], "/v3/maintenance/defragment", &serde_json::json!({}));
+    call(&cluster.members[0], "/v3/maintenance/defragment", &serde_json::json!({}));
     raw_size(cluster)
 }
 
@@ -47,7 +50,8 @@ fn raw_size(cluster: &Cluster) -> f64 {
     cluster.members[0].metric("etcd_mvcc_db_total_size_in_use_in_bytes").unwrap()
 }
 
-/// Progress of so many runs at a time: how many writes, and how long one takes.
+/// Reports progress in this many runs at the same time; returns the number of reports and the median
+/// time of one.
 fn updates(store: &Store, threads: usize, durability: Durability) -> (usize, Duration) {
     let runs: Vec<Run> = (0..threads).map(|n| begin(store, &format!("p{threads}-{n}"), durability)).collect();
     let end = Instant::now() + SPAN;

@@ -1,4 +1,4 @@
-//! etcd's API in JSON: what the tests do to it past the store.
+//! Requests to etcd's JSON API, for what the tests cannot do through the store.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
@@ -9,30 +9,31 @@ use serde_json::Value;
 
 use crate::etcd::Member;
 
-/// Bytes, as they stand in a request.
+/// Encodes bytes for a request.
 pub fn encode(bytes: impl AsRef<[u8]>) -> String {
     STANDARD.encode(bytes)
 }
 
-/// Bytes, as they stand in an answer; what is not there has none.
+/// Decodes bytes from a response; an absent field has none.
 pub fn decode(value: &Value) -> Vec<u8> {
     STANDARD.decode(value.as_str().unwrap_or_default()).unwrap()
 }
 
-/// A number, which stands in quotes.
+/// Decodes a number, which JSON has as a string.
 pub fn number(value: &Value) -> u64 {
     value.as_str().unwrap_or_default().parse().unwrap_or_default()
 }
 
-/// Asks a member that speaks plain HTTP; its answer must not be an error.
-pub fn ask(member: &Member, path: &str, request: &Value) -> Value {
-    let answer = answers(member, path, request).next().unwrap_or_else(|| panic!("{path}: no answer"));
-    assert!(answer["error"].is_null(), "{path}: {answer}");
-    answer
+/// Sends a request to a member that uses plain HTTP, and returns its only response. Panics if that
+/// is an error.
+pub fn call(member: &Member, path: &str, request: &Value) -> Value {
+    let response = responses(member, path, request).next().unwrap_or_else(|| panic!("{path}: no response"));
+    assert!(response["error"].is_null(), "{path}: {response}");
+    response
 }
 
-/// The objects that a member answers with, one after the other.
-pub fn answers(member: &Member, path: &str, request: &Value) -> impl Iterator<Item = Value> + use<> {
+/// Sends a request to a member, and returns the stream of its responses.
+pub fn responses(member: &Member, path: &str, request: &Value) -> impl Iterator<Item = Value> + use<> {
     let address = member.client_url();
     let mut stream = TcpStream::connect(address.trim_start_matches("http://")).unwrap();
     let body = request.to_string();
@@ -42,9 +43,9 @@ pub fn answers(member: &Member, path: &str, request: &Value) -> impl Iterator<It
     lines.filter(|line| line.starts_with('{')).map(|line| serde_json::from_str(&line).unwrap())
 }
 
-/// Forgets the history up to the revision that is the newest now.
+/// Compacts the history up to the newest revision.
 pub fn compact(member: &Member) {
-    let now = ask(member, "/v3/kv/range", &serde_json::json!({ "key": encode("any") }));
+    let now = call(member, "/v3/kv/range", &serde_json::json!({ "key": encode("any") }));
     let revision = &now["header"]["revision"];
-    ask(member, "/v3/kv/compaction", &serde_json::json!({ "revision": revision, "physical": true }));
+    call(member, "/v3/kv/compaction", &serde_json::json!({ "revision": revision, "physical": true }));
 }

@@ -1,4 +1,4 @@
-//! A store on etcd: what a cluster of it, its failures and its refusals do to programs.
+//! Tests a store in etcd on clusters that fail, and that refuse requests.
 #![allow(unreachable_pub, reason = "a test program has no outside")]
 
 mod chaos;

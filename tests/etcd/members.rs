@@ -1,4 +1,4 @@
-//! The cluster that the other tests stand on is one, and can be harmed.
+//! Tests the cluster that the other tests rely on, and the faults that they inject into it.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -9,10 +9,10 @@ use crate::etcd::net::{self, Entered, Host};
 use crate::etcd::{Cluster, PATIENCE};
 
 #[track_caller]
-fn in_time(what: &str, holds: impl Fn() -> bool) {
+fn wait_for(what: &str, holds: impl Fn() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !holds() {
-        assert!(Instant::now() < deadline, "never: {what}");
+        assert!(Instant::now() < deadline, "timeout: {what}");
         std::thread::sleep(Duration::from_millis(20));
     }
 }
@@ -22,24 +22,24 @@ fn a_majority_of_three_elects_another_leader_when_the_first_is_killed_or_stopped
     let Some(mut cluster) = Cluster::start(3) else { return };
     let first = cluster.leader().unwrap();
     cluster.members[first].kill();
-    in_time("another leader", || cluster.leader().is_some_and(|leader| leader != first));
+    wait_for("another leader", || cluster.leader().is_some_and(|leader| leader != first));
     cluster.members[first].restart();
     cluster.await_majority();
 
     let second = cluster.leader().unwrap();
     cluster.members[second].stop();
-    in_time("another leader", || cluster.leader().is_some_and(|leader| leader != second));
-    cluster.members[second].go_on();
+    wait_for("another leader", || cluster.leader().is_some_and(|leader| leader != second));
+    cluster.members[second].resume();
     cluster.await_majority();
 
-    // One of three alone serves nobody.
+    // A single member of three has no majority.
     (0..2).for_each(|n| cluster.members[n].kill());
-    in_time("no majority", || !cluster.members[2].is_healthy());
+    wait_for("no majority", || !cluster.members[2].is_healthy());
 }
 
 #[test]
-fn a_member_that_is_cut_off_serves_nobody_until_it_is_joined_again() {
-    match net::enter("members::a_member_that_is_cut_off_serves_nobody_until_it_is_joined_again") {
+fn a_partitioned_member_serves_no_client_until_it_is_reconnected() {
+    match net::enter("members::a_partitioned_member_serves_no_client_until_it_is_reconnected") {
         Entered::Inside => {}
         Entered::Ran(status) => return assert!(status.success()),
         Entered::Unavailable => return,
@@ -49,16 +49,16 @@ fn a_member_that_is_cut_off_serves_nobody_until_it_is_joined_again() {
     let first = cluster.leader().unwrap();
     let others = || hosts.iter().enumerate().filter(|(n, _)| *n != first).map(|(_, host)| host);
     others().for_each(|other| net::cut(&hosts[first], other));
-    in_time("another leader", || (0..3).any(|n| n != first && cluster.members[n].is_leader()));
-    in_time("cut off", || !cluster.members[first].is_healthy());
-    others().for_each(|other| net::join(&hosts[first], other));
+    wait_for("another leader", || (0..3).any(|n| n != first && cluster.members[n].is_leader()));
+    wait_for("cut off", || !cluster.members[first].is_healthy());
+    others().for_each(|other| net::reconnect(&hosts[first], other));
     cluster.await_majority();
 }
 
-/// Each writes to a process of its own, so that no commit is refused: every revision is one that
-/// somebody was told of, or it was applied twice.
+/// Each thread writes to its own process, so that no commit is refused. There must be exactly one
+/// revision per acknowledged write: one more would be a write that was applied twice.
 #[test]
-fn members_that_die_in_mid_commit_cost_no_write_and_double_none() {
+fn members_that_die_during_commits_lose_and_repeat_no_write() {
     let Some(mut cluster) = Cluster::start(3) else { return };
     let store = Store::connect(EtcdOptions::new(cluster.endpoints()).timeout(PATIENCE)).unwrap();
     let processes: Vec<_> = (0..8).map(|n| store.process(&format!("p{n}")).unwrap()).collect();
@@ -76,14 +76,14 @@ fn members_that_die_in_mid_commit_cost_no_write_and_double_none() {
                 }
             });
         }
-        let goes_on = || {
+        let await_writes = || {
             let until = written.load(Ordering::Relaxed) + 40;
-            in_time("writes", || written.load(Ordering::Relaxed) >= until);
+            wait_for("writes", || written.load(Ordering::Relaxed) >= until);
         };
         for n in 0..3 {
-            goes_on();
+            await_writes();
             cluster.members[n].kill();
-            goes_on();
+            await_writes();
             cluster.members[n].restart();
             cluster.await_majority();
         }

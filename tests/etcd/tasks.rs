@@ -1,4 +1,4 @@
-//! Async forms on etcd: what waits for its answer keeps no thread of the program's.
+//! Async calls on etcd: a call that waits for a response must not block a thread of the program.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -17,9 +17,9 @@ fn connect(cluster: &Cluster) -> Store {
     Store::connect(EtcdOptions::new(cluster.endpoints()).timeout(PATIENCE)).unwrap()
 }
 
-/// On one thread: who waited with it would keep all others from going on.
+/// The runtime has one thread: a call that blocked it would block all other tasks.
 #[tokio::test]
-async fn who_waits_for_an_answer_keeps_no_other_task_from_its_thread() {
+async fn a_task_that_waits_for_a_response_does_not_block_its_thread() {
     let Some(cluster) = Cluster::start(1) else { return };
     let store = connect(&cluster);
     let process = AsyncProcess::new(&store.process("p").unwrap());
@@ -36,7 +36,7 @@ async fn who_waits_for_an_answer_keeps_no_other_task_from_its_thread() {
         sleep(MOMENT).await;
     }
     assert!(tasks.iter().all(|task| !task.is_finished()));
-    cluster.members[0].go_on();
+    cluster.members[0].resume();
     for task in tasks {
         assert_eq!(task.await.unwrap().unwrap(), Effect::Changed);
     }
@@ -44,7 +44,7 @@ async fn who_waits_for_an_answer_keeps_no_other_task_from_its_thread() {
 }
 
 #[tokio::test]
-async fn workers_count_while_the_write_of_their_run_waits() {
+async fn workers_continue_while_a_write_of_their_run_waits() {
     let Some(cluster) = Cluster::start(1) else { return };
     let store = connect(&cluster);
     let process = AsyncProcess::new(&store.process("p").unwrap());
@@ -79,21 +79,21 @@ async fn workers_count_while_the_write_of_their_run_waits() {
     };
     many_more().await;
     cluster.members[0].stop();
-    // More than are counted until the next write, which is on its way then.
+    // That takes longer than the progress interval, so a write is in flight then.
     many_more().await;
     assert!(!run.is_finished());
-    cluster.members[0].go_on();
+    cluster.members[0].resume();
     many_more().await;
     is_done.store(true, Ordering::Relaxed);
-    let Outcome::Finished(status) = run.await.unwrap().unwrap() else { panic!("nobody else is here") };
+    let Outcome::Finished(status) = run.await.unwrap().unwrap() else { panic!("there is no other owner") };
     assert_eq!(status.state(), State::Completed);
     let counted = counted.load(Ordering::Relaxed) as f64;
-    assert_eq!(status.stats["work.n"], counted, "what was counted while a write was on its way");
+    assert_eq!(status.stats["work.n"], counted, "counts during a write were lost");
     assert_eq!(store.process("p").unwrap().totals().unwrap()["work.n"], counted);
 }
 
 #[tokio::test]
-async fn a_claim_that_nobody_waits_for_any_more_is_given_up() {
+async fn a_claim_whose_caller_stopped_waiting_is_given_up() {
     let Some(cluster) = Cluster::start(1) else { return };
     let store = connect(&cluster);
     let process = AsyncProcess::new(&store.process("p").unwrap());
@@ -102,11 +102,11 @@ async fn a_claim_that_nobody_waits_for_any_more_is_given_up() {
     let (instance, options) = (Instance::new(), ClaimOptions::new().force(true));
     let claiming = tokio::time::timeout(20 * MOMENT, process.claim(&instance, &options)).await;
     assert!(claiming.is_err(), "{claiming:?}");
-    cluster.members[0].go_on();
+    cluster.members[0].resume();
     let won = loop {
         match process.claim(&Instance::new(), &options).await.unwrap() {
             Claim::Won(run) => break run,
-            // It may be won in the end, before it is given up.
+            // The first claim may still win before it is given up.
             _ => sleep(MOMENT).await,
         }
     };

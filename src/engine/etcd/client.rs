@@ -1,4 +1,4 @@
-//! What every call goes through: the cluster, the store in it, and a small runtime.
+//! The state behind every call: the cluster, the store in it, and a small runtime.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -12,18 +12,18 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
+use super::heartbeats::Heartbeats;
 use super::keys::{Identity, Keys};
 use super::limits::Limits;
 use super::options::EtcdOptions;
-use super::signs::Signs;
 use super::slots::Slots;
-use crate::engine::etcd::transport::line::Line;
+use crate::engine::etcd::transport::cluster::Cluster;
 use crate::engine::etcd::transport::trouble::Trouble;
 use crate::engine::etcd::transport::txn;
 use crate::error::{Error, Failure, Result};
 use crate::proto::etcd::etcdserverpb as pb;
 
-/// How long closing takes at most to end what others would have to wait for.
+/// How long closing may take to revoke leases, for which other programs would have to wait.
 const CLOSE_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// The maximum number of concurrent calls on behalf of tasks of the program.
@@ -33,28 +33,28 @@ const CALLS_MAX: usize = 64;
 #[derive(Debug)]
 pub(super) struct Client {
     pub(super) core: Arc<Core>,
-    /// `None` once it is closed.
+    /// `None` once the client is closed.
     runtime: Mutex<Option<Runtime>>,
     /// Permits for calls on threads of the runtime.
     #[cfg(feature = "tokio")]
     calls: Arc<Semaphore>,
 }
 
-/// What tasks on the runtime share.
+/// The state shared by tasks on the runtime.
 #[derive(Debug)]
 pub(super) struct Core {
-    pub(super) line: Arc<Line>,
+    pub(super) cluster: Arc<Cluster>,
     pub(super) keys: Keys,
     pub(super) identity: Identity,
-    /// Tells this opening of the store from every other.
+    /// Identifies this opening of the store.
     pub(super) opening: String,
     pub(super) slots: Slots,
     pub(super) limits: Limits,
     /// The leases of the runs of this program.
     pub(super) leases: Mutex<FxHashSet<i64>>,
-    /// Of the owners in other programs that this one waits for.
-    pub(super) signs: Signs,
-    /// The newest revision that was heard of.
+    /// The heartbeats of the owners in other programs that this one waits for.
+    pub(super) heartbeats: Heartbeats,
+    /// The newest revision seen in a response.
     seen: AtomicI64,
 }
 
@@ -63,35 +63,35 @@ impl Client {
         let runtime = runtime()
             .map_err(|error| Error::io("start the threads that connect to", options.place(), error))?;
         let (keys, opening) = (Keys::new(&options.prefix), Uuid::now_v7().to_string());
-        let line = {
+        let cluster = {
             let _entered = runtime.enter();
-            Line::new(options)?
+            Cluster::new(options)?
         };
         let create = options.create;
         let key = keys.own("store");
         let connected = wait(&runtime, async move {
-            let identity = identity(&line, &key, create).await;
-            (line, identity)
+            let identity = identity(&cluster, &key, create).await;
+            (cluster, identity)
         });
-        let Some((line, identity)) = connected else { return Err(Failure::Closed.into()) };
+        let Some((cluster, identity)) = connected else { return Err(Failure::Closed.into()) };
         let identity = match identity {
             Ok(identity) => identity?,
             Err(trouble) => {
-                // It waits for nobody, which a task must not.
+                // Dropping a runtime blocks, which a task must not.
                 runtime.shutdown_background();
-                return Err(line.error(trouble));
+                return Err(cluster.error(trouble));
             }
         };
-        let line = Arc::new(line);
+        let cluster = Arc::new(cluster);
         let core = Core {
-            slots: Slots::new(line.clone(), &keys, &opening),
-            line,
+            slots: Slots::new(cluster.clone(), &keys, &opening),
+            cluster,
             keys,
             identity,
             opening,
             limits: Limits::default(),
             leases: Mutex::default(),
-            signs: Signs::default(),
+            heartbeats: Heartbeats::default(),
             seen: AtomicI64::new(identity.begin()),
         };
         Ok(Self {
@@ -102,22 +102,23 @@ impl Client {
         })
     }
 
-    /// Has the runtime do it, and waits: also where the caller is on a runtime itself, which
-    /// must not wait in another.
+    /// Runs the task on the runtime and waits for it.
+    ///
+    /// Works within another runtime too, whose threads must not block on this one.
     pub(super) fn wait<T: Send + 'static, F: Future<Output = T> + Send + 'static>(
         &self,
         task: impl FnOnce(Arc<Core>) -> F,
     ) -> Result<T> {
-        let (tell, hear) = mpsc::sync_channel(1);
+        let (sender, receiver) = mpsc::sync_channel(1);
         let task = task(self.core.clone());
         self.spawn(async move {
-            // Nobody waits for it once the store is closed.
-            let _ = tell.send(task.await);
+            // The receiver is gone once the store is closed.
+            let _ = sender.send(task.await);
         })?;
-        hear.recv().map_err(|_| Failure::Closed.into())
+        receiver.recv().map_err(|_| Failure::Closed.into())
     }
 
-    /// Has the runtime do it.
+    /// Runs the task on the runtime.
     pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> Result<()> {
         match &*self.runtime.lock() {
             None => Err(Failure::Closed.into()),
@@ -128,27 +129,27 @@ impl Client {
         }
     }
 
-    /// Makes a call that waits, on a thread of the client's runtime. The number of these threads is
+    /// Makes a blocking call on a thread of the client's runtime. The number of these threads is
     /// limited: a few keep a cluster busy, and connecting needs threads too.
     #[cfg(feature = "tokio")]
     pub(super) fn make(&self, call: Box<dyn FnOnce() + Send>) -> Result<()> {
         let calls = self.calls.clone();
         self.spawn(async move {
-            let Ok(turn) = calls.acquire_owned().await else { return };
+            let Ok(permit) = calls.acquire_owned().await else { return };
             tokio::task::spawn_blocking(move || {
                 call();
-                drop(turn);
+                drop(permit);
             });
         })
     }
 
-    /// Fails once it is closed.
+    /// Fails once the client is closed.
     pub(super) fn check_open(&self) -> Result<()> {
         if self.runtime.lock().is_some() { Ok(()) } else { Err(Failure::Closed.into()) }
     }
 
-    /// Lets go of the runs that are still on, so that nobody waits for their leases to run
-    /// out, and of the connections.
+    /// Closes the connections. First revokes the leases of runs that have not ended, so that no
+    /// program has to wait until they expire.
     pub(super) fn close(&self) {
         let Some(runtime) = self.runtime.lock().take() else { return };
         let core = self.core.clone();
@@ -157,8 +158,8 @@ impl Client {
             wait(&runtime, async move {
                 let revoke = async {
                     for lease in leases {
-                        // Or it runs out.
-                        let _ = core.line.revoke(lease).await;
+                        // A lease that is not revoked expires.
+                        let _ = core.cluster.revoke(lease).await;
                     }
                 };
                 let _ = tokio::time::timeout(CLOSE_TIME_MAX, revoke).await;
@@ -170,7 +171,7 @@ impl Client {
 
 impl Drop for Client {
     fn drop(&mut self) {
-        // A runtime that is dropped waits, which a task must not.
+        // Dropping a runtime blocks, which a task must not.
         self.close();
     }
 }
@@ -199,16 +200,16 @@ pub(super) fn wait<T: Send + 'static>(
     runtime: &Runtime,
     task: impl Future<Output = T> + Send + 'static,
 ) -> Option<T> {
-    let (tell, hear) = mpsc::sync_channel(1);
+    let (sender, receiver) = mpsc::sync_channel(1);
     runtime.spawn(async move {
-        let _ = tell.send(task.await);
+        let _ = sender.send(task.await);
     });
-    hear.recv().ok()
+    receiver.recv().ok()
 }
 
-/// Finds the store, or creates it.
-async fn identity(line: &Line, key: &bytes::Bytes, create: bool) -> Result<Result<Identity>, Trouble> {
-    line.log_in().await?;
+/// Finds the store; creates it if `create` is set.
+async fn identity(cluster: &Cluster, key: &bytes::Bytes, create: bool) -> Result<Result<Identity>, Trouble> {
+    cluster.log_in().await?;
     let id = Uuid::now_v7().into_bytes();
     let txn = pb::TxnRequest {
         compare: vec![txn::absent(key.clone())],
@@ -219,26 +220,26 @@ async fn identity(line: &Line, key: &bytes::Bytes, create: bool) -> Result<Resul
         },
         failure: vec![txn::range(txn::whole(key.clone()))],
     };
-    // To try again does no harm: whoever created it, it is there.
-    let answer = line.txn(txn).await?;
-    let revision = answer.header.map_or(0, |header| header.revision);
-    if answer.succeeded {
+    // A retry is harmless: if the first attempt created the store, the retry finds it.
+    let response = cluster.txn(txn).await?;
+    let revision = response.header.map_or(0, |header| header.revision);
+    if response.succeeded {
         if create {
             return Ok(Ok(Identity::new(id, 0, revision)));
         }
-        return Ok(Err(no_store(line)));
+        return Ok(Err(no_store(cluster)));
     }
-    let found = txn::found(&answer).into_iter().next().and_then(|range| range.kvs.first());
+    let found = txn::found(&response).into_iter().next().and_then(|range| range.kvs.first());
     Ok(match found {
-        Some(kv) => Identity::decode(kv, &line.place),
-        None => Err(no_store(line)),
+        Some(kv) => Identity::decode(kv, &cluster.place),
+        None => Err(no_store(cluster)),
     })
 }
 
-fn no_store(line: &Line) -> Error {
+fn no_store(cluster: &Cluster) -> Error {
     let text = format!(
-        "there is no store in {}: check the prefix. Only if it is to be a new one, create it with `procstate init` or by connecting from a program",
-        line.place
+        "there is no store in {}: check the prefix. If you want a new store, create it with `procstate init` or by connecting from a program",
+        cluster.place
     );
     Failure::Remote { trouble: crate::error::Trouble::NotFound, text }.into()
 }

@@ -1,4 +1,4 @@
-//! The calls of an engine.
+//! The implementation of [`Engine`].
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -22,9 +22,9 @@ use crate::record::{self, Key, KeyRange, Position, Record};
 pub(crate) struct EtcdEngine {
     pub(super) client: Arc<Client>,
     feed: Arc<Feed>,
-    /// Whether commits are heard.
+    /// Whether the feed follows etcd's watch.
     is_following: Mutex<bool>,
-    /// How long progress may wait.
+    /// How long progress may wait to be superseded.
     coalesces: Option<Duration>,
 }
 
@@ -34,7 +34,7 @@ impl EtcdEngine {
         let client = Arc::new(Client::connect(options)?);
         let core = client.core.clone();
         client.spawn(async move {
-            // Or the next one does.
+            // If this fails, the next program that connects does it.
             let _ = pending::sweep(&core).await;
         })?;
         let liveness = EtcdLiveness::new(client.clone());
@@ -43,7 +43,7 @@ impl EtcdEngine {
         Ok((Self { client, feed, is_following: Mutex::new(false), coalesces }, liveness))
     }
 
-    /// Has every commit from now on announced. If that cannot be, the feed ends.
+    /// Starts to announce every commit from now on. If that fails, the feed ends.
     fn follow(&self) {
         let mut is_following = self.is_following.lock();
         if std::mem::replace(&mut *is_following, true) {
@@ -51,13 +51,13 @@ impl EtcdEngine {
         }
         let revision = self.client.wait(|core| async move { core.newest().await });
         let (core, feed) = (Arc::downgrade(&self.client.core), Arc::downgrade(&self.feed));
-        let begun = match revision {
+        let started = match revision {
             Ok(Ok(revision)) => self.client.spawn(watch::follow(core, feed, revision)),
-            Ok(Err(trouble)) => Err(self.client.core.line.error(trouble)),
+            Ok(Err(trouble)) => Err(self.client.core.cluster.error(trouble)),
             Err(error) => Err(error),
         };
-        if let Err(error) = begun {
-            tracing::warn!(%error, "commits are not heard");
+        if let Err(error) = started {
+            tracing::warn!(%error, "could not watch for commits");
             self.feed.close();
         }
     }
@@ -80,7 +80,7 @@ impl Engine for EtcdEngine {
         self.client.count(range)
     }
 
-    /// A majority of the members has it on disk once it returns, whatever is asked.
+    /// Ignores the durability: etcd acknowledges a commit once a majority has it on disk.
     fn commit(&self, batch: Batch, _: Durability) -> Result<Outcome> {
         batch.check()?;
         if batch.writes.is_empty() && batch.preconditions.is_empty() {
@@ -100,7 +100,7 @@ impl Engine for EtcdEngine {
     }
 
     fn preconditions_max(&self) -> usize {
-        // Items that were restored and not written since take two compares each.
+        // A record that came from an archive and was not written since needs two compares.
         self.client.core.limits.preconditions() / 2
     }
 
@@ -121,7 +121,7 @@ impl Engine for EtcdEngine {
         Ok(self.client.core.identity.seq(self.client.newest()?))
     }
 
-    /// The first time it is asked for, commits begin to be heard.
+    /// Starts the watch on the first call, because only some programs need the feed.
     fn feed(&self) -> &Feed {
         self.follow();
         &self.feed
@@ -144,19 +144,19 @@ impl Engine for EtcdEngine {
     }
 
     fn browse_log(&self, _: u64, _: &mut crate::engine::wal::Visitor<'_>) -> Result<()> {
-        Err(Error::argument("etcd keeps the log of this store, and shows it to nobody"))
+        Err(Error::argument("etcd keeps the log of this store and does not provide access to it"))
     }
 
     fn stats(&self) -> Result<Stats> {
         let records = self.count(&KeyRange::all())?;
         let last_seq = self.newest_seq()?;
-        let status = self.client.wait(|core| async move { core.line.status().await })?;
-        // Of no less use without it.
+        let status = self.client.wait(|core| async move { core.cluster.status().await })?;
+        // The other numbers are useful without the size.
         let disk_bytes = status.map_or(0, |status| status.db_size.unsigned_abs());
         Ok(Stats { engine: "etcd", records, last_seq, synced_seq: last_seq, disk_bytes, ..Stats::default() })
     }
 
-    /// Ends the connections; the store stays where it is.
+    /// Closes the connections; the store remains in etcd.
     fn close(&self) -> Result<()> {
         self.client.close();
         self.feed.close();

@@ -1,18 +1,18 @@
-//! How records stand in etcd.
+//! The keys and values of a store in etcd.
 //!
 //! ```text
 //! key    = prefix record's key           (begins with 01)
-//!        | prefix 00 "store"             what the store is
-//!        | prefix 00 "slot/" ...         a commit in flight, see `commit`
-//!        | prefix 00 "pending"           a large commit that is being made, see `large`
+//!        | prefix 00 "store"             the identity of the store
+//!        | prefix 00 "slot/" ...         a commit in flight, see `slots`
+//!        | prefix 00 "pending"           a large commit that has to be carried out, see `large`
 //!        | prefix 00 "staged/" ...       its parts
-//! value  = the record's envelope; its version is 0 where the mod revision tells it
+//! value  = the record's envelope; its version is 0 if the mod revision determines it
 //! store  = format (u32, 1) origin (u64) id (16 bytes) crc32 over the key and the rest (u32)
 //! ```
-//! Little endian. A sequence number is a mod revision, counted from the one that created
-//! `store`, which is `origin`: 0 for a new store, and the last commit of the archive that a
-//! store was restored from. What has an earlier revision came with it, and its envelope
-//! tells its version.
+//! Integers are little endian. A sequence number is a mod revision, counted from the one that
+//! created `store`, which has the number `origin`: 0 for a new store, and the last commit of the
+//! archive for a restored one. A record with an earlier revision came from the archive, and its
+//! envelope contains its version.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
@@ -23,7 +23,7 @@ use crate::record::{self, Key, KeyRange, Record};
 const FORMAT: u32 = 1;
 const OWN: u8 = 0;
 
-/// Where the keys of one store are.
+/// Builds and parses the keys of one store.
 #[derive(Debug, Clone)]
 pub(super) struct Keys {
     prefix: Bytes,
@@ -38,16 +38,16 @@ impl Keys {
         self.join(&[key])
     }
 
-    /// The key of something that is no record.
+    /// Returns the key of an entry other than a record.
     pub(super) fn own(&self, name: &str) -> Bytes {
         self.join(&[&[OWN], name.as_bytes()])
     }
 
-    /// From the first of those keys that begin with `name`, up to but not including the end.
+    /// Returns the range of the other entries whose name begins with `name`; the end is exclusive.
     pub(super) fn own_range(&self, name: &str) -> (Bytes, Bytes) {
         let start = self.own(name);
         let mut end = BytesMut::from(&start[..]);
-        // A name is text.
+        // Names are UTF-8, which never contains this byte.
         end.put_u8(0xFF);
         (start, end.freeze())
     }
@@ -56,20 +56,20 @@ impl Keys {
         (self.record(&range.start), self.record(&range.end))
     }
 
-    /// Every key with the prefix, of whatever.
+    /// Returns the range of all keys with the prefix.
     pub(super) fn everything(&self) -> (Bytes, Bytes) {
         let mut end = BytesMut::from(&self.prefix[..]);
-        // A prefix is text.
+        // Prefixes are UTF-8, which never contains this byte.
         end.put_u8(0xFF);
         (self.prefix.clone(), end.freeze())
     }
 
-    /// The key of a record, as it is above.
+    /// Returns the record key in a key of etcd.
     pub(super) fn parse(&self, key: &Bytes) -> Result<Key> {
         let bytes = key.get(self.prefix.len()..).map(|_| key.slice(self.prefix.len()..));
         bytes.and_then(Key::from_bytes).ok_or_else(|| {
             let place = format!("etcd, under {:?}", String::from_utf8_lossy(&self.prefix));
-            let why = format!("the key {} is no record's", key.escape_ascii());
+            let why = format!("{} is not the key of a record", key.escape_ascii());
             Failure::Corrupt { place, why }.into()
         })
     }
@@ -83,12 +83,12 @@ impl Keys {
     }
 }
 
-/// What a store is, and how its sequence numbers come of revisions.
+/// The identity of a store, and how revisions map to its sequence numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Identity {
     pub(super) id: [u8; 16],
     pub(super) origin: u64,
-    /// The revision that is the origin.
+    /// The revision whose sequence number is the origin.
     begin: i64,
 }
 
@@ -108,7 +108,7 @@ impl Identity {
 
     pub(super) fn decode(kv: &KeyValue, place: &str) -> Result<Self> {
         let damaged = || -> Error {
-            let why = "what says which store this is does not say it; is the prefix that of another program?";
+            let why = "the key that identifies the store is damaged; does another program use this prefix?";
             Failure::Corrupt { place: place.to_owned(), why: why.to_owned() }.into()
         };
         let mut value = &kv.value[..];
@@ -129,7 +129,7 @@ impl Identity {
         self.origin + u64::try_from(revision - self.begin).unwrap_or_default()
     }
 
-    /// The mod revision of a record with this version; `None` if it came with the origin.
+    /// Returns the mod revision of a record with this version; `None` if it came from the archive.
     pub(super) fn revision(&self, version: u64) -> Option<i64> {
         let since = version.checked_sub(self.origin).filter(|since| *since > 0)?;
         i64::try_from(since).ok()?.checked_add(self.begin)
@@ -139,7 +139,7 @@ impl Identity {
         self.begin
     }
 
-    /// The record that was found.
+    /// Decodes a record.
     pub(super) fn open(&self, keys: &Keys, kv: &KeyValue) -> Result<Record> {
         let key = keys.parse(&kv.key)?;
         let (version, payload) = record::open(&key, kv.value.clone()).map_err(|damage| {
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn an_identity_is_read_back_and_damage_is_seen() {
+    fn an_identity_can_be_decoded_and_damage_is_detected() {
         let keys = Keys::new("p/");
         let key = keys.own("store");
         let value = Identity::encode([7; 16], 3, &key);
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn versions_and_revisions_are_each_others_inverse_after_the_origin() {
+    fn versions_map_to_revisions_and_back_after_the_origin() {
         let identity = Identity::new([0; 16], 100, 20);
         assert_eq!(identity.seq(20), 100);
         assert_eq!(identity.seq(21), 101);

@@ -1,23 +1,23 @@
-//! What a cluster takes in one request.
+//! The limits of a cluster on one request.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// The compares and the reads that every transaction has besides those of its commit.
+/// The number of operations that every transaction has in addition to those of its commit.
 const OVERHEAD: usize = 2;
 
-/// What a cluster takes, as far as it is known: what it is started with unless it is told
-/// otherwise, and less once it says so.
+/// The assumed limits of a cluster: etcd's defaults at first, and less once it has refused a request
+/// as too large.
 #[derive(Debug)]
 pub(super) struct Limits {
-    /// Operations of a transaction (--max-txn-ops).
+    /// The maximum number of operations in a transaction (--max-txn-ops).
     operations: AtomicUsize,
-    /// Bytes of a request (--max-request-bytes).
+    /// The maximum size of a request in bytes (--max-request-bytes).
     bytes: AtomicUsize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        // The second is 1.5 MiB; keys and lengths come on top of what is counted.
+        // etcd's limit is 1.5 MiB; the difference leaves room for overhead that is not counted.
         Self { operations: AtomicUsize::new(128), bytes: AtomicUsize::new((3 << 19) - (32 << 10)) }
     }
 }
@@ -31,12 +31,12 @@ impl Limits {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// How many preconditions a commit may have.
+    /// Returns the maximum number of compares in a commit.
     pub(super) fn preconditions(&self) -> usize {
         self.operations().saturating_sub(OVERHEAD)
     }
 
-    /// There are fewer operations than was thought. Answers whether that may be.
+    /// Halves the assumed limit; returns false if it was already too low to be credible.
     pub(super) fn lower_operations(&self) -> bool {
         self.operations.fetch_min(self.operations() / 2, Ordering::Relaxed) > 8
     }

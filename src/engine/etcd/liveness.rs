@@ -1,13 +1,13 @@
-//! Liveness across machines: an owner is alive while its lease has not expired, and while it was not
-//! silent for too long. Nobody compares clocks: etcd measures leases, a run measures its own from
-//! before its request, and a waiting program measures from when it saw the run's last write.
+//! Liveness across machines: an owner is alive while its lease has not expired and its last write is
+//! recent enough. No two clocks are compared: etcd measures leases, a run measures its own lease from
+//! before the request, and a waiting program measures from when it saw the run's last write.
 //!
-//! As elsewhere, the writes of a run are its heartbeats. At intervals, it renews its lease with one;
-//! the lease outlasts what the run counts on by a margin. Leases have whole seconds, and etcd takes
-//! its time to end them. To avoid that delay, a run is also dead if its last write was seen a timeout
-//! and a margin ago: the run counts on no more than the timeout from before that write, and if it
-//! had written since, the takeover would find its status changed. For the runs of this program, its
-//! own memory decides, which is exact.
+//! As in the other engines, the writes of a run are its heartbeats. At intervals, a write also
+//! renews the lease, which outlasts the time that the run relies on by a margin. Leases have whole
+//! seconds, and etcd ends an expired one with a delay. To avoid that delay, a run is also dead if
+//! its last write was seen a timeout and a margin ago: the run relies on no more than the timeout
+//! since before that write, and if it had written again, the takeover would find its status changed.
+//! The liveness of this program's own runs is in memory, and exact.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,13 +22,13 @@ use crate::model::time;
 use crate::proto::etcd::etcdserverpb as pb;
 use crate::proto::record::Owner;
 
-/// How long after it was renewed a lease is not renewed again.
+/// The minimum time between two renewals of a lease.
 const RENEW_AFTER: Duration = Duration::from_millis(400);
 
-/// By what part of it a clock here may run slower than one there.
+/// Two clocks may differ in speed by one part in this many.
 const DRIFT: u32 = 200;
 
-/// How long a sign of life waits to be heard.
+/// How long a heartbeat may wait for the renewal of its lease.
 const RENEW_TIME_MAX: Duration = Duration::from_secs(3);
 
 #[derive(Debug)]
@@ -58,18 +58,18 @@ impl Liveness for EtcdLiveness {
         let ttl = ttl(timeout);
         let granted = self.client.wait(|core| async move {
             let grant = pb::LeaseGrantRequest { ttl, id: 0 };
-            let granted = core.line.grant(grant).await?;
+            let granted = core.cluster.grant(grant).await?;
             core.leases.lock().insert(granted.id);
             Ok::<_, Trouble>(granted)
         })?;
-        let granted = granted.map_err(|trouble| self.client.core.line.error(trouble))?;
-        // Never less than was asked for.
+        let granted = granted.map_err(|trouble| self.client.core.cluster.error(trouble))?;
+        // etcd may grant more time than requested, but not less.
         let lease = RunLease {
             client: self.client.clone(),
             id: granted.id,
             ttl,
             renewed: AtomicU64::new(nanos(now)),
-            until: AtomicU64::new(nanos(counted_on(now, ttl))),
+            until: AtomicU64::new(nanos(relied_on(now, ttl))),
         };
         let claim = granted.id.cast_unsigned();
         Ok(self.runs.enter(Pulse::new(claim, timeout, now).on_lease(Box::new(lease))))
@@ -81,9 +81,9 @@ impl Liveness for EtcdLiveness {
         if !core.leases.lock().remove(&lease) {
             return;
         }
-        // If it comes to nothing, it runs out by itself.
+        // A lease that is not revoked expires.
         let _ = self.client.spawn(async move {
-            let _ = core.line.revoke(lease).await;
+            let _ = core.cluster.revoke(lease).await;
         });
     }
 
@@ -95,53 +95,54 @@ impl Liveness for EtcdLiveness {
         if owner.opening.is_empty() || lease <= 0 {
             return Ok(None);
         }
-        let left = self.client.wait(|core| async move { core.line.time_to_live(lease).await })?;
-        let left = left.map_err(|trouble| self.client.core.line.error(trouble))?;
-        let by_lease = u64::try_from(left).ok().map(look_again);
-        let lives = by_lease.and_then(|by_lease| Some(by_lease.min(self.silent_for(owner, status)?)));
+        let left = self.client.wait(|core| async move { core.cluster.time_to_live(lease).await })?;
+        let left = left.map_err(|trouble| self.client.core.cluster.error(trouble))?;
+        let by_lease = u64::try_from(left).ok().map(check_after);
+        let lives = by_lease.and_then(|by_lease| Some(by_lease.min(self.silence_left(owner, status)?)));
         if lives.is_none() {
-            self.client.core.signs.forget(&owner.process_name);
+            self.client.core.heartbeats.forget(&owner.process_name);
         }
         Ok(lives)
     }
 }
 
 impl EtcdLiveness {
-    /// Returns how much longer an owner may be silent; `None` if it was silent for too long.
-    fn silent_for(&self, owner: &Owner, status: Option<u64>) -> Option<Duration> {
+    /// Returns how much longer an owner may go without a write; `None` if that time has passed.
+    fn silence_left(&self, owner: &Owner, status: Option<u64>) -> Option<Duration> {
         let known = time::period(&owner.heartbeat_timeout).zip(status);
-        // The owner record does not contain its timeout.
+        // Without the owner's timeout and status, only the lease counts.
         let Some((timeout, status)) = known else { return Some(Duration::MAX) };
-        let silence = self.client.core.signs.silence(&owner.process_name, status);
+        let silence = self.client.core.heartbeats.silence(&owner.process_name, status);
         let left = with_margin(timeout).checked_sub(silence).filter(|left| !left.is_zero())?;
         Some(left.saturating_add(Duration::from_millis(fastrand::u64(10..150))))
     }
 }
 
-/// When to look again at a lease that is said to have so many whole seconds left. etcd takes
-/// up to half a second to end one. Those who wait for the same owner do not all come at once.
-fn look_again(seconds: u64) -> Duration {
+/// Returns how long to wait before a lease with this many whole seconds left is checked again. etcd
+/// takes up to half a second to end an expired lease. The jitter spreads the requests of programs
+/// that wait for the same owner.
+fn check_after(seconds: u64) -> Duration {
     let jitter = Duration::from_millis(fastrand::u64(100..300));
     Duration::from_secs(seconds) + jitter
 }
 
-/// How long a lease is to last, in seconds, so that a run may count on `timeout` from any
-/// write on, although not each of them renews it.
+/// Returns the length of a lease in seconds with which a run can rely on `timeout` after every write,
+/// although not every write renews the lease.
 fn ttl(timeout: Duration) -> i64 {
     let needed = with_margin(timeout.saturating_add(RENEW_AFTER));
     let seconds = needed.as_secs() + u64::from(needed.subsec_nanos() > 0);
     i64::try_from(seconds).unwrap_or(i64::MAX).min(9_000_000_000)
 }
 
-/// Returns a time that is on this clock at least `time` on any other.
+/// Returns a duration that, measured on this clock, is at least `time` on any other.
 fn with_margin(time: Duration) -> Duration {
     time.saturating_add(time / (DRIFT - 1))
 }
 
-/// Until when a lease is good for sure that was asked for at `asked`.
-fn counted_on(asked: Duration, ttl: i64) -> Duration {
+/// Returns until when a run can rely on a lease that it requested at `requested`.
+fn relied_on(requested: Duration, ttl: i64) -> Duration {
     let length = Duration::from_secs(ttl.unsigned_abs());
-    asked.saturating_add(length.saturating_sub(length / DRIFT))
+    requested.saturating_add(length.saturating_sub(length / DRIFT))
 }
 
 /// The lease of one run.
@@ -150,7 +151,7 @@ struct RunLease {
     client: Arc<Client>,
     id: i64,
     ttl: i64,
-    /// By the store's monotonic clock, as is what it is counted on until.
+    /// When it was renewed, and until when the run relies on it, on the store's monotonic clock.
     renewed: AtomicU64,
     until: AtomicU64,
 }
@@ -164,13 +165,13 @@ impl Lease for RunLease {
         let (id, ttl) = (self.id, self.ttl);
         let kept = self
             .client
-            .wait(|core| async move { tokio::time::timeout(RENEW_TIME_MAX, keep(&core, id, ttl)).await });
+            .wait(|core| async move { tokio::time::timeout(RENEW_TIME_MAX, renew(&core, id, ttl)).await });
         match kept {
             Ok(Ok(Ok(()))) => {
                 self.renewed.store(nanos(now), Ordering::Relaxed);
-                self.until.fetch_max(nanos(counted_on(now, ttl)), Ordering::Release);
+                self.until.fetch_max(nanos(relied_on(now, ttl)), Ordering::Release);
             }
-            // The run counts on it no longer than before.
+            // The run relies on the lease no longer than before.
             failed => tracing::debug!(?failed, "a lease was not renewed"),
         }
     }
@@ -180,18 +181,18 @@ impl Lease for RunLease {
     }
 }
 
-/// Renews a lease. One that has run out is there again if nobody took the process meanwhile:
-/// the fence tells.
-async fn keep(core: &Arc<Core>, id: i64, ttl: i64) -> Result<(), Trouble> {
-    let kept = core.line.keep_alive(id).await?;
+/// Renews a lease, and grants it again if it has expired. That is safe even if another program has
+/// taken over meanwhile: the fence then refuses the run's writes.
+async fn renew(core: &Arc<Core>, id: i64, ttl: i64) -> Result<(), Trouble> {
+    let kept = core.cluster.keep_alive(id).await?;
     if !kept {
         let grant = pb::LeaseGrantRequest { ttl, id };
-        core.line.grant(grant).await?;
+        core.cluster.grant(grant).await?;
     }
     Ok(())
 }
 
-/// The machine and the program, for people.
+/// Describes the program and the machine for users.
 fn whereabouts() -> String {
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let program = std::env::current_exe().ok();
@@ -205,16 +206,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_run_counts_on_less_than_its_lease_and_no_less_than_its_timeout() {
+    fn a_run_relies_on_less_than_its_lease_and_at_least_its_timeout() {
         for millis in [1, 200, 1000, 1500, 30_000, 86_400_000, u64::MAX >> 20] {
             let timeout = Duration::from_millis(millis);
             let ttl = ttl(timeout);
             let lease = Duration::from_secs(ttl.unsigned_abs());
-            let counted = counted_on(Duration::ZERO, ttl);
-            assert!(counted < lease, "{timeout:?}: {counted:?} of {lease:?}");
-            // A write just before the lease would be renewed.
+            let relied = relied_on(Duration::ZERO, ttl);
+            assert!(relied < lease, "{timeout:?}: {relied:?} of {lease:?}");
+            // The last write before the lease is due for renewal still has the whole timeout.
             let needed = timeout + RENEW_AFTER;
-            assert!(counted >= needed || ttl == 9_000_000_000, "{timeout:?}: {counted:?}");
+            assert!(relied >= needed || ttl == 9_000_000_000, "{timeout:?}: {relied:?}");
             assert!(lease <= timeout + timeout / 100 + Duration::from_millis(1500), "{timeout:?}: {lease:?}");
         }
     }

@@ -1,4 +1,4 @@
-//! Where a cluster is, and how it is spoken to.
+//! The address of a cluster, and how to connect to it.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use tonic::transport::{Certificate, ClientTlsConfig, Identity};
 
 use crate::error::{Error, Result};
 
-/// Where the keys of a store begin, unless told otherwise.
+/// The default prefix of the keys of a store.
 const PREFIX: &str = "procstate/";
 
 /// A store in etcd, for [`Store::connect`](crate::Store::connect) (feature `etcd`).
@@ -55,8 +55,8 @@ pub struct EtcdOptions {
 }
 
 impl EtcdOptions {
-    /// The cluster with these members: `http://HOST:PORT`, or `https://HOST:PORT` for TLS.
-    /// Name all of them, so that one may fail.
+    /// Sets the members of the cluster: `http://HOST:PORT`, or `https://HOST:PORT` for TLS. List all
+    /// members, so that the store can be used while some of them are down.
     pub fn new<E: Into<String>>(endpoints: impl IntoIterator<Item = E>) -> Self {
         Self {
             endpoints: endpoints.into_iter().map(Into::into).collect(),
@@ -71,73 +71,73 @@ impl EtcdOptions {
         }
     }
 
-    /// What every key of the store begins with: stores with different prefixes share a
-    /// cluster. No prefix may begin with another one. Default: `procstate/`.
+    /// Sets the prefix of all keys of the store. Stores with different prefixes can share a cluster,
+    /// but no prefix may begin with another one. Default: `procstate/`.
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prefix = prefix.into();
         self
     }
 
-    /// The user of etcd as which the store is used. It needs read and write access to all
-    /// keys with the prefix.
+    /// Sets the etcd user and its password. The user needs read and write access to all keys with the
+    /// prefix.
     pub fn user(mut self, name: impl Into<String>, password: impl Into<String>) -> Self {
         self.user = Some((name.into(), password.into()));
         self
     }
 
-    /// The certificate, in PEM, of the authority that vouches for the members. Default:
-    /// those that the machine trusts.
+    /// Sets the certificate, in PEM, of the authority that signed the members' certificates. Default:
+    /// the authorities that the machine trusts.
     pub fn ca_certificate(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.ca_certificate = Some(pem.into());
         self
     }
 
-    /// A certificate and its key, in PEM, to show to the members.
+    /// Sets the client certificate and its key, in PEM, with which to authenticate to the members.
     pub fn client_certificate(mut self, pem: impl Into<Vec<u8>>, key_pem: impl Into<Vec<u8>>) -> Self {
         self.client_certificate = Some((pem.into(), key_pem.into()));
         self
     }
 
-    /// The name that the members' certificates are for, if it is not that in their addresses.
+    /// Sets the name in the members' certificates, if it differs from the host in their addresses.
     pub fn domain(mut self, name: impl Into<String>) -> Self {
         self.domain = Some(name.into());
         self
     }
 
-    /// How long a call goes on asking while no majority of the members answers, before it
-    /// fails. Default: 30 s; from 1 s to 5 minutes.
+    /// Sets how long a call retries while no majority of the members responds, before it fails.
+    /// Default: 30 s; from 1 s to 5 minutes.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout.clamp(Duration::from_secs(1), Duration::from_secs(300));
         self
     }
 
-    /// Whether connecting creates a store where there is none. Default: yes.
+    /// Sets whether connecting creates the store if it does not exist. Default: yes.
     pub fn create(mut self, create: bool) -> Self {
         self.create = create;
         self
     }
 
-    /// Whether progress that a run reports before
-    /// [`sync_interval`](crate::StoreBuilder::sync_interval) has passed since it was written
-    /// waits for the rest of it, and only the newest is written: unless it is to survive
-    /// power loss ([`progress_durability`](crate::ClaimOptions::progress_durability)). The
-    /// program's death takes what waits. Default: yes.
+    /// Sets whether a run writes its progress at most once per
+    /// [`sync_interval`](crate::StoreBuilder::sync_interval). If it reports more often, only the
+    /// newest report of each interval is written; if the program dies, a report that waits is lost.
+    /// Does not apply to progress that must survive power loss
+    /// ([`progress_durability`](crate::ClaimOptions::progress_durability)). Default: yes.
     pub fn coalesce(mut self, coalesce: bool) -> Self {
         self.coalesce = coalesce;
         self
     }
 
-    /// The cluster and the store in it, for messages.
+    /// Describes the cluster and the store in it, for messages.
     pub(super) fn place(&self) -> String {
         format!("etcd at {} ({:?})", self.endpoints.join(","), self.prefix)
     }
 
     pub(super) fn check(&self) -> Result<()> {
         if self.endpoints.is_empty() {
-            return Err(Error::argument("no member of etcd is named; name all of them"));
+            return Err(Error::argument("the address of an etcd member is required; list all members"));
         }
         if self.prefix.is_empty() || self.prefix.chars().any(char::is_control) {
-            let text = "the prefix of the keys must be text, and not empty: another store, or another program, may use the same etcd";
+            let text = "the prefix of the keys must be non-empty text without control characters, because another store or program may use the same etcd";
             return Err(Error::argument(text));
         }
         Ok(())
@@ -158,7 +158,7 @@ impl EtcdOptions {
     }
 }
 
-/// Without its secrets.
+/// Omits secrets.
 impl fmt::Debug for EtcdOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EtcdOptions")

@@ -1,4 +1,4 @@
-//! Reads: each is linearizable, and a scan goes page by page at one revision.
+//! Linearizable reads; a scan reads all its pages at one revision.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -14,18 +14,19 @@ use crate::error::Result;
 use crate::proto::etcd::etcdserverpb as pb;
 use crate::record::{Key, KeyRange, Record};
 
-/// Records of a page, at first and at most.
+/// The number of records in the first page of a scan, and the maximum of later ones.
 const PAGE_MIN: usize = 64;
 const PAGE_MAX: usize = 8192;
 
-/// The bytes that a page is made to have.
+/// The intended size of a page.
 const PAGE_BYTES: usize = 1 << 20;
 
-/// How often a scan begins again whose history was compacted before it showed anything.
-const TRIES: u32 = 5;
+/// How often a scan restarts if its revision was compacted before it visited a record.
+const ATTEMPTS_MAX: u32 = 5;
 
 impl Core {
-    /// Reads a range as of now, when no large commit is half made. Answers the revision too.
+    /// Reads a range at the newest revision, which it also returns. If a large commit is pending,
+    /// carries it out first.
     pub(super) async fn read(
         self: &Arc<Self>,
         range: pb::RangeRequest,
@@ -35,16 +36,16 @@ impl Core {
             ..pb::TxnRequest::default()
         };
         loop {
-            let mut answer = self.line.txn(read.clone()).await?;
-            let revision = self.note_header(answer.header.as_ref());
-            if txn::revision(txn::found(&answer).first()) == 0 {
-                return Ok((revision, txn::take_last(&mut answer)));
+            let mut response = self.cluster.txn(read.clone()).await?;
+            let revision = self.note_header(response.header.as_ref());
+            if txn::revision(txn::found(&response).first()) == 0 {
+                return Ok((revision, txn::take_last(&mut response)));
             }
             pending::finish(self).await?;
         }
     }
 
-    /// The newest revision of the cluster.
+    /// Returns the newest revision of the cluster.
     pub(super) async fn newest(self: &Arc<Self>) -> Result<i64, Trouble> {
         let range = pb::RangeRequest { count_only: true, ..txn::whole(self.keys.own("store")) };
         Ok(self.read(range).await?.0)
@@ -55,7 +56,7 @@ impl Core {
             return self.read(range).await;
         }
         let revision = range.revision;
-        let found = self.line.range(range).await?;
+        let found = self.cluster.range(range).await?;
         Ok((revision, found))
     }
 }
@@ -76,18 +77,18 @@ impl Client {
         Ok(found.count.unsigned_abs())
     }
 
-    /// The newest revision of the cluster.
+    /// Returns the newest revision of the cluster.
     pub(super) fn newest(&self) -> Result<i64> {
         let newest = self.wait(|core| async move { core.newest().await })?;
-        newest.map_err(|trouble| self.core.line.error(trouble))
+        newest.map_err(|trouble| self.core.cluster.error(trouble))
     }
 
     fn read(&self, range: pb::RangeRequest) -> Result<(i64, pb::RangeResponse)> {
         let found = self.wait(|core| async move { core.read(range).await })?;
-        found.map_err(|trouble| self.core.line.error(trouble))
+        found.map_err(|trouble| self.core.cluster.error(trouble))
     }
 
-    /// Visits no more than `max` records, as of `revision`, or as of now if that is 0.
+    /// Visits at most `max` records at `revision`; 0 means the newest.
     pub(super) fn scan(
         &self,
         range: &KeyRange,
@@ -100,27 +101,27 @@ impl Client {
         }
         let (next, end) = self.core.keys.range(range);
         let mut scan = Scan { left: max, size: PAGE_MIN, revision, next, end };
-        let mut tries = 0;
+        let mut attempts = 0;
         let first = scan.next.clone();
         loop {
             let range = scan.range();
             let page = self.wait(|core| async move { core.page(range).await })?;
             let (as_of, page) = match page {
                 Ok(page) => page,
-                Err(Trouble::Compacted) if revision == 0 && scan.next == first && tries < TRIES => {
-                    (scan.revision, tries) = (0, tries + 1);
+                Err(Trouble::Compacted) if revision == 0 && scan.next == first && attempts < ATTEMPTS_MAX => {
+                    (scan.revision, attempts) = (0, attempts + 1);
                     continue;
                 }
-                Err(trouble) => return Err(self.core.line.error(trouble)),
+                Err(trouble) => return Err(self.core.cluster.error(trouble)),
             };
             scan.revision = as_of;
-            if self.show(&mut scan, &page, visit)?.is_break() {
+            if self.visit_page(&mut scan, &page, visit)?.is_break() {
                 return Ok(());
             }
         }
     }
 
-    fn show(
+    fn visit_page(
         &self,
         scan: &mut Scan,
         page: &pb::RangeResponse,
@@ -135,16 +136,16 @@ impl Client {
             }
         }
         let Some(last) = page.kvs.last() else { return Ok(ControlFlow::Break(())) };
-        scan.go_on(&last.key, page.kvs.len(), bytes);
+        scan.advance(&last.key, page.kvs.len(), bytes);
         Ok(if page.more && scan.left > 0 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
     }
 }
 
-/// How far a scan is.
+/// The position of a scan.
 struct Scan {
     left: usize,
     size: usize,
-    /// 0 until the first page tells it.
+    /// 0 until the first page is read.
     revision: i64,
     next: Bytes,
     end: Bytes,
@@ -160,7 +161,7 @@ impl Scan {
         }
     }
 
-    fn go_on(&mut self, last: &Bytes, records: usize, bytes: usize) {
+    fn advance(&mut self, last: &Bytes, records: usize, bytes: usize) {
         let mut next = BytesMut::from(&last[..]);
         next.put_u8(0);
         self.next = next.freeze();

@@ -1,9 +1,10 @@
-//! Slots: each commit in flight compares and writes one, and so its fate can be read.
+//! Slots: each commit in flight compares and writes one, which reveals whether the commit took
+//! effect.
 //!
-//! Nobody else writes a slot. As long as its revision is the one that is expected, the commit
-//! has not been made; once it is another one, it has, and by that revision. All slots of an
-//! opening hang on one lease, and go with it: a commit that names the lease when it is gone
-//! is refused, so that a slot is never absent for two reasons.
+//! A slot has no other writer. While it still has the revision that the commit expects, the commit
+//! has not taken effect; once its revision has changed, the commit has, at the new revision. All
+//! slots of an opening are attached to one lease and expire with it. etcd refuses a commit that names
+//! an expired lease, so a commit never mistakes an expired slot for one that was never written.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,19 +14,19 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 
 use super::keys::Keys;
-use crate::engine::etcd::transport::line::Line;
+use crate::engine::etcd::transport::cluster::Cluster;
 use crate::engine::etcd::transport::trouble::Trouble;
 use crate::proto::etcd::etcdserverpb as pb;
 
-/// How long slots stay after the last sign of their program. Many times longer than a commit
-/// may be in doubt.
+/// How long slots outlive the last keep-alive of their program: many times longer than a commit may
+/// be in doubt.
 const LEASE_TIME: Duration = Duration::from_secs(900);
 
-/// How often they are kept alive.
+/// How often the lease is renewed.
 const KEEP_INTERVAL: Duration = Duration::from_secs(200);
 
 pub(super) struct Slots {
-    line: Arc<Line>,
+    cluster: Arc<Cluster>,
     keys: Keys,
     opening: String,
     free: Mutex<Free>,
@@ -35,23 +36,23 @@ pub(super) struct Slots {
 #[derive(Default)]
 struct Free {
     slots: Vec<Slot>,
-    /// How many there are, for their names.
-    made: u64,
+    /// The number of slots created so far, which names the next one.
+    created: u64,
 }
 
-/// A slot that one commit has.
+/// A slot in use by one commit.
 #[derive(Debug)]
 pub(super) struct Slot {
     pub(super) key: Bytes,
     pub(super) lease: i64,
-    /// What wrote it last; 0 for a new one.
+    /// The revision that last wrote it; 0 for a new slot.
     pub(super) revision: i64,
 }
 
 impl Slots {
-    pub(super) fn new(line: Arc<Line>, keys: &Keys, opening: &str) -> Self {
+    pub(super) fn new(cluster: Arc<Cluster>, keys: &Keys, opening: &str) -> Self {
         Self {
-            line,
+            cluster,
             keys: keys.clone(),
             opening: opening.to_owned(),
             free: Mutex::default(),
@@ -59,7 +60,7 @@ impl Slots {
         }
     }
 
-    /// One for a commit.
+    /// Takes a free slot, or creates one.
     pub(super) async fn take(&self) -> Result<Slot, Trouble> {
         let lease = self.lease().await?;
         let mut free = self.free.lock();
@@ -68,22 +69,22 @@ impl Slots {
                 return Ok(slot);
             }
         }
-        free.made += 1;
-        let key = self.keys.own(&format!("slot/{}/{}", self.opening, free.made));
+        free.created += 1;
+        let key = self.keys.own(&format!("slot/{}/{}", self.opening, free.created));
         Ok(Slot { key, lease, revision: 0 })
     }
 
-    /// For the next commit. One of which the fate is not known is let go of instead.
+    /// Puts back a slot whose last revision is known. A slot of a commit in doubt must not be reused.
     pub(super) fn give_back(&self, slot: Slot, revision: i64) {
         self.free.lock().slots.push(Slot { revision, ..slot });
     }
 
-    /// For the next commit: nothing was done with it.
+    /// Puts back a slot that the commit did not write.
     pub(super) fn give_back_unused(&self, slot: Slot) {
         self.free.lock().slots.push(slot);
     }
 
-    /// The lease has run out, and the slots with it.
+    /// Forgets a lease that has expired, and its slots.
     pub(super) async fn forget(&self, lease: i64) {
         let mut current = self.lease.lock().await;
         if *current == Some(lease) {
@@ -98,19 +99,20 @@ impl Slots {
         }
         let ttl = LEASE_TIME.as_secs().cast_signed();
         let grant = pb::LeaseGrantRequest { ttl, id: 0 };
-        let lease = self.line.grant(grant).await?.id;
+        let lease = self.cluster.grant(grant).await?.id;
         *current = Some(lease);
-        tokio::spawn(keep(Arc::downgrade(&self.line), lease));
+        tokio::spawn(keep_alive(Arc::downgrade(&self.cluster), lease));
         Ok(lease)
     }
 }
 
-/// Keeps the lease alive for as long as it is used. A commit finds out if it has run out.
-async fn keep(line: std::sync::Weak<Line>, lease: i64) {
+/// Keeps the lease alive while its store is open. If it expires nevertheless, the next commit
+/// notices and uses a new one.
+async fn keep_alive(cluster: std::sync::Weak<Cluster>, lease: i64) {
     loop {
         tokio::time::sleep(KEEP_INTERVAL).await;
-        let Some(line) = line.upgrade() else { return };
-        if let Ok(false) = line.keep_alive(lease).await {
+        let Some(cluster) = cluster.upgrade() else { return };
+        if let Ok(false) = cluster.keep_alive(lease).await {
             return;
         }
     }

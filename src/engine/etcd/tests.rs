@@ -1,4 +1,4 @@
-//! What is particular to etcd: fates that are found out, large commits, leases.
+//! Tests specific to etcd: commits whose response was lost, large commits, leases.
 
 #[path = "../../../tests/common/etcd/mod.rs"]
 #[allow(clippy::duplicate_mod, reason = "the integration tests start clusters too")]
@@ -23,7 +23,7 @@ use crate::record::{Key, KeyRange};
 
 use etcd::Lent;
 
-/// A member that nobody else uses for as long as a test takes.
+/// Starts a member that the test has to itself.
 pub(crate) fn start() -> Option<Lent> {
     Lent::new()
 }
@@ -55,9 +55,9 @@ fn client(engine: &EtcdEngine) -> Arc<Client> {
     engine.client.clone()
 }
 
-/// Sends a batch whose answer nobody hears, and then does as if it had been lost.
+/// Sends a commit, discards the response, and sends the commit again.
 #[test]
-fn a_commit_whose_answer_was_lost_is_not_made_twice() {
+fn a_commit_whose_response_was_lost_is_applied_once() {
     let Some(cluster) = start() else { return };
     let engine = connect(&cluster).unwrap();
     let first = committed(&engine, put(1, b"a"));
@@ -67,16 +67,16 @@ fn a_commit_whose_answer_was_lost_is_not_made_twice() {
             let batch = put(1, b"b").expect(key(1), Expect::Version(first));
             let request = Request::new(&core, batch);
             let attempt = Attempt::new(&core, &request, request.writes.clone());
-            attempt.make_twice().await
+            attempt.run_twice().await
         })
         .unwrap();
     assert_eq!(outcome.unwrap(), Outcome::Committed(first + 1));
     let record = engine.get(&key(1)).unwrap().unwrap();
     assert_eq!((record.version, &record.payload[..]), (first + 1, &b"b"[..]));
-    assert_eq!(engine.newest_seq().unwrap(), first + 1, "it took one revision");
+    assert_eq!(engine.newest_seq().unwrap(), first + 1, "the commit used more than one revision");
 }
 
-/// What no transaction holds: more operations, and more bytes.
+/// The commit exceeds both limits of a transaction: operations and bytes.
 #[test]
 fn a_large_commit_is_all_or_nothing_and_leaves_nothing_behind() {
     let Some(cluster) = start() else { return };
@@ -92,16 +92,16 @@ fn a_large_commit_is_all_or_nothing_and_leaves_nothing_behind() {
     assert_eq!(engine.count(&KeyRange::all()).unwrap(), 1);
     committed(&engine, batch(Expect::Version(before)));
     assert_eq!(engine.count(&KeyRange::all()).unwrap(), 20_001);
-    // Some thousand small ones are one transaction.
+    // Thousands of small writes still fit into one transaction.
     let seq = committed(&engine, (0..2_000).fold(Batch::new(), |batch, n| batch.put(key(n), Bytes::new())));
     assert_eq!(engine.get(&key(1_999)).unwrap().unwrap().version, seq);
     let left = own_keys(&engine);
     assert!(left.iter().all(|key| key.contains("slot/") || key.ends_with("store")), "{left:?}");
 }
 
-/// A program that dies while it makes a large commit: before, and after it is made.
+/// A program dies during a large commit: once before and once after the commit takes effect.
 #[test]
-fn an_interrupted_large_commit_is_finished_or_swept_up() {
+fn an_interrupted_large_commit_is_finished_or_removed() {
     let Some(cluster) = start() else { return };
     let engine = connect(&cluster).unwrap();
     let client = client(&engine);
@@ -115,7 +115,7 @@ fn an_interrupted_large_commit_is_finished_or_swept_up() {
                 if pending {
                     puts.push(txn::put(core.keys.own(PENDING), Bytes::from_static(id.as_bytes()), 0));
                 }
-                core.line.txn(pb::TxnRequest { success: puts, ..pb::TxnRequest::default() }).await
+                core.cluster.txn(pb::TxnRequest { success: puts, ..pb::TxnRequest::default() }).await
             })
             .unwrap()
             .unwrap();
@@ -135,7 +135,7 @@ fn own_keys(engine: &EtcdEngine) -> Vec<String> {
     let found = client(engine)
         .wait(|core| async move {
             let (key, range_end) = core.keys.own_range("");
-            core.line.range(pb::RangeRequest { range_end, ..txn::bare(key) }).await
+            core.cluster.range(pb::RangeRequest { range_end, ..txn::bare(key) }).await
         })
         .unwrap()
         .unwrap();
@@ -143,7 +143,7 @@ fn own_keys(engine: &EtcdEngine) -> Vec<String> {
 }
 
 #[test]
-fn an_owner_of_another_program_lives_until_its_lease_has_run_out_or_is_given_up() {
+fn an_owner_in_another_program_lives_until_its_lease_expires_or_is_revoked() {
     let Some(cluster) = start() else { return };
     let options = options(&cluster);
     let open = || EtcdEngine::connect(&options, Duration::from_millis(200)).unwrap();
@@ -156,18 +156,18 @@ fn an_owner_of_another_program_lives_until_its_lease_has_run_out_or_is_given_up(
     let lives = |owner: &Owner| other_sees.lives_for(owner, None, Duration::ZERO).unwrap();
     let (pulse, owner) = begin(Duration::from_secs(2));
     assert!(lives(&owner).is_some());
-    // Signs of life renew it; without them it runs out.
+    // Heartbeats renew the lease; without them it expires.
     for n in 1..8 {
         std::thread::sleep(Duration::from_millis(500));
         pulse.beat(Duration::from_millis(500 * n));
     }
     assert!(lives(&owner).is_some());
-    let patience = std::time::Instant::now() + Duration::from_secs(30);
+    let deadline = std::time::Instant::now() + Duration::from_secs(30);
     while lives(&owner).is_some() {
-        assert!(std::time::Instant::now() < patience, "it does not run out");
+        assert!(std::time::Instant::now() < deadline, "the lease does not expire");
         std::thread::sleep(Duration::from_millis(100));
     }
-    // A program that ends gives it up.
+    // Closing a store revokes its leases.
     let (_pulse, owner) = begin(Duration::from_secs(600));
     assert!(lives(&owner).is_some());
     one.close().unwrap();
@@ -175,11 +175,13 @@ fn an_owner_of_another_program_lives_until_its_lease_has_run_out_or_is_given_up(
 }
 
 #[test]
-fn a_feed_tells_what_other_programs_commit_and_what_was_compacted() {
+fn a_feed_announces_the_commits_of_other_programs() {
     let Some(cluster) = start() else { return };
     let (one, other) = (connect(&cluster).unwrap(), connect(&cluster).unwrap());
-    let heard = one.feed().subscribe(100);
+    let subscription = one.feed().subscribe(100);
     let seq = committed(&other, put(1, b"a").put(key(2), Bytes::new()));
-    let Received::Commit(commit) = heard.receive(Some(Duration::from_secs(20))) else { panic!("nothing") };
+    let Received::Commit(commit) = subscription.receive(Some(Duration::from_secs(20))) else {
+        panic!("no commit received")
+    };
     assert_eq!((commit.seq, commit.keys.len()), (seq, 2));
 }

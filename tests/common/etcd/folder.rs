@@ -1,4 +1,4 @@
-//! Where members keep their data.
+//! The folders with the data of members.
 
 use std::path::Path;
 
@@ -6,8 +6,8 @@ use tempfile::TempDir;
 
 const PREFIX: &str = "procstate-etcd-";
 
-/// A scratch folder that says whose it is: that of a cluster which lives as long as the test
-/// program is removed by the next test program.
+/// A scratch folder whose name contains the pid of its test program. A shared cluster is never
+/// dropped, so the next test program removes its folder.
 pub struct Folder(TempDir);
 
 impl Folder {
@@ -22,7 +22,7 @@ impl Folder {
     }
 }
 
-/// Removes what programs left that have ended.
+/// Removes the folders of test programs that have ended.
 fn sweep() {
     for entry in std::fs::read_dir(std::env::temp_dir()).unwrap().flatten() {
         let name = entry.file_name();

@@ -1,4 +1,4 @@
-//! Members that tests have one after the other.
+//! Members that tests use one after the other.
 
 use std::ops::Deref;
 use std::sync::Mutex;
@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::Cluster;
 
-/// A member that one test has for as long as it takes, and then the next, under another
-/// prefix: nobody else moves its revision meanwhile.
+/// A member that one test at a time uses, each under another prefix, so that no other test changes
+/// its revision meanwhile.
 pub struct Lent {
     cluster: Option<Cluster>,
     pub prefix: String,
@@ -16,7 +16,7 @@ pub struct Lent {
 static FREE: Mutex<Vec<Cluster>> = Mutex::new(Vec::new());
 
 impl Lent {
-    /// `None`, said as IGNORED, where etcd is not installed.
+    /// Prints IGNORED and returns `None` if etcd is not installed.
     pub fn new() -> Option<Self> {
         let free = FREE.lock().unwrap().pop();
         let cluster = free.or_else(|| Cluster::start(1))?;
@@ -38,7 +38,7 @@ impl Drop for Lent {
     }
 }
 
-/// One that no other test of this program has.
+/// Returns a prefix that no other test of this program uses.
 pub fn unused_prefix() -> String {
     static USED: AtomicUsize = AtomicUsize::new(0);
     format!("test-{}/", USED.fetch_add(1, Ordering::Relaxed))

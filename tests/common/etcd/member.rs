@@ -15,15 +15,15 @@ pub struct Place {
     address: Ipv4Addr,
     client: u16,
     peer: u16,
-    /// Health and figures, in plain HTTP whatever clients have to speak.
+    /// Serves health and metrics in plain HTTP, even if clients need TLS.
     metrics: u16,
-    /// What runs a command in its network namespace.
+    /// The beginning of a command that runs in the member's network namespace.
     inside: Vec<String>,
 }
 
 impl Place {
     pub fn on_loopback() -> Self {
-        // All at once, so that they differ.
+        // Binds all ports before it releases one, so that they differ.
         let free = [(); 3].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
         let [client, peer, metrics] = free.map(|listener| listener.local_addr().unwrap().port());
         Self { address: Ipv4Addr::LOCALHOST, client, peer, metrics, inside: Vec::new() }
@@ -80,7 +80,7 @@ impl Member {
         format!("{}://{}:{}", self.scheme, self.place.address, self.place.client)
     }
 
-    /// Starts it, again if it was killed, on the data that it has.
+    /// Starts the member on its existing data, if it has any.
     pub fn restart(&mut self) {
         let log = File::options().create(true).append(true).open(&self.log).unwrap();
         let mut command = self.place.inside.clone();
@@ -96,38 +96,38 @@ impl Member {
         self.program = None;
     }
 
-    /// SIGSTOP: it keeps its connections, and answers nobody.
+    /// SIGSTOP: the member keeps its connections, but does not respond.
     pub fn stop(&self) {
         self.program.iter().for_each(Program::stop);
     }
 
     /// SIGCONT.
-    pub fn go_on(&self) {
-        self.program.iter().for_each(Program::go_on);
+    pub fn resume(&self) {
+        self.program.iter().for_each(Program::resume);
     }
 
-    /// Whether it was not killed.
+    /// Reports whether the member was not killed.
     pub fn is_running(&self) -> bool {
         self.program.is_some()
     }
 
-    /// Whether it answers, and a majority with it.
+    /// Reports whether the member responds and has a majority.
     pub fn is_healthy(&self) -> bool {
-        self.get("/health").is_ok_and(|answer| answer.contains("\"health\":\"true\""))
+        self.get("/health").is_ok_and(|response| response.contains("\"health\":\"true\""))
     }
 
     pub fn is_leader(&self) -> bool {
-        self.get("/metrics").is_ok_and(|answer| answer.contains("\netcd_server_is_leader 1\n"))
+        self.get("/metrics").is_ok_and(|response| response.contains("\netcd_server_is_leader 1\n"))
     }
 
-    /// A figure of those that it counts.
+    /// Returns one of the member's metrics.
     pub fn metric(&self, name: &str) -> Option<f64> {
-        let answer = self.get("/metrics").ok()?;
-        let value = answer.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        let response = self.get("/metrics").ok()?;
+        let value = response.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         value?.parse().ok()
     }
 
-    /// The end of what it logged.
+    /// Returns the end of the member's log.
     pub fn log(&self) -> String {
         let text = fs::read_to_string(&self.log).unwrap_or_default();
         let lines: Vec<&str> = text.lines().collect();
@@ -141,8 +141,8 @@ impl Member {
         let mut stream = TcpStream::connect_timeout(&address.into(), TIMEOUT)?;
         stream.set_read_timeout(Some(TIMEOUT))?;
         write!(stream, "GET {path} HTTP/1.0\r\n\r\n")?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        Ok(answer)
+        let mut response = String::new();
+        stream.read_to_string(&mut response)?;
+        Ok(response)
     }
 }

@@ -1,9 +1,9 @@
-//! etcd, started by the tests: members of a cluster as programs on this machine, to be
-//! killed, stopped, cut off and started again.
+//! Starts etcd clusters on this machine, whose members the tests can kill, stop, partition and
+//! restart.
 //!
-//! Where etcd is not installed the tests that need it say IGNORED; with
-//! `PROCSTATE_REQUIRE_ETCD=1` they fail. Whatever happens to the test program, its members
-//! end with it, and the next one sweeps up what they leave.
+//! If etcd is not installed, the tests that need it print IGNORED; with `PROCSTATE_REQUIRE_ETCD=1`
+//! they fail. Members end with their test program, however that ends, and the next test program
+//! removes the files that they leave.
 #![allow(dead_code, unreachable_pub, unused_imports, reason = "each test target uses a part of it")]
 
 mod folder;
@@ -24,27 +24,28 @@ pub use member::Member;
 use member::Place;
 pub use program::Program;
 
-/// How long a cluster may take to start, and to agree again once a majority of it lives.
+/// How long a cluster may take to start, and to recover once a majority of its members runs.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A cluster of a test's own. It ends with its value.
+/// A cluster; its members are killed when it is dropped.
 pub struct Cluster {
     pub members: Vec<Member>,
     folder: Folder,
 }
 
 impl Cluster {
-    /// So many members on loopback; `None`, said as IGNORED, where etcd is not installed.
+    /// Starts this many members on loopback. Prints IGNORED and returns `None` if etcd is not
+    /// installed.
     pub fn start(members: usize) -> Option<Self> {
         Self::start_with(members, &[])
     }
 
-    /// So many members that are given these arguments too.
+    /// Starts this many members with additional arguments.
     pub fn start_with(members: usize, arguments: &[&str]) -> Option<Self> {
         is_installed().then(|| Self::launch((0..members).map(|_| Place::on_loopback()).collect(), arguments))
     }
 
-    /// A member in each of these network namespaces.
+    /// Starts a member in each of these network namespaces.
     pub fn start_in(hosts: &[&net::Host]) -> Option<Self> {
         is_installed().then(|| Self::launch(hosts.iter().map(|host| Place::on(host)).collect(), &[]))
     }
@@ -60,39 +61,39 @@ impl Cluster {
         cluster
     }
 
-    /// What clients connect to.
+    /// Returns the addresses for clients.
     pub fn endpoints(&self) -> Vec<String> {
         self.members.iter().map(Member::client_url).collect()
     }
 
-    /// Waits until every member that is to run does, and agrees with a majority.
+    /// Waits until every member that was not killed serves requests, with a majority.
     pub fn await_majority(&self) {
         let deadline = Instant::now() + PATIENCE;
         while !self.members.iter().filter(|member| member.is_running()).all(Member::is_healthy) {
-            assert!(Instant::now() < deadline, "etcd does not come to serve:\n{}", self.logs());
+            assert!(Instant::now() < deadline, "etcd does not serve requests:\n{}", self.logs());
             thread::sleep(Duration::from_millis(50));
         }
     }
 
-    /// Which member leads, as the members themselves say.
+    /// Returns the member that reports itself as the leader.
     pub fn leader(&self) -> Option<usize> {
         self.members.iter().position(Member::is_leader)
     }
 
-    /// The end of what each member logged.
+    /// Returns the end of each member's log.
     pub fn logs(&self) -> String {
         self.members.iter().map(Member::log).collect()
     }
 }
 
-/// The member that all tests of a program share that do it no harm: each takes a key prefix of
-/// its own.
+/// Returns the member shared by all tests of a program that do not inject faults. Each of them uses
+/// its own key prefix.
 pub fn shared() -> Option<&'static Cluster> {
     static SHARED: OnceLock<Option<Cluster>> = OnceLock::new();
     SHARED.get_or_init(|| Cluster::start(1)).as_ref()
 }
 
-/// Whether etcd can be started; says so where it cannot.
+/// Reports whether etcd can be started; prints IGNORED if not.
 pub fn is_installed() -> bool {
     static INSTALLED: OnceLock<bool> = OnceLock::new();
     *INSTALLED.get_or_init(|| {
@@ -103,7 +104,7 @@ pub fn is_installed() -> bool {
     })
 }
 
-/// Says past the test harness that a test does nothing here; fails where it must not.
+/// Prints, past the test harness, that a test is ignored and why; fails if etcd is required.
 pub fn require(why: &str) {
     let is_required = std::env::var_os("PROCSTATE_REQUIRE_ETCD").is_some_and(|set| set == "1");
     assert!(!is_required, "{why}");

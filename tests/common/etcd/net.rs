@@ -1,27 +1,27 @@
-//! Network namespaces joined by a bridge, so that programs can be cut off from each other.
+//! Network namespaces connected by a bridge, so that tests can partition programs from each other.
 //!
-//! A test that wants them starts itself again in namespaces of its own ([`enter`]), where
-//! it is root and alone: what it makes there is seen by nobody else, and goes with it.
+//! A test that needs them runs itself again in new namespaces ([`enter`]), in which it is root. What
+//! it creates there is invisible outside, and disappears with it.
 
 use std::net::Ipv4Addr;
 use std::process::{Command, ExitStatus, Output};
 
 use super::require;
 
-/// Set for a test that was started again in namespaces of its own.
+/// Set for a test that runs in its own namespaces.
 const INSIDE: &str = "PROCSTATE_TEST_NAMESPACES";
 
-/// Where a test that needs namespaces is.
+/// The result of [`enter`].
 pub enum Entered {
-    /// Inside: go on.
+    /// The caller runs in its own namespaces, and continues.
     Inside,
-    /// Outside: it ran to its end inside.
+    /// The caller runs outside; the test ran inside and ended.
     Ran(ExitStatus),
-    /// They cannot be had here.
+    /// This machine does not allow namespaces.
     Unavailable,
 }
 
-/// Runs the test of this name, of this test program, in namespaces of its own.
+/// Runs the test of this name, of this test program, in its own namespaces.
 pub fn enter(test: &str) -> Entered {
     if std::env::var_os(INSIDE).is_some() {
         set_up();
@@ -29,7 +29,7 @@ pub fn enter(test: &str) -> Entered {
     }
     let namespaces =
         ["--user", "--map-root-user", "--net", "--mount", "--pid", "--fork", "--kill-child=KILL"];
-    // Who is root already needs no user namespace.
+    // Root needs no user namespace.
     let is_root = rustix::process::geteuid().is_root();
     let namespaces = &namespaces[if is_root { 2 } else { 0 }..];
     let works = Command::new("unshare").args(namespaces).args(["ip", "link", "set", "lo", "up"]).output();
@@ -37,7 +37,7 @@ pub fn enter(test: &str) -> Entered {
         require(&format!("this test needs network namespaces ({why})"));
         return Entered::Unavailable;
     }
-    // Numbers of programs mean others inside, and so do the folders that are named by them.
+    // Pids are different inside, so folders that are named after pids must not be shared.
     let scratch = tempfile::tempdir().unwrap();
     let status = Command::new("unshare")
         .args(namespaces)
@@ -66,7 +66,7 @@ fn run(line: &str) {
     }
 }
 
-/// The bridge, with an address of its own: the test itself is on it.
+/// Creates the bridge, with an address for the test itself.
 fn set_up() {
     std::fs::create_dir_all("/run/netns").unwrap();
     run("mount -t tmpfs none /run/netns");
@@ -83,7 +83,7 @@ pub struct Host {
 }
 
 impl Host {
-    /// One of another number than every other.
+    /// Creates a namespace; `number` must be unique.
     pub fn new(number: u8) -> Self {
         let host = Self { name: format!("h{number}"), number };
         let (name, address) = (&host.name, host.address());
@@ -100,37 +100,37 @@ impl Host {
         Ipv4Addr::new(10, 0, 0, self.number)
     }
 
-    /// What to begin a command with that is to run there.
+    /// Returns the beginning of a command that runs in this namespace.
     pub fn inside(&self) -> Vec<String> {
         ["ip", "netns", "exec", &self.name].map(str::to_owned).into()
     }
 
-    /// Nothing that it sends arrives at `other` from now on, and nobody is told: it goes to
-    /// a network card that nobody has.
-    pub fn deafen(&self, other: &Self) {
+    /// Silently drops everything that this host sends to `other`: the packets go to a hardware
+    /// address that does not exist.
+    fn block(&self, other: &Self) {
         let (name, address) = (&self.name, other.address());
         run(&format!("ip -n {name} neigh replace {address} lladdr 02:00:00:00:00:00 dev eth0 nud permanent"));
     }
 
-    /// What it sends arrives at `other` again.
-    pub fn reach(&self, other: &Self) {
+    /// Undoes `block`.
+    fn unblock(&self, other: &Self) {
         let (name, address) = (&self.name, other.address());
         let deleted = Command::new("ip")
             .args(["-n", name, "neigh", "del", &address.to_string(), "dev", "eth0"])
             .output();
-        // It may not have been deafened at all.
+        // Fails if the other host was not blocked.
         drop(deleted);
     }
 }
 
-/// Cuts two hosts off from each other.
+/// Partitions two hosts from each other.
 pub fn cut(one: &Host, other: &Host) {
-    one.deafen(other);
-    other.deafen(one);
+    one.block(other);
+    other.block(one);
 }
 
-/// Joins two hosts again.
-pub fn join(one: &Host, other: &Host) {
-    one.reach(other);
-    other.reach(one);
+/// Reconnects two hosts.
+pub fn reconnect(one: &Host, other: &Host) {
+    one.unblock(other);
+    other.unblock(one);
 }

@@ -1,4 +1,4 @@
-//! Programs that a test starts, signals, and takes with it when it ends.
+//! Programs that a test starts and signals, and that end with it.
 
 use std::process::{Child, Command, ExitStatus};
 use std::sync::OnceLock;
@@ -7,11 +7,12 @@ use std::thread;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// A program; killed with its value, and with the test program.
+/// A program; killed when dropped, and when the test program ends.
 pub struct Program(Child);
 
 impl Program {
-    /// `setpriv` lets it die with the thread that starts it.
+    /// Starts a program through `setpriv`, so that the kernel kills it when the thread that started
+    /// it ends.
     pub fn start(arguments: &[String], set_up: impl FnOnce(&mut Command)) -> Self {
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL", "--"]).args(arguments);
@@ -30,11 +31,11 @@ impl Program {
     }
 
     /// SIGCONT.
-    pub fn go_on(&self) {
+    pub fn resume(&self) {
         self.signal(Signal::CONT);
     }
 
-    /// How it ended, if it has.
+    /// Returns the exit status, if the program has ended.
     pub fn ended(&mut self) -> Option<ExitStatus> {
         self.0.try_wait().unwrap()
     }
@@ -50,21 +51,21 @@ impl Drop for Program {
     }
 }
 
-/// Starts programs from a thread that ends only with this one: that of a test ends with it,
-/// and a shared cluster is to stay.
+/// Starts a program from a thread that lives as long as the test program: the thread of a test ends
+/// with that test, but a shared cluster must remain.
 fn spawn(command: Command) -> Child {
-    type Order = (Command, Sender<std::io::Result<Child>>);
-    static KEEPER: OnceLock<Sender<Order>> = OnceLock::new();
-    let keeper = KEEPER.get_or_init(|| {
-        let (orders, taken) = channel::<Order>();
+    type Request = (Command, Sender<std::io::Result<Child>>);
+    static STARTER: OnceLock<Sender<Request>> = OnceLock::new();
+    let starter = STARTER.get_or_init(|| {
+        let (requests, received) = channel::<Request>();
         thread::spawn(move || {
-            for (mut command, answer) in taken {
-                let _ = answer.send(command.spawn());
+            for (mut command, response) in received {
+                let _ = response.send(command.spawn());
             }
         });
-        orders
+        requests
     });
-    let (answer, child) = channel();
-    keeper.send((command, answer)).unwrap();
-    child.recv().unwrap().unwrap_or_else(|error| panic!("a program cannot be started: {error}"))
+    let (response, child) = channel();
+    starter.send((command, response)).unwrap();
+    child.recv().unwrap().unwrap_or_else(|error| panic!("could not start a program: {error}"))
 }

@@ -1,11 +1,11 @@
-//! Every write that landed, as etcd itself has it: its history from the first revision on.
+//! Every write that landed, from etcd's own history since the first revision.
 
 use serde_json::json;
 
 use crate::etcd::Member;
-use crate::gateway::{answers, ask, decode, encode, number};
+use crate::gateway::{call, decode, encode, number, responses};
 
-/// One put. Deletes are none of these tests' business.
+/// One put. These tests ignore deletes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Put {
     /// The sequence number of the commit.
@@ -14,7 +14,7 @@ pub struct Put {
     pub value: Vec<u8>,
 }
 
-/// What a record is, as the last byte of its key or the one before its name says.
+/// The kind of a record: the last byte of its key, or the last one before the item name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     Owner = 0x10,
@@ -24,13 +24,13 @@ pub enum Kind {
 }
 
 impl Put {
-    /// Whether it is a record of this process, and of this work item if that has one.
+    /// Reports whether this is a record of this process, and of this work item unless that is empty.
     pub fn is(&self, kind: Kind, process: &str, item: &str) -> bool {
         let end = [&[0x01], process.as_bytes(), &[0x00, kind as u8], item.as_bytes()].concat();
         self.key.ends_with(&end)
     }
 
-    /// A number in a map of statistics, wherever in the value that is.
+    /// Returns a number from a map of statistics anywhere in the value.
     pub fn stat(&self, label: &str) -> Option<u64> {
         let entry = [&[0x0a, label.len() as u8], label.as_bytes(), &[0x11]].concat();
         let at = self.value.windows(entry.len()).position(|window| window == entry)? + entry.len();
@@ -38,7 +38,7 @@ impl Put {
         Some(f64::from_le_bytes(number) as u64)
     }
 
-    /// A whole number among the parameters.
+    /// Returns an integer parameter.
     pub fn int(&self, name: &str) -> Option<u64> {
         let entry = [&[0x0a, name.len() as u8], name.as_bytes(), &[0x10]].concat();
         let at = self.value.windows(entry.len()).position(|window| window == entry)? + entry.len();
@@ -57,17 +57,20 @@ impl Put {
     }
 }
 
-/// Reads what landed under a prefix, by the sequence numbers of the store there.
+/// Reads the puts of the store under a prefix, with its sequence numbers as revisions.
 pub fn read(member: &Member, prefix: &str) -> Vec<Put> {
     const MARK: &[u8] = b"the end of the history";
-    ask(member, "/v3/kv/put", &json!({ "key": encode(MARK) }));
+    call(member, "/v3/kv/put", &json!({ "key": encode(MARK) }));
     let all = encode([0]);
     let watch = json!({ "create_request": { "key": all, "range_end": all, "start_revision": "1", "fragment": true } });
     let store = [prefix.as_bytes(), b"\0store"].concat();
     let (mut puts, mut begin) = (Vec::new(), None);
-    for answer in answers(member, "/v3/watch", &watch) {
-        let result = &answer["result"];
-        assert!(answer["error"].is_null() && result["canceled"] != true, "the history is cut off: {answer}");
+    for response in responses(member, "/v3/watch", &watch) {
+        let result = &response["result"];
+        assert!(
+            response["error"].is_null() && result["canceled"] != true,
+            "the history is incomplete: {response}"
+        );
         let events = result["events"].as_array().into_iter().flatten();
         for event in events.filter(|event| event["type"].is_null()) {
             let (key, revision) = (decode(&event["kv"]["key"]), number(&event["kv"]["mod_revision"]));

@@ -1,37 +1,38 @@
-//! Holds what landed against what the programs were told.
+//! Compares what landed with the results that the programs got.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::events::{Event, Line};
 use super::landed::{Kind, Put};
 use super::program::{CLAIMED, COUNTERS, ITEMS};
-use super::told::{Line, Told};
 
-/// One program: its name, and all that it wrote down.
-pub type Diaries = BTreeMap<String, Vec<Line>>;
+/// The event log of each program, by its name.
+pub type EventLogs = BTreeMap<String, Vec<Line>>;
 
-/// What was found to be wrong.
+/// Descriptions of the violations.
 pub type Findings = Vec<String>;
 
-/// Everything that must hold.
-pub fn judge(diaries: &Diaries, landed: &[Put]) -> Findings {
+/// Checks all guarantees.
+pub fn judge(event_logs: &EventLogs, landed: &[Put]) -> Findings {
     let mut findings = Findings::new();
-    for (name, lines) in diaries {
+    for (name, lines) in event_logs {
         counts(name, lines, landed, &mut findings);
         claims(name, lines, landed, &mut findings);
     }
-    one_owner(diaries, &mut findings);
+    one_owner(event_logs, &mut findings);
     let history = History::of(landed);
     history.fence(&mut findings);
     history.no_write_twice(&mut findings);
     history.totals(&mut findings);
-    for lines in diaries.values() {
+    for lines in event_logs.values() {
         history.accepted(lines, &mut findings);
     }
-    items(diaries, &history, &mut findings);
+    items(event_logs, &history, &mut findings);
     findings
 }
 
-/// Each value of a counter landed once, in order, and what was accepted is in.
+/// Checks that each value of a counter landed once and in order, and that no accepted value is
+/// missing.
 fn counts(name: &str, lines: &[Line], landed: &[Put], findings: &mut Findings) {
     let values: Vec<u64> = landed
         .iter()
@@ -39,24 +40,24 @@ fn counts(name: &str, lines: &[Line], landed: &[Put], findings: &mut Findings) {
         .filter_map(|put| put.int("n"))
         .collect();
     if let Some(at) = values.iter().zip(1..).position(|(value, expected)| *value != expected) {
-        findings.push(format!("{name}: the counter went {:?}", &values[at.saturating_sub(2)..=at]));
+        findings.push(format!("{name}: the counter had the values {:?}", &values[at.saturating_sub(2)..=at]));
     }
     let last = values.last().copied().unwrap_or_default();
     let (mut accepted, mut in_doubt, mut refused) = (0, None, None);
     for line in lines {
-        match line.told {
-            Told::CountTry { to } => in_doubt = Some(to),
-            Told::Counted { to, changed } => {
+        match line.event {
+            Event::CountTry { to } => in_doubt = Some(to),
+            Event::Counted { to, changed } => {
                 if !changed && refused == Some(to) {
-                    findings.push(format!("{name}: {to} was refused, and landed"));
+                    findings.push(format!("{name}: {to} was refused, but landed"));
                 }
                 (accepted, in_doubt, refused) = (to, None, None);
             }
-            Told::CountFailed { to, surely: true } => refused = Some(to),
-            Told::Begin { counter } => {
+            Event::CountFailed { to, surely: true } => refused = Some(to),
+            Event::Begin { counter } => {
                 if counter < accepted || (refused == Some(counter) && counter > accepted) {
                     findings.push(format!(
-                        "{name}: {counter} is there; {accepted} was accepted, {refused:?} refused"
+                        "{name}: the counter is {counter}; {accepted} was accepted, {refused:?} was refused"
                     ));
                 }
                 accepted = counter;
@@ -71,35 +72,37 @@ fn counts(name: &str, lines: &[Line], landed: &[Put], findings: &mut Findings) {
     }
 }
 
-/// Whose claim landed was told that it won, or nothing; and no other.
+/// Checks that the program whose claim landed got `Won` or no result, and that no other got `Won`.
 fn claims(name: &str, lines: &[Line], landed: &[Put], findings: &mut Findings) {
     let owners: Vec<&Put> = landed.iter().filter(|put| put.is(Kind::Owner, CLAIMED, "")).collect();
     let mut claim: Option<&str> = None;
     for line in lines {
         let landed_as =
             || owners.iter().find(|put| claim.is_some_and(|id| put.mentions(id))).map(|put| put.revision);
-        match &line.told {
-            Told::ClaimTry { instance } => claim = Some(instance),
-            Told::Won { token } if landed_as() != Some(*token) => {
+        match &line.event {
+            Event::ClaimTry { instance } => claim = Some(instance),
+            Event::Won { token } if landed_as() != Some(*token) => {
                 findings.push(format!(
-                    "{name}: was told to own {CLAIMED} by {token}; its claim is {:?}",
+                    "{name}: won {CLAIMED} with {token}, but its claim landed as {:?}",
                     landed_as()
                 ));
             }
-            Told::ClaimRefused | Told::ClaimFailed { surely: true } if landed_as().is_some() => {
-                findings
-                    .push(format!("{name}: a claim landed as {:?} and was told to be refused", landed_as()));
+            Event::ClaimRefused | Event::ClaimFailed { surely: true } if landed_as().is_some() => {
+                findings.push(format!(
+                    "{name}: a claim landed as {:?}, but was reported as refused",
+                    landed_as()
+                ));
             }
             _ => {}
         }
     }
 }
 
-/// Nobody was sure to be the owner while, or after, a later one was.
-fn one_owner(diaries: &Diaries, findings: &mut Findings) {
+/// Checks that no program was certain to be the owner while or after a later owner was.
+fn one_owner(event_logs: &EventLogs, findings: &mut Findings) {
     let mut times: BTreeMap<u64, (u64, u64)> = BTreeMap::new();
-    for line in diaries.values().flatten() {
-        if let Told::Sure { token } = line.told {
+    for line in event_logs.values().flatten() {
+        if let Event::Sure { token } = line.event {
             let (first, last) = times.entry(token).or_insert((line.at, line.at));
             (*first, *last) = ((*first).min(line.at), (*last).max(line.at));
         }
@@ -109,12 +112,12 @@ fn one_owner(diaries: &Diaries, findings: &mut Findings) {
         if let [(earlier, (_, last)), (later, (first, _))] = pair
             && last >= first
         {
-            findings.push(format!("{earlier} was sure at {last}, and {later} at {first}"));
+            findings.push(format!("{earlier} was certain at {last}, and {later} at {first}"));
         }
     }
 }
 
-/// The records of the process that is claimed, as they landed.
+/// The records of the claimed process, as they landed.
 struct History<'a> {
     owners: Vec<u64>,
     statuses: Vec<&'a Put>,
@@ -131,38 +134,45 @@ impl<'a> History<'a> {
         }
     }
 
-    /// Who owns it at a revision, that one included.
+    /// Returns the owner as of a revision, which may itself be the claim.
     fn owner_at(&self, revision: u64) -> Option<u64> {
         self.owners.iter().rev().find(|owner| **owner <= revision).copied()
     }
 
-    /// What a run wrote; not what claims did, who write the status of the run before.
+    /// Returns the writes of runs, without those of claims, which write the status of the previous
+    /// run.
     fn of_runs(&self) -> impl Iterator<Item = (&'a Put, u64)> {
         let by_runs = self.statuses.iter().filter(|put| !self.owners.contains(&put.revision));
         by_runs.filter_map(|put| Some((*put, put.stat("token")?)))
     }
 
+    /// Checks that only the current owner's writes landed.
     fn fence(&self, findings: &mut Findings) {
         for (put, token) in self.of_runs() {
             let owner = self.owner_at(put.revision);
             if owner != Some(token) {
-                findings
-                    .push(format!("revision {} is a write of {token}; the owner is {owner:?}", put.revision));
+                findings.push(format!(
+                    "revision {} is a write of {token}, but the owner is {owner:?}",
+                    put.revision
+                ));
             }
         }
     }
 
-    /// Each write of a run says when it was made: the same bytes twice are one write twice.
+    /// Checks that no write landed twice. Each write of a run contains its time, so two writes have
+    /// the same bytes only if they are the same write.
     fn no_write_twice(&self, findings: &mut Findings) {
         for pair in self.statuses.windows(2) {
             if pair[0].value == pair[1].value {
-                findings
-                    .push(format!("revisions {} and {} are one write", pair[0].revision, pair[1].revision));
+                findings.push(format!(
+                    "revisions {} and {} are the same write",
+                    pair[0].revision, pair[1].revision
+                ));
             }
         }
     }
 
-    /// Each end of a run is added once.
+    /// Checks that the totals include the end of each run once.
     fn totals(&self, findings: &mut Findings) {
         let (mut runs, mut steps) = (0, 0);
         for put in &self.totals {
@@ -179,51 +189,51 @@ impl<'a> History<'a> {
         }
     }
 
-    /// Every write that was acknowledged is in.
+    /// Checks that every acknowledged write landed.
     fn accepted(&self, lines: &[Line], findings: &mut Findings) {
         let steps: BTreeSet<(u64, u64)> =
             self.of_runs().filter_map(|(put, token)| Some((token, put.stat("work.n")?))).collect();
         let ends: BTreeSet<u64> = self.totals.iter().filter_map(|put| self.owner_at(put.revision)).collect();
         for line in lines {
-            match line.told {
-                Told::Stepped { token, steps: n } if !steps.contains(&(token, n)) => {
-                    findings.push(format!("step {n} of {token} was accepted, and is lost"));
+            match line.event {
+                Event::Stepped { token, steps: n } if !steps.contains(&(token, n)) => {
+                    findings.push(format!("step {n} of {token} was accepted, but is lost"));
                 }
-                Told::Finished { token, .. } if !ends.contains(&token) => {
-                    findings.push(format!("the end of {token} was accepted, and is lost"));
+                Event::Finished { token, .. } if !ends.contains(&token) => {
+                    findings.push(format!("the end of {token} was accepted, but is lost"));
                 }
                 _ => {}
             }
         }
     }
 
-    /// Which run, counted by the ends before it, a token is of.
+    /// Returns the run that a token belongs to, as the number of runs that ended before it.
     fn run_of(&self, token: u64) -> usize {
         self.totals.iter().filter(|put| put.revision < token).count()
     }
 }
 
-/// Within a run an item that is done is not done again, and a run that completed has done all.
-fn items(diaries: &Diaries, history: &History<'_>, findings: &mut Findings) {
-    let mut lines: Vec<&Line> = diaries.values().flatten().collect();
+/// Checks that no item is done twice within a run, and that a completed run has done all items.
+fn items(event_logs: &EventLogs, history: &History<'_>, findings: &mut Findings) {
+    let mut lines: Vec<&Line> = event_logs.values().flatten().collect();
     lines.sort_by_key(|line| line.at);
     let mut done: BTreeSet<(usize, &str)> = BTreeSet::new();
     let mut tried: BTreeSet<(usize, &str)> = BTreeSet::new();
-    // Whoever was stopped may try, and is refused.
+    // A former owner may try again after it was stopped, but must be refused.
     let mut again: BTreeMap<u64, &str> = BTreeMap::new();
     for line in lines {
-        match &line.told {
-            Told::StepTry { token, item } if done.contains(&(history.run_of(*token), item)) => {
+        match &line.event {
+            Event::StepTry { token, item } if done.contains(&(history.run_of(*token), item)) => {
                 again.insert(*token, item);
             }
-            Told::Stepped { token, .. } => {
+            Event::Stepped { token, .. } => {
                 if let Some(item) = again.remove(token) {
-                    findings.push(format!("{token} did {item} again, which was done"));
+                    findings.push(format!("{token} did {item} again"));
                 }
             }
-            Told::DoneTry { token, item } => drop(tried.insert((history.run_of(*token), item))),
-            Told::Done { token, item } => drop(done.insert((history.run_of(*token), item))),
-            Told::Finished { token, completed: true, .. } => {
+            Event::DoneTry { token, item } => drop(tried.insert((history.run_of(*token), item))),
+            Event::Done { token, item } => drop(done.insert((history.run_of(*token), item))),
+            Event::Finished { token, completed: true, .. } => {
                 let run = history.run_of(*token);
                 let left: Vec<&str> =
                     ITEMS.into_iter().filter(|item| !tried.contains(&(run, *item))).collect();

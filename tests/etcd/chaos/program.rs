@@ -1,7 +1,7 @@
-//! The program whose store is on etcd: this test program, started again.
+//! The program that uses the store in etcd: this test program, started again.
 //!
-//! Three things at a time: it counts, in an item that is its own to register; it claims a
-//! process that others claim too, and works through it; and it has a runner.
+//! Three threads: one counts in an item that only this program registers, one claims a process that
+//! the other programs claim too and works through its items, and one has a runner.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -15,10 +15,10 @@ use procstate::{
 };
 
 use super::connect;
-use super::told::{Diary, Told, now};
+use super::events::{Event, EventLog, now};
 
 pub const ENDPOINTS: &str = "PROCSTATE_TEST_ETCD_ENDPOINTS";
-pub const DIARY: &str = "PROCSTATE_TEST_ETCD_DIARY";
+pub const EVENT_LOG: &str = "PROCSTATE_TEST_ETCD_EVENT_LOG";
 pub const NAME: &str = "PROCSTATE_TEST_ETCD_NAME";
 
 pub const COUNTERS: &str = "counters";
@@ -26,65 +26,65 @@ pub const CLAIMED: &str = "claimed";
 pub const RUNNER: &str = "runner";
 pub const ITEMS: [&str; 4] = ["a", "b", "c", "d"];
 
-/// How long an owner counts as alive.
+/// The heartbeat timeout of owners.
 pub const TIMEOUT: Duration = Duration::from_secs(3);
 const STEPS: usize = 8;
 const PACE: Duration = Duration::from_millis(10);
-/// What a runner and its items may need after a failure.
-const PATIENCE: Duration = Duration::from_millis(100);
+/// The delay after a failed call.
+const RETRY_DELAY: Duration = Duration::from_millis(100);
 
-/// The program itself, where it is asked for.
+/// Runs the program if the variables are set; otherwise does nothing.
 #[test]
 fn program() {
-    let (Ok(endpoints), Ok(diary), Ok(name)) =
-        (std::env::var(ENDPOINTS), std::env::var(DIARY), std::env::var(NAME))
+    let (Ok(endpoints), Ok(event_log), Ok(name)) =
+        (std::env::var(ENDPOINTS), std::env::var(EVENT_LOG), std::env::var(NAME))
     else {
         return;
     };
     let endpoints: Vec<String> = endpoints.split(',').map(str::to_owned).collect();
-    let diary = Arc::new(Diary::open(Path::new(&diary)));
-    let store = persist(&diary, || connect(&endpoints));
+    let event_log = Arc::new(EventLog::open(Path::new(&event_log)));
+    let store = persist(&event_log, || connect(&endpoints));
     thread::scope(|scope| {
-        scope.spawn(|| count_for_ever(&store, &name, &diary));
-        scope.spawn(|| claim_for_ever(&store, &diary));
-        scope.spawn(|| run_for_ever(&store, &diary));
+        scope.spawn(|| count_forever(&store, &name, &event_log));
+        scope.spawn(|| claim_forever(&store, &event_log));
+        scope.spawn(|| run_forever(&store, &event_log));
     });
 }
 
-/// Tries until it works; what fails is told.
-fn persist<T>(diary: &Diary, mut attempt: impl FnMut() -> Result<T, Error>) -> T {
+/// Retries until the attempt succeeds, and records each failure.
+fn persist<T>(event_log: &EventLog, mut attempt: impl FnMut() -> Result<T, Error>) -> T {
     loop {
         match attempt() {
             Ok(value) => return value,
-            Err(error) => fail(diary, &error),
+            Err(error) => fail(event_log, &error),
         }
-        thread::sleep(PATIENCE);
+        thread::sleep(RETRY_DELAY);
     }
 }
 
-fn fail(diary: &Diary, error: &Error) {
-    diary.tell(Told::Failed { text: error.to_string() });
+fn fail(event_log: &EventLog, error: &Error) {
+    event_log.record(Event::Failed { text: error.to_string() });
 }
 
-fn count_for_ever(store: &Store, name: &str, diary: &Diary) {
+fn count_forever(store: &Store, name: &str, event_log: &EventLog) {
     let process = store.process(COUNTERS).unwrap();
-    let read = || persist(diary, || process.item(name)).map_or(0, |item| counter(&item));
+    let read = || persist(event_log, || process.item(name)).map_or(0, |item| counter(&item));
     let mut n = read();
-    diary.tell(Told::Begin { counter: n });
+    event_log.record(Event::Begin { counter: n });
     loop {
         let to = n + 1;
-        diary.tell(Told::CountTry { to });
+        event_log.record(Event::CountTry { to });
         match process.register(name, Params::new().int("n", to as i64)) {
             Ok(effect) => {
-                diary.tell(Told::Counted { to, changed: effect != Effect::Unchanged });
+                event_log.record(Event::Counted { to, changed: effect != Effect::Unchanged });
                 n = to;
             }
             Err(error) => {
-                diary.tell(Told::CountFailed { to, surely: !error.is_uncertain() });
-                fail(diary, &error);
-                thread::sleep(PATIENCE);
+                event_log.record(Event::CountFailed { to, surely: !error.is_uncertain() });
+                fail(event_log, &error);
+                thread::sleep(RETRY_DELAY);
                 n = read();
-                diary.tell(Told::Begin { counter: n });
+                event_log.record(Event::Begin { counter: n });
             }
         }
         thread::sleep(PACE);
@@ -96,7 +96,7 @@ fn counter(item: &Item) -> u64 {
     params.and_then(|params| params.get_int("n")).unwrap_or_default() as u64
 }
 
-fn claim_for_ever(store: &Store, diary: &Diary) {
+fn claim_forever(store: &Store, event_log: &EventLog) {
     let process = store.process(CLAIMED).unwrap();
     let options = ClaimOptions::new()
         .force(true)
@@ -105,41 +105,41 @@ fn claim_for_ever(store: &Store, diary: &Diary) {
         .heartbeat_timeout(TIMEOUT);
     loop {
         let instance = Instance::new();
-        diary.tell(Told::ClaimTry { instance: instance.id().to_owned() });
+        event_log.record(Event::ClaimTry { instance: instance.id().to_owned() });
         match process.claim_with(&instance, &options) {
-            Ok(Claim::Won(run)) => work_through(run, diary),
-            Ok(_) => diary.tell(Told::ClaimRefused),
+            Ok(Claim::Won(run)) => work_through(run, event_log),
+            Ok(_) => event_log.record(Event::ClaimRefused),
             Err(error) => {
-                diary.tell(Told::ClaimFailed { surely: !error.is_uncertain() });
-                fail(diary, &error);
+                event_log.record(Event::ClaimFailed { surely: !error.is_uncertain() });
+                fail(event_log, &error);
             }
         }
-        // Also so that another has a chance.
+        // Gives the other programs a chance to win.
         thread::sleep(Duration::from_millis(fastrand::u64(10..150)));
     }
 }
 
-fn work_through(mut run: Run, diary: &Diary) {
+fn work_through(mut run: Run, event_log: &EventLog) {
     let token = run.token();
-    diary.tell(Told::Won { token });
-    // So that each write of the run says under which owner it was made.
+    event_log.record(Event::Won { token });
+    // The oracle reads from each write of the run which owner made it.
     let before = run.status().stats.get("token").copied().unwrap_or_default();
     run.add_stat("token", token as f64 - before);
-    if let Err(error) = do_items(&mut run, diary) {
-        fail(diary, &error);
+    if let Err(error) = do_items(&mut run, event_log) {
+        fail(event_log, &error);
         if error.is_conflict() {
-            diary.tell(Told::Lost { token });
+            event_log.record(Event::Lost { token });
         }
-        diary.tell(Told::FinishTry { token });
+        event_log.record(Event::FinishTry { token });
         return;
     }
-    diary.tell(Told::FinishTry { token });
+    event_log.record(Event::FinishTry { token });
     match run.finish() {
         Ok(status) => {
             let completed = status.state() == State::Completed;
-            diary.tell(Told::Finished { token, steps: steps(&status), completed });
+            event_log.record(Event::Finished { token, steps: steps(&status), completed });
         }
-        Err(error) => fail(diary, &error),
+        Err(error) => fail(event_log, &error),
     }
 }
 
@@ -147,43 +147,44 @@ fn steps(status: &Status) -> u64 {
     status.stats.get("work.n").copied().unwrap_or_default() as u64
 }
 
-fn do_items(run: &mut Run, diary: &Diary) -> Result<(), Error> {
+fn do_items(run: &mut Run, event_log: &EventLog) -> Result<(), Error> {
     let token = run.token();
     while let Some(work) = run.next_work()? {
         let item = work.name().to_owned();
-        if !do_steps(run, work, diary)? {
-            diary.tell(Told::Lost { token });
+        if !do_steps(run, work, event_log)? {
+            event_log.record(Event::Lost { token });
             return Ok(());
         }
-        diary.tell(Told::Done { token, item });
+        event_log.record(Event::Done { token, item });
     }
     Ok(())
 }
 
-/// False once the run is lost.
-fn do_steps(run: &Run, mut work: WorkItem, diary: &Diary) -> Result<bool, Error> {
+/// Returns false once another program has taken over.
+fn do_steps(run: &Run, mut work: WorkItem, event_log: &EventLog) -> Result<bool, Error> {
     let (token, item) = (run.token(), work.name().to_owned());
     for _ in 0..STEPS {
         work.add_stat("n", 1.0);
-        diary.tell(Told::StepTry { token, item: item.clone() });
+        event_log.record(Event::StepTry { token, item: item.clone() });
         if run.progress()? == Progress::Conflict {
             return Ok(false);
         }
-        diary.tell(Told::Stepped { token, steps: steps(&run.status()) });
-        // The time comes first: sure after it, it was so at it.
+        event_log.record(Event::Stepped { token, steps: steps(&run.status()) });
+        // Takes the time before the check: if the run has not lapsed afterwards, it had not lapsed
+        // then.
         let at = now();
         if !run.is_lapsed() {
-            diary.tell_at(at, Told::Sure { token });
+            event_log.record_at(at, Event::Sure { token });
         }
         thread::sleep(PACE);
     }
-    diary.tell(Told::DoneTry { token, item });
+    event_log.record(Event::DoneTry { token, item });
     work.finish().map(|()| true)
 }
 
-fn run_for_ever(store: &Store, diary: &Arc<Diary>) {
+fn run_forever(store: &Store, event_log: &Arc<EventLog>) {
     loop {
-        let diary_of_worker = diary.clone();
+        let worker_log = event_log.clone();
         let runner = Runner::builder(store, RUNNER)
             .every(Duration::from_secs(1))
             .heartbeat_timeout(TIMEOUT)
@@ -191,13 +192,13 @@ fn run_for_ever(store: &Store, diary: &Arc<Diary>) {
                 thread::sleep(PACE);
                 work.add_stat("n", 1.0);
                 let _ = work.progress()?;
-                diary_of_worker.tell(Told::Ran { item: work.name().to_owned() });
+                worker_log.record(Event::Ran { item: work.name().to_owned() });
                 Ok(())
             });
         match runner.spawn().map(|handle| handle.join()) {
             Ok(Ok(_)) => {}
-            Ok(Err(error)) | Err(error) => fail(diary, &error),
+            Ok(Err(error)) | Err(error) => fail(event_log, &error),
         }
-        thread::sleep(PATIENCE);
+        thread::sleep(RETRY_DELAY);
     }
 }

@@ -1,10 +1,11 @@
-//! A commit as one transaction, whose fate is found out whatever becomes of the answer.
+//! A commit as one transaction whose outcome is determined even if a response is lost.
 //!
-//! A connection that is lost, a time-out, a leader that changes: the transaction may have
-//! been made, may be made still, or never. Each one compares and writes a [slot] of its own.
-//! Sent again, it cannot be made twice; if it was made, its slot tells by which revision. One
-//! that fails after it was in doubt writes the slot alone, before anybody is told: what of it
-//! is still under way can then not be made any more.
+//! After a lost connection, a timeout or a change of the leader, the transaction may have been
+//! applied, may still be applied, or may never be. Each transaction therefore compares and writes its
+//! own [slot]. A retry cannot apply it twice, and if it was applied, the revision of the slot is the
+//! result. If a retry finds a failed precondition, the commit first writes its slot alone and only
+//! then reports the failure: a copy of the transaction that is still in flight can then no longer be
+//! applied.
 //!
 //! [slot]: super::slots
 
@@ -16,7 +17,7 @@ use bytes::Bytes;
 use crate::engine::etcd::client::Core;
 use crate::engine::etcd::commit::pending::PENDING;
 use crate::engine::etcd::slots::Slot;
-use crate::engine::etcd::transport::line::Pause;
+use crate::engine::etcd::transport::cluster::Backoff;
 use crate::engine::etcd::transport::trouble::{Reason, Trouble};
 use crate::engine::etcd::transport::txn;
 use crate::engine::{Batch, Expect, Outcome, Write};
@@ -24,13 +25,13 @@ use crate::error::{Error, Failure, Result};
 use crate::proto::etcd::etcdserverpb as pb;
 use crate::record;
 
-/// What a slot holds that was written so that its commit is never made.
+/// The value of a slot that was written to prevent its commit.
 const VOID: Bytes = Bytes::from_static(b"void");
 
-/// A batch, as it is asked of etcd.
+/// A batch as the parts of an etcd transaction.
 pub(in crate::engine::etcd) struct Request {
     pub(in crate::engine::etcd) compare: Vec<pb::Compare>,
-    /// The keys of the preconditions, and what is expected of them.
+    /// The key and the expectation of each precondition.
     pub(in crate::engine::etcd) expected: Vec<(Bytes, Expect)>,
     pub(in crate::engine::etcd) writes: Vec<pb::RequestOp>,
     pub(in crate::engine::etcd) bytes: usize,
@@ -50,7 +51,7 @@ impl Request {
         Self { compare, expected, writes, bytes }
     }
 
-    /// What is asked with this slot; `None` without one, if nothing is written.
+    /// Returns the transaction with this slot; a commit without writes has no slot.
     fn txn(&self, slot: Option<&Slot>, writes: Vec<pb::RequestOp>) -> pb::TxnRequest {
         let mut txn = pb::TxnRequest { compare: self.compare.clone(), success: writes, failure: Vec::new() };
         if let Some(slot) = slot {
@@ -63,7 +64,7 @@ impl Request {
         txn
     }
 
-    /// Which precondition does not hold, by what was found of each.
+    /// Returns the first precondition that does not hold in the records that were found.
     fn failed(&self, core: &Core, found: &[&pb::RangeResponse]) -> Option<usize> {
         let holds = |(n, (_, expect)): (usize, &(Bytes, Expect))| {
             let revision = txn::revision(found.get(n));
@@ -84,13 +85,14 @@ fn compares(core: &Core, key: &Bytes, expect: Expect) -> Vec<pb::Compare> {
         Expect::Absent => vec![txn::absent(key.clone())],
         Expect::Version(version) => match core.identity.revision(version) {
             Some(revision) => vec![txn::written_by(key.clone(), revision)],
-            // It came with what the store was restored from, and nobody has written it since.
+            // The record came from the archive that the store was restored from, and was not written
+            // since.
             None => vec![txn::present(key.clone()), txn::written_before(key.clone(), core.identity.begin())],
         },
     }
 }
 
-/// The last write of each key: of one, a transaction takes no more.
+/// Returns the last write of each key: etcd refuses a transaction that writes a key twice.
 fn writes(core: &Core, writes: Vec<Write>, bytes: &mut usize) -> Vec<pb::RequestOp> {
     let mut seen = HashSet::with_capacity(writes.len());
     let mut operations = Vec::with_capacity(writes.len());
@@ -102,7 +104,7 @@ fn writes(core: &Core, writes: Vec<Write>, bytes: &mut usize) -> Vec<pb::Request
         let name = core.keys.record(key.bytes());
         *bytes += name.len() + payload.as_ref().map_or(0, Bytes::len) + 48;
         operations.push(match payload {
-            // The revision tells the version.
+            // The revision determines the version.
             Some(payload) => txn::put(name, record::seal(key, 0, &payload), 0),
             None => txn::delete(name),
         });
@@ -111,52 +113,52 @@ fn writes(core: &Core, writes: Vec<Write>, bytes: &mut usize) -> Vec<pb::Request
     operations
 }
 
-/// The writes of one transaction, packed into transactions of their own if there are too
-/// many; `None` if that is of no use either.
+/// Returns the writes of one transaction, grouped into nested transactions if there are too many;
+/// `None` if they do not fit even then.
 pub(in crate::engine::etcd) fn pack(
     writes: &[pb::RequestOp],
     compares: usize,
     operations: usize,
 ) -> Option<Vec<pb::RequestOp>> {
-    // With the slot.
+    // The slot is one more.
     if writes.len() < operations {
         return Some(writes.to_vec());
     }
-    let packs = |groups: usize| (groups, operations.saturating_sub(compares.max(groups + 1)));
+    let group_size = |groups: usize| (groups, operations.saturating_sub(compares.max(groups + 1)));
     let fits = |&(groups, size): &(usize, usize)| groups * size >= writes.len();
-    let (_, size) = (1..operations).map(packs).find(fits)?;
+    let (_, size) = (1..operations).map(group_size).find(fits)?;
     Some(writes.chunks(size).map(|chunk| txn::nested(chunk.to_vec())).collect())
 }
 
-/// How an attempt ends.
-pub(in crate::engine::etcd) enum Made {
+/// The result of an attempt.
+pub(in crate::engine::etcd) enum End {
     Outcome(Outcome),
-    /// A large commit comes first.
+    /// A pending large commit has to be carried out first.
     Pending,
-    /// The limits are lower than was thought.
+    /// The cluster's limits are lower than assumed.
     TooLarge,
 }
 
-/// A commit that writes nothing needs no slot.
-pub(in crate::engine::etcd) async fn check(core: &Arc<Core>, request: &Request) -> Result<Made> {
+/// Checks the preconditions of a commit without writes, which needs no slot.
+pub(in crate::engine::etcd) async fn check(core: &Arc<Core>, request: &Request) -> Result<End> {
     let txn = request.txn(None, Vec::new());
-    let answer = core.line.txn(txn).await;
-    let answer = answer.map_err(|trouble| core.line.error(trouble))?;
-    let revision = core.note_header(answer.header.as_ref());
-    if answer.succeeded {
-        return Ok(Made::Outcome(Outcome::Committed(core.identity.seq(revision))));
+    let response = core.cluster.txn(txn).await;
+    let response = response.map_err(|trouble| core.cluster.error(trouble))?;
+    let revision = core.note_header(response.header.as_ref());
+    if response.succeeded {
+        return Ok(End::Outcome(Outcome::Committed(core.identity.seq(revision))));
     }
-    let failed = request.failed(core, &txn::found(&answer));
-    Ok(failed.map_or(Made::Pending, |failed| Made::Outcome(Outcome::Failed(failed))))
+    let failed = request.failed(core, &txn::found(&response));
+    Ok(failed.map_or(End::Pending, |failed| End::Outcome(Outcome::Failed(failed))))
 }
 
 pub(in crate::engine::etcd) struct Attempt<'a> {
     core: &'a Arc<Core>,
     request: &'a Request,
     writes: Vec<pb::RequestOp>,
-    /// An answer was lost: why.
+    /// Why the last response was lost, if the commit may have been applied.
     doubt: Option<String>,
-    pause: Pause,
+    backoff: Backoff,
 }
 
 impl<'a> Attempt<'a> {
@@ -165,20 +167,20 @@ impl<'a> Attempt<'a> {
         request: &'a Request,
         writes: Vec<pb::RequestOp>,
     ) -> Self {
-        Self { core, request, writes, doubt: None, pause: Pause::new(core.line.patience) }
+        Self { core, request, writes, doubt: None, backoff: Backoff::new(core.cluster.timeout) }
     }
 
-    pub(in crate::engine::etcd) async fn make(mut self) -> Result<Made> {
+    pub(in crate::engine::etcd) async fn run(mut self) -> Result<End> {
         let mut slot = self.slot().await?;
         loop {
             let txn = self.request.txn(Some(&slot), self.writes.clone());
-            match self.core.line.txn_once(txn).await {
-                Ok(answer) => {
-                    let revision = self.core.note_header(answer.header.as_ref());
-                    if answer.succeeded {
-                        return Ok(self.made(slot, revision));
+            match self.core.cluster.txn_once(txn).await {
+                Ok(response) => {
+                    let revision = self.core.note_header(response.header.as_ref());
+                    if response.succeeded {
+                        return Ok(self.committed(slot, revision));
                     }
-                    let found = txn::found(&answer);
+                    let found = txn::found(&response);
                     let (first, rest) =
                         found.split_first().map_or((None, &[][..]), |(first, rest)| (Some(first), rest));
                     let written = txn::revision(first);
@@ -186,49 +188,51 @@ impl<'a> Attempt<'a> {
                         return self.failed(slot, rest).await;
                     }
                     match self.doubt.take() {
-                        // Somebody made it, and that was this commit: a slot has no other writer.
-                        Some(_) if written > slot.revision => return Ok(self.made(slot, written)),
+                        // An earlier attempt was applied: a slot has no other writer.
+                        Some(_) if written > slot.revision => return Ok(self.committed(slot, written)),
                         Some(why) => return Err(self.uncertain(why)),
-                        None => slot = self.another(slot).await?,
+                        None => slot = self.replace(slot).await?,
                     }
                 }
                 Err(trouble) => match self.trouble(trouble).await? {
                     Next::Again => {}
-                    Next::AnotherSlot => slot = self.another(slot).await?,
+                    Next::AnotherSlot => slot = self.replace(slot).await?,
                     Next::TooLarge => {
                         self.core.slots.give_back_unused(slot);
-                        return Ok(Made::TooLarge);
+                        return Ok(End::TooLarge);
                     }
                 },
             }
         }
     }
 
-    /// Makes it, loses the answer, and makes it again.
+    /// Commits, discards the response, and commits again.
     #[cfg(test)]
-    pub(in crate::engine::etcd) async fn make_twice(mut self) -> Result<Outcome> {
+    pub(in crate::engine::etcd) async fn run_twice(mut self) -> Result<Outcome> {
         let slot = self.slot().await?;
         let txn = self.request.txn(Some(&slot), self.writes.clone());
-        let answer = self.core.line.txn_once(txn).await.map_err(|trouble| self.core.line.error(trouble))?;
-        assert!(answer.succeeded);
+        let response =
+            self.core.cluster.txn_once(txn).await.map_err(|trouble| self.core.cluster.error(trouble))?;
+        assert!(response.succeeded);
         self.core.slots.give_back_unused(slot);
-        self.doubt = Some("the test lost it".to_owned());
-        match self.make().await? {
-            Made::Outcome(outcome) => Ok(outcome),
-            _ => panic!("neither made nor refused"),
+        self.doubt = Some("the test discarded the response".to_owned());
+        match self.run().await? {
+            End::Outcome(outcome) => Ok(outcome),
+            _ => panic!("neither committed nor refused"),
         }
     }
 
-    fn made(&self, slot: Slot, revision: i64) -> Made {
+    fn committed(&self, slot: Slot, revision: i64) -> End {
         self.core.slots.give_back(slot, revision);
-        Made::Outcome(Outcome::Committed(self.core.identity.seq(revision)))
+        End::Outcome(Outcome::Committed(self.core.identity.seq(revision)))
     }
 
-    /// It is not made as things are, and shall not be later.
-    async fn failed(mut self, slot: Slot, found: &[&pb::RangeResponse]) -> Result<Made> {
-        let made = match self.request.failed(self.core, found) {
-            Some(failed) => Made::Outcome(Outcome::Failed(failed)),
-            None => Made::Pending,
+    /// Ends an attempt whose comparison failed, after it has prevented earlier attempts from being
+    /// applied later.
+    async fn failed(mut self, slot: Slot, found: &[&pb::RangeResponse]) -> Result<End> {
+        let end = match self.request.failed(self.core, found) {
+            Some(failed) => End::Outcome(Outcome::Failed(failed)),
+            None => End::Pending,
         };
         let mut revision = slot.revision;
         if let Some(why) = self.doubt.take() {
@@ -238,29 +242,29 @@ impl<'a> Attempt<'a> {
                 success: vec![txn::put(key.clone(), VOID, lease)],
                 failure: vec![txn::range(txn::whole(key.clone()))],
             };
-            let line = &self.core.line;
-            let answer = line.txn(txn).await;
-            let answer = answer.map_err(|_| self.uncertain(why))?;
-            let now = self.core.note_header(answer.header.as_ref());
-            let found = txn::found(&answer);
+            let cluster = &self.core.cluster;
+            let response = cluster.txn(txn).await;
+            let response = response.map_err(|_| self.uncertain(why))?;
+            let now = self.core.note_header(response.header.as_ref());
+            let found = txn::found(&response);
             let written = found.first().and_then(|range| range.kvs.first());
             match written {
-                // It was made in the end.
-                Some(kv) if kv.value.is_empty() => return Ok(self.made(slot, kv.mod_revision)),
+                // An earlier attempt was applied meanwhile.
+                Some(kv) if kv.value.is_empty() => return Ok(self.committed(slot, kv.mod_revision)),
                 Some(kv) => revision = kv.mod_revision,
                 None => revision = now,
             }
         }
         self.core.slots.give_back(slot, revision);
-        Ok(made)
+        Ok(end)
     }
 
     async fn slot(&self) -> Result<Slot> {
-        self.core.slots.take().await.map_err(|trouble| self.core.line.error(trouble))
+        self.core.slots.take().await.map_err(|trouble| self.core.cluster.error(trouble))
     }
 
-    /// The lease of this one has run out.
-    async fn another(&self, slot: Slot) -> Result<Slot> {
+    /// Replaces a slot whose lease has expired.
+    async fn replace(&self, slot: Slot) -> Result<Slot> {
         self.core.slots.forget(slot.lease).await;
         self.slot().await
     }
@@ -268,29 +272,29 @@ impl<'a> Attempt<'a> {
     async fn trouble(&mut self, trouble: Trouble) -> Result<Next> {
         match trouble {
             Trouble::Lost(why) => {
-                let again = self.pause.next(why.clone()).await;
+                let again = self.backoff.next(why.clone()).await;
                 self.doubt = Some(why);
                 again.map_err(|why| self.uncertain(why))?;
                 Ok(Next::Again)
             }
             Trouble::Token => {
-                let renewed = self.core.line.renew_token(&mut self.pause).await;
+                let renewed = self.core.cluster.renew_token(&mut self.backoff).await;
                 renewed.map_err(|trouble| self.give_up(trouble))?;
                 Ok(Next::Again)
             }
-            // Nothing was done this time; what was done before can no longer be known.
+            // This attempt was refused, but the fate of the one in doubt stays unknown.
             trouble if self.doubt.is_some() => Err(self.give_up(trouble)),
             Trouble::Lease => Ok(Next::AnotherSlot),
             Trouble::Operations if self.core.limits.lower_operations() => Ok(Next::TooLarge),
             Trouble::Bytes if self.core.limits.lower_bytes() => Ok(Next::TooLarge),
-            trouble => Err(self.core.line.error(trouble)),
+            trouble => Err(self.core.cluster.error(trouble)),
         }
     }
 
-    /// An error that stops a commit: what it leaves open is said.
+    /// Returns the error that ends a commit; it says so if the commit may have been applied.
     fn give_up(&mut self, trouble: Trouble) -> Error {
         match self.doubt.take() {
-            None => self.core.line.error(trouble),
+            None => self.core.cluster.error(trouble),
             Some(why) => match trouble {
                 Trouble::Final(Reason::Other(then)) => self.uncertain(format!("{why}; then: {then}")),
                 _ => self.uncertain(why),
@@ -299,7 +303,7 @@ impl<'a> Attempt<'a> {
     }
 
     fn uncertain(&self, why: String) -> Error {
-        Failure::Uncertain { place: self.core.line.place.clone(), why }.into()
+        Failure::Uncertain { place: self.core.cluster.place.clone(), why }.into()
     }
 }
 

@@ -1,4 +1,4 @@
-//! Commits, of any size.
+//! Commits of any size.
 
 pub(super) mod attempt;
 pub(super) mod large;

@@ -1,5 +1,5 @@
-//! A store from an archive: its records first, which nobody takes for a store, and then, by
-//! one transaction, what says that they are one.
+//! Restores a store from an archive: writes the records first, which do not count as a store yet, and
+//! then, in one transaction, the `store` key that makes them one.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,20 +13,21 @@ use crate::engine::etcd::client::{runtime, wait};
 use crate::engine::etcd::keys::{Identity, Keys};
 use crate::engine::etcd::limits::Limits;
 use crate::engine::etcd::options::EtcdOptions;
-use crate::engine::etcd::transport::line::Line;
+use crate::engine::etcd::transport::cluster::Cluster;
 use crate::engine::etcd::transport::trouble::Trouble;
 use crate::engine::etcd::transport::txn;
 use crate::error::{Error, Failure, Result};
 use crate::proto::etcd::etcdserverpb as pb;
 use crate::record::KeyRange;
 
-/// There while a store is restored, and for as long as its program may only be slow.
+/// The key that marks a restore in progress. Its lease is long enough for a slow program, and ends the
+/// claim of a dead one.
 const RESTORING: &str = "restoring";
 const LEASE_TIME: Duration = Duration::from_secs(60);
 const KEEP_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Makes the store of the records of an archive that ends with the commit `seq`. Answers how
-/// many they are.
+/// Creates the store from the records of an archive that ends with the commit `seq`. Returns the
+/// number of records.
 pub(crate) fn restore(
     options: &EtcdOptions,
     seq: u64,
@@ -34,37 +35,37 @@ pub(crate) fn restore(
 ) -> Result<u64> {
     let runtime =
         runtime().map_err(|error| Error::io("start the threads that connect to", options.place(), error))?;
-    let line = {
+    let cluster = {
         let _entered = runtime.enter();
-        Arc::new(Line::new(options)?)
+        Arc::new(Cluster::new(options)?)
     };
     let keys = Keys::new(&options.prefix);
     let identity = Identity::encode(Uuid::now_v7().into_bytes(), seq, &keys.own("store"));
     let limits = Limits::default();
-    let mut target = Target { line, keys, limits, guard: None, batch: Vec::new(), bytes: 0, identity };
+    let mut target = Target { cluster, keys, limits, guard: None, batch: Vec::new(), bytes: 0, identity };
     let restored = target.fill(&runtime, records);
     runtime.shutdown_background();
     restored
 }
 
-/// A store that is none yet.
+/// A store that is being restored.
 struct Target {
-    line: Arc<Line>,
+    cluster: Arc<Cluster>,
     keys: Keys,
     limits: Limits,
     guard: Option<Arc<Guard>>,
     batch: Vec<pb::RequestOp>,
     bytes: usize,
-    /// What says that it is a store.
+    /// The value of the `store` key.
     identity: Bytes,
 }
 
-/// What keeps others away.
+/// The claim on the prefix, which excludes other restores.
 struct Guard {
     key: Bytes,
     revision: i64,
     lease: i64,
-    kept: Mutex<Instant>,
+    renewed: Mutex<Instant>,
 }
 
 impl Target {
@@ -73,9 +74,9 @@ impl Target {
         runtime: &Runtime,
         records: impl Iterator<Item = Result<(Bytes, Bytes)>>,
     ) -> Result<u64> {
-        let (line, keys) = (self.line.clone(), self.keys.clone());
-        let begun = self.ask(runtime, async move { begin(&line, &keys).await })?;
-        self.guard = Some(Arc::new(begun.map_err(|why| occupied(&self.line.place, why))?));
+        let (cluster, keys) = (self.cluster.clone(), self.keys.clone());
+        let begun = self.call(runtime, async move { begin(&cluster, &keys).await })?;
+        self.guard = Some(Arc::new(begun.map_err(|why| occupied(&self.cluster.place, why))?));
         let mut count = 0;
         for record in records {
             let (key, value) = record?;
@@ -96,7 +97,7 @@ impl Target {
 
     fn write(&mut self, runtime: &Runtime) -> Result<()> {
         let Some(guard) = self.guard.clone() else { return Ok(()) };
-        let (success, line) = (std::mem::take(&mut self.batch), self.line.clone());
+        let (success, cluster) = (std::mem::take(&mut self.batch), self.cluster.clone());
         self.bytes = 0;
         let txn = pb::TxnRequest {
             compare: vec![txn::written_by(guard.key.clone(), guard.revision)],
@@ -104,39 +105,35 @@ impl Target {
             failure: vec![txn::range(txn::whole(self.keys.own("store")))],
         };
         let writes = txn.success.len();
-        let written = self.ask(runtime, async move {
-            if guard.kept.lock().elapsed() > KEEP_INTERVAL {
-                line.keep_alive(guard.lease).await?;
-                *guard.kept.lock() = Instant::now();
+        let written = self.call(runtime, async move {
+            if guard.renewed.lock().elapsed() > KEEP_INTERVAL {
+                cluster.keep_alive(guard.lease).await?;
+                *guard.renewed.lock() = Instant::now();
             }
-            line.txn(txn).await
+            cluster.txn(txn).await
         })?;
-        // The answer to the last one may have been lost at first.
+        // If this is a retry of the last transaction, the first attempt may have been applied.
         let found = txn::found(&written).into_iter().flat_map(|range| &range.kvs).next();
         let is_done = found.is_some_and(|kv| kv.value == self.identity);
         if written.succeeded || is_done || writes == 0 {
             return Ok(());
         }
-        let why = "what was restored until then is removed by the next attempt".to_owned();
-        Err(Failure::Storage {
-            place: self.line.place.clone(),
-            action: "be restored to without a break",
-            why,
-        }
-        .into())
+        let why = "it was interrupted; the next attempt removes what was restored so far".to_owned();
+        Err(Failure::Storage { place: self.cluster.place.clone(), action: "complete the restore", why }
+            .into())
     }
 
-    fn ask<T: Send + 'static>(
+    fn call<T: Send + 'static>(
         &self,
         runtime: &Runtime,
         task: impl Future<Output = Result<T, Trouble>> + Send + 'static,
     ) -> Result<T> {
-        let answer = wait(runtime, task).ok_or(Failure::Closed)?;
-        answer.map_err(|trouble| self.line.error(trouble))
+        let response = wait(runtime, task).ok_or(Failure::Closed)?;
+        response.map_err(|trouble| self.cluster.error(trouble))
     }
 }
 
-/// Why there can be no store where one is to be.
+/// Why a store cannot be restored under a prefix.
 enum Occupied {
     Store,
     Restoring,
@@ -149,40 +146,40 @@ fn occupied(place: &str, why: Occupied) -> Error {
         Occupied::Restoring => {
             "a store is being restored there, or was a minute ago; wait for it, or try again in a minute"
         }
-        Occupied::Others => "there is something else",
+        Occupied::Others => "there are other keys",
     };
-    Error::argument(format!("{text} in {place}; name another prefix. Nothing was changed"))
+    Error::argument(format!("{text} in {place}; choose another prefix. Nothing was changed"))
 }
 
-/// Sees that there is nothing, but for what an earlier attempt left, which is removed.
-async fn begin(line: &Line, keys: &Keys) -> Result<Result<Guard, Occupied>, Trouble> {
-    line.log_in().await?;
+/// Claims the prefix: removes what an earlier attempt left, and checks that nothing else is there.
+async fn begin(cluster: &Cluster, keys: &Keys) -> Result<Result<Guard, Occupied>, Trouble> {
+    cluster.log_in().await?;
     let key = keys.own(RESTORING);
     let ttl = LEASE_TIME.as_secs().cast_signed();
-    let lease = line.grant(pb::LeaseGrantRequest { ttl, id: 0 }).await?.id;
+    let lease = cluster.grant(pb::LeaseGrantRequest { ttl, id: 0 }).await?.id;
     let records = keys.range(&KeyRange::all());
-    let whose = Bytes::copy_from_slice(&lease.to_be_bytes());
+    let owner = Bytes::copy_from_slice(&lease.to_be_bytes());
     let claim = pb::TxnRequest {
         compare: vec![txn::absent(keys.own("store")), txn::absent(key.clone())],
-        success: vec![txn::put(key.clone(), whose.clone(), lease), txn::delete_range(records)],
+        success: vec![txn::put(key.clone(), owner.clone(), lease), txn::delete_range(records)],
         failure: vec![txn::range(txn::whole(keys.own("store"))), txn::range(txn::whole(key.clone()))],
     };
-    let answer = line.txn(claim).await?;
-    let found = txn::found(&answer);
-    let revision = match (answer.succeeded, txn::revision(found.first()), found.get(1)) {
-        (true, ..) => answer.header.map_or(0, |header| header.revision),
+    let response = cluster.txn(claim).await?;
+    let found = txn::found(&response);
+    let revision = match (response.succeeded, txn::revision(found.first()), found.get(1)) {
+        (true, ..) => response.header.map_or(0, |header| header.revision),
         (false, 0, Some(range)) => match range.kvs.first() {
-            // The answer to the first attempt was lost.
-            Some(kv) if kv.value == whose => kv.mod_revision,
+            // This is a retry, and the first attempt was applied.
+            Some(kv) if kv.value == owner => kv.mod_revision,
             _ => return Ok(Err(Occupied::Restoring)),
         },
         _ => return Ok(Err(Occupied::Store)),
     };
     let (first, range_end) = keys.everything();
-    let all = line.range(pb::RangeRequest { range_end, count_only: true, ..txn::whole(first) }).await?;
+    let all = cluster.range(pb::RangeRequest { range_end, count_only: true, ..txn::whole(first) }).await?;
     if all.count > 1 {
-        line.revoke(lease).await?;
+        cluster.revoke(lease).await?;
         return Ok(Err(Occupied::Others));
     }
-    Ok(Ok(Guard { key, revision, lease, kept: Mutex::new(Instant::now()) }))
+    Ok(Ok(Guard { key, revision, lease, renewed: Mutex::new(Instant::now()) }))
 }

@@ -1,5 +1,5 @@
-//! What is said to the members of a cluster, and heard.
+//! Requests to the members of a cluster, and their responses.
 
-pub(super) mod line;
+pub(super) mod cluster;
 pub(super) mod trouble;
 pub(super) mod txn;

@@ -1,4 +1,4 @@
-//! What etcd's errors mean, and what to do about them.
+//! Classifies etcd's errors, and says what the user can do about them.
 
 use std::io;
 
@@ -6,32 +6,32 @@ use tonic::{Code, Status};
 
 use crate::error::{Error, Failure, chain};
 
-/// What etcd says, and what to do then.
-const FULL: &str = "mvcc: database space exceeded: compact and defragment it (`etcdctl compact REVISION`, `etcdctl defrag`) or give it more (--quota-backend-bytes), then `etcdctl alarm disarm`";
+/// etcd's error for an exhausted quota, and what to do about it.
+const FULL: &str = "mvcc: database space exceeded: compact and defragment it (`etcdctl compact REVISION`, `etcdctl defrag`) or raise its quota (--quota-backend-bytes), then `etcdctl alarm disarm`";
 
-/// What an unsuccessful call comes to.
+/// Why a call failed.
 #[derive(Debug)]
 pub(in crate::engine::etcd) enum Trouble {
-    /// No answer, or none that counts: whether it was done is not known, and it may be asked
-    /// again.
+    /// There was no conclusive response: the request may or may not have taken effect, and can be
+    /// retried.
     Lost(String),
-    /// The token has run out. Nothing was done.
+    /// The authentication token has expired. The request had no effect.
     Token,
-    /// The lease of a key to be written has run out. Nothing was done.
+    /// The lease of a written key has expired. The request had no effect.
     Lease,
-    /// More operations than this cluster takes in one transaction. Nothing was done.
+    /// The transaction had more operations than this cluster allows, and no effect.
     Operations,
-    /// More bytes than this cluster takes in one request. Nothing was done.
+    /// The request had more bytes than this cluster allows, and no effect.
     Bytes,
-    /// The history at the revision asked for is gone.
+    /// The requested revision was compacted.
     Compacted,
     Final(Reason),
 }
 
-/// Why a call fails for good.
+/// Why a retry is useless.
 #[derive(Debug)]
 pub(in crate::engine::etcd) enum Reason {
-    /// The space quota is used up.
+    /// The space quota is exhausted.
     Full,
     Other(String),
 }
@@ -62,7 +62,7 @@ impl Trouble {
             return Self::Final(Reason::Other(advice));
         }
         match status.code() {
-            // What etcd itself says no to; everything else may pass.
+            // etcd refuses the request itself; all other errors may be temporary.
             Code::InvalidArgument
             | Code::FailedPrecondition
             | Code::PermissionDenied
@@ -85,33 +85,33 @@ impl Reason {
     }
 }
 
-/// What is to be done where the user of the store has to do it.
+/// Returns the error with instructions, if only the user of the store can remove the cause.
 fn advice(status: &Status) -> Option<String> {
     let text = words(status);
     let says = |words: &str| text.contains(words);
     if says("authentication failed") || says("user name is empty") || says("user name not found") {
         return Some(format!(
-            "it does not let this user in ({text}); give the name and the password of one of its users"
+            "it rejected the user or the password ({text}); give the name and the password of one of its users"
         ));
     }
     if says("authentication is not enabled") {
-        return Some(format!("it has no users ({text}); leave out user and password"));
+        return Some(format!("it has no users ({text}); omit user and password"));
     }
     if says("permission denied") {
         return Some(format!(
-            "its user may not do this ({text}); grant the role read and write access to all keys with the prefix"
+            "this user lacks a permission ({text}); grant the role read and write access to all keys with the prefix"
         ));
     }
     let lower = text.to_lowercase();
     if ["certificate", "tls", "handshake", "corrupt message"].iter().any(|word| lower.contains(word)) {
         return Some(format!(
-            "the TLS handshake with it failed ({text}); check that the address is https://, that the certificate authority signed the members' certificates, and that these are for the name in the address"
+            "the TLS handshake with it failed ({text}); check that the address begins with https://, that the certificate authority signed the members' certificates, and that the certificates contain the name in the address"
         ));
     }
     None
 }
 
-/// The text with what caused it: tonic says no more than "transport error" itself.
+/// Returns the message with its cause: tonic's own message is only "transport error".
 fn words(status: &Status) -> String {
     let cause = std::error::Error::source(status).map(chain);
     match cause {
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_of_etcd_are_told_apart() {
+    fn errors_of_etcd_are_classified() {
         let full = of(Code::ResourceExhausted, "etcdserver: mvcc: database space exceeded");
         assert!(matches!(full, Trouble::Final(Reason::Full)));
         let many = of(Code::ResourceExhausted, "etcdserver: too many requests");

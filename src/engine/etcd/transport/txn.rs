@@ -1,4 +1,4 @@
-//! The parts of a transaction.
+//! Builds transactions and reads their responses.
 
 use bytes::Bytes;
 
@@ -25,7 +25,7 @@ pub(in crate::engine::etcd) fn present(key: Bytes) -> pb::Compare {
     compare(key, CompareResult::Greater, CompareTarget::Create, TargetUnion::CreateRevision(0))
 }
 
-/// The key was written last by this revision; 0 if it is absent.
+/// Requires that this revision last wrote the key; 0 requires that the key is absent.
 pub(in crate::engine::etcd) fn written_by(key: Bytes, revision: i64) -> pb::Compare {
     compare(key, CompareResult::Equal, CompareTarget::Mod, TargetUnion::ModRevision(revision))
 }
@@ -38,7 +38,7 @@ fn op(request: Request) -> pb::RequestOp {
     pb::RequestOp { request: Some(request) }
 }
 
-/// `lease` is 0 for none.
+/// A `lease` of 0 means none.
 pub(in crate::engine::etcd) fn put(key: Bytes, value: Bytes, lease: i64) -> pb::RequestOp {
     op(Request::RequestPut(pb::PutRequest { key, value, lease }))
 }
@@ -55,24 +55,24 @@ pub(in crate::engine::etcd) fn range(range: pb::RangeRequest) -> pb::RequestOp {
     op(Request::RequestRange(range))
 }
 
-/// Operations that are one: a transaction in a transaction has a limit of its own.
+/// Nests operations, which then count as one: etcd limits each nested transaction separately.
 pub(in crate::engine::etcd) fn nested(success: Vec<pb::RequestOp>) -> pb::RequestOp {
     op(Request::RequestTxn(pb::TxnRequest { compare: Vec::new(), success, failure: Vec::new() }))
 }
 
-/// Reads a key with its value.
+/// Reads a key and its value.
 pub(in crate::engine::etcd) fn whole(key: Bytes) -> pb::RangeRequest {
     pb::RangeRequest { key, ..pb::RangeRequest::default() }
 }
 
-/// Reads when a key was written.
+/// Reads the revision of a key without its value.
 pub(in crate::engine::etcd) fn bare(key: Bytes) -> pb::RangeRequest {
     pb::RangeRequest { keys_only: true, ..whole(key) }
 }
 
-/// What each of the ranges of a transaction found.
-pub(in crate::engine::etcd) fn found(answer: &pb::TxnResponse) -> Vec<&pb::RangeResponse> {
-    answer
+/// Returns the result of each range in a transaction.
+pub(in crate::engine::etcd) fn found(response: &pb::TxnResponse) -> Vec<&pb::RangeResponse> {
+    response
         .responses
         .iter()
         .filter_map(|response| match &response.response {
@@ -82,15 +82,15 @@ pub(in crate::engine::etcd) fn found(answer: &pb::TxnResponse) -> Vec<&pb::Range
         .collect()
 }
 
-/// What the last range of a transaction found.
-pub(in crate::engine::etcd) fn take_last(answer: &mut pb::TxnResponse) -> pb::RangeResponse {
-    match answer.responses.pop().and_then(|response| response.response) {
+/// Takes the result of the last range in a transaction.
+pub(in crate::engine::etcd) fn take_last(response: &mut pb::TxnResponse) -> pb::RangeResponse {
+    match response.responses.pop().and_then(|response| response.response) {
         Some(Response::ResponseRange(range)) => range,
         _ => pb::RangeResponse::default(),
     }
 }
 
-/// The revision that wrote the one key of a range; 0 if it is absent.
+/// Returns the revision that wrote the only key in a range; 0 if the key is absent.
 pub(in crate::engine::etcd) fn revision(range: Option<&&pb::RangeResponse>) -> i64 {
     range.and_then(|range| range.kvs.first()).map_or(0, |kv| kv.mod_revision)
 }

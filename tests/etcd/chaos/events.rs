@@ -1,4 +1,4 @@
-//! What each program was told, as it wrote it down in a file of its own, outside the store.
+//! The event log of each program: a file outside the store with its calls and their results.
 
 use std::fs::File;
 use std::io::Write;
@@ -8,31 +8,30 @@ use std::sync::Mutex;
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// One thing that a program did or was told, and when: by the monotonic clock, which all
-/// programs of a machine share.
+/// An event and its time on the monotonic clock, which all programs of a machine share.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
     pub at: u64,
-    pub told: Told,
+    pub event: Event,
 }
 
-/// A call is written down before it is made (`…Try`), and once more when it has answered.
-/// Without an answer the program was killed, or the answer was an error.
+/// A program records a call before it makes it (`…Try`), and the result once the call returns. If the
+/// result is missing, the program was killed or the call returned an error.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Told {
-    /// The program begins, with its counter at this value.
+pub enum Event {
+    /// The program starts to count, with its counter at this value.
     Begin {
         counter: u64,
     },
     CountTry {
         to: u64,
     },
-    /// Accepted; `false` if the store says that nothing was to be changed.
+    /// Accepted; `changed` is false if the store had the value already.
     Counted {
         to: u64,
         changed: bool,
     },
-    /// Refused; `false` if the store does not know whether it was.
+    /// Refused; `surely` is false if the count may have been written.
     CountFailed {
         to: u64,
         surely: bool,
@@ -40,16 +39,16 @@ pub enum Told {
     ClaimTry {
         instance: String,
     },
-    /// Somebody else has it.
+    /// Another program owns the process.
     ClaimRefused,
-    /// `false` if the store does not know whether it was refused.
+    /// `surely` is false if the claim may have succeeded.
     ClaimFailed {
         surely: bool,
     },
     Won {
         token: u64,
     },
-    /// It was sure at this time to be the owner.
+    /// The program was certain at this time that it was the owner.
     Sure {
         token: u64,
     },
@@ -57,7 +56,7 @@ pub enum Told {
         token: u64,
         item: String,
     },
-    /// Accepted: the run has made so many steps.
+    /// Accepted: the number of steps of the run.
     Stepped {
         token: u64,
         steps: u64,
@@ -78,46 +77,46 @@ pub enum Told {
         steps: u64,
         completed: bool,
     },
-    /// It was told that it is the owner no more.
+    /// The program learned that it is no longer the owner.
     Lost {
         token: u64,
     },
-    /// A call failed, and why, for people.
+    /// A call failed; the text is for the reader of a failed test.
     Failed {
         text: String,
     },
-    /// The worker of a runner has done an item.
+    /// The worker of a runner has finished an item.
     Ran {
         item: String,
     },
 }
 
-/// The monotonic clock.
+/// Returns the time on the monotonic clock in nanoseconds.
 pub fn now() -> u64 {
     let now = clock_gettime(ClockId::Monotonic);
     now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }
 
-/// Where a program writes it down.
-pub struct Diary(Mutex<File>);
+/// The event log that a program writes.
+pub struct EventLog(Mutex<File>);
 
-impl Diary {
+impl EventLog {
     pub fn open(path: &Path) -> Self {
         Self(Mutex::new(File::options().create(true).append(true).open(path).unwrap()))
     }
 
-    pub fn tell(&self, told: Told) {
-        self.tell_at(now(), told);
+    pub fn record(&self, event: Event) {
+        self.record_at(now(), event);
     }
 
-    /// One write a line: a kill tears none.
-    pub fn tell_at(&self, at: u64, told: Told) {
-        let line = format!("{at} {}\n", told.write());
+    /// Writes the line in one call, so that a kill cannot tear it.
+    pub fn record_at(&self, at: u64, event: Event) {
+        let line = format!("{at} {}\n", event.write());
         self.0.lock().unwrap().write_all(line.as_bytes()).unwrap();
     }
 }
 
-/// All that a program has written down so far.
+/// Reads the events that a program has recorded so far.
 pub fn read(path: &Path) -> Vec<Line> {
     let text = std::fs::read_to_string(path).unwrap_or_default();
     let whole = text.rsplit_once('\n').map_or("", |(lines, _)| lines);
@@ -126,13 +125,13 @@ pub fn read(path: &Path) -> Vec<Line> {
 
 impl Line {
     fn parse(line: &str) -> Self {
-        let (at, told) = line.split_once(' ').unwrap();
-        let told = Told::parse(told).unwrap_or_else(|| panic!("not a line of a diary: {line:?}"));
-        Self { at: at.parse().unwrap(), told }
+        let (at, event) = line.split_once(' ').unwrap();
+        let event = Event::parse(event).unwrap_or_else(|| panic!("not a line of an event log: {line:?}"));
+        Self { at: at.parse().unwrap(), event }
     }
 }
 
-impl Told {
+impl Event {
     fn write(&self) -> String {
         match self {
             Self::Begin { counter } => format!("begin {counter}"),
@@ -159,14 +158,14 @@ impl Told {
     fn parse(line: &str) -> Option<Self> {
         let (what, rest) = line.split_once(' ').unwrap_or((line, ""));
         let mut words = rest.split(' ');
-        let told = match what {
+        let event = match what {
             "begin" => Self::Begin { counter: number(&mut words)? },
             "count?" => Self::CountTry { to: number(&mut words)? },
-            "count!" => Self::Counted { to: number(&mut words)?, changed: truth(&mut words)? },
-            "count-" => Self::CountFailed { to: number(&mut words)?, surely: truth(&mut words)? },
+            "count!" => Self::Counted { to: number(&mut words)?, changed: boolean(&mut words)? },
+            "count-" => Self::CountFailed { to: number(&mut words)?, surely: boolean(&mut words)? },
             "claim?" => Self::ClaimTry { instance: rest.to_owned() },
             "claim!" => Self::ClaimRefused,
-            "claim-" => Self::ClaimFailed { surely: truth(&mut words)? },
+            "claim-" => Self::ClaimFailed { surely: boolean(&mut words)? },
             "won" => Self::Won { token: number(&mut words)? },
             "sure" => Self::Sure { token: number(&mut words)? },
             "step?" => Self::StepTry { token: number(&mut words)?, item: words.next()?.to_owned() },
@@ -176,14 +175,14 @@ impl Told {
             "finish?" => Self::FinishTry { token: number(&mut words)? },
             "finish!" => {
                 let (token, steps) = (number(&mut words)?, number(&mut words)?);
-                Self::Finished { token, steps, completed: truth(&mut words)? }
+                Self::Finished { token, steps, completed: boolean(&mut words)? }
             }
             "lost" => Self::Lost { token: number(&mut words)? },
             "failed" => Self::Failed { text: rest.to_owned() },
             "ran" => Self::Ran { item: rest.to_owned() },
             _ => return None,
         };
-        Some(told)
+        Some(event)
     }
 }
 
@@ -191,6 +190,6 @@ fn number(words: &mut Split<'_, char>) -> Option<u64> {
     words.next()?.parse().ok()
 }
 
-fn truth(words: &mut Split<'_, char>) -> Option<bool> {
+fn boolean(words: &mut Split<'_, char>) -> Option<bool> {
     words.next()?.parse().ok()
 }

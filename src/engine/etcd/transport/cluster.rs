@@ -1,4 +1,4 @@
-//! Calls to the members of a cluster: one is asked as long as it answers, and then the next.
+//! Calls to a cluster: requests go to one member while it responds, and then to the next.
 
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -21,33 +21,33 @@ use pb::lease_client::LeaseClient;
 use pb::maintenance_client::MaintenanceClient;
 use pb::watch_client::WatchClient;
 
-/// How long a member may take to let us in.
+/// How long connecting to a member may take.
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(3);
 
-/// How long one member may take to answer, before another one is asked. An election takes
-/// one to two seconds.
-const ANSWER_TIME_MAX: Duration = Duration::from_secs(5);
+/// How long a member may take to respond before the next one is used. An election takes one to two
+/// seconds.
+const RESPONSE_TIME_MAX: Duration = Duration::from_secs(5);
 
-/// How soon a connection is found dead on which nothing comes.
+/// The interval and the timeout of the pings that detect a dead connection.
 const PING_INTERVAL: Duration = Duration::from_secs(5);
 
-/// How long to wait before the next member is asked, at first and at most.
-const PAUSE_MIN: Duration = Duration::from_millis(20);
-const PAUSE_MAX: Duration = Duration::from_millis(500);
+/// The first and the maximum delay before a retry.
+const BACKOFF_MIN: Duration = Duration::from_millis(20);
+const BACKOFF_MAX: Duration = Duration::from_millis(500);
 
-/// The way to a cluster.
-pub(in crate::engine::etcd) struct Line {
+/// The connections to the members of a cluster.
+pub(in crate::engine::etcd) struct Cluster {
     pub(in crate::engine::etcd) place: String,
     members: Vec<Channel>,
     current: AtomicUsize,
     user: Option<(String, String)>,
     token: RwLock<Option<MetadataValue<Ascii>>>,
-    /// How long a call goes on asking.
-    pub(in crate::engine::etcd) patience: Duration,
+    /// How long a call retries.
+    pub(in crate::engine::etcd) timeout: Duration,
 }
 
-impl Line {
-    /// Connects to nobody yet. Must be called on a runtime.
+impl Cluster {
+    /// Creates the connections, which are made on first use. Must be called on a runtime.
     pub(in crate::engine::etcd) fn new(options: &EtcdOptions) -> Result<Self> {
         options.check()?;
         let members = options.endpoints.iter().map(|url| member(url, options)).collect::<Result<_>>()?;
@@ -57,65 +57,66 @@ impl Line {
             current: AtomicUsize::new(0),
             user: options.user.clone(),
             token: RwLock::default(),
-            patience: options.timeout,
+            timeout: options.timeout,
         })
     }
 
-    /// Asks for a transaction once: whoever asks again must know what the first did.
+    /// Sends a transaction once. Before the caller retries, it has to rule out that the transaction
+    /// is applied twice.
     pub(in crate::engine::etcd) async fn txn_once(
         &self,
         txn: pb::TxnRequest,
     ) -> Result<pb::TxnResponse, Trouble> {
-        self.ask_once(txn, &|channel, request| async move { kv(channel).txn(request).await }).await
+        self.call_once(txn, &|channel, request| async move { kv(channel).txn(request).await }).await
     }
 
-    /// One that does no harm if it is made twice.
+    /// Sends a transaction, with retries: it must be harmless if applied twice.
     pub(in crate::engine::etcd) async fn txn(&self, txn: pb::TxnRequest) -> Result<pb::TxnResponse, Trouble> {
-        self.ask(txn, |channel, request| async move { kv(channel).txn(request).await }).await
+        self.call(txn, |channel, request| async move { kv(channel).txn(request).await }).await
     }
 
     pub(in crate::engine::etcd) async fn range(
         &self,
         range: pb::RangeRequest,
     ) -> Result<pb::RangeResponse, Trouble> {
-        self.ask(range, |channel, request| async move { kv(channel).range(request).await }).await
+        self.call(range, |channel, request| async move { kv(channel).range(request).await }).await
     }
 
     pub(in crate::engine::etcd) async fn grant(
         &self,
         grant: pb::LeaseGrantRequest,
     ) -> Result<pb::LeaseGrantResponse, Trouble> {
-        let ask = |channel, request| async move { LeaseClient::new(channel).lease_grant(request).await };
-        self.ask(grant, ask).await
+        let call = |channel, request| async move { LeaseClient::new(channel).lease_grant(request).await };
+        self.call(grant, call).await
     }
 
     pub(in crate::engine::etcd) async fn revoke(&self, id: i64) -> Result<pb::LeaseRevokeResponse, Trouble> {
-        let ask = |channel, request| async move { LeaseClient::new(channel).lease_revoke(request).await };
-        self.ask(pb::LeaseRevokeRequest { id }, ask).await
+        let call = |channel, request| async move { LeaseClient::new(channel).lease_revoke(request).await };
+        self.call(pb::LeaseRevokeRequest { id }, call).await
     }
 
-    /// How many seconds a lease has left; below 0 if it has run out.
+    /// Returns the remaining seconds of a lease; negative if it has expired.
     pub(in crate::engine::etcd) async fn time_to_live(&self, id: i64) -> Result<i64, Trouble> {
-        let ask =
+        let call =
             |channel, request| async move { LeaseClient::new(channel).lease_time_to_live(request).await };
-        Ok(self.ask(pb::LeaseTimeToLiveRequest { id, keys: false }, ask).await?.ttl)
+        Ok(self.call(pb::LeaseTimeToLiveRequest { id, keys: false }, call).await?.ttl)
     }
 
-    /// Renews a lease; answers whether it was there still.
+    /// Renews a lease; returns false if it has expired.
     pub(in crate::engine::etcd) async fn keep_alive(&self, id: i64) -> Result<bool, Trouble> {
-        let ask = |channel, request: Request<pb::LeaseKeepAliveRequest>| async move {
+        let call = |channel, request: Request<pb::LeaseKeepAliveRequest>| async move {
             let (metadata, extensions, message) = request.into_parts();
             let request = Request::from_parts(metadata, extensions, tokio_stream::iter([message]));
-            let mut answers = LeaseClient::new(channel).lease_keep_alive(request).await?.into_inner();
-            let answer = answers.next().await.ok_or_else(|| Status::unavailable("no answer came"))??;
-            Ok(Response::new(answer))
+            let mut responses = LeaseClient::new(channel).lease_keep_alive(request).await?.into_inner();
+            let response = responses.next().await.ok_or_else(|| Status::unavailable("no response"))??;
+            Ok(Response::new(response))
         };
-        Ok(self.ask(pb::LeaseKeepAliveRequest { id }, ask).await?.ttl > 0)
+        Ok(self.call(pb::LeaseKeepAliveRequest { id }, call).await?.ttl > 0)
     }
 
     pub(in crate::engine::etcd) async fn status(&self) -> Result<pb::StatusResponse, Trouble> {
-        let ask = |channel, request| async move { MaintenanceClient::new(channel).status(request).await };
-        self.ask(pb::StatusRequest {}, ask).await
+        let call = |channel, request| async move { MaintenanceClient::new(channel).status(request).await };
+        self.call(pb::StatusRequest {}, call).await
     }
 
     /// Watches until the connection ends.
@@ -123,58 +124,62 @@ impl Line {
         &self,
         create: pb::WatchCreateRequest,
     ) -> Result<Streaming<pb::WatchResponse>, Trouble> {
-        let ask = |channel, request: Request<pb::WatchCreateRequest>| async move {
+        let call = |channel, request: Request<pb::WatchCreateRequest>| async move {
             let (metadata, extensions, create) = request.into_parts();
             let create = pb::watch_request::RequestUnion::CreateRequest(create);
             let create = pb::WatchRequest { request_union: Some(create) };
-            // The watch is on for as long as there may be more requests.
+            // etcd ends the watch when the stream of requests ends.
             let requests = tokio_stream::iter([create]).chain(tokio_stream::pending());
             let mut client = WatchClient::new(channel).max_decoding_message_size(usize::MAX);
             client.watch(Request::from_parts(metadata, extensions, requests)).await
         };
-        self.ask_once(create, &ask).await
+        self.call_once(create, &call).await
     }
 
-    /// What a call comes to that changes nothing.
+    /// Returns the error of a call that changed nothing.
     pub(in crate::engine::etcd) fn error(&self, trouble: Trouble) -> Error {
         let place = self.place.clone();
         match trouble {
             Trouble::Final(reason) => reason.error(&self.place),
             Trouble::Lost(why) => {
                 let why = format!(
-                    "no majority of its members answered within {:?} ({why}); see that they run and can be reached",
-                    self.patience
+                    "no majority of its members answered within {:?} ({why}); check that they run and can be reached",
+                    self.timeout
                 );
                 Failure::Unreachable { place, why }.into()
             }
             Trouble::Compacted => {
-                let why = "its history was compacted meanwhile; try again, and compact less often if it comes to this again".to_owned();
-                Failure::Storage { place, action: "be read as of one moment", why }.into()
+                let why = "its history was compacted meanwhile; try again, and compact less often if this happens again".to_owned();
+                Failure::Storage { place, action: "be read at one revision", why }.into()
             }
-            Trouble::Token => {
-                Failure::Unreachable { place, why: "it takes back the token that it gave".to_owned() }.into()
+            Trouble::Token => Failure::Unreachable {
+                place,
+                why: "it rejects the authentication token that it just issued".to_owned(),
             }
+            .into(),
             Trouble::Lease => {
-                Failure::Storage { place, action: "keep a lease", why: "it ran out at once".to_owned() }
+                Failure::Storage { place, action: "keep a lease", why: "it expired immediately".to_owned() }
                     .into()
             }
             Trouble::Operations | Trouble::Bytes => {
-                let why = "it takes less in one request than any cluster is known to (--max-txn-ops, --max-request-bytes)".to_owned();
-                Failure::Storage { place, action: "take a request", why }.into()
+                let why =
+                    "its limits on one request are too low; raise them (--max-txn-ops, --max-request-bytes)"
+                        .to_owned();
+                Failure::Storage { place, action: "accept a request", why }.into()
             }
         }
     }
 
-    /// Gets a token, however long that takes a call.
+    /// Gets a token, within the timeout of a call.
     pub(in crate::engine::etcd) async fn log_in(&self) -> Result<(), Trouble> {
-        self.renew_token(&mut Pause::new(self.patience)).await
+        self.renew_token(&mut Backoff::new(self.timeout)).await
     }
 
-    /// Gets another token.
-    pub(in crate::engine::etcd) async fn renew_token(&self, pause: &mut Pause) -> Result<(), Trouble> {
+    /// Gets a new token.
+    pub(in crate::engine::etcd) async fn renew_token(&self, backoff: &mut Backoff) -> Result<(), Trouble> {
         loop {
             match self.authenticate().await {
-                Err(Trouble::Lost(why)) => pause.next(why).await.map_err(Trouble::Lost)?,
+                Err(Trouble::Lost(why)) => backoff.next(why).await.map_err(Trouble::Lost)?,
                 other => return other,
             }
         }
@@ -182,57 +187,62 @@ impl Line {
 
     async fn authenticate(&self) -> Result<(), Trouble> {
         let Some((name, password)) = self.user.clone() else { return Ok(()) };
-        // An old one would be refused before the password is looked at.
+        // etcd would refuse an expired token before it checks the password.
         *self.token.write() = None;
-        let ask = |channel, request| async move { AuthClient::new(channel).authenticate(request).await };
-        let answer = self.ask_once(pb::AuthenticateRequest { name, password }, &ask).await?;
-        let token = answer.token.parse().map_err(|_| Trouble::Lost("its token is no text".to_owned()))?;
+        let call = |channel, request| async move { AuthClient::new(channel).authenticate(request).await };
+        let response = self.call_once(pb::AuthenticateRequest { name, password }, &call).await?;
+        let token = response
+            .token
+            .parse()
+            .map_err(|_| Trouble::Lost("its authentication token is not text".to_owned()))?;
         *self.token.write() = Some(token);
         Ok(())
     }
 
-    /// Asks for as long as a call may take.
-    async fn ask<Q: Clone, A, F: Future<Output = Result<Response<A>, Status>>>(
+    /// Makes a call, with retries until the timeout.
+    async fn call<Q: Clone, A, F: Future<Output = Result<Response<A>, Status>>>(
         &self,
-        question: Q,
+        message: Q,
         call: impl Fn(Channel, Request<Q>) -> F,
     ) -> Result<A, Trouble> {
-        let mut pause = Pause::new(self.patience);
+        let mut backoff = Backoff::new(self.timeout);
         loop {
-            match self.ask_once(question.clone(), &call).await {
-                Err(Trouble::Lost(why)) => pause.next(why).await.map_err(Trouble::Lost)?,
-                Err(Trouble::Token) => self.renew_token(&mut pause).await?,
+            match self.call_once(message.clone(), &call).await {
+                Err(Trouble::Lost(why)) => backoff.next(why).await.map_err(Trouble::Lost)?,
+                Err(Trouble::Token) => self.renew_token(&mut backoff).await?,
                 other => return other,
             }
         }
     }
 
-    /// Asks one member, and if there is no answer has the next one asked from then on.
-    async fn ask_once<Q, A, F: Future<Output = Result<Response<A>, Status>>>(
+    /// Sends a request to the current member. If it does not respond, later requests go to the next.
+    async fn call_once<Q, A, F: Future<Output = Result<Response<A>, Status>>>(
         &self,
-        question: Q,
+        message: Q,
         call: &impl Fn(Channel, Request<Q>) -> F,
     ) -> Result<A, Trouble> {
         let current = self.current.load(Ordering::Relaxed);
         let Some(channel) = self.members.get(current % self.members.len().max(1)).cloned() else {
             return Err(Trouble::Lost("there are no members".to_owned()));
         };
-        let mut request = Request::new(question);
-        // A member that is cut off from the others says so, instead of waiting for them.
+        let mut request = Request::new(message);
+        // Lets a member without a leader fail immediately instead of waiting for one.
         request.metadata_mut().insert("hasleader", MetadataValue::from_static("true"));
         if let Some(token) = self.token.read().clone() {
             request.metadata_mut().insert("token", token);
         }
-        let answer = timeout(ANSWER_TIME_MAX, call(channel, request)).await;
-        let status = match answer {
-            Ok(Ok(answer)) => return Ok(answer.into_inner()),
+        let response = timeout(RESPONSE_TIME_MAX, call(channel, request)).await;
+        let status = match response {
+            Ok(Ok(response)) => return Ok(response.into_inner()),
             Ok(Err(status)) => status,
-            Err(_) => Status::new(Code::DeadlineExceeded, format!("no answer within {ANSWER_TIME_MAX:?}")),
+            Err(_) => {
+                Status::new(Code::DeadlineExceeded, format!("no response within {RESPONSE_TIME_MAX:?}"))
+            }
         };
         let trouble = Trouble::of(&status);
         if let Trouble::Lost(why) = &trouble {
-            tracing::debug!(place = %self.place, %why, "a member of etcd did not answer");
-            // Unless somebody else has gone on already.
+            tracing::debug!(place = %self.place, %why, "an etcd member did not respond");
+            // Another call may already have switched to the next member.
             let _ = self.current.compare_exchange(
                 current,
                 current.wrapping_add(1),
@@ -244,23 +254,23 @@ impl Line {
     }
 }
 
-impl fmt::Debug for Line {
+impl fmt::Debug for Cluster {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Line").field("place", &self.place).finish_non_exhaustive()
+        f.debug_struct("Cluster").field("place", &self.place).finish_non_exhaustive()
     }
 }
 
 fn member(url: &str, options: &EtcdOptions) -> Result<Channel> {
     let invalid = |error: &dyn fmt::Display| {
         Error::argument(format!(
-            "{url:?} is no address of a member of etcd ({error}): http://HOST:PORT or https://HOST:PORT"
+            "{url:?} is not the address of an etcd member ({error}): use http://HOST:PORT or https://HOST:PORT"
         ))
     };
     let mut endpoint = Endpoint::from_shared(url.to_owned()).map_err(|error| invalid(&error))?;
     match endpoint.uri().scheme_str() {
         Some("https") => endpoint = endpoint.tls_config(options.tls()).map_err(|error| invalid(&error))?,
         Some("http") => {}
-        _ => return Err(invalid(&"it names no protocol")),
+        _ => return Err(invalid(&"it does not begin with http:// or https://")),
     }
     Ok(endpoint
         .connect_timeout(CONNECT_TIME_MAX)
@@ -275,25 +285,25 @@ fn kv(channel: Channel) -> KvClient<Channel> {
     KvClient::new(channel).max_decoding_message_size(usize::MAX)
 }
 
-/// The time between attempts, longer each time, until there is no more.
-pub(in crate::engine::etcd) struct Pause {
+/// The growing delays between attempts, up to a deadline.
+pub(in crate::engine::etcd) struct Backoff {
     deadline: Instant,
     length: Duration,
 }
 
-impl Pause {
-    pub(in crate::engine::etcd) fn new(patience: Duration) -> Self {
-        Self { deadline: Instant::now() + patience, length: PAUSE_MIN }
+impl Backoff {
+    pub(in crate::engine::etcd) fn new(timeout: Duration) -> Self {
+        Self { deadline: Instant::now() + timeout, length: BACKOFF_MIN }
     }
 
-    /// Waits, and hands `why` back when it is time to give up.
+    /// Waits before the next attempt; fails with `why` if that would exceed the deadline.
     pub(in crate::engine::etcd) async fn next(&mut self, why: String) -> Result<(), String> {
         if Instant::now() + self.length >= self.deadline {
             return Err(why);
         }
-        // Those that lost the same member do not all come at once.
+        // The jitter spreads the retries of clients that lost the same member.
         sleep(self.length.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
-        self.length = (self.length * 2).min(PAUSE_MAX);
+        self.length = (self.length * 2).min(BACKOFF_MAX);
         Ok(())
     }
 }
