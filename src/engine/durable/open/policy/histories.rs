@@ -2,6 +2,8 @@
 //! same numbers, so one of its segments can continue the log, or fill a gap, with what the store never
 //! had.
 
+use std::ops::Range;
+
 use rustc_hash::FxHashMap;
 
 use super::facts::Facts;
@@ -159,6 +161,8 @@ struct Order<'a> {
     last_two: Writers,
     /// The indexes of the first and the last part of each opening.
     spans: FxHashMap<Epoch, (usize, usize)>,
+    /// Those of the openings with other parts in between: few, though a log may have many openings.
+    interrupted: Vec<(Epoch, Range<usize>)>,
 }
 
 impl<'a> Order<'a> {
@@ -169,18 +173,17 @@ impl<'a> Order<'a> {
                 spans.entry(epoch).or_insert((n, n)).1 = n;
             }
         }
+        let between = |(epoch, (first, last)): (&Epoch, &(usize, usize))| (*epoch, first + 1..*last);
+        let interrupted = spans.iter().map(between).filter(|(_, between)| !between.is_empty()).collect();
         let last_two = facts.manifest.as_ref().map(|manifest| manifest.writers).unwrap_or_default();
-        Self { parts, last_two, spans }
+        Self { parts, last_two, spans, interrupted }
     }
 
     /// Reports what shows that the n-th part cannot be there: an opening that it interrupts, or the
     /// last two, which it separates.
     fn misplaced(&self, n: usize) -> Option<NotedIn> {
         let epoch = self.parts.get(n)?.epoch?;
-        let interrupts = |(other, (first, last)): (&Epoch, &(usize, usize))| {
-            *other != epoch && (first + 1..*last).contains(&n)
-        };
-        if self.spans.iter().any(interrupts) {
+        if self.interrupted.iter().any(|(other, between)| *other != epoch && between.contains(&n)) {
             return Some(NotedIn::Log);
         }
         self.separates_last_two(n, epoch).then_some(NotedIn::Manifest)
