@@ -15,8 +15,8 @@ pub struct Line {
     pub event: Event,
 }
 
-/// A program records a call before it makes it (`…Try`), and the result once the call returns. If the
-/// result is missing, the program was killed or the call returned an error.
+/// A program records a call before it makes it (`…Try`), and the result once the call returns. If
+/// the result is missing, the program was killed or the call returned an error.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
     /// The program starts to count, with its counter at this value.

@@ -20,8 +20,8 @@ use crate::error::{Error, Failure, Result};
 use crate::proto::etcd::etcdserverpb as pb;
 use crate::record::KeyRange;
 
-/// The key that marks a restore in progress. Its lease is long enough for a slow program, and ends the
-/// claim of a dead one.
+/// The key that marks a restore in progress. Its lease is long enough for a slow program, and ends
+/// the claim of a dead one.
 const RESTORING: &str = "restoring";
 const LEASE_TIME: Duration = Duration::from_secs(60);
 const KEEP_INTERVAL: Duration = Duration::from_secs(10);
