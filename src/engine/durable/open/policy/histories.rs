@@ -226,7 +226,7 @@ mod tests {
 
     #[test]
     fn what_a_copy_wrote_fills_no_gap() {
-        let cases: [Case<'_>; 11] = [
+        let cases: [Case<'_>; 12] = [
             &[((0, 5, 1), true), ((7, 9, 1), true)],
             &[((0, 5, 1), true), ((7, 9, 2), true), ((11, 12, 2), true)],
             // Of an opening of which nothing else is left.
@@ -236,6 +236,7 @@ mod tests {
             &[((0, 5, 0), true), ((3, 8, 0), false), ((8, 9, 0), true)],
             // A recorded opening wrote the later ones.
             &[((0, 5, 9), false), ((3, 8, 1), true)],
+            &[((0, 5, 7), true), ((6, 9, 9), false), ((7, 12, 1), true)],
             // Within an opening.
             &[((0, 5, 1), true), ((5, 8, 9), false), ((8, 9, 1), true)],
             // Between the last two openings.
