@@ -61,6 +61,14 @@ impl Engine for Recorder {
         self.engine.get(key)
     }
 
+    fn as_of(&self) -> u64 {
+        self.engine.as_of()
+    }
+
+    fn get_since(&self, record: Record, as_of: u64) -> Result<Option<Record>> {
+        self.engine.get_since(record, as_of)
+    }
+
     fn scan(&self, range: &KeyRange, visit: &mut Visitor<'_>) -> Result<()> {
         self.engine.scan(range, visit)
     }
