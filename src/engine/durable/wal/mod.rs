@@ -32,11 +32,13 @@ pub(crate) use log::Log;
 pub(crate) use log_files::LogFiles;
 pub(crate) use repair::repair;
 #[cfg(test)]
-pub(crate) use scan::Behind;
+pub(crate) use scan::{Behind, Visited};
 pub(crate) use scan::{
     Broken, Found, HarmlessDamage, LogDamage, LogEnd, Run, Spot, Survey, Visitor, own_segments, read_behind,
     survey, walk,
 };
+#[cfg(test)]
+pub(crate) use segments::StoredSegment;
 pub(crate) use segments::{
     Pool, SHORT_SEGMENT_BYTES, SegmentDirectory, Slot, is_unfinished, store_of, stores_of,
 };

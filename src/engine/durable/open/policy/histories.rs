@@ -203,6 +203,7 @@ impl<'a> Order<'a> {
 mod tests {
     use super::*;
     use crate::engine::durable::open::policy::facts::ManifestFacts;
+    use crate::engine::durable::wal::{StoredSegment, Visited};
     use crate::folder::Synced;
 
     /// A store whose last two openings were 1 and 2.
@@ -253,6 +254,18 @@ mod tests {
                 case.iter().filter(|(_, is_own)| *is_own).map(|((after, ..), _)| *after).collect();
             assert_eq!(own, expected, "{n}");
         }
+    }
+
+    #[test]
+    fn a_part_is_in_each_file_with_one_of_its_commits() {
+        let visited = |slot: Slot, last_seq| {
+            let stored = StoredSegment { slot, bytes: 0, is_headless: false, epoch: None, is_fresh: false };
+            Visited { segment: slot.into(), stored, last_seq, end: 0 }
+        };
+        let segments = vec![visited(0, 2), visited(1, 5), visited(2, 9)];
+        let run = Run { last: 9, epochs: epochs(&[(1, 1), (4, 2)]), segments, ..Run::default() };
+        let slots: Vec<Vec<Slot>> = parts_of(&run).into_iter().map(|part| part.slots).collect();
+        assert_eq!(slots, [vec![0, 1], vec![1, 2]]);
     }
 
     /// The first commit and the epoch of each opening, and the commit that is not of the store's

@@ -272,6 +272,31 @@ proptest! {
     }
 }
 
+/// A log that a segment of a copy continues, and then the store again.
+#[test]
+fn a_log_of_two_histories_neither_opens_nor_is_complete() {
+    let [found, own] = [1, 2].map(Epoch::from_stored);
+    let manifest =
+        ManifestFacts { index: Some(position(1, 1)), must_have_log: true, writers: Writers { own, found } };
+    for (openings, is_one_history) in [(vec![(1, 1), (7, 2)], true), (vec![(1, 1), (3, 9), (7, 2)], false)] {
+        let mut log = log(&[true; SEQ_MAX as usize], 0, 1, 0);
+        log.runs[0].epochs = openings.into_iter().map(|(seq, epoch)| position(seq, epoch)).collect();
+        let facts = Facts {
+            manifest: Ok(manifest),
+            synced: None,
+            openings: [own, found].into_iter().flatten().collect(),
+            damaged_synced: None,
+            snapshots: Vec::new(),
+            index: Err("gone".to_owned()),
+            log: Ok(log.clone()),
+        };
+        let opens = judged(&facts).opens;
+        assert_eq!(opens.is_ok(), is_one_history, "{opens:?}");
+        let Remains { coverage, .. } = remains(&facts, &log, 0, true);
+        assert_eq!(coverage.is_complete(), is_one_history, "{coverage:?}");
+    }
+}
+
 trait MaxBySeq {
     fn max_by_seq(self, other: Position) -> Self;
 }
