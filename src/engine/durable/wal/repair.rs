@@ -50,11 +50,20 @@ fn write_again(directory: &SegmentDirectory, found: &LogEnd, visited: &Visited) 
     bytes.truncate(end);
     let file = directory.file(visited.stored.slot)?;
     file.write_at(bytes.get(PAGE..).unwrap_or_default(), PAGE as u64)?;
-    if is_last {
+    if is_last && !is_identified_behind(visited, end) {
         // The file may be shorter than its header says.
         write_zeroes(&*file, end as u64, visited.stored.bytes)?;
     }
     file.sync()
+}
+
+/// Reports whether a frame behind the end is all that identifies the segment, since its header is
+/// damaged.
+///
+/// If the frame were erased and the program killed, the segment would be missing. No log continues in
+/// a segment without header.
+fn is_identified_behind(last: &Visited, end: usize) -> bool {
+    last.stored.is_headless && end == PAGE
 }
 
 /// Erases the headers of the segments after the end.
