@@ -262,10 +262,13 @@ mod tests {
             let stored = StoredSegment { slot, bytes: 0, is_headless: false, epoch: None, is_fresh: false };
             Visited { segment: slot.into(), stored, last_seq, end: 0 }
         };
-        let segments = vec![visited(0, 2), visited(1, 5), visited(2, 9)];
-        let run = Run { last: 9, epochs: epochs(&[(1, 1), (4, 2)]), segments, ..Run::default() };
-        let slots: Vec<Vec<Slot>> = parts_of(&run).into_iter().map(|part| part.slots).collect();
-        assert_eq!(slots, [vec![0, 1], vec![1, 2]]);
+        let slots = |segments: Vec<Visited>| -> Vec<Vec<Slot>> {
+            let run = Run { last: 9, epochs: epochs(&[(1, 1), (4, 2)]), segments, ..Run::default() };
+            parts_of(&run).into_iter().map(|part| part.slots).collect()
+        };
+        assert_eq!(slots(vec![visited(0, 2), visited(1, 5), visited(2, 9)]), [vec![0, 1], vec![1, 2]]);
+        // Commit 3 may end in the second file.
+        assert_eq!(slots(vec![visited(0, 3), visited(1, 9)]), [vec![0, 1], vec![1]]);
     }
 
     /// The first commit and the epoch of each opening, and the commit that is not of the store's
