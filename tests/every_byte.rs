@@ -299,8 +299,8 @@ fn damages(bytes: &[u8]) -> Vec<Damage> {
 /// Returns a sample of each kind.
 fn some_damages(bytes: &[u8]) -> Vec<Damage> {
     let step = |parts: usize| (bytes.len() / parts).max(1);
-    let flips = (0..bytes.len()).step_by(step(8)).map(|at| Damage::Flip((at + at / 97) % bytes.len()));
-    let cuts = (0..bytes.len()).step_by(step(3)).map(Damage::Cut);
+    let flips = (0..bytes.len()).step_by(step(5)).map(|at| Damage::Flip((at + at / 97) % bytes.len()));
+    let cuts = (0..bytes.len()).step_by(step(2)).map(Damage::Cut);
     flips.chain(cuts).chain([Damage::Delete]).collect()
 }
 
