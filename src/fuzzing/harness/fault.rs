@@ -75,6 +75,9 @@ pub(super) struct Damaged {
     pub(super) copied_from: Option<usize>,
     pub(super) has_fork: bool,
     pub(super) has_foreign: bool,
+    /// Whether a file of another store was damaged too, which may have taken its store id.
+    pub(super) has_damaged_foreign: bool,
+    foreign: BTreeSet<PathBuf>,
     what: String,
 }
 
@@ -98,6 +101,8 @@ impl Damaged {
             copied_from: None,
             has_fork: false,
             has_foreign: false,
+            has_damaged_foreign: false,
+            foreign: BTreeSet::new(),
             what: format!("life {life}, moment {moment} of {}", moments.len()),
         };
         match flags % 16 {
@@ -178,12 +183,14 @@ impl Damaged {
             }
             Kind::Foreign => {
                 self.has_foreign = true;
+                self.foreign.insert(file.clone());
                 let of = argument % lives.len();
                 what = format!("{} of life {of}", self.replace(&lives[of].main.moments, file, other));
             }
             Kind::Flip | Kind::Zero | Kind::Cut | Kind::Swap | Kind::Random => {
                 let Some(bytes) = self.files.get_mut(file) else { return };
                 edit(bytes, *kind, argument, other);
+                self.has_damaged_foreign |= self.foreign.contains(file);
             }
         }
         self.touched.insert(file.clone());

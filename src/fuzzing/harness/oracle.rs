@@ -128,7 +128,8 @@ impl Case<'_> {
         let life = &self.lives[self.damaged.life];
         let mut branches = vec![&life.main];
         branches.extend(self.damaged.has_fork.then_some(&life.fork));
-        if self.damaged.has_foreign && self.damaged.touches("MANIFEST") {
+        let is_id_unknown = self.damaged.touches("MANIFEST") || self.damaged.has_damaged_foreign;
+        if self.damaged.has_foreign && is_id_unknown {
             branches.extend(self.lives.iter().flat_map(Life::branches));
         }
         for (key, record) in content {
