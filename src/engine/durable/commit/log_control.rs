@@ -64,8 +64,8 @@ impl CommitPath {
             return Ok(None);
         }
         writer.frozen_at = writer.log.written();
+        let (generation, readers) = memtable.freeze();
         let upto = self.shared.position(self.shared.last_seq());
-        let (generation, readers) = memtable.freeze(upto.seq);
         Ok(Some(Frozen { generation, readers, upto }))
     }
 

@@ -46,6 +46,8 @@ impl Entry {
 pub(crate) struct Generation {
     tree: Tree<Entry>,
     bytes: usize,
+    /// The newest commit in it.
+    newest: u64,
 }
 
 impl Generation {
@@ -56,6 +58,7 @@ impl Generation {
         let replaces = replaces.map(|replaces| self.base_of(key).unwrap_or(replaces));
         let entry = Entry { seq, payload, replaces };
         self.bytes += entry.bytes();
+        self.newest = self.newest.max(seq);
         match self.tree.insert(key, entry) {
             Some(replaced) => self.bytes -= replaced.bytes(),
             None => self.bytes += key.bytes().len(),
@@ -88,8 +91,6 @@ impl Generation {
 pub(crate) struct Memtable {
     pub(crate) active: Generation,
     pub(crate) frozen: Option<Arc<Generation>>,
-    /// The newest commit in the frozen generation.
-    frozen_upto: u64,
     /// The commits after this one are all here.
     complete_after: u64,
     /// Held by every reader of the index that sees the current memtable.
@@ -134,12 +135,11 @@ impl Memtable {
         View { active: self.active.clone(), frozen: self.frozen.clone(), _reader: self.readers.clone() }
     }
 
-    /// Freezes the active generation, whose newest commit is `upto`.
+    /// Freezes the active generation.
     ///
     /// A checkpoint may apply it once the readers that do not see it are gone; they hold the second
     /// value.
-    pub(crate) fn freeze(&mut self, upto: u64) -> (Arc<Generation>, Arc<Readers>) {
-        self.frozen_upto = upto;
+    pub(crate) fn freeze(&mut self) -> (Arc<Generation>, Arc<Readers>) {
         let frozen = Arc::new(std::mem::take(&mut self.active));
         self.frozen = Some(frozen.clone());
         (frozen, std::mem::take(&mut self.readers))
@@ -147,8 +147,9 @@ impl Memtable {
 
     /// Drops the frozen generation, which the index has.
     pub(crate) fn drop_frozen(&mut self) -> Option<Arc<Generation>> {
-        self.complete_after = self.frozen_upto;
-        self.frozen.take()
+        let frozen = self.frozen.take()?;
+        self.complete_after = frozen.newest;
+        Some(frozen)
     }
 }
 
@@ -230,7 +231,7 @@ mod tests {
             let mut model = BTreeMap::new();
             for (n, (at, put)) in writes.iter().enumerate() {
                 if n == freeze {
-                    memtable.freeze(0);
+                    memtable.freeze();
                 }
                 let payload = put.then(|| Bytes::from(vec![n as u8]));
                 memtable.active.put(&key(*at), n as u64, payload.clone(), None);
@@ -282,7 +283,7 @@ mod tests {
         let mut memtable = Memtable::starting_with(Generation::default(), 7);
         assert_eq!([0, 6, 7, 8].map(|seq| memtable.is_complete_since(seq)), [false, false, true, true]);
         memtable.active.put(&key(1), 9, Some(Bytes::new()), None);
-        memtable.freeze(9);
+        memtable.freeze();
         assert!(memtable.is_complete_since(7), "the frozen generation is still here");
         memtable.active.put(&key(1), 10, Some(Bytes::new()), None);
         memtable.drop_frozen();
@@ -294,7 +295,7 @@ mod tests {
     fn a_freeze_returns_its_readers() {
         let mut memtable = Memtable::default();
         let before = memtable.view();
-        let (_, mut readers) = memtable.freeze(0);
+        let (_, mut readers) = memtable.freeze();
         let _after = memtable.view();
         assert!(Arc::get_mut(&mut readers).is_none());
         drop(before);
