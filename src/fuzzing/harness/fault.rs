@@ -74,9 +74,9 @@ pub(super) struct Damaged {
     /// The earliest moment of a file, if the files are of several.
     pub(super) copied_from: Option<usize>,
     pub(super) has_fork: bool,
-    pub(super) has_foreign: bool,
     /// Whether a file of another store was damaged too, which may have taken its store id.
     pub(super) has_damaged_foreign: bool,
+    /// The files of other stores.
     foreign: BTreeSet<PathBuf>,
     what: String,
 }
@@ -100,7 +100,6 @@ impl Damaged {
             touched: BTreeSet::new(),
             copied_from: None,
             has_fork: false,
-            has_foreign: false,
             has_damaged_foreign: false,
             foreign: BTreeSet::new(),
             what: format!("life {life}, moment {moment} of {}", moments.len()),
@@ -120,6 +119,10 @@ impl Damaged {
     /// Reports whether a fault may have changed a file or a folder.
     pub(super) fn touches(&self, name: &str) -> bool {
         self.touched.iter().any(|path| path.starts_with(name))
+    }
+
+    pub(super) fn has_foreign(&self) -> bool {
+        !self.foreign.is_empty()
     }
 
     fn fault(&self, life: &Life, bytes: &mut &[u8]) -> Option<Fault> {
@@ -182,7 +185,6 @@ impl Damaged {
                 what = format!("{} of the fork", self.replace(&life.fork.moments, file, argument));
             }
             Kind::Foreign => {
-                self.has_foreign = true;
                 self.foreign.insert(file.clone());
                 let of = argument % lives.len();
                 what = format!("{} of life {of}", self.replace(&lives[of].main.moments, file, other));

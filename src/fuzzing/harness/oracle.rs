@@ -129,7 +129,7 @@ impl Case<'_> {
         let mut branches = vec![&life.main];
         branches.extend(self.damaged.has_fork.then_some(&life.fork));
         let is_id_unknown = self.damaged.touches("MANIFEST") || self.damaged.has_damaged_foreign;
-        if self.damaged.has_foreign && is_id_unknown {
+        if self.damaged.has_foreign() && is_id_unknown {
             branches.extend(self.lives.iter().flat_map(Life::branches));
         }
         for (key, record) in content {
@@ -159,7 +159,7 @@ impl Case<'_> {
     fn is_of_foreign_manifest(&self, seq: u64, content: &Content) -> bool {
         let was = |branch: &Branch| branch.states.get(&seq) == Some(content);
         let is_possible =
-            self.damaged.has_foreign && self.damaged.touches("MANIFEST") && self.damaged.touches("wal");
+            self.damaged.has_foreign() && self.damaged.touches("MANIFEST") && self.damaged.touches("wal");
         let others = (0..).zip(self.lives).filter(|(n, _)| *n != self.damaged.life);
         is_possible && others.flat_map(|(_, life)| life.branches()).any(was)
     }
