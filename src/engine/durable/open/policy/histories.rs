@@ -74,10 +74,11 @@ impl Parts {
     }
 }
 
-/// Returns a commit after `known` of a log up to this end that another history wrote, and what shows
-/// it.
-pub(super) fn interruption(facts: &Facts, end: &LogEnd, known: u64) -> Option<(NotedIn, u64)> {
-    misplaced_behind(facts, &end.epochs, end.last_seq, known)
+/// Returns a commit after `known` of a log up to this end that another history wrote, or the last one,
+/// and what shows it.
+pub(super) fn foreign_commit(facts: &Facts, end: &LogEnd, known: u64) -> Option<(NotedIn, u64)> {
+    let of_unknown_opening = unknown_opening(facts, end.last().epoch).map(|by| (by, end.last_seq));
+    of_unknown_opening.or_else(|| misplaced_behind(facts, &end.epochs, end.last_seq, known))
 }
 
 fn misplaced_behind(facts: &Facts, epochs: &[Position], last: u64, known: u64) -> Option<(NotedIn, u64)> {

@@ -1,7 +1,7 @@
 //! Decides what a store opens to, given the facts.
 
 use super::facts::{Facts, Integrity};
-use super::histories::interruption;
+use super::histories::foreign_commit;
 use super::noted::{NotedIn, noted_commits, other_history, unknown_opening};
 use crate::engine::durable::options::Recovery;
 use crate::engine::durable::wal::{Broken, HarmlessDamage, LogDamage, LogEnd};
@@ -196,10 +196,7 @@ fn judge_log(
         let is_missed = is_needed || facts.synced.is_some_and(|synced| known < synced.seq);
         return if is_missed { Err(LogFault::Gone) } else { Ok(None) };
     };
-    if let Some(by) = unknown_opening(facts, end.last().epoch) {
-        return Err(LogFault::OtherHistory { seq: end.last_seq, by });
-    }
-    if let Some((by, seq)) = interruption(facts, &end, known) {
+    if let Some((by, seq)) = foreign_commit(facts, &end, known) {
         return Err(LogFault::OtherHistory { seq, by });
     }
     let index = index.map(|seq| (NotedIn::Index, Position::new(seq, None)));

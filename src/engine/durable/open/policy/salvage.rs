@@ -1,10 +1,10 @@
 //! Decides the base of a salvage, and which commits are missing.
 
 use super::facts::{Facts, Integrity, SnapshotFacts};
-use super::histories::{Part, Parts, interruption};
+use super::histories::{Part, Parts, foreign_commit};
 use super::judge::{is_of_other_history, judge_index};
 use super::missing_commits::Coverage;
-use super::noted::{noted_commits, other_history, unknown_opening};
+use super::noted::{noted_commits, other_history};
 use crate::engine::durable::report::TornTail;
 use crate::engine::durable::wal::{Broken, LogDamage, LogEnd, Survey};
 use crate::record::Position;
@@ -56,11 +56,8 @@ pub(crate) fn remains(facts: &Facts, log: &Survey, seq: u64, is_certain: bool) -
     coverage.is_known_up_to(known);
     let must_have_log = facts.manifest.as_ref().map_or(true, |noted| noted.must_have_log);
     let Parts { own, foreign } = Parts::of(facts, log);
-    let is_own = |end: &LogEnd| {
-        other_history(facts, log).is_none()
-            && unknown_opening(facts, end.last().epoch).is_none()
-            && interruption(facts, end, seq).is_none()
-    };
+    let is_own =
+        |end: &LogEnd| other_history(facts, log).is_none() && foreign_commit(facts, end, seq).is_none();
     match log.end_behind(seq) {
         // Otherwise what looks like a torn tail was durable.
         Ok(Some(end)) if end.last_seq >= known && is_own(&end) => {
