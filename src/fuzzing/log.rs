@@ -113,7 +113,7 @@ fn check_end(files: &Files, known: u64, commits: &Commits, ends: Ends) {
         assert!(commits.get(seq).is_some_and(|entries| entries.contains(entry)), "commit {seq}");
     }
     assert!(read.last().is_none_or(|(seq, _)| *seq == end.last_seq));
-    match repair(&directory, &end).map_err(Error::before_writing) {
+    match repair(&directory, files.store, &end).map_err(Error::before_writing) {
         // A forged header may claim any length.
         Err(error) if error.is_disk_full() => return,
         repaired => repaired.unwrap(),

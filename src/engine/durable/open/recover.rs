@@ -114,7 +114,7 @@ impl Opener<'_> {
         let (files, index) = (self.files, &*self.index);
         let from = index.contents()?.position();
         let end = &end.clone().knowing(from);
-        wal::repair(&self.directory, end)?;
+        wal::repair(&self.directory, files.log.store, end)?;
         // The repair erased everything that is not part of the log.
         self.directory = files.log.load()?;
         let Replayed { unapplied, applied } = replay(&self.directory, end, index, from, checkpoint_bytes)?;

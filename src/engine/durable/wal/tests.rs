@@ -11,7 +11,7 @@ use fastrand::Rng;
 use jiff::Timestamp;
 
 use super::format::PAGE;
-use super::segments::{Pool, StoredSegment};
+use super::segments::{Frames, Pool, StoredSegment};
 use super::{
     Entry, Found, FrameKind, Log, LogEnd, LogFiles, SegmentDirectory, Survey, read_behind, repair, survey,
     walk,
@@ -24,6 +24,8 @@ use crate::error::{Failure, Result};
 use crate::model::List;
 use crate::record::{Epoch, Key, Position};
 
+const STORE: [u8; 16] = *b"0123456789abcdef";
+
 /// Space for one page of frames after the header.
 const SEGMENT_BYTES: u32 = 8192;
 
@@ -31,7 +33,7 @@ fn files(disk: &SimDisk) -> LogFiles {
     LogFiles {
         disk: Arc::new(disk.clone()),
         dir: "/s/wal".into(),
-        store: *b"0123456789abcdef",
+        store: STORE,
         segment_bytes: SEGMENT_BYTES,
         epoch: Epoch::draw(),
     }
@@ -169,7 +171,7 @@ impl Driver {
         );
         self.written.truncate(self.known as usize);
         self.written.extend(read);
-        repair(&directory, &found)?;
+        repair(&directory, STORE, &found)?;
         self.synced = found.last_seq;
         self.log = Some(files.resume(&directory, &found)?);
         Ok(())
@@ -536,10 +538,42 @@ fn a_log_truncated_at_damage_continues() {
         assert!(error.is_corrupt());
         let Some(found) = scan_up_to_damage(&directory, known) else { continue };
         cuts += 1;
-        repair(&directory, &found).unwrap();
+        repair(&directory, STORE, &found).unwrap();
         let again = scan(&files.load().unwrap(), known)
             .unwrap_or_else(|error| panic!("{missing} {known} {found:?}: {error}"));
         assert_eq!(again.unwrap().end, found.end);
+    }
+    assert!(cuts > 5, "{cuts}");
+}
+
+/// Found by the fuzz target `log`: the beginning of a commit is damaged, and so is the header of the
+/// segment that has the rest of it, which alone identifies that segment.
+#[test]
+fn a_log_truncated_before_a_segment_without_header_continues() {
+    let mut driver = Driver::with_commits(1, 3000);
+    for _ in 0..40 {
+        // Each frame records the commits before it as synced.
+        driver.sync().unwrap();
+        driver.commit(3000).unwrap();
+    }
+    let directory = files(&driver.disk).load().unwrap();
+    let mut cuts = 0;
+    for ((segment, stored), (_, headless)) in directory.iter().zip(directory.iter().skip(1)) {
+        let bytes = directory.read(stored).unwrap();
+        let mut frames = Frames::of(&bytes, segment);
+        let Some((first, _)) = frames.from(PAGE).find(|(_, frame)| frame.head.kind == FrameKind::First)
+        else {
+            continue;
+        };
+        let disk = driver.disk.copy();
+        disk.change(&directory.path(stored.slot), |bytes| bytes[first] ^= 1);
+        disk.change(&directory.path(headless.slot), |bytes| bytes[20] ^= 1);
+        let load = || files(&disk).load().unwrap();
+        let cut = scan_up_to_damage(&load(), 0).unwrap();
+        repair(&load(), STORE, &cut).unwrap();
+        let again = scan(&load(), 0).unwrap_or_else(|error| panic!("{cut:?}: {error}"));
+        assert_eq!(again.unwrap().end, cut.end);
+        cuts += 1;
     }
     assert!(cuts > 5, "{cuts}");
 }

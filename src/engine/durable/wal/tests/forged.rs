@@ -3,7 +3,7 @@
 use super::super::format::{Head, PAGE, Place, frame};
 use super::super::segments::frame_at;
 use super::super::{FrameKind, repair};
-use super::{Driver, files, scan, scan_up_to_damage};
+use super::{Driver, STORE, files, scan, scan_up_to_damage};
 use crate::disk::sim::SimDisk;
 
 /// Replaces the frame that leads from the oldest segment to the next by another.
@@ -54,7 +54,7 @@ fn a_continuation_frame_belongs_to_the_commit_before_it() {
     });
     let load = || files(&driver.disk).load().unwrap();
     let cut = scan_up_to_damage(&load(), 0).unwrap();
-    repair(&load(), &cut).unwrap();
+    repair(&load(), STORE, &cut).unwrap();
     assert_eq!(scan(&load(), 0).unwrap().unwrap().last_seq, cut.last_seq);
 }
 

@@ -61,7 +61,7 @@ fn a_log_continues_in_a_shorter_file_and_after_it() {
         let directory = files.load().unwrap();
         let found = scan(&directory, 0).unwrap().unwrap();
         assert_eq!(found.last_seq, n - 1);
-        repair(&directory, &found).unwrap();
+        repair(&directory, STORE, &found).unwrap();
         let (mut log, _) = files.resume(&directory, &found).unwrap();
         append(&mut log, 10_000);
         log.close().unwrap();
