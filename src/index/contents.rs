@@ -54,8 +54,13 @@ impl Contents {
     }
 
     pub(crate) fn add(&mut self, key: &[u8], value: &[u8]) {
+        self.count(record::fingerprint(key, value));
+    }
+
+    /// Adds a record with this fingerprint.
+    pub(super) fn count(&mut self, fingerprint: u64) {
         self.records = self.records.wrapping_add(1);
-        self.sum = self.sum.wrapping_add(record::fingerprint(key, value));
+        self.sum = self.sum.wrapping_add(fingerprint);
     }
 
     pub(crate) fn remove(&mut self, key: &[u8], value: &[u8]) {

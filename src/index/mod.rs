@@ -27,6 +27,7 @@ mod open;
 mod quiet;
 pub(crate) mod raw;
 mod transaction;
+mod verify;
 
 use std::fs::File;
 use std::ops::ControlFlow;
@@ -157,23 +158,6 @@ impl Index {
             (Some(found), Some(own)) if found != own => Err(self.corrupt(&of_another_store(found))),
             _ => Ok(()),
         }
-    }
-
-    /// Reads every record, and compares count and sum with the contents record.
-    pub(crate) fn verify(&self) -> Result<()> {
-        let stated = self.contents()?.unwrap_or_default();
-        let mut found = stated.emptied();
-        self.scan(&[], &[u8::MAX], &mut |key: &[u8], value: &[u8]| {
-            found.add(key, value);
-            ControlFlow::Continue(())
-        })?;
-        if found == stated {
-            return Ok(());
-        }
-        Err(self.corrupt(&format!(
-            "it holds {} records where its last commit ({}) left {}, or has different ones: some are missing or older versions",
-            found.records, stated.seq, stated.records
-        )))
     }
 
     /// Makes every transaction so far survive the program's death.

@@ -119,8 +119,7 @@ impl<'a> Entry<'a> {
         let mut rest = self.writes;
         (0..self.count).map_while(move |_| {
             let (key, payload, replaces) = split_write(&mut rest)?;
-            let key = Key::from_bytes(Bytes::copy_from_slice(key))?;
-            Some(Logged { key, payload: payload.map(Bytes::copy_from_slice), replaces })
+            Some(Logged { key: key.to_key(), payload: payload.map(Bytes::copy_from_slice), replaces })
         })
     }
 }
@@ -135,7 +134,7 @@ fn decode_head(entry: &mut &[u8]) -> Option<(Option<Timestamp>, u32)> {
 }
 
 /// The key of a write, its payload unless it is a deletion, and the version it replaces.
-type Split<'a> = (&'a [u8], Option<&'a [u8]>, Option<u64>);
+type Split<'a> = (KeyRef<'a>, Option<&'a [u8]>, Option<u64>);
 
 /// Splits off the first write of `entry`.
 fn split_write<'a>(entry: &mut &'a [u8]) -> Option<Split<'a>> {
@@ -151,8 +150,8 @@ fn split_write<'a>(entry: &mut &'a [u8]) -> Option<Split<'a>> {
         DELETE if payload.is_empty() => None,
         _ => return None,
     };
-    let is_owner = KeyRef::parse(key)?.kind() == Kind::Owner;
-    (replaces.is_some() == is_owner).then_some((key, payload, replaces))
+    let key = KeyRef::parse(key)?;
+    (replaces.is_some() == (key.kind() == Kind::Owner)).then_some((key, payload, replaces))
 }
 
 #[cfg(test)]

@@ -13,19 +13,20 @@ use crate::error::Result;
 pub(crate) fn walk(directory: &SegmentDirectory, known: u64, visit: &mut Visitor<'_>) -> Result<Survey> {
     let start = start(directory, known);
     let mut walker = Walker::new(directory, known, visit);
+    let mut bytes = Vec::new();
     for (segment, stored) in directory.iter().filter(|(segment, _)| *segment >= start) {
         if walker.leads_past(segment) {
             continue;
         }
         let path = directory.path(stored.slot);
-        let bytes = match directory.read(stored) {
+        match directory.read_into(stored, &mut bytes) {
             Err(error) if error.is_of_the_system() => return Err(error),
             Err(error) => {
                 walker.note_unreadable(&path, &error);
-                Vec::new()
+                bytes.clear();
             }
-            Ok(bytes) => bytes,
-        };
+            Ok(()) => {}
+        }
         let is_cut_short = (bytes.len() as u64) < stored.bytes;
         walker.segment(&Segment { id: segment, stored, path: &path, is_cut_short }, &bytes)?;
     }

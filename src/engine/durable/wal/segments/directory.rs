@@ -218,12 +218,19 @@ impl SegmentDirectory {
 
     /// Reads a segment up to the end of its file.
     pub(crate) fn read(&self, stored: StoredSegment) -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.read_into(stored, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// Reads a segment up to the end of its file, in place of the content of `bytes`.
+    pub(crate) fn read_into(&self, stored: StoredSegment, bytes: &mut Vec<u8>) -> Result<()> {
         let file = self.file(stored.slot)?;
         let length = file.len()?.min(stored.bytes);
-        let mut bytes = vec![0; usize::try_from(length).unwrap_or(usize::MAX)];
-        let read = file.read_at(&mut bytes, 0)?;
+        bytes.resize(usize::try_from(length).unwrap_or(usize::MAX), 0);
+        let read = file.read_at(bytes, 0)?;
         bytes.truncate(read);
-        Ok(bytes)
+        Ok(())
     }
 
     /// Returns the first readable frame of a segment.
