@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use common::stores::{self, End};
 use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group};
-use procstate::{Store, StoreBuilder};
+use procstate::{Store, StoreBuilder, Verify};
 
 fn open(c: &mut Criterion) {
     let mut group = c.benchmark_group("open");
@@ -21,14 +21,19 @@ fn open(c: &mut Criterion) {
         group.throughput(Throughput::Elements(items as u64));
         for (end, after) in [(End::Close, "close"), (End::Kill, "SIGKILL")] {
             let original = stores::build(items, end);
-            for (verify, check) in [(true, "checked"), (false, "unchecked")] {
+            let checks = [
+                (Verify::BeforeOpening, "checked"),
+                (Verify::InBackground, "checked in the background"),
+                (Verify::Never, "unchecked"),
+            ];
+            for (verify, check) in checks {
                 group.bench_function(BenchmarkId::new(format!("after {after}, {check}"), items), |b| {
                     b.iter_custom(|count| time(count, original.path(), verify, &|_| {}));
                 });
             }
             if end == End::Close {
                 group.bench_function(BenchmarkId::new("after the loss of the index", items), |b| {
-                    b.iter_custom(|count| time(count, original.path(), true, &lose_index));
+                    b.iter_custom(|count| time(count, original.path(), Verify::BeforeOpening, &lose_index));
                 });
             }
         }
@@ -37,7 +42,7 @@ fn open(c: &mut Criterion) {
 }
 
 /// Opens copies of `original`, each after `befalls` was applied to it.
-fn time(count: u64, original: &Path, verify: bool, befalls: &dyn Fn(&Path)) -> Duration {
+fn time(count: u64, original: &Path, verify: Verify, befalls: &dyn Fn(&Path)) -> Duration {
     let mut took = Duration::ZERO;
     for _ in 0..count {
         let copy = tempfile::tempdir().unwrap();

@@ -93,7 +93,7 @@ mod typed;
 pub use clock::{Clock, ManualClock, SystemClock};
 #[cfg(feature = "etcd")]
 pub use engine::EtcdOptions;
-pub use engine::{Backup, Durability, OpenReport, Rebuilt, Recovery, Stats, TornTail};
+pub use engine::{Backup, Durability, OpenReport, Rebuilt, Recovery, Stats, TornTail, Verify};
 pub use error::{Error, Result};
 pub use jiff::Timestamp;
 pub use model::{FailureLimit, List};

@@ -57,8 +57,17 @@ impl Reader {
     }
 
     /// Reads the rest of the archive.
-    pub(crate) fn finish(mut self) -> Result<Summary> {
-        while self.record()?.is_some() {}
+    pub(crate) fn finish(self) -> Result<Summary> {
+        self.finish_unless(&|| false)
+    }
+
+    /// Reads the rest of the archive, or a part of it if `stop` returns true.
+    pub(crate) fn finish_unless(mut self, stop: &dyn Fn() -> bool) -> Result<Summary> {
+        while self.record()?.is_some() {
+            if self.found.records.is_multiple_of(1024) && stop() {
+                break;
+            }
+        }
         Ok(self.found)
     }
 

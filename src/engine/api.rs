@@ -191,6 +191,11 @@ pub(crate) trait Engine: Send + Sync + 'static {
         Err(Error::argument("a store in memory has no log"))
     }
 
+    /// Waits until the verification in the background has ended; fails if it found damage.
+    fn wait_until_verified(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// Returns all statistics except the number of processes.
     fn stats(&self) -> Result<Stats>;
 

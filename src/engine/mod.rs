@@ -28,7 +28,7 @@ pub(crate) use batch::{Batch, Expect, Precondition, Write};
 pub(crate) use durable::{
     DurableEngine, Options, SEGMENT_BYTES_MIN, Snapshot, Snapshots, create, policy, wal,
 };
-pub use durable::{OpenReport, Rebuilt, Recovery, TornTail};
+pub use durable::{OpenReport, Rebuilt, Recovery, TornTail, Verify};
 #[cfg(feature = "etcd")]
 pub use etcd::EtcdOptions;
 #[cfg(feature = "etcd")]

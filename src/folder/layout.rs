@@ -8,6 +8,7 @@ pub(super) const SYNCED: &str = "SYNCED";
 pub(super) const WAL: &str = "wal";
 pub(super) const SNAPSHOTS: &str = "snapshots";
 pub(super) const INDEX: &str = "index";
+pub(super) const VERIFYING: &str = "VERIFYING";
 
 /// The paths in a store's folder.
 #[derive(Debug, Clone)]

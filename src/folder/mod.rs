@@ -6,6 +6,7 @@
 //! wal/        the log
 //! SYNCED      how far the log is durable
 //! snapshots/  archives from which the index can be rebuilt
+//! VERIFYING   exists while a verification in the background has not found the store intact
 //! index/      the records
 //! control.sock  the control socket of the program that has the store open, if it serves one
 //! ```
@@ -19,6 +20,7 @@ mod offline;
 mod size;
 mod sync;
 mod synced;
+mod verifying;
 
 use std::fs::{self, DirBuilder};
 use std::os::unix::fs::DirBuilderExt;
@@ -26,12 +28,13 @@ use std::path::Path;
 
 pub(crate) use copy::{check_outside, check_target, copy_dir, copy_files};
 pub(crate) use layout::Layout;
-use layout::{INDEX, LOCK, MANIFEST, SNAPSHOTS, SYNCED, WAL};
+use layout::{INDEX, LOCK, MANIFEST, SNAPSHOTS, SYNCED, VERIFYING, WAL};
 pub(crate) use manifest::Manifest;
 pub(crate) use offline::OfflineFolder;
 pub(crate) use size::dir_bytes;
 pub(crate) use sync::{sync_dir, sync_file, sync_tree};
 pub(crate) use synced::{Synced, SyncedFile, SyncedNote};
+pub(crate) use verifying::VerifyingFile;
 
 use crate::disk::{LINK, RealDisk, mode};
 use crate::error::{Error, Failure, Result};

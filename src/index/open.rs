@@ -54,7 +54,7 @@ impl Index {
         make_names_durable(dir)?;
         index.check_store()?;
         if options.verify {
-            index.verify()?;
+            index.verify(&|| false)?;
         }
         Ok(index)
     }

@@ -35,12 +35,12 @@ struct Counted {
 }
 
 impl Index {
-    /// Fails unless the index has exactly the records that its last commit left. Nothing may change
-    /// it meanwhile.
-    pub(crate) fn verify(&self) -> Result<()> {
+    /// Fails unless the index has exactly the records that its last commit left, or `stop` returns
+    /// true. Nothing may change it meanwhile.
+    pub(crate) fn verify(&self, stop: &(dyn Fn() -> bool + Sync)) -> Result<()> {
         let stated = self.contents()?.unwrap_or_default();
-        let found = self.count_from_both_ends(stated.emptied())?;
-        if found == stated {
+        let found = self.count_from_both_ends(stated.emptied(), stop)?;
+        if found == stated || stop() {
             return Ok(());
         }
         Err(self.corrupt(&format!(
@@ -49,12 +49,13 @@ impl Index {
         )))
     }
 
-    fn count_from_both_ends(&self, empty: Contents) -> Result<Contents> {
+    fn count_from_both_ends(&self, empty: Contents, stop: &(dyn Fn() -> bool + Sync)) -> Result<Contents> {
         let counted = Mutex::new(Counted { contents: empty, first: None, last: None });
         scope(|scope| {
             // Without another thread this one counts all of them.
-            let other = Builder::new().spawn_scoped(scope, || self.count_from(End::Last, &counted)).ok();
-            let own = self.count_from(End::First, &counted);
+            let other =
+                Builder::new().spawn_scoped(scope, || self.count_from(End::Last, &counted, stop)).ok();
+            let own = self.count_from(End::First, &counted, stop);
             let join =
                 |other: ScopedJoinHandle<'_, _>| other.join().unwrap_or_else(|panic| resume_unwind(panic));
             own.and(other.map_or(Ok(()), join))
@@ -62,8 +63,9 @@ impl Index {
         Ok(counted.into_inner().contents)
     }
 
-    /// Counts the records from one end, up to those that are counted already.
-    fn count_from(&self, end: End, counted: &Mutex<Counted>) -> Result<()> {
+    /// Counts the records from one end, up to those that are counted already, or until `stop` returns
+    /// true.
+    fn count_from(&self, end: End, counted: &Mutex<Counted>, stop: &dyn Fn() -> bool) -> Result<()> {
         self.guarded("read records", || {
             let mut entries = self.db.range([RECORD]..[RECORD + 1]);
             let mut batch = Vec::with_capacity(BATCH);
@@ -80,7 +82,7 @@ impl Index {
                     let fingerprint = fingerprint(key.get(1..).unwrap_or_default(), &value);
                     batch.push((key, fingerprint));
                 }
-                if counted.lock().add(end, &batch).is_break() {
+                if counted.lock().add(end, &batch).is_break() || stop() {
                     return Ok(());
                 }
             }

@@ -9,6 +9,7 @@ use crate::clock::Clock;
 use crate::disk::mode;
 use crate::engine::{
     self, DurableEngine, Engine, InProgram, Liveness, MemoryEngine, OpenReport, Recovery, SEGMENT_BYTES_MIN,
+    Verify,
 };
 #[cfg(feature = "etcd")]
 use crate::engine::{EtcdEngine, EtcdOptions};
@@ -167,14 +168,27 @@ impl StoreBuilder {
         self
     }
 
-    /// Sets whether opening reads every record and the whole log to verify them. Default: yes.
+    /// Sets when the store is verified, which reads every record, the newest snapshot and the log.
+    /// Default: [`BeforeOpening`](Verify::BeforeOpening), which `true` also means; `false` means
+    /// [`Never`](Verify::Never).
     ///
-    /// This finds damage, and repairs it, while there is another copy of everything. It takes a few
-    /// seconds per million records.
+    /// Verification finds damage, and opening repairs it, while there is another copy of everything.
+    /// It takes about a second per million records.
+    ///
+    /// [`InBackground`](Verify::InBackground) opens the store without it and then verifies in a
+    /// thread. Until that has ended:
+    ///
+    /// - Reads are served. Each record has a checksum of its own, so no read returns a damaged one; but
+    ///   only the verification notices that the index has lost a record or has an older version of
+    ///   it.
+    /// - Commits and [`Store::backup`] wait, so that nothing acknowledged rests on a damaged state.
+    /// - [`Store::close`] ends the verification.
+    ///
+    /// If it finds damage, every later call fails, and the next opening verifies first and repairs it.
+    /// [`Store::wait_until_verified`] waits for the result.
     #[must_use]
-    pub fn verify(mut self, verify: bool) -> Self {
-        self.index.verify = verify;
-        self.engine.verify_log = verify;
+    pub fn verify(mut self, verify: impl Into<Verify>) -> Self {
+        self.engine.verify = verify.into();
         self
     }
 

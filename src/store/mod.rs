@@ -237,6 +237,30 @@ impl Store {
         self.inner.engine.last_seq()
     }
 
+    /// Waits until the verification in the background has ended; returns at once without one.
+    ///
+    /// See [`StoreBuilder::verify`].
+    ///
+    /// # Errors
+    ///
+    /// [`is_poisoned`](crate::Error::is_poisoned) if it found damage, which the next opening repairs;
+    /// [`is_closed`](crate::Error::is_closed) if the store was closed.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use procstate::{Store, Verify};
+    ///
+    /// # let folder = tempfile::tempdir()?;
+    /// let store = Store::builder().verify(Verify::InBackground).open(folder.path())?;
+    /// assert!(store.processes()?.is_empty());
+    /// store.wait_until_verified()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn wait_until_verified(&self) -> Result<()> {
+        self.inner.engine.wait_until_verified()
+    }
+
     /// Returns what opening the store found and did.
     #[must_use]
     pub fn open_report(&self) -> &OpenReport {

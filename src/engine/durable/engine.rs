@@ -10,12 +10,13 @@ use super::checkpoint::Checkpointer;
 use super::commit::CommitPath;
 use super::open::{Recovered, recover};
 use super::open_index::OpenIndex;
-use super::options::{Options, SEGMENT_BYTES_MIN};
+use super::options::{Options, SEGMENT_BYTES_MIN, Verify};
 use super::read::Reader;
 use super::report::OpenReport;
 use super::shared::Shared;
 use super::storage::{IndexBackend, StoreFiles};
 use super::threads::Threads;
+use super::verification::Verification;
 use super::wal;
 use crate::archive::Target;
 use crate::engine::{Backup, Batch, Durability, Engine, Feed, Outcome, Stats, Visitor};
@@ -54,7 +55,8 @@ impl DurableEngine {
     pub(crate) fn compact(folder: Folder, index: &index::Options, options: &Options) -> Result<()> {
         let place = folder.layout().root().display().to_string();
         // The rest of the log fits into the shortest segment.
-        let options = Options { segment_bytes: SEGMENT_BYTES_MIN, ..options.clone() };
+        let options =
+            Options { segment_bytes: SEGMENT_BYTES_MIN, verify: Verify::BeforeOpening, ..options.clone() };
         let files = StoreFiles::keeping_index(folder, index, options.segment_bytes)?;
         Self::without_threads(files, options, place)?.compact_and_close()
     }
@@ -63,9 +65,10 @@ impl DurableEngine {
     ///
     /// `place` is its name in messages.
     pub(super) fn without_threads(files: StoreFiles, options: Options, place: String) -> Result<Self> {
+        let (recovered, verification) = recover_and_verify(&files, &options)?;
         let Recovered { index, log, pool, unapplied, applied, leftover, snapshot, synced, report } =
-            recover(&files, &options)?;
-        let shared = Arc::new(Shared::new(files, options, place, log.last(), unapplied));
+            recovered;
+        let shared = Arc::new(Shared::new(files, options, verification, place, log.last(), unapplied));
         let commits = Arc::new(CommitPath::new(shared.clone(), log, pool, synced));
         let checkpointer = Checkpointer::new(shared.clone(), commits.clone(), applied, leftover, snapshot);
         Ok(Self {
@@ -89,6 +92,15 @@ impl DurableEngine {
         &self.report
     }
 
+    /// Closes a store that was not verified to the end, and to which nothing was written.
+    fn close_unverified(&self, index: Box<dyn IndexBackend>) -> Result<()> {
+        let closed = index.close();
+        self.commits.wake_tasks();
+        let removed = self.shared.files.verifying.remove();
+        self.shared.files.index_dir.release();
+        closed.and(removed)
+    }
+
     fn collect_stats(&self, index: &dyn IndexBackend) -> Result<Stats> {
         let mut stats = Stats { engine: "durable", ..Stats::default() };
         self.checkpointer.while_still(|| self.reader.add_statistics(index, &mut stats))?;
@@ -98,6 +110,23 @@ impl DurableEngine {
         stats.disk_bytes = log_bytes + stats.snapshot_bytes + stats.index_bytes + SyncedNote::BYTES;
         Ok(stats)
     }
+}
+
+/// Opens the store, and verifies it now or later.
+fn recover_and_verify(files: &StoreFiles, options: &Options) -> Result<(Recovered, Verification)> {
+    let is_deferred = options.verify == Verify::InBackground && !files.verifying.exists()?;
+    if is_deferred {
+        files.verifying.create()?;
+        match recover(files, options, false) {
+            Ok(recovered) => return Ok((recovered, Verification::new(true))),
+            Err(error) => tracing::warn!(%error, "the store is verified before it opens"),
+        }
+    }
+    let recovered = recover(files, options, options.verify != Verify::Never)?;
+    if options.verify == Verify::InBackground {
+        files.verifying.remove()?;
+    }
+    Ok((recovered, Verification::new(false)))
 }
 
 impl Engine for DurableEngine {
@@ -158,6 +187,12 @@ impl Engine for DurableEngine {
         self.index.with(|_| self.checkpointer.browse_log(after, visit))
     }
 
+    fn wait_until_verified(&self) -> Result<()> {
+        self.shared.verification.wait();
+        // It fails if it found damage, or the store was closed.
+        self.index.with(|_| Ok(()))
+    }
+
     fn stats(&self) -> Result<Stats> {
         self.index.with(|index| self.collect_stats(index))
     }
@@ -169,6 +204,9 @@ impl Engine for DurableEngine {
         let index = self.index.take();
         self.feed().close();
         let Some(index) = index else { return Ok(()) };
+        if self.shared.verification.end() {
+            return self.close_unverified(index);
+        }
         let finished = self.shared.poison.check().and_then(|()| self.checkpointer.finish(&*index));
         let closed = index.close();
         let done = finished

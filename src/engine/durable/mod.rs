@@ -61,13 +61,14 @@ mod storage;
 #[cfg(test)]
 mod tests;
 mod threads;
+mod verification;
 pub(crate) mod wal;
 
 #[cfg(test)]
 pub(crate) use commit::GroupCommit;
 pub(crate) use engine::DurableEngine;
 pub(crate) use open::{create, policy};
-pub use options::Recovery;
 pub(crate) use options::{Options, SEGMENT_BYTES_MIN};
+pub use options::{Recovery, Verify};
 pub use report::{OpenReport, Rebuilt, TornTail};
 pub(crate) use storage::{Snapshot, Snapshots};

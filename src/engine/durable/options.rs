@@ -21,6 +21,28 @@ pub enum Recovery {
     CutLog,
 }
 
+/// When a store is verified: every record, the newest snapshot and the log are read, to find damage
+/// while there is another copy of everything.
+///
+/// See [`StoreBuilder::verify`](crate::StoreBuilder::verify).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Verify {
+    /// Before it opens. Opening repairs what it finds.
+    #[default]
+    BeforeOpening,
+    /// While it is open. Reads are served at once; commits and backups wait.
+    InBackground,
+    /// Never.
+    Never,
+}
+
+impl From<bool> for Verify {
+    fn from(verify: bool) -> Self {
+        if verify { Self::BeforeOpening } else { Self::Never }
+    }
+}
+
 /// Each option has a default, and limits that opening enforces.
 #[derive(Debug, Clone)]
 pub(crate) struct Options {
@@ -34,9 +56,7 @@ pub(crate) struct Options {
     pub(crate) snapshot_log_bytes: u64,
     /// The maximum amount of dispensable log that a closed store keeps. Default: 256 KiB.
     pub(crate) log_history_bytes: u64,
-    /// Whether opening reads the whole log, not only what the index lacks, to find damage while
-    /// there is another copy. Default: yes.
-    pub(crate) verify_log: bool,
+    pub(crate) verify: Verify,
     pub(crate) recovery: Recovery,
     /// The clock for the times of commits in the log.
     pub(crate) clock: Arc<dyn Clock>,
@@ -50,7 +70,7 @@ impl Default for Options {
             memtable_bytes: 64 << 20,
             snapshot_log_bytes: 64 << 20,
             log_history_bytes: 256 << 10,
-            verify_log: true,
+            verify: Verify::default(),
             recovery: Recovery::Refuse,
             clock: Arc::new(SystemClock::new()),
         }

@@ -15,6 +15,7 @@ use super::options::Options;
 use super::poison::Poison;
 use super::signal::Signal;
 use super::storage::StoreFiles;
+use super::verification::Verification;
 use crate::record::{Position, Writers};
 use crate::sync::{AtomicU64, Ordering, RwLock};
 
@@ -23,6 +24,7 @@ pub(crate) struct Shared {
     pub(crate) options: Options,
     pub(crate) files: StoreFiles,
     pub(crate) poison: Poison,
+    pub(crate) verification: Verification,
     /// The commits that the log has and the index does not.
     pub(crate) memtable: RwLock<Memtable>,
     /// The newest visible commit.
@@ -43,12 +45,14 @@ impl Shared {
     pub(crate) fn new(
         files: StoreFiles,
         options: Options,
+        verification: Verification,
         place: String,
         opened: Position,
         unapplied: Generation,
     ) -> Self {
         Self {
             poison: Poison::new(place),
+            verification,
             memtable: RwLock::new(Memtable::starting_with(unapplied, opened.seq)),
             last_seq: AtomicU64::new(opened.seq),
             sync_thread: Signal::default(),

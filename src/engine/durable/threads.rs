@@ -32,6 +32,8 @@ impl Threads {
         let syncing = shared.clone();
         threads.add("procstate-sync", move || sync_until_stopped(&syncing, &commits))?;
         threads.add("procstate-checkpoint", move || {
+            // If it fails, the next call reports it.
+            let _ = index.with(|index| checkpointer.verify(index));
             while shared.checkpoint_thread.wait(IDLE) != Woken::Stop {
                 // A failure poisons the store; the next call reports it.
                 let _ = index.with(|index| checkpointer.maintain(index));
@@ -45,6 +47,7 @@ impl Threads {
         let body = move || {
             if let Err(panic) = catch_unwind(AssertUnwindSafe(run)) {
                 shared.poison.poison(&failed("continue its work", &panic_text(panic)));
+                shared.verification.end();
             }
         };
         let spawned = Builder::new().name(name.to_owned()).spawn(body);

@@ -10,8 +10,9 @@ use std::path::Path;
 
 use super::fault::Damaged;
 use super::life::{Branch, Life, Moment, put, read};
-use crate::engine::Recovery;
-use crate::fuzzing::fixture::content::{Content, is_new_owner, read_store};
+use crate::engine::{Recovery, Verify};
+use crate::error::Result;
+use crate::fuzzing::fixture::content::{Content, content_of, is_new_owner, read_store};
 use crate::proto::Params;
 use crate::recovery::{self, Options, Salvaged, Verified};
 use crate::store::Store;
@@ -47,13 +48,17 @@ pub(super) fn check(lives: &[Life], damaged: &Damaged, scratch: &Path) -> Answer
     let verified = case.verify(&folder, scratch);
     case.salvage(&folder, &scratch.join("salvaged"), scratch);
     assert!(read(&folder) == damaged.files, "{damaged}: what only reads has changed something");
+    let in_background = case.verify_in_background(&scratch.join("in background"));
     let answer = match read_store(&folder, Recovery::Refuse) {
         Ok((seq, content)) => {
             assert!(verified.refused.is_none(), "{damaged}: opens, and verify says {verified:?}");
+            let in_background = in_background.map_err(|error| format!("{damaged}: in background: {error}"));
+            assert!(in_background.unwrap() == (seq, content.clone()), "{damaged}: another in background");
             case.check_opened(&folder, seq, &content, &verified)
         }
         Err(error) => {
             assert!(verified.refused.is_some(), "{damaged}: verify says it opens. {error}");
+            assert!(in_background.is_err(), "{damaged}: in background it opens. {error}");
             assert!(!error.to_string().contains("panicked"), "{damaged}: {error}");
             case.check_cut(&folder);
             Answer::Refused
@@ -109,6 +114,41 @@ impl Case<'_> {
             assert!(is_told, "{}: {finding:?}", self.damaged);
         });
         verified.unwrap_or_else(|error| panic!("{}: verify: {error}", self.damaged))
+    }
+
+    /// Opens a copy that is verified in the background, a second time if that finds damage; returns
+    /// what it holds then.
+    fn verify_in_background(&self, folder: &Path) -> Result<(u64, Content)> {
+        put(folder, &self.damaged.files);
+        let open = || {
+            let builder = Store::builder().create(false).segment_bytes(16 << 10);
+            builder.verify(Verify::InBackground).open(folder)
+        };
+        let store = open()?;
+        if let Ok(content) = content_of(&store) {
+            self.check_read(&content);
+        }
+        let store = match store.wait_until_verified() {
+            Ok(()) => store,
+            Err(_) => {
+                drop(store);
+                open()?
+            }
+        };
+        let found = (store.inner.engine.last_seq(), content_of(&store)?);
+        store.close()?;
+        fs::remove_dir_all(folder).unwrap();
+        Ok(found)
+    }
+
+    /// Checks that every record once was so.
+    fn check_read(&self, content: &Content) {
+        let branches: Vec<_> = self.lives.iter().flat_map(Life::branches).collect();
+        let states = branches.iter().flat_map(|branch| branch.states.values());
+        for (key, record) in content {
+            let was = states.clone().any(|state| state.get(key) == Some(record));
+            assert!(was, "{}: read before the verification: {key:?} was never so", self.damaged);
+        }
     }
 
     /// Checks that salvage invents nothing, and that what it calls complete is complete.

@@ -12,6 +12,9 @@ use crate::error::{Failure, Result};
 impl Checkpointer {
     pub(crate) fn backup(&self, index: &dyn IndexBackend, target: &Target) -> Result<Backup> {
         let shared = &self.shared;
+        // A backup of a damaged index would be damaged.
+        shared.verification.wait();
+        shared.poison.check()?;
         let wanted = shared.last_seq();
         let mut state = self.state.lock();
         self.checkpoint(index, &mut state).inspect_err(|error| shared.poison.poison(error))?;

@@ -53,10 +53,6 @@ impl Checkpointer {
         leftover: u64,
         snapshot: Option<Snapshot>,
     ) -> Self {
-        if let Some(snapshot) = &snapshot {
-            // The previous program may have died before it released the log.
-            commits.release_log(snapshot.seq);
-        }
         let state = CheckpointState { applied, leftover, snapshot: None };
         let checkpointer = Self {
             shared,
@@ -66,8 +62,19 @@ impl Checkpointer {
             statistics: Mutex::new(Statistics { checkpoint_seq: applied, ..Statistics::default() }),
         };
         checkpointer.set_snapshot(&mut checkpointer.state.lock(), snapshot);
+        if !checkpointer.shared.verification.is_pending() {
+            checkpointer.release_covered_log();
+        }
         checkpointer.commits.judge();
         checkpointer
+    }
+
+    /// Releases the log that the newest snapshot covers.
+    ///
+    /// The previous program may have died before it did so.
+    pub(super) fn release_covered_log(&self) {
+        let snapshot = self.state.lock().snapshot.as_ref().map(|snapshot| snapshot.seq);
+        snapshot.into_iter().for_each(|seq| self.commits.release_log(seq));
     }
 
     /// Records the newest snapshot.

@@ -14,6 +14,7 @@ mod finish;
 mod maintain;
 mod snapshot;
 mod statistics;
+mod verify;
 
 pub(crate) use apply::Checkpoint;
 pub(crate) use checkpointer::Checkpointer;

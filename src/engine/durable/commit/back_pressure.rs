@@ -32,6 +32,8 @@ pub(super) struct BackPressure {
     log_bytes_max: AtomicU64,
     /// Whether the last checkpoint lacked disk space.
     is_disk_full: AtomicBool,
+    /// Whether commits wait for the verification of the store.
+    is_verifying: AtomicBool,
 }
 
 impl BackPressure {
@@ -48,7 +50,8 @@ impl BackPressure {
 
     /// Makes commits wait or continue.
     pub(super) fn update(&self, backlog: &Backlog, options: &Options) {
-        let is_high = backlog.memtable_bytes >= options.active_bytes_max()
+        let is_high = self.is_verifying()
+            || backlog.memtable_bytes >= options.active_bytes_max()
             || backlog.log_bytes >= self.log_bytes_max.load(Ordering::Acquire);
         if is_high == self.is_high() {
             return;
@@ -67,6 +70,17 @@ impl BackPressure {
 
     pub(super) fn is_high(&self) -> bool {
         self.is_high.load(Ordering::Acquire)
+    }
+
+    /// Makes commits wait for the verification of the store, or no longer.
+    ///
+    /// The next update applies it.
+    pub(super) fn set_verifying(&self, is_verifying: bool) {
+        self.is_verifying.store(is_verifying, Ordering::Release);
+    }
+
+    pub(super) fn is_verifying(&self) -> bool {
+        self.is_verifying.load(Ordering::Acquire)
     }
 
     pub(super) fn is_disk_full(&self) -> bool {

@@ -25,6 +25,9 @@ impl CommitPath {
     pub(crate) fn keep_up(&self) -> Result<()> {
         let poison = &self.shared.poison;
         poison.check()?;
+        if self.back_pressure.is_verifying() {
+            return Ok(());
+        }
         self.sync()?;
         let durable = self.durable_seq();
         {
@@ -89,6 +92,12 @@ impl CommitPath {
         let writer = self.writer.lock();
         let backlog = writer.backlog(&self.shared.memtable.read().active);
         self.back_pressure.update(&backlog, &self.shared.options);
+    }
+
+    /// Lets commits continue after the verification of the store.
+    pub(crate) fn end_verification(&self) {
+        self.back_pressure.set_verifying(false);
+        self.update_back_pressure();
     }
 
     /// Sets the amounts of log at which a snapshot is due and commits wait.

@@ -36,6 +36,8 @@ pub(crate) struct CommitPath {
 impl CommitPath {
     /// Creates the commit path for a fully durable `log`.
     pub(crate) fn new(shared: Arc<Shared>, log: Log, pool: Arc<Pool>, synced_note: SyncedNote) -> Self {
+        let back_pressure = BackPressure::default();
+        back_pressure.set_verifying(shared.verification.is_pending());
         Self {
             group_commit: GroupCommit::starting_at(shared.last_seq()),
             shared,
@@ -43,7 +45,7 @@ impl CommitPath {
             queue: WriteQueue::default(),
             pool,
             synced_note: SyncedTracker::new(synced_note),
-            back_pressure: BackPressure::default(),
+            back_pressure,
             feed: Feed::default(),
         }
     }

@@ -18,7 +18,7 @@ pub(crate) fn create(
     // The log is empty. Later segments have the configured size.
     let options = Options { segment_bytes: SEGMENT_BYTES_MIN, ..Options::default() };
     let files = StoreFiles::new(folder, index, options.segment_bytes)?;
-    let created = files.index_dir.open()?;
+    let created = files.index_dir.open(true)?;
     let position = Position::new(seq, Some(files.log.epoch));
     fill(&*created, position, records)?;
     files.log.disk.create_dir(&files.snapshots.dir)?;

@@ -1,9 +1,7 @@
 //! Gathers the facts that decide how a store opens. This opens the index, which writes to its files
 //! but changes no record.
 
-use crate::archive;
 use crate::engine::durable::open::policy::{Facts, Integrity, MISSING_INDEX, SnapshotFacts};
-use crate::engine::durable::options::Options;
 use crate::engine::durable::storage::{IndexBackend, IndexDirectory, Snapshot, Snapshots, StoreFiles};
 use crate::engine::durable::wal::{SegmentDirectory, Survey, survey};
 use crate::error::{Error, Failure, Result, reason};
@@ -20,7 +18,9 @@ pub(crate) struct StoreFacts {
     pub(crate) synced: Synced,
 }
 
-pub(crate) fn gather(files: &StoreFiles, log: &SegmentDirectory, options: &Options) -> Result<StoreFacts> {
+/// Gathers the facts: all of them if `verify` is set, and otherwise only those without which the
+/// store does not open.
+pub(crate) fn gather(files: &StoreFiles, log: &SegmentDirectory, verify: bool) -> Result<StoreFacts> {
     let newest = files.snapshots.newest()?;
     let (manifest, synced) = (files.index_dir.manifest()?, files.synced.read()?);
     let noted = manifest.noted();
@@ -28,9 +28,9 @@ pub(crate) fn gather(files: &StoreFiles, log: &SegmentDirectory, options: &Optio
     let index_dir = &*files.index_dir;
     let (index, copies) = std::thread::scope(|scope| {
         // This takes as long as reading the whole index.
-        let copies =
-            options.verify_log.then(|| scope.spawn(|| read_copies(&files.snapshots, newest.as_ref(), log)));
-        let index = open_index(index_dir, wants_index);
+        let read = || read_copies(&files.snapshots, newest.as_ref(), log, &|| false);
+        let copies = verify.then(|| scope.spawn(read));
+        let index = open_index(index_dir, wants_index, verify);
         (index, copies.map(|copies| copies.join().map_err(panicked).flatten()))
     });
     let (index, position) = match index? {
@@ -47,23 +47,36 @@ pub(crate) fn gather(files: &StoreFiles, log: &SegmentDirectory, options: &Optio
             (survey(log, index.map_or(snapshot, |index| index.seq))?, Integrity::Unchecked, None)
         }
     };
-    let snapshot = newest.as_ref().map(|newest| {
-        let position = in_snapshot.unwrap_or(Position::new(newest.seq, None));
-        SnapshotFacts { position, soundness }
-    });
-    let snapshots = snapshot.into_iter().collect();
+    let snapshots = snapshot_facts(newest.as_ref(), in_snapshot, soundness);
     let facts = Facts { snapshots, index: position, log: Ok(survey), ..Facts::noted(Ok(&manifest), &synced) };
     Ok(StoreFacts { facts, newest, index, synced })
+}
+
+/// Returns the facts of the newest snapshot; `read` is the position in it, if it was read.
+pub(super) fn snapshot_facts(
+    newest: Option<&Snapshot>,
+    read: Option<Position>,
+    soundness: Integrity,
+) -> Vec<SnapshotFacts> {
+    let facts = |newest: &Snapshot| {
+        let position = read.unwrap_or(Position::new(newest.seq, None));
+        SnapshotFacts { position, soundness }
+    };
+    newest.map(facts).into_iter().collect()
 }
 
 type OpenIndex = (Box<dyn IndexBackend>, Position);
 
 /// Opens the index if `is_wanted`; the inner error is its damage.
-fn open_index(index_dir: &dyn IndexDirectory, is_wanted: bool) -> Result<Result<OpenIndex, String>> {
+fn open_index(
+    index_dir: &dyn IndexDirectory,
+    is_wanted: bool,
+    verify: bool,
+) -> Result<Result<OpenIndex, String>> {
     if is_wanted && !index_dir.exists() {
         return Ok(Err(MISSING_INDEX.to_owned()));
     }
-    let opened = index_dir.open().and_then(|index| {
+    let opened = index_dir.open(verify).and_then(|index| {
         let position = index.contents()?.position();
         Ok((index, position))
     });
@@ -75,18 +88,20 @@ fn open_index(index_dir: &dyn IndexDirectory, is_wanted: bool) -> Result<Result<
 }
 
 /// Reports whether a rebuild would help; it would not for a full disk or denied access.
-fn is_of_the_index(error: &Error) -> bool {
+pub(super) fn is_of_the_index(error: &Error) -> bool {
     let is_storage = matches!(error.failure(), Failure::Corrupt { .. } | Failure::Storage { .. });
     is_storage && !error.is_of_the_system()
 }
 
-/// Reads the newest snapshot and the log after it, from which the index can be rebuilt.
-fn read_copies(
+/// Reads the newest snapshot and the log after it, from which the index can be rebuilt; only a part of
+/// them if `stop` returns true.
+pub(super) fn read_copies(
     snapshots: &Snapshots,
     newest: Option<&Snapshot>,
     log: &SegmentDirectory,
+    stop: &dyn Fn() -> bool,
 ) -> Result<(Survey, Integrity, Option<Position>)> {
-    let read = |snapshot| snapshots.read(snapshot).and_then(archive::Reader::finish);
+    let read = |snapshot| snapshots.read(snapshot).and_then(|reader| reader.finish_unless(stop));
     let (soundness, position) = match newest.map(read).transpose() {
         Err(error) if error.is_of_the_system() => return Err(error),
         Err(error) => (Integrity::Damaged(reason(&error)), None),
@@ -95,7 +110,7 @@ fn read_copies(
     Ok((survey(log, newest.map_or(0, |newest| newest.seq))?, soundness, position))
 }
 
-fn panicked(panic: Box<dyn std::any::Any + Send>) -> Error {
+pub(super) fn panicked(panic: Box<dyn std::any::Any + Send>) -> Error {
     tracing::debug!(why = crate::error::panic_text(panic), "reading panicked");
     let place = "the log or the newest snapshot".to_owned();
     Failure::Corrupt { place, why: "its content is inconsistent".to_owned() }.into()

@@ -10,6 +10,8 @@ pub(crate) mod policy;
 mod rebuild;
 mod recover;
 mod replay;
+mod verify;
 
 pub(crate) use create::create;
 pub(crate) use recover::{Recovered, recover};
+pub(crate) use verify::verify;

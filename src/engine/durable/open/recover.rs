@@ -33,11 +33,12 @@ pub(crate) struct Recovered {
     pub(crate) report: OpenReport,
 }
 
-pub(crate) fn recover(files: &StoreFiles, options: &Options) -> Result<Recovered> {
+/// Opens the store, and verifies all of it first if `verify` is set.
+pub(crate) fn recover(files: &StoreFiles, options: &Options, verify: bool) -> Result<Recovered> {
     files.log.tidy()?;
     files.snapshots.tidy()?;
     let directory = files.log.load()?;
-    let StoreFacts { facts, newest, index, synced } = gather(files, &directory, options)?;
+    let StoreFacts { facts, newest, index, synced } = gather(files, &directory, verify)?;
     let Verdict { opens, index: index_fault, .. } = judge(&facts, options.recovery);
     let plan = opens.map_err(|refusal| refusal.into_error(&files.log.dir))?;
     let mut report = found(&plan);
@@ -48,7 +49,7 @@ pub(crate) fn recover(files: &StoreFiles, options: &Options) -> Result<Recovered
             let why = fault.as_ref().err().map(ToString::to_string).or(facts.index.err()).unwrap_or_default();
             let kept = rebuild(&*files.index_dir, &files.snapshots, newest.as_ref(), &why)?;
             report.rebuilt = Some(Rebuilt { why, kept });
-            files.index_dir.open()?
+            files.index_dir.open(verify)?
         }
     };
     let synced = match synced.position() {

@@ -193,6 +193,10 @@ mod tests {
             unreachable!("it is only scanned")
         }
 
+        fn verify(&self, _: &(dyn Fn() -> bool + Sync)) -> Result<()> {
+            unreachable!("it is only scanned")
+        }
+
         fn apply(&self, _: &Step<'_>) -> Result<()> {
             unreachable!("it is only scanned")
         }

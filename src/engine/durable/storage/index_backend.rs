@@ -21,6 +21,11 @@ pub(crate) trait IndexBackend: Debug + Send + Sync {
     /// Returns a summary of all records.
     fn contents(&self) -> Result<Contents>;
 
+    /// Fails unless all records are those that its last commit left, or `stop` returns true.
+    ///
+    /// Nothing may change them meanwhile.
+    fn verify(&self, stop: &(dyn Fn() -> bool + Sync)) -> Result<()>;
+
     /// Applies a step atomically.
     fn apply(&self, step: &Step<'_>) -> Result<()>;
 

@@ -18,8 +18,8 @@ pub(crate) trait IndexDirectory: Debug + Send + Sync {
 
     fn exists(&self) -> bool;
 
-    /// Opens the index, or creates it.
-    fn open(&self) -> Result<Box<dyn IndexBackend>>;
+    /// Opens the index, or creates it, and verifies it if `verify` is set.
+    fn open(&self, verify: bool) -> Result<Box<dyn IndexBackend>>;
 
     /// Starts a new index next to it.
     fn begin(&self) -> Result<Box<dyn IndexBackend>>;

@@ -19,6 +19,10 @@ impl IndexBackend for Index {
         Ok(Self::contents(self)?.unwrap_or_default())
     }
 
+    fn verify(&self, stop: &(dyn Fn() -> bool + Sync)) -> Result<()> {
+        Self::verify(self, stop)
+    }
+
     fn apply(&self, step: &Step<'_>) -> Result<()> {
         if let Some(addition) = begin_addition(self, step)? {
             return add(addition, step);
@@ -111,7 +115,7 @@ mod tests {
         ];
         for (changes, from) in steps.into_iter().zip(0..) {
             index.apply(&Step { changes, from, to: Some(Position::new(from + 1, None)) }).unwrap();
-            index.verify().unwrap();
+            index.verify(&|| false).unwrap();
         }
         let expected = [("b", "2"), ("c", "2"), ("d", "2"), ("e", "3"), ("f", "4"), ("g", "5")];
         assert_eq!(read(&index), expected.map(|(key, value)| (Bytes::from(key), Bytes::from(value))));

@@ -10,7 +10,7 @@ use super::store_folder::StoreFolder;
 use crate::disk::{Disk, RealDisk};
 use crate::engine::durable::wal::LogFiles;
 use crate::error::{Failure, Result};
-use crate::folder::{Folder, SyncedFile};
+use crate::folder::{Folder, SyncedFile, VerifyingFile};
 use crate::index;
 use crate::record::{Epoch, Position, Writers};
 
@@ -20,6 +20,7 @@ pub(crate) struct StoreFiles {
     pub(crate) index_dir: Arc<dyn IndexDirectory>,
     pub(crate) log: LogFiles,
     pub(crate) synced: SyncedFile,
+    pub(crate) verifying: VerifyingFile,
     pub(crate) snapshots: Snapshots,
 }
 
@@ -49,8 +50,9 @@ impl StoreFiles {
         let (dir, epoch) = (layout.wal(), Epoch::draw());
         let log = LogFiles { disk: disk.clone(), dir, store, segment_bytes, epoch };
         let synced = SyncedFile { disk: disk.clone(), folder: layout.root().to_owned(), store };
+        let verifying = VerifyingFile { disk: disk.clone(), folder: layout.root().to_owned() };
         let snapshots = Snapshots { disk, dir: layout.snapshots(), store };
-        Ok(Self { index_dir: Arc::new(index_dir(folder)), log, synced, snapshots })
+        Ok(Self { index_dir: Arc::new(index_dir(folder)), log, synced, verifying, snapshots })
     }
 
     /// Returns the openings that can have written the newest commit of the log, if the previous one

@@ -97,7 +97,7 @@ impl IndexDirectory for StoreFolder {
         self.index.join("db").exists()
     }
 
-    fn open(&self) -> Result<Box<dyn IndexBackend>> {
+    fn open(&self, verify: bool) -> Result<Box<dyn IndexBackend>> {
         remove(&self.new_index())?;
         remove(&self.index_before())?;
         if self.manifest()?.noted().is_none() {
@@ -105,7 +105,7 @@ impl IndexDirectory for StoreFolder {
             remove(&self.index)?;
         }
         self.keep()?;
-        Ok(Box::new(Index::open(&self.index, &self.options)?))
+        Ok(Box::new(Index::open(&self.index, &index::Options { verify, ..self.options.clone() })?))
     }
 
     fn begin(&self) -> Result<Box<dyn IndexBackend>> {

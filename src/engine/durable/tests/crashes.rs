@@ -2,6 +2,7 @@
 //! every operation. They run without threads so that each history is deterministic.
 
 mod closing;
+mod verifying;
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -113,7 +114,7 @@ impl World {
     /// `at_least`.
     fn open(&mut self, at_least: u64) -> Result<OpenReport> {
         self.store = None;
-        self.store = Some(sim::open(&self.disk, &self.index_dir, &self.options)?);
+        self.store = Some(self.open_and_verify()?);
         let seq = self.store().last_seq();
         assert!(seq >= at_least, "has commits up to {seq}, expected at least {at_least}");
         self.history.append(&mut self.attempted);
@@ -121,6 +122,19 @@ impl World {
         self.history.truncate(seq as usize + 1);
         self.synced = seq;
         Ok(self.store().report().clone())
+    }
+
+    /// Opens the store, again if that is what repairs it.
+    fn open_and_verify(&self) -> Result<DurableEngine> {
+        let store = sim::open(&self.disk, &self.index_dir, &self.options)?;
+        match store.index.with(|index| store.checkpointer.verify(index)) {
+            Ok(()) => Ok(store),
+            Err(error) if error.is_corrupt() => {
+                drop(store);
+                sim::open(&self.disk, &self.index_dir, &self.options)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Compares all records with those expected after the commit `seq`.

@@ -19,7 +19,7 @@ use crate::engine::durable::storage::{
 };
 use crate::engine::durable::wal::LogFiles;
 use crate::error::{Failure, Result};
-use crate::folder::{Manifest, SyncedFile};
+use crate::folder::{Manifest, SyncedFile, VerifyingFile};
 use crate::index::{Contents, Visit};
 use crate::record::{Epoch, Position, Writers};
 
@@ -34,7 +34,7 @@ struct State {
     index: Option<Arc<Mutex<Content>>>,
     begun: Option<Arc<Mutex<Content>>>,
     kept: usize,
-    /// Whether opening finds it damaged.
+    /// Whether a verification finds it damaged.
     is_damaged: bool,
 }
 
@@ -56,6 +56,7 @@ struct Map {
 struct SimIndex {
     disk: SimDisk,
     content: Arc<Mutex<Content>>,
+    is_damaged: bool,
 }
 
 /// Opens the store on a disk, without threads.
@@ -70,8 +71,9 @@ pub(crate) fn open(
     let epoch = Epoch::draw();
     let log = LogFiles { disk: disk.clone(), dir: "/s/wal".into(), store, segment_bytes, epoch };
     let synced = SyncedFile { disk: disk.clone(), folder: folder().to_owned(), store };
+    let verifying = VerifyingFile { disk: disk.clone(), folder: folder().to_owned() };
     let snapshots = Snapshots { disk, dir: "/s/snapshots".into(), store };
-    let files = StoreFiles { index_dir, log, synced, snapshots };
+    let files = StoreFiles { index_dir, log, synced, verifying, snapshots };
     DurableEngine::without_threads(files, options.clone(), "the store".to_owned())
 }
 
@@ -96,13 +98,13 @@ impl SimIndexDirectory {
         }
     }
 
-    /// Makes the next opening find the index damaged.
+    /// Makes the next verification find the index damaged.
     pub(crate) fn damage(&self) {
         self.state.lock().is_damaged = true;
     }
 
-    fn index(&self, content: &Arc<Mutex<Content>>) -> Box<dyn IndexBackend> {
-        Box::new(SimIndex { disk: self.disk.clone(), content: content.clone() })
+    fn index(&self, content: &Arc<Mutex<Content>>, is_damaged: bool) -> Box<SimIndex> {
+        Box::new(SimIndex { disk: self.disk.clone(), content: content.clone(), is_damaged })
     }
 }
 
@@ -135,20 +137,21 @@ impl IndexDirectory for SimIndexDirectory {
         self.state.lock().index.is_some()
     }
 
-    fn open(&self) -> Result<Box<dyn IndexBackend>> {
+    fn open(&self, verify: bool) -> Result<Box<dyn IndexBackend>> {
         self.disk.operation(path())?;
         let mut state = self.state.lock();
-        if state.is_damaged {
-            let why = "planned damage".to_owned();
-            return Err(Failure::Corrupt { place: "the index".to_owned(), why }.into());
+        let is_damaged = state.is_damaged;
+        let index = self.index(state.index.get_or_insert_default(), is_damaged);
+        if verify {
+            index.verify(&|| false)?;
         }
-        Ok(self.index(state.index.get_or_insert_default()))
+        Ok(index)
     }
 
     fn begin(&self) -> Result<Box<dyn IndexBackend>> {
         self.disk.operation(path())?;
         let mut state = self.state.lock();
-        Ok(self.index(state.begun.insert(Arc::default())))
+        Ok(self.index(state.begun.insert(Arc::default()), false))
     }
 
     fn adopt(&self) -> Result<Option<PathBuf>> {
@@ -190,6 +193,14 @@ impl IndexBackend for SimIndex {
 
     fn contents(&self) -> Result<Contents> {
         Ok(self.content.lock().live.contents)
+    }
+
+    fn verify(&self, _: &(dyn Fn() -> bool + Sync)) -> Result<()> {
+        if self.is_damaged {
+            let why = "planned damage".to_owned();
+            return Err(Failure::Corrupt { place: "the index".to_owned(), why }.into());
+        }
+        Ok(())
     }
 
     fn apply(&self, step: &Step<'_>) -> Result<()> {
