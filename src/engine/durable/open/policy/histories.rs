@@ -202,7 +202,11 @@ impl<'a> Order<'a> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
+
     use super::*;
+    use crate::disk::sim::SimDisk;
     use crate::engine::durable::open::policy::facts::ManifestFacts;
     use crate::engine::durable::wal::{StoredSegment, Visited};
     use crate::folder::Synced;
@@ -270,6 +274,33 @@ mod tests {
         assert_eq!(slots(vec![visited(0, 2), visited(1, 5), visited(2, 9)]), [vec![0, 1], vec![1, 2]]);
         // Commit 3 may end in the second file.
         assert_eq!(slots(vec![visited(0, 3), visited(1, 9)]), [vec![0, 1], vec![1]]);
+    }
+
+    #[test]
+    fn a_part_without_commits_is_left_out_unless_it_is_the_only_one() {
+        let parts = |run: &Run| -> Vec<(u64, u64)> {
+            parts_of(run).iter().map(|part| (part.after, part.last)).collect()
+        };
+        assert_eq!(parts(&run((5, 5, 1))), [(5, 5)]);
+        assert_eq!(parts(&Run { last: 3, epochs: epochs(&[(1, 1), (4, 2)]), ..Run::default() }), [(0, 3)]);
+    }
+
+    #[test]
+    fn a_part_has_its_commits_where_they_are() {
+        let disk = Arc::new(SimDisk::new());
+        let log = SegmentDirectory::load(disk, Path::new("wal"), [0; 16]).unwrap();
+        let stored = StoredSegment { slot: 1, bytes: 0, is_headless: false, epoch: None, is_fresh: false };
+        let visited = Visited { segment: 1, stored, last_seq: 6, end: 0 };
+        let in_file = |slot| Spot { path: log.path(slot), offset: 0 };
+        let run = Run { segments: vec![visited], ..run((3, 6, 1)) };
+        let has = |run: &Run, slot| -> Vec<u64> {
+            let part = parts_of(run).remove(0);
+            (0..10).filter(|seq| part.has(*seq, &in_file(slot), &log)).collect()
+        };
+        assert_eq!(has(&run, 1), [4, 5, 6]);
+        assert_eq!(has(&run, 2), [0; 0]);
+        // The beginning of a commit is there, too.
+        assert_eq!(has(&Run { begun: Some(7), ..run }, 1), [4, 5, 6, 7]);
     }
 
     /// The first commit and the epoch of each opening, and the commit that is not of the store's
