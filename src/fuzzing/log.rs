@@ -53,13 +53,14 @@ impl Files {
 }
 
 fn check(files: &[Vec<u8>]) {
-    let commits = walked(&Files::new(files).salvage());
+    let salvaged = Files::new(files).salvage();
+    let commits = walked(&salvaged);
     commits.values().flatten().for_each(|entry| check_entry(entry));
     let middle = commits.keys().nth(commits.len() / 2).copied().unwrap_or_default();
     let before = commits.keys().next().map_or(0, |first| first.saturating_sub(1));
     for known in [0, before, middle] {
-        check_end(&Files::new(files), known, &commits, end_behind);
-        check_end(&Files::new(files), known, &commits, Survey::end_before_damage);
+        check_end(&Files::new(files), known, (&salvaged, &commits), end_behind);
+        check_end(&Files::new(files), known, (&salvaged, &commits), Survey::end_before_damage);
     }
 }
 
@@ -105,12 +106,20 @@ fn end_behind(survey: &Survey, known: u64) -> Option<LogEnd> {
 
 /// Checks that an accepted log has commits without a gap, that browsing finds them all, and that
 /// neither changes after a repair.
-fn check_end(files: &Files, known: u64, commits: &Commits, ends: Ends) {
+///
+/// `salvaged` are the segments that browsing reads, and their commits.
+fn check_end(files: &Files, known: u64, salvaged: (&SegmentDirectory, &Commits), ends: Ends) {
     let Ok(directory) = files.load() else { return };
+    let (browsed, commits) = salvaged;
+    // Browsing prefers a file without header that is a segment, too, and has more frames. Only if it is
+    // forged does that lack a commit of the other file.
+    let is_browsed =
+        directory.iter().all(|(id, stored)| browsed.get(id).is_some_and(|found| found.slot == stored.slot));
     let Some((end, read)) = read(&directory, known, ends) else { return };
     for (n, (seq, entry)) in (1..).zip(&read) {
         assert_eq!(*seq, known + n);
-        assert!(commits.get(seq).is_some_and(|entries| entries.contains(entry)), "commit {seq}");
+        let is_found = commits.get(seq).is_some_and(|entries| entries.contains(entry));
+        assert!(is_found || !is_browsed, "commit {seq}");
     }
     assert!(read.last().is_none_or(|(seq, _)| *seq == end.last_seq));
     match repair(&directory, files.store, &end).map_err(Error::before_writing) {
