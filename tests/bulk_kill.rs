@@ -11,7 +11,7 @@ use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
-use common::{check, from_env, small};
+use common::{any_verify, check, from_env, small};
 use procstate::{Params, Store};
 
 const FOLDER: &str = "PROCSTATE_TEST_VICTIM";
@@ -36,7 +36,7 @@ fn params(item: usize) -> Params {
 #[test]
 fn victim() {
     let Ok(folder) = std::env::var(FOLDER) else { return };
-    let store = small().open(folder).unwrap();
+    let store = small().verify(any_verify()).open(folder).unwrap();
     let process = store.process("p").unwrap();
     // Repeats an interrupted call.
     let had = if process.exists().unwrap() { process.summary().unwrap().active as usize } else { 0 };

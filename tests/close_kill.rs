@@ -13,7 +13,7 @@ use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
-use common::{check, from_env};
+use common::{any_verify, check, from_env};
 use procstate::{Params, Store, StoreBuilder};
 
 const FOLDER: &str = "PROCSTATE_TEST_VICTIM";
@@ -46,7 +46,7 @@ fn victim() {
     let Ok(folder) = std::env::var(FOLDER) else { return };
     let mut had = 0;
     loop {
-        let store = builder(had).open(&folder).unwrap();
+        let store = builder(had).verify(any_verify()).open(&folder).unwrap();
         had = count(&store);
         let process = store.process("p").unwrap();
         for _ in 0..1 + had % 3 {

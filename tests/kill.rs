@@ -15,7 +15,7 @@ use std::process::Stdio;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use common::{check, eager, from_env, small};
+use common::{any_verify, check, eager, from_env, small};
 use procstate::{Claim, Instance, Origin, Params, Run, Store, WorkItem};
 
 const FOLDER: &str = "PROCSTATE_TEST_VICTIM";
@@ -32,7 +32,7 @@ type Acknowledged = BTreeMap<String, u64>;
 #[test]
 fn victim() {
     let Ok(folder) = std::env::var(FOLDER) else { return };
-    let store = small().open(folder).unwrap();
+    let store = small().verify(any_verify()).open(folder).unwrap();
     let process = store.process("p").unwrap();
     process.register("hot", Params::new()).unwrap();
     std::thread::scope(|scope| {

@@ -11,7 +11,9 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use procstate::{Claim, ClaimOptions, Instance, ManualClock, ProcessHandle, Run, Store, StoreBuilder};
+use procstate::{
+    Claim, ClaimOptions, Instance, ManualClock, ProcessHandle, Run, Store, StoreBuilder, Verify,
+};
 use tempfile::TempDir;
 
 /// The engine of a test store.
@@ -31,6 +33,11 @@ pub fn small() -> StoreBuilder {
         .memtable_bytes(64 << 10)
         .snapshot_log_bytes(64 << 10)
         .sync_interval(Duration::from_millis(5))
+}
+
+/// Returns when a store is verified, at random.
+pub fn any_verify() -> Verify {
+    if fastrand::bool() { Verify::InBackground } else { Verify::BeforeOpening }
 }
 
 /// Options of a separate store on an etcd member that all tests of a program share; `None`,

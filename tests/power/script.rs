@@ -7,7 +7,7 @@ use std::time::Duration;
 use procstate::proto::{Status, Work};
 use procstate::{
     Claim, ClaimOptions, Clock, Durability, Effect, ImportMode, Instance, List, Params, PastRun, Process,
-    ProcessHandle, Progress, Purged, Result, Run, Store, StoreBuilder, Timestamp, WorkItem,
+    ProcessHandle, Progress, Purged, Result, Run, Store, StoreBuilder, Timestamp, Verify, WorkItem,
 };
 use prost_types::Timestamp as WireTime;
 
@@ -73,6 +73,10 @@ impl Plan {
         self.style != Style::Buffered || thread == 0
     }
 
+    fn verify(self) -> Verify {
+        if (self.seed ^ self.life).is_multiple_of(3) { Verify::InBackground } else { Verify::BeforeOpening }
+    }
+
     /// Returns the options of victims and checkers: small limits, so that background work is
     /// frequent.
     pub fn builder(self) -> StoreBuilder {
@@ -80,6 +84,7 @@ impl Plan {
             .clock(StepClock)
             .sync_interval(self.sync_interval)
             .cache_bytes(1 << 20)
+            .verify(self.verify())
             .history(5);
         match self.style {
             // What is longer than it must be when the store is closed.

@@ -202,7 +202,9 @@ fn read_all(mut input: impl Read, has_failed: &AtomicBool) -> String {
     }
 }
 
-/// Opens a store like a victim.
+/// Opens a store like a victim, and waits until it is verified.
 pub fn open(plan: Plan, folder: &Path) -> procstate::Result<Store> {
-    plan.builder().open(folder)
+    let store = plan.builder().open(folder)?;
+    store.wait_until_verified()?;
+    Ok(store)
 }
