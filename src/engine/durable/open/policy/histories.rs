@@ -232,7 +232,7 @@ mod tests {
 
     #[test]
     fn what_a_copy_wrote_fills_no_gap() {
-        let cases: [Case<'_>; 12] = [
+        let cases: [Case<'_>; 14] = [
             &[((0, 5, 1), true), ((7, 9, 1), true)],
             &[((0, 5, 1), true), ((7, 9, 2), true), ((11, 12, 2), true)],
             // Of an opening of which nothing else is left.
@@ -251,6 +251,10 @@ mod tests {
             // As far as is known.
             &[((0, 5, 1), true), ((5, 8, 0), true), ((8, 9, 2), true)],
             &[((5, 8, 9), true), ((9, 12, 2), true)],
+            // The opening after an interrupted one.
+            &[((0, 5, 1), true), ((5, 8, 9), false), ((8, 9, 1), true), ((9, 12, 2), true)],
+            // Late, between two others.
+            &[((0, 5, 1), true), ((7, 9, 1), true), ((5, 7, 1), true)],
         ];
         for (n, case) in cases.iter().enumerate() {
             let log = Survey { runs: case.iter().map(|(part, _)| run(*part)).collect(), ..Survey::default() };
@@ -259,6 +263,20 @@ mod tests {
                 case.iter().filter(|(_, is_own)| *is_own).map(|((after, ..), _)| *after).collect();
             assert_eq!(own, expected, "{n}");
         }
+    }
+
+    #[test]
+    fn another_record_of_a_commit_or_the_one_before_contradicts_a_part() {
+        let is_own = |seen: (u64, u64), from: &[(u64, u64)]| {
+            let synced = Some(Position::new(seen.0, Epoch::from_stored(seen.1)));
+            let run = Run { after: 5, last: 8, epochs: epochs(from), ..Run::default() };
+            let log = Survey { runs: vec![run], ..Survey::default() };
+            !Parts::of(&Facts { synced, ..facts() }, &log).own.is_empty()
+        };
+        let own = [5, 6, 8, 9].map(|seq| is_own((seq, 1), &[(6, 2)]));
+        assert_eq!(own, [true, false, false, true]);
+        assert!(is_own((5, 1), &[(5, 1), (6, 2)]));
+        assert!(!is_own((5, 1), &[(5, 9), (6, 2)]));
     }
 
     #[test]
