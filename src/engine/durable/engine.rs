@@ -117,12 +117,13 @@ fn recover_and_verify(files: &StoreFiles, options: &Options) -> Result<(Recovere
     let is_deferred = options.verify == Verify::InBackground && !files.verifying.exists()?;
     if is_deferred {
         files.verifying.create()?;
-        match recover(files, options, false) {
+        match recover(files, options, Verify::InBackground) {
             Ok(recovered) => return Ok((recovered, Verification::new(true))),
             Err(error) => tracing::warn!(%error, "the store is verified before it opens"),
         }
     }
-    let recovered = recover(files, options, options.verify != Verify::Never)?;
+    let is_wanted = options.verify != Verify::Never;
+    let recovered = recover(files, options, if is_wanted { Verify::BeforeOpening } else { Verify::Never })?;
     if options.verify == Verify::InBackground {
         files.verifying.remove()?;
     }

@@ -8,11 +8,11 @@ use super::rebuild::rebuild;
 use super::replay::{Replayed, replay};
 use crate::engine::durable::checkpoint::Checkpoint;
 use crate::engine::durable::memtable::Generation;
-use crate::engine::durable::options::Options;
+use crate::engine::durable::options::{Options, Verify};
 use crate::engine::durable::report::{OpenReport, Rebuilt, TornTail};
 use crate::engine::durable::storage::{IndexBackend, Snapshot, StoreFiles};
 use crate::engine::durable::wal::{self, Log, LogEnd, Pool, SegmentDirectory};
-use crate::error::{Error, Result};
+use crate::error::{Error, Failure, Result};
 use crate::folder::{Synced, SyncedNote};
 use crate::record::Position;
 
@@ -33,15 +33,24 @@ pub(crate) struct Recovered {
     pub(crate) report: OpenReport,
 }
 
-/// Opens the store, and verifies all of it first if `verify` is set.
-pub(crate) fn recover(files: &StoreFiles, options: &Options, verify: bool) -> Result<Recovered> {
+/// Opens the store, and verifies all of it first if `verify` says so.
+///
+/// If it is to be verified later, this fails where it would replace one of its copies by another that
+/// is not verified.
+pub(crate) fn recover(files: &StoreFiles, options: &Options, verify: Verify) -> Result<Recovered> {
     files.log.tidy()?;
     files.snapshots.tidy()?;
     let directory = files.log.load()?;
-    let StoreFacts { facts, newest, index, synced } = gather(files, &directory, verify)?;
+    let StoreFacts { facts, newest, index, synced } =
+        gather(files, &directory, verify == Verify::BeforeOpening)?;
     let Verdict { opens, index: index_fault, .. } = judge(&facts, options.recovery);
     let plan = opens.map_err(|refusal| refusal.into_error(&files.log.dir))?;
     let mut report = found(&plan);
+    if verify == Verify::InBackground && (index_fault.is_err() || needs_snapshot(&plan, &report)) {
+        index.map_or(Ok(()), IndexBackend::close)?;
+        let why = "a part of it has to be replaced".to_owned();
+        return Err(Failure::Corrupt { place: files.log.dir.display().to_string(), why }.into());
+    }
     let index = match (index, &index_fault) {
         (Some(index), Ok(_)) => index,
         (index, fault) => {
@@ -49,7 +58,7 @@ pub(crate) fn recover(files: &StoreFiles, options: &Options, verify: bool) -> Re
             let why = fault.as_ref().err().map(ToString::to_string).or(facts.index.err()).unwrap_or_default();
             let kept = rebuild(&*files.index_dir, &files.snapshots, newest.as_ref(), &why)?;
             report.rebuilt = Some(Rebuilt { why, kept });
-            files.index_dir.open(verify)?
+            files.index_dir.open(verify == Verify::BeforeOpening)?
         }
     };
     let synced = match synced.position() {
@@ -65,6 +74,12 @@ pub(crate) fn recover(files: &StoreFiles, options: &Options, verify: bool) -> Re
         None => opener.begin_log(),
         Some(end) => opener.resume_log(&end, newest, options.checkpoint_bytes()),
     }
+}
+
+/// Reports whether opening writes a snapshot, which replaces the log before it.
+fn needs_snapshot(plan: &OpenPlan, report: &OpenReport) -> bool {
+    let begins_log = plan.log.is_none() && plan.applied > 0;
+    begins_log || *report != OpenReport::default()
 }
 
 /// Returns the report for the plan.

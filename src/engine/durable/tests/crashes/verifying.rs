@@ -156,6 +156,30 @@ fn damage_stops_the_store_and_the_next_opening_repairs_it() {
     }
 }
 
+/// A snapshot of an index that is not verified must not replace the log.
+#[test]
+fn damage_that_opening_sees_is_repaired_after_verification() {
+    let damages: [fn(&World); 2] = [
+        // The header of each segment.
+        |world| {
+            for name in world.disk.list(Path::new("/s/wal")).unwrap() {
+                world.disk.change(&Path::new("/s/wal").join(name), |bytes| bytes[20] ^= 1);
+            }
+        },
+        |world| world.disk.remove(Path::new("/s/SYNCED")).unwrap(),
+    ];
+    for (n, damage) in damages.into_iter().enumerate() {
+        let mut world = killed();
+        damage(&world);
+        world.index_dir.damage();
+        let store = sim::open(&world.disk, &world.index_dir, &world.options).unwrap();
+        assert!(!store.shared.verification.is_pending(), "{n}");
+        assert!(store.report().rebuilt.is_some(), "{n}: {:?}", store.report());
+        drop(store);
+        world.open(world.synced).unwrap();
+    }
+}
+
 fn flip(world: &World, dir: &str, at: usize) {
     let mut names = world.disk.list(Path::new(dir)).unwrap();
     names.sort();
