@@ -273,3 +273,23 @@ fn snapshot_fault(facts: &Facts) -> Option<String> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::durable::open::policy::facts::ManifestFacts;
+    use crate::engine::durable::wal::Survey;
+    use crate::folder::Synced;
+    use crate::record::Writers;
+
+    #[test]
+    fn a_store_without_index_and_log_opens_only_if_its_log_may_be_cut() {
+        let (index, writers) = (Some(Position::new(5, None)), Writers::default());
+        let manifest = Ok(ManifestFacts { index, must_have_log: true, writers });
+        let (index, log) = (Err("it is damaged".to_owned()), Ok(Survey::default()));
+        let facts = Facts { manifest, index, log, ..Facts::noted(Err(String::new()), &Synced::default()) };
+        assert!(matches!(judge(&facts, Recovery::Refuse).opens, Err(Refusal::NoCopy { .. })));
+        let plan = judge(&facts, Recovery::CutLog).opens.unwrap();
+        assert_eq!((plan.index, plan.applied, plan.lost), (IndexSource::Rebuilt, 0, Some(LogFault::Gone)));
+    }
+}
