@@ -278,9 +278,9 @@ fn snapshot_fault(facts: &Facts) -> Option<String> {
 mod tests {
     use super::*;
     use crate::engine::durable::open::policy::facts::ManifestFacts;
-    use crate::engine::durable::wal::Survey;
+    use crate::engine::durable::wal::{Run, Survey};
     use crate::folder::Synced;
-    use crate::record::Writers;
+    use crate::record::{Epoch, Writers};
 
     #[test]
     fn a_store_without_index_and_log_opens_only_if_its_log_may_be_cut() {
@@ -291,5 +291,29 @@ mod tests {
         assert!(matches!(judge(&facts, Recovery::Refuse).opens, Err(Refusal::NoCopy { .. })));
         let plan = judge(&facts, Recovery::CutLog).opens.unwrap();
         assert_eq!((plan.index, plan.applied, plan.lost), (IndexSource::Rebuilt, 0, Some(LogFault::Gone)));
+    }
+
+    #[test]
+    fn the_log_must_confirm_an_index_of_an_unknown_opening() {
+        let position = |(seq, epoch): (u64, u64)| Position::new(seq, Epoch::from_stored(epoch));
+        let is_used = |index: (u64, u64), noted: (u64, u64), log: &[(u64, u64)]| {
+            let index_noted = Some(position(noted));
+            let writers = Writers::default();
+            let epochs = log.iter().copied().map(position).collect();
+            let run = Run { last: 8, epochs, ..Run::default() };
+            let facts = Facts {
+                manifest: Ok(ManifestFacts { index: index_noted, must_have_log: true, writers }),
+                openings: Epoch::from_stored(1).into_iter().collect(),
+                index: Ok(position(index)),
+                log: Ok(Survey { runs: vec![run], ..Survey::default() }),
+                ..Facts::noted(Err(String::new()), &Synced::default())
+            };
+            judge_index(&facts).is_ok()
+        };
+        assert!(!is_used((5, 9), (3, 0), &[]));
+        assert!(is_used((5, 9), (3, 0), &[(1, 9), (6, 1)]));
+        assert!(is_used((5, 9), (5, 0), &[]), "the manifest has it");
+        assert!(is_used((5, 1), (3, 0), &[]), "its opening is known");
+        assert!(!is_used((5, 9), (5, 1), &[(1, 9), (6, 1)]), "the manifest contradicts it");
     }
 }

@@ -134,6 +134,36 @@ fn judged(facts: &Facts) -> Verdict {
     judge(facts, Recovery::Refuse)
 }
 
+#[test]
+fn an_intact_store_opens_with_its_index_and_without_a_finding() {
+    let last = 5;
+    let all = || 0..=last;
+    let states = all().flat_map(|index| all().map(move |noted| (index, noted)));
+    for (index, noted) in states.filter(|(index, noted)| noted <= index) {
+        for (snapshot, synced) in all().flat_map(|snapshot| all().map(move |synced| (snapshot, synced))) {
+            let (index, noted, newest) = (position(index, 1), position(noted, 1), position(snapshot, 1));
+            let writers = Writers { own: index.epoch, found: None };
+            let snapshots = vec![SnapshotFacts { position: newest, soundness: Integrity::Intact }];
+            let facts = Facts {
+                manifest: Ok(ManifestFacts { index: Some(noted), must_have_log: true, writers }),
+                synced: Some(position(synced, 1)),
+                openings: index.epoch.into_iter().collect(),
+                damaged_synced: None,
+                snapshots: snapshots.into_iter().filter(|_| snapshot > 0 && snapshot <= index.seq).collect(),
+                index: Ok(index),
+                log: Ok(log(&[true; 5], synced, 1, 0)),
+            };
+            let verdict = judged(&facts);
+            let plan = verdict.opens.unwrap();
+            assert_eq!((plan.index, plan.applied, plan.last_seq()), (IndexSource::Existing, index.seq, last));
+            assert_eq!((plan.lost, plan.damaged_log, plan.damaged_snapshot), (None, None, None));
+            assert_eq!((plan.damaged_synced, verdict.copies), (None, Ok(())));
+            let damaged = Facts { damaged_synced: Some("damaged".to_owned()), ..facts };
+            assert_eq!(judged(&damaged).opens.unwrap().damaged_synced, damaged.damaged_synced);
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(config())]
 
