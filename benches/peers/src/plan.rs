@@ -140,7 +140,7 @@ impl Case {
     fn concerns(&self, peer: Peer) -> bool {
         let is_size = self.part == Part::Sizes;
         match peer {
-            Peer::ProcstateUnchecked => self.work == Work::Open,
+            Peer::ProcstateInBackground => self.work == Work::Open,
             Peer::ProcstateUndecoded => self.work == Work::Scan,
             // It has no items, so neither many of them nor an index to open.
             Peer::Bare => !is_size && matches!(self.work, Work::Update | Work::Register | Work::Handoff),

@@ -46,7 +46,7 @@ impl Class {
 #[serde(rename_all = "kebab-case")]
 pub enum Peer {
     Procstate,
-    ProcstateUnchecked,
+    ProcstateInBackground,
     ProcstateUndecoded,
     Sqlite,
     Lmdb,
@@ -99,7 +99,7 @@ impl Peer {
     pub fn name(self) -> &'static str {
         match self {
             Self::Procstate => "procstate",
-            Self::ProcstateUnchecked => "procstate, no check",
+            Self::ProcstateInBackground => "procstate, checked later",
             Self::ProcstateUndecoded => "procstate, not decoded",
             Self::Sqlite => "SQLite",
             Self::Lmdb => "LMDB",
@@ -126,7 +126,7 @@ impl Peer {
     /// Returns the peer that makes its stores: opening and reading do not change one.
     pub fn maker(self) -> Self {
         match self {
-            Self::ProcstateUnchecked | Self::ProcstateUndecoded => Self::Procstate,
+            Self::ProcstateInBackground | Self::ProcstateUndecoded => Self::Procstate,
             peer => peer,
         }
     }
@@ -144,9 +144,9 @@ impl Peer {
     /// Returns why it is not a rival.
     pub fn remark(self) -> Option<&'static str> {
         match self {
-            Self::ProcstateUnchecked => {
-                Some("procstate, but not read through when it is opened (`StoreBuilder::verify`)")
-            }
+            Self::ProcstateInBackground => Some(
+                "procstate, verified while it is open (`Verify::InBackground`): reads are served at once, and commits wait",
+            ),
             Self::ProcstateUndecoded => Some(
                 "procstate, whose items are looked at as they are stored (`ProcessHandle::items`), as those of all peers are",
             ),
@@ -160,7 +160,7 @@ impl Peer {
     pub fn open(self, folder: &Path, class: Class) -> Result<Box<dyn Store>> {
         match self {
             Self::Procstate => procstate::open(folder, class),
-            Self::ProcstateUnchecked => procstate::open_unchecked(folder, class),
+            Self::ProcstateInBackground => procstate::open_in_background(folder, class),
             Self::ProcstateUndecoded => procstate::open_undecoded(folder, class),
             Self::Sqlite => sqlite::open(folder, class),
             Self::Lmdb => lmdb::open(folder, class),

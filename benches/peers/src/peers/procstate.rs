@@ -7,7 +7,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use procstate::proto::Status;
 use procstate::{
-    Claim, ClaimOptions, Durability, Instance, List, Params, ProcessHandle, Progress, Run, Stats, WorkItem,
+    Claim, ClaimOptions, Durability, Instance, List, Params, ProcessHandle, Progress, Run, Stats, Verify,
+    WorkItem,
 };
 
 use super::{Class, Session, Store};
@@ -32,8 +33,8 @@ pub fn open_undecoded(folder: &Path, class: Class) -> Result<Box<dyn Store>> {
     with_store(procstate::Store::open(folder)?, class, false)
 }
 
-pub fn open_unchecked(folder: &Path, class: Class) -> Result<Box<dyn Store>> {
-    with_store(procstate::Store::builder().verify(false).open(folder)?, class, true)
+pub fn open_in_background(folder: &Path, class: Class) -> Result<Box<dyn Store>> {
+    with_store(procstate::Store::builder().verify(Verify::InBackground).open(folder)?, class, true)
 }
 
 fn with_store(store: procstate::Store, class: Class, decodes: bool) -> Result<Box<dyn Store>> {

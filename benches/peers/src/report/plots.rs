@@ -158,7 +158,7 @@ fn lines<'a>(
 fn color(peer: Peer) -> RGBColor {
     match peer {
         Peer::Procstate => RGBColor(213, 40, 40),
-        Peer::ProcstateUnchecked => RGBColor(240, 140, 140),
+        Peer::ProcstateInBackground => RGBColor(240, 140, 140),
         Peer::ProcstateUndecoded => RGBColor(240, 170, 120),
         Peer::Sqlite => RGBColor(0, 114, 178),
         Peer::Lmdb => RGBColor(0, 130, 90),

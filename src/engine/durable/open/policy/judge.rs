@@ -277,7 +277,7 @@ fn snapshot_fault(facts: &Facts) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::durable::open::policy::facts::ManifestFacts;
+    use crate::engine::durable::open::policy::facts::{ManifestFacts, SnapshotFacts};
     use crate::engine::durable::wal::{Run, Survey};
     use crate::folder::Synced;
     use crate::record::{Epoch, Writers};
@@ -291,6 +291,21 @@ mod tests {
         assert!(matches!(judge(&facts, Recovery::Refuse).opens, Err(Refusal::NoCopy { .. })));
         let plan = judge(&facts, Recovery::CutLog).opens.unwrap();
         assert_eq!((plan.index, plan.applied, plan.lost), (IndexSource::Rebuilt, 0, Some(LogFault::Gone)));
+    }
+
+    #[test]
+    fn a_log_may_be_gone_only_if_it_has_nothing_that_the_snapshot_lacks() {
+        let restored = |snapshot: u64, synced: u64, must_have_log| {
+            let manifest = Ok(ManifestFacts { index: None, must_have_log, writers: Writers::default() });
+            let position = Position::new(snapshot, None);
+            let snapshots = vec![SnapshotFacts { position, soundness: Integrity::Intact }];
+            let synced = Some(Position::new(synced, None));
+            let known = Facts::noted(Err(String::new()), &Synced::default());
+            judge_restoring(&Facts { manifest, snapshots, synced, log: Ok(Survey::default()), ..known })
+        };
+        assert_eq!(restored(5, 5, false), Ok(None));
+        assert_eq!(restored(5, 6, false), Err(LogFault::Gone));
+        assert_eq!(restored(5, 5, true), Err(LogFault::Gone));
     }
 
     #[test]

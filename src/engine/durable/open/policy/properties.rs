@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::facts::ManifestFacts;
-use super::judge::{IndexSource, Refusal, Verdict};
+use super::judge::{IndexSource, Refusal, Verdict, judge_restoring};
 use super::{Facts, Integrity, Remains, SnapshotFacts, Source, judge, other_history, remains, source};
 use crate::engine::durable::options::Recovery;
 use crate::engine::durable::wal::{Behind, Run, Spot, Survey};
@@ -156,6 +156,7 @@ fn an_intact_store_opens_with_its_index_and_without_a_finding() {
             let verdict = judged(&facts);
             let plan = verdict.opens.unwrap();
             assert_eq!((plan.index, plan.applied, plan.last_seq()), (IndexSource::Existing, index.seq, last));
+            assert_eq!(judge_restoring(&facts).unwrap().map(|end| end.last_seq), Some(last));
             assert_eq!((plan.lost, plan.damaged_log, plan.damaged_snapshot), (None, None, None));
             assert_eq!((plan.damaged_synced, verdict.copies), (None, Ok(())));
             let damaged = Facts { damaged_synced: Some("damaged".to_owned()), ..facts };
