@@ -175,8 +175,8 @@ impl StoreBuilder {
     /// Verification finds damage, and opening repairs it, while there is another copy of everything.
     /// It takes about a second per million records.
     ///
-    /// [`InBackground`](Verify::InBackground) opens the store without it and then verifies in a
-    /// thread. Until that has ended:
+    /// With [`InBackground`](Verify::InBackground) opening reads only the log, and a thread then
+    /// verifies the records and the snapshot. Until that has ended:
     ///
     /// - Reads are served. Each record has a checksum of its own, so no read returns a damaged one; but
     ///   only the verification notices that the index has lost a record or has an older version of

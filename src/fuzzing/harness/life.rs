@@ -3,14 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
 use super::recorder::Commits;
 use crate::disk::ReadOnlyDisk;
 use crate::engine::Durability;
-use crate::folder::Manifest;
+use crate::folder::{Manifest, SyncedFile};
 use crate::fuzzing::fixture::content::Content;
 use crate::fuzzing::fixture::original::{files, scratch};
 use crate::proto::Params;
@@ -228,11 +229,12 @@ impl Writer {
 
     fn take_moment(&mut self) {
         let acked = self.store.as_ref().unwrap().inner.engine.last_seq();
-        let files = self.settled();
         if self.plan.sync_interval < LONG {
             self.noted = acked;
         }
-        let moment = Moment { acked, noted: self.noted, checkpointed: self.checkpointed(), files };
+        // A later checkpoint only adds to it.
+        let checkpointed = self.checkpointed();
+        let moment = Moment { acked, noted: self.noted, checkpointed, files: self.settled() };
         self.moments.push(moment);
         match self.plan.end {
             End::Never => return,
@@ -246,10 +248,20 @@ impl Writer {
         self.open();
     }
 
+    fn manifest(&self) -> Manifest {
+        Manifest::read(&ReadOnlyDisk, self.folder.path()).unwrap().unwrap()
+    }
+
     /// Returns the commit in MANIFEST now.
     fn checkpointed(&self) -> u64 {
-        let manifest = Manifest::read(&ReadOnlyDisk, self.folder.path()).unwrap().unwrap();
-        manifest.noted().map_or(0, |position| position.seq)
+        self.manifest().noted().map_or(0, |position| position.seq)
+    }
+
+    /// Returns the commit in SYNCED now.
+    fn synced(&self) -> u64 {
+        let (disk, folder) = (Arc::new(ReadOnlyDisk), self.folder.path().to_owned());
+        let file = SyncedFile { disk, folder, store: self.manifest().id_bytes().unwrap() };
+        file.read().unwrap().position().map_or(0, |position| position.seq)
     }
 
     fn continue_in_a_copy(&mut self) {
@@ -263,12 +275,16 @@ impl Writer {
     fn settled(&self) -> Folder {
         let interval = self.plan.sync_interval.min(SHORT);
         let mut before = Folder::new();
+        // On a busy machine the threads of the store may start late.
+        let give_up = Instant::now() + Duration::from_secs(60);
         loop {
             std::thread::sleep(4 * interval);
+            let is_noted = self.synced() >= self.noted;
             let now = read(self.folder.path());
-            if now == before {
+            if is_noted && now == before {
                 return now;
             }
+            assert!(Instant::now() < give_up, "SYNCED records {}, and not {}", self.synced(), self.noted);
             before = now;
         }
     }

@@ -1,7 +1,9 @@
 //! Gathers the facts that decide how a store opens. This opens the index, which writes to its files
 //! but changes no record.
 
+use crate::archive::Summary;
 use crate::engine::durable::open::policy::{Facts, Integrity, MISSING_INDEX, SnapshotFacts};
+use crate::engine::durable::options::Verify;
 use crate::engine::durable::storage::{IndexBackend, IndexDirectory, Snapshot, Snapshots, StoreFiles};
 use crate::engine::durable::wal::{SegmentDirectory, Survey, survey};
 use crate::error::{Error, Failure, Result, reason};
@@ -18,9 +20,9 @@ pub(crate) struct StoreFacts {
     pub(crate) synced: Synced,
 }
 
-/// Gathers the facts: all of them if `verify` is set, and otherwise only those without which the
-/// store does not open.
-pub(crate) fn gather(files: &StoreFiles, log: &SegmentDirectory, verify: bool) -> Result<StoreFacts> {
+/// Gathers the facts: all of them to verify the store before it opens; to verify it later, all but the
+/// content of index and snapshot; and otherwise only those without which it does not open.
+pub(crate) fn gather(files: &StoreFiles, log: &SegmentDirectory, verify: Verify) -> Result<StoreFacts> {
     let newest = files.snapshots.newest()?;
     let (manifest, synced) = (files.index_dir.manifest()?, files.synced.read()?);
     let noted = manifest.noted();
@@ -28,9 +30,12 @@ pub(crate) fn gather(files: &StoreFiles, log: &SegmentDirectory, verify: bool) -
     let index_dir = &*files.index_dir;
     let (index, copies) = std::thread::scope(|scope| {
         // This takes as long as reading the whole index.
-        let read = || read_copies(&files.snapshots, newest.as_ref(), log, &|| false);
-        let copies = verify.then(|| scope.spawn(read));
-        let index = open_index(index_dir, wants_index, verify);
+        let read = || match verify {
+            Verify::InBackground => skim_copies(&files.snapshots, newest.as_ref(), log),
+            _ => read_copies(&files.snapshots, newest.as_ref(), log, &|| false),
+        };
+        let copies = (verify != Verify::Never).then(|| scope.spawn(read));
+        let index = open_index(index_dir, wants_index, verify == Verify::BeforeOpening);
         (index, copies.map(|copies| copies.join().map_err(panicked).flatten()))
     });
     let (index, position) = match index? {
@@ -93,6 +98,9 @@ pub(super) fn is_of_the_index(error: &Error) -> bool {
     is_storage && !error.is_of_the_system()
 }
 
+/// The log after the newest snapshot, and whether that is intact, with its position, as far as known.
+type Copies = (Survey, Integrity, Option<Position>);
+
 /// Reads the newest snapshot and the log after it, from which the index can be rebuilt; only a part of
 /// them if `stop` returns true.
 pub(super) fn read_copies(
@@ -100,14 +108,31 @@ pub(super) fn read_copies(
     newest: Option<&Snapshot>,
     log: &SegmentDirectory,
     stop: &dyn Fn() -> bool,
-) -> Result<(Survey, Integrity, Option<Position>)> {
+) -> Result<Copies> {
     let read = |snapshot| snapshots.read(snapshot).and_then(|reader| reader.finish_unless(stop));
-    let (soundness, position) = match newest.map(read).transpose() {
+    let read = newest.map(read).transpose();
+    copies(newest, read.map(|summary| (Integrity::Intact, summary)), log)
+}
+
+/// Reads the log after the newest snapshot, and only the position of the snapshot itself.
+fn skim_copies(snapshots: &Snapshots, newest: Option<&Snapshot>, log: &SegmentDirectory) -> Result<Copies> {
+    let read = |snapshot| snapshots.read(snapshot).map(|reader| reader.summary());
+    let read = newest.map(read).transpose();
+    copies(newest, read.map(|summary| (Integrity::Unchecked, summary)), log)
+}
+
+fn copies(
+    newest: Option<&Snapshot>,
+    read: Result<(Integrity, Option<Summary>)>,
+    log: &SegmentDirectory,
+) -> Result<Copies> {
+    let (soundness, summary) = match read {
         Err(error) if error.is_of_the_system() => return Err(error),
         Err(error) => (Integrity::Damaged(reason(&error)), None),
-        Ok(summary) => (Integrity::Intact, summary.map(|summary| summary.position())),
+        Ok(read) => read,
     };
-    Ok((survey(log, newest.map_or(0, |newest| newest.seq))?, soundness, position))
+    let survey = survey(log, newest.map_or(0, |newest| newest.seq))?;
+    Ok((survey, soundness, summary.map(|summary| summary.position())))
 }
 
 pub(super) fn panicked(panic: Box<dyn std::any::Any + Send>) -> Error {

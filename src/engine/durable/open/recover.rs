@@ -41,8 +41,7 @@ pub(crate) fn recover(files: &StoreFiles, options: &Options, verify: Verify) -> 
     files.log.tidy()?;
     files.snapshots.tidy()?;
     let directory = files.log.load()?;
-    let StoreFacts { facts, newest, index, synced } =
-        gather(files, &directory, verify == Verify::BeforeOpening)?;
+    let StoreFacts { facts, newest, index, synced } = gather(files, &directory, verify)?;
     let Verdict { opens, index: index_fault, .. } = judge(&facts, options.recovery);
     let plan = opens.map_err(|refusal| refusal.into_error(&files.log.dir))?;
     let mut report = found(&plan);
