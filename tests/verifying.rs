@@ -2,6 +2,7 @@
 
 mod common;
 
+use std::ops::Range;
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
@@ -109,4 +110,35 @@ fn closing_does_not_wait_for_the_verification() {
     let store = small().open(folder.path().join("store")).unwrap();
     assert_eq!(items(&store), ITEMS + 1);
     assert_eq!(store.open_report().rebuilt, None);
+}
+
+/// Found by the damage harness: opening wrote over the evidence before it had read what it contradicts.
+#[test]
+fn a_store_with_a_file_of_a_diverged_copy_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let [path, fork] = ["store", "fork"].map(|name| folder.path().join(name));
+    // The index has the commits of all segments but the last, which are all there.
+    let builder = || small().snapshot_log_bytes(1 << 20);
+    let register = |path: &Path, names: Range<usize>| {
+        let store = builder().open(path).unwrap();
+        for n in names {
+            let params = Params::new().string("pad", "x".repeat(2000));
+            store.process("p").unwrap().register(&format!("w{n}"), params).unwrap();
+        }
+        store.close().unwrap();
+    };
+    register(&path, 0..10);
+    Store::copy_files(&path, &fork).unwrap();
+    register(&path, 10..40);
+    register(&fork, 10..20);
+    std::fs::copy(fork.join("SYNCED"), path.join("SYNCED")).unwrap();
+    let error = builder().open(&path).unwrap_err();
+    assert!(error.to_string().contains("another history"), "{error}");
+    for _ in 0..2 {
+        let again = builder().verify(Verify::InBackground).open(&path).unwrap_err();
+        assert_eq!(again.to_string(), error.to_string());
+    }
+    std::fs::remove_file(path.join("SYNCED")).unwrap();
+    let store = builder().verify(Verify::InBackground).open(&path).unwrap();
+    assert_eq!(items(&store), 40);
 }
