@@ -278,7 +278,7 @@ fn snapshot_fault(facts: &Facts) -> Option<String> {
 mod tests {
     use super::*;
     use crate::engine::durable::open::policy::facts::{ManifestFacts, SnapshotFacts};
-    use crate::engine::durable::wal::{Run, Survey};
+    use crate::engine::durable::wal::{Behind, Run, Spot, Survey};
     use crate::folder::Synced;
     use crate::record::{Epoch, Writers};
 
@@ -306,6 +306,39 @@ mod tests {
         assert_eq!(restored(5, 5, false), Ok(None));
         assert_eq!(restored(5, 6, false), Err(LogFault::Gone));
         assert_eq!(restored(5, 5, true), Err(LogFault::Gone));
+    }
+
+    /// A store with this log and an index up to the commit `index`.
+    fn with_log(log: Survey, index: u64) -> Facts {
+        let noted = Some(Position::default());
+        let manifest = ManifestFacts { index: noted, must_have_log: true, writers: Writers::default() };
+        let known = Facts::noted(Err(String::new()), &Synced::default());
+        Facts { manifest: Ok(manifest), index: Ok(Position::new(index, None)), log: Ok(log), ..known }
+    }
+
+    fn log_of(run: Run) -> Survey {
+        let first = Some((Spot::default(), run.after + 1));
+        Survey { runs: vec![run], first, ..Survey::default() }
+    }
+
+    #[test]
+    fn only_log_that_was_read_is_damaged() {
+        let log = log_of(Run { after: 10, last: 20, ..Run::default() });
+        let found = |from| {
+            judge(&with_log(Survey { from, ..log.clone() }, 15), Recovery::Refuse).opens.unwrap().damaged_log
+        };
+        assert_eq!(found(15), None);
+        assert!(matches!(found(0), Some(HarmlessLogFault::NoCopy(_))));
+    }
+
+    #[test]
+    fn log_that_the_system_cannot_read_is_not_cut() {
+        let behind = Behind { synced: 9, ..Behind::default() };
+        let log = log_of(Run { last: 5, behind, ..Run::default() });
+        let unreadable = Some((Spot::default(), "the disk fails".to_owned()));
+        let opens = |log| judge(&with_log(log, 0), Recovery::CutLog).opens;
+        assert!(opens(Survey { unreadable, ..log.clone() }).is_err());
+        assert!(opens(log).unwrap().lost.is_some());
     }
 
     #[test]
