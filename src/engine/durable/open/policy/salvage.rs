@@ -124,3 +124,64 @@ fn is_doubtful(facts: &Facts, end: &LogEnd, is_certain: bool) -> bool {
     let is_vouched_for = facts.manifest.is_ok() || end.is_clean || (has_index && is_whole);
     (!has_index && end.torn.is_some()) || !(is_certain && is_vouched_for)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::durable::open::policy::facts::ManifestFacts;
+    use crate::engine::durable::wal::{Behind, Run, Spot};
+    use crate::folder::Synced;
+    use crate::record::Writers;
+
+    fn run(after: u64, last: u64) -> Run {
+        Run { after, last, synced: last, ..Run::default() }
+    }
+
+    fn log(runs: Vec<Run>) -> Survey {
+        let first = runs.first().map(|run| (Spot::default(), run.after + 1));
+        Survey { runs, first, ..Survey::default() }
+    }
+
+    /// Searches a log without any base; SYNCED records the commit `synced`.
+    fn search(log: &Survey, synced: u64, must_have_log: bool) -> Remains {
+        let manifest = ManifestFacts { index: None, must_have_log, writers: Writers::default() };
+        let synced = Some(Position::new(synced, None));
+        let known = Facts::noted(Err(String::new()), &Synced::default());
+        remains(&Facts { manifest: Ok(manifest), synced, log: Ok(log.clone()), ..known }, log, 0, true)
+    }
+
+    fn missing(remains: &Remains) -> String {
+        remains.coverage.missing().iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    }
+
+    #[test]
+    fn a_store_that_must_have_a_log_may_have_lost_everything_with_it() {
+        assert_eq!(missing(&search(&log(Vec::new()), 0, false)), "");
+        assert_eq!(missing(&search(&log(Vec::new()), 0, true)), "everything from commit 1 on");
+    }
+
+    #[test]
+    fn a_log_behind_a_gap_may_have_ended_early() {
+        let gap = Some(Spot::default());
+        let broken = Run { behind: Behind { synced: 8, ..Behind::default() }, ..run(0, 3) };
+        let log = log(vec![broken, Run { gap, ..run(4, 8) }]);
+        let log = Survey { runs: log.runs.into_iter().map(has_frames).collect(), ..log };
+        assert_eq!(missing(&search(&log, 7, true)), "commit 4");
+        assert_eq!(missing(&search(&log, 8, true)), "commit 4");
+        assert_eq!(missing(&search(&log, 9, true)), "commit 4, commit 9, everything from commit 10 on");
+    }
+
+    fn has_frames(mut run: Run) -> Run {
+        run.end.offset = 1;
+        run
+    }
+
+    #[test]
+    fn an_intact_end_is_returned_with_what_is_cut_off() {
+        let behind = Behind { newest: Some(7), ..Behind::default() };
+        let remains = search(&log(vec![Run { behind, ..run(0, 5) }]), 5, true);
+        assert_eq!((missing(&remains), remains.end), (String::new(), Some(5)));
+        assert_eq!(remains.log_end.map(|end| end.last_seq), Some(5));
+        assert_eq!(remains.torn_tail, Some(TornTail { kept: 5, newest: 7 }));
+    }
+}
