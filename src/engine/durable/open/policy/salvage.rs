@@ -184,4 +184,67 @@ mod tests {
         assert_eq!(remains.log_end.map(|end| end.last_seq), Some(5));
         assert_eq!(remains.torn_tail, Some(TornTail { kept: 5, newest: 7 }));
     }
+
+    /// What is known of the end of a log.
+    #[derive(Debug, Clone, Copy)]
+    struct Known {
+        manifest: bool,
+        index: bool,
+        is_torn: bool,
+        is_synced: bool,
+        is_clean: bool,
+        is_certain: bool,
+    }
+
+    fn doubtful(known: Known) -> bool {
+        let manifest = ManifestFacts { index: None, must_have_log: true, writers: Writers::default() };
+        let facts = Facts {
+            manifest: known.manifest.then_some(manifest).ok_or_else(String::new),
+            index: known.index.then_some(Position::new(5, None)).ok_or_else(String::new),
+            snapshots: vec![SnapshotFacts { position: Position::new(2, None), soundness: Integrity::Intact }],
+            ..Facts::noted(Err(String::new()), &Synced::default())
+        };
+        let end = LogEnd {
+            last_seq: 5,
+            synced: if known.is_synced { 5 } else { 4 },
+            end: Run::default().end,
+            is_clean: known.is_clean,
+            segments: Vec::new(),
+            harmless: Vec::new(),
+            torn: known.is_torn.then_some(6),
+            epochs: Vec::new(),
+            says: None,
+        };
+        is_doubtful(&facts, &end, known.is_certain)
+    }
+
+    #[test]
+    fn the_end_of_a_log_is_doubtful_unless_something_vouches_for_it() {
+        let sure = Known {
+            manifest: true,
+            index: true,
+            is_torn: false,
+            is_synced: true,
+            is_clean: false,
+            is_certain: true,
+        };
+        let without_manifest = Known { manifest: false, ..sure };
+        let without_both = Known { index: false, ..without_manifest };
+        let certain = [
+            sure,
+            Known { is_torn: true, ..sure },
+            Known { index: false, ..sure },
+            without_manifest,
+            Known { is_clean: true, ..without_both },
+        ];
+        let uncertain = [
+            Known { is_certain: false, ..sure },
+            Known { index: false, is_torn: true, ..sure },
+            Known { is_synced: false, ..without_manifest },
+            Known { is_torn: true, ..without_manifest },
+            without_both,
+        ];
+        certain.iter().for_each(|known| assert!(!doubtful(*known), "{known:?}"));
+        uncertain.iter().for_each(|known| assert!(doubtful(*known), "{known:?}"));
+    }
 }
