@@ -1,7 +1,7 @@
 //! Gathers the facts that decide how a store opens. This opens the index, which writes to its files
 //! but changes no record.
 
-use crate::archive::Summary;
+use crate::archive::{self, Summary};
 use crate::engine::durable::open::policy::{Facts, Integrity, MISSING_INDEX, SnapshotFacts};
 use crate::engine::durable::options::Verify;
 use crate::engine::durable::storage::{IndexBackend, IndexDirectory, Snapshot, Snapshots, StoreFiles};
@@ -32,7 +32,7 @@ pub(crate) fn gather(files: &StoreFiles, log: &SegmentDirectory, verify: Verify)
         // This takes as long as reading the whole index.
         let read = || match verify {
             Verify::InBackground => skim_copies(&files.snapshots, newest.as_ref(), log),
-            _ => read_copies(&files.snapshots, newest.as_ref(), log, &|| false),
+            _ => read_copies(&files.snapshots, newest.as_ref(), log),
         };
         let copies = (verify != Verify::Never).then(|| scope.spawn(read));
         let index = open_index(index_dir, wants_index, verify == Verify::BeforeOpening);
@@ -52,22 +52,13 @@ pub(crate) fn gather(files: &StoreFiles, log: &SegmentDirectory, verify: Verify)
             (survey(log, index.map_or(snapshot, |index| index.seq))?, Integrity::Unchecked, None)
         }
     };
-    let snapshots = snapshot_facts(newest.as_ref(), in_snapshot, soundness);
+    let snapshot = newest.as_ref().map(|newest| {
+        let position = in_snapshot.unwrap_or(Position::new(newest.seq, None));
+        SnapshotFacts { position, soundness }
+    });
+    let snapshots = snapshot.into_iter().collect();
     let facts = Facts { snapshots, index: position, log: Ok(survey), ..Facts::noted(Ok(&manifest), &synced) };
     Ok(StoreFacts { facts, newest, index, synced })
-}
-
-/// Returns the facts of the newest snapshot; `read` is the position in it, if it was read.
-pub(super) fn snapshot_facts(
-    newest: Option<&Snapshot>,
-    read: Option<Position>,
-    soundness: Integrity,
-) -> Vec<SnapshotFacts> {
-    let facts = |newest: &Snapshot| {
-        let position = read.unwrap_or(Position::new(newest.seq, None));
-        SnapshotFacts { position, soundness }
-    };
-    newest.map(facts).into_iter().collect()
 }
 
 type OpenIndex = (Box<dyn IndexBackend>, Position);
@@ -87,13 +78,13 @@ fn open_index(
     });
     match opened {
         Ok(opened) => Ok(Ok(opened)),
-        Err(error) if is_of_the_index(&error) => Ok(Err(reason(&error))),
+        Err(error) if is_damage(&error) => Ok(Err(reason(&error))),
         Err(error) => Err(error),
     }
 }
 
 /// Reports whether a rebuild would help; it would not for a full disk or denied access.
-pub(super) fn is_of_the_index(error: &Error) -> bool {
+pub(super) fn is_damage(error: &Error) -> bool {
     let is_storage = matches!(error.failure(), Failure::Corrupt { .. } | Failure::Storage { .. });
     is_storage && !error.is_of_the_system()
 }
@@ -101,15 +92,9 @@ pub(super) fn is_of_the_index(error: &Error) -> bool {
 /// The log after the newest snapshot, and whether that is intact, with its position, as far as known.
 type Copies = (Survey, Integrity, Option<Position>);
 
-/// Reads the newest snapshot and the log after it, from which the index can be rebuilt; only a part of
-/// them if `stop` returns true.
-pub(super) fn read_copies(
-    snapshots: &Snapshots,
-    newest: Option<&Snapshot>,
-    log: &SegmentDirectory,
-    stop: &dyn Fn() -> bool,
-) -> Result<Copies> {
-    let read = |snapshot| snapshots.read(snapshot).and_then(|reader| reader.finish_unless(stop));
+/// Reads the newest snapshot and the log after it, from which the index can be rebuilt.
+fn read_copies(snapshots: &Snapshots, newest: Option<&Snapshot>, log: &SegmentDirectory) -> Result<Copies> {
+    let read = |snapshot| snapshots.read(snapshot).and_then(archive::Reader::finish);
     let read = newest.map(read).transpose();
     copies(newest, read.map(|summary| (Integrity::Intact, summary)), log)
 }

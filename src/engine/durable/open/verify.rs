@@ -1,14 +1,11 @@
-//! Verifies a store that was opened without verification.
+//! Verifies what opening did not read of a store that is verified later: the records in the index, and
+//! the newest snapshot.
 
-use super::gather::{is_of_the_index, read_copies, snapshot_facts};
-use super::policy::{Facts, judge};
-use crate::engine::durable::options::Recovery;
-use crate::engine::durable::storage::{IndexBackend, StoreFiles};
-use crate::error::{Failure, Result, reason};
-use crate::record::Position;
+use super::gather::{is_damage, panicked};
+use crate::engine::durable::storage::{IndexBackend, Snapshot, StoreFiles};
+use crate::error::{Error, Failure, Result, reason};
 
-/// Reads everything that opening did not read, and judges the store as if it were opened now;
-/// returns false if `stop` returned true first.
+/// Reads index and snapshot; returns false if `stop` returned true first.
 ///
 /// Nothing may be written to the store meanwhile.
 ///
@@ -20,46 +17,26 @@ pub(crate) fn verify(
     index: &dyn IndexBackend,
     stop: &(dyn Fn() -> bool + Sync),
 ) -> Result<bool> {
-    let log = files.log.load()?;
     let newest = files.snapshots.newest()?;
-    let (index, copies) = std::thread::scope(|scope| {
-        let copies = scope.spawn(|| read_copies(&files.snapshots, newest.as_ref(), &log, stop));
-        (verify_index(index, stop), copies.join().map_err(super::gather::panicked).flatten())
+    let read = |newest: &Snapshot| files.snapshots.read(newest)?.finish_unless(stop).map(drop);
+    let (index, snapshot) = std::thread::scope(|scope| {
+        let snapshot = scope.spawn(|| newest.as_ref().map_or(Ok(()), read));
+        (index.verify(stop), snapshot.join().map_err(panicked).flatten())
     });
-    let (index, (survey, soundness, in_snapshot)) = (index?, copies?);
     if stop() {
         return Ok(false);
     }
-    let (manifest, synced) = (files.index_dir.manifest()?, files.synced.read()?);
-    let snapshots = snapshot_facts(newest.as_ref(), in_snapshot, soundness);
-    let facts = Facts { snapshots, index, log: Ok(survey), ..Facts::noted(Ok(&manifest), &synced) };
-    let verdict = judge(&facts, Recovery::Refuse);
-    verdict.index.map_err(|fault| damaged("the index", &fault.to_string()))?;
-    let plan = verdict.opens.map_err(|refusal| refusal.into_error(&files.log.dir))?;
-    let damage = [
-        ("the log", plan.damaged_log.map(|fault| fault.to_string())),
-        ("the newest snapshot", plan.damaged_snapshot),
-        ("SYNCED", plan.damaged_synced),
-    ];
-    match damage.into_iter().find_map(|(place, damage)| Some((place, damage?))) {
-        Some((place, why)) => Err(damaged(place, &why)),
-        None => Ok(true),
-    }
+    index.map_err(|error| damaged("the index", error))?;
+    snapshot.map_err(|error| damaged("the newest snapshot", error))?;
+    Ok(true)
 }
 
-/// Verifies the index, and returns its last commit; the inner error is its damage.
-fn verify_index(
-    index: &dyn IndexBackend,
-    stop: &(dyn Fn() -> bool + Sync),
-) -> Result<Result<Position, String>> {
-    match index.verify(stop).and_then(|()| index.contents()) {
-        Ok(contents) => Ok(Ok(contents.position())),
-        Err(error) if is_of_the_index(&error) => Ok(Err(reason(&error))),
-        Err(error) => Err(error),
+/// Says how to repair the damage, if that is what the error is about.
+fn damaged(place: &str, error: Error) -> Error {
+    if !is_damage(&error) {
+        return error;
     }
-}
-
-fn damaged(place: &str, why: &str) -> crate::Error {
+    let why = reason(&error);
     let why = format!("{why}. Nothing was written since the store was opened; opening it again repairs it");
     Failure::Corrupt { place: place.to_owned(), why }.into()
 }

@@ -134,7 +134,10 @@ mod tests {
     use crate::record::Writers;
 
     fn run(after: u64, last: u64) -> Run {
-        Run { after, last, synced: last, ..Run::default() }
+        let mut run = Run { after, last, synced: last, ..Run::default() };
+        // Marks that it has whole commits.
+        run.end.offset = 1;
+        run
     }
 
     fn log(runs: Vec<Run>) -> Survey {
@@ -165,15 +168,9 @@ mod tests {
         let gap = Some(Spot::default());
         let broken = Run { behind: Behind { synced: 8, ..Behind::default() }, ..run(0, 3) };
         let log = log(vec![broken, Run { gap, ..run(4, 8) }]);
-        let log = Survey { runs: log.runs.into_iter().map(has_frames).collect(), ..log };
         assert_eq!(missing(&search(&log, 7, true)), "commit 4");
         assert_eq!(missing(&search(&log, 8, true)), "commit 4");
         assert_eq!(missing(&search(&log, 9, true)), "commit 4, commit 9, everything from commit 10 on");
-    }
-
-    fn has_frames(mut run: Run) -> Run {
-        run.end.offset = 1;
-        run
     }
 
     #[test]
