@@ -17,6 +17,8 @@ use parking_lot::{MutexGuard, RwLockReadGuard, RwLockWriteGuard};
 use shuttle::scheduler::{PctScheduler, RandomScheduler};
 use shuttle::{Config, MaxSteps, Runner};
 
+pub(crate) use super::waiters::Wake;
+
 /// Schedules per exploration and kind, by default.
 const SCHEDULES: usize = 300;
 
@@ -163,10 +165,12 @@ macro_rules! atomics {
                 self.0.store(value, ordering);
             }
 
-            $(pub(crate) fn $update(&self, value: $value, ordering: Ordering) -> $value {
-                point();
-                self.0.$update(value, ordering)
-            })*
+            $(
+                pub(crate) fn $update(&self, value: $value, ordering: Ordering) -> $value {
+                    point();
+                    self.0.$update(value, ordering)
+                }
+            )*
         }
     )*};
 }
@@ -177,62 +181,58 @@ atomics! {
     AtomicUsize, usize, [fetch_add];
 }
 
-/// A place for its thread to sleep until it is woken.
-#[derive(Debug)]
-pub(crate) enum Parker {
-    Real(crossbeam_utils::sync::Parker),
-    Explored(Unparker),
+/// [`super::waiters::Waiters`], which an exploration polls.
+#[derive(Debug, Default)]
+pub(crate) struct Waiters(super::waiters::Waiters);
+
+impl Waiters {
+    pub(crate) fn wait(&self) -> Wake {
+        acquire(|| self.0.try_wait(), || self.0.wait())
+    }
+
+    pub(crate) fn wake_all(&self) {
+        point();
+        self.0.wake_all();
+    }
+
+    pub(crate) fn wake_one(&self) {
+        point();
+        self.0.wake_one();
+    }
 }
 
+/// A place for a thread of an exploration to sleep until it is woken.
+#[derive(Debug)]
+struct Parker(Unparker);
+
 #[derive(Debug, Clone)]
-pub(crate) enum Unparker {
-    Real(crossbeam_utils::sync::Unparker),
-    Explored { is_woken: Arc<atomic::AtomicBool>, thread: shuttle::thread::Thread },
+struct Unparker {
+    is_woken: Arc<atomic::AtomicBool>,
+    thread: shuttle::thread::Thread,
 }
 
 impl Parker {
-    pub(crate) fn new() -> Self {
-        if !is_explored() {
-            return Self::Real(crossbeam_utils::sync::Parker::new());
-        }
-        Self::Explored(Unparker::Explored { is_woken: Arc::default(), thread: shuttle::thread::current() })
+    fn new() -> Self {
+        Self(Unparker { is_woken: Arc::default(), thread: shuttle::thread::current() })
     }
 
-    pub(crate) fn unparker(&self) -> Unparker {
-        match self {
-            Self::Real(parker) => Unparker::Real(parker.unparker().clone()),
-            Self::Explored(unparker) => unparker.clone(),
-        }
-    }
-
-    pub(crate) fn park(&self) {
-        match self {
-            Self::Real(parker) => parker.park(),
-            Self::Explored(_) => {
-                while !self.take_wake() {
-                    shuttle::thread::park();
-                }
-            }
+    fn park(&self) {
+        while !self.take_wake() {
+            shuttle::thread::park();
         }
     }
 
     /// Reports whether it was woken since the last call.
     fn take_wake(&self) -> bool {
-        let Self::Explored(Unparker::Explored { is_woken, .. }) = self else { return false };
         point();
-        is_woken.swap(false, Ordering::SeqCst)
+        self.0.is_woken.swap(false, Ordering::SeqCst)
     }
 }
 
 impl Unparker {
-    pub(crate) fn unpark(&self) {
-        match self {
-            Self::Real(unparker) => unparker.unpark(),
-            Self::Explored { is_woken, thread } => {
-                is_woken.store(true, Ordering::SeqCst);
-                thread.unpark();
-            }
-        }
+    fn unpark(&self) {
+        self.is_woken.store(true, Ordering::SeqCst);
+        self.thread.unpark();
     }
 }
 
@@ -276,7 +276,7 @@ impl Condvar {
 
     fn wait_explored<T>(&self, guard: &mut MutexGuard<'_, T>, wait: impl FnOnce(&Parker)) {
         let parker = Parker::new();
-        self.waiting.lock().push(parker.unparker());
+        self.waiting.lock().push(parker.0.clone());
         let mutex = MutexGuard::mutex(guard);
         MutexGuard::unlocked(guard, || {
             wait(&parker);

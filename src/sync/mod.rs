@@ -1,10 +1,11 @@
 //! Synchronization: locks, atomics, waiting, and the clock of waits.
 //!
-//! The primitives are those of parking_lot, crossbeam and std. In unit tests each operation is also
+//! The primitives are those of parking_lot and std. In unit tests each operation is also
 //! a scheduling point, so that thread interleavings can be explored: see `explored`.
 
 #[cfg(test)]
 mod explored;
+mod waiters;
 
 #[cfg(not(test))]
 mod real {
@@ -14,8 +15,9 @@ mod real {
     pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
     pub(crate) use std::thread::yield_now;
 
-    pub(crate) use crossbeam_utils::sync::{Parker, Unparker};
     pub(crate) use parking_lot::{Condvar, Mutex, RwLock};
+
+    pub(crate) use super::waiters::{Waiters, Wake};
 
     /// The clock for timed waits.
     #[inline]

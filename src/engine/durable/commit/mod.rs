@@ -7,6 +7,7 @@
 //! log (`log_control`).
 
 mod back_pressure;
+mod commit_delay;
 mod group_commit;
 mod log_control;
 mod path;

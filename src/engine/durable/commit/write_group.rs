@@ -45,13 +45,12 @@ impl CommitPath {
 
     /// Makes durable everything up to the commit `seq`.
     pub(crate) fn sync_to(&self, seq: u64) -> Result<()> {
-        self.group_commit.reach(seq, || {
-            let (files, upto) = {
-                let mut writer = self.lock_writer()?;
-                (writer.log.take_unsynced(), self.shared.last_seq())
-            };
-            self.shared.poison.on_error(files.iter().try_for_each(|file| file.sync()))?;
-            Ok(upto)
+        let collect = || {
+            let mut writer = self.lock_writer()?;
+            Ok((self.shared.last_seq(), writer.log.take_unsynced()))
+        };
+        self.group_commit.reach(seq, collect, |files| {
+            self.shared.poison.on_error(files.iter().try_for_each(|file| file.sync()))
         })
     }
 
