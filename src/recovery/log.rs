@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -139,7 +140,7 @@ impl LogDescriber {
 }
 
 fn gap(Spot { path, offset }: Spot, after: u64) -> LogEntry {
-    LogEntry::Gap { path, offset, after }
+    LogEntry::Gap { path: Arc::unwrap_or_clone(path), offset, after }
 }
 
 fn commit(seq: u64, entry: Entry<'_>, owners: &mut HashMap<String, String>) -> LogCommit {

@@ -1,5 +1,6 @@
 //! Converts between the messages of the protocol and their types.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -108,14 +109,14 @@ pub(super) fn found(found: Found<'_>) -> What {
 }
 
 pub(super) fn to_entry(entry: &wire::LogEntry) -> Found<'_> {
-    let at = Spot { path: entry.path.clone().into(), offset: entry.offset };
+    let at = Spot { path: Arc::new(entry.path.clone().into()), offset: entry.offset };
     let (seq, is_begun) = (entry.seq, entry.is_begun);
     let entry = &entry.entry;
     if is_begun { Found::Begun { seq, entry, at } } else { Found::Commit { seq, entry, at } }
 }
 
 pub(super) fn to_gap(gap: wire::LogGap) -> Found<'static> {
-    let at = Spot { path: gap.path.into(), offset: gap.offset };
+    let at = Spot { path: Arc::new(gap.path.into()), offset: gap.offset };
     Found::Gap { at, after: gap.after, until: gap.until }
 }
 

@@ -13,7 +13,7 @@ use bytes::Bytes;
 
 pub(crate) use tree::{Range, Tree};
 
-use crate::record::{Key, KeyRange};
+use crate::record::{Key, KeyRange, KeyRef};
 
 /// The approximate size of an entry without key and payload, in bytes.
 const ENTRY_OVERHEAD: usize = 160;
@@ -55,18 +55,33 @@ impl Generation {
     ///
     /// For an owner record `replaces` is the previous version; 0 for none.
     pub(crate) fn put(&mut self, key: &Key, seq: u64, payload: Option<Bytes>, replaces: Option<u64>) {
-        let replaces = replaces.map(|replaces| self.base_of(key).unwrap_or(replaces));
-        let entry = Entry { seq, payload, replaces };
+        self.insert(key.bytes(), || key.clone(), Entry { seq, payload, replaces });
+    }
+
+    /// Does the same with borrowed data; copies the key only if it is new.
+    pub(crate) fn put_copy(
+        &mut self,
+        key: KeyRef<'_>,
+        seq: u64,
+        payload: Option<&[u8]>,
+        replaces: Option<u64>,
+    ) {
+        let payload = payload.map(Bytes::copy_from_slice);
+        self.insert(key.bytes(), || key.to_key(), Entry { seq, payload, replaces });
+    }
+
+    fn insert(&mut self, key: &[u8], to_key: impl FnOnce() -> Key, mut entry: Entry) {
+        entry.replaces = entry.replaces.map(|replaces| self.base_of(key).unwrap_or(replaces));
         self.bytes += entry.bytes();
-        self.newest = self.newest.max(seq);
-        match self.tree.insert(key, entry) {
+        self.newest = self.newest.max(entry.seq);
+        match self.tree.insert(key, to_key, entry) {
             Some(replaced) => self.bytes -= replaced.bytes(),
-            None => self.bytes += key.bytes().len(),
+            None => self.bytes += key.len(),
         }
     }
 
-    fn base_of(&self, key: &Key) -> Option<u64> {
-        self.tree.get(key.bytes())?.replaces
+    fn base_of(&self, key: &[u8]) -> Option<u64> {
+        self.tree.get(key)?.replaces
     }
 
     pub(crate) fn get(&self, key: &Key) -> Option<&Entry> {

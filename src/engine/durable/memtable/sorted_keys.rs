@@ -82,16 +82,16 @@ impl SortedKeys {
     }
 
     /// Inserts a key at its place.
-    pub(super) fn insert(&mut self, at: usize, key: &Key) {
-        let shared = self.keys.first().map_or(key.bytes().len(), |first| shared_by(first, key));
+    pub(super) fn insert(&mut self, at: usize, key: Key) {
+        let shared = self.keys.first().map_or(key.bytes().len(), |first| shared_by(first, &key));
         if self.keys.is_empty() {
             self.shared = shared;
         } else if shared < self.shared {
             self.shared = shared;
             self.heads = self.keys.iter().map(|key| head_behind(shared, key)).collect();
         }
-        self.heads.insert(at, head_behind(self.shared, key));
-        self.keys.insert(at, key.clone());
+        self.heads.insert(at, head_behind(self.shared, &key));
+        self.keys.insert(at, key);
     }
 
     /// Takes away the keys from `at` on.
@@ -123,7 +123,7 @@ mod tests {
         let mut keys = SortedKeys::default();
         for key in names.into_iter().map(key) {
             if let Err(at) = keys.find(key.bytes()) {
-                keys.insert(at, &key);
+                keys.insert(at, key);
             }
         }
         keys

@@ -52,12 +52,12 @@ impl<V: Clone> Tree<V> {
         }
     }
 
-    /// Inserts a value; returns the one it replaces.
-    pub(crate) fn insert(&mut self, key: &Key, value: V) -> Option<V> {
-        let (replaced, split) = insert(&mut self.root, key, value);
+    /// Inserts a value under `key`, which `to_key` makes if it is new; returns the value it replaces.
+    pub(crate) fn insert(&mut self, key: &[u8], to_key: impl FnOnce() -> Key, value: V) -> Option<V> {
+        let (replaced, split) = insert(&mut self.root, key, to_key, value);
         if let Some((middle, right)) = split {
             let mut keys = SortedKeys::default();
-            keys.insert(0, &middle);
+            keys.insert(0, middle);
             self.root = Arc::new(Node::Inner(keys, vec![self.root.clone(), right]));
         }
         self.len += usize::from(replaced.is_none());
@@ -90,22 +90,27 @@ impl<V: Clone> Tree<V> {
     }
 }
 
-fn insert<V: Clone>(node: &mut Arc<Node<V>>, key: &Key, value: V) -> Inserted<V> {
+fn insert<V: Clone>(
+    node: &mut Arc<Node<V>>,
+    key: &[u8],
+    to_key: impl FnOnce() -> Key,
+    value: V,
+) -> Inserted<V> {
     match Arc::make_mut(node) {
-        Node::Leaf(keys, values) => match keys.find(key.bytes()) {
+        Node::Leaf(keys, values) => match keys.find(key) {
             Ok(at) => (values.get_mut(at).map(|old| std::mem::replace(old, value)), None),
             Err(at) => {
-                keys.insert(at, key);
+                keys.insert(at, to_key());
                 values.insert(at, value);
                 (None, split_leaf(keys, values, at))
             }
         },
         Node::Inner(keys, children) => {
-            let at = keys.count_up_to(key.bytes());
+            let at = keys.count_up_to(key);
             let Some(below) = children.get_mut(at) else { return (None, None) };
-            let (replaced, split) = insert(below, key, value);
+            let (replaced, split) = insert(below, key, to_key, value);
             let Some((middle, right)) = split else { return (replaced, None) };
-            keys.insert(at, &middle);
+            keys.insert(at, middle);
             children.insert(at + 1, right);
             (replaced, split_inner(keys, children, at + 1))
         }
@@ -198,6 +203,10 @@ mod tests {
         Key::item("p", List::Active, &format!("{n:05}"))
     }
 
+    fn insert(tree: &mut Tree<u32>, key: Key, value: u32) -> Option<u32> {
+        tree.insert(key.bytes(), || key.clone(), value)
+    }
+
     fn content(tree: &Tree<u32>) -> Vec<(Key, u32)> {
         tree.iter().map(|(key, value)| (key.clone(), *value)).collect()
     }
@@ -211,7 +220,7 @@ mod tests {
                 if clone && n % 100 == 0 {
                     clones.push((tree.clone(), model.clone()));
                 }
-                prop_assert_eq!(tree.insert(&key(at), n as u32), model.insert(key(at), n as u32));
+                prop_assert_eq!(insert(&mut tree, key(at), n as u32), model.insert(key(at), n as u32));
             }
             clones.push((tree, model));
             for (tree, model) in clones {
@@ -231,7 +240,7 @@ mod tests {
         for order in [|n: u16| n, |n: u16| u16::MAX - n, |n: u16| n.wrapping_mul(40_503)] {
             let mut tree = Tree::default();
             for n in 0..20_000 {
-                tree.insert(&key(order(n)), u32::from(n));
+                insert(&mut tree, key(order(n)), u32::from(n));
             }
             let found: Vec<Key> = tree.iter().map(|(key, _)| key.clone()).collect();
             assert_eq!(found.len(), 20_000);

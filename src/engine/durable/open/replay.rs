@@ -3,7 +3,7 @@
 use crate::engine::durable::checkpoint::Checkpoint;
 use crate::engine::durable::memtable::Generation;
 use crate::engine::durable::storage::IndexBackend;
-use crate::engine::durable::wal::{Entry, LogEnd, SegmentDirectory, read_behind};
+use crate::engine::durable::wal::{Entry, LogEnd, LoggedRef, SegmentDirectory, read_behind};
 use crate::error::{Error, Failure, Result};
 use crate::record::{Key, Position};
 
@@ -49,11 +49,11 @@ impl Replay<'_> {
             return Err(damaged(seq, "its checksum matches, but it does not decode"));
         };
         self.last = seq;
-        for write in entry.writes() {
-            if let Some(replaces) = write.replaces {
-                self.check_succession(seq, &write.key, replaces)?;
+        for LoggedRef { key, payload, replaces } in entry.borrowed_writes() {
+            if let Some(replaces) = replaces {
+                self.check_succession(seq, &key.to_key(), replaces)?;
             }
-            self.replayed.unapplied.put(&write.key, seq, write.payload, write.replaces);
+            self.replayed.unapplied.put_copy(key, seq, payload, replaces);
         }
         if self.replayed.unapplied.bytes() < self.checkpoint_bytes {
             return Ok(());

@@ -1,6 +1,5 @@
 //! The write-ahead log: every commit, in order, in segments whose files are used again.
 //!
-//! A commit is a frame, or several if it is large, and these may lie in several segments. The log
 //! A commit is one frame, or several if it is large, possibly in several segments. The log ends
 //! where no valid frame follows. Each frame records what was synced when it was written, so that
 //! opening can distinguish a torn tail, which it removes, from damage, which is an error.
@@ -27,7 +26,7 @@ mod segments;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use format::{Entry, Kind as FrameKind, Logged, key_and_payload};
+pub(crate) use format::{Entry, Kind as FrameKind, Logged, LoggedRef, key_and_payload};
 pub(crate) use log::Log;
 pub(crate) use log_files::LogFiles;
 pub(crate) use repair::repair;

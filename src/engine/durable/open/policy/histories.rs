@@ -131,7 +131,7 @@ fn parts_by(epochs: &[Position], after: u64, last: u64) -> impl Iterator<Item = 
 impl Part {
     /// Reports whether the commit `seq` at this place in the log is one of these.
     pub(crate) fn has(&self, seq: u64, at: &Spot, log: &SegmentDirectory) -> bool {
-        let is_in = |slot: &Slot| log.path(*slot) == at.path;
+        let is_in = |slot: &Slot| log.path(*slot) == *at.path;
         (self.after < seq && seq <= self.begun.unwrap_or(self.last)) && self.slots.iter().any(is_in)
     }
 
@@ -309,7 +309,7 @@ mod tests {
         let log = SegmentDirectory::load(disk, Path::new("wal"), [0; 16]).unwrap();
         let stored = StoredSegment { slot: 1, bytes: 0, is_headless: false, epoch: None, is_fresh: false };
         let visited = Visited { segment: 1, stored, last_seq: 6, end: 0 };
-        let in_file = |slot| Spot { path: log.path(slot), offset: 0 };
+        let in_file = |slot| Spot { path: Arc::new(log.path(slot)), offset: 0 };
         let run = Run { segments: vec![visited], ..run((3, 6, 1)) };
         let has = |run: &Run, slot| -> Vec<u64> {
             let part = parts_of(run).remove(0);

@@ -2,6 +2,7 @@
 
 use std::fmt::{self, Display, Formatter};
 use std::path::Path;
+use std::sync::Arc;
 
 use super::judge::{CopiesFault, HarmlessLogFault, IndexFault, LogFault, Refusal};
 use super::missing_commits::MissingCommits;
@@ -54,7 +55,13 @@ impl Refusal {
             Self::Manifest(why) => corrupt("MANIFEST", why),
             Self::Log { fault: LogFault::Damaged(damage), .. } => {
                 let LogDamage { at: Spot { path, offset }, why, first, last } = damage;
-                Failure::LogDamaged { path, offset, why: why.to_string(), first, last }
+                Failure::LogDamaged {
+                    path: Arc::unwrap_or_clone(path),
+                    offset,
+                    why: why.to_string(),
+                    first,
+                    last,
+                }
             }
             Self::Log { fault: LogFault::Gone, applied } => corrupt(
                 &format!("log {}", log.display()),

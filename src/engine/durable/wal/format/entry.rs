@@ -42,6 +42,21 @@ pub(crate) struct Logged {
     pub(crate) replaces: Option<u64>,
 }
 
+/// A logged write, borrowed from its entry.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LoggedRef<'a> {
+    pub(crate) key: KeyRef<'a>,
+    pub(crate) payload: Option<&'a [u8]>,
+    pub(crate) replaces: Option<u64>,
+}
+
+impl From<LoggedRef<'_>> for Logged {
+    fn from(write: LoggedRef<'_>) -> Self {
+        let LoggedRef { key, payload, replaces } = write;
+        Self { key: key.to_key(), payload: payload.map(Bytes::copy_from_slice), replaces }
+    }
+}
+
 /// Returns the key of a write, and its payload unless it is a deletion.
 pub(crate) fn key_and_payload(write: &Write) -> (&Key, Option<&Bytes>) {
     match write {
@@ -116,11 +131,12 @@ impl<'a> Entry<'a> {
     }
 
     pub(crate) fn writes(self) -> impl Iterator<Item = Logged> {
+        self.borrowed_writes().map(Logged::from)
+    }
+
+    pub(crate) fn borrowed_writes(self) -> impl Iterator<Item = LoggedRef<'a>> {
         let mut rest = self.writes;
-        (0..self.count).map_while(move |_| {
-            let (key, payload, replaces) = split_write(&mut rest)?;
-            Some(Logged { key: key.to_key(), payload: payload.map(Bytes::copy_from_slice), replaces })
-        })
+        (0..self.count).map_while(move |_| split_write(&mut rest))
     }
 }
 
@@ -133,11 +149,8 @@ fn decode_head(entry: &mut &[u8]) -> Option<(Option<Timestamp>, u32)> {
     Some((Some(time), head & !HAS_TIME))
 }
 
-/// The key of a write, its payload unless it is a deletion, and the version it replaces.
-type Split<'a> = (KeyRef<'a>, Option<&'a [u8]>, Option<u64>);
-
 /// Splits off the first write of `entry`.
-fn split_write<'a>(entry: &mut &'a [u8]) -> Option<Split<'a>> {
+fn split_write<'a>(entry: &mut &'a [u8]) -> Option<LoggedRef<'a>> {
     let op = entry.try_get_u8().ok()?;
     let key_len = usize::from(entry.try_get_u16_le().ok()?);
     let payload_len = usize::try_from(entry.try_get_u32_le().ok()?).ok()?;
@@ -151,7 +164,7 @@ fn split_write<'a>(entry: &mut &'a [u8]) -> Option<Split<'a>> {
         _ => return None,
     };
     let key = KeyRef::parse(key)?;
-    (replaces.is_some() == (key.kind() == Kind::Owner)).then_some((key, payload, replaces))
+    (replaces.is_some() == (key.kind() == Kind::Owner)).then_some(LoggedRef { key, payload, replaces })
 }
 
 #[cfg(test)]

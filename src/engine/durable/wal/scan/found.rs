@@ -1,6 +1,7 @@
 //! The items that a scan of a log finds.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::error::Result;
 
@@ -31,7 +32,8 @@ pub(crate) enum Found<'a> {
 /// A position in a log file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Spot {
-    pub(crate) path: PathBuf,
+    /// Shared by the spots of a file, of which a scan makes one per commit.
+    pub(crate) path: Arc<PathBuf>,
     pub(crate) offset: u64,
 }
 

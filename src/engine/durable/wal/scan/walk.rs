@@ -1,6 +1,8 @@
 //! The scan used by every reader of a log: it visits each readable commit in order, and returns the
 //! content of the log and its breaks as a [`Survey`]. Callers decide what that means for the store.
 
+use std::sync::Arc;
+
 use super::found::{Found, Visitor};
 use super::survey::Survey;
 use super::walker::{Segment, Walker};
@@ -18,7 +20,7 @@ pub(crate) fn walk(directory: &SegmentDirectory, known: u64, visit: &mut Visitor
         if walker.leads_past(segment) {
             continue;
         }
-        let path = directory.path(stored.slot);
+        let path = Arc::new(directory.path(stored.slot));
         match directory.read_into(stored, &mut bytes) {
             Err(error) if error.is_of_the_system() => return Err(error),
             Err(error) => {

@@ -1,7 +1,8 @@
 //! The state of a scan: reads the segments in order, frame by frame, and assembles the content of
 //! the log.
 
-use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::found::{Found, Spot, Visitor};
 use super::survey::{Run, Survey, Visited};
@@ -49,13 +50,13 @@ struct Open {
 pub(crate) struct Segment<'a> {
     pub(crate) id: u64,
     pub(crate) stored: StoredSegment,
-    pub(crate) path: &'a Path,
+    pub(crate) path: &'a Arc<PathBuf>,
     pub(crate) is_cut_short: bool,
 }
 
 impl Segment<'_> {
     fn spot(&self, offset: usize) -> Spot {
-        Spot { path: self.path.to_owned(), offset: offset as u64 }
+        Spot { path: self.path.clone(), offset: offset as u64 }
     }
 
     fn place(&self, offset: usize) -> Place {
@@ -95,14 +96,14 @@ impl<'a, 'b> Walker<'a, 'b> {
     }
 
     /// Records that a segment could not be read.
-    pub(crate) fn note_unreadable(&mut self, path: &Path, error: &Error) {
-        let at = Spot { path: path.to_owned(), offset: 0 };
+    pub(crate) fn note_unreadable(&mut self, path: &Arc<PathBuf>, error: &Error) {
+        let at = Spot { path: path.clone(), offset: 0 };
         self.survey.unreadable.get_or_insert((at, chain(error)));
     }
 
     pub(crate) fn segment(&mut self, segment: &Segment<'_>, bytes: &[u8]) -> Result<()> {
         if segment.stored.is_headless {
-            self.survey.headless.push(segment.path.to_owned());
+            self.survey.headless.push(segment.path.to_path_buf());
         }
         self.next = None;
         self.promised = self.epoch;
