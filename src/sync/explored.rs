@@ -85,7 +85,7 @@ pub(crate) fn now() -> Instant {
     *ORIGIN + Duration::from_micros(shuttle::current::context_switches() as u64)
 }
 
-/// Acquires a lock.
+/// Acquires a lock, or waits for a wake.
 ///
 /// An exploration polls, because blocking would stop all threads.
 fn acquire<G>(try_lock: impl Fn() -> Option<G>, lock: impl FnOnce() -> G) -> G {
@@ -181,7 +181,8 @@ atomics! {
     AtomicUsize, usize, [fetch_add];
 }
 
-/// [`super::waiters::Waiters`], which an exploration polls.
+/// [`super::waiters::Waiters`]. An exploration polls its state and does not use its condition
+/// variable.
 #[derive(Debug, Default)]
 pub(crate) struct Waiters(super::waiters::Waiters);
 

@@ -4,7 +4,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// Threads that wait for an event which happens once, or for their turn before it.
 ///
-/// The standard library's condition variable wakes all of them with one system call. That of
+/// On Linux the standard library's condition variable wakes all of them with one system call. That of
 /// parking_lot wakes one, which wakes the next.
 #[derive(Debug, Default)]
 pub(crate) struct Waiters {
@@ -15,7 +15,7 @@ pub(crate) struct Waiters {
 #[derive(Debug, Default)]
 struct Wakes {
     all: bool,
-    /// The number of single threads that were woken and have not returned yet.
+    /// The number of wakes for one thread each that no thread has taken yet.
     single: usize,
 }
 

@@ -26,6 +26,10 @@ pub(crate) struct GroupCommit {
 #[derive(Debug, Default)]
 struct State {
     has_leader: bool,
+    /// The commit up to which the running sync covers everything; 0 without one.
+    syncing: u64,
+    /// The threads that the running sync covers, besides its leader.
+    covered: Option<Group>,
     /// The threads that wait for the next sync.
     next: Group,
     /// Tasks that wait without a thread, and never lead.
@@ -33,7 +37,7 @@ struct State {
     delay: CommitDelay,
 }
 
-/// Threads that one sync covers, beside its leader.
+/// Threads that wait for the same sync.
 #[derive(Debug, Default)]
 struct Group {
     waiters: Arc<Waiters>,
@@ -75,11 +79,10 @@ impl GroupCommit {
                 break;
             }
             if state.has_leader {
-                let waiters = state.next.waiters.clone();
-                self.set_next_len(&mut state, |len| len + 1);
+                let waiters = self.join(&mut state, seq);
                 drop(state);
-                // Once a leader syncs for the group, its end wakes all.
-                while waiters.wait() == Wake::One && !self.leave(&waiters, seq) {}
+                // Once the group has a leader, that one wakes all.
+                while waiters.wait() == Wake::One && !self.leave(&waiters) {}
                 continue;
             }
             state.has_leader = true;
@@ -114,23 +117,33 @@ impl GroupCommit {
         tasks.into_iter().for_each(|task| task.waker.wake());
     }
 
-    /// Leaves the group of `waiters` in order to lead it; returns whether it had no leader yet.
-    fn leave(&self, waiters: &Arc<Waiters>, seq: u64) -> bool {
+    /// Joins the group of the sync that will cover `seq`.
+    fn join(&self, state: &mut State, seq: u64) -> Arc<Waiters> {
+        if seq > state.syncing {
+            self.set_next_len(state, |len| len + 1);
+            return state.next.waiters.clone();
+        }
+        let covered = state.covered.get_or_insert_default();
+        covered.len += 1;
+        covered.waiters.clone()
+    }
+
+    /// Leaves the group of `waiters` to lead it; returns false if it has a leader, which will wake all.
+    ///
+    /// No sync that has ended covers a thread of the next group: one that leaves it leads, unless
+    /// another is faster.
+    fn leave(&self, waiters: &Arc<Waiters>) -> bool {
         let mut state = self.state.lock();
-        if !Arc::ptr_eq(&state.next.waiters, waiters) {
+        if state.has_leader || !Arc::ptr_eq(&state.next.waiters, waiters) {
             return false;
         }
         self.set_next_len(&mut state, |len| len - 1);
-        if self.done() >= seq {
-            // The last sync covered this thread after all.
-            state.appoint_leader();
-        }
         true
     }
 
-    fn take_next(&self, state: &mut State) -> Group {
+    fn take_next(&self, state: &mut State) -> Option<Group> {
         self.next_len.store(0, Ordering::Release);
-        std::mem::take(&mut state.next)
+        (state.next.len > 0).then(|| std::mem::take(&mut state.next))
     }
 
     fn set_next_len(&self, state: &mut State, change: impl Fn(usize) -> usize) {
@@ -144,11 +157,11 @@ impl GroupCommit {
         collect: impl Fn() -> Result<(u64, F)>,
         sync: impl Fn(F) -> Result<()>,
     ) -> Result<()> {
-        let mut lead = Lead { group: self, covered: None, has_ended: false };
+        let lead = Lead { group: self, has_ended: false };
         let have_come = self.delay_for(delay);
         let began = sync::now();
         let (upto, files) = collect()?;
-        lead.close_group();
+        lead.close_group(upto);
         sync(files)?;
         lead.end(upto, have_come, sync::now() - began);
         Ok(())
@@ -168,44 +181,35 @@ impl GroupCommit {
     }
 }
 
-impl State {
-    /// Wakes a thread of the next group to lead it.
-    fn appoint_leader(&self) {
-        if self.next.len > 0 && !self.has_leader {
-            self.next.waiters.wake_one();
-        }
-    }
-}
-
 /// The leadership of a thread. If it fails or panics, all others retry on their own.
 struct Lead<'a> {
     group: &'a GroupCommit,
-    /// The threads that the sync covers beside this one, if any.
-    covered: Option<Group>,
     has_ended: bool,
 }
 
 impl Lead<'_> {
-    /// Lets threads that arrive from now on wait for the next sync.
-    fn close_group(&mut self) {
+    /// Lets threads that arrive from now on wait for the next sync, unless this one covers them.
+    fn close_group(&self, upto: u64) {
         let mut state = self.group.state.lock();
-        self.covered = (state.next.len > 0).then(|| self.group.take_next(&mut state));
+        state.syncing = upto;
+        state.covered = self.group.take_next(&mut state);
     }
 
     /// Wakes the threads and tasks that a sync up to `done` covers, and the next leader.
     fn end(mut self, done: u64, have_come: bool, took: Duration) {
         self.has_ended = true;
-        let covered = self.covered.take();
         self.group.done.fetch_max(done, Ordering::AcqRel);
         let mut state = self.group.state.lock();
-        state.has_leader = false;
-        let arrived = state.next.len;
+        (state.has_leader, state.syncing) = (false, 0);
+        let covered = state.covered.take();
         let served = 1 + covered.as_ref().map_or(0, |group| group.len);
+        let arrived = state.next.len;
         state.delay.learn(have_come, served, arrived, took);
         let tasks: Vec<_> = state.tasks.extract_if(.., |task| task.seq <= done).collect();
-        // It leads next, unless a covered thread commits again before this one is awake.
-        state.appoint_leader();
+        let leader = (arrived > 0).then(|| state.next.waiters.clone());
         drop(state);
+        // The appointed thread leads next, unless a covered one commits again first.
+        leader.iter().for_each(|waiters| waiters.wake_one());
         covered.iter().for_each(|group| group.waiters.wake_all());
         tasks.into_iter().for_each(|task| task.waker.wake());
     }
@@ -217,12 +221,12 @@ impl Drop for Lead<'_> {
             return;
         }
         let mut state = self.group.state.lock();
-        state.has_leader = false;
+        (state.has_leader, state.syncing) = (false, 0);
         state.delay = CommitDelay::default();
-        let waiting = self.group.take_next(&mut state);
+        let waiting = [state.covered.take(), self.group.take_next(&mut state)];
         let tasks = std::mem::take(&mut state.tasks);
         drop(state);
-        self.covered.iter().chain([&waiting]).for_each(|group| group.waiters.wake_all());
+        waiting.iter().flatten().for_each(|group| group.waiters.wake_all());
         tasks.into_iter().for_each(|task| task.waker.wake());
     }
 }
@@ -315,13 +319,13 @@ mod tests {
         let group = GroupCommit::default();
         std::thread::scope(|scope| {
             let leader = scope.spawn(|| {
-                let sync = |()| {
+                let collect = || {
                     while group.state.lock().next.len == 0 {
                         std::thread::yield_now();
                     }
-                    panic!("as a test does");
+                    Ok((1, ()))
                 };
-                group.reach(1, || Ok((1, ())), sync)
+                group.reach(1, collect, |()| panic!("as a test does"))
             });
             while !group.state.lock().has_leader {
                 std::thread::yield_now();
@@ -329,6 +333,33 @@ mod tests {
             group.reach(1, || Ok((1, ())), Ok).unwrap();
             assert!(leader.join().is_err());
         });
+    }
+
+    /// Found by review: it waited for a sync of its own.
+    #[test]
+    fn a_late_thread_waits_for_the_running_sync_that_covers_it() {
+        let group = GroupCommit::default();
+        let waiting = || {
+            let state = group.state.lock();
+            (state.covered.as_ref().map_or(0, |group| group.len), state.next.len)
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let sync = |()| {
+                    while waiting() == (0, 0) {
+                        std::thread::yield_now();
+                    }
+                    assert_eq!(waiting(), (1, 0));
+                    Ok(())
+                };
+                group.reach(2, || Ok((2, ())), sync).unwrap();
+            });
+            while group.state.lock().syncing < 2 {
+                std::thread::yield_now();
+            }
+            group.reach(1, || -> Result<(u64, ())> { panic!("it is covered") }, Ok).unwrap();
+        });
+        assert_eq!(group.state.lock().syncing, 0);
     }
 
     #[cfg(feature = "tokio")]
