@@ -46,7 +46,10 @@ impl Index {
             set_aside_broken_snapshots(dir, options.copy_of.as_deref().unwrap_or(dir))?;
         }
         RealDisk::creating(options.mode).create_dir(dir)?;
-        let db = open_when_unlocked(dir, options)?;
+        let db = match open_when_unlocked(dir, options) {
+            Err(error) if options.verify && is_to_try_again(&error) => open_when_unlocked(dir, options)?,
+            opened => opened?,
+        };
         narrow(dir, options.mode);
         let path = dir.join("db");
         let file = File::open(&path).map_err(|error| Error::io("open", &path, error))?;
@@ -114,6 +117,12 @@ fn open_when_unlocked(dir: &Path, options: &Options) -> Result<sled::Db> {
     }
 }
 
+/// Reports whether another attempt may succeed: sled fails on some files that were cut, and mends them on
+/// the way. Only an index that is verified may be opened so.
+fn is_to_try_again(error: &Error) -> bool {
+    !error.is_of_the_system() && !is_lock_held(error)
+}
+
 /// sled gives the reason as text only.
 fn is_lock_held(error: &Error) -> bool {
     matches!(error.failure(), Failure::Storage { why, .. } if why.contains("could not acquire lock"))
@@ -159,4 +168,59 @@ fn make_names_durable(dir: &Path) -> Result<()> {
     sync_dir(&dir.join("blobs"))?;
     sync_dir(dir)?;
     dir.parent().map_or(Ok(()), sync_dir)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::folder::copy_dir;
+    use crate::record::Position;
+
+    /// Opens the index without the second attempt, then verifies it.
+    fn open_once(dir: &Path) -> Result<()> {
+        let index = Index::open(dir, &Options { verify: false, ..Options::default() })?;
+        let verified = index.verify(&|| false);
+        index.close()?;
+        verified
+    }
+
+    fn write(index: &Index, commit: usize) {
+        let written = index.transact::<(), ()>(|transaction| {
+            for n in 0..60 {
+                let key = format!("{:03}", (n * 7 + commit * 13) % 300);
+                transaction.put(key.as_bytes(), &vec![commit as u8; 400 + n * 9])?;
+            }
+            transaction.set_position(Position::new(commit as u64, None));
+            Ok(())
+        });
+        written.unwrap().unwrap();
+        index.sync().unwrap();
+    }
+
+    /// The damage harness found that a store opened in the background mode, which opens the index a
+    /// second time if that fails, and was refused otherwise.
+    #[test]
+    fn an_index_that_sled_mends_on_the_way_opens() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = folder.path().join("index");
+        let index = Index::open(&dir, &Options::default()).unwrap();
+        (1..=40).for_each(|commit| write(&index, commit));
+        let bytes = fs::metadata(dir.join("db")).unwrap().len();
+        let cut_copy = |name: &str, cut: u64| {
+            let copy = folder.path().join(format!("{name} {cut}"));
+            copy_dir(&dir, &copy).unwrap();
+            File::options().write(true).open(copy.join("db")).unwrap().set_len(bytes * cut / 100).unwrap();
+            copy
+        };
+        let mut mended = 0;
+        for cut in 50..100 {
+            let copy = cut_copy("twice", cut);
+            if open_once(&copy).is_err() && open_once(&copy).is_ok() {
+                mended += 1;
+                let opened = Index::open(&cut_copy("at once", cut), &Options::default());
+                opened.unwrap_or_else(|error| panic!("cut at {cut} %: {error}")).close().unwrap();
+            }
+        }
+        assert!(mended > 0, "the test shows nothing");
+    }
 }
