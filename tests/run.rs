@@ -5,6 +5,7 @@ mod common;
 mod tool;
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -65,6 +66,11 @@ fn mark() -> String {
 fn signal(child: &Child, signal: &str) {
     let pid = child.id().to_string();
     assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
+}
+
+/// Returns the lines that a running tool writes to stderr, as it writes them.
+fn told_by(run: &mut Child) -> impl Iterator<Item = String> + use<> {
+    BufReader::new(run.stderr.take().unwrap()).lines().map(Result::unwrap)
 }
 
 fn stderr_of(output: &Output) -> String {
@@ -183,11 +189,13 @@ mod what_is_stopped {
         let (tool, mark) = (store(1), mark());
         let mut run = start(&tool, &["run", "p", "--kill-after", "1h", "--", "sh", "-c", &stubborn(&mark)]);
         eventually("the command runs", || alive(&mark).len() >= 2);
-        // On a busy machine two signals may arrive as one.
-        while run.try_wait().unwrap().is_none() {
+        let mut told = told_by(&mut run);
+        // A signal before the answer to the previous one could merge with that.
+        for answer in ["interrupt again to stop these", "interrupt again to kill them"] {
             signal(&run, "-INT");
-            std::thread::sleep(Duration::from_millis(50));
+            assert!(told.any(|line| line.contains(answer)), "it ended without saying: {answer}");
         }
+        signal(&run, "-INT");
         let output = run.wait_with_output().unwrap();
         assert_eq!(output.status.code(), Some(130));
         assert!(alive(&mark).is_empty());
@@ -697,9 +705,7 @@ mod when_it_runs {
         };
         fs::remove_file(&folder).unwrap();
         fs::create_dir(&folder).unwrap();
-        let stderr = std::io::BufReader::new(run.stderr.take().unwrap());
-        let said =
-            std::io::BufRead::lines(stderr).map(Result::unwrap).find(|line| line.contains("trying again"));
+        let said = told_by(&mut run).find(|line| line.contains("trying again"));
         assert!(said.unwrap().contains("Is a directory"));
         let left: Vec<u32> = alive("watchdog").into_iter().filter(is_child).collect();
         signal(&run, "-TERM");
